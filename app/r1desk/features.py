@@ -18,20 +18,16 @@ from r1desk.widgets.notice_bar import Notice
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once by the session, for all windows of its life.
-
-    `profile` is the profile's folder; it `can_write` unless another process has its lock or the
-    drive refuses. `notify` and `show_error` use the window that is shown just then.
-    """
+    """Made once by the session, for all windows of its life."""
 
     engine: EngineBridge
     store: StoreBridge
     preferences: Preferences
     save_preferences: Callable[[], None]  # soon, all changes of a moment together
-    notify: Callable[[Notice], None]
+    notify: Callable[[Notice], None]  # in the window that is shown just then, as `show_error`
     show_error: Callable[[ErrorReport], None]
-    profile: Path
-    can_write: bool
+    profile: Path  # its folder
+    can_write: bool  # unless another process has the profile's lock or the drive refuses
 
 
 class Presenter(QObject):

@@ -145,9 +145,9 @@ def test_a_failed_download_says_why_and_can_be_tried_again(
             reply.head(404, "Content-Length: 0")
 
     with HostileServer(script).running() as server:
-        with qtbot.waitSignal(downloads.failed) as failed:
-            downloads.start(order(server, content))
-        assert "no such file" in failed.args[0].report.text()
+        downloads.start(order(server, content))
+        wait_state(qtbot, downloads, DownloadState.FAILED)
+        assert "no such file" in downloads.items[0].report.text()
         with qtbot.waitSignal(downloads.finished):
             downloads.resume(FILE)
 

@@ -18,8 +18,8 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.widgets.catalogue_page import CataloguePage
-from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.model_card import ModelCard
+from r1desk.models.widgets.page_parts import VALUE_ROLE
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
@@ -111,7 +111,7 @@ def test_the_check_mark_follows_the_file_until_the_user_sets_it(
 def files_of(page: CataloguePage) -> list[CatalogueFile]:
     tree = page.table.tree
     tops = [tree.topLevelItem(at) for at in range(tree.topLevelItemCount())]
-    return [top.child(at).data(0, FILE_ROLE) for top in tops for at in range(top.childCount())]
+    return [top.child(at).data(0, VALUE_ROLE) for top in tops for at in range(top.childCount())]
 
 
 def fits(file: CatalogueFile, size: str) -> bool:

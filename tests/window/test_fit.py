@@ -67,7 +67,7 @@ def test_what_no_setting_helps_is_too_large() -> None:
 def expected(name: str, memory_mib_s: float, threads: int = 2) -> float:
     model, file = find_known(name)
     return forecast.expected_tok_s(
-        model.header(file), forecast.MachineSpeed(memory_mib_s, threads=threads)
+        model.header(file), forecast.MachineSpeed(memory_mib_s=memory_mib_s, threads=threads)
     )
 
 

@@ -61,8 +61,8 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     qtbot.waitUntil(lambda: all("tok/s" in row.text(3) for row in rows(hub)))
     assert [row.text(0) for row in rows(hub)] == ["m-Q4_K_M.gguf", "m-Q8_0.gguf"]
     assert rows(hub)[0].text(3).startswith("fits")
-    assert hub.selected is not None
-    assert hub.selected.quantisation == "Q8_0"
+    assert hub.tree.selected is not None
+    assert hub.tree.selected.quantisation == "Q8_0"
     assert "MiB of the budget" in hub.detail.text()
     assert hub.address.text().endswith("/resolve/main/m-Q8_0.gguf")
     assert hub.tree.hasFocus()

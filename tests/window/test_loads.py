@@ -28,7 +28,7 @@ from window.session_fixture import ask, ready_session, running_session, wait_ans
 @pytest.fixture(autouse=True)
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process has pytest and other tests in it."""
-    monkeypatch.setattr(controller, "window_mib", lambda: 120.0)
+    monkeypatch.setattr(controller, "window_and_helpers_mib", lambda: 120.0)
 
 
 def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(

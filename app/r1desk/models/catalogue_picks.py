@@ -168,29 +168,23 @@ def measure_download(
 
 def purpose_texts(purpose: Purpose) -> tuple[str, str]:
     """The heading of a pick, and a sentence on what it is good for."""
-    match purpose:
-        case Purpose.FASTEST:
-            return tr("Fastest"), tr("Answers soonest. Good for short questions.")
-        case Purpose.RECOMMENDED:
-            return tr("Recommended"), tr("The best model that fits the memory budget.")
-        case Purpose.SMARTEST:
-            text = tr("Thinks best. It runs from the disk, so answers take their time.")
-            return tr("Smartest from the disk"), text
+    smartest = tr("Thinks best. It runs from the disk, so answers take their time.")
+    return {
+        Purpose.FASTEST: (tr("Fastest"), tr("Answers soonest. Good for short questions.")),
+        Purpose.RECOMMENDED: (tr("Recommended"), tr("The best model that fits the memory budget.")),
+        Purpose.SMARTEST: (tr("Smartest from the disk"), smartest),
+    }[purpose]
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
-    """A model that can be downloaded: one file, or several parts.
-
-    `forecast` is None where the sizes of the model are unknown, `size_bytes` where only the server
-    knows it.
-    """
+    """A model that can be downloaded: one file, or several parts."""
 
     name: str
     quantisation: str
-    size_bytes: int | None
+    size_bytes: int | None  # None where only the server knows it
     specs: tuple[DownloadSpec, ...]
-    forecast: Forecast | None
+    forecast: Forecast | None  # None where the sizes of the model are unknown
 
     @property
     def verifiable(self) -> bool:

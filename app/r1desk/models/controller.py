@@ -43,53 +43,32 @@ RECENT_MODELS = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadAlternative:
-    """A model that was refused for memory, context or draft model, and settings that load it.
-
-    `without_draft`: the draft model alone was the reason.
-    """
+    """A model that was refused for memory, context or draft model, and settings that load it."""
 
     refused: ErrorReport
     path: Path
     settings: LoadSettings
-    without_draft: bool = False
+    without_draft: bool = False  # the draft model alone was the reason
 
 
 class ModelController(QObject):
-    """Lives in the main thread.
+    """Lives in the main thread."""
 
-    Signals:
-        load_started: the path.
-        load_progressed: the fraction that is read, 0 to 1.
-        loaded: events.ModelLoaded.
-        load_failed: the ErrorReport.
-        own_template_refused: the path, after the `load_failed` that it belongs to.
-        alternative_found: LoadAlternative, soon after the `load_failed` that it belongs to.
-        unloaded: the model was unloaded; the next message loads it again.
-        load_planned: the Bill of the file that is being loaded.
-        settings_refused: the LoadSettings that stay in force.
-        planned: Bill, advice, and the LoadSettings that fit or None.
-        plan_failed: the ErrorReport.
-        threads_measured: events.ThreadsMeasured.
-        measuring_failed: the ErrorReport.
-        budget_moved: events.ModelLoaded with the bill of the changed budget.
-        preferences_changed: the preferences are to be saved.
-    """
-
-    load_started = Signal(str)
-    load_progressed = Signal(float)
-    loaded = Signal(object)
+    load_started = Signal(str)  # the path
+    load_progressed = Signal(float)  # the fraction that is read, 0 to 1
+    loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
-    own_template_refused = Signal(object)
-    alternative_found = Signal(object)
-    unloaded = Signal()
-    load_planned = Signal(object)
-    settings_refused = Signal(object)
-    planned = Signal(object, str, object)
+    own_template_refused = Signal(object)  # the path, after its `load_failed`
+    alternative_found = Signal(object)  # LoadAlternative, soon after its `load_failed`
+    unloaded = Signal()  # the model was unloaded; the next message loads it again
+    load_planned = Signal(object)  # the Bill of the file that is being loaded
+    settings_refused = Signal(object)  # the LoadSettings that stay in force
+    planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
-    threads_measured = Signal(object)
+    threads_measured = Signal(object)  # events.ThreadsMeasured
     measuring_failed = Signal(ErrorReport)
-    budget_moved = Signal(object)
-    preferences_changed = Signal()
+    budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
+    preferences_changed = Signal()  # the preferences are to be saved
 
     def __init__(self, engine: EngineBridge, preferences: Preferences) -> None:
         super().__init__()
@@ -242,7 +221,7 @@ class ModelController(QObject):
             LoadRequest,
             path=str(path),
             settings=settings,
-            window_mib=window_mib(),
+            window_mib=window_and_helpers_mib(),
             prompt_cache=self._engine.prompt_cache,
             chat_template=self._templates.of(path).template,
         )
@@ -280,24 +259,18 @@ class ModelController(QObject):
         self._new_settings = None
         self._templates.accept(Path(loaded.facts.path))
         self._remember(Path(loaded.facts.path))
-        self._remember_draft(loaded.facts.path)
         self.loaded.emit(loaded)
 
-    def _remember_draft(self, path: str) -> None:
-        """Remember the draft model for this model: another one needs another."""
-        drafts = {known: draft for known, draft in self._preferences.draft_models.items()
-                  if known != path}  # fmt: skip
-        if draft := self._preferences.load.draft_model:
-            drafts[path] = draft
-        self._preferences.draft_models = drafts
-        self.preferences_changed.emit()
-
     def _remember(self, path: Path) -> None:
-        starter = starter_model()
-        self._preferences.model_path = None if path == starter else str(path)
+        """Remember the model, and its draft model: another one needs another."""
+        p, starter = self._preferences, starter_model()
+        p.model_path = None if path == starter else str(path)
         if path != starter:
-            others = [known for known in self._preferences.recent_models if known != str(path)]
-            self._preferences.recent_models = [str(path), *others][:RECENT_MODELS]
+            others = [known for known in p.recent_models if known != str(path)]
+            p.recent_models = [str(path), *others][:RECENT_MODELS]
+        p.draft_models.pop(str(path), None)
+        if p.load.draft_model:
+            p.draft_models[str(path)] = p.load.draft_model
         self.preferences_changed.emit()
 
     def _on_load_failed(self, path: Path, settings: LoadSettings, report: ErrorReport) -> None:
@@ -363,7 +336,8 @@ class ModelController(QObject):
     def _ask_bill(
         self, path: Path, settings: LoadSettings, *, measure_disk: bool = True
     ) -> BackgroundAnswer:
-        request = self._engine.bills.ask(path, settings, window_mib(), measure_disk=measure_disk)
+        window_mib = window_and_helpers_mib()
+        request = self._engine.bills.ask(path, settings, window_mib, measure_disk=measure_disk)
         request.done.connect(self._record_disk_speed)
         return request
 
@@ -415,7 +389,7 @@ class ModelController(QObject):
             return
         if self._budget_change is not None:
             self._budget_change.abandon()
-        self._budget_change = self._submit_budget(memory_budget, window_mib())
+        self._budget_change = self._submit_budget(memory_budget, window_and_helpers_mib())
         self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
         self._budget_change.failed.connect(self._on_budget_refused)
 
@@ -488,8 +462,3 @@ def _possible(settings: LoadSettings | None) -> LoadSettings | None:
 def _log_failure(report: ErrorReport) -> None:
     """The present state stays in force and is shown; only the reason is recorded."""
     log.window.info("the engine refused a change: %s", report.text())
-
-
-def window_mib() -> float:
-    """The memory that this process, the window, uses now, in MiB: a line of the bill."""
-    return window_and_helpers_mib()

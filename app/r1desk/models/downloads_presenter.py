@@ -52,30 +52,16 @@ class DownloadPresenter(Presenter):
             signal.connect(self._on_changed)
         self._on_changed()
 
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self._downloads.changed.disconnect(self._on_changed)
-        self._downloads.finished.disconnect(self._on_finished)
-        models = self._models
-        for signal in (models.load_started, models.loaded, models.load_failed):
-            signal.disconnect(self._on_changed)
-        super().close()
-
     @Slot(object, str)
     def _on_requested(self, action: DownloadAction, file: str) -> None:
-        match action:
-            case DownloadAction.LOAD:
-                self._load(file)
-            case DownloadAction.PAUSE:
-                self._downloads.pause(file)
-            case DownloadAction.RESUME:
-                self._downloads.resume(file)
-            case DownloadAction.OTHER_SOURCE:
-                self._download_from_other(file)
-            case DownloadAction.DELETE:
-                self._ask_to_delete(file)
-            case DownloadAction.DISMISS:
-                self._downloads.dismiss(file)
+        {
+            DownloadAction.LOAD: self._load,
+            DownloadAction.PAUSE: self._downloads.pause,
+            DownloadAction.RESUME: self._downloads.resume,
+            DownloadAction.OTHER_SOURCE: self._download_from_other,
+            DownloadAction.DELETE: self._ask_to_delete,
+            DownloadAction.DISMISS: self._downloads.dismiss,
+        }[action](file)
 
     @Slot(object)
     def _on_chooser(self, chooser: ModelChooser) -> None:
@@ -128,17 +114,14 @@ class DownloadPresenter(Presenter):
     def _download_from_other(self, file: str) -> None:
         """Try the next host; the part that is here is used where the host's file is the same."""
         download = self._find(file)
-        other = other_source(download.order) if download is not None else None
-        if download is not None and other is not None:
+        if download is not None and (other := other_source(download.order)) is not None:
             _host, spec = other
             self._downloads.start(spec, load_after=download.load_after, draft=download.draft)
 
     def _ask_to_delete(self, file: str) -> None:
         """Ask first: hours of downloading must not be lost by one click."""
         download = self._find(file)
-        if download is None:
-            return
-        done = download.part_bytes
+        done = download.part_bytes if download is not None else 0
         if not done:
             self._downloads.delete(file)
             return

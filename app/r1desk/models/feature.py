@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance, Slot
+from PySide6.QtCore import QObject, QTimer, SignalInstance, Slot
 from PySide6.QtGui import QAction
 
 from deepseek_r1.catalogue.errors import FolderUnusable
@@ -28,7 +27,8 @@ from r1desk.models.pill_presenter import PillPresenter, RecentModels
 from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
-from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import NoticeBar
 
 MINUTE_MS = 60_000
@@ -42,13 +42,12 @@ class IdleUnload(QObject):
     """
 
     def __init__(
-        self, models: ModelController, engine: EngineBridge, minutes: Callable[[], int]
+        self, models: ModelController, engine: EngineBridge, preferences: Preferences
     ) -> None:
-        """`minutes` returns the setting; 0 is never."""
         super().__init__(models)
         self._models = models
         self._engine = engine
-        self._minutes = minutes
+        self._preferences = preferences
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._on_idle)
         models.loaded.connect(self.restart)
@@ -57,7 +56,7 @@ class IdleUnload(QObject):
     @Slot()
     def restart(self) -> None:
         """Wait anew: the model was used just now, or the setting was changed."""
-        minutes = self._minutes()
+        minutes = self._preferences.unload_after_min
         if minutes > 0:
             self._timer.start(minutes * MINUTE_MS)
         else:
@@ -78,24 +77,6 @@ class IdleUnload(QObject):
             self.restart()
 
 
-class ModelsFolder(QObject):
-    """The folder of downloaded models. Another one is checked in a thread; nothing is moved.
-
-    Signals:
-        changed: the Path of the folder now in use.
-        refused: the ErrorReport; the folder before stays in use.
-    """
-
-    changed = Signal(object)
-    refused = Signal(object)
-
-    def choose(self, folder: Path | None) -> None:
-        """Check the folder and use it from now on; None is the profile's."""
-        answer = ask_in_background(partial(_use_folder, folder or default_models_dir()))
-        answer.done.connect(self.changed)
-        answer.failed.connect(self.refused)
-
-
 def _use_folder(folder: Path) -> Path:
     """Raises FolderUnusable. Not for the main thread: a drive may be slow."""
     is_default = folder == default_models_dir()
@@ -110,11 +91,7 @@ def _use_folder(folder: Path) -> Path:
 
 
 class ModelsWindow(Protocol):
-    """The main window, as the models use it.
-
-    Signals:
-        model_dropped: the Path of a model's file or folder.
-    """
+    """The main window, as the models use it."""
 
     chat: ChatView
     composer_footer: ComposerFooter
@@ -122,7 +99,7 @@ class ModelsWindow(Protocol):
     model_pill: ModelPill
     models_action: QAction
     notices: NoticeBar
-    model_dropped: SignalInstance
+    model_dropped: SignalInstance  # the Path of a model's file or folder
 
 
 class ModelsFeature(Feature):
@@ -134,10 +111,8 @@ class ModelsFeature(Feature):
         preferences = services.preferences
         forecasts = ForecastService(preferences, services.engine)
         self.recent = RecentModels(models, preferences, forecasts)
-        self.idle_unload = IdleUnload(models, services.engine, lambda: preferences.unload_after_min)
+        self.idle_unload = IdleUnload(models, services.engine, preferences)
         self.downloads = Downloads(user_models_dir(), self)
-        self.folder = ModelsFolder()
-        self.folder.changed.connect(self.downloads.set_folder)
         models.preferences_changed.connect(services.save_preferences)
         models.load_failed.connect(services.show_error)
         chat.settings.model_shown.connect(self._on_chat_model)
@@ -200,6 +175,12 @@ class ModelsFeature(Feature):
         """Let the user pick a model."""
         if self._presenter is not None:
             self._presenter.choose()
+
+    def choose_folder(self, folder: Path | None) -> BackgroundAnswer:
+        """Check another folder and use it for downloads; None is the profile's. Moves nothing."""
+        answer = ask_in_background(partial(_use_folder, folder or default_models_dir()))
+        answer.done.connect(self.downloads.set_folder)
+        return answer
 
     @Slot(int)
     def unload_after(self, minutes: int) -> None:

@@ -26,20 +26,11 @@ from r1desk.widgets.notice_bar import Level, Notice
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A model that was moved to the trash or deleted.
-
-    `moved` has each file's place before and in the trash; empty where it was deleted for good.
-    `links` has each link to such a file and its target.
-    """
+    """A model that was moved to the trash, or deleted for good: then nothing was moved."""
 
     name: str
-    moved: tuple[tuple[Path, Path], ...] = ()
-    links: tuple[tuple[Path, Path], ...] = ()
-
-    @property
-    def can_restore(self) -> bool:
-        """True where the files are in the trash and their places there are known."""
-        return bool(self.moved)
+    moved: tuple[tuple[Path, Path], ...] = ()  # each file's place before and in the trash
+    links: tuple[tuple[Path, Path], ...] = ()  # each link to such a file and its target
 
 
 class FileNotRemoved(R1Error):
@@ -54,8 +45,9 @@ class PlaceTaken(R1Error):
     what = N_("{path} is there again; the file in the trash stays there.")
 
 
-def move_to_trash(name: str, files: Sequence[Path]) -> Removal:
+def move_to_trash(found: FoundModel) -> Removal:
     """Move a model's files to the trash; the files that links lead to, with the links."""
+    name, files = found.installed.name, found.files
     moved: list[tuple[Path, Path]] = []
     links = tuple((file, file.resolve()) for file in files if file.is_symlink())
     try:
@@ -71,18 +63,18 @@ def move_to_trash(name: str, files: Sequence[Path]) -> Removal:
     return Removal(name, tuple(moved), links)
 
 
-def delete_files(name: str, files: Sequence[Path]) -> Removal:
+def delete_files(found: FoundModel) -> Removal:
     """Delete a model's files, links and what they lead to, for good."""
     try:
-        for file in files:
+        for file in found.files:
             target = file.resolve()
             file.unlink()
             if target != file:
                 target.unlink(missing_ok=True)
             forget(file)
     except OSError as error:
-        raise _not_removed(name, error) from error
-    return Removal(name)
+        raise _not_removed(found.installed.name, error) from error
+    return Removal(found.installed.name)
 
 
 def restore_files(removal: Removal) -> Removal:
@@ -148,13 +140,11 @@ class FilesPresenter(QObject):
 
     @Slot(object)
     def _on_trash(self, found: FoundModel) -> None:
-        work = partial(move_to_trash, found.installed.name, found.files)
-        self._carry_out(work, self._on_removed)
+        self._carry_out(partial(move_to_trash, found), self._on_removed)
 
     @Slot(object)
     def _on_delete(self, found: FoundModel) -> None:
-        work = partial(delete_files, found.installed.name, found.files)
-        self._carry_out(work, self._on_removed)
+        self._carry_out(partial(delete_files, found), self._on_removed)
 
     def _carry_out(self, work: Callable[[], Removal], on_done: Callable[[Removal], None]) -> None:
         answer = ask_in_background(work)
@@ -164,7 +154,7 @@ class FilesPresenter(QObject):
     @Slot(object)
     def _on_removed(self, removal: Removal) -> None:
         self._scan_again()
-        if not removal.can_restore:
+        if not removal.moved:
             self._notify(Notice(tr("{name} was deleted.", name=removal.name), Level.INFO))
             return
         self._notify(

@@ -114,13 +114,7 @@ class FirstStartPresenter(Presenter):
 
     @Slot()
     def _on_file(self) -> None:
-        dialog = open_model_dialog(self._welcome.window())
-        dialog.fileSelected.connect(self._on_file_selected)
-        dialog.open()
-
-    @Slot(str)
-    def _on_file_selected(self, path: str) -> None:
-        self._models.choose(Path(path))
+        open_model_dialog(self._welcome.window(), self._models.choose)
 
     @Slot()
     def _end(self) -> None:

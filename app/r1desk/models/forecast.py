@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
@@ -32,30 +34,27 @@ class Fit(StrEnum):
     TOO_LARGE = "too_large"
 
 
-@dataclass(frozen=True, slots=True)
-class MachineSpeed:
+class MachineSpeed(BaseModel):
     """Measured speeds in MiB a second; 0 where unknown. `threads` is the number that computes."""
 
-    memory_mib_s: float = 0.0
-    disk_mib_s: float = 0.0
+    model_config = ConfigDict(frozen=True)
+
+    memory_mib_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    disk_mib_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`bill` is that of `settings`, the nearest that fit; speeds are 0 where unknown.
-
-    `measured`: `tok_s` is the speed of an answer that this file wrote here, not an estimate.
-    `raised` are settings with a budget that holds the whole model, where that much memory is free.
-    """
+    """How a file would run; speeds are 0 where unknown."""
 
     fit: Fit
-    bill: Bill
-    settings: LoadSettings
+    bill: Bill  # of `settings`
+    settings: LoadSettings  # the nearest that fit
     tok_s: float = 0.0
-    measured: bool = False
-    raised: LoadSettings | None = None
+    raised: LoadSettings | None = None  # a budget for the whole model, where so much is free
     raised_tok_s: float = 0.0
+    measured: bool = False  # `tok_s` is of an answer that this file wrote here, no estimate
 
 
 def estimate_fit(
@@ -78,9 +77,7 @@ def estimate_fit(
     nearest = advise(header, streaming, overhead)
     if nearest.bill is None:
         least = plan(header, streaming, overhead).bill
-        return Forecast(
-            Fit.TOO_LARGE, least, nearest.settings, raised=raised, raised_tok_s=raised_tok_s
-        )
+        return Forecast(Fit.TOO_LARGE, least, nearest.settings, 0.0, raised, raised_tok_s)
     compute_s = unhidden_compute_s(header, speed.threads)
     measured = nearest.bill.model_copy(
         update={"disk_mib_s": speed.disk_mib_s, "compute_s": compute_s}
@@ -88,14 +85,7 @@ def estimate_fit(
     tok_s = measured.disk_tok_s
     if in_memory_tok_s:  # two short measurements: reading from the disk is never the faster way
         tok_s = min(tok_s, in_memory_tok_s)
-    return Forecast(
-        Fit.FROM_DISK,
-        measured,
-        nearest.settings,
-        tok_s,
-        raised=raised,
-        raised_tok_s=raised_tok_s,
-    )
+    return Forecast(Fit.FROM_DISK, measured, nearest.settings, tok_s, raised, raised_tok_s)
 
 
 def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:

@@ -47,15 +47,6 @@ _SECONDS = 0.25  # for each
 SPEED_FILE, RATES_FILE = "machine_speed.json", "answer_rates.json"
 
 
-class _StoredSpeed(BaseModel):
-    """In MiB a second."""
-
-    model_config = ConfigDict(frozen=True)
-
-    memory_mib_s: float = Field(gt=0, allow_inf_nan=False)
-    disk_mib_s: float = Field(ge=0, allow_inf_nan=False)
-
-
 class MeasuredRate(BaseModel):
     """Tokens a second of the file's last answer. `budget_mib` is 0 for one in memory."""
 
@@ -77,8 +68,7 @@ def machine_speed() -> MachineSpeed:
         if not found.memory_mib_s:
             found = _known[_machine_key()] = _measure(found.threads)
             if found.memory_mib_s:
-                values = _StoredSpeed(memory_mib_s=found.memory_mib_s, disk_mib_s=found.disk_mib_s)
-                _store(SPEED_FILE, _machine_key(), values)
+                _store(SPEED_FILE, _machine_key(), found)
         return found
 
 
@@ -86,10 +76,8 @@ def known_speed() -> MachineSpeed:
     """The speeds if they were ever measured on this computer, else unknown ones. Does not wait."""
     key, threads = _machine_key(), hardware.cpu().threads
     if key not in _known:
-        stored = load_measured(measured_dir() / SPEED_FILE, key, _StoredSpeed)
-        if stored is None:
-            return MachineSpeed(threads=threads)
-        _known[key] = MachineSpeed(stored.memory_mib_s, stored.disk_mib_s, threads)
+        stored = load_measured(measured_dir() / SPEED_FILE, key, MachineSpeed) or MachineSpeed()
+        _known[key] = stored.model_copy(update={"threads": threads})
     return _known[key]
 
 
@@ -101,7 +89,7 @@ def _measure(threads: int) -> MachineSpeed:
     except (RuntimeError, BufferError) as error:  # the interpreter ends: no more threads
         log.models.info("the computer was not measured: %s", error)
         return MachineSpeed(threads=threads)
-    return MachineSpeed(max(speeds), disk_mib_s, threads)
+    return MachineSpeed(memory_mib_s=max(speeds), disk_mib_s=disk_mib_s, threads=threads)
 
 
 def _machine_key() -> str:

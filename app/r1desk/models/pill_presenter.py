@@ -25,13 +25,9 @@ from r1desk.preferences import Preferences
 
 
 class RecentModels(QObject):
-    """Has the files' headers read after each load.
+    """Has the files' headers read after each load."""
 
-    Signals:
-        changed: `items` is another tuple.
-    """
-
-    changed = Signal()
+    changed = Signal()  # `items` is another tuple
 
     def __init__(
         self, models: ModelController, preferences: Preferences, forecasts: ForecastService
@@ -141,9 +137,9 @@ class PillPresenter(Presenter):
         note = tr("waits for the answer") if self._models.load_waits else tr("loading")
         self._pill.show_state(self._loading_name, PillState.LOADING, note)
 
-    def _name_of(self, path: Path | None) -> str:
+    def _name_of(self, path: Path, unknown: str = "") -> str:
         names = {model.path: model.name for model in self._recent.items}
-        return names.get(path, path.stem) if path is not None else ""
+        return names.get(path, unknown or path.stem)
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
@@ -166,16 +162,14 @@ class PillPresenter(Presenter):
         loaded = self._models.current
         if self._models.loading:
             return  # the progress is shown until the load ends
-        if loaded is None and self._models.resting:
-            self._pill.show_state(
-                self._name_of(self._models.path), PillState.RESTING, tr("unloaded")
-            )
+        if loaded is None and self._models.resting and self._models.path is not None:
+            name = self._name_of(self._models.path)
+            self._pill.show_state(name, PillState.RESTING, tr("unloaded"))
             return
         if loaded is None:
             self._pill.show_state(self._models.name, PillState.NONE, tr("not loaded"))
             return
         state = PillState.STREAMING if loaded.bill.streams else PillState.READY
         note = tr("{rate} tok/s", rate=format_rate(self._tok_s)) if self._tok_s else ""
-        names = {model.path: model.name for model in self._recent.items}
-        name = names.get(Path(loaded.facts.path), loaded.facts.name)
+        name = self._name_of(Path(loaded.facts.path), loaded.facts.name)
         self._pill.show_state(name, state, note)

@@ -26,13 +26,9 @@ from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
 class ModelPresenter(Presenter):
-    """Lets the user choose a model, and offers what helps where one was refused.
+    """Lets the user choose a model, and offers what helps where one was refused."""
 
-    Signals:
-        chooser_opened: the ModelChooser.
-    """
-
-    chooser_opened = Signal(object)
+    chooser_opened = Signal(object)  # the ModelChooser
 
     def __init__(
         self,
@@ -66,7 +62,9 @@ class ModelPresenter(Presenter):
         self._refusal = alternative.refused.text()
         notice = Notice(
             self._refusal,
-            action=_action_text(alternative),
+            action=tr("Load without the draft model")
+            if alternative.without_draft
+            else tr("Load it this way"),
             on_action=lambda: self._models.load_alternative(alternative),
         )
         self._notices.show_notice(notice)
@@ -90,27 +88,19 @@ class ModelPresenter(Presenter):
     @Slot()
     def choose(self) -> None:
         """Let the user pick a model: an installed one, a file, or one of the catalogue."""
-        from r1desk.models.files_presenter import (  # noqa: PLC0415 - not at start
-            FilesPresenter,
-        )
+        from r1desk.models.files_presenter import FilesPresenter  # noqa: PLC0415 - not at start
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
         recent, models = self._preferences.recent_models, self._models
         chooser = ModelChooser(
             recent, models.path, self._forecasts, self._parent, models.loaded_path
         )
-        FilesPresenter(chooser.files, self._models, chooser.look_again)
-        chooser.chosen.connect(self._models.choose)
+        FilesPresenter(chooser.files, models, chooser.look_again)
+        chooser.chosen.connect(models.choose)
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(return_free_memory)
         self.chooser_opened.emit(chooser)
         chooser.open()
-
-
-def _action_text(alternative: LoadAlternative) -> str:
-    if alternative.without_draft:
-        return tr("Load without the draft model")
-    return tr("Load it this way")
 
 
 class TemplatePresenter(Presenter):
@@ -132,15 +122,11 @@ class TemplatePresenter(Presenter):
 
     @Slot()
     def _on_file_requested(self) -> None:
-        dialog = open_template_dialog(self._button.window())
-        dialog.fileSelected.connect(self._on_file_selected)
-        dialog.open()
+        open_template_dialog(self._button.window(), self._on_file_selected)
 
-    @Slot(str)
-    def _on_file_selected(self, file: str) -> None:
+    def _on_file_selected(self, file: Path) -> None:
         if self._models.path is not None:
-            read = partial(_read_template, self._models.path, Path(file))
-            answer = ask_in_background(read)
+            answer = ask_in_background(partial(_read_template, self._models.path, file))
             answer.done.connect(self._on_read)
             answer.failed.connect(self._on_refused)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +30,13 @@ _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model on this computer; without a forecast where it cannot be used.
-
-    `files` are all its files, `disk_bytes` what they take on the drive, and `place` is the path of
-    the first without links.
-    """
+    """A model on this computer; without a forecast where it cannot be used."""
 
     installed: InstalledModel
     forecast: Forecast | None
-    files: tuple[Path, ...] = ()
-    disk_bytes: int = 0
-    place: Path = Path()
+    files: tuple[Path, ...] = ()  # all of them
+    disk_bytes: int = 0  # what they take on the drive
+    place: Path = Path()  # of the first, without links
 
 
 def find_models(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[tuple[FoundModel, ...]]:
@@ -50,10 +46,11 @@ def find_models(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[tupl
     take longer to search. A file on a network share that does not answer is left out.
     """
     opened = [path for path in opened if drive_answers(path)]
-    yield _describe_all(installed_models(opened, read=forecaster.headers.read_header), forecaster)
+    read = forecaster.headers.read_header
+    yield tuple(_describe(each, forecaster) for each in installed_models(opened, read=read))
     if others := app_files():
-        models = installed_models(opened, others, forecaster.headers.read_header)
-        yield _describe_all(models, forecaster)
+        models = installed_models(opened, others, read)
+        yield tuple(_describe(each, forecaster) for each in models)
 
 
 def find_r1_file(forecaster: Forecaster) -> Iterator[AppFile]:
@@ -72,12 +69,6 @@ def find_r1_file(forecaster: Forecaster) -> Iterator[AppFile]:
         yield max(fitting, key=lambda file: sizes[file])
     elif sizes:
         yield min(sizes, key=lambda file: sizes[file])
-
-
-def _describe_all(
-    models: Iterable[InstalledModel], forecaster: Forecaster
-) -> tuple[FoundModel, ...]:
-    return tuple(_describe(each, forecaster) for each in models)
 
 
 def _describe(model: InstalledModel, forecaster: Forecaster) -> FoundModel:

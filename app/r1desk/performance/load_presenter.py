@@ -12,12 +12,13 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.features import Presenter
-from r1desk.models.controller import ModelController, window_mib
+from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads, DownloadState
 from r1desk.models.formatting import format_size
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 
 _ON_ITS_WAY = (DownloadState.QUEUED, DownloadState.RUNNING)
@@ -168,8 +169,9 @@ class LoadPresenter(Presenter):
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:
     """Add the window's memory to the bill, whose other lines the engine has measured."""
+    measured = {"measured_mib": window_and_helpers_mib()}
     lines = tuple(
-        line.model_copy(update={"measured_mib": window_mib()}) if line.name == "window" else line
+        line.model_copy(update=measured) if line.name == "window" else line
         for line in loaded.bill.lines
     )
     return loaded.model_copy(update={"bill": loaded.bill.model_copy(update={"lines": lines})})

@@ -77,12 +77,21 @@ def ask_in_background(work: Callable[[], object]) -> BackgroundAnswer:
 
 def stream_in_background(work: Callable[[], Iterator[object]]) -> BackgroundAnswer:
     """The same for work with several results, each of which comes as soon as it is there."""
+
+    def give_all(give: Callable[[object], None]) -> None:
+        for result in work():
+            give(result)
+
+    return give_in_background(give_all)
+
+
+def give_in_background(work: Callable[[Callable[[object], None]], None]) -> BackgroundAnswer:
+    """The same for work that calls what it is given with each result."""
     answer = BackgroundAnswer()
 
     def run() -> None:
         try:
-            for result in work():
-                answer.give(result)
+            work(answer.give)
         except R1Error as error:
             log.window.warning("work beside the window ended: %s", error)
             answer.give(error.report())

@@ -52,15 +52,10 @@ _DETAIL_CHARACTERS = 300
 
 
 class ServingController(QObject):
-    """Lives in the main thread and knows no widget. Off at every start of the application.
+    """Lives in the main thread and knows no widget. Off at every start of the application."""
 
-    Signals:
-        changed: the ServingState.
-        preferences_changed: the preferences are to be saved.
-    """
-
-    changed = Signal(object)
-    preferences_changed = Signal()
+    changed = Signal(object)  # the ServingState
+    preferences_changed = Signal()  # the preferences are to be saved
 
     def __init__(
         self,
@@ -75,11 +70,9 @@ class ServingController(QObject):
         self._refused: ErrorReport | None = None
         self._answers: dict[int, ServedAnswer] = {}
         self.state = ServingState(port=preferences.serving_port, key=preferences.serving_key)
-        models.loaded.connect(self._on_model_changed)
-        models.unloaded.connect(self._on_model_changed)
-        models.load_started.connect(self._on_model_changed)
-        models.load_failed.connect(self._on_model_changed)
-        engine.heartbeat.connect(self._on_beat)
+        for signal in (models.loaded, models.unloaded, models.load_started, models.load_failed):
+            signal.connect(self._on_model_changed)
+        engine.heartbeat.connect(self._send)
 
     @property
     def pid(self) -> int:
@@ -180,9 +173,6 @@ class ServingController(QObject):
         self._set(replace(self.state, model=name))
 
     @Slot(object)
-    def _on_beat(self, beat: Heartbeat) -> None:
-        self._send(beat)
-
     def _send(self, message: ModelShared | Heartbeat | EventReply | ClosingReply) -> None:
         if self._process is not None:
             self._process.send(message)

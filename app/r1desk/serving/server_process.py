@@ -29,14 +29,10 @@ class ServerProcess(QObject):
     """A running server. Lives in the main thread; it starts in the constructor.
 
     Its memory counts as the window's. Raises OSError where it cannot be started.
-
-    Signals:
-        received: a message of `sharing_protocol.FromServer`.
-        ended: the exit status and the end of what it wrote to standard error. The last signal.
     """
 
-    received = Signal(object)
-    ended = Signal(int, str)
+    received = Signal(object)  # a message of `sharing_protocol.FromServer`
+    ended = Signal(int, str)  # the last: the exit status, the end of standard error
     _pending = Signal()  # from the thread that reads
 
     def __init__(self, parent: QObject) -> None:

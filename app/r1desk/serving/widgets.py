@@ -52,13 +52,9 @@ class ServingButton(QToolButton):
 
 
 class ServingDialog(BoundedDialog):
-    """Shows a `ServingState`; every change of `switch` and `port` is in force at once.
+    """Shows a `ServingState`; every change of `switch` and `port` is in force at once."""
 
-    Signals:
-        new_key_requested: the key is to be replaced.
-    """
-
-    new_key_requested = Signal()
+    new_key_requested = Signal()  # the key is to be replaced
 
     def __init__(self, parent: QWidget | None) -> None:
         super().__init__(parent, QSize(560, 420))
@@ -76,11 +72,12 @@ class ServingDialog(BoundedDialog):
         self.port.setGroupSeparatorShown(False)
         self.port.setKeyboardTracking(False)
         self.port.setAccessibleName(tr("Port"))
-        self.copy_address = push_button(tr("Copy"), self._on_copy_address)
+        clipboard = QGuiApplication.clipboard()
+        self.copy_address = push_button(tr("Copy"), lambda: clipboard.setText(self.address.text()))
         self.copy_address.setAccessibleName(tr("Copy the address"))
-        self.copy_key = push_button(tr("Copy"), self._on_copy_key)
+        self.copy_key = push_button(tr("Copy"), lambda: clipboard.setText(self._state.key))
         self.copy_key.setAccessibleName(tr("Copy the key"))
-        self.show_key = push_button(tr("Show"), self._on_show_key)
+        self.show_key = push_button(tr("Show"), self._show_key)
         self.show_key.setCheckable(True)
         self.show_key.setAccessibleName(tr("Show the key"))
         self.new_key = push_button(tr("New key"), self.new_key_requested)
@@ -143,8 +140,6 @@ class ServingDialog(BoundedDialog):
             for button in buttons:
                 beside.addWidget(button)
 
-    # ---- shown by the presenter -------------------------------------------------------------
-
     @Slot(object)
     def show_state(self, state: ServingState) -> None:
         """Show this state. Emits nothing."""
@@ -170,26 +165,13 @@ class ServingDialog(BoundedDialog):
         """Show the memory of the server's process; 0 while it is off."""
         self.memory.setText(memory_text(server_mib, budget_mib))
 
+    @Slot()
     def _show_key(self) -> None:
         key, shown = self._state.key, self.show_key.isChecked()
         self.key.setText((key if shown else _HIDDEN_KEY) if key else tr("Made at the first start."))
         self.show_key.setText(tr("Hide") if shown else tr("Show"))
         for button in (self.show_key, self.copy_key):
             button.setEnabled(bool(key))
-
-    # ---- done by the user -------------------------------------------------------------------
-
-    @Slot()
-    def _on_copy_address(self) -> None:
-        QGuiApplication.clipboard().setText(self.address.text())
-
-    @Slot()
-    def _on_copy_key(self) -> None:
-        QGuiApplication.clipboard().setText(self._state.key)
-
-    @Slot()
-    def _on_show_key(self) -> None:
-        self._show_key()
 
 
 def _value_label(name: str) -> QLabel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
@@ -66,7 +67,7 @@ class MenuFeature(Feature):
 
     @Slot()
     def _on_settings(self) -> None:
-        p, profile, folder = self._services.preferences, self._services.profile, self._models.folder
+        p, profile = self._services.preferences, self._services.profile
         dialog = SettingsDialog(
             self._window,
             language=p.language,
@@ -86,9 +87,13 @@ class MenuFeature(Feature):
         dialog.text_size_chosen.connect(self.set_text_size)
         dialog.reading_width_chosen.connect(self.set_reading_width)
         dialog.unload_after_chosen.connect(self._models.unload_after)
-        dialog.models_folder_chosen.connect(folder.choose)
-        folder.changed.connect(dialog.show_models_folder)
-        folder.refused.connect(dialog.show_folder_refused)
+
+        def use_folder(folder: Path | None) -> None:
+            answer = self._models.choose_folder(folder)
+            answer.done.connect(dialog.show_models_folder)
+            answer.failed.connect(dialog.show_folder_refused)
+
+        dialog.models_folder_chosen.connect(use_folder)
         dialog.open()
 
     # ---- appearance: every change is in force at once

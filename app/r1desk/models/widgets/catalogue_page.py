@@ -36,15 +36,10 @@ from r1desk.widgets.text_label import text_label
 
 
 class CataloguePage(QWidget):
-    """The cards, the fold with all files, and the downloads below.
+    """The cards, the fold with all files, and the downloads below."""
 
-    Signals:
-        download_requested: the DownloadSpec of a model, and that of its draft model or None.
-        use_requested: the Path of a file that is on this computer.
-    """
-
-    download_requested = Signal(object, object)
-    use_requested = Signal(object)
+    download_requested = Signal(object, object)  # the DownloadSpec, that of a draft model or None
+    use_requested = Signal(object)  # the Path of a file that is on this computer
 
     def __init__(self, forecasts: ForecastService) -> None:
         super().__init__()

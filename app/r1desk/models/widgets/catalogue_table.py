@@ -21,26 +21,18 @@ from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.forecast import format_fit, format_raised
-from r1desk.models.formatting import format_bill_summary, format_download, format_size
+from r1desk.models.forecast import format_raised
+from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
-from r1desk.models.widgets.page_parts import AddressLine, ModelTree, show_fit
+from r1desk.models.widgets.page_parts import AddressLine, ModelTree
 from r1desk.widgets.layouts import put_inside
-
-FILE_ROLE = Qt.ItemDataRole.UserRole
-FIT_COLUMN = 3
 
 
 class CatalogueTable(QWidget):
-    """Nothing is downloaded before the button is pressed, below the file's address and bill.
+    """Nothing is downloaded before the button is pressed, below the file's address and bill."""
 
-    Signals:
-        download_requested: the CatalogueFile, the name of the host, and the KnownDraft or None.
-        use_requested: the Path of the file, where it is on this computer.
-    """
-
-    download_requested = Signal(object, str, object)
-    use_requested = Signal(object)
+    download_requested = Signal(object, str, object)  # CatalogueFile, the host, KnownDraft or None
+    use_requested = Signal(object)  # the Path of the file, where it is on this computer
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +48,9 @@ class CatalogueTable(QWidget):
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
         self.draft = DraftCheckBox()
-        self.detail, self.address = _plain_label(), AddressLine()
+        self.detail = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.address = AddressLine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tree, stretch=1)
@@ -84,7 +78,8 @@ class CatalogueTable(QWidget):
         if not items:
             items = self._add_items(files)
         for item, file in zip(items, files, strict=True):
-            self._show_file(item, file)
+            size_bytes, name = file.file.size_bytes, file.file.quantisation
+            self.tree.fill_offer(item, file, name, size_bytes, file.forecast)
         self._describe()
 
     def _items(self) -> list[QTreeWidgetItem]:
@@ -99,14 +94,6 @@ class CatalogueTable(QWidget):
                 tops[file.model.id] = QTreeWidgetItem(self.tree, [file.model.name])
             items.append(QTreeWidgetItem(tops[file.model.id]))
         return items
-
-    def _show_file(self, item: QTreeWidgetItem, file: CatalogueFile) -> None:
-        forecast = file.forecast
-        memory = f"{forecast.bill.total_mib:,.0f} MiB"
-        size = format_size(file.file.size_bytes)
-        self.tree.fill(item, (file.file.quantisation, size, memory, format_fit(forecast)))
-        item.setData(0, FILE_ROLE, file)
-        show_fit(item, FIT_COLUMN, forecast)
 
     @Slot(object)
     def show_free_space(self, free_bytes: int | None) -> None:
@@ -124,15 +111,9 @@ class CatalogueTable(QWidget):
         self._places, self._drafts, self._loaded = places, drafts, loaded
         self._describe()
 
-    @property
-    def selected(self) -> CatalogueFile | None:
-        """The selected file."""
-        item = self.tree.currentItem()
-        return item.data(0, FILE_ROLE) if item is not None else None
-
     @Slot()
     def _on_selection(self) -> None:
-        file = self.selected
+        file = self.tree.selected
         self.open_button.setEnabled(file is not None)
         self.source.clear()
         if file is not None:
@@ -142,7 +123,7 @@ class CatalogueTable(QWidget):
         self._describe()
 
     def _describe(self) -> None:
-        file, place = self.selected, self._place
+        file, place = self.tree.selected, self._place
         self.download_button.setText(tr("Use this model") if place else tr("Download now"))
         self.download_button.setEnabled(
             file is not None and (place is None or place != self._loaded)
@@ -180,16 +161,11 @@ class CatalogueTable(QWidget):
     def _on_download(self) -> None:
         if (place := self._place) is not None:
             self.use_requested.emit(place)
-        elif (file := self.selected) is not None:
+        elif (file := self.tree.selected) is not None:
             self.download_requested.emit(file, self.source.currentText(), self.draft.wanted)
 
     @property
     def _place(self) -> Path | None:
         """Where the selected file is, if it is on this computer."""
-        return self._places.get(self.selected.file.file) if self.selected is not None else None
-
-
-def _plain_label() -> QLabel:
-    label = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+        file = self.tree.selected
+        return self._places.get(file.file.file) if file is not None else None

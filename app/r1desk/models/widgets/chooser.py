@@ -48,13 +48,9 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class ModelChooser(QDialog):
-    """Lets the user pick a model.
+    """Lets the user pick a model."""
 
-    Signals:
-        chosen: the Path of the model.
-    """
-
-    chosen = Signal(object)
+    chosen = Signal(object)  # the Path of the model
 
     def __init__(
         self,
@@ -72,7 +68,7 @@ class ModelChooser(QDialog):
         self._looking: BackgroundAnswer | None = None
         self.list = self._build_list()
         self.catalogue = CataloguePage(forecasts)
-        self.catalogue.use_requested.connect(self._on_catalogue_use)
+        self.catalogue.use_requested.connect(self._choose)
         self.hub = HubPage(forecasts.settings)
         self.files = FilesPage()
         tabs = QTabWidget()
@@ -83,7 +79,7 @@ class ModelChooser(QDialog):
         self.tabs = tabs
         self.buttons = self._build_buttons()
         tabs.currentChanged.connect(self._on_page)
-        self.downloads = DownloadArea(lines=10)
+        self.downloads = DownloadArea()
         layout = QVBoxLayout(self)
         layout.addWidget(tabs)
         layout.addWidget(self.downloads)
@@ -185,24 +181,16 @@ class ModelChooser(QDialog):
     def _on_use(self) -> None:
         path = self._selected_path()
         if path is not None:
-            self.chosen.emit(path)
-            self.accept()
+            self._choose(path)
 
     @Slot(object)
-    def _on_catalogue_use(self, path: Path) -> None:
+    def _choose(self, path: Path) -> None:
         self.chosen.emit(path)
         self.accept()
 
     @Slot()
     def _on_file(self) -> None:
-        dialog = open_model_dialog(self)
-        dialog.fileSelected.connect(self._on_file_selected)
-        dialog.open()
-
-    @Slot(str)
-    def _on_file_selected(self, path: str) -> None:
-        self.chosen.emit(Path(path))
-        self.accept()
+        open_model_dialog(self, self._choose)
 
 
 def _describe(found: FoundModel) -> str:

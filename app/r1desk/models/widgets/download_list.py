@@ -30,6 +30,7 @@ from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import ElidedLabel
 
 _STEPS = 1000
+_AREA_LINES = 10  # at most
 _ORDER = (
     DownloadState.RUNNING,
     DownloadState.DONE,
@@ -65,42 +66,34 @@ class DownloadRow(QFrame):
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
         self.load_button = QPushButton()
         set_role(self.load_button, "primary")
-        self.load_button.clicked.connect(lambda: request(DownloadAction.LOAD, file))
         self.pause_button = QPushButton(tr("Pause"))
-        self.pause_button.clicked.connect(lambda: request(DownloadAction.PAUSE, file))
         self.resume_button = QPushButton(tr("Resume"))
-        self.resume_button.clicked.connect(lambda: request(DownloadAction.RESUME, file))
         self.other_button = QPushButton()
-        self.other_button.clicked.connect(lambda: request(DownloadAction.OTHER_SOURCE, file))
         self.delete_button = QPushButton(tr("Delete…"))
-        self.delete_button.clicked.connect(lambda: request(DownloadAction.DELETE, file))
         self.dismiss_button = QToolButton(self, icon=icon("close"), autoRaise=True)
         self.dismiss_button.setIconSize(QSize(18, 18))
         self.dismiss_button.setToolTip(tr("Hide; the file is kept"))
         self.dismiss_button.setAccessibleName(self.dismiss_button.toolTip())
-        self.dismiss_button.clicked.connect(lambda: request(DownloadAction.DISMISS, file))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 6, 8)
         layout.setSpacing(4)
         top = put_inside(layout, QHBoxLayout())
         top.addWidget(self.name, stretch=1)
-        for button in (
-            self.load_button,
-            self.pause_button,
-            self.resume_button,
-            self.other_button,
-            self.delete_button,
-            self.dismiss_button,
+        for button, action in (
+            (self.load_button, DownloadAction.LOAD),
+            (self.pause_button, DownloadAction.PAUSE),
+            (self.resume_button, DownloadAction.RESUME),
+            (self.other_button, DownloadAction.OTHER_SOURCE),
+            (self.delete_button, DownloadAction.DELETE),
+            (self.dismiss_button, DownloadAction.DISMISS),
         ):
+            button.clicked.connect(lambda _checked, action=action: request(action, file))
             top.addWidget(button)
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
 
     def show_download(self, download: Download, loadable_draft: str = "") -> None:
-        """Show the download's state and progress.
-
-        `loadable_draft` is the file of a draft model that the present model can be loaded with.
-        """
+        """Show the download's state and progress; for the draft see `DownloadList`."""
         state, progress = download.state, download.progress
         is_draft = find_draft(self.file) is not None  # it does not chat
         loadable = not is_draft or self.file == loadable_draft
@@ -132,13 +125,9 @@ class DownloadRow(QFrame):
 
 
 class DownloadList(QWidget):
-    """The rows of the downloads, at most `most` of them, those that run first.
+    """The rows of the downloads, at most `most` of them, those that run first."""
 
-    Signals:
-        requested: the `DownloadAction` and the file's name.
-    """
-
-    requested = Signal(object, str)
+    requested = Signal(object, str)  # the `DownloadAction` and the file's name
 
     def __init__(self, most: int = 1000) -> None:
         super().__init__()
@@ -209,12 +198,11 @@ def _format_running(download: Download, amount: str) -> str:
 class DownloadArea(QScrollArea):
     """Holds a DownloadList, and is hidden while that is empty."""
 
-    def __init__(self, lines: int) -> None:
-        """`lines` of text are the greatest height."""
+    def __init__(self) -> None:
         super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         self.list = DownloadList()
         self.setWidget(self.list)
-        self.setMaximumHeight(self.fontMetrics().height() * lines)
+        self.setMaximumHeight(self.fontMetrics().height() * _AREA_LINES)
         self.hide()
 
     def show_downloads(self, downloads: Sequence[Download]) -> None:

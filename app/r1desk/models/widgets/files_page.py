@@ -19,27 +19,19 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.models.formatting import breakable_address, format_size
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
-from r1desk.models.widgets.page_parts import AddressLine, ModelTree, warning_box
+from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree, warning_box
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.text_label import push_button, text_label
 
-FOUND_ROLE = Qt.ItemDataRole.UserRole
-
 
 class FilesPage(QWidget):
-    """The list, what can be done with the selected file, and the partial downloads below.
+    """The list, what can be done with the selected file, and the partial downloads below."""
 
-    Signals:
-        show_requested: the Path of a file, to be shown in its folder.
-        unload_requested: the loaded model is to be unloaded.
-        trash_requested, delete_requested: the FoundModel, after the user confirmed it.
-    """
-
-    show_requested = Signal(object)
-    unload_requested = Signal()
-    trash_requested = Signal(object)
-    delete_requested = Signal(object)
+    show_requested = Signal(object)  # the Path of a file, to be shown in its folder
+    unload_requested = Signal()  # the loaded model is to be unloaded
+    trash_requested = Signal(object)  # the FoundModel, after the user confirmed it
+    delete_requested = Signal(object)  # the FoundModel, after the user confirmed it
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,13 +74,12 @@ class FilesPage(QWidget):
 
     def show_models(self, models: Sequence[FoundModel]) -> None:
         """Show these files; the selected one stays selected."""
-        selected = self.selected
+        selected = self.tree.selected
         self._models = tuple(models)
         self.tree.clear()
         for model in self._models:
             item = QTreeWidgetItem(self.tree)
-            item.setData(0, FOUND_ROLE, model)
-            self._show_item(item)
+            self._show_item(item, model)
             if selected is not None and selected.installed.path == model.installed.path:
                 self.tree.setCurrentItem(item)
         if self.tree.currentItem() is None and self.tree.topLevelItemCount():
@@ -100,7 +91,8 @@ class FilesPage(QWidget):
         """Show which model is chosen and which is loaded, by their paths without links."""
         self._chosen, self._loaded = chosen, loaded
         for at in range(self.tree.topLevelItemCount()):
-            self._show_item(self.tree.topLevelItem(at))
+            item = self.tree.topLevelItem(at)
+            self._show_item(item, item.data(0, VALUE_ROLE))
         self._on_selection()
 
     @Slot(object)
@@ -109,16 +101,10 @@ class FilesPage(QWidget):
         self._free_bytes = free_bytes
         self._show_total()
 
-    def _show_item(self, item: QTreeWidgetItem) -> None:
-        found: FoundModel = item.data(0, FOUND_ROLE)
-        model = found.installed
-        texts = (
-            model.name,
-            format_size(found.disk_bytes),
-            self._state_text(found),
-            owner_text(model),
-        )
-        self.tree.fill(item, texts)
+    def _show_item(self, item: QTreeWidgetItem, found: FoundModel) -> None:
+        model, size = found.installed, format_size(found.disk_bytes)
+        texts = (model.name, size, self._state_text(found), owner_text(model))
+        self.tree.fill(item, found, texts)
         item.setToolTip(0, f"{model.name}\n{model.path}")
         font = item.font(0)
         font.setBold(found.place == self._loaded)
@@ -138,12 +124,6 @@ class FilesPage(QWidget):
 
     # ---- the selected file ------------------------------------------------------------------
 
-    @property
-    def selected(self) -> FoundModel | None:
-        """The selected file."""
-        item = self.tree.currentItem()
-        return item.data(0, FOUND_ROLE) if item is not None else None
-
     def _state_text(self, found: FoundModel) -> str:
         if found.place == self._loaded:
             return tr("loaded")
@@ -153,7 +133,7 @@ class FilesPage(QWidget):
 
     @Slot()
     def _on_selection(self) -> None:
-        found = self.selected
+        found = self.tree.selected
         self.show_button.setEnabled(found is not None)
         if found is None:
             self.path.show_address("")
@@ -172,12 +152,12 @@ class FilesPage(QWidget):
 
     @Slot()
     def _on_show(self) -> None:
-        if (found := self.selected) is not None:
+        if (found := self.tree.selected) is not None:
             self.show_requested.emit(found.installed.path)
 
     @Slot()
     def _on_delete(self) -> None:
-        found = self.selected
+        found = self.tree.selected
         if found is None or not self.delete_button.isEnabled():
             return
         model = found.installed

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -35,29 +35,19 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import Offer, OfferedModel, find_offers
-from r1desk.models.forecast import format_fit, format_raised
-from r1desk.models.formatting import format_bill_summary, format_download, format_size
-from r1desk.models.widgets.page_parts import AddressLine, ModelTree, ask_unverified, show_fit
-from r1desk.platform.background_thread import (
-    BackgroundAnswer,
-    stream_in_background,
-)
+from r1desk.models.forecast import format_raised
+from r1desk.models.formatting import format_bill_summary, format_download
+from r1desk.models.widgets.page_parts import AddressLine, ModelTree, ask_unverified
+from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import push_button, text_label
 
-MODEL_ROLE = Qt.ItemDataRole.UserRole
-FIT_COLUMN = 3
-
 
 class HubPage(QWidget):
-    """A field for the name, the files of the repository, and the downloads below.
+    """A field for the name, the files of the repository, and the downloads below."""
 
-    Signals:
-        download_requested: a DownloadSpec.
-    """
-
-    download_requested = Signal(object)
+    download_requested = Signal(object)  # a DownloadSpec
 
     def __init__(self, settings: LoadSettings) -> None:
         super().__init__()
@@ -132,7 +122,7 @@ class HubPage(QWidget):
         self._query = stream_in_background(
             partial(find_offers, reference, self._settings, self.policy, self._stop)
         )
-        self._query.done.connect(self._on_found)
+        self._query.done.connect(self._show_offer)
         self._query.failed.connect(self._on_failed)
 
     def _end_query(self) -> None:
@@ -140,10 +130,6 @@ class HubPage(QWidget):
             self._stop.request()
             self._query.abandon()
             self._query = None
-
-    @Slot(object)
-    def _on_found(self, offer: Offer) -> None:
-        self._show_offer(offer)
 
     @Slot(object)
     def _on_failed(self, report: ErrorReport) -> None:
@@ -162,12 +148,15 @@ class HubPage(QWidget):
 
     # ---- the files --------------------------------------------------------------------------
 
+    @Slot(object)
     def _show_offer(self, offer: Offer) -> None:
-        selected = self.selected.name if self.selected is not None else offer.wanted
+        before = self.tree.selected
+        selected = before.name if before is not None else offer.wanted
         self.tree.clear()
         for model in offer.models:
             item = QTreeWidgetItem(self.tree)
-            self._fill(item, model)
+            self.tree.fill_offer(item, model, model.name, model.size_bytes, model.forecast)
+            item.setToolTip(0, model.name)
             if model.name == selected:
                 self.tree.setCurrentItem(item)
         if self.tree.currentItem() is None:
@@ -185,26 +174,9 @@ class HubPage(QWidget):
         if self.name.hasFocus() or self.list_button.hasFocus():
             self.tree.setFocus()
 
-    def _fill(self, item: QTreeWidgetItem, model: OfferedModel) -> None:
-        size = format_size(model.size_bytes) if model.size_bytes is not None else "?"
-        forecast = model.forecast
-        memory = f"{forecast.bill.total_mib:,.0f} MiB" if forecast is not None else "?"
-        fit = format_fit(forecast) if forecast is not None else "?"
-        self.tree.fill(item, (model.name, size, memory, fit))
-        if forecast is not None:
-            show_fit(item, FIT_COLUMN, forecast)
-        item.setToolTip(0, model.name)
-        item.setData(0, MODEL_ROLE, model)
-
-    @property
-    def selected(self) -> OfferedModel | None:
-        """The selected model."""
-        item = self.tree.currentItem()
-        return item.data(0, MODEL_ROLE) if item is not None else None
-
     @Slot()
     def _on_selection(self) -> None:
-        model = self.selected
+        model = self.tree.selected
         self.download_button.setEnabled(model is not None)
         self.address.show_address(model.specs[0].url if model is not None else "")
         self.detail.setText(self._describe(model) if model is not None else "")
@@ -225,7 +197,7 @@ class HubPage(QWidget):
 
     @Slot()
     def _on_download(self) -> None:
-        model = self.selected
+        model = self.tree.selected
         if model is None:
             return
         if model.verifiable:

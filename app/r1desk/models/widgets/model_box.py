@@ -24,15 +24,10 @@ from r1desk.widgets.text_label import text_label
 
 
 class ModelBox(QFrame):
-    """A card on top of the panel.
+    """A card on top of the panel."""
 
-    Signals:
-        choose_requested: the user wants another model.
-        model_chosen: the Path of one of the known models.
-    """
-
-    choose_requested = Signal()
-    model_chosen = Signal(object)
+    choose_requested = Signal()  # the user wants another model
+    model_chosen = Signal(object)  # the Path of one of the known models
 
     def __init__(self) -> None:
         super().__init__()

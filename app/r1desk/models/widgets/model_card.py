@@ -66,16 +66,10 @@ class DraftCheckBox(QCheckBox):
 
 
 class ModelCard(QFrame):
-    """Shows a pick of the catalogue.
+    """Shows a pick of the catalogue."""
 
-    Signals:
-        download_requested: the CatalogueFile, the host's name, and the KnownDraft to download with
-            it or None.
-        use_requested: the Path of the file, where it is on this computer.
-    """
-
-    download_requested = Signal(object, str, object)
-    use_requested = Signal(object)
+    download_requested = Signal(object, str, object)  # CatalogueFile, the host, KnownDraft or None
+    use_requested = Signal(object)  # the Path of the file, where it is on this computer
 
     def __init__(self, pick: Pick) -> None:
         super().__init__()

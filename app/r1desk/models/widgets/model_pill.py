@@ -52,15 +52,10 @@ _COLOURS = {
 
 
 class ModelPill(QToolButton):
-    """A button with the menu of recent models.
+    """A button with the menu of recent models."""
 
-    Signals:
-        model_chosen: the Path of a recent model.
-        choose_requested: the user wants any other model.
-    """
-
-    model_chosen = Signal(object)
-    choose_requested = Signal()
+    model_chosen = Signal(object)  # the Path of a recent model
+    choose_requested = Signal()  # the user wants any other model
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QDir, QStandardPaths, Qt
 from PySide6.QtWidgets import (
@@ -17,8 +19,11 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised
+from r1desk.models.formatting import format_size
 from r1desk.theme import explain, icon, set_role
 
+VALUE_ROLE = Qt.ItemDataRole.UserRole
+FIT_COLUMN = 3
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ICONS = {
     Fit.IN_MEMORY: ("check", "success"),
@@ -38,7 +43,7 @@ class ModelTree(QTreeWidget):
         super().__init__(accessibleName=name, rootIsDecorated=False)
         self._number_columns = tuple(number_columns)
         self.setHeaderLabels(list(headings))
-        align_right(self.headerItem(), number_columns)
+        self._align(self.headerItem())
         header = self.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -48,26 +53,43 @@ class ModelTree(QTreeWidget):
         self.setUniformRowHeights(True)
         self.setMinimumHeight(self.fontMetrics().height() * 5)
 
-    def fill(self, item: QTreeWidgetItem, texts: Sequence[str]) -> None:
-        """Put texts into the columns of a row, which a screen reader reads as one sentence."""
+    @property
+    def selected(self) -> Any:
+        """The value of the selected row, or None."""
+        item = self.currentItem()
+        return item.data(0, VALUE_ROLE) if item is not None else None
+
+    def fill(self, item: QTreeWidgetItem, value: object, texts: Sequence[str]) -> None:
+        """Show a value in a row by these texts, which a screen reader reads as one sentence."""
+        item.setData(0, VALUE_ROLE, value)
         for column, text in enumerate(texts):
             item.setText(column, text)
-        align_right(item, self._number_columns)
+        self._align(item)
         sentence = ", ".join(text for text in texts if text)
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, sentence)
 
+    def fill_offer(
+        self,
+        item: QTreeWidgetItem,
+        value: object,
+        name: str,
+        size_bytes: int | None,
+        forecast: Forecast | None,
+    ) -> None:
+        """Show what can be downloaded: size, memory and fit, where they are known."""
+        size = format_size(size_bytes) if size_bytes is not None else "?"
+        if forecast is None:
+            self.fill(item, value, (name, size, "?", "?"))
+            return
+        memory = f"{forecast.bill.total_mib:,.0f} MiB"
+        self.fill(item, value, (name, size, memory, format_fit(forecast)))
+        item.setIcon(FIT_COLUMN, icon(*_ICONS[forecast.fit]))
+        item.setToolTip(FIT_COLUMN, format_raised(forecast))
 
-def align_right(item: QTreeWidgetItem, columns: Sequence[int]) -> None:
-    """Align numbers in these columns by their last digit."""
-    for column in columns:
-        item.setTextAlignment(column, _RIGHT)
-
-
-def show_fit(item: QTreeWidgetItem, column: int, forecast: Forecast) -> None:
-    """Show in one cell whether a model fits, and how fast it is."""
-    item.setText(column, format_fit(forecast))
-    item.setIcon(column, icon(*_ICONS[forecast.fit]))
-    item.setToolTip(column, format_raised(forecast))
+    def _align(self, item: QTreeWidgetItem) -> None:
+        """Align numbers by their last digit."""
+        for column in self._number_columns:
+            item.setTextAlignment(column, _RIGHT)
 
 
 class AddressLine(QLineEdit):
@@ -102,24 +124,31 @@ def ask_unverified(parent: QWidget, file: str, download: Callable[[], object]) -
     box.open()
 
 
-def open_model_dialog(parent: QWidget) -> QFileDialog:
-    """The system's dialog for an existing model file; the caller connects and opens it."""
+def open_model_dialog(
+    parent: QWidget, on_chosen: Callable[[Path], object], selected: str = ""
+) -> None:
+    """Open the system's dialog for an existing model file."""
     filters = [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
-    dialog = _dialog(parent, tr("Open a model file"), filters)
+    dialog = _dialog(parent, tr("Open a model file"), filters, on_chosen)
     downloads = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DownloadLocation)
     dialog.setDirectory(downloads if QDir(downloads).exists() else QDir.homePath())
-    return dialog
+    if selected:
+        dialog.selectFile(selected)
+    dialog.open()
 
 
-def open_template_dialog(parent: QWidget) -> QFileDialog:
-    """The system's dialog for an existing chat template; the caller connects and opens it."""
+def open_template_dialog(parent: QWidget, on_chosen: Callable[[Path], object]) -> None:
+    """Open the system's dialog for an existing chat template."""
     filters = [tr("Chat templates (*.jinja *.jinja2 *.j2 *.txt)"), tr("All files (*)")]
-    return _dialog(parent, tr("Open a chat template"), filters)
+    _dialog(parent, tr("Open a chat template"), filters, on_chosen).open()
 
 
-def _dialog(parent: QWidget, title: str, filters: list[str]) -> QFileDialog:
+def _dialog(
+    parent: QWidget, title: str, filters: list[str], on_chosen: Callable[[Path], object]
+) -> QFileDialog:
     dialog = QFileDialog(parent, title)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.setNameFilters(filters)
+    dialog.fileSelected.connect(lambda path: on_chosen(Path(path)))
     return dialog

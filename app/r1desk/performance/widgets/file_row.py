@@ -88,13 +88,8 @@ class FileRow(SettingRow):
 
     @Slot()
     def _on_choose(self) -> None:
-        dialog = open_model_dialog(self.window())
-        if self._path:
-            dialog.selectFile(self._path)
-        dialog.fileSelected.connect(self._choose)
-        dialog.open()
+        open_model_dialog(self.window(), self._choose, self._path)
 
-    @Slot(str)
-    def _choose(self, path: str) -> None:
-        self.set_value(path)
-        self.changed.emit(path)
+    def _choose(self, path: Path | str) -> None:
+        self.set_value(str(path))
+        self.changed.emit(str(path))
