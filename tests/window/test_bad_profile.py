@@ -250,11 +250,12 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The store does nothing until the event is set."""
     ready = threading.Event()
 
-    def open_late(path: Path) -> Store:
-        ready.wait(PATIENCE_S)
-        return Store(path)
+    class LateStore(Store):
+        def __init__(self, path: Path) -> None:
+            ready.wait(PATIENCE_S)
+            super().__init__(path)
 
-    monkeypatch.setattr(store, "Store", open_late)
+    monkeypatch.setattr(store, "Store", LateStore)
     yield ready
     ready.set()
 
