@@ -46,7 +46,7 @@ class MachineSpeed(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How a file would run; speeds are 0 where unknown."""
+    """The answer for one file; speeds are 0 where unknown."""
 
     fit: Fit
     bill: Bill  # of `settings`
