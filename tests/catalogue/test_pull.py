@@ -350,7 +350,7 @@ def test_a_model_is_found_by_id_quantisation_or_file() -> None:
 def test_every_known_file_can_be_ordered_from_each_of_its_hosts() -> None:
     for model in known_models():
         for file in model.files:
-            for host in ("Hugging Face", "HF-Mirror"):
+            for host in ("Hugging Face", "hf-mirror"):
                 wanted = spec_for_known(model, file, host)
                 assert wanted.url.endswith(file.file)
                 assert (wanted.sha256, wanted.size_bytes) == (file.sha256, file.size_bytes)

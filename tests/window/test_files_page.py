@@ -205,7 +205,7 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
     folder.mkdir(parents=True)
     spec = DownloadSpec("https://example.com/part.gguf", "part.gguf", "0" * 64, 50_000_000)
     part = PartialFile(folder, spec)
-    part.open(Stop())
+    part.resume(Stop())
     part.write(b"GGUF" + bytes(9 << 20))
     part.close()
     with ready_session(qtbot, own_profile) as session:

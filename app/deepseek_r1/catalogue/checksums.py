@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, ProgressCallback
 from deepseek_r1.catalogue.errors import DownloadStopped
@@ -53,12 +54,18 @@ def file_sha256(
     stop: Stop,
     on_progress: ProgressCallback = lambda _progress: None,
     file: str = "",
+    copy: BinaryIO | None = None,
 ) -> str:
-    """Returns the SHA-256. Messages call the file `file`. Raises OSError, DownloadStopped."""
+    """Returns the SHA-256. Messages call the file `file`; `copy` gets its bytes.
+
+    Raises OSError, DownloadStopped.
+    """
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb", buffering=0) as source:
         while block := source.read(BLOCK_BYTES):
             digest.update(block)
+            if copy is not None:
+                copy.write(block)
             done += len(block)
             on_progress(DownloadProgress(file or path.name, DownloadPhase.CHECKING, done, size))
             stop.check(path.name)

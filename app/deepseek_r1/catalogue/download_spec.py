@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
 from deepseek_r1.catalogue.file_rules import checked_name, name_in_url
-from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost, HubReference
+from deepseek_r1.catalogue.hub_reference import HubHost, HubReference, hosts_in_order
 from deepseek_r1.catalogue.known_models import (
     KnownDraft,
     KnownFile,
     KnownModel,
-    catalogue,
+    Sha256,
     find_draft,
+    known_models,
 )
-from deepseek_r1.core.i18n import current_language
 
 USUAL_QUANTISATION = "Q4_K_M"
 SIZE_SLACK_BYTES = 64 << 10  # computed sizes differ from the real ones by a few kilobytes
-_FIRST_IN_CHINA = ("ModelScope", "hf-mirror")  # reachable from China without a proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class DownloadSpec:
 
     url: str
     file: str
-    sha256: str | None
-    size_bytes: int | None = None
+    sha256: Sha256 | None
+    size_bytes: Annotated[int, Field(gt=0)] | None = None
     size_exact: bool = False
     accept_unverified: bool = False
     listed_in: HubReference | None = None
@@ -123,14 +125,11 @@ def spec_for_known(
 
     Raises ModelUnknown for a host that does not offer the file.
     """
-    sources = {each.host.casefold(): each for each in catalogue().sources(model, file)}
-    host = source or default_source(model, file)
-    found = sources.get(host.casefold())
-    if found is None:
-        names = ", ".join(each.host for each in sources.values())
-        raise ModelUnknown(name=f"{model.id} ({host})", known=names)
+    sources, host = model.sources(file), source or default_source(model, file)
+    if host not in sources:
+        raise ModelUnknown(name=f"{model.id} ({host})", known=", ".join(sources))
     return DownloadSpec(
-        url=str(found.url),
+        url=sources[host],
         file=file.file,
         sha256=file.sha256,
         size_bytes=file.size_bytes,
@@ -141,23 +140,21 @@ def spec_for_known(
 
 def draft_hosts() -> tuple[HubHost, ...]:
     """Returns the hubs that have the draft models, the one to try first at the beginning."""
-    hosts = (HUGGING_FACE, HF_MIRROR)
-    return hosts[::-1] if current_language().startswith("zh") else hosts
+    return tuple(host for host in hosts_in_order() if not host.modelscope)
 
 
 def spec_for_draft(draft: KnownDraft, host: HubHost | None = None) -> DownloadSpec:
     """Returns the spec for a draft model, from `host` or the language's usual one."""
     host = host or draft_hosts()[0]
-    reference = HubReference(host, draft.repository, "main", file=draft.file)
-    url = host.file_url(reference.repository, reference.revision, reference.file)
+    reference = HubReference(host, draft.repository, host.branch, file=draft.file)
+    url = host.file_url(draft.repository, host.branch, draft.file)
     return DownloadSpec(url, draft.file, sha256=None, listed_in=reference)
 
 
 def default_source(model: KnownModel, file: KnownFile) -> str:
-    """Returns the host to try first: one in China in Chinese, else the catalogue's first."""
-    hosts = [each.host for each in catalogue().sources(model, file)]
-    preferred = _FIRST_IN_CHINA if current_language().startswith("zh") else ()
-    return next((host for host in preferred if host in hosts), hosts[0])
+    """Returns the host to try first for a file."""
+    sources = model.sources(file)
+    return next(host.name for host in hosts_in_order() if host.name in sources)
 
 
 def spec_for_url(
@@ -175,7 +172,7 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
     """
     model_id, _, tail = name.partition("/")
     wanted = quantisation or tail or USUAL_QUANTISATION
-    for model in catalogue().models:
+    for model in known_models():
         for file in model.files:
             if file.file.casefold() == name.casefold():
                 return model, file
@@ -185,7 +182,7 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
                 return model, by_type[wanted.casefold()]
             known = ", ".join(each.quantisation for each in model.files)
             raise ModelUnknown(name=f"{model.id}/{wanted}", known=known)
-    raise ModelUnknown(name=name, known=", ".join(model.id for model in catalogue().models))
+    raise ModelUnknown(name=name, known=", ".join(model.id for model in known_models()))
 
 
 def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
@@ -194,17 +191,13 @@ def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
     None for an unknown file.
     """
     if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
-        others = [each for each in draft_hosts() if each != spec.listed_in.host]
-        return (others[0].name, spec_for_draft(draft, others[0])) if others else None
-    for model in catalogue().models:
+        here = spec.listed_in.host
+        others = (host for host in draft_hosts() if host != here)
+        return next(((host.name, spec_for_draft(draft, host)) for host in others), None)
+    for model in known_models():
         for file in model.files:
-            if (file.file, file.sha256) != (spec.file, spec.sha256):
-                continue
-            sources = catalogue().sources(model, file)
-            urls = [str(source.url) for source in sources]
-            if len(sources) < 2 or spec.url not in urls:
-                return None
-            host = sources[(urls.index(spec.url) + 1) % len(sources)].host
-            unverified = spec.accept_unverified
-            return host, spec_for_known(model, file, host, accept_unverified=unverified)
+            hosts, urls = zip(*model.sources(file).items(), strict=True)
+            if spec.url in urls:
+                place = (urls.index(spec.url) + 1) % len(urls)
+                return hosts[place], replace(spec, url=urls[place])
     return None

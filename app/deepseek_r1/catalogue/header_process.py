@@ -116,21 +116,16 @@ class HeaderProcess:
 
     def check_file(self, path: Path, whole: bool) -> None:
         """Check a whole model, or one file's container alone. Raises a ModelRefused."""
-        request = ReadHeader(path=str(path), reading=Reading.MODEL if whole else Reading.CONTAINER)
-        self._call(request, path)
+        reading = Reading.MODEL if whole else Reading.CONTAINER
+        self._call(ReadHeader(path=str(path), reading=reading), path)
 
     def check_loadable(self, path: Path, draft_path: str, chat_template: str) -> None:
         """Check what a load uses beside the headers: the template, and the draft's vocabulary.
 
         `chat_template` is that of `host.protocol.LoadRequest`. Raises what the load would raise.
         """
-        request = ReadHeader(
-            path=str(path),
-            reading=Reading.LOADABLE,
-            draft_path=draft_path,
-            chat_template=chat_template,
-        )
-        self._call(request, path)
+        more = {"draft_path": draft_path, "chat_template": chat_template}
+        self._call(ReadHeader(path=str(path), reading=Reading.LOADABLE, **more), path)
 
     def close(self) -> None:
         """End the process. Does nothing where none runs."""
@@ -146,11 +141,11 @@ class HeaderProcess:
             raise _too_slow(path, self._deadline_s) from None
         except ChildDied as died:
             detail = tr("the process that reads it ended ({how})", how=died.how)
+            raise _unreadable(path, detail) from died
         except (OSError, ProtocolBroken) as error:
-            detail = str(error)
+            raise _unreadable(path, str(error)) from error
         else:
             return read
-        raise _unreadable(path, detail)
 
 
 def drive_answers(path: Path) -> bool:

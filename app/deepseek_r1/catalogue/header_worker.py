@@ -12,12 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from deepseek_r1.catalogue.header_process import (
-    LONGEST_TEXT,
-    HeaderRead,
-    ReadHeader,
-    Reading,
-)
+from deepseek_r1.catalogue.header_process import LONGEST_TEXT, HeaderRead, ReadHeader, Reading
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, R1Error
 from deepseek_r1.core.i18n import tr

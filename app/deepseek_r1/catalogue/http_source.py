@@ -21,7 +21,7 @@ import certifi
 import httpx2
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import RetryPolicy
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.errors import DownloadStopped, ProxyUnusable, SourceRefused, SourceUnsafe
 from deepseek_r1.core.i18n import tr
 
@@ -51,18 +51,6 @@ def sentence(detail: str) -> str:
     first, _, rest = detail.partition(" ")
     begun = first if "." in first else f"{first[:1].upper()}{first[1:]}"
     return f"{begun} {rest}.".replace(" .", ".")
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadRequest:
-    """A request for a file from byte `first`, on condition that it still has `etag`.
-
-    Messages call it `file`."""
-
-    url: str
-    file: str
-    first: int
-    etag: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +89,18 @@ def client(policy: RetryPolicy, file: str) -> httpx2.AsyncClient:
 
 @contextlib.asynccontextmanager
 async def fetch(
-    http: httpx2.AsyncClient, request: DownloadRequest, policy: RetryPolicy
+    http: httpx2.AsyncClient, spec: DownloadSpec, policy: RetryPolicy, first: int, etag: str | None
 ) -> AsyncIterator[CheckedResponse]:
-    """Send the request, follow redirects and yield the checked response.
+    """Request a file from byte `first`, on condition that it still has `etag`.
 
     Raises SourceRefused, SourceUnsafe, RangeGone and Interrupted; the last also while the body is
     read.
     """
-    file, first = request.file, request.first
     headers = {"Range": f"bytes={first}-"} if first else {}
-    if first and request.etag is not None:
-        headers["If-Range"] = request.etag
-    async with _open(http, request.url, file, policy, headers) as (response, address):
-        yield _check_response(response, address, file, first)
+    if first and etag is not None:
+        headers["If-Range"] = etag
+    async with _open(http, spec.url, spec.file, policy, headers) as response:
+        yield _check_response(response, spec.file, first)
 
 
 async def fetch_start(
@@ -121,30 +108,28 @@ async def fetch_start(
 ) -> bytes:
     """The first bytes of a file, `most_bytes` or all of it. Raises as `fetch` does."""
     headers = {"Range": f"bytes=0-{most_bytes - 1}"}
-    async with _open(http, url, file, policy, headers) as (response, address):
+    async with _open(http, url, file, policy, headers) as response:
         if response.status_code != 206:  # a server may send the whole file instead
-            _check_response(response, address, file, 0)
-        return (await _read(response, address, file, most_bytes, policy))[:most_bytes]
+            _check_response(response, file, 0)
+        return (await _read(response, file, most_bytes, policy))[:most_bytes]
 
 
 async def fetch_document(
     http: httpx2.AsyncClient, url: str, name: str, policy: RetryPolicy, most_bytes: int
 ) -> bytes:
     """A short document. Raises as `fetch` does, and SourceRefused for a longer one."""
-    async with _open(http, url, name, policy, {}) as (response, address):
-        _check_status(response, address, name, 0)
-        data = await _read(response, address, name, most_bytes + 1, policy)
-    if len(data) > most_bytes:
-        raise _refused(address, name, tr("its list is too long"))
-    return data
+    async with _open(http, url, name, policy, {}) as response:
+        _check_status(response, name, 0)
+        data = await _read(response, name, most_bytes + 1, policy)
+        if len(data) > most_bytes:
+            raise _refused(response, name, tr("its list is too long"))
+        return data
 
 
-async def _read(
-    response: httpx2.Response, address: httpx2.URL, file: str, enough: int, policy: RetryPolicy
-) -> bytes:
+async def _read(response: httpx2.Response, file: str, enough: int, policy: RetryPolicy) -> bytes:
     """The body, at least `enough` bytes of it where it has so many."""
     data = bytearray()
-    with _network_errors(address, file):
+    with _network_errors(response.url, file):
         async with asyncio.timeout(policy.connect_s + policy.stall_s):
             async for chunk in response.aiter_bytes():
                 data += chunk
@@ -156,8 +141,8 @@ async def _read(
 @contextlib.asynccontextmanager
 async def _open(
     http: httpx2.AsyncClient, url: str, file: str, policy: RetryPolicy, headers: dict[str, str]
-) -> AsyncIterator[tuple[httpx2.Response, httpx2.URL]]:
-    """Send the request, follow redirects and yield the last response and its address."""
+) -> AsyncIterator[httpx2.Response]:
+    """Send the request, follow redirects and yield the last response."""
     address = _safe_address(url, file, policy)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(_MOST_REDIRECTS + 1):
@@ -167,9 +152,9 @@ async def _open(
                         http.stream("GET", address, headers=headers)
                     )
             if response.status_code not in _REDIRECTS:
-                yield response, address
+                yield response
                 return
-            address = await _redirected(response, address, file, policy)
+            address = await _redirected(response, file, policy)
             await stack.aclose()
         raise SourceUnsafe(file=file, detail=tr("The address redirects in a circle."))
 
@@ -216,103 +201,84 @@ async def _is_local(address: httpx2.URL, policy: RetryPolicy) -> bool:
     return any(not ipaddress.ip_address(str(each[4][0]).split("%")[0]).is_global for each in found)
 
 
-async def _redirected(
-    response: httpx2.Response, address: httpx2.URL, file: str, policy: RetryPolicy
-) -> httpx2.URL:
+async def _redirected(response: httpx2.Response, file: str, policy: RetryPolicy) -> httpx2.URL:
     target = response.headers.get("location", "")
     if not target:
-        raise _refused(address, file, tr("it redirects without giving an address"))
+        raise _refused(response, file, tr("it redirects without giving an address"))
     try:
-        joined = address.join(target)
+        joined = response.url.join(target)
     except (httpx2.InvalidURL, ValueError) as error:
         raise SourceUnsafe(file=file, detail=tr("The address is not valid.")) from error
-    target_address = _safe_address(joined, file, policy)
-    await _refuse_inside(target_address, file, policy, came_from=address)
-    return target_address
+    address = _safe_address(joined, file, policy)
+    await _refuse_inside(address, file, policy, came_from=response.url)
+    return address
 
 
-def _check_response(
-    response: httpx2.Response, address: httpx2.URL, file: str, first: int
-) -> CheckedResponse:
+def _check_response(response: httpx2.Response, file: str, first: int) -> CheckedResponse:
     """Returns the response after checking its status, encoding, type and range."""
-    _check_status(response, address, file, first)
+    _check_status(response, file, first)
     if response.status_code == 416:
         raise RangeGone
-    _require_plain(response, address, file)
-    start, total = _place(response, address, file, first)
-    return CheckedResponse(
-        host=address.host,
-        first=start,
-        total_bytes=total,
-        etag=_strong_etag(response),
-        body=_body(response, address, file),
-    )
+    _require_plain(response, file)
+    start, total = _place(response, file, first)
+    etag: str = response.headers.get("etag", "")
+    strong = re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', etag) is not None
+    body = _body(response, file)
+    return CheckedResponse(response.url.host, start, total, etag if strong else None, body)
 
 
-def _check_status(response: httpx2.Response, address: httpx2.URL, file: str, first: int) -> None:
+def _check_status(response: httpx2.Response, file: str, first: int) -> None:
     status = response.status_code
     if status in _TRY_AGAIN:
+        after = response.headers.get("retry-after", "")
         raise Interrupted(
-            tr("{host} answered: status {status}", host=address.host, status=status),
-            _retry_after_s(response),
+            tr("{host} answered: status {status}", host=response.url.host, status=status),
+            min(float(after), _MOST_RETRY_AFTER_S) if re.fullmatch(r"\d{1,6}", after) else None,
         )
     if status in (401, 403):
-        raise _refused(address, file, tr("access is not allowed (status {n})", n=status))
+        raise _refused(response, file, tr("access is not allowed (status {n})", n=status))
     if status in (404, 410):
-        raise _refused(address, file, tr("there is no such file (status {n})", n=status))
+        raise _refused(response, file, tr("there is no such file (status {n})", n=status))
     if status not in (200, 206, 416) or (status != 200 and not first):
-        raise _refused(address, file, tr("status {n}", n=status))
+        raise _refused(response, file, tr("status {n}", n=status))
 
 
-def _require_plain(response: httpx2.Response, address: httpx2.URL, file: str) -> None:
+def _require_plain(response: httpx2.Response, file: str) -> None:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise _refused(address, file, tr("it sends the file compressed, which was not requested"))
+        raise _refused(response, file, tr("it sends the file compressed, which was not requested"))
     kind = response.headers.get("content-type", "").lower()
     if kind.startswith(("text/html", "multipart/", "application/json")):
-        raise _refused(address, file, tr("it sends a page instead of the file"))
+        raise _refused(response, file, tr("it sends a page instead of the file"))
 
 
-def _place(
-    response: httpx2.Response, address: httpx2.URL, file: str, first: int
-) -> tuple[int, int | None]:
+def _place(response: httpx2.Response, file: str, first: int) -> tuple[int, int | None]:
     """Returns the offset of the body in the file, and the size of the file if it is known."""
-    length = _length(response, address, file)
+    length = _length(response, file)
     if response.status_code == 200:
         return 0, length
     found = _RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if found is None:
-        raise _refused(address, file, tr("it does not say which part of the file it sends"))
+        raise _refused(response, file, tr("it does not say which part of the file it sends"))
     start, last = int(found[1]), int(found[2])
     total = None if found[3] == "*" else int(found[3])
     right = start == first and last >= start and (total is None or last < total)
     if not right or (length is not None and length != last - start + 1):
-        raise _refused(address, file, tr("it sends another part of the file than requested"))
+        raise _refused(response, file, tr("it sends another part of the file than requested"))
     return start, total
 
 
-def _length(response: httpx2.Response, address: httpx2.URL, file: str) -> int | None:
+def _length(response: httpx2.Response, file: str) -> int | None:
     text = response.headers.get("content-length")
     if text is None or "transfer-encoding" in response.headers:
         return None
     if not re.fullmatch(r"\d{1,15}", text):
-        raise _refused(address, file, tr("it reports an invalid length"))
+        raise _refused(response, file, tr("it reports an invalid length"))
     return int(text)
 
 
-def _strong_etag(response: httpx2.Response) -> str | None:
-    etag: str = response.headers.get("etag", "")
-    strong = re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', etag)
-    return etag if strong else None
-
-
-def _retry_after_s(response: httpx2.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), _MOST_RETRY_AFTER_S) if re.fullmatch(r"\d{1,6}", text) else None
-
-
-async def _body(response: httpx2.Response, address: httpx2.URL, file: str) -> AsyncIterator[bytes]:
-    with _network_errors(address, file):
+async def _body(response: httpx2.Response, file: str) -> AsyncIterator[bytes]:
+    with _network_errors(response.url, file):
         async for chunk in response.aiter_raw():
             yield chunk
 
@@ -344,8 +310,8 @@ def _is_untrusted(error: BaseException | None) -> bool:
     return False
 
 
-def _refused(address: httpx2.URL, file: str, detail: str) -> SourceRefused:
-    return SourceRefused(file=file, host=address.host, detail=detail)
+def _refused(response: httpx2.Response, file: str, detail: str) -> SourceRefused:
+    return SourceRefused(file=file, host=response.url.host, detail=detail)
 
 
 Result = TypeVar("Result")

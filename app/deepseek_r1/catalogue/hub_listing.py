@@ -77,14 +77,13 @@ _TREE = TypeAdapter(Annotated[list[_TreeEntry], Field(max_length=_MOST_ENTRIES)]
 
 
 def list_repository(
-    reference: HubReference, policy: RetryPolicy | None = None, stop: Stop | None = None
+    reference: HubReference, policy: RetryPolicy, stop: Stop | None = None
 ) -> HubListing:
     """Fetch the list of files, then the beginning of the smallest one.
 
     Raises RepositoryNotListed, RepositoryWithoutModel, DownloadStopped.
     """
-    work = _list(reference, policy or RetryPolicy())
-    return run_until_stopped(work, stop or Stop(), reference.repository)
+    return run_until_stopped(_list(reference, policy), stop or Stop(), reference.repository)
 
 
 def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> DownloadSpec:

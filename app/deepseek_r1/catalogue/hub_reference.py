@@ -24,6 +24,11 @@ class HubHost:
     origin: str
     modelscope: bool = False
 
+    @property
+    def branch(self) -> str:
+        """The revision that a repository has where none is named."""
+        return "master" if self.modelscope else "main"
+
     def file_url(self, repository: str, revision: str, path: str) -> str:
         """The address of a file."""
         folder = "models/" if self.modelscope else ""
@@ -56,25 +61,18 @@ class HubReference:
 
     def at(self, host: HubHost) -> HubReference:
         """The same repository at another host."""
-        return replace(self, host=host, revision=_default_revision(host))
+        return replace(self, host=host, revision=host.branch)
 
 
-@dataclass(frozen=True, slots=True)
-class FileAddress:
-    """The address of a file somewhere else."""
-
-    url: str
-
-
-def default_host() -> HubHost:
-    """The host to ask first: ModelScope in Chinese, as it can be reached from China."""
-    return MODELSCOPE if current_language().startswith("zh") else HUGGING_FACE
+def hosts_in_order() -> tuple[HubHost, ...]:
+    """The hosts, the one to try first at the beginning: in Chinese one that China can reach."""
+    return HUB_HOSTS[::-1] if current_language().startswith("zh") else HUB_HOSTS
 
 
 def parse_reference(
     text: str, host: HubHost | None = None, *, loopback: bool = False
-) -> HubReference | FileAddress:
-    """The meaning of `text`; `host` is for names without one.
+) -> HubReference | str:
+    """The meaning of `text`, a str for a file's address elsewhere; `host` is for names without one.
 
     `loopback`: this computer counts as a hub as well, for test servers. Raises ReferenceUnusable.
     """
@@ -82,12 +80,12 @@ def parse_reference(
     bare = re.sub(r"^(?:hf\.co|huggingface\.co)/", "", text)
     named = _REPOSITORY.fullmatch(bare)
     if named is not None and ".." not in bare:
-        chosen = HUGGING_FACE if bare != text else host or default_host()
-        return HubReference(chosen, named[1], _default_revision(chosen), named[2] or "")
+        chosen = HUGGING_FACE if bare != text else host or hosts_in_order()[0]
+        return HubReference(chosen, named[1], chosen.branch, named[2] or "")
     return _parse_address(text, loopback=loopback)
 
 
-def _parse_address(text: str, *, loopback: bool) -> HubReference | FileAddress:
+def _parse_address(text: str, *, loopback: bool) -> HubReference | str:
     try:
         parts = urlsplit(text)
         domain, port, user = parts.hostname or "", parts.port, parts.username
@@ -103,7 +101,7 @@ def _parse_address(text: str, *, loopback: bool) -> HubReference | FileAddress:
     if reference is not None:
         return reference
     if parts.path.lower().endswith(".gguf"):
-        return FileAddress(text)
+        return text
     raise ReferenceUnusable(text=_shown(text))
 
 
@@ -116,16 +114,12 @@ def _repository_of(host: HubHost, path: str) -> HubReference | None:
     named = _REPOSITORY.fullmatch("/".join(pieces[:2]))
     if named is None or ".." in named[1]:
         return None
-    reference = HubReference(host, named[1], _default_revision(host), named[2] or "")
+    reference = HubReference(host, named[1], host.branch, named[2] or "")
     if len(pieces) >= 4 and pieces[2] in _PAGES and _REVISION.fullmatch(pieces[3]):
         file = "/".join(pieces[4:])
         is_file = file.lower().endswith(".gguf") and ".." not in pieces
         return replace(reference, revision=pieces[3], file=file if is_file else "")
     return None if path.lower().endswith(".gguf") else reference
-
-
-def _default_revision(host: HubHost) -> str:
-    return "master" if host.modelscope else "main"
 
 
 def _shown(text: str) -> str:

@@ -121,11 +121,11 @@ def model_files(folder: Path) -> tuple[Path, ...]:
 
     The search has limits: the folder may be one with everything else in it.
     """
-    files = (path for path in files_below(folder, MOST_DEPTH) if path.suffix == ".gguf")
     shown = (
         path
-        for path in files
-        if not _is_later_part(path.name)
+        for path in _files_below(folder, MOST_DEPTH, ".gguf")
+        if path.suffix == ".gguf"
+        and not _is_later_part(path.name)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     return tuple(sorted(shown, key=lambda path: path.name.casefold()))
@@ -165,7 +165,7 @@ def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
     """
     for model in known_models():
         shape = (header.blocks, header.embedding, header.vocabulary)
-        if shape != (model.shape.blocks, model.shape.embedding, model.shape.vocabulary):
+        if shape != (model.shape.blocks, model.shape.embedding, model.vocabulary):
             continue
         for file in model.files:
             close = abs(file.size_bytes - header.file_bytes) <= SIZE_SLACK_BYTES
@@ -222,15 +222,15 @@ def app_folders() -> dict[Owner, tuple[Path, ...]]:
 def _gguf_files(owner: Owner, folder: Path) -> Iterator[AppFile]:
     """Files named *.gguf that begin as GGUF does; the vision parts of models are left out."""
     depth = 1 if owner is Owner.DOWNLOADS else MOST_DEPTH
-    for path in files_below(folder, depth):
-        if path.suffix.lower() == ".gguf" and "mmproj" not in path.name and _is_gguf(path):
+    for path in _files_below(folder, depth, ".gguf"):
+        if "mmproj" not in path.name and _is_gguf(path):
             yield AppFile(path, owner)
 
 
 def _ollama_files(owner: Owner, folder: Path) -> Iterator[AppFile]:
     """The blobs that a manifest calls a model, named as `ollama run` calls them."""
     manifests = folder / "manifests"
-    for path in files_below(manifests, MOST_DEPTH):
+    for path in _files_below(manifests, MOST_DEPTH):
         blob = _model_blob(path, folder / "blobs")
         if blob is not None and _is_gguf(blob):
             _, *names, model, tag = ("", *path.relative_to(manifests).parts[-3:])
@@ -251,33 +251,20 @@ def _model_blob(manifest: Path, blobs: Path) -> Path | None:
     return None
 
 
-def files_below(folder: Path, depth: int) -> Iterator[Path]:
+def _files_below(folder: Path, depth: int, suffix: str = "") -> Iterator[Path]:
     """Files and links to files, sorted within each folder; linked folders are not entered."""
-    left = [MOST_ENTRIES]
-    yield from _walk(folder, depth, left)
-
-
-def _walk(folder: Path, depth: int, left: list[int]) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            listed = sorted(
-                (entry for entry, _ in zip(entries, range(left[0]), strict=False)),
-                key=lambda entry: entry.name.casefold(),
-            )
-    except OSError:  # it is not there, or is another user's
-        return
-    left[0] -= len(listed)
-    below = []
-    for entry in listed:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                below.append(Path(entry.path))
-            elif entry.is_file():
-                yield Path(entry.path)
-        except OSError:
-            continue
-    for each in below if depth > 1 else ():
-        yield from _walk(each, depth - 1, left)
+    left = MOST_ENTRIES
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        for name in sorted(names, key=str.casefold)[:left]:
+            if name.lower().endswith(suffix) and os.path.isfile(here / name):  # noqa: PTH113
+                yield here / name
+        left -= len(names) + len(folders)
+        if left <= 0:
+            return
+        folders.sort(key=str.casefold)
+        if len(here.relative_to(folder).parts) + 1 >= depth:
+            folders.clear()
 
 
 def _is_gguf(path: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
+from deepseek_r1.catalogue.hub_reference import HUB_HOSTS
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.paths import catalogue_dir
 from deepseek_r1.formats.gguf import ModelHeader
@@ -31,19 +32,6 @@ class Licence(_Data):
     url: HttpUrl
 
 
-class CatalogueShape(_Data):
-    """The properties of a model's header from which the memory bill is computed."""
-
-    blocks: Size
-    embedding: Size
-    feed_forward: Size
-    heads: Size
-    heads_kv: Size
-    key_length: Size
-    value_length: Size
-    vocabulary: Size
-
-
 class KnownFile(_Data):
     """One quantisation of a model.
 
@@ -58,21 +46,6 @@ class KnownFile(_Data):
     size_exact: bool
     sha256: Sha256 | None
     note: str = ""
-
-
-class DownloadHost(_Data):
-    """A site that hosts copies. `url` has placeholders for repository, revision and file."""
-
-    name: str
-    url: Annotated[str, Field(pattern=r"^https://")]
-    modelscope: bool
-
-
-class DownloadSource(_Data):
-    """One address of a file."""
-
-    host: str
-    url: HttpUrl
 
 
 class KnownDraft(_Data):
@@ -101,8 +74,8 @@ class KnownModel(_Data):
     base: str  # the model it was distilled into
     licence: Licence
     base_licence: Licence
-    context_trained: Size
-    shape: CatalogueShape
+    vocabulary: Size
+    shape: ModelShape
     repository: Repository
     repository_modelscope: Repository | None
     draft: str | None = None
@@ -110,44 +83,28 @@ class KnownModel(_Data):
 
     def header(self, file: KnownFile) -> ModelHeader:
         """Returns the header of the file, as far as the memory bill needs it."""
-        shape = self.shape
         outline = ModelOutline(
-            self.name,
-            self.architecture,
-            ModelShape(
-                context_trained=self.context_trained,
-                blocks=shape.blocks,
-                embedding=shape.embedding,
-                feed_forward=shape.feed_forward,
-                heads=shape.heads,
-                heads_kv=shape.heads_kv,
-                key_length=shape.key_length,
-                value_length=shape.value_length,
-                experts=0,
-            ),
-            shape.vocabulary,
-            self.parameters,
+            self.name, self.architecture, self.shape, self.vocabulary, self.parameters
         )
         return outline.header(file.file, file.size_bytes, file.quantisation)
+
+    def sources(self, file: KnownFile) -> dict[str, str]:
+        """Returns the addresses of the file by the names of their hosts."""
+        found = {}
+        for host in HUB_HOSTS:
+            repository = self.repository_modelscope if host.modelscope else self.repository
+            if repository is not None:
+                revision = host.branch if host.modelscope else file.revision
+                found[host.name] = host.file_url(repository, revision, file.file)
+        return found
 
 
 class Catalogue(_Data):
     """The content of the catalogue file."""
 
     version: Annotated[int, Field(ge=1, le=1)]
-    hosts: tuple[DownloadHost, ...]
     drafts: tuple[KnownDraft, ...] = ()
     models: tuple[KnownModel, ...]
-
-    def sources(self, model: KnownModel, file: KnownFile) -> tuple[DownloadSource, ...]:
-        """Returns the addresses of a file in the order of `hosts`."""
-        found = []
-        for host in self.hosts:
-            repository = model.repository_modelscope if host.modelscope else model.repository
-            if repository is not None:
-                url = host.url.format(repository=repository, revision=file.revision, file=file.file)
-                found.append(DownloadSource(host=host.name, url=HttpUrl(url)))
-        return tuple(found)
 
 
 @cache

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from deepseek_r1.catalogue.checksums import (
-    BLOCK_BYTES,
-    Stop,
-    file_sha256,
-    forget,
-    remember,
-    remembered,
-)
-from deepseek_r1.catalogue.download_spec import (
-    DownloadPhase,
-    DownloadProgress,
-    ProgressCallback,
-    PulledModel,
-)
+from deepseek_r1.catalogue.checksums import Stop, file_sha256, forget, remember, remembered
+from deepseek_r1.catalogue.download_spec import ProgressCallback, PulledModel
 from deepseek_r1.catalogue.errors import (
     FileNameTaken,
     ImportedFileDiffers,
@@ -95,26 +82,19 @@ def find_model(name: str, *folders: Path) -> Path:
 
 
 def verify(
-    path: Path,
-    *,
-    on_progress: ProgressCallback = lambda _progress: None,
-    stop: Stop | None = None,
+    path: Path, on_progress: ProgressCallback = lambda _progress: None
 ) -> tuple[Verified, ...]:
-    """Read a model's files completely and compare them with the known checksums.
-
-    Raises FolderUnusable, DownloadStopped.
-    """
+    """Compare all of a model's files with the known checksums. Raises FolderUnusable."""
     with disk_errors(path.name, path.parent):
-        return tuple(_verify_file(each, on_progress, stop or Stop()) for each in files_of(path))
+        return tuple(_verify_file(each, on_progress) for each in files_of(path))
 
 
-def _verify_file(path: Path, on_progress: ProgressCallback, stop: Stop) -> Verified:
-    sha256 = file_sha256(path, stop, on_progress)
+def _verify_file(path: Path, on_progress: ProgressCallback) -> Verified:
+    sha256 = file_sha256(path, Stop(), on_progress)
     try:
-        known = known_by(read_header(path))
+        published = _published_sha256(read_header(path))
     except ModelRefused as refused:
         return Verified(path, VerifyResult.UNUSABLE, sha256, remembered(path) or "", str(refused))
-    published = known[1].sha256 if known is not None else None
     expected = published or remembered(path)
     if expected is None:
         return Verified(path, VerifyResult.UNKNOWN, sha256, "")
@@ -125,19 +105,18 @@ def _verify_file(path: Path, on_progress: ProgressCallback, stop: Stop) -> Verif
 
 
 def remove(path: Path) -> int:
-    """Delete a model's files and their kept checksums. Returns the bytes freed.
+    """Delete a model's files and their kept checksums. Returns the bytes freed: none by a link.
 
-    Removing a link frees nothing, or the few bytes of a symbolic link.
     Raises FolderUnusable.
     """
+    total = 0
     with disk_errors(path.name, path.parent):
-        total = 0
         for each in files_of(path):
             about = each.lstat()
             total += about.st_size if about.st_nlink == 1 else 0
             each.unlink()
             forget(each)
-        return total
+    return total
 
 
 class ImportMethod(StrEnum):
@@ -156,29 +135,28 @@ def import_model(
     sha256: str | None = None,
     name: str | None = None,
     on_progress: ProgressCallback = lambda _progress: None,
-    stop: Stop | None = None,
 ) -> PulledModel:
     """Import a model with all its parts into `folder`. Checks the header, then the checksum.
 
     `sha256` is allowed for a model in one file; without it the catalogue's checksum is used if the
     file looks like a known one. Raises ModelRefused and its kinds, FileNameUnusable,
-    ImportRunning, NoSpace, LinkImpossible, FolderUnusable, DownloadStopped.
+    ImportRunning, NoSpace, LinkImpossible, FolderUnusable.
     """
     header = read_header(path)
     if len(header.parts) > 1 and (sha256 is not None or name is not None):
         raise WrongUsage(detail=tr("A model in several files is imported without these options."))
-    expected = sha256 or _catalogue_sha256(header)
+    expected = sha256 or _published_sha256(header)
     names = [checked_name(name or part.stem + SUFFIX) for part in header.parts]
-    stopper = stop or Stop()
     with disk_errors(names[0], folder), contextlib.ExitStack() as locks:
         prepare_staging(folder)
         for each in names:
             locks.enter_context(staging_lock(folder, each, ImportRunning))
-        _require_space(header, folder, method)
-        digests = []
-        for part, each in zip(header.parts, names, strict=True):
-            job = _Import(part, folder / each, method, on_progress, stopper)
-            digests.append(job.run(expected))
+        if _copies(method, path, folder):
+            require_space(path.name, folder, header.file_bytes)
+        digests = [
+            _import_file(part, folder / each, method, expected, on_progress)
+            for part, each in zip(header.parts, names, strict=True)
+        ]
         sync_folder(folder)
     return PulledModel(
         path=folder / names[0],
@@ -189,84 +167,48 @@ def import_model(
     )
 
 
-def _catalogue_sha256(header: ModelHeader) -> str | None:
+def _published_sha256(header: ModelHeader) -> str | None:
     known = known_by(header)
     return known[1].sha256 if known is not None else None
 
 
-def _require_space(header: ModelHeader, folder: Path, method: ImportMethod) -> None:
-    if method is ImportMethod.LINK or (
-        method is ImportMethod.MOVE and _same_drive(header.path, folder)
-    ):
-        return
-    require_space(header.path.name, folder, header.file_bytes)
+def _import_file(
+    path: Path,
+    place: Path,
+    method: ImportMethod,
+    expected: str | None,
+    on_progress: ProgressCallback,
+) -> str:
+    """Import one file to `place`. Returns its SHA-256."""
+    staged = place.parent / STAGING / f"{place.name}.import"
+    here, copies = place.exists(), _copies(method, path, place.parent)
+    try:
+        with staged.open("wb") if copies and not here else contextlib.nullcontext() as copy:
+            sha256 = file_sha256(path, Stop(), on_progress, place.name, copy)
+            if copy is not None:
+                copy.flush()
+                os.fsync(copy.fileno())
+        if expected not in (None, sha256):
+            raise ImportedFileDiffers(file=str(path), actual=sha256, expected=expected)
+        if here and file_sha256(place, Stop()) != sha256:
+            raise FileNameTaken(file=place.name, folder=str(place.parent))
+        if not here and method is ImportMethod.LINK:
+            _link(path, place)
+        elif not here and copies:
+            staged.replace(place)
+            if method is ImportMethod.MOVE:
+                path.unlink()
+        elif not here:
+            path.rename(place)
+    finally:
+        staged.unlink(missing_ok=True)
+    remember(place, sha256)
+    return sha256
 
 
-class _Import:
-    """The import of one file to `place`."""
-
-    def __init__(
-        self,
-        path: Path,
-        place: Path,
-        method: ImportMethod,
-        on_progress: ProgressCallback,
-        stop: Stop,
-    ) -> None:
-        self._path, self._place, self._method = path, place, method
-        self._on_progress, self._stop = on_progress, stop
-
-    def run(self, expected: str | None) -> str:
-        """Import the file and return its SHA-256."""
-        if self._place.exists():
-            sha256 = self._hashed(expected)
-            if file_sha256(self._place, self._stop) != sha256:
-                raise FileNameTaken(file=self._place.name, folder=str(self._place.parent))
-        elif self._method is ImportMethod.LINK:
-            sha256 = self._hashed(expected)
-            _link(self._path, self._place)
-        elif self._method is ImportMethod.MOVE and _same_drive(self._path, self._place.parent):
-            sha256 = self._hashed(expected)
-            self._path.rename(self._place)
-        else:
-            sha256 = self._copied(expected)
-            if self._method is ImportMethod.MOVE:
-                self._path.unlink()
-        remember(self._place, sha256)
-        return sha256
-
-    def _hashed(self, expected: str | None) -> str:
-        sha256 = file_sha256(self._path, self._stop, self._on_progress, self._place.name)
-        return self._require(sha256, expected)
-
-    def _require(self, sha256: str, expected: str | None) -> str:
-        if expected is not None and sha256 != expected:
-            raise ImportedFileDiffers(file=str(self._path), actual=sha256, expected=expected)
-        return sha256
-
-    def _copied(self, expected: str | None) -> str:
-        staged = self._place.parent / STAGING / f"{self._place.name}.import"
-        try:
-            sha256 = self._require(self._copy(staged), expected)
-            staged.replace(self._place)
-        finally:
-            staged.unlink(missing_ok=True)
-        return sha256
-
-    def _copy(self, staged: Path) -> str:
-        digest, done, size = hashlib.sha256(), 0, self._path.stat().st_size
-        with self._path.open("rb", buffering=0) as source, staged.open("wb") as target:
-            while block := source.read(BLOCK_BYTES):
-                target.write(block)
-                digest.update(block)
-                done += len(block)
-                self._on_progress(
-                    DownloadProgress(self._place.name, DownloadPhase.CHECKING, done, size)
-                )
-                self._stop.check(self._path.name)
-            target.flush()
-            os.fsync(target.fileno())
-        return digest.hexdigest()
+def _copies(method: ImportMethod, path: Path, folder: Path) -> bool:
+    moves = method is ImportMethod.MOVE and _same_drive(path, folder)
+    return not moves and method is not ImportMethod.LINK
 
 
 def _same_drive(path: Path, folder: Path) -> bool:

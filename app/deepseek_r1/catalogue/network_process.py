@@ -9,10 +9,9 @@ The owner does not trust the process: sizes, checksums and names are checked whe
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -64,6 +63,10 @@ class PullRequest(_NetworkFrame):
     folder: FilePath
     policy: RetryPolicy
 
+    def failed(self, detail: str) -> R1Error:
+        """The error where the process itself fails."""
+        return DownloadFailed(file=self.specs[0].file, detail=detail)
+
 
 class ListRequest(_NetworkFrame):
     """Lists a repository."""
@@ -71,6 +74,10 @@ class ListRequest(_NetworkFrame):
     kind: Literal["list"] = "list"
     reference: HubReference
     policy: RetryPolicy
+
+    def failed(self, detail: str) -> R1Error:
+        """The error where the process itself fails."""
+        return RepositoryNotListed(repository=self.reference.repository, detail=detail)
 
 
 class StopRequest(_NetworkFrame):
@@ -115,15 +122,14 @@ class RepositoryListed(_NetworkFrame):
 
 
 NetworkRequest = PullRequest | ListRequest
-NetworkResult = FilesPulled | RepositoryListed
+ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed)
 
 request_adapter: TypeAdapter[NetworkRequest] = TypeAdapter(
     Annotated[NetworkRequest, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
-stop_adapter: TypeAdapter[StopRequest] = TypeAdapter(StopRequest)
-reply_adapter: TypeAdapter[ProgressReport | NetworkResult | ChildFailure] = TypeAdapter(
-    Annotated[ProgressReport | NetworkResult | ChildFailure, Field(discriminator="kind")],
-    config=ConfigDict(defer_build=True),
+_Reply = ProgressReport | FilesPulled | RepositoryListed | ChildFailure
+reply_adapter: TypeAdapter[_Reply] = TypeAdapter(
+    Annotated[_Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
 
 
@@ -143,7 +149,7 @@ class NetworkProcess:
         specs: Sequence[DownloadSpec],
         folder: Path,
         *,
-        policy: RetryPolicy | None = None,
+        policy: RetryPolicy,
         on_progress: ProgressCallback = lambda _progress: None,
         stop: Stop | None = None,
     ) -> PulledModel:
@@ -153,45 +159,32 @@ class NetworkProcess:
         """
         for spec in specs:
             spec.require_checkable()
-        file = specs[0].file
-
-        def failed(detail: str) -> R1Error:
-            return DownloadFailed(file=file, detail=detail)
-
-        request = PullRequest(
-            specs=tuple(specs), folder=str(folder), policy=policy or RetryPolicy()
-        )
-        reply = self._call(request, stop or Stop(), file, failed, on_progress)
-        if not isinstance(reply, FilesPulled) or len(reply.sha256) != len(specs):
-            raise failed(_unexpected())
+        request = PullRequest(specs=tuple(specs), folder=str(folder), policy=policy)
+        reply = self._call(request, FilesPulled, stop, on_progress)
         paths = tuple(folder / spec.file for spec in specs)
         verified = all(spec.verifiable for spec in specs)
         return PulledModel(paths[0], paths, reply.sha256, verified, reply.new)
 
     def list_repository(
-        self, reference: HubReference, policy: RetryPolicy | None = None, stop: Stop | None = None
+        self, reference: HubReference, policy: RetryPolicy, stop: Stop | None = None
     ) -> HubListing:
         """List a repository as `catalogue.hub_listing` does, with the same errors."""
-        repository = reference.repository
-
-        def failed(detail: str) -> R1Error:
-            return RepositoryNotListed(repository=repository, detail=detail)
-
-        request = ListRequest(reference=reference, policy=policy or RetryPolicy())
-        reply = self._call(request, stop or Stop(), repository, failed)
-        if not isinstance(reply, RepositoryListed):
-            raise failed(_unexpected())
+        reply = self._call(ListRequest(reference=reference, policy=policy), RepositoryListed, stop)
         return HubListing(reference, reply.models, reply.outline)
 
     def _call(
         self,
         request: NetworkRequest,
-        stop: Stop,
-        name: str,
-        failed: Callable[[str], R1Error],
+        kind: type[ResultT],
+        stop: Stop | None,
         on_progress: ProgressCallback = lambda _progress: None,
-    ) -> NetworkResult:
-        """Raises DownloadStopped, which names `name`, what `failed` makes, or the reply's error."""
+    ) -> ResultT:
+        """Raises DownloadStopped, what `request.failed` makes, or the reply's error."""
+        if isinstance(request, PullRequest):
+            name = request.specs[0].file
+        else:
+            name = request.reference.repository
+        stop = stop or Stop()
         stop.check(name)
         try:
             child = ChildCall(ChildKind.NETWORK, reply_adapter)
@@ -199,31 +192,30 @@ class NetworkProcess:
             detail = tr(
                 "The process for the network could not be started: {reason}.", reason=str(error)
             )
-            raise failed(detail) from error
+            raise request.failed(detail) from error
         self._on_started(child.pid)
-        stopping = threading.Event()
 
         def ask_to_stop() -> None:
-            stopping.set()
             child.send(StopRequest())
             child.hurry(STOP_S)
 
         try:
             stop.set_wake(ask_to_stop)
-            stop.check(name)
-            result: NetworkResult = child.ask(
-                request, on_progress=lambda report: on_progress(report.progress)
-            )
+            result = child.ask(request, on_progress=lambda report: on_progress(report.progress))
+            if not isinstance(result, kind):
+                raise ProtocolBroken(detail=type(result).__name__)
         except ChildTooSlow:
             raise DownloadStopped(file=name) from None
         except ProtocolBroken as error:
             log.models.warning("the network process is ended: %s", error)
-            raise failed(_unexpected()) from error
+            detail = tr("The process for the network sent something that could not be understood.")
+            raise request.failed(detail) from error
         except ChildDied as died:
-            if stopping.is_set():
+            if stop.asked:
                 raise DownloadStopped(file=name) from None
             log.models.warning("the network process ended (%s): %s", died.how, died.stderr)
-            raise failed(tr("The process for the network ended ({how}).", how=died.how)) from died
+            detail = tr("The process for the network ended ({how}).", how=died.how)
+            raise request.failed(detail) from died
         else:
             return result
         finally:
@@ -231,7 +223,3 @@ class NetworkProcess:
             if not child.close(EXIT_S):
                 log.models.warning("the network process %d takes long to end", child.pid)
             self._on_ended(child.pid)
-
-
-def _unexpected() -> str:
-    return tr("The process for the network sent something that could not be understood.")

@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadProgress
-from deepseek_r1.catalogue.errors import DownloadFailed, RepositoryNotListed
 from deepseek_r1.catalogue.file_rules import disk_errors
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_listing import list_repository
@@ -26,7 +25,6 @@ from deepseek_r1.catalogue.network_process import (
     PullRequest,
     RepositoryListed,
     request_adapter,
-    stop_adapter,
 )
 from deepseek_r1.catalogue.partial_file import STAGING, prepare_staging
 from deepseek_r1.catalogue.pull import pull
@@ -56,9 +54,7 @@ def main() -> None:
 def _watch(source: BinaryIO, stop: Stop) -> None:
     """Stop the work at the owner's request, and at its end."""
     try:
-        body = frames.read(source, frames.TO_CHILD_CAP)
-        if body is not None:
-            frames.parse(body, stop_adapter)
+        frames.read(source, frames.TO_CHILD_CAP)  # it asks for nothing else
     finally:
         stop.request()
 
@@ -72,23 +68,26 @@ class _Work:
     def run(self, request: NetworkRequest) -> None:
         """Carry the request out and send its reply."""
         try:
-            match request:
-                case PullRequest():
-                    self._pull(request)
-                case ListRequest():
-                    self._list(request)
+            if isinstance(request, PullRequest):
+                self._child.send(self._pull(request))
+            else:
+                self._child.send(self._list(request))
+        except EngineStartFailed as not_locked:
+            self._fail(request.failed(not_locked.sentences()[1]))
+        except frames.FrameTooLong:
+            self._fail(request.failed(tr("The host's list of files is too long.")))
         except R1Error as error:
-            self._child.send(ChildFailure(report=error.report()))
+            self._fail(error)
 
-    def _pull(self, request: PullRequest) -> None:
-        folder, file = Path(request.folder), request.specs[0].file
-        with disk_errors(file, folder):
+    def _fail(self, error: R1Error) -> None:
+        self._child.send(ChildFailure(report=error.report()))
+
+    def _pull(self, request: PullRequest) -> FilesPulled:
+        folder = Path(request.folder)
+        with disk_errors(request.specs[0].file, folder):
             prepare_staging(folder)
         linked = [(folder / spec.file).resolve() for spec in request.specs]
-        try:
-            self._lock_files([models_folders_file(), *linked], [folder, folder / STAGING])
-        except EngineStartFailed as error:
-            raise DownloadFailed(file=file, detail=error.sentences()[1]) from error
+        self._lock_files([models_folders_file(), *linked], [folder, folder / STAGING])
         with HeaderProcess() as headers:
             pulled = pull(
                 request.specs,
@@ -98,23 +97,15 @@ class _Work:
                 stop=self._stop,
                 check=headers.check_file,
             )
-        self._child.send(FilesPulled(sha256=pulled.sha256, new=pulled.new))
+        return FilesPulled(sha256=pulled.sha256, new=pulled.new)
 
     def _on_progress(self, progress: DownloadProgress) -> None:
         self._child.send(ProgressReport(progress=progress))
 
-    def _list(self, request: ListRequest) -> None:
-        name = request.reference.repository
-        try:
-            self._lock_files([], [])
-        except EngineStartFailed as error:
-            raise RepositoryNotListed(repository=name, detail=error.sentences()[1]) from error
+    def _list(self, request: ListRequest) -> RepositoryListed:
+        self._lock_files([], [])
         listing = list_repository(request.reference, request.policy, self._stop)
-        try:
-            self._child.send(RepositoryListed(models=listing.models, outline=listing.outline))
-        except frames.FrameTooLong as error:
-            detail = tr("The host's list of files is too long.")
-            raise RepositoryNotListed(repository=name, detail=detail) from error
+        return RepositoryListed(models=listing.models, outline=listing.outline)
 
     def _lock_files(self, reads: list[Path], writes: list[Path]) -> None:
         """Raises EngineStartFailed where the system can lock this process and does not."""

@@ -20,10 +20,7 @@ from deepseek_r1.catalogue.download_spec import (
     PulledModel,
     RetryPolicy,
 )
-from deepseek_r1.catalogue.errors import (
-    ChecksumWrong,
-    FileNameTaken,
-)
+from deepseek_r1.catalogue.errors import ChecksumWrong, FileNameTaken
 from deepseek_r1.catalogue.file_rules import disk_errors, part_of
 from deepseek_r1.catalogue.hub_listing import published_spec
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile, prepare_staging, staging_lock
@@ -116,7 +113,7 @@ def _fetch(
             staged.unlink()
     partial = PartialFile(folder, spec)
     try:
-        partial.open(
+        partial.resume(
             stop,
             lambda done: on_progress(
                 DownloadProgress(spec.file, DownloadPhase.CHECKING, done, spec.size_bytes)

@@ -23,7 +23,6 @@ from deepseek_r1.catalogue.errors import DownloadFailed, SourceRefused
 from deepseek_r1.catalogue.file_rules import require_space
 from deepseek_r1.catalogue.http_source import (
     CheckedResponse,
-    DownloadRequest,
     Interrupted,
     RangeGone,
     run_until_stopped,
@@ -84,8 +83,7 @@ class Transfer:
         etag = partial.journal.etag
         if partial.done and etag is None and spec.sha256 is None:
             partial.restart()  # without a checksum or an ETag the rest could belong to another file
-        request = DownloadRequest(spec.url, spec.file, partial.done, etag)
-        async with http_source.fetch(http, request, self._policy) as response:
+        async with http_source.fetch(http, spec, self._policy, partial.done, etag) as response:
             skip = self._accept_response(response)
             window_at, window_bytes, new_bytes = time.monotonic(), 0, 0
             async for chunk in response.body:
@@ -96,7 +94,7 @@ class Transfer:
                 new_bytes += len(data)  # bytes that are here already are no progress
                 now = time.monotonic()
                 if new_bytes >= self._policy.least_bytes:
-                    self._note_progress(now)
+                    self._progress_at, self._failures, self._had_progress = now, 0, True
                 if now - window_at >= self._policy.stall_s:
                     if window_bytes < self._policy.least_bytes:
                         raise Interrupted(tr("{host} sends almost nothing", host=response.host))
@@ -145,9 +143,6 @@ class Transfer:
             raise self._refused(response, tr("it sends something that is not a GGUF model"))
         partial.write(data)
         self._speed.add(len(data))
-
-    def _note_progress(self, now: float) -> None:
-        self._progress_at, self._failures, self._had_progress = now, 0, True
 
     async def _wait(self, cut: Interrupted) -> None:
         """Wait before the next attempt, or give up."""

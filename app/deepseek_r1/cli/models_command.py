@@ -95,7 +95,7 @@ def verify_models(*, name: str | None, as_json: bool) -> None:
     folder = user_models_dir()
     paths = [find_model(name, *models_dirs())] if name is not None else _own_files()
     with file_progress() as on_progress:
-        found = [each for path in paths for each in verify(path, on_progress=on_progress)]
+        found = [each for path in paths for each in verify(path, on_progress)]
     if as_json:
         rows = [
             {

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.download_spec import default_source
-from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
@@ -117,8 +116,8 @@ class CatalogueTable(QWidget):
         self.open_button.setEnabled(file is not None)
         self.source.clear()
         if file is not None:
-            for source in catalogue().sources(file.model, file.file):
-                self.source.addItem(source.host, str(source.url))
+            for host, url in file.model.sources(file.file).items():
+                self.source.addItem(host, url)
             self.source.setCurrentText(default_source(file.model, file.file))
         self._describe()
 

@@ -25,10 +25,9 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy, spec_
 from deepseek_r1.catalogue.errors import FileNameUnusable, ReferenceUnusable
 from deepseek_r1.catalogue.hub_reference import (
     HUB_HOSTS,
-    FileAddress,
     HubHost,
     HubReference,
-    default_host,
+    hosts_in_order,
     parse_reference,
 )
 from deepseek_r1.core.errors import ErrorReport
@@ -64,7 +63,7 @@ class HubPage(QWidget):
         self.host = QComboBox(accessibleName=tr("Download from"))
         for host in HUB_HOSTS:
             self.host.addItem(host.name, host)
-        self.host.setCurrentText(default_host().name)
+        self.host.setCurrentText(hosts_in_order()[0].name)
         self.list_button = push_button(tr("List files"), self._on_list)
         set_role(self.list_button, "primary")
         self.note = text_label(
@@ -107,7 +106,7 @@ class HubPage(QWidget):
         try:
             host: HubHost = self.host.currentData()
             found = parse_reference(self.name.text(), host, loopback=self.policy.loopback_http)
-            if isinstance(found, FileAddress):
+            if isinstance(found, str):
                 self._show_offer(_offer_of_address(found))
                 return
         except (ReferenceUnusable, FileNameUnusable) as error:
@@ -211,8 +210,8 @@ class HubPage(QWidget):
             self.download_requested.emit(spec)
 
 
-def _offer_of_address(address: FileAddress) -> Offer:
+def _offer_of_address(url: str) -> Offer:
     """Raises FileNameUnusable."""
-    spec = spec_for_url(address.url, None)
+    spec = spec_for_url(url, None)
     model = OfferedModel(spec.file, "", None, (spec,), None)
-    return Offer(address.url.split("/")[2], (model,), spec.file)
+    return Offer(url.split("/")[2], (model,), spec.file)
