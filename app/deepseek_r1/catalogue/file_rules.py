@@ -99,12 +99,8 @@ def require_usable(folder: Path) -> None:
 
 def no_space(file: str, folder: Path, needed_bytes: int, free_bytes: int) -> NoSpace:
     """The error for a drive that is too full."""
-    return NoSpace(
-        file=file,
-        folder=str(folder),
-        needed_mb=ceil(needed_bytes / 1e6),
-        free_mb=free_bytes // 1_000_000,
-    )
+    needed_mb, free_mb = ceil(needed_bytes / 1e6), free_bytes // 1_000_000
+    return NoSpace(file=file, folder=str(folder), needed_mb=needed_mb, free_mb=free_mb)
 
 
 @contextlib.contextmanager

@@ -59,10 +59,6 @@ class HubReference:
     quantisation: str = ""
     file: str = ""
 
-    def at(self, host: HubHost) -> HubReference:
-        """The same repository at another host."""
-        return replace(self, host=host, revision=host.branch)
-
 
 def hosts_in_order() -> tuple[HubHost, ...]:
     """The hosts, the one to try first at the beginning: in Chinese one that China can reach."""

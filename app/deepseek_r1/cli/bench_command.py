@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ from deepseek_r1.lab.engine_run import RunRequest, RunTimes, in_both_orders, med
 from deepseek_r1.lab.serve_load import LOAD_SHARE, ServerLoad, machines_for
 
 MOST_REQUESTS_S = 1000
+_MOST_THREADS = int(LoadSettings.bounds("threads")[1])
+NumberT = TypeVar("NumberT", int, float)
 
 
 @click.group(cls=Group, help=tr("How fast this computer runs a model."))
@@ -58,7 +60,8 @@ def bench_engine(
         )
     path = o.chosen_model(file).resolve()
     read_header(path)  # a file that is refused is refused here, not by each run
-    counts = _counts("--threads", threads or ",".join(map(str, range(1, cpu().usable_cores + 1))))
+    usual = ",".join(map(str, range(1, cpu().usable_cores + 1)))
+    counts = _numbers("--threads", threads or usual, int, _MOST_THREADS)
     times: dict[int, list[RunTimes]] = {count: [] for count in counts}
     failures: dict[int, list[str]] = {count: [] for count in counts}
     for count in in_both_orders(counts, blocks):
@@ -76,9 +79,8 @@ def bench_engine(
     kept = ("tok_s", "prefill_tok_s", "first_token_s", "cpu_s_token", "rss_peak_mib")
     rows: list[dict[str, Any]] = []
     for count, runs in times.items():
-        middle = medians(runs)
-        kept_values = {key: middle[key] for key in kept}
-        rows.append({"threads": count, **kept_values, "failures": failures[count]})
+        middle = {key: medians(runs)[key] for key in kept}
+        rows.append({"threads": count, **middle, "failures": failures[count]})
     if as_json:
         console.result_json({**machine(), "model": path.name, "rows": rows})
         return
@@ -142,7 +144,8 @@ def bench_serve(
     as_json: bool,
 ) -> None:
     """Measure a running server, with users who ask again or at a rate of requests."""
-    counts, wanted_rates = _counts("--users", users), _rates(rates)
+    counts = _numbers("--users", users, int, _MOST_THREADS)
+    wanted_rates = _numbers("--rates", rates, float, MOST_REQUESTS_S) if rates else []
     load = ServerLoad(url, api_key(api_key_file), tokens, prompt_tokens)
     load.run(1, 1)  # warm
     if wanted_rates:
@@ -203,27 +206,16 @@ def machine() -> dict[str, str]:
     }
 
 
-def _rates(text: str) -> list[float]:
-    """Returns the rates in `text`. Raises WrongUsage."""
+def _numbers(option: str, text: str, kind: type[NumberT], most: float) -> list[NumberT]:
+    """Returns the numbers in the `text` of an option. Raises WrongUsage."""
     try:
-        rates = [float(each) for each in text.split(",")] if text else []
+        numbers = [kind(each) for each in text.split(",")]
     except ValueError:
-        rates = [0.0]
-    if any(not 0 < rate <= MOST_REQUESTS_S for rate in rates):
+        numbers = []
+    if not numbers or not 0 < min(numbers) <= max(numbers) <= most:
         raise WrongUsage(
-            detail=tr("--rates takes numbers up to {n} with commas between.", n=MOST_REQUESTS_S)
+            detail=tr(
+                "{option} takes numbers up to {n} with commas between.", option=option, n=most
+            )
         )
-    return rates
-
-
-def _counts(option: str, text: str) -> list[int]:
-    """Returns the counts of threads or users in `text`. Raises WrongUsage."""
-    try:
-        counts = [int(each) for each in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or not 0 < min(counts) <= max(counts) <= LoadSettings.bounds("threads")[1]:
-        raise WrongUsage(
-            detail=tr("{option} takes numbers with commas between: 1,2,4.", option=option)
-        )
-    return counts
+    return numbers

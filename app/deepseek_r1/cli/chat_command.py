@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
@@ -27,7 +24,6 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
@@ -163,27 +159,21 @@ class _Session:
     def _answer(self) -> None:
         """Answer the last message. If the answer fails, that message is removed."""
         self.conversation.partial = None
-        answering = ConversationAnswer(self._engine, self._lines)
-        with _stopping(answering):
-            try:
-                answer = answering.run(self.conversation, self._sampling, quiet=self._as_json)
-            except R1Error:
-                self.conversation.drop_last_answer()
-                if self.conversation.messages:
-                    self.conversation.messages.pop()
-                raise
-        self._report(answer)
+        try:
+            self._generate(self._sampling)
+        except R1Error:
+            self.conversation.drop_last_answer()
+            if self.conversation.messages:
+                self.conversation.messages.pop()
+            raise
 
-    def _go_on(self, partial: PartialAnswer, sampling: SamplingSettings) -> None:
-        """Continue the last answer, which ended early."""
+    def _generate(self, sampling: SamplingSettings, continues: PartialAnswer | None = None) -> None:
+        """Answer the last message, or go on with the last answer, which ended early."""
         answering = ConversationAnswer(self._engine, self._lines)
-        with _stopping(answering):
+        with cancelling(self._engine):
             answer = answering.run(
-                self.conversation, sampling, quiet=self._as_json, continues=partial
+                self.conversation, sampling, quiet=self._as_json, continues=continues
             )
-        self._report(answer)
-
-    def _report(self, answer: GenerationResult) -> None:
         if self._as_json and self._loaded is not None:
             console.result_json(generate_report(answer, self._loaded))
 
@@ -201,14 +191,14 @@ class _Session:
 
     def _continue(self, _rest: str) -> None:
         if (partial := self.conversation.partial) is not None:
-            self._go_on(partial, self._sampling)
+            self._generate(self._sampling, partial)
         else:
             console.note(tr("There is no answer that ended early."))
 
     def _answer_now(self, _rest: str) -> None:
         partial = self.conversation.partial
         if partial is not None and partial.inside_thinking:
-            self._go_on(partial, self._sampling.model_copy(update={"thinking_budget": 0}))
+            self._generate(self._sampling.model_copy(update={"thinking_budget": 0}), partial)
         else:
             console.note(tr("There is no answer that ended inside its thinking."))
 
@@ -248,21 +238,6 @@ class _Session:
             console.note(
                 tr("{path} cannot be written: {reason}.", path=rest, reason=error.strerror or error)
             )
-
-
-@contextmanager
-def _stopping(answering: ConversationAnswer) -> Iterator[None]:
-    """Let Ctrl-C stop the answer; a second one ends the program."""
-
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        if not answering.stop():
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _help() -> str:

@@ -80,10 +80,7 @@ def _write(text: str) -> None:
 
 def thinking(text: str) -> None:
     """Print a piece of the model's thinking, dimmed, if standard error is a terminal."""
-    if sys.stderr.isatty():
-        shown = _encodable(without_controls(text), sys.stderr)
-        sys.stderr.write(f"{_DIM}{shown}{_PLAIN}")
-        sys.stderr.flush()
+    _to_terminal(text, dim=True)
 
 
 def note(text: str) -> None:
@@ -94,9 +91,7 @@ def note(text: str) -> None:
 
 def aside(text: str, *, dim: bool = False) -> None:
     """Print a remark, perhaps dimmed, if standard error is a terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"{_shown(text, dim=dim)}\n")
-        sys.stderr.flush()
+    _to_terminal(text, dim=dim, after="\n")
 
 
 def error(problem: R1Error) -> None:
@@ -109,9 +104,7 @@ def error(problem: R1Error) -> None:
 
 def status(text: str, *, dim: bool = False) -> None:
     """Print a line that the next status replaces, on a terminal only. An empty text clears it."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{_shown(text, dim=dim)}")
-        sys.stderr.flush()
+    _to_terminal(text, before="\r\x1b[K", dim=dim)
 
 
 def without_controls(text: str) -> str:
@@ -124,9 +117,11 @@ def cell(text: str) -> str:
     return " ".join(without_controls(text).split())
 
 
-def _shown(text: str, *, dim: bool) -> str:
-    shown = _encodable(without_controls(text), sys.stderr)
-    return f"{_DIM}{shown}{_PLAIN}" if dim else shown
+def _to_terminal(text: str, *, before: str = "", after: str = "", dim: bool) -> None:
+    if sys.stderr.isatty():
+        shown = _encodable(without_controls(text), sys.stderr)
+        sys.stderr.write(f"{before}{_DIM}{shown}{_PLAIN}{after}" if dim else before + shown + after)
+        sys.stderr.flush()
 
 
 def _unicode(stream: Any) -> bool:

@@ -73,19 +73,11 @@ class Conversation:
 
 
 class ConversationAnswer:
-    """Streams one answer to the terminal. A signal handler may call `stop`."""
+    """Streams one answer to the terminal."""
 
     def __init__(self, engine: EngineClient, lines: LineInput) -> None:
-        self._engine = engine
-        self._lines = lines
-        self._stopping = False
+        self._engine, self._lines = engine, lines
         self._timer_shown_at = 0.0
-
-    def stop(self) -> bool:
-        """Stop the answer. Returns False if it was stopped before."""
-        before, self._stopping = self._stopping, True
-        self._engine.cancel()
-        return not before
 
     def run(
         self,
@@ -93,7 +85,7 @@ class ConversationAnswer:
         sampling: SamplingSettings,
         *,
         quiet: bool,
-        continues: PartialAnswer | None = None,
+        continues: PartialAnswer | None,
     ) -> GenerationResult:
         """Generate an answer to the last message and add it to the conversation.
 
@@ -117,13 +109,16 @@ class ConversationAnswer:
             console.answer("\n")
             console.aside(summary(answer.stats), dim=True)
             if conversation.partial is not None:
-                console.aside(_offer(conversation.partial), dim=True)
+                inside = conversation.partial.inside_thinking
+                thinking = tr("/continue goes on thinking, /answer answers now.")
+                text = tr("/continue goes on with the answer.")
+                console.aside(thinking if inside else text, dim=True)
         return answer
 
     def _look_at_input(self) -> None:
         line = self._lines.typed_meanwhile()
         if line.strip() == "/stop":
-            self.stop()
+            self._engine.cancel()
         elif line.strip() == "/answer":
             self._engine.end_thinking()
         elif line:
@@ -148,13 +143,6 @@ class ConversationAnswer:
         if now - self._timer_shown_at >= TIMER_EVERY_S:
             self._timer_shown_at = now
             console.status(tr("Thinking… {n} s", n=f"{seconds:.0f}"), dim=True)
-
-
-def _offer(partial: PartialAnswer) -> str:
-    """Returns what can be done with an answer that ended early."""
-    if partial.inside_thinking:
-        return tr("/continue goes on thinking, /answer answers now.")
-    return tr("/continue goes on with the answer.")
 
 
 def save(conversation: Conversation, model: str, name: str) -> Path:

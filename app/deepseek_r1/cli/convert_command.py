@@ -16,7 +16,6 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.progress import bars
 from deepseek_r1.convert.job import (
-    ConversionProgress,
     ConversionRequest,
     ConversionResult,
     ConversionStage,
@@ -180,18 +179,8 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
 @contextmanager
 def _bar() -> Iterator[OnProgress]:
     """Show a progress bar on standard error if it is a terminal."""
-    with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as bar:
-        task = bar.add_task("", total=None)
-        stage: ConversionStage | None = None
-
-        def on_progress(progress: ConversionProgress) -> None:
-            nonlocal stage
-            if progress.stage is not stage:
-                stage = progress.stage
-                bar.reset(task, description=_stage_text(stage), total=progress.total)
-            bar.update(task, completed=progress.done)
-
-        yield on_progress
+    with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as show_bar:
+        yield lambda now: show_bar(now.stage, _stage_text(now.stage), now.done, now.total)
 
 
 def _stage_text(stage: ConversionStage) -> str:

@@ -74,7 +74,7 @@ def list_hub(text: str, source: str | None, quantisation: str | None = None) -> 
     if not isinstance(reference, HubReference):
         raise WrongUsage(detail=tr("This is the address of one file: download it directly."))
     if source is not None and "://" in text:
-        reference = reference.at(HOSTS[source])
+        reference = replace(reference, host=HOSTS[source], revision=HOSTS[source].branch)
     if quantisation is not None:
         reference = replace(reference, quantisation=quantisation)
     console.note(tr("From {address}", address=f"{reference.host.origin}/{reference.repository}"))

@@ -54,25 +54,13 @@ class LineInput:
         if line is None:
             return None
         if line.lstrip().startswith(_QUOTES):
-            return self._quoted(line.lstrip()[len(_QUOTES) :])
-        parts = [line]
-        while parts[-1].endswith("\\"):
-            parts[-1] = parts[-1][:-1]
-            more = self._line("… ")
-            if more is None:
-                break
-            parts.append(more)
-        return "\n".join(parts)
-
-    def _quoted(self, first: str) -> str:
-        parts = [first] if first else []
-        while not (parts and parts[-1].rstrip().endswith(_QUOTES)):
-            more = self._line("… ")
-            if more is None:
-                return "\n".join(parts)
-            parts.append(more)
-        parts[-1] = parts[-1].rstrip()[: -len(_QUOTES)]
-        return "\n".join(part for part in parts if part or part is not parts[-1])
+            text = line.lstrip().removeprefix(_QUOTES)
+            while not text.rstrip().endswith(_QUOTES) and (more := self._line("… ")) is not None:
+                text += f"\n{more}"
+            return text.rstrip().removesuffix(_QUOTES).strip("\n")
+        while line.endswith("\\"):
+            line = f"{line[:-1]}\n{self._line('… ') or ''}"
+        return line
 
     def _line(self, prompt: str) -> str | None:
         if self._ahead:

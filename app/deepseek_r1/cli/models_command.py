@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.gguf import ModelHeader, read_header
 
 MIB = 1 << 20
 _CHANGED = 3  # the exit code of a refused model
@@ -97,16 +98,7 @@ def verify_models(*, name: str | None, as_json: bool) -> None:
     with file_progress() as on_progress:
         found = [each for path in paths for each in verify(path, on_progress)]
     if as_json:
-        rows = [
-            {
-                "path": str(each.path),
-                "verdict": each.verdict.value,
-                "sha256": each.sha256,
-                "expected": each.expected,
-                "detail": each.detail,
-            }
-            for each in found
-        ]
+        rows = [asdict(each) | {"path": str(each.path)} for each in found]
         console.result_json({"files": rows, "sound": all(each.sound for each in found)})
     for each in () if as_json else found:
         console.result(f"{each.path.name}: {_verify_text(each)}")
@@ -167,39 +159,29 @@ def _own_files() -> list[Path]:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "path": str(path),
-        "name": path.stem,
-        "quantisation": "",
-        "mb": round(path.stat().st_size / MIB, 2),
-        "needs_mb": 0.0,
-        "error": "",
-    }
     try:
         header = read_header(path)
     except ModelRefused as problem:
-        return {**row, "error": str(problem)}
-    return {
-        **row,
-        "name": header.name,
-        "quantisation": header.quantisation,
-        "mb": round(header.file_bytes / MIB, 2),
-        "needs_mb": round(hub_command.default_bill(header).total_mib, 2),
-    }
+        return _row(str(path), path.stem, None, path.stat().st_size) | {"error": str(problem)}
+    return _row(str(path), header.name, header, header.file_bytes)
 
 
 def _available() -> list[dict[str, Any]]:
     return [
-        {
-            "path": f"{model.id}/{file.quantisation}",
-            "name": model.name,
-            "quantisation": file.quantisation,
-            "mb": round(file.size_bytes / MIB, 2),
-            "needs_mb": round(hub_command.default_bill(model.header(file)).total_mib, 2),
-            "error": "",
-            "verifiable": file.sha256 is not None,
-            "draft": model.draft or "",
-        }
+        _row(f"{model.id}/{file.quantisation}", model.name, model.header(file), file.size_bytes)
+        | {"verifiable": file.sha256 is not None, "draft": model.draft or ""}
         for model in known_models()
         for file in model.files
     ]
+
+
+def _row(path: str, name: str, header: ModelHeader | None, nbytes: int) -> dict[str, Any]:
+    needs_mib = hub_command.default_bill(header).total_mib if header is not None else 0.0
+    return {
+        "path": path,
+        "name": name,
+        "quantisation": header.quantisation if header is not None else "",
+        "mb": round(nbytes / MIB, 2),
+        "needs_mb": round(needs_mib, 2),
+        "error": "",
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import wraps
 from pathlib import Path
@@ -252,23 +253,18 @@ def prompt_cache_folder(path: Path | None) -> PromptCacheFolder | None:
 
 def chosen_model(path: Path | None) -> Path:
     """Returns the model given as a file or by name, or else the starter model."""
-    if path is not None:
-        return path if path.exists() or path.is_absolute() else _model_named(path)
-    starter = starter_model()
-    if starter is None:
-        raise ModelFileMissing(path=tr("of the installation"))
-    return starter
+    if path is None:
+        starter = starter_model()
+        if starter is None:
+            raise ModelFileMissing(path=tr("of the installation"))
+        return starter
+    if not path.exists() and not path.is_absolute():
+        from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - rarely needed
+        from deepseek_r1.catalogue.model_folder import find_model  # noqa: PLC0415
 
-
-def _model_named(path: Path) -> Path:
-    """Returns a model of the models' folder, or `path` itself if none has this name."""
-    from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - rarely needed
-    from deepseek_r1.catalogue.model_folder import find_model  # noqa: PLC0415
-
-    try:
-        return find_model(path.as_posix(), *models_dirs())
-    except ModelNotHere:
-        return path
+        with suppress(ModelNotHere):
+            return find_model(path.as_posix(), *models_dirs())
+    return path
 
 
 def text_in(path: Path) -> str:

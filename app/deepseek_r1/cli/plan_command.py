@@ -16,7 +16,7 @@ from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.memory.advice import speed_text
+from deepseek_r1.memory.advice import ITEM_NAMES, speed_text
 from deepseek_r1.memory.drafts import with_draft
 from deepseek_r1.memory.estimate import estimate, planned_share
 from deepseek_r1.memory.plan import require_context
@@ -65,7 +65,8 @@ def _show(bill: Bill, advice: str) -> None:
     table.add_column()
     table.add_column(justify="right")
     for line in bill.lines:
-        table.add_row(_names()[line.name], f"{line.planned_mib:,.0f} MiB")
+        name = tr("This program") if line.name == "window" else tr(ITEM_NAMES[line.name])
+        table.add_row(name, f"{line.planned_mib:,.0f} MiB")
     table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
     table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
     Console(highlight=False).print(table)
@@ -84,19 +85,3 @@ def _verdict(bill: Bill, advice: str) -> str:
         most=bill.streamed_mib,
     )
     return join_sentences((runs, speed_text(bill)))
-
-
-def _names() -> dict[str, str]:
-    return {
-        "weights": tr("Weights"),
-        "pinned": tr("Weights in memory"),
-        "slots": tr("Slots for weights from the disk"),
-        "experts": tr("Experts in memory"),
-        "draft": tr("Draft model"),
-        "kv_cache": tr("Context"),
-        "compute": tr("Computing"),
-        "output": tr("Output"),
-        "runtime": tr("Engine"),
-        "window": tr("This program"),
-        "reserve": tr("Reserve"),
-    }

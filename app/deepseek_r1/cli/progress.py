@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -24,11 +24,17 @@ from deepseek_r1.cli import console
 from deepseek_r1.core.i18n import tr
 
 _WHOLE = 4096  # columns, wider than any path
+OnBar = Callable[[object, str, int, int | None], None]
 
 
-def bars(*columns: ProgressColumn, transient: bool = False) -> Progress:
-    """Progress bars with these columns between bar and time; none where there is no terminal."""
-    return Progress(
+@contextlib.contextmanager
+def bars(*columns: ProgressColumn, transient: bool = False) -> Iterator[OnBar]:
+    """Yields a function that shows a bar for each key, with these columns between bar and time.
+
+    It gets the key, its title, what is done and the total. There are no bars without a terminal.
+    """
+    tasks: dict[object, TaskID] = {}
+    with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         *columns,
@@ -36,14 +42,26 @@ def bars(*columns: ProgressColumn, transient: bool = False) -> Progress:
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
         transient=transient,
-    )
+    ) as shown:
+
+        def show(key: object, title: str, done: int, total: int | None) -> None:
+            if key not in tasks:
+                tasks[key] = shown.add_task(title, total=total)
+            shown.update(tasks[key], completed=done, total=total)
+
+        yield show
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table that is never cut to the terminal's width: users copy its names and paths."""
+def print_table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False
+) -> None:
+    """Print a table that is never cut to the terminal's width: users copy its names and paths.
+
+    With `numbers`, all columns but the first are aligned to the right.
+    """
     table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title)
+    for place, title in enumerate(titles):
+        table.add_column(console.cell(title), justify="right" if numbers and place else "left")
     for row in rows:
         table.add_row(*map(console.cell, row))
     Console(highlight=False, markup=False, width=_WHOLE).print(table)
@@ -52,32 +70,15 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 @contextlib.contextmanager
 def file_progress() -> Iterator[ProgressCallback]:
     """Yields a callback that shows the progress of each file until the block ends."""
-    if not sys.stderr.isatty():
-        yield _note_waits
-        return
-    with bars(DownloadColumn(), TransferSpeedColumn(), transient=True) as shown:
-        tasks: dict[tuple[str, DownloadPhase], TaskID] = {}
+    with bars(DownloadColumn(), TransferSpeedColumn(), transient=True) as show:
 
         def on_progress(now: DownloadProgress) -> None:
             if now.phase is DownloadPhase.WAITING:
-                shown.console.print(_wait_text(now), markup=False, highlight=False)
+                text = tr("{file}: {detail}. Trying again…", file=now.file, detail=now.detail)
+                console.note(text)
                 return
-            key = (now.file, now.phase)
-            if key not in tasks:
-                tasks[key] = shown.add_task(_title(now), total=now.total_bytes)
-            shown.update(tasks[key], completed=now.done_bytes, total=now.total_bytes)
+            checking = now.phase is DownloadPhase.CHECKING
+            title = tr("Checking {file}", file=now.file) if checking else now.file
+            show((now.file, now.phase), title, now.done_bytes, now.total_bytes)
 
         yield on_progress
-
-
-def _title(now: DownloadProgress) -> str:
-    return tr("Checking {file}", file=now.file) if now.phase is DownloadPhase.CHECKING else now.file
-
-
-def _note_waits(now: DownloadProgress) -> None:
-    if now.phase is DownloadPhase.WAITING:
-        console.note(_wait_text(now))
-
-
-def _wait_text(now: DownloadProgress) -> str:
-    return tr("{file}: {detail}. Trying again…", file=now.file, detail=now.detail)

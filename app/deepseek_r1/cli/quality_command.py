@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import TextColumn
-from rich.table import Table
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, option
-from deepseek_r1.cli.progress import bars
+from deepseek_r1.cli.progress import bars, print_table
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.lab import quality_report as report
 from deepseek_r1.lab.quality_messages import Measurement
@@ -98,31 +95,19 @@ def quality_report(paths: list[Path], measured: list[Measurement], text: Path) -
 @contextmanager
 def model_bar() -> Iterator[OnModel]:
     """Show a progress bar for each model on standard error if it is a terminal."""
-    with bars(TextColumn("{task.percentage:>3.0f} %")) as shown:
-        tasks: dict[Path, Any] = {}
-
-        def on_model(model: Path, done: int, total: int) -> None:
-            if model not in tasks:
-                tasks[model] = shown.add_task(model.name, total=total)
-            shown.update(tasks[model], completed=done, total=total)
-
-        yield on_model
+    with bars(TextColumn("{task.percentage:>3.0f} %")) as show_bar:
+        yield lambda model, done, total: show_bar(model, model.name, done, total)
 
 
 def show(measured: list[Measurement], names: list[str]) -> None:
     """Print the table on standard output, with a sentence for each comparison."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in names:
-        table.add_column(console.cell(name), justify="right", overflow="fold")
-    for row in report.rows(measured):
-        table.add_row(row.title, *map(console.cell, row.values))
-    terminal = Console(
-        file=sys.stdout, highlight=False, markup=False, width=max(100, 40 * len(names))
-    )
-    terminal.print(table)
+    rows = [(row.title, *row.values) for row in report.rows(measured)]
+    print_table(("", *names), rows, numbers=True)
+    margin = tr("The base's first choice is ahead by, nats")
+    titles = (margin, tr("Tokens"), tr("Another first choice"), tr("Share"))
     for other in measured[1:]:
-        terminal.print(_disagreements(other))
+        rows = [(row.title, *row.values) for row in report.disagreements(other)]
+        print_table(titles, rows, numbers=True)
         console.result(report.verdict(measured[0], other))
     base = measured[0]
     console.note(
@@ -132,14 +117,3 @@ def show(measured: list[Measurement], names: list[str]) -> None:
             window=base.window,
         )
     )
-
-
-def _disagreements(other: Measurement) -> Table:
-    """Returns the table of differing first choices."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column(tr("The base's first choice is ahead by, nats"))
-    for title in (tr("Tokens"), tr("Another first choice"), tr("Share")):
-        table.add_column(title, justify="right")
-    for row in report.disagreements(other):
-        table.add_row(row.title, *row.values)
-    return table

@@ -25,6 +25,19 @@ from deepseek_r1.memory.plan import (
 )
 
 LEAST_BATCH = 64  # a smaller batch saves almost nothing
+ITEM_NAMES = {  # of the bill's lines, for people
+    "weights": N_("Weights"),
+    "pinned": N_("Weights in memory"),
+    "slots": N_("Buffers for reading from the disk"),
+    "experts": N_("Experts in memory"),
+    "draft": N_("Draft model"),
+    "kv_cache": N_("Context"),
+    "compute": N_("Buffers for computing"),
+    "output": N_("Buffer for the next word"),
+    "runtime": N_("Engine"),
+    "window": N_("Window"),
+    "reserve": N_("Reserve"),
+}
 
 
 @dataclass(frozen=True, slots=True)

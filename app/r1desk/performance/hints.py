@@ -5,27 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.i18n import N_, join_sentences, tr
+from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.hardware import converts_f16_slowly
+from deepseek_r1.memory.advice import ITEM_NAMES
 from deepseek_r1.memory.plan import with_precision
 
 MORE_MIB = 256.0  # one step of the budget's slider
 LONG_ANSWER_TOKENS = 1000  # of R1, its thoughts included
-
-LINE_LABELS = {
-    "weights": N_("Weights"),
-    "pinned": N_("Weights in memory"),
-    "slots": N_("Buffers for reading from the disk"),
-    "experts": N_("Experts in memory"),
-    "draft": N_("Draft model"),
-    "kv_cache": N_("Context"),
-    "compute": N_("Buffers for computing"),
-    "output": N_("Buffer for the next word"),
-    "runtime": N_("Engine"),
-    "window": N_("Window"),
-    "reserve": N_("Reserve"),
-}
 
 
 class BillPart(StrEnum):
@@ -70,7 +57,7 @@ def part_label(part: BillPart) -> str:
 
 def line_label(name: str) -> str:
     """A bill line's name for people."""
-    return tr(LINE_LABELS[name]) if name in LINE_LABELS else name
+    return tr(ITEM_NAMES[name]) if name in ITEM_NAMES else name
 
 
 def line_mib(bill: Bill, *names: str) -> float:
