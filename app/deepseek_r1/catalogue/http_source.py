@@ -330,10 +330,6 @@ def run_until_stopped(work: Coroutine[None, None, Result], stop: Stop, file: str
         return loop.run_until_complete(task)
     except asyncio.CancelledError as cancelled:
         raise DownloadStopped(file=file) from cancelled
-    except KeyboardInterrupt:
-        task.cancel()
-        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        raise
     finally:
         stop.set_wake(None)
         loop.run_until_complete(loop.shutdown_asyncgens())

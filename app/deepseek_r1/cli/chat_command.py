@@ -8,7 +8,7 @@ from pathlib import Path
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command
-from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, save
+from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, LineInput, save
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
@@ -17,7 +17,6 @@ from deepseek_r1.cli.generation_progress import (
     note_template,
     show_progress,
 )
-from deepseek_r1.cli.line_input import LineInput
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import ReferenceUnusable
+from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import (
     HF_MIRROR,
     HUGGING_FACE,
@@ -19,6 +20,7 @@ from deepseek_r1.catalogue.hub_reference import (
     parse_reference,
 )
 from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command, option
@@ -30,9 +32,6 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.plan import plan
-
-if TYPE_CHECKING:
-    from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 
 _MIB = 1 << 20
 LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
@@ -66,8 +65,6 @@ def is_hub_name(text: str) -> bool:
 
 def list_hub(text: str, source: str | None, quantisation: str | None = None) -> HubListing:
     """The files of a repository. Raises the errors of `list_repository`, and WrongUsage."""
-    from deepseek_r1.catalogue.hub_listing import list_repository  # noqa: PLC0415 - the network
-
     policy = retry_policy()
     host = HOSTS[source] if source is not None else None
     reference = parse_reference(text, host, loopback=policy.loopback_http)
@@ -78,7 +75,7 @@ def list_hub(text: str, source: str | None, quantisation: str | None = None) -> 
     if quantisation is not None:
         reference = replace(reference, quantisation=quantisation)
     console.note(tr("From {address}", address=f"{reference.host.origin}/{reference.repository}"))
-    return list_repository(reference, policy)
+    return NetworkProcess().list_repository(reference, policy)
 
 
 @command("files", tr("List the GGUF files of a repository of Hugging Face or ModelScope."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from deepseek_r1.catalogue.download_spec import (
     spec_for_known,
     spec_for_url,
 )
-from deepseek_r1.catalogue.errors import DownloadStopped, DraftUnknown
+from deepseek_r1.catalogue.errors import DraftUnknown
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
 from deepseek_r1.catalogue.model_folder import ImportMethod, import_model
+from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option
@@ -70,23 +72,24 @@ _name_option = option("--name", tr("Another name for the file in the models' fol
 @o.json_option
 def pull_model(*, with_draft: bool, as_json: bool, **typed: Any) -> None:
     """Download a model into the models' folder. `typed` are the fields of an `_Order`."""
-    from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
-
     order = _Order(**typed)
     drafts = [_draft_spec(order)] if with_draft else []
     specs = _hub_specs(order) or _specs(order)
     for spec in (*drafts, *specs):
         console.note(tr("From {address}", address=spec.url))
-    folder, policy = user_models_dir(), retry_policy()
     draft, failure = None, None
     with file_progress() as on_progress:
+        pull = partial(
+            NetworkProcess().pull,
+            folder=user_models_dir(),
+            policy=retry_policy(),
+            on_progress=on_progress,
+        )
         try:
-            draft = pull(drafts, folder, policy=policy, on_progress=on_progress) if drafts else None
-        except DownloadStopped:
-            raise
+            draft = pull(drafts) if drafts else None
         except R1Error as error:  # the model is of use without it
             failure = error
-        pulled = pull(specs, folder, policy=policy, on_progress=on_progress)
+        pulled = pull(specs)
     _show_pulled(pulled, draft, as_json=as_json)
     if failure is not None:
         raise failure
