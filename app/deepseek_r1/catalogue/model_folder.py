@@ -66,19 +66,17 @@ def find_model(name: str, *folders: Path) -> Path:
     """
     wanted = name.casefold()
     files = [path for folder in folders for path in model_files(folder)]
-    for path in files:
-        if wanted in (path.name.casefold(), path.stem.casefold()):
-            return path
     published = [
         file.file
         for model in known_models()
         for file in model.files
         if wanted in (model.id, f"{model.id}/{file.quantisation}".casefold())
     ]
-    for path in files:
-        if path.name in published:
-            return path
-    raise ModelNotHere(name=name, folder=str(folders[0]))
+    found = [path for path in files if wanted in (path.name.casefold(), path.stem.casefold())]
+    found += [path for path in files if path.name in published]
+    if not found:
+        raise ModelNotHere(name=name, folder=str(folders[0]))
+    return found[0]
 
 
 def verify(

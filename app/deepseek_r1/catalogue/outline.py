@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -46,12 +47,9 @@ class ModelOutline:
         shape, path = self.shape, Path(file)
         embedding = shape.embedding * self.vocabulary
         share = file_bytes * embedding // self.parameters
-        rows = (shape.embedding, self.vocabulary)
-        weights: dict[str, tuple[tuple[int, ...], int]] = {
-            "token_embd.weight": (rows, share),
-            "output.weight": (rows, share),
-        }
-        weights |= self._block_weights(file_bytes - 2 * share, self.parameters - 2 * embedding)
+        rows: tuple[int, ...] = (shape.embedding, self.vocabulary)
+        weights = [("token_embd.weight", rows, share), ("output.weight", rows, share)]
+        weights += self._block_weights(file_bytes - 2 * share, self.parameters - 2 * embedding)
         return ModelHeader(
             path=path,
             parts=(path,),
@@ -61,8 +59,7 @@ class ModelOutline:
             name=self.name,
             metadata={},
             tensors=tuple(
-                TensorInfo(name, size, quantisation, nbytes)
-                for name, (size, nbytes) in weights.items()
+                TensorInfo(name, size, quantisation, nbytes) for name, size, nbytes in weights
             ),
             template=None,
             vocabulary=self.vocabulary,
@@ -76,8 +73,8 @@ class ModelOutline:
 
     def _block_weights(
         self, nbytes: int, parameters: int
-    ) -> dict[str, tuple[tuple[int, ...], int]]:
-        """Shape and bytes of each block's matrices: three of the feed-forward part, and the rest.
+    ) -> Iterator[tuple[str, tuple[int, ...], int]]:
+        """Name, shape and bytes of each block's weights: three of the feed-forward part, the rest.
 
         A model that runs from the disk is streamed block by block.
         """
@@ -85,13 +82,11 @@ class ModelOutline:
         matrix = (self.shape.embedding, self.shape.feed_forward)
         block_parameters, block_bytes = parameters // blocks, nbytes // blocks
         matrix_bytes = block_bytes * matrix[0] * matrix[1] // block_parameters
-        weights: dict[str, tuple[tuple[int, ...], int]] = {}
+        rest = (block_parameters - 3 * matrix[0] * matrix[1],)
         for block in range(blocks):
             for name in ("ffn_gate", "ffn_up", "ffn_down"):
-                weights[f"blk.{block}.{name}.weight"] = (matrix, matrix_bytes)
-            rest = (block_parameters - 3 * matrix[0] * matrix[1],)
-            weights[f"blk.{block}.attn_qkv.weight"] = (rest, block_bytes - 3 * matrix_bytes)
-        return weights
+                yield f"blk.{block}.{name}.weight", matrix, matrix_bytes
+            yield f"blk.{block}.attn_qkv.weight", rest, block_bytes - 3 * matrix_bytes
 
 
 def read_outline(start: bytes, file: str) -> ModelOutline:

@@ -44,7 +44,9 @@ class Transfer:
     ) -> None:
         self._partial, self._policy, self._on_progress = partial, policy, on_progress
         self._spec = partial.spec
-        self._speed = _Speed()
+        self._received = deque(
+            [(time.monotonic(), partial.done)], round(_SPEED_OVER_S / _REPORT_EVERY_S)
+        )
         self._waiting = False
         self._restarts = 0
         self._failures = 0  # attempts since the last progress
@@ -142,7 +144,6 @@ class Transfer:
         if begin < len(MAGIC) and not MAGIC[begin:].startswith(data[: len(MAGIC) - begin]):
             raise self._refused(response, tr("it sends something that is not a GGUF model"))
         partial.write(data)
-        self._speed.add(len(data))
 
     async def _wait(self, cut: Interrupted) -> None:
         """Wait before the next attempt, or give up."""
@@ -169,34 +170,15 @@ class Transfer:
 
     def on_progress(self, phase: DownloadPhase, detail: str = "") -> None:
         """Report the progress."""
-        partial = self._partial
+        partial, now = self._partial, time.monotonic()
         total = partial.journal.total_bytes or self._spec.size_bytes
-        rate = self._speed.bytes_s() if phase is DownloadPhase.RECEIVING else 0.0
+        began, before = self._received[0]
+        self._received.append((now, partial.done))
+        receives = phase is DownloadPhase.RECEIVING and partial.done > before
+        rate = (partial.done - before) / max(now - began, 0.05) if receives else 0.0
         self._on_progress(
             DownloadProgress(self._spec.file, phase, partial.done, total, rate, detail)
         )
 
     def _refused(self, response: CheckedResponse, detail: str) -> SourceRefused:
         return SourceRefused(file=self._spec.file, host=response.host, detail=detail)
-
-
-class _Speed:
-    """Bytes a second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._steps: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
-        self._total = 0
-
-    def add(self, count: int) -> None:
-        """Count bytes that have arrived."""
-        self._total += count
-        now = time.monotonic()
-        if now - self._steps[-1][0] >= _REPORT_EVERY_S:
-            self._steps.append((now, self._total))
-        while len(self._steps) > 2 and now - self._steps[0][0] > _SPEED_OVER_S:
-            self._steps.popleft()
-
-    def bytes_s(self) -> float:
-        """The present rate."""
-        began, before = self._steps[0]
-        return (self._total - before) / max(time.monotonic() - began, 0.05)

@@ -19,7 +19,7 @@ from deepseek_r1.cli.generation_progress import (
 )
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -27,6 +27,19 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
 HISTORY_FILE = "chat_history"
+_HELP = N_(
+    "/new           begin a new conversation\n"
+    "/regenerate    generate another answer to the last question\n"
+    "/continue      go on with an answer that ended early, or with its thinking\n"
+    "/answer        end the thinking and answer now, also while the model thinks\n"
+    "/think         show the model's thinking before its last answer\n"
+    "/stop          stop the answer that is being written, as Ctrl-C does\n"
+    "/system TEXT   give the model instructions; “-” removes them\n"
+    "/model FILE    continue with another model\n"
+    "/save FILE     write the conversation into a new file\n"
+    "/quit          leave, as Ctrl-D does\n"
+    'A line that ends with \\ continues on the next one; """ begins and ends a longer text.'
+)
 
 
 @command(
@@ -96,7 +109,7 @@ class _Session:
             "/model": self._model,
             "/save": self._save,
             "/stop": lambda _rest: console.note(tr("Nothing is being written.")),
-            "/help": lambda _rest: console.note(_help()),
+            "/help": lambda _rest: console.note(tr(_HELP)),
         }
 
     def load(self, path: Path) -> None:
@@ -237,19 +250,3 @@ class _Session:
             console.note(
                 tr("{path} cannot be written: {reason}.", path=rest, reason=error.strerror or error)
             )
-
-
-def _help() -> str:
-    return tr(
-        "/new           begin a new conversation\n"
-        "/regenerate    generate another answer to the last question\n"
-        "/continue      go on with an answer that ended early, or with its thinking\n"
-        "/answer        end the thinking and answer now, also while the model thinks\n"
-        "/think         show the model's thinking before its last answer\n"
-        "/stop          stop the answer that is being written, as Ctrl-C does\n"
-        "/system TEXT   give the model instructions; “-” removes them\n"
-        "/model FILE    continue with another model\n"
-        "/save FILE     write the conversation into a new file\n"
-        "/quit          leave, as Ctrl-D does\n"
-        'A line that ends with \\ continues on the next one; """ begins and ends a longer text.'
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import select
 import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
@@ -88,7 +87,8 @@ class LineInput:
         self.terminal = sys.stdin.isatty()
         self._history = history
         self._ahead: deque[str] = deque()  # lines typed during an answer
-        self._readline = _readline() if self.terminal else None
+        with_history = self.terminal and importlib.util.find_spec("readline")
+        self._readline = importlib.import_module("readline") if with_history else None
 
     def __enter__(self) -> LineInput:
         if self._readline is not None:
@@ -149,14 +149,6 @@ class LineInput:
     def keep(self, line: str) -> None:
         """Keep a line that was typed early as the next message."""
         self._ahead.append(line)
-
-
-def _readline() -> ModuleType | None:
-    """Returns the readline module, None on systems without it."""
-    try:
-        return importlib.import_module("readline")
-    except ImportError:
-        return None
 
 
 class ConversationAnswer:

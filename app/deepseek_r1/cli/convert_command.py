@@ -88,7 +88,11 @@ def convert(
         threads=threads,
     )
     prunes = bool(prune or prune_layers)
-    _check_texts(prunes=prunes, text=text, imatrix_text=imatrix_text)
+    if prunes and imatrix_text is not None:  # the matrix would include pruned columns
+        raise WrongUsage(detail=tr("--imatrix-text and --prune do not go together."))
+    if text is not None and not prunes:
+        detail = tr("--text belongs to --prune; the text for quantising is --imatrix-text.")
+        raise WrongUsage(detail=detail)
     try:
         if imatrix_text is not None:
             request = _with_importance(request, imatrix_text)
@@ -146,16 +150,6 @@ def _one(argument: Path | None, option: Path | None, name: str) -> Path:
     if path is None:
         raise WrongUsage(detail=tr("{name} is missing.", name=name))
     return path
-
-
-def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) -> None:
-    """Raise WrongUsage for a text option that does not belong to the task."""
-    if prunes and imatrix_text is not None:  # the matrix would include pruned columns
-        raise WrongUsage(detail=tr("--imatrix-text and --prune do not go together."))
-    if text is not None and not prunes:
-        raise WrongUsage(
-            detail=tr("--text belongs to --prune; the text for quantising is --imatrix-text.")
-        )
 
 
 def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:

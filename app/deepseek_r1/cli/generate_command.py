@@ -87,9 +87,8 @@ def generate(
     json_lines: bool,
 ) -> None:
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
-    _check_switches(
-        ("--json", as_json, "--json-lines", json_lines), ("--raw", raw, "--system", bool(system))
-    )
+    _require_one("--json", "--json-lines", both=as_json and json_lines)
+    _require_one("--raw", "--system", both=raw and bool(system))
     messages = RawPrompt(text=_text(prompt)) if raw else _conversation(prompt, system)
     schema = o.text_in(json_schema) if json_schema is not None else ""
     if schema:
@@ -133,12 +132,10 @@ def generate(
         raise SystemExit(INTERRUPTED)
 
 
-def _check_switches(*pairs: tuple[str, bool, str, bool]) -> None:
-    """Check that of two options only one is used. Raises WrongUsage."""
-    for first, has_first, second, has_second in pairs:
-        if has_first and has_second:
-            detail = tr("{first} and {second} exclude each other.", first=first, second=second)
-            raise WrongUsage(detail=detail)
+def _require_one(first: str, second: str, *, both: bool) -> None:
+    if both:
+        detail = tr("{first} and {second} exclude each other.", first=first, second=second)
+        raise WrongUsage(detail=detail)
 
 
 def generate_report(answer: GenerationResult, loaded: ModelLoaded) -> dict[str, Any]:

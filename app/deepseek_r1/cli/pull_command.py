@@ -77,14 +77,10 @@ def pull_model(*, with_draft: bool, as_json: bool, **typed: Any) -> None:
     specs = _hub_specs(order) or _specs(order)
     for spec in (*drafts, *specs):
         console.note(tr("From {address}", address=spec.url))
+    folder, policy = user_models_dir(), retry_policy()
     draft, failure = None, None
     with file_progress() as on_progress:
-        pull = partial(
-            NetworkProcess().pull,
-            folder=user_models_dir(),
-            policy=retry_policy(),
-            on_progress=on_progress,
-        )
+        pull = partial(NetworkProcess().pull, folder=folder, policy=policy, on_progress=on_progress)
         try:
             draft = pull(drafts) if drafts else None
         except R1Error as error:  # the model is of use without it
