@@ -121,10 +121,7 @@ def spec_for_known(
     *,
     accept_unverified: bool = False,
 ) -> DownloadSpec:
-    """Returns the spec for a file of the catalogue, from `source` or the language's usual host.
-
-    Raises ModelUnknown for a host that does not offer the file.
-    """
+    """Returns the spec for a file from `source`, or its usual host. Raises ModelUnknown."""
     sources, host = model.sources(file), source or default_source(model, file)
     if host not in sources:
         raise ModelUnknown(name=f"{model.id} ({host})", known=", ".join(sources))
@@ -166,10 +163,7 @@ def spec_for_url(
 
 
 def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, KnownFile]:
-    """Returns the catalogue's entry for `id`, `id/quantisation` or a file's name.
-
-    Raises ModelUnknown, which lists the known names.
-    """
+    """Returns the catalogue's entry for `id`, `id/type` or a file's name. Raises ModelUnknown."""
     model_id, _, tail = name.partition("/")
     wanted = quantisation or tail or USUAL_QUANTISATION
     for model in known_models():
@@ -186,10 +180,7 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
 
 
 def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
-    """The host after that of `spec` in the catalogue's order, and the download of the file there.
-
-    None for an unknown file.
-    """
+    """The host after that of `spec`, and the download there. None for an unknown file."""
     if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
         here = spec.listed_in.host
         others = (host for host in draft_hosts() if host != here)

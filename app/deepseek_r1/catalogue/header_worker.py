@@ -1,7 +1,4 @@
-"""The process that reads headers: `python -m deepseek_r1.catalogue.header_worker`.
-
-It reads `ReadHeader`s from standard input and answers each.
-"""
+"""The process that reads headers: `python -m deepseek_r1.catalogue.header_worker`."""
 
 from __future__ import annotations
 

@@ -96,8 +96,7 @@ def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> Downl
         return spec
     work = _list(spec.listed_in, policy, outline=False)
     listing = run_until_stopped(work, stop, spec.file)
-    accepted = spec.accept_unverified
-    (published,) = listing.specs(listing.choose(), accept_unverified=accepted)
+    (published,) = listing.specs(listing.choose(), accept_unverified=spec.accept_unverified)
     published.require_checkable()
     return published
 

@@ -79,10 +79,7 @@ class HubListing:
         ]
 
     def choose(self) -> HubModel:
-        """The model that the reference means: by file, by type, or the usual type.
-
-        Raises RepositoryWithoutModel.
-        """
+        """The model that is meant: by file, type or the usual. Raises RepositoryWithoutModel."""
         reference = self.reference
         if reference.file:
             found = [m for m in self.models if any(f.path == reference.file for f in m.files)]

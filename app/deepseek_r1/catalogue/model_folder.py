@@ -60,10 +60,7 @@ class Verified:
 
 
 def find_model(name: str, *folders: Path) -> Path:
-    """Returns a model of the folders by its file name, with or without suffix, or catalogue id.
-
-    Raises ModelNotHere, which names the first folder.
-    """
+    """Returns a model by its file name, its stem or its catalogue's id. Raises ModelNotHere."""
     wanted = name.casefold()
     files = [path for folder in folders for path in model_files(folder)]
     published = [
@@ -145,6 +142,7 @@ def import_model(
         raise WrongUsage(detail=tr("A model in several files is imported without these options."))
     expected = sha256 or _published_sha256(header)
     names = [checked_name(name or part.stem + SUFFIX) for part in header.parts]
+    places = tuple(folder / each for each in names)
     with disk_errors(names[0], folder), contextlib.ExitStack() as locks:
         prepare_staging(folder)
         for each in names:
@@ -152,17 +150,11 @@ def import_model(
         if _copies(method, path, folder):
             require_space(path.name, folder, header.file_bytes)
         digests = [
-            _import_file(part, folder / each, method, expected, on_progress)
-            for part, each in zip(header.parts, names, strict=True)
+            _import_file(part, each, method, expected, on_progress)
+            for part, each in zip(header.parts, places, strict=True)
         ]
         sync_folder(folder)
-    return PulledModel(
-        path=folder / names[0],
-        files=tuple(folder / each for each in names),
-        sha256=tuple(digests),
-        verified=expected is not None,
-        new=True,
-    )
+    return PulledModel(places[0], places, tuple(digests), verified=expected is not None, new=True)
 
 
 def _published_sha256(header: ModelHeader) -> str | None:

@@ -90,10 +90,7 @@ class ModelOutline:
 
 
 def read_outline(start: bytes, file: str) -> ModelOutline:
-    """The outline from the first bytes of a GGUF file, some 64 KiB.
-
-    Raises a ModelRefused where the sizes are missing or impossible.
-    """
+    """The outline from the first bytes of a GGUF file, some 64 KiB. Raises a ModelRefused."""
     found = read_leading_keys(start, file)
     keys = Metadata(found)
     architecture = keys.text("general.architecture") or ""

@@ -96,11 +96,7 @@ def _spec_of_file_here(spec: DownloadSpec, folder: Path) -> DownloadSpec | None:
 
 
 def _fetch(
-    spec: DownloadSpec,
-    folder: Path,
-    policy: RetryPolicy,
-    on_progress: ProgressCallback,
-    stop: Stop,
+    spec: DownloadSpec, folder: Path, policy: RetryPolicy, on_progress: ProgressCallback, stop: Stop
 ) -> _ResolvedDownload:
     place, staged = folder / spec.file, folder / STAGING / spec.file
     for path, new in ((place, False), (staged, True)):

@@ -46,19 +46,13 @@ def profile_finding(profile: Path) -> Finding:
     place, found = _existing(profile), Finding("profile", tr("Profile"), str(profile))
     if place.is_dir() and os.access(place, os.W_OK):
         return found
-    chosen = is_profile_chosen() and is_mounted_read_only(place)
+    read_only = sys.platform != "win32" and os.statvfs(place).f_flag & os.ST_RDONLY
     server = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
     todo = tr(
         "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to a folder."
     )
-    return found.where(chosen, Severity.NOTE, server).where(True, Severity.PROBLEM, todo)
-
-
-def is_mounted_read_only(place: Path) -> bool:
-    """Returns whether the file system of `place` cannot be written to by anyone."""
-    if sys.platform == "win32":
-        return False
-    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    found = found.where(bool(read_only) and is_profile_chosen(), Severity.NOTE, server)
+    return found.where(True, Severity.PROBLEM, todo)
 
 
 def free_space_finding(folder: Path) -> Finding:

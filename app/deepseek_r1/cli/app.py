@@ -37,12 +37,6 @@ class _Commands(Group):
         return command
 
 
-def _show_version(ctx: click.Context, _param: click.Parameter, requested: bool) -> None:
-    if requested:
-        console.result(f"deepseek-r1 {__version__}")
-        ctx.exit()
-
-
 @click.group(
     "deepseek-r1",
     cls=_Commands,
@@ -51,13 +45,8 @@ def _show_version(ctx: click.Context, _param: click.Parameter, requested: bool) 
         "DeepSeek-R1 and its relatives on this computer's processor, within one memory budget."
     ),
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help=tr("Show the version and exit."),
+@click.version_option(
+    __version__, message="%(prog)s %(version)s", help=tr("Show the version and exit.")
 )
 def app() -> None:
     """The options that belong to no command."""

@@ -184,15 +184,10 @@ def _show_rows(rows: list[dict[str, float | int]]) -> None:
         )
         console.result(
             tr(
-                "{loop}: {requests} requests/s, {tokens} tok/s, first token {first} s "
-                "(p95 {late}), {errors} errors, {cores} cores",
+                "{loop}: {requests_s} requests/s, {tokens_s} tok/s, first token "
+                "{first_token_p50_s} s (p95 {first_token_p95_s}), {errors} errors, {cores} cores",
                 loop=loop,
-                requests=row["requests_s"],
-                tokens=row["tokens_s"],
-                first=row["first_token_p50_s"],
-                late=row["first_token_p95_s"],
-                errors=row["errors"],
-                cores=row["cores"],
+                **row,
             )
         )
 

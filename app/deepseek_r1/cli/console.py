@@ -34,7 +34,7 @@ def use_utf8_for_pipes() -> None:
 
 
 class StandardOutputUnwritable(R1Error):
-    """Standard output is closed, or what it leads to takes no more."""
+    """Standard output is closed, or takes no more. Raised by `result`, `result_json`, `answer`."""
 
     what = N_("The output cannot be written.")
     why = N_("{detail}")
@@ -43,23 +43,17 @@ class StandardOutputUnwritable(R1Error):
 
 
 def result(text: str) -> None:
-    """Print a line of the result, without control characters. Raises StandardOutputUnwritable."""
+    """Print a line of the result, without control characters."""
     _write(_encodable(without_controls(text), sys.stdout) + "\n")
 
 
 def result_json(value: dict[str, Any]) -> None:
-    """Print the result as one JSON object, escaped unless the output is Unicode.
-
-    Raises StandardOutputUnwritable.
-    """
+    """Print the result as one JSON object, escaped unless the output is Unicode."""
     _write(json.dumps(value, ensure_ascii=not _unicode(sys.stdout)) + "\n")
 
 
 def answer(text: str) -> None:
-    """Print a piece of the model's answer; on a terminal without control characters.
-
-    Raises StandardOutputUnwritable.
-    """
+    """Print a piece of the model's answer; on a terminal without control characters."""
     shown = without_controls(text) if sys.stdout and sys.stdout.isatty() else text
     _write(_encodable(shown, sys.stdout))
 

@@ -108,11 +108,7 @@ class LineInput:
             console.note(f"{self._history}: {error.strerror or error}")
 
     def message(self) -> str | None:
-        """Returns the next message, None at the end of the input.
-
-        A line that ends with a backslash continues on the next one. Three quotes begin and end a
-        message of several lines.
-        """
+        """Returns the next message, None at the end. `/help` says how a long one is typed."""
         line = self._line("› ")
         if line is None:
             return None

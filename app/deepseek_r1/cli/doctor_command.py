@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir, starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.engine.protocol.engine_names import package_version
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.client import EngineClient
 
@@ -100,7 +100,7 @@ def report(kernel: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
     existing = next(place for place in (profile, *profile.parents) if place.exists())
     return {
         "version": __version__,
-        "llama_cpp": _version("llama-cpp-python"),
+        "llama_cpp": package_version("llama-cpp-python"),
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpu": {
@@ -144,10 +144,3 @@ def _kernel_finding(kernel: dict[str, Any]) -> Finding:
         return Finding("kernel", tr("Kernel"), str(kernel["error"]), Severity.PROBLEM, todo)
     name = kernel["variant"] or tr("built for this machine")
     return Finding("kernel", tr("Kernel"), f"{name}: {', '.join(kernel['features'])}")
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # a bundle may come without the packages' metadata
-        return ""

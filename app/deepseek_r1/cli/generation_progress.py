@@ -65,10 +65,7 @@ def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
 
 
 class ShortageNotifier:
-    """Prints a line when the computer runs short of memory, and one when the shortage is over.
-
-    And one where Linux cannot lock the engine, once.
-    """
+    """Notes when the computer runs short of memory, when that is over, and a missing lock."""
 
     def __init__(self) -> None:
         self._short = self._started = False

@@ -11,14 +11,7 @@ import click
 from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import ReferenceUnusable
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
-from deepseek_r1.catalogue.hub_reference import (
-    HF_MIRROR,
-    HUGGING_FACE,
-    MODELSCOPE,
-    HubHost,
-    HubReference,
-    parse_reference,
-)
+from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, HubReference, parse_reference
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.cli import console
@@ -35,11 +28,7 @@ from deepseek_r1.memory.plan import plan
 
 _MIB = 1 << 20
 LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
-HOSTS: dict[str, HubHost] = {  # as typed on the command line
-    "huggingface": HUGGING_FACE,
-    "hf-mirror": HF_MIRROR,
-    "modelscope": MODELSCOPE,
-}
+HOSTS = {host.name.casefold().replace(" ", ""): host for host in HUB_HOSTS}  # as they are typed
 source_option = option(
     "--source", tr("Where a model is downloaded from."), click.Choice(list(HOSTS))
 )

@@ -53,10 +53,7 @@ def choice(kind: type[Enum]) -> click.Choice[str]:
 
 
 def setting(model: type[LoadSettings | SamplingSettings], key: str, **attributes: Any) -> Decorator:
-    """Returns the option of one setting: its names, kind, range, default and help.
-
-    `attributes` replace those of the declaration.
-    """
+    """Returns the option of a setting; `attributes` replace those of its declaration."""
     texts, field = model.info(key), model.model_fields[key]
     names = _NAMES.get(key, ("--" + key.replace("_", "-"),))
     if field.annotation is bool and "/" not in names[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Decorator, command, option
 from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
 from deepseek_r1.cli.quality_command import model_bar
-from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
+from deepseek_r1.convert.job import ConversionRequest, ConversionResult
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -44,21 +45,16 @@ def require_file(source: Path) -> None:
 def prune_file(
     request: ConversionRequest, share: float, text: Path | None, blocks: int
 ) -> ConversionResult:
-    """Prune with one progress bar for the text and one for the output. Raises WrongUsage.
-
-    `text` is that of the installation without one.
-    """
+    """Prune with one progress bar for the text and one for the output. Raises WrongUsage."""
     require_file(request.source)
     text = text or resources_dir() / "calibration" / "calibration.txt"
     with model_bar() as on_model:
-
-        def on_text(done: int, total: int) -> None:
-            on_model(request.source, done, total)
-
-        def on_progress(progress: ConversionProgress) -> None:
-            on_model(request.output, progress.done, progress.total)
-
-        return prune_model(request, Pruning(share, text, blocks), on_text, on_progress)
+        return prune_model(
+            request,
+            Pruning(share, text, blocks),
+            partial(on_model, request.source),
+            lambda now: on_model(request.output, now.done, now.total),
+        )
 
 
 @command(

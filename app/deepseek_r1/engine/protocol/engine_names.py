@@ -16,11 +16,18 @@ _LEGACY = ("ctransformers", "ctransformers")
 def engine_name(*, legacy: bool = False) -> str:
     """Return the name and build of the main engine, or of the one for old files."""
     name, package = _LEGACY if legacy else _MAIN
+    version = package_version(package)
+    if not version or name == package:
+        return f"{name} {version}".rstrip()
+    return f"{name} ({package} {version})"
+
+
+def package_version(package: str) -> str:
+    """Return its version; empty in a bundle that comes without the packages' metadata."""
     try:
-        version = metadata.version(package)
-    except metadata.PackageNotFoundError:  # a bundle may come without the packages' metadata
-        return name
-    return f"{name} {version}" if name == package else f"{name} ({package} {version})"
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def import_low_level(package: str, module: str, distribution: str) -> Any:
