@@ -159,9 +159,11 @@ async def _open(
         raise SourceUnsafe(file=file, detail=tr("The address redirects in a circle."))
 
 
-def _safe_address(url: str | httpx2.URL, file: str, policy: RetryPolicy) -> httpx2.URL:
+def _safe_address(
+    url: str, file: str, policy: RetryPolicy, base: httpx2.URL | None = None
+) -> httpx2.URL:
     try:
-        address = httpx2.URL(url)
+        address = httpx2.URL(url) if base is None else base.join(url)
     except (httpx2.InvalidURL, ValueError) as error:
         raise SourceUnsafe(file=file, detail=tr("The address is not valid.")) from error
     under_test = policy.loopback_http and address.scheme == "http" and address.host == _LOOPBACK
@@ -205,11 +207,7 @@ async def _redirected(response: httpx2.Response, file: str, policy: RetryPolicy)
     target = response.headers.get("location", "")
     if not target:
         raise _refused(response, file, tr("it redirects without giving an address"))
-    try:
-        joined = response.url.join(target)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise SourceUnsafe(file=file, detail=tr("The address is not valid.")) from error
-    address = _safe_address(joined, file, policy)
+    address = _safe_address(target, file, policy, response.url)
     await _refuse_inside(address, file, policy, came_from=response.url)
     return address
 

@@ -192,7 +192,7 @@ class _Session:
     # ---- commands ---------------------------------------------------------------------------
 
     def _new(self, _rest: str) -> None:
-        self.conversation.clear()
+        self.conversation = Conversation(self.conversation.system)
         console.note(tr("A new conversation."))
 
     def _regenerate(self, _rest: str) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.generate_command import UNFINISHED
 from deepseek_r1.cli.generation_progress import show_reading, summary, thinking_end_text
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -48,11 +47,6 @@ class Conversation:
         """Returns the messages that are sent to the model, the system message first."""
         first = [Message(role=Role.SYSTEM, content=self.system)] if self.system else []
         return first + self.messages
-
-    def clear(self) -> None:
-        """Remove all messages but the system message."""
-        self.messages.clear()
-        self.thinking, self.partial = "", None
 
     def drop_last_answer(self) -> bool:
         """Remove the last answer. Returns False if there is no message to answer."""
@@ -166,7 +160,7 @@ class ConversationAnswer:
 
         `quiet` shows nothing. `continues` is the conversation's own `partial`. Raises R1Error.
         """
-        collector = ResultCollector(UNFINISHED)
+        collector = ResultCollector()
         prompt = conversation.prompt()
         if continues is not None and continues.text:
             prompt.pop()

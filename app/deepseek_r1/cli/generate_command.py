@@ -25,7 +25,6 @@ from deepseek_r1.core.events import (
     Bill,
     Event,
     FinishReason,
-    GenerationStats,
     ModelLoaded,
     PrefillProgress,
     ThinkingDelta,
@@ -45,7 +44,6 @@ from deepseek_r1.memory.cost_model import grammar_bytes
 
 _MIB = 1 << 20
 MAX_PROMPT_BYTES = 8 * _MIB  # JSON may double it, and a frame has at most 16 MiB
-UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)  # of an answer
 
 
 @command(
@@ -93,7 +91,7 @@ def generate(
     schema = o.text_in(json_schema) if json_schema is not None else ""
     if schema:
         schema_grammar(schema)  # raises WrongUsage
-    collector = ResultCollector(UNFINISHED)
+    collector = ResultCollector()
     path = o.chosen_model(model).absolute()
     # The grammar is needed for this answer only, so its memory is counted with this process's.
     ours_mib = o.COMMAND_LINE_MIB + (grammar_bytes(read_header(path)) / _MIB if schema else 0.0)

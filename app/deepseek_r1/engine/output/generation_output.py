@@ -249,12 +249,13 @@ class GenerationOutput:
 class ResultCollector:
     """Assembles an answer from its events."""
 
-    def __init__(self, unfinished: GenerationStats | None = None) -> None:
-        """`unfinished`: the stats of an answer whose last event never comes."""
+    def __init__(self) -> None:
         self._answer_parts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._thinking_parts: list[str] = []
-        self._stats = unfinished
+        self._stats = GenerationStats(
+            finish_reason=FinishReason.ERROR
+        )  # if the last event is missing
 
     def add(self, *events: Event) -> None:
         """Append what `events` have; others than those of an answer have nothing."""
@@ -279,6 +280,5 @@ class ResultCollector:
         return "".join(self._thinking_parts)
 
     def result(self) -> GenerationResult:
-        """Return the whole answer. Without `unfinished` its last event has to be there."""
-        assert self._stats is not None  # noqa: S101 - a stream ends with a GenerationFinished
+        """Return the whole answer."""
         return GenerationResult(self.text, self.thinking, self._stats, tuple(self._logprobs))
