@@ -63,13 +63,15 @@ def draw_tokens(
             context_length=512, thread_count=1,
         ) as model,
     ):  # fmt: skip
-        recent = model._engine._recent._answers  # its tokens, where the text merges characters
+        recent = (
+            model._engine._parts.recent._answers
+        )  # its tokens, where the text merges characters
         for number in range(draws):
             sampling = SamplingSettings(
                 temperature=temperature, seed=seed + number, max_tokens=TOKENS
             )
             drafted += model.complete(RawPrompt(text=prompt), sampling=sampling).stats.drafted
-            found.append(tuple(recent[-1].answer) if recent else ())
+            found.append(tuple(recent[-1][1]) if recent else ())
             recent.clear()
     return found, drafted
 

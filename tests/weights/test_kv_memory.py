@@ -82,7 +82,7 @@ def test_weights_have_the_memory_of_unused_cells(starter: Path) -> None:
         answer(engine, SHORT, 3)
         short = pinned_mib(engine)
         answer(engine, LONG, 3)
-        long, cells = pinned_mib(engine), engine._kv_reclaim.cells
+        long, cells = pinned_mib(engine), engine._computing.kv_reclaim.cells
         answer(engine, SHORT, 3)
         again = pinned_mib(engine)
         cell = kv_cache_bytes(read_header(starter), SETTINGS) / 2048 / MIB
@@ -96,14 +96,14 @@ def test_cells_that_are_added_during_an_answer_do_not_change_it(
     shallow_streaming: Streaming,
 ) -> None:
     with shallow_streaming() as engine:
-        engine._kv_reclaim = None
+        engine._computing.kv_reclaim = None
         calm = answer(engine, MIDDLE, 60)
     with shallow_streaming() as engine:
         assert answer(engine, MIDDLE, 1)
-        assert engine._kv_reclaim is not None
-        assert engine._kv_reclaim.cells == 256
+        assert engine._computing.kv_reclaim is not None
+        assert engine._computing.kv_reclaim.cells == 256
         assert answer(engine, MIDDLE, 60) == calm
-        assert engine._kv_reclaim.cells == 512
+        assert engine._computing.kv_reclaim.cells == 512
 
 
 def test_conversations_in_turns_give_the_answers_that_each_gives_alone(
@@ -114,7 +114,7 @@ def test_conversations_in_turns_give_the_answers_that_each_gives_alone(
     alone = []
     for text in asked:
         with shallow_streaming() as engine:
-            engine._kv_reclaim = None
+            engine._computing.kv_reclaim = None
             alone.append(answer(engine, text, 10))
     with shallow_streaming() as engine:
         assert [answer(engine, text, 10) for text in asked] == alone

@@ -21,15 +21,6 @@ OnNode = ctypes.CFUNCTYPE(c_int, c_uint64, c_int)
 OnPass = ctypes.CFUNCTYPE(c_int)
 
 
-class AcquireOutcome(IntEnum):
-    """The outcomes of acquiring a weight from the ring: `Outcome` of prefetch_ring.hpp."""
-
-    NOT_PREFETCHED = 0
-    CONTINUE = 1
-    COMPUTE = 2
-    FAILED = 3
-
-
 class MulMatKernel(IntEnum):
     """The kernels for multiplications, by the instructions that they need."""
 
@@ -212,8 +203,3 @@ def native() -> Native:
         return Native(ctypes.CDLL(str(LIBRARY)))
     except (OSError, AttributeError) as error:
         raise EngineStartFailed(detail=str(error)) from error
-
-
-def int_array(numbers: list[int]) -> Any:
-    """An array for `POINTER(c_int)`."""
-    return (c_int * len(numbers))(*numbers)

@@ -13,7 +13,8 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
 from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.batching import batch_scheduler, prefill_share
+from deepseek_r1.engine.llama import prefill
+from deepseek_r1.engine.llama.batching import batch_scheduler
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.binding.context import BatchToken, LlamaContext
 from deepseek_r1.engine.output.schema import Schema, schema_json
@@ -159,7 +160,7 @@ def test_a_shared_beginning_is_computed_once(model: CPUInference):
 
 
 def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(prefill_share, "DELAY_S", 1000.0)  # however slow this machine is
+    monkeypatch.setattr(prefill, "DELAY_S", 1000.0)  # however slow this machine is
     sizes: list[int] = []
     compute = LlamaContext.compute_batch
 

@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import ModelLoadFailed
-from deepseek_r1.core.settings import KVType
+from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prefill import PromptPrefill
+from deepseek_r1.engine.llama.speculative.drafting import DraftMemory
+from deepseek_r1.engine.llama.threads import EngineThreads
+from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama
 from support.split import tiny_in_two_files
@@ -88,7 +93,15 @@ def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: Lla
 
 
 def test_only_the_common_beginning_is_kept(context: LlamaContext) -> None:
+    threads = EngineThreads(LoadSettings(threads=1, threads_prefill=1), None)
+    drafts = DraftMemory(None, None, None, lambda _residency: None, lambda _mib: None)
+    prefill = PromptPrefill(Computing(context, threads, drafts, None, None), None)
+
+    def kept(prompt: list[int]) -> int:
+        output = GenerationOutput(thinking_open=False, started=0.0)
+        return next(prefill.run(prompt, output, whole_pieces=False)).cached
+
     context.compute([10, 11, 12, 13])
-    assert context.keep_prefix([10, 11, 99, 13]) == 2
-    assert context.keep_prefix([10, 11]) == 1  # the last one is computed again for its logits
+    assert kept([10, 11, 99, 13]) == 2
+    assert kept([10, 11]) == 1  # the last one is computed again for its logits
     assert context.cells == [10]

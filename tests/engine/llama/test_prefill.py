@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
-from deepseek_r1.engine.llama.prefill import TARGET_CALL_S, PrefillChunker
+from deepseek_r1.engine.llama.prefill import (
+    LEAST_TOKENS,
+    TARGET_CALL_S,
+    PrefillChunker,
+    PrefillShare,
+)
 
 
 def chunk_after(tokens: int, seconds: float, micro_batch: int = 256) -> int:
     pace = PrefillChunker(micro_batch)
     pace.observe(tokens, seconds)
-    return pace.chunk_tokens()
+    return pace.tokens
 
 
 def test_a_fast_machine_gets_whole_micro_batches() -> None:
@@ -33,13 +37,13 @@ def test_the_slowest_machine_still_gets_somewhere() -> None:
 
 @pytest.mark.parametrize("micro_batch", [16, 32, 64, 2048])
 def test_never_more_than_the_micro_batch(micro_batch: int) -> None:
-    assert PrefillChunker(micro_batch).chunk_tokens() <= micro_batch
+    assert PrefillChunker(micro_batch).tokens <= micro_batch
     assert chunk_after(64, 0.001, micro_batch) == micro_batch
     assert chunk_after(16, 100.0, micro_batch) <= micro_batch
 
 
 def test_a_few_tokens_teach_nothing() -> None:
-    assert chunk_after(3, 5.0) == PrefillChunker(256).chunk_tokens()
+    assert chunk_after(3, 5.0) == PrefillChunker(256).tokens
 
 
 def in_memory(tokens: int) -> float:

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
-from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
+from deepseek_r1.engine.llama.answer.answer import AnswerParts
+from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
+from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
@@ -223,15 +226,13 @@ def test_several_answers_together_are_those_of_the_model_in_memory(
             if bench.weights is not None:
                 bench.weights.apply_residency()
 
-        parts = BatchParts(
+        parts = AnswerParts(
             library(),
             bench.model,
-            bench.context,
+            SimpleNamespace(context=bench.context, poll=poll, cancelled=False),
             PromptBuilder(ChatTemplate("{{ messages[0].content }}"), bench.model),
             reasons=False,
-            closing_tokens=(),
-            poll=poll,
-            cancelled=lambda: False,
+            recent=RecentAnswers(bench.model.token_text),
         )
         prompts = [RawPrompt(tokens=tuple(FIRST[start:])) for start in (0, 9, 25, 31)]
         return [answer.text for answer in answer_all(SequenceBatch(parts), prompts, sampling)]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
+from deepseek_r1.native.native_library import native
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing
 from deepseek_r1.weights.weight import Weight
@@ -86,8 +87,23 @@ def holds(at: int, weight: Weight, file: WeightFile) -> bool:
     return ctypes.string_at(at, weight.nbytes) == wanted
 
 
+NOT_PREFETCHED, CONTINUE, COMPUTE, FAILED = range(4)  # `Outcome` of prefetch_ring.hpp
+
+
+def acquire(ring: PrefetchRing, weight: Weight) -> tuple[int, bool] | None:
+    """As the eval callback does: the weight's address, and whether to compute now.
+
+    None for a weight that was not on its way; prefetching then goes on behind it.
+    """
+    address, number = ctypes.c_size_t(), ring.number(weight)
+    outcome = native().ring_acquire(ring.ring, number, ctypes.byref(address))
+    if outcome == FAILED and ring.failure is not None:
+        raise ring.failure
+    return None if outcome == NOT_PREFETCHED else (address.value, outcome == COMPUTE)
+
+
 def assert_served(ring: PrefetchRing, weight: Weight, file: WeightFile) -> None:
-    acquired = ring.acquire(weight)
+    acquired = acquire(ring, weight)
     assert acquired is not None
     assert holds(acquired[0], weight, file)
 
@@ -104,10 +120,10 @@ def test_a_weight_is_read_as_far_as_memory_is_free(make_ring: MakeRing, file: We
     first, second, large = in_a_row([4 * MIB, 4 * MIB, 8 * MIB])
     ring = make_ring(file, 14 * MIB, [first, second, large])
     assert reads(ring, 8 * MIB)  # the large one begins where the first one is
-    assert ring.acquire(first) is not None
+    assert acquire(ring, first) is not None
     ring.release()
     assert reads(ring, 12 * MIB)  # its first half, beside the second that nobody asked for yet
-    assert ring.acquire(second) is not None
+    assert acquire(ring, second) is not None
     ring.release()
     assert_served(ring, large, file)
 
@@ -143,7 +159,7 @@ def test_a_weight_that_waits_for_memory_is_not_waited_for_out_of_order(
     first, second, third = in_a_row([4 * MIB, 4 * MIB, 4 * MIB])
     ring = make_ring(file, 10 * MIB, [first, second, third])
     assert reads(ring, 8 * MIB)
-    assert ring.acquire(third) is None
+    assert acquire(ring, third) is None
     assert reads(ring, 16 * MIB)  # the weights after the third
     assert_served(ring, first, file)
 
@@ -154,7 +170,7 @@ def test_a_resized_ring_serves_the_right_bytes(make_ring: MakeRing, file: Weight
     for ring_mib in (12, 6, 9):
         ring.resize(ring_mib * MIB)
         for weight in weights * 2:
-            acquired = ring.acquire(weight)
+            acquired = acquire(ring, weight)
             assert acquired is None or holds(acquired[0], weight, file)
             ring.release()
 
@@ -192,12 +208,12 @@ def test_acquiring_a_weight_whose_read_failed_raises(make_ring: MakeRing, path: 
     ring = make_ring(file, 3 * MIB, [first, second])
     assert reads(ring, 2 * MIB)  # the second has no memory yet
     file.broken = True
-    assert ring.acquire(first) is not None
+    assert acquire(ring, first) is not None
     ring.release()
     with pytest.raises(WeightsUnreadableError, match="the drive is gone"):
-        ring.acquire(second)
+        acquire(ring, second)
     with pytest.raises(WeightsUnreadableError):
-        ring.acquire(first)
+        acquire(ring, first)
     file.broken = False
     ring.restart(pause=True)
     before = ring.counters.read_bytes
@@ -226,7 +242,7 @@ def test_a_late_failure_does_not_reach_the_next_computation(
     first, second = in_a_row([MIB, 2 * MIB])
     ring = make_ring(file, 8 * MIB, [first, second])
     with pytest.raises(WeightsUnreadableError):
-        ring.acquire(first)
+        acquire(ring, first)
     threading.Timer(0.1, late.set).start()
     ring.restart(pause=True)
     file.broken = False
@@ -273,7 +289,7 @@ def test_bytes_are_right_in_any_order_of_use(
         ring.set_order(weights)
         held: list[tuple[int, Weight]] = []
         for weight in [*weights, *asked, *weights]:
-            acquired = ring.acquire(weight)
+            acquired = acquire(ring, weight)
             if acquired is not None:
                 held.append((acquired[0], weight))
             if acquired is None or acquired[1]:

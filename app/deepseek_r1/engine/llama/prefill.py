@@ -1,4 +1,4 @@
-"""Prefills prompts: keeps what the cells hold of them, and computes the rest."""
+"""Prefills prompts: paces them, keeps what the cells hold of them, and computes the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from deepseek_r1.core.events import PrefillProgress
-from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
+from deepseek_r1.engine.llama.binding.context import AbortedError
+from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache, PromptPieces
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.prompt.prompt_builder import common_length
@@ -27,11 +28,8 @@ class PrefillChunker:
 
     def __init__(self, micro_batch: int) -> None:
         self._most = micro_batch
-        self._chunk = min(FIRST_TOKENS, micro_batch)
-
-    def chunk_tokens(self) -> int:
-        """Return the tokens of the next call."""
-        return self._chunk
+        self.tokens = min(FIRST_TOKENS, micro_batch)
+        """The tokens of the next call."""
 
     def observe(self, tokens: int, seconds: float) -> None:
         """Record the time of a call.
@@ -41,7 +39,53 @@ class PrefillChunker:
         if tokens < min(STEP_TOKENS, self._most) or seconds <= 0.0:
             return
         in_time = int(tokens / seconds * TARGET_CALL_S) // STEP_TOKENS * STEP_TOKENS
-        self._chunk = min(self._most, max(STEP_TOKENS, in_time))
+        self.tokens = min(self._most, max(STEP_TOKENS, in_time))
+
+
+DELAY_S = 0.3  # by which prompts may prolong a step,
+DELAY_SHARE = 0.1  # or this share of a step that takes long anyway
+LEAST_TOKENS = 16
+_NEW_WEIGHT = 0.25  # of a step without prompts in the moving average
+_NEW_TOKEN_WEIGHT = 0.5  # of a step with prompts
+
+
+class PrefillShare:
+    """The number of prompt tokens in one step, by what they took so far.
+
+    Only the time counts by which they prolong a step: where weights are read from the disk, many
+    tokens take hardly longer than none. What more tokens would take is not known, so the number at
+    most doubles from step to step.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = LEAST_TOKENS
+        """The most tokens of the next step."""
+        self._token_s: float | None = None  # by which a token prolongs a step
+        self._plain_s = 0.0  # of a step without prompts; 0: there was none
+        self._shortest_s = 0.0  # of all steps so far: stands for it until then
+
+    def observe(self, prompt_tokens: int, seconds: float, *, alone: bool) -> None:
+        """Record a step of `seconds` with so many tokens of prompts.
+
+        `alone`: no answer was written in it, so it had as many tokens as there were. It counts as
+        long as there was no other: with many tokens little of the reading is left to hide them.
+        """
+        if not prompt_tokens:
+            weight = _NEW_WEIGHT if self._plain_s else 1.0
+            self._plain_s += weight * (seconds - self._plain_s)
+        elif prompt_tokens >= LEAST_TOKENS and not (alone and self._token_s is not None):
+            self._set_tokens(prompt_tokens, seconds)
+        self._shortest_s = min(self._shortest_s or seconds, seconds)
+
+    def _set_tokens(self, observed: int, seconds: float) -> None:
+        plain_s = self._plain_s or self._shortest_s
+        token_s = max(0.0, seconds - plain_s) / observed
+        if self._token_s is not None:
+            token_s = self._token_s + _NEW_TOKEN_WEIGHT * (token_s - self._token_s)
+        self._token_s = token_s
+        most = max(self.tokens, 2 * observed)
+        fitting = max(DELAY_S, DELAY_SHARE * plain_s) / token_s if token_s else most
+        self.tokens = max(LEAST_TOKENS, round(min(fitting, most)))
 
 
 _AGAIN_SHARE = 4  # of the missing tokens, a quarter as many may be computed again for whole pieces
@@ -50,38 +94,32 @@ _AGAIN_SHARE = 4  # of the missing tokens, a quarter as many may be computed aga
 class PromptPrefill:
     """Fills sequence 0 of a context. For the computing thread."""
 
-    def __init__(
-        self, context: LlamaContext, prefix_cache: PrefixCache | None, poll: Callable[[], None]
-    ) -> None:
-        """`poll` is called before each computation; it raises AbortedError for a cancel.
-
-        With a `prefix_cache` all prompts are computed in whole pieces; see `prompt_pieces`.
-        """
-        self._context, self._prefix_cache, self._poll = context, prefix_cache, poll
-        self._chunker = PrefillChunker(context.params.micro_batch)
-        self._pieces = PromptPieces(context)
+    def __init__(self, computing: Computing, prefix_cache: PrefixCache | None) -> None:
+        """With a `prefix_cache` all prompts are computed in whole pieces; see `PromptPieces`."""
+        self._computing, self._context = computing, computing.context
+        self._prefix_cache = prefix_cache
+        self._chunker = PrefillChunker(self._context.params.micro_batch)
+        self._pieces = PromptPieces(self._context)
 
     def run(
         self, prompt: list[int], output: GenerationOutput, *, whole_pieces: bool
     ) -> Iterator[PrefillProgress]:
         """Prefill the prompt of an answer, whose `output` gets the counts and the time.
 
-        With `whole_pieces` the cells depend on nothing but the prompt; see `prompt_pieces`. Raises
-        AbortedError, EngineFailed.
+        With `whole_pieces` the cells depend on nothing but the prompt. Raises AbortedError,
+        EngineFailed.
         """
         total = len(prompt)
         if self._prefix_cache is not None:
             restored = self._prefix_cache.restore(prompt, total - 1, whole_pieces=whole_pieces)
             dropped = self._pieces.drop_others(most=self._missing(prompt) // _AGAIN_SHARE)
             output.restored_tokens = max(0, restored - dropped)
-        elif whole_pieces:
-            self._pieces.keep_prefix(prompt)
-        else:
-            self._context.keep_prefix(prompt)
+        else:  # the last token is computed in any case: the logits after it are needed
+            kept = self._pieces.known(prompt[:-1], whole_pieces=whole_pieces)
+            self._context.truncate(kept)
         cached = output.cached_tokens = len(self._context.cells)
         yield PrefillProgress(done=cached, total=total, cached=cached)
-        compute = self._compute_all_pieces if whole_pieces else self.compute
-        for seconds in compute(prompt):
+        for seconds in self.compute(prompt, whole_pieces=whole_pieces):
             output.prefill_s += seconds
             done = len(self._context.cells)
             yield PrefillProgress(done=done, total=total, cached=cached)
@@ -98,35 +136,24 @@ class PromptPrefill:
     def _missing(self, prompt: list[int]) -> int:
         return len(prompt) - len(self._context.cells)
 
-    def compute(self, prompt: list[int]) -> Iterator[float]:
+    def compute(self, prompt: list[int], *, whole_pieces: bool = False) -> Iterator[float]:
         """Compute the tokens that the cells lack; yields the seconds of each computation.
 
-        Computations are smaller while the machine is short of memory.
+        Computations are smaller while the machine is short of memory, unless the cells have to be
+        filled in `whole_pieces`.
         """
         context = self._context
-        if self._prefix_cache is not None:
-            yield from self._compute_pieces(prompt, lambda: context.max_batch_tokens)
-            return
         while (done := len(context.cells)) < len(prompt):
-            self._poll()
-            most = min(self._chunker.chunk_tokens(), context.max_batch_tokens)
-            chunk = prompt[done : done + most]
+            self._computing.poll()
+            most = context.most_tokens if whole_pieces else context.max_batch_tokens
             began = time.perf_counter()
-            context.compute(chunk)
+            if whole_pieces or self._prefix_cache is not None:
+                self._pieces.compute_next(prompt, most)
+            else:
+                context.compute(prompt[done : done + min(self._chunker.tokens, most)])
             seconds = time.perf_counter() - began
-            self._chunker.observe(len(chunk), seconds)
+            self._chunker.observe(len(context.cells) - done, seconds)
             yield seconds
-
-    def _compute_all_pieces(self, prompt: list[int]) -> Iterator[float]:
-        """Compute the tokens that the cells lack, in pieces that depend on nothing else."""
-        return self._compute_pieces(prompt, lambda: self._context.most_tokens)
-
-    def _compute_pieces(self, prompt: list[int], most: Callable[[], int]) -> Iterator[float]:
-        while len(self._context.cells) < len(prompt):
-            self._poll()
-            began = time.perf_counter()
-            self._pieces.compute_next(prompt, most())
-            yield time.perf_counter() - began
 
 
 class NextTurn:
@@ -134,31 +161,24 @@ class NextTurn:
 
     def __init__(
         self,
-        context: LlamaContext,
+        computing: Computing,
         prefix_cache: PrefixCache | None,
         prefill: PromptPrefill,
-        *,
-        begin_prefill: Callable[[int], None],
-        begin_decode: Callable[[], None],
         read_draft: Callable[[list[int]], None],
     ) -> None:
-        """`begin_prefill` gets the number of cells that will be filled, `begin_decode` is called
-        when nothing more is computed, and `read_draft` lets the draft model read the prefix.
-        """
-        self._context, self._prefix_cache, self._prefill = context, prefix_cache, prefill
-        self._begin_prefill, self._begin_decode = begin_prefill, begin_decode
+        """`read_draft` lets the draft model read the prefix."""
+        self._computing, self._context = computing, computing.context
+        self._prefix_cache, self._prefill = prefix_cache, prefill
         self._read_draft = read_draft
         self._prefix: list[int] = []  # of the last preparation
         self._owner = ""
-        self.running = False
-        """Whether a preparation computes now."""
 
     def prepare(self, prefix: list[int], owner: str, *, compute: bool) -> Iterator[PrefillProgress]:
         """Restore the prefix, compute the rest if `compute`, and save it in the name of `owner`.
 
         A cancel ends it: what is saved and computed by then remains.
         """
-        self.running = True
+        self._computing.in_background = True
         try:
             self._save_prefix()
             if self._prefix_cache is not None:
@@ -172,7 +192,7 @@ class NextTurn:
             cached = len(self._context.cells)
             yield PrefillProgress(done=cached, total=total, cached=cached)
             if compute and cached < total:
-                self._begin_prefill(total + DECODE_ROWS)
+                self._computing.begin_prefill(total + DECODE_ROWS)
                 for _ in self._prefill.compute(prefix):
                     done = len(self._context.cells)
                     yield PrefillProgress(done=done, total=total, cached=cached)
@@ -182,8 +202,8 @@ class NextTurn:
         except AbortedError:
             return
         finally:
-            self.running = False
-            self._begin_decode()
+            self._computing.in_background = False
+            self._computing.begin_decode()
 
     def save(self, seconds: float) -> None:
         """Write segments that the last preparation did not, for at most `seconds`."""

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from deepseek_r1.core.errors import EngineFailed, ModelFileDamaged, PromptTooLong, WrongUsage
-from deepseek_r1.core.events import (
-    FinishReason,
-    GenerationEvent,
-    GenerationFinished,
-    PrefillProgress,
-    WeightsStats,
-)
+from deepseek_r1.core.events import FinishReason, GenerationEvent, PrefillProgress, WeightsStats
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import (
-    AnswerRequest,
-    Message,
-    PartialAnswer,
-    PromptInput,
-    RawPrompt,
-    Role,
-)
+from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop, DecodeMachine
+from deepseek_r1.engine.llama.answer.answer import Answer, AnswerParts
+from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
-from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
+from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -37,22 +23,15 @@ from deepseek_r1.engine.llama.binding.streaming_setup import (
     make_kv_reclaim,
     make_streamed_weights,
 )
+from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
-from deepseek_r1.engine.llama.speculative.drafting import (
-    DraftMemory,
-    make_drafting,
-    open_draft,
-)
-from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.llama.threads import EngineThreads, ThreadGovernor
-from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.llama.speculative.drafting import Drafting, DraftMemory, open_draft
+from deepseek_r1.engine.llama.threads import EngineThreads
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import open_template
-from deepseek_r1.engine.prompt.template_process import renderer_mib
 from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
-from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import Residency
@@ -77,19 +56,16 @@ class LlamaEngine:
         `opened` gets what has to be closed.
         """
         self._library, settings = library(), request.settings
-
-        def on_progress(fraction: float) -> bool:
-            self.last_progress = time.monotonic()
-            return request.on_progress(fraction)
-
         template, self.template = open_template(request.header, request.chat_template)
+        self.name, self.reasons = engine_name(), template.reasons
+        self.ignored: tuple[str, ...] = ()
         self._threads = EngineThreads(settings, request.automatic_threads)
         threads = self._threads.applied
         self._weights = make_streamed_weights(self._library, request)
         if self._weights is not None:
             opened.callback(self._weights.close)
         self._draft_memory = DraftMemory(
-            open_draft(self._library, request, threads, on_progress),
+            open_draft(self._library, request, threads),
             request.residency,
             request.residency_without_draft,
             self._weights.set_residency if self._weights is not None else lambda _residency: None,
@@ -97,7 +73,9 @@ class LlamaEngine:
         )
         opened.callback(self._draft_memory.close)
         self._draft_was_released = request.draft_released
-        self._model = LlamaModel(self._library, request.header.parts, on_progress, self._weights)
+        self._model = LlamaModel(
+            self._library, request.header.parts, request.on_progress, self._weights
+        )
         opened.callback(self._model.close)
         self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
         memory = make_kv_memory(self._library, self._weights, request)
@@ -118,49 +96,32 @@ class LlamaEngine:
             memory,
         )
         opened.callback(self._context.close)
-        self.name, self.reasons = engine_name(), template.reasons
-        self.ignored: tuple[str, ...] = ()
         return memory
 
     def _assemble(self, request: OpenRequest, memory: KVMemory | None) -> None:
         """Make what computes with the context."""
-        self._cancelled = self._thinking_ended = False
+        self._measured = self._library.log.buffers_mib()
+        kv_reclaim = make_kv_reclaim(memory, self._weights, request, self._library.log)
+        self._computing = computing = Computing(
+            self._context, self._threads, self._draft_memory, self._weights, kv_reclaim
+        )
+        recent = RecentAnswers(self._model.token_text)
+        self._parts = AnswerParts(
+            self._library, self._model, computing, self._prompts, self.reasons, recent
+        )
+        self._loop = DecodeLoop(self._library, self._model, self._context)
+        self._thinking_ended = False
         self._decoder: AnswerDecoder | None = None  # of the running answer
         self._batch: SequenceBatch | None = None  # while the context has its sequences
-        self._recent = RecentAnswers(self._model.token_text)
-        prefixes = prefix_cache(
-            self._library,
-            request,
-            self._model,
-            self._context,
-            reserve=self._reserve_cells,
-            poll=self._poll,
-        )
-        self._machine = DecodeMachine(
-            model=self._model,
-            context=self._context,
-            loop=DecodeLoop(self._library, self._model, self._context),
-            begin=self._begin_decode,
-            poll=self._poll,
-            reserve=self._reserve_cells,
-            cells_end=self._cells_end,
-            governor=lambda: self._threads.governor,
-            cancelled=lambda: self._cancelled,
-            closing_tokens=self._prompts.closing_tokens(),
-        )
-        self._measured = self._library.log.buffers_mib()
-        self._kv_reclaim = make_kv_reclaim(memory, self._weights, request, self._library.log)
-        self._prefill = PromptPrefill(self._context, prefixes, self._poll)
-        self.last_progress = time.monotonic()
-        self._drafting = make_drafting(request, self._context, self._model, self._draft_memory)
-        self._next_turn = NextTurn(
-            self._context,
-            prefixes,
-            self._prefill,
-            begin_prefill=self._begin_prefill,
-            begin_decode=self._begin_decode,
-            read_draft=self._drafting.prepare,
-        )
+        prefixes = prefix_cache(self._library, request, self._model, computing)
+        self._prefill = PromptPrefill(computing, prefixes)
+        self._drafting = Drafting(request, self._context, self._model, self._draft_memory)
+        self._next_turn = NextTurn(computing, prefixes, self._prefill, self._drafting.prepare)
+
+    @property
+    def last_progress(self) -> float:
+        """`time.monotonic()` of the last progress while computing."""
+        return self._computing.last_progress
 
     @property
     def threads(self) -> tuple[int, int]:
@@ -174,20 +135,14 @@ class LlamaEngine:
 
     def measured_mib(self) -> Mapping[str, float]:
         """Return the sizes of llama.cpp's buffers; of pinned weights and slots where streamed."""
-        model = self._draft_memory.model
-        draft = {"draft": model.measured_mib} if model is not None else {}
-        if self._weights is None:
-            return self._measured | draft
-        stats = self._weights.stats
-        others = {name: mib for name, mib in self._measured.items() if name != "weights"}
-        return (
-            others
-            | draft
-            | {
-                "pinned": stats.pinned_mib - stats.experts_mib,
-                "slots": stats.slots_mib,
-            }
-        )
+        sizes = dict(self._measured)
+        if (model := self._draft_memory.model) is not None:
+            sizes["draft"] = model.measured_mib
+        if self._weights is not None:
+            stats = self._weights.stats
+            sizes.pop("weights", None)
+            sizes |= {"pinned": stats.pinned_mib - stats.experts_mib, "slots": stats.slots_mib}
+        return sizes
 
     @property
     def weights_stats(self) -> WeightsStats | None:
@@ -230,10 +185,7 @@ class LlamaEngine:
 
     def cancel(self) -> None:
         """Raise the flag that every computation checks. From any thread."""
-        self._cancelled = True
-        self._context.abort.set()
-        if (draft := self._draft_memory.model) is not None:
-            draft.abort.set()
+        self._computing.cancel()
 
     def end_thinking(self) -> None:
         """Close the thinking block of the running answer. From any thread."""
@@ -243,10 +195,8 @@ class LlamaEngine:
 
     def reset_cancel(self) -> None:
         """Lower the flag. Not while an answer is running."""
-        self._cancelled = self._thinking_ended = False
-        self._context.abort.clear()
-        if (draft := self._draft_memory.model) is not None:
-            draft.abort.clear()
+        self._thinking_ended = False
+        self._computing.reset_cancel()
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next computation on. From any thread."""
@@ -267,113 +217,46 @@ class LlamaEngine:
         """Prefill the tokens that the cache lacks, then decode."""
         self._leave_batch()
         self._drafting.free_slow_model()
-        sampling, continues = request.sampling, request.continues
-        started = time.perf_counter()
-        length = self._context.params.context_length
-        prompt, thinking_open = self._prompts.build(request.messages, most_tokens=length)
-        if not prompt:
-            raise WrongUsage(detail=tr("The question is empty."))
-        plain = request.plain
-        output = GenerationOutput(
-            thinking_open=thinking_open,
-            started=started,
-            text_every_s=request.text_every_s,
-            sampling=sampling,
-            plain=plain,
-        )
-        begun: list[int] = []  # tokens of the answer that were there before
-        if continues is not None:
-            if request.json_schema:
-                raise WrongUsage(detail=tr("An answer with a schema cannot be continued."))
-            begun = self._begun_answer(prompt, continues, thinking_open=thinking_open, plain=plain)
-            output.resume(self._recent.text_of(begun), continues)
-        whole = prompt + begun
-        if len(whole) + 1 > length:
-            raise PromptTooLong(tokens=len(whole), context=length)
-        output.prompt_tokens = len(whole)
-        self._threads.begin_answer(started)
-        samplers = SamplerPair(
-            self._library,
-            sampling,
-            self._model,
-            self._context.pointer,
-            request.json_schema,
-            thinking_open=thinking_open,
-            reasons=self.reasons and not plain,
-        )
-        samplers.accept(begun)
-        speculation = self._drafting.decoder(whole, sampling)
-        decoder = AnswerDecoder(
-            self._machine,
-            samplers,
-            output,
-            sampling,
-            speculation=speculation,
-        )
-        with closing(samplers):
+        answer = Answer(self._parts, request)
+        self._threads.begin_answer()
+        with closing(answer.samplers):
+            speculation = self._drafting.decoder(answer.tokens, request.sampling)
+            decoder = AnswerDecoder(answer, self._loop, speculation)
             try:
-                # Cells of an answer were not filled in whole pieces.
-                reason = yield from self._prefill_and_decode(
-                    whole, output, decoder, whole_pieces=sampling.reproducible and not begun
-                )
+                reason = yield from self._prefill_and_decode(answer, decoder)
             finally:
                 if speculation is not None:
                     self._drafting.end(speculation)
-                self._remember(prompt, whole, decoder)
-        yield from output.finish(cut=reason is not FinishReason.STOP)
-        yield GenerationFinished(
-            stats=output.stats(
-                reason,
-                context_used=self.context_used,
-                seed=samplers.seed,
-                peak_mib=peak_mib() + renderer_mib(),
-            ).model_copy(update=self._draft_counts(speculation))
-        )
-
-    def _draft_counts(self, speculation: SpeculativeDecoder | None) -> dict[str, float]:
-        """Return what the stats of an answer have about drafts."""
+                self._remember(answer, decoder)
         counts = speculation.counts if speculation is not None else {}
-        return counts | {"draft_released": self.draft_released or self._drafting.was_slower}
+        counts["draft_released"] = self.draft_released or self._drafting.was_slower
+        yield from answer.finish(reason, self.context_used, **counts)
 
     def _prefill_and_decode(
-        self,
-        prompt: list[int],
-        output: GenerationOutput,
-        decoder: AnswerDecoder,
-        *,
-        whole_pieces: bool,
+        self, answer: Answer, decoder: AnswerDecoder
     ) -> Generator[GenerationEvent, None, FinishReason]:
-        self._decoder = decoder
+        self._decoder, tokens = decoder, answer.tokens
         if self._thinking_ended:  # before this answer was computed
             decoder.end_thinking()
+        # Cells of an answer were not filled in whole pieces.
+        whole_pieces = answer.sampling.reproducible and tokens == answer.prompt
         try:
-            self._begin_prefill(len(prompt) + DECODE_ROWS)
-            yield from self._prefill.run(prompt, output, whole_pieces=whole_pieces)
+            self._computing.begin_prefill(len(tokens) + DECODE_ROWS)
+            yield from self._prefill.run(tokens, answer.output, whole_pieces=whole_pieces)
             return (yield from decoder.run())
         except AbortedError:
             return FinishReason.CANCELLED
         except Exception:
-            yield from output.finish(cut=True)  # the text before the failure
+            yield from answer.output.finish(cut=True)  # the text before the failure
             raise
         finally:
             self._decoder = None
 
-    # ---- continuing an answer ---------------------------------------------------------------
-
-    def _begun_answer(
-        self, prompt: list[int], partial: PartialAnswer, *, thinking_open: bool, plain: bool
-    ) -> list[int]:
-        """Return the tokens of an answer that ended early: those sampled, or those of its text."""
-        found = self._recent.find(prompt, partial, thinking_open=thinking_open, plain=plain)
-        if found is not None:
-            return found
-        return self._prompts.answer_tokens(partial, thinking_open=thinking_open)
-
-    def _remember(self, prompt: list[int], whole: list[int], decoder: AnswerDecoder) -> None:
+    def _remember(self, answer: Answer, decoder: AnswerDecoder) -> None:
         """Keep the tokens of an answer, so that it can be continued."""
-        cells = self._context.cells
-        if cells[: len(whole)] == whole:  # else the prompt was not computed
-            self._recent.add(prompt, cells[len(prompt) :] + decoder.uncomputed)
+        cells, prompt = self._context.cells, answer.prompt
+        if cells[: len(answer.tokens)] == answer.tokens:  # else the prompt was not computed
+            self._parts.recent.add(prompt, cells[len(prompt) :] + decoder.uncomputed)
 
     # ---- answers together, embeddings -------------------------------------------------------
 
@@ -388,19 +271,8 @@ class LlamaEngine:
         if self._batch is None:
             self._drafting.free_slow_model()
             self._context.clear()
-            self._batch = SequenceBatch(
-                BatchParts(
-                    self._library,
-                    self._model,
-                    self._context,
-                    self._prompts,
-                    self.reasons,
-                    self._machine.closing_tokens,
-                    self._poll,
-                    lambda: self._cancelled,
-                )
-            )
-        self._begin_prefill(self._context.params.context_length)
+            self._batch = SequenceBatch(self._parts)
+        self._computing.begin_prefill(self._context.params.context_length)
         return self._batch
 
     def _leave_batch(self) -> None:
@@ -417,13 +289,13 @@ class LlamaEngine:
             raise WrongUsage(detail=tr("The text to embed is empty."))
         if len(prompt) > length:
             raise PromptTooLong(tokens=len(prompt), context=length)
-        self._begin_prefill(len(prompt))
+        self._computing.begin_prefill(len(prompt))
         self._leave_batch()
         self._context.clear()
         try:
             for _ in self._prefill.compute(prompt[:-1]):
                 pass
-            self._poll()
+            self._computing.poll()
             return self._context.compute_embedding(prompt[-1])
         except AbortedError:
             raise EngineFailed(detail=tr("it was stopped")) from None
@@ -443,42 +315,6 @@ class LlamaEngine:
     def save_prompt(self, seconds: float) -> None:
         """Write segments that the last `prepare` did not, for at most `seconds`."""
         self._next_turn.save(seconds)
-
-    def _reserve_cells(self, cells: int) -> None:
-        """Take memory back from the weights before cells are restored."""
-        if self._kv_reclaim is not None:
-            self._kv_reclaim.ensure_cells(cells + DECODE_ROWS)
-        self._poll()
-
-    def _begin_prefill(self, cells: int) -> None:
-        """Take memory back from the weights before so many cells are filled."""
-        if self._kv_reclaim is not None:
-            self._kv_reclaim.before_prefill(cells)
-
-    def _begin_decode(self) -> None:
-        """After prefill, which would have to wait for it."""
-        if self._kv_reclaim is not None:
-            self._kv_reclaim.before_decode(len(self._context.cells) + DECODE_ROWS)
-
-    def _cells_end(self) -> int:
-        """The cells that can be filled before the next `_poll`."""
-        length = self._context.params.context_length
-        return length if self._kv_reclaim is None else min(length, self._kv_reclaim.cells)
-
-    def _poll(self, governor: ThreadGovernor | None = None) -> None:
-        """Report progress and apply a cancel, a new budget or new threads between computations."""
-        self.last_progress = time.monotonic()
-        if self._context.abort.raised:
-            raise AbortedError
-        if self._kv_reclaim is not None:
-            self._kv_reclaim.ensure_cells(self._context.used + DECODE_ROWS)
-        if self._weights is not None:
-            self._weights.apply_residency()
-        counts = self._threads.changed(governor, in_background=self._next_turn.running)
-        if counts is not None:
-            self._context.set_threads(*counts)
-            if (draft := self._draft_memory.model) is not None:
-                draft.set_threads(*counts)
 
 
 def _usable_prompts(prompts: PromptBuilder, request: OpenRequest) -> PromptBuilder:

@@ -46,20 +46,19 @@ class OtherProcessesLoad:
     """Measures how many cores other processes used since the last call."""
 
     def __init__(self) -> None:
-        self._cpu, self._own_s, self._at_s = (
-            meter.cpu_times(),
-            time.process_time(),
-            time.monotonic(),
-        )
+        self._before = _times_s()
 
     def __call__(self) -> float:
         """Return the cores, 0 or more."""
-        cpu, own_s, at_s = meter.cpu_times(), time.process_time(), time.monotonic()
-        passed_s = max(1e-3, at_s - self._at_s)
-        busy_s = sum(cpu.busy_s) - sum(self._cpu.busy_s)
-        others = max(0.0, busy_s - (own_s - self._own_s)) / passed_s
-        self._cpu, self._own_s, self._at_s = cpu, own_s, at_s
-        return others
+        now = _times_s()
+        others_s, passed_s = (one - other for one, other in zip(now, self._before, strict=True))
+        self._before = now
+        return max(0.0, others_s) / max(1e-3, passed_s)
+
+
+def _times_s() -> tuple[float, float]:
+    """The processor time of all other processes, and the clock."""
+    return sum(meter.cpu_times().busy_s) - time.process_time(), time.monotonic()
 
 
 @dataclass
@@ -85,14 +84,9 @@ class _LoadLevel:
 class ThreadGovernor:
     """Chooses the count for the next token. For the computing thread alone; times are seconds."""
 
-    def __init__(
-        self,
-        most: int,
-        load: Callable[[], float],
-        counts: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, most: int, load: Callable[[], float]) -> None:
         """`load` returns the cores that other programs used since it was last called."""
-        self._counts = tuple(counts or candidates(most))
+        self._counts = candidates(most)
         self._load = load
         self.count = self._counts[-1]
         self._level = 0
@@ -242,9 +236,9 @@ class EngineThreads:
         self._adaptive = ThreadGovernor(threads, OtherProcessesLoad())
         self.set(0, 0)
 
-    def begin_answer(self, now_s: float) -> None:
+    def begin_answer(self) -> None:
         """Let the governor measure other programs' load from here on."""
-        self._adaptive.begin(now_s)
+        self._adaptive.begin(time.perf_counter())
 
     def changed(
         self, governor: ThreadGovernor | None, *, in_background: bool

@@ -125,7 +125,10 @@ class Engine(Protocol):
     reasons: bool  # the chat template has thinking tags
     template: TemplateUsed
     ignored: tuple[str, ...]  # keys of settings that this engine does not use
-    last_progress: float  # time.monotonic() of the last progress while computing
+
+    @property
+    def last_progress(self) -> float:
+        """`time.monotonic()` of the last progress while computing."""
 
     @property
     def threads(self) -> tuple[int, int]:

@@ -25,7 +25,6 @@ from deepseek_r1.weights.ggml.tensor_layout import (
     address_of,
     read_word_array,
     set_word,
-    typed,
     unexpected,
     word_at,
 )
@@ -66,7 +65,23 @@ class _Override(ctypes.Structure):
     _fields_ = (("pattern", ctypes.c_char_p), ("type", ctypes.c_void_p))
 
 
-class BufferType:
+class PlainBufferType:
+    """A copy of ggml's buffer type for the CPU, for the tensors whose names match `pattern`.
+
+    llama.cpp repacks weights into a layout for the processor where there is one (AMX). An embedding
+    that is the output as well would then be in memory twice, once for look-ups and once for
+    products. An override to the CPU's buffer type itself would not prevent that.
+    """
+
+    def __init__(self, cpu_type: int, pattern: bytes) -> None:
+        """`pattern` is a regular expression. This object must live as long as the model."""
+        self._copy = (ctypes.c_size_t * _BUFT_SIZE)(*read_word_array(cpu_type, 0, _BUFT_SIZE))
+        found = _Override(pattern, ctypes.addressof(self._copy))
+        self._overrides = (_Override * 2)(found)  # the second, empty one ends the list
+        self.overrides = ctypes.addressof(self._overrides)
+
+
+class BufferType(PlainBufferType):
     """A `ggml_backend_buffer_type` that calls `on_tensor` for each tensor placed in its buffers.
 
     Addresses inside the buffers are reserved and never touched: `on_tensor` has to see to it that
@@ -80,14 +95,11 @@ class BufferType:
         self._alloc = _AllocBuffer(self._on_alloc)
         self._init = _InitTensor(self._on_init)
         cpu = ggml.cpu_type()
-        self._copy = (ctypes.c_size_t * _BUFT_SIZE)(*read_word_array(cpu, 0, _BUFT_SIZE))
+        super().__init__(cpu, b".*")
         if word_at(cpu + 6 * WORD) != ggml.type_device(cpu) or not self._copy[_ALLOC_BUFFER]:
             raise unexpected("a buffer type")
         self._copy[_ALLOC_BUFFER] = address_of(self._alloc)
         self._check_buffer()
-        every = _Override(b".*", ctypes.addressof(self._copy))
-        self._overrides = (_Override * 2)(every)  # the second, empty one ends the list
-        self.overrides = ctypes.addressof(self._overrides)
 
     def _check_buffer(self) -> None:
         """Compares a buffer of the kind that `_on_alloc` makes with the expected layout."""
@@ -124,26 +136,6 @@ class BufferType:
         for region in self._reserved:
             region.close()
         self._reserved.clear()
-
-
-class PlainBufferType:
-    """A copy of ggml's buffer type for the CPU, for the tensors whose names match `pattern`.
-
-    llama.cpp repacks weights into a layout for the processor where there is one (AMX). An embedding
-    that is the output as well would then be in memory twice, once for look-ups and once for
-    products. An override to the CPU's buffer type itself would not prevent that.
-    """
-
-    def __init__(self, functions: Any, pattern: bytes) -> None:
-        """`pattern` is a regular expression. This object must live as long as the model.
-
-        Raises AttributeError where the library does not offer the type.
-        """
-        cpu = typed(functions.ggml_backend_cpu_buffer_type, ctypes.c_size_t)()
-        self._copy = (ctypes.c_size_t * _BUFT_SIZE)(*read_word_array(cpu, 0, _BUFT_SIZE))
-        found = _Override(pattern, ctypes.addressof(self._copy))
-        self._overrides = (_Override * 2)(found)
-        self.overrides = ctypes.addressof(self._overrides)
 
 
 @dataclass

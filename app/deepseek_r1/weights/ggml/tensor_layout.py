@@ -96,22 +96,15 @@ class Ggml:
             table = self._new(context, TYPE_F32, 1031, 37)
             rows = self._new(context, TYPE_I32, 5, 1)
             taken, view = self._get_rows(context, table, rows), self._view(context, table)
-            extent = _only([i for i in _range(table) if read_word_array(table, i, 2) == [1031, 37]])
-            strides = _only(
-                [i for i in _range(table) if read_word_array(table, i, 2) == [4, 4 * 1031]]
-            )
+            sources = _only(_offsets(taken, table, rows))
             if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (TYPE_F32, TYPE_I32):
                 raise unexpected("the type of a tensor")
-            sources = _only(
-                [i for i in _range(taken) if read_word_array(taken, i, 2) == [table, rows]]
-            )
-            both = [i for i in _range(view) if read_word_array(view, i, 1) == [table]]
             fields = TensorFields(
-                extent=extent * WORD,
-                strides=strides * WORD,
-                sources=sources * WORD,
-                viewed=_only([i for i in both if i != sources]) * WORD,
-                data=_only([i for i in _range(table) if self._is_data(table, i)]) * WORD,
+                extent=_only(_offsets(table, 1031, 37)),
+                strides=_only(_offsets(table, 4, 4 * 1031)),
+                sources=sources,
+                viewed=_only([at for at in _offsets(view, table) if at != sources]),
+                data=_only([at for at in _offsets(table, 0) if self._is_data(table, at)]),
                 name=self._name_address(table) - table,
             )
             if not 0 < fields.name < _TENSOR_SIZE * WORD:
@@ -121,13 +114,11 @@ class Ggml:
         finally:
             self._free(context)
 
-    def _is_data(self, tensor: int, index: int) -> bool:
-        """Whether this word holds the address of the tensor's data."""
-        if word_at(tensor + index * WORD):
-            return False
-        set_word(tensor + index * WORD, 4096)
+    def _is_data(self, tensor: int, offset: int) -> bool:
+        """Whether this word, which is 0, is for the address of the tensor's data."""
+        set_word(tensor + offset, 4096)
         found: int = self._data(tensor)
-        set_word(tensor + index * WORD, 0)
+        set_word(tensor + offset, 0)
         return found == 4096
 
     def _check_extent(self, table: int, fields: TensorFields) -> None:
@@ -169,8 +160,13 @@ def read_word_array(address: int, first: int, count: int) -> list[int]:
     return [_MEMORY[i] for i in range(start, start + count)]
 
 
-def _range(_tensor: int) -> range:
-    return range(_TENSOR_SIZE - 1)
+def _offsets(tensor: int, *words: int) -> list[int]:
+    """The offsets at which a tensor holds these words, one after the other."""
+    return [
+        index * WORD
+        for index in range(_TENSOR_SIZE - 1)
+        if read_word_array(tensor, index, len(words)) == [*words]
+    ]
 
 
 def _only(found: list[int]) -> int:

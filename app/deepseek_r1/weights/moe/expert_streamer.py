@@ -28,30 +28,57 @@ class ExpertStreamer:
     """Moves experts between memory and disk. For the computing thread."""
 
     def __init__(self, cache: ExpertCache, ggml: Ggml) -> None:
-        self.cache = cache
-        self._reader = RoutingReader(ggml)
+        self.cache, self._ggml, self._fields = cache, ggml, ggml.fields
         self._ready_layer: int | None = None  # the layer whose experts are in place
+        self._names: set[str] = set()  # of routings, without the layer's number
+        self._computed: set[int] = set()  # nodes behind which the graph was stopped
 
     def stops_at(self, node: int) -> bool:
-        """Whether the node may be a routing, so that it has to be computed first."""
-        if self._reader.stops_at(node):
-            self._ready_layer = None
-            return True
-        return False
+        """Whether the node may be a routing: it is computed before the next one is asked for."""
+        if word_at(node) & 0xFFFFFFFF != TYPE_I32:
+            return False
+        if self._names and self._name(node) not in self._names:
+            self._computed.discard(node)
+            return False
+        if len(self._computed) > _MOST_REMEMBERED:
+            self._computed.clear()
+        self._computed.add(node)
+        self._ready_layer = None
+        return True
+
+    def _name(self, node: int) -> str:
+        return self._ggml.name(node).rpartition("-")[0]
 
     def provide(self, node: int, weight: Weight) -> None:
         """Make the experts that a product uses of a tensor resident.
 
-        Raises ExpertCacheTooSmallError, StreamingUnavailable, WeightsUnreadableError.
+        Raises ExpertCacheTooSmallError, WeightsUnreadableError; StreamingUnavailable where the
+        graph was not stopped behind the routing, TypeError or ValueError for an impossible one.
         """
         layer = self.cache.layer_of(weight)
         if layer == self._ready_layer:
             return
-        routing = self._reader.routing(node, self.cache.experts)
-        if routing is None:
+        routing = word_at(node + self._fields.sources + 16)
+        if routing not in self._computed:
             raise StreamingUnavailable(detail=f"the routing of {weight.name} was not found")
-        self.cache.require(layer, routing)
+        self._names.add(self._name(routing))
+        self.cache.require(layer, self._uses(routing))
         self._ready_layer = layer
+
+    def _uses(self, chosen: int) -> Mapping[int, int]:
+        """The experts that a routing names, each with the number of its tokens."""
+        used, tokens = (word_at(chosen + self._fields.extent + 8 * i) for i in range(2))
+        each, row = (word_at(chosen + self._fields.strides + 8 * i) for i in range(2))
+        if each != ctypes.sizeof(ctypes.c_int32):
+            raise TypeError("the routing tensor is laid out in another way")
+        counts: Counter[int] = Counter()
+        data = word_at(chosen + self._fields.data)
+        for token in range(tokens):
+            counts.update((ctypes.c_int32 * used).from_address(data + token * row))
+        experts = self.cache.experts
+        if not all(0 <= expert < experts for expert in counts):
+            raise ValueError(f"the routing names experts beyond the {experts} of the model")
+        return counts
 
     def add_to(self, stats: WeightsStats, reads_mib: float) -> WeightsStats:
         """The counters with those of the experts. `reads_mib` is expected for each token."""
@@ -79,49 +106,3 @@ class ExpertStreamer:
     def restart(self) -> None:
         """The computation begins again from its start."""
         self._ready_layer = None
-
-
-class RoutingReader:
-    """Finds routings and reads them. For the computing thread."""
-
-    def __init__(self, ggml: Ggml) -> None:
-        self._ggml, self._fields = ggml, ggml.fields
-        self._names: set[str] = set()  # of routings, without the layer's number
-        self._computed: set[int] = set()  # nodes behind which the graph was stopped
-
-    def stops_at(self, node: int) -> bool:
-        """Whether the graph has to be computed up to this node before the next one is asked for."""
-        if word_at(node) & 0xFFFFFFFF != TYPE_I32:
-            return False
-        if self._names and self._name(node) not in self._names:
-            self._computed.discard(node)
-            return False
-        if len(self._computed) > _MOST_REMEMBERED:
-            self._computed.clear()
-        self._computed.add(node)
-        return True
-
-    def routing(self, product: int, experts: int) -> Mapping[int, int] | None:
-        """The experts that a product uses, each with the number of its tokens.
-
-        None where the routing is unknown, because the graph was not stopped behind it.
-        Raises TypeError or ValueError for an impossible one.
-        """
-        chosen = word_at(product + self._fields.sources + 16)
-        if chosen not in self._computed:
-            return None
-        self._names.add(self._name(chosen))
-        used, tokens = (word_at(chosen + self._fields.extent + 8 * i) for i in range(2))
-        each, row = (word_at(chosen + self._fields.strides + 8 * i) for i in range(2))
-        if each != ctypes.sizeof(ctypes.c_int32):
-            raise TypeError("the routing tensor is laid out in another way")
-        counts: Counter[int] = Counter()
-        data = word_at(chosen + self._fields.data)
-        for token in range(tokens):
-            counts.update((ctypes.c_int32 * used).from_address(data + token * row))
-        if not all(0 <= expert < experts for expert in counts):
-            raise ValueError(f"the routing names experts beyond the {experts} of the model")
-        return counts
-
-    def _name(self, node: int) -> str:
-        return self._ggml.name(node).rpartition("-")[0]

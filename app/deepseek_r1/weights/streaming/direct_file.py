@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from deepseek_r1.core import log
@@ -124,13 +125,11 @@ def open_files(
 ) -> list[WeightFile]:
     """Open all parts of a model, or none. Raises WeightsUnreadableError."""
     files: list[WeightFile] = []
-    try:
+    with ExitStack() as opened:
         for path in paths:
             files.append(WeightFile(path, direct=direct, chunk_bytes=chunk_bytes))
-    except WeightsUnreadableError:
-        for file in files:
-            file.close()
-        raise
+            opened.callback(files[-1].close)
+        opened.pop_all()
     return files
 
 

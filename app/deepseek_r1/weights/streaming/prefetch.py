@@ -17,7 +17,6 @@ from deepseek_r1.core import log
 from deepseek_r1.hardware.read_speed import READERS
 from deepseek_r1.hardware.storage import PAGE, SystemRegion
 from deepseek_r1.native.native_library import (
-    AcquireOutcome,
     FallbackRead,
     Handlers,
     Native,
@@ -27,7 +26,6 @@ from deepseek_r1.native.native_library import (
     OnNode,
     OnPass,
     RingCounters,
-    int_array,
     native,
 )
 from deepseek_r1.weights.ggml.tensor_layout import TensorFields, native_offsets, word_at
@@ -54,7 +52,7 @@ class PrefetchRing:
         self._native.ring_set_memory(self.ring, self._memory.address, self._memory.nbytes)
         self._numbers: dict[Weight, int] = {}
         self._weights: list[Weight] = []
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None  # of a read
         self.order: list[Weight] = []
 
     @property
@@ -82,29 +80,9 @@ class PrefetchRing:
 
     # ---- the computing thread ---------------------------------------------------------------
 
-    def acquire(self, weight: Weight) -> tuple[int, bool] | None:
-        """Wait until a weight is read; returns its address, and whether to compute now.
-
-        None for a weight that was not on its way; prefetching then goes on behind it. The address
-        is valid until `release`. Raises the error of a failed read.
-        """
-        address = ctypes.c_size_t()
-        number = self.number(weight)
-        outcome = self._native.ring_acquire(self.ring, number, ctypes.byref(address))
-        if outcome == AcquireOutcome.FAILED:
-            self.raise_failure()
-        if outcome == AcquireOutcome.NOT_PREFETCHED:
-            return None
-        return address.value, outcome == AcquireOutcome.COMPUTE
-
-    def raise_failure(self) -> None:
-        """Raise the error of a failed read, if there was one."""
-        if self._failure is not None:
-            raise self._failure
-
     @property
     def acquired(self) -> list[Weight]:
-        """The weights acquired since the last `release`."""
+        """The weights that the callback acquired since the last `release`."""
         capacity = len(self._weights)
         numbers = (ctypes.c_int * capacity)()
         count = self._native.ring_acquired(self.ring, numbers, capacity)
@@ -117,16 +95,16 @@ class PrefetchRing:
     def set_order(self, order: Sequence[Weight]) -> None:
         """Read these weights from now on, over and over; what was prefetched is discarded."""
         self.order = list(order)
-        numbers = int_array([self.number(weight) for weight in order])
+        numbers = (ctypes.c_int * len(order))(*(self.number(weight) for weight in order))
         self._native.ring_set_order(self.ring, numbers, len(numbers))
 
     def restart(self, *, pause: bool) -> None:
         """Begin again at the start of the order, after an abort in the middle or an error.
 
-        With `pause` nothing is read before the next `acquire`: what failed would fail again.
+        With `pause` nothing is read before the next weight is acquired: it would fail again.
         """
         self._native.ring_restart(self.ring, True)  # returns when no read is running
-        self._failure = None
+        self.failure = None
         if not pause:
             self._native.ring_restart(self.ring, False)
 
@@ -150,10 +128,10 @@ class PrefetchRing:
         try:
             self._files[part].read(into, start, end)
         except WeightsUnreadableError as error:
-            self._failure = self._failure or error
-        except Exception as error:  # noqa: BLE001 - must not cross C; `acquire` raises it
+            self.failure = self.failure or error
+        except Exception as error:  # noqa: BLE001 - must not cross C; the owner raises it
             log.engine.exception("a read of weights failed")
-            self._failure = self._failure or error
+            self.failure = self.failure or error
         else:
             return 1
         return 0

@@ -1,6 +1,6 @@
 """Streams a model's weights from disk while it is loaded and while it computes.
 
-The engine passes `overrides` to the model and `eval_callback` to the context. The callback is
+The engine passes `overrides` to the model and `callback` to the context. The callback is
 native: before each node of the graph it finds the weight that the node's operand needs and waits
 for it in the prefetch ring (`weights.streaming.prefetch`); weights that are not in the ring
 are requested from this module. Nothing here depends on the names or kinds of nodes; the order of
@@ -18,7 +18,6 @@ from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.native.native_library import NodeKernels
 from deepseek_r1.weights.ggml.buffer_type import BufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, set_word, word_at
 from deepseek_r1.weights.moe.expert_cache import make_expert_cache
@@ -33,7 +32,7 @@ from deepseek_r1.weights.residency import (
 )
 from deepseek_r1.weights.streaming.background_load import BackgroundLoad, load_groups
 from deepseek_r1.weights.streaming.counters import StreamingCounters
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError, open_files
+from deepseek_r1.weights.streaming.direct_file import open_files
 from deepseek_r1.weights.streaming.prefetch import EvalCallback, PrefetchRing
 from deepseek_r1.weights.streaming.resident_memory import (
     EmbeddingRows,
@@ -80,26 +79,15 @@ class StreamedWeights:
         self._to_pin: set[Weight] = set()  # pinned when the computation uses them next
         self._temporary = TemporaryReads(self._resident)
         self._unread = UnreadWeights(self.ggml.fields)
-        self._callback = EvalCallback(
-            self._prefetch, self.ggml.fields, self._on_node, self._on_pass
-        )
+        self.callback = EvalCallback(self._prefetch, self.ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(residency.pinned)
         self._background = BackgroundLoad(self._resident, *load_groups(header, pinned))
         self._counters = StreamingCounters(
-            self._tensors, self._callback, self._prefetch, self._temporary, self._background
+            self._tensors, self.callback, self._prefetch, self._temporary, self._background
         )
         self.overrides = self._type.overrides  # address of the model's `tensor_buft_overrides`
-        # Addresses of the context's `cb_eval` and `cb_eval_user_data`.
-        self.eval_callback, self.eval_user_data = self._callback.address, self._callback.user_data
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
-
-    def set_kernels(self, kernels: NodeKernels) -> None:
-        """Have these kernels compute nodes in llama.cpp's place.
-
-        Only before the context is created or after it is freed: its graph has their addresses.
-        """
-        self._callback.set_kernels(kernels)
 
     @property
     def stats(self) -> WeightsStats:
@@ -126,38 +114,36 @@ class StreamedWeights:
         used, viewed = self._tensors.by_name, self._tensors.viewed
         streamed = self._to_stream()
         for each in streamed:
-            self._callback.evict(each, streamed=True)
+            self.callback.evict(each, streamed=True)
         self._stream_experts(used)
         self._stream_embedding(used, viewed)
-        handled = self._background.weights.union(self._callback.nonresident)
-        self._load([each for each in used.values() if each not in handled], on_progress)
+        handled = self._background.weights.union(self.callback.nonresident)
+        others = [each for each in used.values() if each not in handled]
+        loading = BackgroundLoad(self._resident, others)
+        try:
+            loading.wait_for_all(others, on_progress)
+        finally:
+            loading.stop()
         for each in self._background.finish(used.values(), viewed, on_progress):
-            self._callback.evict(each, streamed=False)
+            self.callback.evict(each, streamed=False)
         for file in self._files:
             file.drop_cache()
         self._prefetch.set_order(streamed)
         self._update_filter()
-
-    def _load(self, weights: list[Weight], on_progress: Callable[[float], bool]) -> None:
-        loading = BackgroundLoad(self._resident, weights)
-        try:
-            loading.wait_for_all(weights, on_progress)
-        finally:
-            loading.stop()
 
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
             cache = make_expert_cache(self._header, used, capacity, self._strategy, self._resident)
             self._experts, self._expert_weights = ExpertStreamer(cache, self.ggml), cache.weights
             for each in self._expert_weights:
-                self._callback.evict(each, streamed=False)
+                self.callback.evict(each, streamed=False)
 
     def _stream_embedding(self, used: dict[str, Weight], viewed: set[Weight]) -> None:
         table = used.get(EMBEDDING)
         if self._residency.embedding_on_disk and table and table not in viewed:
             rows, fields = self._header.vocabulary, self.ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._resident, fields, EMBEDDING_BYTES)
-            self._callback.evict(table, streamed=False)
+            self.callback.evict(table, streamed=False)
 
     def on_context_created(self, stopped: Callable[[], bool]) -> None:
         """After the context built its first graphs: pin the weights that are viewed by others.
@@ -168,7 +154,7 @@ class StreamedWeights:
         if self._experts is not None:
             self._experts.cache.stopped = stopped
         self._tensors.on_viewed = self._on_viewed
-        for weight in self._tensors.viewed.intersection(self._callback.nonresident):
+        for weight in self._tensors.viewed.intersection(self.callback.nonresident):
             if weight in self._background.pending:
                 self._wait_for_load(weight)
                 continue
@@ -187,7 +173,7 @@ class StreamedWeights:
             if not ask:
                 self._on_computed()
                 return True
-            weight = self._callback.needed_by(node)
+            weight = self.callback.needed_by(node)
             if self.failure is None and weight is not None:
                 stops = self._provide(node, weight)
             elif self.failure is None:
@@ -196,7 +182,7 @@ class StreamedWeights:
             self._fail(error)
         if self.failure is None:
             return stops
-        if ask and (unread := self._callback.needed_by(node)) is not None:
+        if ask and (unread := self.callback.needed_by(node)) is not None:
             self._unread.point_to_zeros(unread)
         return False
 
@@ -223,9 +209,10 @@ class StreamedWeights:
         if weight in self._tensors.viewed:
             raise RuntimeError(f"{weight.name} was moved while others look into it")
         if self._experts is None or weight not in self._expert_weights:
-            self._prefetch.raise_failure()  # without a failure, it was just not on its way
+            if self._prefetch.failure is not None:  # else it was just not on its way
+                raise self._prefetch.failure
         else:
-            if self._callback.touch(weight):
+            if self.callback.touch(weight):
                 self._experts.provide(node, weight)
             return False
         set_word(weight.tensor + self.ggml.fields.data, self._temporary.read(weight))
@@ -234,17 +221,17 @@ class StreamedWeights:
 
     def _on_viewed(self, weight: Weight) -> None:
         """A graph has a view of a weight: if it is streamed, its next use is an error."""
-        if weight in self._callback:
-            self._callback.evict(weight, streamed=False)
+        if weight in self.callback:
+            self.callback.evict(weight, streamed=False)
 
     def _wait_for_load(self, weight: Weight) -> None:
         """Wait for a pinned weight that is being loaded."""
         self._background.wait_for(weight)
-        self._callback.admit(weight)
+        self.callback.admit(weight)
 
     def _update_filter(self) -> None:
         """Let the native callback call this module only where there is something to decide."""
-        self._callback.set_filter(
+        self.callback.set_filter(
             integer_nodes=self._experts is not None,
             computed_runs=bool(self._to_pin or self._temporary.weights),
         )
@@ -253,7 +240,7 @@ class StreamedWeights:
         """All acquired and temporary weights have been used."""
         if self._to_pin:
             self._pin_some([*self._prefetch.acquired, *self._temporary.weights])
-        self._temporary.release(self._callback)
+        self._temporary.release(self.callback)
         self._prefetch.release()
         self._update_filter()
 
@@ -268,7 +255,7 @@ class StreamedWeights:
     def _pin(self, weight: Weight) -> None:
         """Point the tensor to the resident memory, which holds the weight's bytes by now."""
         set_word(weight.tensor + self.ggml.fields.data, self._resident.address(weight))
-        self._callback.admit(weight)
+        self.callback.admit(weight)
         self._to_pin.discard(weight)
         if self._embedding is not None and weight is self._embedding.weight:
             self._embedding = None
@@ -281,10 +268,10 @@ class StreamedWeights:
         for file in self._files:
             file.check_unchanged()
         weights = self._tensors.by_address
-        needed = [weights[tensor] for tensor in self._callback.begin_pass()]
+        needed = [weights[tensor] for tensor in self.callback.begin_pass()]
         used = [each for each in needed if each not in self._expert_weights]
         self._counters.count_pass(len(used))
-        order = [each for each in used if each in self._callback]
+        order = [each for each in used if each in self.callback]
         if order != self._prefetch.order:
             self._prefetch.set_order(order)
 
@@ -294,9 +281,9 @@ class StreamedWeights:
         Returns the error that ended the pass, if it is known.
         """
         failure, self.failure = self.failure, None
-        self._callback.begin_pass()
+        self.callback.begin_pass()
         self._unread.restore()
-        self._temporary.release(self._callback)
+        self._temporary.release(self.callback)
         if self._experts is not None:
             self._experts.restart()
         self._prefetch.restart(pause=failure is not None)
@@ -314,13 +301,6 @@ class StreamedWeights:
         if mib != self.reclaimable_mib:
             self.reclaimable_mib, self._residency_changed = mib, True
 
-    def _residency_now(self, planned: Residency) -> Residency:
-        """The plan, extended by the context's unused memory."""
-        if not self.reclaimable_mib:
-            return planned
-        mib = planned.total_mib + self.reclaimable_mib
-        return plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
-
     def apply_residency(self) -> None:
         """Put a changed plan in force, between two computations.
 
@@ -330,8 +310,10 @@ class StreamedWeights:
         if not self._residency_changed:
             return
         self._residency_changed = False  # before it is read: another thread may change it again
-        planned = self._planned
-        residency = self._residency_now(planned)
+        planned = residency = self._planned
+        if self.reclaimable_mib:  # weights may take the context's unused memory too
+            mib = planned.total_mib + self.reclaimable_mib
+            residency = plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
         grows = residency.pinned_mib > self._residency.pinned_mib
         if grows and self._background.pending and not self._background.done:
             self._residency_changed = True
@@ -346,15 +328,15 @@ class StreamedWeights:
         streamed = self._to_stream()
         self._to_pin = set(self._counters.streamed(self._expert_weights)) - set(streamed)
         for weight in streamed:
-            if weight not in self._callback:
-                self._callback.evict(weight, streamed=True)
+            if weight not in self.callback:
+                self.callback.evict(weight, streamed=True)
                 self._resident.discard(*weight.range)
         if residency.ring_bytes != self._prefetch.ring_bytes:
             self._prefetch.resize(residency.ring_bytes)
         if self._experts is not None:
             self._experts.resize(residency.experts_bytes)
         rank = {name: n for n, name in enumerate(streamable(self._header))}
-        self._callback.begin_pass()
+        self.callback.begin_pass()
         self._prefetch.set_order(
             sorted(self._counters.streamed(self._expert_weights), key=lambda each: rank[each.name])
         )
@@ -363,7 +345,7 @@ class StreamedWeights:
     def close(self) -> None:
         """Free all memory. Only after the context and the model are freed."""
         self._background.stop()
-        self._callback.close()
+        self.callback.close()
         self._prefetch.close()
         if self._experts is not None:
             self._experts.cache.close()
@@ -372,6 +354,3 @@ class StreamedWeights:
         for file in self._files:
             file.close()
         self._type.close()
-
-
-__all__ = ["StreamedWeights", "WeightsUnreadableError"]

@@ -10,12 +10,10 @@ from unittest.mock import Mock
 import pytest
 
 from deepseek_r1.engine.llama.prompt_cache.segment import (
-    SEGMENT_TOKENS,
     Segment,
     SegmentDamagedError,
     make_segment,
     read_header,
-    segment_id,
     write_file,
 )
 
@@ -57,18 +55,16 @@ def test_a_state_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [one.file_name]
 
 
-def test_only_a_segment_with_all_its_tokens_is_complete() -> None:
-    assert segment(SEGMENT_TOKENS).complete
-    assert not segment(SEGMENT_TOKENS - 1).complete
-
-
 def test_an_id_depends_on_every_token_and_on_what_comes_before() -> None:
+    def id_of(parent: bytes, *tokens: int) -> bytes:
+        return make_segment(ROOT, parent, 0, tokens).id
+
     ids = {
-        segment_id(ROOT, [1, 2, 3]),
-        segment_id(ROOT, [1, 2, 4]),
-        segment_id(ROOT, [1, 2]),
-        segment_id(segment_id(ROOT, [1]), [2, 3]),
-        segment_id(b"s" * 16, [1, 2, 3]),
+        id_of(ROOT, 1, 2, 3),
+        id_of(ROOT, 1, 2, 4),
+        id_of(ROOT, 1, 2),
+        id_of(id_of(ROOT, 1), 2, 3),
+        id_of(b"s" * 16, 1, 2, 3),
     }
     assert len(ids) == 5
 

@@ -81,7 +81,7 @@ def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInferen
     for _progress in pair.prepare(said):
         pass
     draft = pair._engine._drafting._memory.model
-    assert len(draft._context.cells) == len(draft._text) > 10
+    assert len(draft.context.cells) == len(draft._text) > 10
     free = SamplingSettings(temperature=0.4, max_tokens=24)
     asked = [*said, user("Please do.")]
     assert answered(pair, asked, free).stats.completion_tokens > 1
@@ -177,7 +177,7 @@ def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
         draft.observe(text[at : at + 10])
         drafted = draft.propose(FREE, 8)
         kept = next((n for n, token in enumerate(drafted.tokens) if token != text[at + 10 + n]), 8)
-        draft.on_verified(drafted, kept)
+        draft.table.observe_draft(drafted.buckets, kept)
         drafted_at_all += kept
     assert drafted_at_all > 40  # more than one of each draft, also behind the window's end
 

@@ -143,10 +143,10 @@ def test_drafts_that_keep_failing_are_given_up_and_tried_again_later() -> None:
     lookup, times = PromptLookup(), DEAR_ROWS
     lookup.begin([*range(9), *range(8)], reproducible=False)
     for _ in range(40):
-        lookup.on_verified(lookup.propose(times, 8), 0)
+        lookup.table.observe_draft(lookup.propose(times, 8).buckets, 0)
     assert not lookup.propose(times, 8)
     for _ in range(2000):
-        lookup.on_plain()
+        lookup.table.fade()
     assert lookup.propose(times, 8)
 
 
@@ -157,7 +157,10 @@ def test_its_memory_stays_within_the_plan() -> None:
     for _ in range(3 * MOST_TOKENS):  # a text with as many different endings as any
         state = (1103515245 * state + 12345) % (1 << 31)
         lookup.observe([state >> 16 & 1023])
-    assert lookup.bytes < 2 * LOOKUP_MIB * (1 << 20)
+    automaton = lookup._automaton
+    nbytes = 5 * 4 * len(automaton._length) + 4 * len(automaton.text)  # arrays, and dictionaries
+    nbytes += 360 * len(automaton._branches)  # of a few transitions each, with their integers
+    assert nbytes < 2 * LOOKUP_MIB * (1 << 20)
 
 
 @given(st.lists(st.integers(0, 2), max_size=60))

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator
+from typing import Any
 
+from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
-from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
+from deepseek_r1.engine.llama.answer.answer import Answer
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.llama.threads import ThreadGovernor
 from deepseek_r1.engine.output.generation_output import TAG_LAST_BYTE, GenerationOutput
 from deepseek_r1.memory.plan import DECODE_ROWS
-from deepseek_r1.native.native_library import DecodeBuffers, DecodeResult, LlamaFunctions, native
+from deepseek_r1.native.native_library import (
+    DecodeBuffers,
+    DecodeResult,
+    LlamaBatch,
+    LlamaFunctions,
+    native,
+)
+from deepseek_r1.weights.ggml.tensor_layout import address_of
 
 MAX_RUN_S = 0.05  # then the engine reports progress and applies changed settings
 _MAX_TOKENS = 256  # of a run
@@ -29,16 +34,21 @@ class DecodeLoop:
     """Runs the native loop on a context. For the computing thread."""
 
     def __init__(self, library: Library, model: LlamaModel, context: LlamaContext) -> None:
+        """Raises EngineStartFailed."""
         self._native, self._context, api = native(), context, library.api
+        self._token = (api.llama_token * 1)()
+        batch = api.llama_batch_get_one(self._token, 1)
+        if ctypes.sizeof(LlamaBatch) != ctypes.sizeof(batch):
+            raise EngineStartFailed(detail="llama.cpp lays out its batch in another way")
         self.loop = LlamaFunctions(
-            decode=_address(api.llama_decode),
-            sampler_sample=_address(api.llama_sampler_sample),
-            vocab_is_eog=_address(api.llama_vocab_is_eog),
-            token_to_piece=_address(api.llama_token_to_piece),
-            context=_address(context.pointer),
-            vocabulary=_address(model.vocab),
-            one=context.single_token_batch,
-            token=ctypes.addressof(context.one),
+            decode=address_of(api.llama_decode),
+            sampler_sample=address_of(api.llama_sampler_sample),
+            vocab_is_eog=address_of(api.llama_vocab_is_eog),
+            token_to_piece=address_of(api.llama_token_to_piece),
+            context=address_of(context.pointer),
+            vocabulary=address_of(model.vocab),
+            one=LlamaBatch.from_buffer_copy(batch),
+            token=ctypes.addressof(self._token),
         )
         """The functions and buffers of the native loop."""
         self._tokens = (ctypes.c_int * (_MAX_TOKENS + 2))()
@@ -84,64 +94,34 @@ class DecodeLoop:
         return self.last_token
 
 
-def _address(pointer: Any) -> int:
-    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
-
-
 _MOST_RESERVE = 256  # cells that thinking leaves for an answer
 _RESERVE_SHARE = 8  # or this part of the context, if that is less
 
 
-class DecodeMachine(NamedTuple):
-    """The parts of an engine that decode.
-
-    `begin` is called once, when the prompt is computed and the first token sampled. `poll` is
-    called between computations; it raises AbortedError for a cancel. `reserve` gets the number of
-    cells that a computation fills. `cells_end` returns the number that can be filled before the
-    next `poll`, `governor` that of automatic threads, `cancelled` whether the answer was cancelled.
-    """
-
-    model: LlamaModel
-    context: LlamaContext
-    loop: DecodeLoop
-    begin: Callable[[], None]
-    poll: Callable[[ThreadGovernor | None], None]
-    reserve: Callable[[int], None]
-    cells_end: Callable[[], int]
-    governor: Callable[[], ThreadGovernor | None]
-    cancelled: Callable[[], bool]
-    closing_tokens: Sequence[int]  # of a thinking block
-
-
 class AnswerDecoder:
-    """Decodes one answer after its prompt is computed. For the computing thread.
+    """Decodes an answer after its prompt is computed. For the computing thread.
 
     `end_thinking` may come from any thread.
     """
 
     def __init__(
-        self,
-        machine: DecodeMachine,
-        samplers: SamplerPair,
-        output: GenerationOutput,
-        sampling: SamplingSettings,
-        *,
-        speculation: SpeculativeDecoder | None,
+        self, answer: Answer, loop: DecodeLoop, speculation: SpeculativeDecoder | None
     ) -> None:
-        self._machine, self._samplers, self._output = machine, samplers, output
-        self._sampling, self._speculation = sampling, speculation
+        self._answer, self._output, self._samplers = answer, answer.output, answer.samplers
+        self._loop, self._speculation = loop, speculation
         self._row = -1  # of the logits that the last token was sampled from
-        self._context, self._length = machine.context, machine.context.params.context_length
+        self._model, self._computing = answer.parts.model, answer.parts.computing
+        self._context = self._computing.context
+        self._length = self._context.params.context_length
         self._thinking_length = self._length  # cells at which thinking ends
-        self._end = AnswerEnd(sampling, output, samplers)
         self._aborted_for_end = self._running = False
         self.uncomputed: list[int] = []
         """The last tokens of the answer, while they are not in the cells."""
 
     def end_thinking(self) -> None:
         """Close the thinking block, in the middle of a computation too. From any thread."""
-        self._end.thinking_end_wanted = True
-        if self._running and self._output.thinking and self._machine.model.can_truncate:
+        self._answer.end_thinking()
+        if self._running and self._output.thinking and self._model.can_truncate:
             self._aborted_for_end = True
             self._context.abort.set()
 
@@ -158,13 +138,13 @@ class AnswerDecoder:
         try:
             token = yield from self._first_token()
             while token is not None:
-                piece = self._machine.model.token_text(token)
+                piece = self._model.token_text(token)
                 if events := self._output.on_token(piece, self._samplers.logprob(token, self._row)):
                     yield from events
                 if piece is None or self._output.stopped:
                     return FinishReason.STOP
                 self.uncomputed = [token]
-                self._end.observe([token], piece)
+                self._answer.observe([token], piece)
                 if (reason := self._finish_reason()) is not None:
                     return reason
                 if self._speculation is not None and self._speculation.verify(token):
@@ -182,13 +162,11 @@ class AnswerDecoder:
 
     def _first_token(self) -> Generator[GenerationEvent, None, int | None]:
         """Sample the first token, or close a thinking block that the prompt opened."""
-        if (end := self._end.thinking_end) is not None:
-            self._machine.begin()
+        if (end := self._answer.thinking_end) is not None:
+            self._computing.begin_decode()
             return (yield from self._close_thinking(end))
         token = self._sample(-1)
-        self._machine.begin()
-        if self._samplers.first_token_decides and not self._samplers.on_first_token(token):
-            token = self._sample(-1)
+        self._computing.begin_decode()
         return token
 
     def _next_token(self, token: int) -> Generator[GenerationEvent, None, int | None]:
@@ -196,7 +174,7 @@ class AnswerDecoder:
 
         Closes the thinking block where it has to end; None where the context is too full for that.
         """
-        while (end := self._end.thinking_end) is None:
+        while (end := self._answer.thinking_end) is None:
             try:
                 return self._compute_and_sample(token)
             except AbortedError:
@@ -206,23 +184,23 @@ class AnswerDecoder:
 
     def _compute_and_sample(self, token: int) -> int:
         """One run of the decode loop, or one drafted pass."""
-        machine, speculation = self._machine, self._speculation
-        governor = None if self._sampling.reproducible else machine.governor()
-        machine.poll(governor)
+        speculation, threads = self._speculation, self._computing.threads
+        governor = None if self._answer.sampling.reproducible else threads.governor
+        self._computing.poll(governor)
         if speculation is not None:
             began = time.perf_counter()
             drafted = speculation.compute(token)
             times_s = [] if drafted else [time.perf_counter() - began]
             chosen = self._sample(speculation.row)
         else:
-            loop, self._row = machine.loop, -1
+            loop, self._row = self._loop, -1
             try:
                 chosen = loop.run(token, self._samplers.chain, self._output, self._tokens_left())
             except AbortedError:
                 self.uncomputed = [loop.last_token]
                 raise
             finally:
-                self._end.observe(loop.text_tokens, loop.text)
+                self._answer.observe(loop.text_tokens, loop.text)
             times_s = loop.times_s
         self.uncomputed = []
         if governor is not None and times_s:
@@ -233,19 +211,19 @@ class AnswerDecoder:
         """The most tokens of text after which this class has to decide again."""
         if self._samplers.until_answer:
             return 0
-        left = min(self._end.next_tokens, self._machine.cells_end() - len(self._context.cells))
+        left = min(self._answer.next_tokens, self._computing.cells_end - len(self._context.cells))
         if not self._output.thinking:
-            left = min(left, self._sampling.max_tokens - self._output.answer_tokens)
+            left = min(left, self._answer.sampling.max_tokens - self._output.answer_tokens)
         else:
             left = min(left, self._thinking_length - len(self._context.cells))
-            if (budget := self._sampling.thinking_budget) is not None:
+            if (budget := self._answer.sampling.thinking_budget) is not None:
                 left = min(left, budget - self._output.tokens)
         return max(0, left - 1)
 
     # ---- the end ----------------------------------------------------------------------------
 
     def _finish_reason(self) -> FinishReason | None:
-        if (reason := self._end.finish_reason) is not None:
+        if (reason := self._answer.finish_reason) is not None:
             return reason
         most = self._thinking_length if self._output.thinking else self._length
         return FinishReason.CONTEXT if len(self._context.cells) >= most else None
@@ -257,13 +235,11 @@ class AnswerDecoder:
         """
         if self._speculation is not None:
             self._speculation.close()
-        closing = [*self.uncomputed, *self._machine.closing_tokens]
+        closing = self.uncomputed + self._answer.parts.prompts.closing_tokens()
         if len(self._context.cells) + len(closing) >= self._length:
             return None
-        yield from self._output.close_thinking(end)
+        yield from self._answer.close_thinking(end)
         self.uncomputed = closing
-        self._samplers.accept(self._machine.closing_tokens)
-        self._end.on_thinking_closed()
         while self.uncomputed:
             try:
                 self._compute_some()
@@ -275,7 +251,7 @@ class AnswerDecoder:
         """Compute the next of the uncomputed tokens."""
         most = min(DECODE_ROWS, self._context.max_batch_tokens)
         some = self.uncomputed[:most]
-        self._machine.reserve(len(self._context.cells) + len(some))
+        self._computing.reserve(len(self._context.cells) + len(some))
         self._context.compute(some)
         del self.uncomputed[:most]
 
@@ -285,6 +261,6 @@ class AnswerDecoder:
             raise AbortedError
         self._aborted_for_end = False
         self._context.abort.clear()
-        if self._machine.cancelled():
+        if self._computing.cancelled:
             self._context.abort.set()
             raise AbortedError

@@ -10,18 +10,11 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 
 _REMEMBERED = 8  # answers, each with its prompt: 4 bytes a token
-
-
-@dataclass(frozen=True, slots=True)
-class _RecentAnswer:
-    prompt: array[int]
-    answer: array[int]
 
 
 class RecentAnswers:
@@ -30,31 +23,27 @@ class RecentAnswers:
     def __init__(self, token_text: Callable[[int], bytes | None]) -> None:
         """`token_text` returns a token's text, None for one that ends an answer."""
         self._token_text = token_text
-        self._answers: deque[_RecentAnswer] = deque(maxlen=_REMEMBERED)
+        # Prompt and answer of each.
+        self._answers: deque[tuple[array[int], array[int]]] = deque(maxlen=_REMEMBERED)
 
     def add(self, prompt: Sequence[int], answer: Sequence[int]) -> None:
         """Remember an answer. With no token of it there is nothing to continue."""
         if answer:
-            self._answers.append(_RecentAnswer(array("i", prompt), array("i", answer)))
+            self._answers.append((array("i", prompt), array("i", answer)))
 
     def find(
-        self,
-        prompt: Sequence[int],
-        partial: PartialAnswer,
-        *,
-        thinking_open: bool,
-        plain: bool = False,
+        self, prompt: Sequence[int], partial: PartialAnswer, *, thinking_open: bool, plain: bool
     ) -> list[int] | None:
         """Return the tokens of the last answer to `prompt` with exactly this text, or None.
 
         `thinking_open` and `plain` are those of the answer's `GenerationOutput`.
         """
         wanted = array("i", prompt)
-        for each in reversed(self._answers):
-            if each.prompt == wanted:
+        for answered, answer in reversed(self._answers):
+            if answered == wanted:
                 output = GenerationOutput(thinking_open=thinking_open, started=0.0, plain=plain)
-                if self._shown(each.answer, output) == partial:
-                    return list(each.answer)
+                if self._shown(answer, output) == partial:
+                    return list(answer)
         return None
 
     def text_of(self, tokens: Sequence[int]) -> bytes:

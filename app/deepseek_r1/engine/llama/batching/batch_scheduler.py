@@ -15,26 +15,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.core.events import (
-    FinishReason,
-    GenerationEvent,
-    GenerationFinished,
-    PrefillProgress,
-)
+from deepseek_r1.core.events import FinishReason, GenerationEvent, PrefillProgress
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
-from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
 from deepseek_r1.engine.llama.batching.sequence_cells import IdleCells, SequenceCells
-from deepseek_r1.engine.llama.binding.context import (
-    AbortedError,
-    BatchToken,
-    LlamaContext,
-)
+from deepseek_r1.engine.llama.binding.context import AbortedError, BatchToken
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prefill import LEAST_TOKENS, PrefillShare
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.memory.meter import peak_mib
 
 LEAST_MEASURED = 16  # tokens of a prompt whose time is measured
 SPARE_CELLS = 32  # for each answer when another one is admitted
@@ -53,25 +45,14 @@ class _Planned(NamedTuple):
 class BatchScheduler:
     """Owns the context while it has answers. For the computing thread."""
 
-    def __init__(
-        self,
-        context: LlamaContext,
-        cells: SequenceCells,
-        *,
-        poll: Callable[[], None],
-        cancelled: Callable[[], bool],
-        attention_heads: int,
-    ) -> None:
-        """`poll` is called before each step; it raises AbortedError where something is cancelled.
-
-        `cancelled` returns whether all answers are. `attention_heads` are those of all layers.
-        """
-        self._context, self._cells, self._poll = context, cells, poll
-        self._all_cancelled = cancelled
-        self._capacity = context.params.context_length
+    def __init__(self, computing: Computing, model: LlamaModel) -> None:
+        self._computing, self._context = computing, computing.context
+        params = self._context.params
+        self._capacity = params.context_length
+        self._cells = SequenceCells(self._context, params.sequences, reuses=model.can_truncate)
         self._running: list[BatchedAnswer] = []  # the oldest first
         self._waiting: deque[BatchedAnswer] = deque()
-        self._idle_cells = IdleCells(len(cells.tokens), attention_heads)
+        self._idle_cells = IdleCells(self._cells, model.attention_heads)
         self._token_s = 0.0  # of prefill, measured
         self._prefill_share = PrefillShare()
         self._turn = 0
@@ -86,10 +67,6 @@ class BatchScheduler:
         """The answers, those that are computed first."""
         return (*self._running, *self._waiting)
 
-    def take(self, answer: BatchedAnswer) -> None:
-        """Take an answer whose prompt leaves room in the context."""
-        self._waiting.append(answer)
-
     def step(self) -> list[BatchEvent]:
         """Compute once, and return what came of it. Raises EngineFailed."""
         events = self._end_cancelled()
@@ -98,13 +75,13 @@ class BatchScheduler:
         if not plan:
             return events
         try:
-            self._poll()  # may read weights: that is no part of the step
+            self._computing.poll()  # may read weights: that is no part of the step
             began = time.perf_counter()
             self._context.compute_batch(list(self._rows(plan)))
         except AbortedError:
             self._undo(plan)
             self._context.abort.clear()
-            if self._all_cancelled():
+            if self._computing.cancelled:
                 for answer in self.answers:
                     answer.cancelled = True
             return events + self._end_cancelled()
@@ -159,13 +136,10 @@ class BatchScheduler:
             self._drop_stale()
         return events
 
-    def _is_continued_by(self, sequence: int, answer: BatchedAnswer) -> bool:
-        ended = self._idle_cells.ended(sequence, self._cells.tokens[sequence])
-        return ended.is_continued_by(answer.tokens[:-1])
-
     def _is_stale(self, sequence: int) -> bool:
         """Return whether cells cost too much; those that a waiting prompt continues never do."""
-        if any(self._is_continued_by(sequence, answer) for answer in self._waiting):
+        prompts = (answer.tokens[:-1] for answer in self._waiting)
+        if any(self._idle_cells.is_continued_by(sequence, prompt) for prompt in prompts):
             return False
         return self._idle_cells.is_stale(sequence, self._token_s)
 
@@ -177,7 +151,7 @@ class BatchScheduler:
     def _drop(self, sequence: int) -> None:
         """Free the cells of an idle sequence."""
         if self._cells.tokens[sequence]:
-            self._idle_cells.on_dropped(sequence, self._cells.tokens[sequence])
+            self._idle_cells.on_dropped(sequence)
             self._cells.truncate(sequence, 0)
 
     def _is_being_read(self, answer: BatchedAnswer, shared: int) -> bool:
@@ -194,7 +168,8 @@ class BatchScheduler:
         self, answer: BatchedAnswer, source: int, shared: int, idle: list[int]
     ) -> None:
         """Give the answer a sequence that begins with `shared` tokens of `source`."""
-        continues = source in idle and self._is_continued_by(source, answer)
+        prompt = answer.tokens[:-1]
+        continues = source in idle and self._idle_cells.is_continued_by(source, prompt)
         if not answer.admitted:
             self._idle_cells.on_prompt(answer.tokens, continues=continues)
         stale = source in idle and shared > 0 and self._is_stale(source)
@@ -203,7 +178,7 @@ class BatchScheduler:
         else:
             answer.sequence = next(i for i in idle if i != source or not shared)
         if not continues:
-            self._idle_cells.on_dropped(answer.sequence, self._cells.tokens[answer.sequence])
+            self._idle_cells.on_dropped(answer.sequence)
         if answer.sequence == source:
             self._cells.truncate(source, shared)
         else:
@@ -211,11 +186,10 @@ class BatchScheduler:
         self._running.append(answer)
 
     def _release(self, answer: BatchedAnswer) -> None:
-        assert answer.sequence is not None  # noqa: S101 - it is running
         self._idle_cells.on_released(answer.sequence, answer.prompt_length)
         if not self._cells.reuses:
             self._cells.truncate(answer.sequence, 0)
-        answer.sequence = None
+        answer.sequence = -1
 
     # ---- the plan of a step ---------------------------------------------------------------------
 
@@ -275,7 +249,6 @@ class BatchScheduler:
         return pieces
 
     def _held(self, answer: BatchedAnswer) -> int:
-        assert answer.sequence is not None  # noqa: S101 - it is running
         return len(self._cells.tokens[answer.sequence])
 
     def _evict_idle(self) -> bool:
@@ -289,7 +262,6 @@ class BatchScheduler:
     def _preempt(self) -> None:
         """Let the answer that came last wait, and free its cells."""
         answer = self._running.pop()
-        assert answer.sequence is not None  # noqa: S101 - it is running
         self._cells.truncate(answer.sequence, 0)
         self._release(answer)
         self._waiting.appendleft(answer)
@@ -298,7 +270,6 @@ class BatchScheduler:
 
     def _rows(self, plan: list[_Planned]) -> Iterator[BatchToken]:
         for answer, first, length, logits in plan:
-            assert answer.sequence is not None  # noqa: S101 - it is running
             for at in range(first, first + length):
                 last = at == first + length - 1
                 yield BatchToken(answer.tokens[at], at, answer.sequence, logits and last)
@@ -306,8 +277,7 @@ class BatchScheduler:
     def _undo(self, plan: list[_Planned]) -> None:
         """Remove what an unfinished computation has begun."""
         for planned in plan:
-            if planned.answer.sequence is not None:
-                self._cells.truncate(planned.answer.sequence, planned.first)
+            self._cells.truncate(planned.answer.sequence, planned.first)
         self._context.batched_cells = self._cells.used
 
     def _on_computed(self, plan: list[_Planned], seconds: float) -> list[BatchEvent]:
@@ -318,7 +288,6 @@ class BatchScheduler:
         row = -1  # in the batch, which is how llama.cpp counts outputs
         for answer, first, length, logits in plan:
             row += length
-            assert answer.sequence is not None  # noqa: S101 - it is running
             self._cells.append(answer.sequence, answer.tokens[first : first + length])
             if length > 1 or not answer.begun:
                 events += self._on_prefilled(answer, seconds)
@@ -357,15 +326,8 @@ class BatchScheduler:
             self._release(answer)
         else:
             self._waiting.remove(answer)
-        events: list[GenerationEvent] = list(
-            answer.output.finish(cut=reason is not FinishReason.STOP)
-        )
-        stats = answer.output.stats(
-            reason, context_used=used, seed=answer.samplers.seed, peak_mib=peak_mib()
-        )
         answer.samplers.close()
-        events.append(GenerationFinished(stats=stats))
-        return [(answer.key, event) for event in events]
+        return [(answer.key, event) for event in answer.finish(reason, used)]
 
     def _end_cancelled(self) -> list[BatchEvent]:
         events: list[BatchEvent] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count
 
 from deepseek_r1.engine.llama.binding.context import LlamaContext
@@ -89,18 +88,6 @@ _REMEMBERED = 16  # dropped answers, at least
 _TEMPLATE_TOKENS = 16  # at a prompt's end, of which the next turn may have none
 
 
-@dataclass(frozen=True, slots=True)
-class EndedAnswer:
-    """The tokens with which the next turn begins: the answer's own prompt, and at least half."""
-
-    beginning: array[int]
-
-    def is_continued_by(self, prompt: Sequence[int]) -> bool:
-        """Return whether a prompt is the next turn."""
-        length = len(self.beginning)
-        return length > 0 and common_length(prompt, self.beginning) == length
-
-
 class IdleCells:
     """Decides how long the cells of an ended answer stay, for the next turn of its conversation.
 
@@ -110,14 +97,15 @@ class IdleCells:
     the fewer prompts continue an answer, which is measured. For the computing thread.
     """
 
-    def __init__(self, sequences: int, attention_heads: int) -> None:
+    def __init__(self, cells: SequenceCells, attention_heads: int) -> None:
         """`attention_heads` are those of all layers."""
+        self._cells, sequences = cells, len(cells.tokens)
         self._cell_s = CELL_HEAD_S * max(1, attention_heads)
         self._continued = _FIRST_CONTINUED  # the share of prompts that continue an ended answer
         self._computed = 0  # tokens so far
         self._released_at = [0] * sequences
         self._prompt_lengths = [0] * sequences
-        self._dropped: deque[EndedAnswer] = deque(maxlen=max(_REMEMBERED, 2 * sequences))
+        self._dropped: deque[array[int]] = deque(maxlen=max(_REMEMBERED, 2 * sequences))
 
     def on_computed(self, tokens: int) -> bool:
         """Count computed tokens of all sequences. Returns whether stale cells should be looked for.
@@ -132,19 +120,24 @@ class IdleCells:
         self._released_at[sequence] = self._computed
         self._prompt_lengths[sequence] = prompt_length
 
-    def ended(self, sequence: int, tokens: Sequence[int]) -> EndedAnswer:
-        """Return the ended answer whose tokens are in the sequence's cells."""
+    def _beginning(self, sequence: int) -> array[int]:
+        """The next turn begins with the ended answer's own prompt, and at least half of it all."""
+        tokens = self._cells.tokens[sequence]
         own_prompt = self._prompt_lengths[sequence] - _TEMPLATE_TOKENS
-        return EndedAnswer(array("i", tokens[: max(own_prompt, (len(tokens) + 1) // 2)]))
+        return array("i", tokens[: max(own_prompt, (len(tokens) + 1) // 2)])
 
-    def on_dropped(self, sequence: int, tokens: Sequence[int]) -> None:
+    def is_continued_by(self, sequence: int, prompt: Sequence[int]) -> bool:
+        """Return whether a prompt is the next turn after the sequence's ended answer."""
+        return _continues(prompt, self._beginning(sequence))
+
+    def on_dropped(self, sequence: int) -> None:
         """Record that the sequence's cells are freed. A prompt that continues them still counts."""
-        if tokens:
-            self._dropped.append(self.ended(sequence, tokens))
+        if beginning := self._beginning(sequence):
+            self._dropped.append(beginning)
 
     def on_prompt(self, prompt: Sequence[int], *, continues: bool) -> None:
         """Record a prompt, and whether it continues the cells of an ended answer."""
-        known = continues or any(each.is_continued_by(prompt) for each in self._dropped)
+        known = continues or any(_continues(prompt, each) for each in self._dropped)
         self._continued += _WEIGHT * (float(known) - self._continued)
 
     def age(self, sequence: int) -> int:
@@ -158,3 +151,7 @@ class IdleCells:
         """
         worth_tokens = token_s / self._cell_s if token_s else FIRST_WORTH_TOKENS
         return self.age(sequence) + ANSWER_TOKENS > worth_tokens * self._continued
+
+
+def _continues(prompt: Sequence[int], beginning: Sequence[int]) -> bool:
+    return 0 < len(beginning) == common_length(prompt, beginning)

@@ -10,23 +10,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deepseek_r1.core.errors import (
-    EngineFailed,
-    EngineStartFailed,
-    ModelLoadFailed,
-    StreamingUnavailable,
-)
+from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed, StreamingUnavailable
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.kernels import make_attention, make_mul_mat
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.native.native_library import (
-    LlamaBatch,
-    NodeKernels,
-    native,
-)
+from deepseek_r1.native.native_library import NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import address_of
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
@@ -50,24 +40,14 @@ class ContextParams:
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
 
     @property
-    def snapshot_sequence(self) -> int:
-        """The number of the sequence for snapshots, after all others."""
-        return self.sequences
+    def all_sequences(self) -> int:
+        """The sequences and, after them, the one for snapshots."""
+        return self.sequences + int(self.snapshots)
 
     @property
     def max_outputs(self) -> int:
-        """The most rows of logits of one computation."""
+        """The most rows of logits of one computation. llama.cpp needs one for each sequence."""
         return max(self.all_sequences, 1 + self.draft_tokens)
-
-    @property
-    def most_rows(self) -> int:
-        """The most tokens of one computation."""
-        return max(self.micro_batch, self.max_outputs)
-
-    @property
-    def all_sequences(self) -> int:
-        """The sequences and the one for snapshots. llama.cpp needs a row of logits for each."""
-        return self.sequences + int(self.snapshots)
 
 
 class AbortFlag:
@@ -80,7 +60,7 @@ class AbortFlag:
 
     def __init__(self) -> None:
         libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
-        self.function = ctypes.cast(libc.strlen, ctypes.c_void_p).value or 0
+        self.function = address_of(libc.strlen)
         self._bytes = ctypes.create_string_buffer(2)
         self.address = ctypes.addressof(self._bytes)
         self.raised = False  # mirrors the bytes, and is cheaper to read than they are
@@ -142,7 +122,7 @@ class LlamaContext:
         self._api = library.api
         self._weights = weights
         self._kv_memory = kv_memory  # kept alive: ggml frees the buffers in it at `close`
-        self._library = library
+        self._log = library.log
         self.params = params
         self.batch_limit = params.micro_batch  # prompt tokens of one computation
         self.abort = AbortFlag()
@@ -172,14 +152,13 @@ class LlamaContext:
         """The cells of all sequences, where there are several; `cells` is empty then."""
         self._tokens = (self._api.llama_token * params.micro_batch)()
         self._batch = self._api.llama_batch_get_one(self._tokens, params.micro_batch)
-        self.one = (self._api.llama_token * 1)()
-        self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
-        self._token_batch = self._api.llama_batch_init(params.most_rows, 0, 1)
+        most_rows = max(params.micro_batch, params.max_outputs)
+        self._token_batch = self._api.llama_batch_init(most_rows, 0, 1)
 
     def _free_callback_objects(self) -> None:
         """Free what the eval callback uses, after the context."""
         if self._weights is not None:
-            self._weights.set_kernels(NodeKernels())
+            self._weights.callback.set_kernels(NodeKernels())
         for each in (self._attention, self._mul_mat):
             if each is not None:
                 each.close()
@@ -190,8 +169,9 @@ class LlamaContext:
             *(None if each is None else each.user_data for each in parts)
         )
         if self._weights is not None:
-            self._weights.set_kernels(kernels)
-            callback, user_data = self._weights.eval_callback, self._weights.eval_user_data
+            eval_callback = self._weights.callback
+            eval_callback.set_kernels(kernels)
+            callback, user_data = eval_callback.address, eval_callback.user_data
         elif any(parts):
             callback = address_of(native().kernels_on_node)
             user_data = ctypes.addressof(kernels)
@@ -228,13 +208,6 @@ class LlamaContext:
             self._free_callback_objects()
 
     @property
-    def single_token_batch(self) -> LlamaBatch:
-        """The batch that `compute_one` computes: the token in `one`. Raises EngineStartFailed."""
-        if ctypes.sizeof(LlamaBatch) != ctypes.sizeof(self._batch_of_one):
-            raise EngineStartFailed(detail="llama.cpp lays out its batch in another way")
-        return LlamaBatch.from_buffer_copy(self._batch_of_one)
-
-    @property
     def kernels_name(self) -> str:
         """The kernels that compute in llama.cpp's place; empty for none.
 
@@ -261,13 +234,6 @@ class LlamaContext:
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads for decode and prefill, from the next token on."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
-
-    def keep_prefix(self, prompt: Sequence[int]) -> int:
-        """Drop all cells that do not begin `prompt`. Returns how many of its tokens are cached.
-
-        At least one token is left to compute: the logits after it are needed.
-        """
-        return self.truncate(common_length(self.cells, prompt[:-1]))
 
     def truncate(self, length: int) -> int:
         """Keep the first `length` cells; none where the model's memory cannot be cut there.
@@ -302,25 +268,21 @@ class LlamaContext:
                 yield
         except KeyboardInterrupt:
             self.abort.clear()
-            if self._weights is not None:
-                self._weights.abort_pass()
-            if not self.batched_cells:  # those of several sequences are removed by their owner
-                self.truncate(len(self.cells))  # removes what the computation had begun
+            self._undo()
             raise
 
-    def compute_one(self, token: int) -> None:
-        """Append a single token without building a batch. Raises as `compute` does."""
-        self.one[0] = token
-        status = self._decode(self._batch_of_one)
-        if status:
-            self.check(status)
-        self.cells.append(token)
+    def _undo(self) -> Exception | None:
+        """Remove what a computation had begun. Returns the error that ended it, if it is known."""
+        failure = self._weights.abort_pass() if self._weights is not None else None
+        if not self.batched_cells:  # those of several sequences are removed by their owner
+            self.truncate(len(self.cells))
+        return failure
 
     def compute_embedding(self, token: int) -> list[float]:
         """Append a token and return its embedding, scaled to length 1. Raises as `compute` does."""
         self._api.llama_set_embeddings(self.pointer, True)
         try:
-            self.compute_one(token)
+            self.compute([token])
             width = self._api.llama_model_n_embd_out(self._api.llama_get_model(self.pointer))
             values: list[float] = self._api.llama_get_embeddings_ith(self.pointer, -1)[:width]
         finally:
@@ -330,11 +292,8 @@ class LlamaContext:
 
     def compute_with_drafts(self, tokens: Sequence[int]) -> None:
         """Append up to `params.max_outputs` tokens, with logits for each. Raises as `compute`."""
-        first, batch = len(self.cells), self._token_batch
-        for i, token in enumerate(tokens):
-            self._set_batch_token(i, BatchToken(token, first + i, 0, wants_logits=True))
-        batch.n_tokens = len(tokens)
-        self.check(self._decode(batch))
+        rows = enumerate(tokens, start=len(self.cells))
+        self._decode_rows([BatchToken(token, at, 0, wants_logits=True) for at, token in rows])
         self.cells += tokens
 
     def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
@@ -343,17 +302,16 @@ class LlamaContext:
         Adds them to `batched_cells`. Raises as `compute` does; the caller then removes what the
         computation has begun, and corrects `batched_cells`.
         """
-        batch = self._token_batch
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            self._set_batch_token(i, token)
         self.batched_cells += len(tokens)  # also where it fails
-        self.check(self._decode(batch))
+        self._decode_rows(tokens)
 
-    def _set_batch_token(self, at: int, one: BatchToken) -> None:
+    def _decode_rows(self, rows: Sequence[BatchToken]) -> None:
         batch = self._token_batch
-        batch.token[at], batch.pos[at], batch.logits[at] = one.token, one.position, one.wants_logits
-        batch.n_seq_id[at], batch.seq_id[at][0] = 1, one.sequence
+        batch.n_tokens = len(rows)
+        for at, (token, position, sequence, wants_logits) in enumerate(rows):
+            batch.token[at], batch.pos[at], batch.logits[at] = token, position, wants_logits
+            batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
+        self.check(self._decode(batch))
 
     def remove(self, sequence: int, length: int) -> bool:
         """Keep the first `length` cells of one of several sequences. Returns whether it could."""
@@ -374,20 +332,10 @@ class LlamaContext:
         """Check what llama_decode returned. Raises AbortedError, EngineFailed."""
         if status == 0:
             return
-        failure = self._weights.abort_pass() if self._weights is not None else None
-        if not self.batched_cells:  # several sequences are cleared by their owner
-            self.truncate(len(self.cells))  # removes what the computation had begun
-        if failure is not None:
+        if (failure := self._undo()) is not None:
             raise EngineFailed(detail=str(failure)) from failure
-        check_status(status, self._library)
-
-
-def check_status(status: int, library: Library) -> None:
-    """Check what llama_decode or llama_encode returned. Raises AbortedError, EngineFailed."""
-    if status == 0:
-        return
-    if status == _ABORTED:
-        raise AbortedError
-    if status == _NO_KV_SLOT:
-        raise EngineFailed(detail="the context is full")
-    raise EngineFailed(detail=library.log.last_error() or f"llama_decode returned {status}")
+        if status == _ABORTED:
+            raise AbortedError
+        if status == _NO_KV_SLOT:
+            raise EngineFailed(detail="the context is full")
+        raise EngineFailed(detail=self._log.last_error() or f"llama_decode returned {status}")

@@ -25,7 +25,7 @@ from deepseek_r1.engine.llama.binding.context import default_context_params
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, word_at
+from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, address_of, word_at
 
 Floats = npt.NDArray[np.float32]
 
@@ -131,12 +131,8 @@ class ActivationObserver:
             raise EngineStartFailed(detail=str(error.facts["detail"])) from error
         self._columns, self._on_input, self._on_block = columns, on_input, on_block
         self._callback = _EvalCallback(self._on_node)
+        self.address = address_of(self._callback)  # the value for the context's `cb_eval`
         self.failure: Exception | None = None
-
-    @property
-    def address(self) -> int:
-        """The value for the context's `cb_eval`."""
-        return ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
     def _on_node(self, node: int, ask: bool, _user_data: int | None) -> bool:
         if self.failure is not None:

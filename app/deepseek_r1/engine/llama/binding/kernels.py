@@ -85,11 +85,8 @@ class Kernels:
 
 def attention(library: Library, ggml: Ggml, vector_bits: int) -> Kernels:
     """Return the attention of a new context. Raises StreamingUnavailable."""
-    name, user_data = (
-        f"attention {_VERSION}, {vector_bits} bits",
-        native().attention_new(vector_bits),
-    )
-    return Kernels(library, ggml, "attention", user_data, name)
+    name = f"attention {_VERSION}, {vector_bits} bits"
+    return Kernels(library, ggml, "attention", native().attention_new(vector_bits), name)
 
 
 def mul_mat(library: Library, ggml: Ggml, kernel: MulMatKernel) -> Kernels:

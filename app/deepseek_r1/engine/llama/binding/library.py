@@ -22,9 +22,31 @@ from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
-from deepseek_r1.engine.llama.binding.exported_functions import ExportedFunctions
 from deepseek_r1.engine.protocol.engine_names import import_low_level
 from deepseek_r1.hardware import cpu
+
+
+class ExportedFunctions:
+    """llama.cpp's functions as attributes, with ctypes' default types; the binding lacks some.
+
+    On Linux and macOS a handle of libllama also finds the functions of the libraries that it was
+    linked with; Windows searches one file, so each is asked. All of them were loaded by the
+    binding; none is loaded a second time.
+    """
+
+    def __init__(self, api: Any) -> None:
+        """`api` is the binding's low-level module."""
+        names = ("ggml-base.dll", "ggml.dll") if sys.platform == "win32" else ()
+        others = (ctypes.CDLL(str(Path(api._base_path) / name)) for name in names)
+        self._handles = (api._lib, *others)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the function. Raises AttributeError if no library exports it."""
+        found = (getattr(handle, name, None) for handle in self._handles)
+        if (function := next(filter(None, found), None)) is None:
+            raise AttributeError(name)
+        return function
+
 
 # The line that ggml logs when it has loaded a variant: nothing else names the file.
 _LOADED = re.compile(r"loaded CPU backend from .*ggml-cpu-([a-z0-9_.+-]+?)\.(?:so|dll|dylib)")
@@ -73,28 +95,17 @@ class CpuVariant:
         return "SSE3" in self.features and "F16C" not in self.features
 
 
-def loaded_cpu_variant(functions: ExportedFunctions, variant: str) -> CpuVariant:
-    """Return the variant of the loaded library. Raises OSError where this processor lacks
-    something.
+def loaded_cpu_variant(system_info: str, variant: str) -> CpuVariant:
+    """Return the loaded variant, by what llama.cpp prints. Raises OSError for an older processor.
 
     A variant needs no check: ggml asks the processor before it chooses one. Only Linux lists all
     instruction sets of a processor; elsewhere nothing is checked.
     """
-    system_info = functions.llama_print_system_info
-    system_info.restype, system_info.argtypes = ctypes.c_char_p, []
-    loaded = CpuVariant(
-        variant, tuple(_FEATURE.findall((system_info() or b"").decode("ascii", "replace")))
-    )
+    loaded = CpuVariant(variant, tuple(_FEATURE.findall(system_info)))
     features = cpu().features if sys.platform == "linux" else ()
     if features and not variant and (missing := loaded.missing(features)):
         raise OSError(f"it was built for a newer processor: this one lacks {', '.join(missing)}")
     return loaded
-
-
-def variant_in_log_line(line: str) -> str:
-    """Return the variant that a line of ggml's log reports as loaded; empty for other lines."""
-    found = _LOADED.search(line)
-    return found[1] if found else ""
 
 
 # How often an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured
@@ -182,7 +193,8 @@ class LibraryLog:
 
     def variant(self) -> str:
         """Return the CPU variant that was loaded from a separate file; empty for none."""
-        return next(filter(None, (variant_in_log_line(line) for _, line in self._lines)), "")
+        found = (_LOADED.search(line) for _, line in self._lines)
+        return next((each[1] for each in found if each is not None), "")
 
     def flash_attention(self) -> bool:
         """Return whether the context created since `clear` uses flash attention.
@@ -210,15 +222,16 @@ class Library:
         try:
             with wait_policy_set():
                 self.api: Any = import_low_level("llama_cpp", "llama_cpp", "llama-cpp-python")
+            self.functions = ExportedFunctions(self.api)
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             raise EngineStartFailed(detail=str(error)) from error
-        self.functions = ExportedFunctions(self.api)
         self._log_callback = self.api.llama_log_callback(self._on_log)
         self.api.llama_log_set(self._log_callback, None)
         try:
             with wait_policy_set():
                 _load_cpu_back_ends(Path(self.api._base_path), self.functions)
-            self.cpu_variant = loaded_cpu_variant(self.functions, self.log.variant())
+            self._system_info = (self.api.llama_print_system_info() or b"").decode()
+            self.cpu_variant = loaded_cpu_variant(self._system_info, self.log.variant())
         except OSError as error:
             raise EngineStartFailed(detail=str(error)) from error
         self.api.llama_backend_init()
@@ -233,8 +246,7 @@ class Library:
     @property
     def build(self) -> str:
         """Which instructions it was compiled for, and the size of its file."""
-        features = (self.api.llama_print_system_info() or b"").decode("ascii", "replace")
-        return f"{features} {Path(self.api._lib._name).stat().st_size}"
+        return f"{self._system_info} {Path(self.api._lib._name).stat().st_size}"
 
     def _on_log(self, level: int, text: bytes, _user_data: int | None) -> None:
         self.log.add(level, text)

@@ -23,8 +23,9 @@ from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
-from deepseek_r1.weights.ggml.tensor_layout import Ggml
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
+from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 _EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
@@ -59,7 +60,8 @@ class LlamaModel:
         with ExitStack() as allocating:
             if self._huge_pages is not None:
                 allocating.enter_context(self._huge_pages.intercept())
-            self._ordinary = PlainBufferType(library.functions, _EMBEDDING)
+            cpu_type = typed(library.functions.ggml_backend_cpu_buffer_type, ctypes.c_size_t)
+            self._ordinary = PlainBufferType(cpu_type(), _EMBEDDING)
 
             def on_read(fraction: float) -> bool:
                 allocating.close()  # all buffers exist before the first weight is read
@@ -91,8 +93,8 @@ class LlamaModel:
         recurrent = self._api.llama_model_is_recurrent(self.pointer)
         self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
         """Whether the last tokens of a context can be removed."""
-        self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
-        self.thinking_tags = self._thinking_tags()
+        tags = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
+        self.thinking_tags = frozenset(tokens[0] for tokens in tags if len(tokens) == 1)
         self.token_text: Callable[[int], bytes | None] = lru_cache(_TEXTS_CACHED)(self._token_text)
         """Returns a token's text; None for one that ends the answer. Caches frequent tokens."""
 
@@ -165,10 +167,6 @@ class LlamaModel:
                 return buffer.raw[:count]
             size = -count
 
-    def _thinking_tags(self) -> frozenset[int]:
-        single = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
-        return frozenset(tokens[0] for tokens in single if len(tokens) == 1)
-
 
 def _huge_page_buffers(library: Library) -> BufferInterceptor | None:
     """Return what puts the weights into huge pages; None where there are none.
@@ -203,68 +201,43 @@ def _load(
     """Return the model's pointer. Python exceptions cannot cross C, so they are raised here."""
     api = library.api
     errors: list[BaseException] = []
-
     interrupt = Interrupt()
 
     def progress(fraction: float, _user_data: int | None) -> bool:
-        if interrupt.pressed:
-            return False
         try:
-            return on_progress(fraction)
+            if interrupt.pressed or not on_progress(fraction):
+                errors.append(LoadStopped())
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
-            return False
-
-    stopped = False
-
-    def cancellable_progress(fraction: float, user_data: int | None) -> bool:
-        nonlocal stopped
-        go_on = progress(fraction, user_data)
-        stopped = stopped or not go_on
-        return go_on
+        return not errors
 
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
     params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
-    params.progress_callback = api.llama_progress_callback(cancellable_progress)
+    params.progress_callback = api.llama_progress_callback(progress)
     params.tensor_buft_overrides = overrides
-    names = [_native_path(part) for part in parts]
+    names = (ctypes.c_char_p * len(parts))(*map(os.fsencode, parts))
     library.log.clear()
     pointer = None
     try:
         with deferred_interrupt() as interrupt:
-            pointer = _load_files(api, names, params)
+            pointer = api.llama_model_load_from_splits(names, len(parts), params)
     except KeyboardInterrupt:
         if pointer:
             api.llama_model_free(pointer)
         raise
     if errors:
         raise errors[0]
-    if stopped:
-        raise LoadStopped
     if not pointer:
         detail = library.log.last_error() or "no reason given"
         raise ModelLoadFailed(path=str(parts[0]), detail=detail)
     if weights is not None:
         try:
             weights.finish_load(on_progress)
-        except WeightsUnreadableError as error:
+        except BaseException as error:
             api.llama_model_free(pointer)
-            raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
-        except BaseException:
-            api.llama_model_free(pointer)
+            if isinstance(error, WeightsUnreadableError):
+                raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
             raise
     return pointer
-
-
-def _load_files(api: Any, names: Sequence[bytes], params: Any) -> Any:
-    if len(names) == 1:
-        return api.llama_model_load_from_file(names[0], params)
-    listed = (ctypes.c_char_p * len(names))(*names)
-    return api.llama_model_load_from_splits(listed, len(names), params)
-
-
-def _native_path(path: Path) -> bytes:
-    """Encode a path for llama.cpp: UTF-8 on Windows, the system's own bytes elsewhere."""
-    return str(path).encode("utf-8") if sys.platform == "win32" else os.fsencode(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TensorType
+from deepseek_r1.weights.ggml.tensor_layout import typed
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -52,22 +52,17 @@ class Quantiser:
     def __init__(self, threads: int = 1) -> None:
         """Raises EngineStartFailed where the library is missing or not as expected."""
         self._threads = max(1, threads)
-        base = library().functions
-        self._pack = base.ggml_quantize_chunk
-        self._pack.restype = ctypes.c_size_t
-        self._pack.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-        self._pack.argtypes += [ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        self._prepare = base.ggml_quantize_init
-        self._prepare.restype, self._prepare.argtypes = None, [ctypes.c_int]
-        self._wants_importance = base.ggml_quantize_requires_imatrix
-        self._wants_importance.restype = ctypes.c_bool
-        self._wants_importance.argtypes = [ctypes.c_int]
-        self._traits = base.ggml_get_type_traits
-        self._traits.restype, self._traits.argtypes = ctypes.POINTER(_Traits), [ctypes.c_int]
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, thread_name_prefix="quantise")
+        self._pool = ThreadPoolExecutor(self._threads, "quantise")  # started when used
+        functions, pointer, i64 = library().functions, ctypes.c_void_p, ctypes.c_int64
+        self._pack = typed(
+            functions.ggml_quantize_chunk,
+            ctypes.c_size_t, ctypes.c_int, pointer, pointer, i64, i64, i64, pointer,
+        )  # fmt: skip
+        self._prepare = typed(functions.ggml_quantize_init, None, ctypes.c_int)
+        self._wants_importance = typed(
+            functions.ggml_quantize_requires_imatrix, ctypes.c_bool, ctypes.c_int
+        )
+        self._traits = typed(functions.ggml_get_type_traits, ctypes.POINTER(_Traits), ctypes.c_int)
 
     def close(self) -> None:
         """End the threads."""

@@ -44,16 +44,14 @@ class SegmentOwners:
         """All who have this segment."""
         return {owner for owner, ids in self._content.owners.items() if segment.hex() in ids}
 
-    def retain(self, owners: Collection[str], segments: Collection[bytes]) -> None:
-        """Forget all other owners, and all segments but those with the given ids."""
+    def retain(self, segments: Collection[bytes], owners: Collection[str] | None = None) -> None:
+        """Forget all segments but those with the given ids, and all owners but the given ones."""
         there, before = {each.hex() for each in segments}, self._content.owners
         self._content.owners = {
-            owner: ids & there for owner, ids in before.items() if owner in owners and ids & there
+            owner: ids & there
+            for owner, ids in before.items()
+            if ids & there and (owners is None or owner in owners)
         }
-
-    def everyone(self) -> set[str]:
-        """Every owner."""
-        return set(self._content.owners)
 
     def add_written(self, nbytes: int) -> None:
         """Count bytes written today."""

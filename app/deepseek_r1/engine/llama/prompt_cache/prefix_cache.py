@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.binding.context import LlamaContext
-from deepseek_r1.engine.llama.prompt_cache.segment import (
-    SEGMENT_TOKENS,
-    Segment,
-    make_segment,
-)
+from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prompt_cache.segment import SEGMENT_TOKENS, Segment, make_segment
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache, SegmentMatch
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 
@@ -26,30 +25,23 @@ class SequenceSnapshot:
     The cache must be unified, so that marking moves no data. For the computing thread.
     """
 
-    def __init__(self, api: Any, context: Any, sequence: int) -> None:
-        """`sequence` is a sequence of the context without cells."""
-        self._api, self._context, self._sequence = api, context, sequence
-        self._memory = api.llama_get_memory(context)
+    def __init__(self, api: Any, context: LlamaContext) -> None:
+        self._api, self._context, self._memory = api, context.pointer, context.memory
+        self._sequence = context.params.sequences  # the one after all others, for snapshots
 
     def state_bytes(self, first: int, end: int) -> int:
         """Size of the state of positions `first` to `end`."""
-        self._mark(first, end)
-        try:
+        with self._marked(first, end):
             return int(self._api.llama_state_seq_get_size(self._context, self._sequence))
-        finally:
-            self._unmark()
 
     def save(self, first: int, end: int, state: memoryview) -> None:
         """Write the state of positions `first` to `end` into `state`. Raises EngineFailed."""
-        self._mark(first, end)
-        try:
+        with self._marked(first, end):
             native = (ctypes.c_uint8 * len(state)).from_buffer(state)
             written = self._api.llama_state_seq_get_data(
                 self._context, native, len(state), self._sequence
             )
             del native  # the view can be released again
-        finally:
-            self._unmark()
         if written != len(state):
             raise EngineFailed(detail=f"a state of {len(state)} bytes gave {written}")
 
@@ -63,8 +55,13 @@ class SequenceSnapshot:
         self._unmark()
         return bool(read == len(state))
 
-    def _mark(self, first: int, end: int) -> None:
+    @contextmanager
+    def _marked(self, first: int, end: int) -> Iterator[None]:
         self._api.llama_memory_seq_cp(self._memory, 0, self._sequence, first, end)
+        try:
+            yield
+        finally:
+            self._unmark()
 
     def _unmark(self) -> None:
         self._api.llama_memory_seq_rm(self._memory, self._sequence, -1, -1)
@@ -91,17 +88,12 @@ class PromptPieces:
         self.size = min(PIECE_TOKENS, context.params.micro_batch)
         """Tokens of a piece."""
 
-    def length(self, prompt: Sequence[int]) -> int:
-        """Return how many tokens of `prompt` are in the cells in whole pieces."""
+    def known(self, prompt: Sequence[int], *, whole_pieces: bool) -> int:
+        """Return how many tokens of `prompt` are in the cells, or there in whole pieces."""
         same = common_length(self._context.cells, prompt)
+        if not whole_pieces:
+            return same
         return min(same, self._context.whole_pieces) // self.size * self.size
-
-    def keep_prefix(self, prompt: Sequence[int]) -> int:
-        """Drop all cells but the whole pieces that begin `prompt`. Returns how many are kept.
-
-        At least one token is left to compute: the logits after it are needed.
-        """
-        return self._context.truncate(self.length(prompt[:-1]))
 
     def drop_others(self, most: int) -> int:
         """Drop the cells after the last whole piece, unless they are more than `most`.
@@ -135,28 +127,16 @@ _SLOW_S = 2.0  # a disk that takes longer for one segment is left alone for this
 
 
 class PrefixCache:
-    """Restores and saves sequence 0 of a context. For the computing thread.
-
-    `reserve` is called with the number of cells before they are used. `poll` is called between two
-    segments and raises AbortedError to stop.
-    """
+    """Restores and saves sequence 0 of a context. For the computing thread."""
 
     def __init__(
-        self,
-        cache: PromptCache,
-        root: bytes,
-        context: LlamaContext,
-        snapshot: SequenceSnapshot,
-        *,
-        cell_bytes: int,
-        reserve: Callable[[int], None],
-        poll: Callable[[], None],
+        self, cache: PromptCache, root: bytes, computing: Computing, api: Any, cell_bytes: int
     ) -> None:
         """`cell_bytes` bounds the state of a token."""
-        self._cache, self._root, self._context, self._snapshot = cache, root, context, snapshot
-        self._cell_bytes = cell_bytes
-        self._reserve, self._poll = reserve, poll
-        self._pieces = PromptPieces(context)
+        self._cache, self._root, self._cell_bytes = cache, root, cell_bytes
+        self._computing, self._context = computing, computing.context
+        self._snapshot = SequenceSnapshot(api, self._context)
+        self._pieces = PromptPieces(self._context)
 
     def restore(self, prompt: Sequence[int], most: int, *, whole_pieces: bool) -> int:
         """Fill the cells with the beginning of `prompt`, from memory and from the disk.
@@ -165,17 +145,14 @@ class PrefixCache:
         tokens, all of them the prompt's; with `whole_pieces` only those that were computed so.
         """
         wanted = prompt[:most]
-        if whole_pieces:
-            kept = self._pieces.length(wanted)
-        else:
-            kept = common_length(self._context.cells, wanted)
+        kept = self._pieces.known(wanted, whole_pieces=whole_pieces)
         piece_tokens = self._pieces.size if whole_pieces else 0
         matches = self._cache.match(self._root, wanted, piece_tokens)
         end = sum(match.tokens for match in matches)
         self._context.truncate(kept)  # whatever happens to the segments
         if end < kept + _GAINED_LEAST:
             return 0
-        self._reserve(max(kept, end))
+        self._computing.reserve(max(kept, end))
         for match in matches:
             if match.segment.first + match.tokens > kept and not self._restore_one(match):
                 break
@@ -189,7 +166,7 @@ class PrefixCache:
             return False
         if segment.state_bytes > count * self._cell_bytes + _OVERHEAD_BYTES:
             return False
-        self._poll()
+        self._computing.poll()
 
         def use(state: memoryview) -> bool:
             if self._context.truncate(segment.first) != segment.first:
@@ -198,24 +175,22 @@ class PrefixCache:
                 return False
             self._context.cells += segment.tokens
             if self._context.whole_pieces == segment.first:
-                whole = segment.reusable(count, self._pieces.size)
-                self._context.whole_pieces += whole
+                self._context.whole_pieces += segment.reusable(count, self._pieces.size)
             return True
 
-        if not self._cache.read(segment, use):
-            return False
-        self._context.truncate(segment.first + match.tokens)
-        return True
+        good = self._cache.read(segment, use)
+        if good:
+            self._context.truncate(segment.first + match.tokens)
+        return good
 
-    def save(self, prefix: Sequence[int], owner: str, until: float | None = None) -> int:
-        """Write the part of `prefix` that is in the cells and not on the disk. Returns its tokens.
+    def save(self, prefix: Sequence[int], owner: str, until: float | None = None) -> None:
+        """Write the part of `prefix` that is in the cells and not on the disk.
 
         It ends at the clock `until` (`time.monotonic`), where the disk refuses, and where the disk
         is slow.
         """
         length = common_length(self._context.cells, prefix)
-        parent, written = self._root, 0
-        chain: list[bytes] = []
+        chain = [self._root]
         for first in range(0, length, SEGMENT_TOKENS):
             end = min(first + SEGMENT_TOKENS, length)
             if end - first < _SAVED_LEAST:
@@ -224,49 +199,32 @@ class PrefixCache:
                 break  # by a longer one, of a conversation that went on
             if until is not None and time.monotonic() >= until:
                 break
-            segment = self._segment(parent, first, prefix[first:end])
+            segment = self._segment(chain[-1], first, prefix[first:end])
             if not self._cache.keep(segment, owner):
                 began = time.monotonic()
-                if not self._write_one(parent, first, prefix[first:end], owner, chain):
+                if not self._write_one(segment, owner, chain):
                     break
-                written += end - first
                 if time.monotonic() - began > _SLOW_S:
                     log.engine.warning("the disk is too slow to save prompts: the rest is not")
                     break
-            parent = segment.id
-            chain.append(parent)
-        return written
+            chain.append(segment.id)
 
     def _covered(self, prefix: Sequence[int]) -> bool:
         """The disk holds all tokens of `prefix`."""
         matches = self._cache.match(self._root, prefix)
         return sum(match.tokens for match in matches) == len(prefix)
 
-    def _segment(
-        self, parent: bytes, first: int, tokens: Sequence[int], state_bytes: int = 0
-    ) -> Segment:
+    def _segment(self, parent: bytes, first: int, tokens: Sequence[int]) -> Segment:
         size = self._pieces.size
         whole_end = first + len(tokens) // size * size
         in_pieces = SEGMENT_TOKENS % size == 0 and self._context.whole_pieces >= whole_end
-        return make_segment(
-            self._root,
-            parent,
-            first,
-            tokens,
-            state_bytes,
-            piece_tokens=size if in_pieces else 0,
-        )
+        piece_tokens = size if in_pieces else 0
+        return make_segment(self._root, parent, first, tokens, piece_tokens=piece_tokens)
 
-    def _write_one(
-        self, parent: bytes, first: int, tokens: Sequence[int], owner: str, chain: Sequence[bytes]
-    ) -> bool:
-        self._poll()
-        end = first + len(tokens)
-        nbytes = self._snapshot.state_bytes(first, end)
-        segment = self._segment(parent, first, tokens, nbytes)
+    def _write_one(self, segment: Segment, owner: str, chain: Sequence[bytes]) -> bool:
+        self._computing.poll()
+        first, end = segment.first, segment.first + len(segment.tokens)
+        segment = replace(segment, state_bytes=self._snapshot.state_bytes(first, end))
         return self._cache.write(
-            segment,
-            owner,
-            lambda state: self._snapshot.save(first, end, state),
-            chain,
+            segment, owner, lambda state: self._snapshot.save(first, end, state), chain
         )

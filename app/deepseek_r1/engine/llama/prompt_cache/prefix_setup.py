@@ -7,14 +7,15 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from deepseek_r1.core import log
 from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache, SequenceSnapshot
+from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
 from deepseek_r1.engine.llama.prompt_cache.segment import ID_BYTES, drop_from_page_cache
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader
@@ -25,37 +26,25 @@ _ROPE_BY_LENGTH = "rope_factors_long"  # of models whose rotation depends on the
 
 
 def prefix_cache(
-    library: Library,
-    request: OpenRequest,
-    model: LlamaModel,
-    context: LlamaContext,
-    *,
-    reserve: Callable[[int], None],
-    poll: Callable[[], None],
+    library: Library, request: OpenRequest, model: LlamaModel, computing: Computing
 ) -> PrefixCache | None:
     """Return the cache of a new context; None without a folder, or if its state cannot be cut."""
     header = request.header
     if request.prompt_cache is None:
         return None
-    if not model.can_truncate or has_window(request):
+    # With a window some layers attend to a part of the context only.
+    window = header.metadata.get(f"{header.architecture}.attention.sliding_window", 0)
+    if not model.can_truncate or window:
         log.engine.info("prompts of %s are not kept on disk: its memory has no ends", header.name)
         return None
     cells = padded(request.settings.context_length)
     return PrefixCache(
         request.prompt_cache,
-        fingerprint(header, _facts(library, request, context)),
-        context,
-        SequenceSnapshot(library.api, context.pointer, context.params.snapshot_sequence),
+        fingerprint(header, _facts(library, request, computing.context)),
+        computing,
+        library.api,
         cell_bytes=2 * kv_cache_bytes(header, request.settings) // cells,
-        reserve=reserve,
-        poll=poll,
     )
-
-
-def has_window(request: OpenRequest) -> bool:
-    """Return whether some layers attend to a window of the context only."""
-    header = request.header
-    return bool(header.metadata.get(f"{header.architecture}.attention.sliding_window", 0))
 
 
 def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Facts:

@@ -57,11 +57,6 @@ class Segment:
     piece_tokens: int
     id: bytes
 
-    @property
-    def complete(self) -> bool:
-        """Whether the segment is full; only other segments may follow."""
-        return len(self.tokens) == SEGMENT_TOKENS
-
     def reusable(self, count: int, piece_tokens: int) -> int:
         """Return how many of its first `count` tokens were computed in whole pieces of that size.
 
@@ -89,7 +84,7 @@ class Segment:
         """Return the bytes before the state."""
         ids, counts = (self.root, self.id, self.parent), (self.first, len(self.tokens))
         header = _HEADER.pack(_MAGIC, *ids, *counts, self.piece_tokens, self.state_bytes)
-        return header + _token_bytes(self.tokens)
+        return header + array("i", self.tokens).tobytes()
 
     def encode(self, key: bytes, fill: Callable[[memoryview], None]) -> bytearray:
         """Return the whole file in a new buffer; `fill` writes the state into its view."""
@@ -106,30 +101,20 @@ class Segment:
 
         Raises SegmentDamagedError, OSError.
         """
-        buffer = self._checked(path, key)
         end = self.file_bytes - _HASH_BYTES
-        with memoryview(buffer) as whole, whole[self._state_offset : end] as state:
-            return use(state)
-
-    def _checked(self, path: Path, key: bytes) -> bytearray:
-        with path.open("rb", buffering=0) as file:
+        with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size != self.file_bytes:
                 raise SegmentDamagedError("another length than its header says")
             buffer = bytearray(self.file_bytes)
-            with memoryview(buffer) as view:
-                done = 0
-                while done < self.file_bytes:
-                    with view[done:] as rest:
-                        count = file.readinto(rest)
-                    if not count:
-                        raise SegmentDamagedError("it became shorter while it was read")
-                    done += count
+            if file.readinto(buffer) != self.file_bytes:
+                raise SegmentDamagedError("it became shorter while it was read")
             drop_from_page_cache(file.fileno())
         if buffer[: self._state_offset] != self.header():
             raise SegmentDamagedError("another header than it had")
         if not hmac.compare_digest(buffer[-_HASH_BYTES:], self._hash(key, buffer)):
             raise SegmentDamagedError("its hash does not match")
-        return buffer
+        with memoryview(buffer) as whole, whole[self._state_offset : end] as state:
+            return use(state)
 
     def _hash(self, key: bytes, buffer: bytearray) -> bytes:
         hashed = hashlib.blake2b(key=key, digest_size=_HASH_BYTES, person=_PERSON)
@@ -148,32 +133,10 @@ def make_segment(
     piece_tokens: int = 0,
 ) -> Segment:
     """Return a segment with its id, a hash of the tokens chained to the parent's id."""
-    own_id = segment_id(parent, tokens)
-    return Segment(root, parent, first, tuple(tokens), state_bytes, piece_tokens, own_id)
-
-
-def segment_id(parent: bytes, tokens: Sequence[int]) -> bytes:
-    """Return the id of the segment of these tokens after `parent`."""
     hashed = hashlib.blake2b(parent, digest_size=ID_BYTES, person=_PERSON)
-    hashed.update(_token_bytes(tokens))
-    return hashed.digest()
-
-
-def _token_bytes(tokens: Sequence[int]) -> bytes:
-    """Return token ids as 32-bit little-endian numbers."""
-    values = array("i", tokens)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
-
-
-def _tokens_from(data: bytes) -> tuple[int, ...]:
-    """Return the token ids of `_token_bytes`."""
-    values = array("i")
-    values.frombytes(data)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return tuple(values)
+    hashed.update(array("i", tokens))
+    own_id = hashed.digest()
+    return Segment(root, parent, first, tuple(tokens), state_bytes, piece_tokens, own_id)
 
 
 def ids_of(file_name: str) -> tuple[bytes, bytes, bytes] | None:
@@ -201,7 +164,7 @@ def read_header(path: Path) -> Segment:
         ids = file.read(count * _TOKEN_BYTES) or b""
     if len(ids) != count * _TOKEN_BYTES:
         raise SegmentDamagedError("it is too short for its tokens")
-    segment = make_segment(root, parent, first, _tokens_from(ids), state_bytes, piece_tokens=piece)
+    segment = make_segment(root, parent, first, array("i", ids), state_bytes, piece_tokens=piece)
     if segment.id != claimed or segment.file_name != path.name or segment.file_bytes != size:
         raise SegmentDamagedError("its name, its length or its id is another one's")
     return segment
@@ -215,12 +178,9 @@ def write_file(path: Path, data: bytearray) -> None:
     fresh = path.with_suffix(TEMPORARY_SUFFIX)
     fresh.unlink(missing_ok=True)  # of a crash, or a link that would lead elsewhere
     try:
-        with fresh.open("xb", buffering=0) as file:
-            with memoryview(data) as view:
-                done = 0
-                while done < len(view):
-                    with view[done:] as rest:
-                        done += file.write(rest)
+        with fresh.open("xb") as file:
+            file.write(data)
+            file.flush()
             os.fsync(file.fileno())
             drop_from_page_cache(file.fileno())
         fresh.replace(path)

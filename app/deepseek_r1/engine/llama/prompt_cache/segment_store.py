@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from deepseek_r1.core import log
+from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
@@ -269,7 +270,7 @@ class PromptCache:
         with self._guard:
             if self._closed:
                 return
-            self._owners.retain(set(owners), self._files)
+            self._owners.retain(self._files, set(owners))
             for segment in list(self._files):
                 if not self._owners.of(segment):
                     self._delete(segment)
@@ -295,17 +296,14 @@ class PromptCache:
 
     def _delete_orphans(self) -> None:
         """Delete the segments whose parent is missing, which no prompt can reach."""
-
-        def orphans() -> list[bytes]:
-            files = self._files
-            return [
+        files, deleted = self._files, 1
+        while deleted:
+            orphans = [
                 segment
                 for segment, file in files.items()
                 if file.parent != file.root and file.parent not in files
             ]
-
-        while [segment for segment in orphans() if self._delete(segment)]:
-            pass
+            deleted = sum(map(self._delete, orphans))
 
     def _save_owners(self) -> None:
         try:
@@ -342,7 +340,7 @@ class PromptCache:
         self._find_files()
         self._delete_orphans()
         self._evict()
-        self._owners.retain(self._owners.everyone(), self._files)
+        self._owners.retain(self._files)
 
     def _read_key(self) -> bytes:
         """The key of the hashes; a new one makes all segments there are unreadable."""
@@ -352,11 +350,7 @@ class PromptCache:
             if len(key) == KEY_BYTES:
                 return key
         key = secrets.token_bytes(KEY_BYTES)
-        path.unlink(missing_ok=True)
-        with open(path, "xb", opener=_for_the_user_alone) as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
+        write_atomically(path, key, private=True)
         for old in self._segments.iterdir():
             old.unlink()
         return key
@@ -377,7 +371,3 @@ class PromptCache:
                     self._files[segment] = _File(path, root, parent, size, used)
                 elif entry.name.endswith((SUFFIX, TEMPORARY_SUFFIX)):
                     path.unlink()
-
-
-def _for_the_user_alone(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)

@@ -53,24 +53,19 @@ class DraftModel:
             threads=threads[0],
             threads_prefill=threads[1],
         )
-        self._context = LlamaContext(library, model, params)
+        self.context = LlamaContext(library, model, params)
         self.measured_mib = sum(library.log.buffers_mib().values())
-        self.abort = self._context.abort
         self._best_token = native().best_token
-        self._table = AcceptanceTable(_PRIORS)
+        self.table = AcceptanceTable(_PRIORS)
         self._reproducible = False
         self._token_s = 0.0  # of drafting, a moving average
         self._text: list[int] = []  # the target's text in the draft model's tokens
         self._first = 0  # the position in the text of the first cell
         self._known = 0  # leading cells that match the text
 
-    def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the threads from the next token on."""
-        self._context.set_threads(threads, threads_prefill)
-
     def close(self) -> None:
         """Free the context and the model."""
-        self._context.close()
+        self.context.close()
         self._model.close()
 
     # ---- the text ---------------------------------------------------------------------------
@@ -85,9 +80,9 @@ class DraftModel:
         self.observe(prompt)
         self._reproducible = reproducible
         if reproducible:
-            self._table.reset()
-            self._context.clear()
-        self._known = common_length(self._context.cells, self._text[self._first :])
+            self.table = AcceptanceTable(_PRIORS)
+            self.context.clear()
+        self._known = common_length(self.context.cells, self._text[self._first :])
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens to the text."""
@@ -105,7 +100,7 @@ class DraftModel:
         The text's last token is always computed, since its logits are needed. Raises AbortedError,
         EngineFailed.
         """
-        context, cells = self._context, self._context.cells
+        context, cells = self.context, self.context.cells
         space, end = context.params.context_length - spare, len(self._text)
         known, most = self._known, min(len(cells), end - 1 - self._first)
         while known < most and cells[known] == self._text[self._first + known]:
@@ -122,7 +117,7 @@ class DraftModel:
 
     def _shift(self, end: int, space: int) -> None:
         """Move the window on, so that the text up to `end` fits into `space` cells."""
-        context = self._context
+        context = self.context
         first = end - space // _KEPT_DIVISOR
         dropped = first - self._first
         memory = context.memory
@@ -142,7 +137,7 @@ class DraftModel:
 
     def expected_s(self, times: PassTimes, most: int) -> float:
         """Return the seconds of a token with a draft of the usual quality."""
-        return times.best([self._table.usual] * most, self._draft_token_s)[1]
+        return times.best([self.table.usual] * most, self._draft_token_s)[1]
 
     def propose(self, times: PassTimes, most: int) -> Draft:
         """Draft the most likely tokens one by one, while further ones are worth it.
@@ -162,14 +157,15 @@ class DraftModel:
             bucket = min(_BUCKETS - 1, int(probability * _BUCKETS))
             tokens.append(target)
             buckets.append(bucket)
-            chances.append(self._table.chance(bucket))
-            further = [*chances, *[self._table.usual] * (most - len(chances))]
+            chances.append(self.table.chance(bucket))
+            further = [*chances, *[self.table.usual] * (most - len(chances))]
             length, _ = times.best(further, self._draft_token_s)
             if length <= len(tokens) or self._model.is_end(token):
                 break
-            self._context.compute_one(token)
+            self.context.compute([token])
         if len(tokens) > 1:
-            self._on_timed((time.perf_counter() - began) / (len(tokens) - 1))
+            token_s, before = (time.perf_counter() - began) / (len(tokens) - 1), self._token_s
+            self._token_s = before + _NEW_WEIGHT * (token_s - before) if before else token_s
         draft = Draft(tuple(tokens), tuple(chances), tuple(buckets))
         return draft.shortened(times.best(chances)[0])
 
@@ -177,21 +173,9 @@ class DraftModel:
         """Return the most likely token that the target has, and its probability."""
         probability, vocabulary = ctypes.c_float(), self._vocabulary
         token: int = self._best_token(
-            ctypes.cast(self._api.llama_get_logits_ith(self._context.pointer, -1), ctypes.c_void_p),
+            ctypes.cast(self._api.llama_get_logits_ith(self.context.pointer, -1), ctypes.c_void_p),
             vocabulary.address,
             len(vocabulary.to_target),
             ctypes.byref(probability),
         )
         return token, probability.value
-
-    def _on_timed(self, seconds: float) -> None:
-        before = self._token_s
-        self._token_s = before + _NEW_WEIGHT * (seconds - before) if before else seconds
-
-    def on_verified(self, draft: Draft, kept: int) -> None:
-        """Record how many tokens of a draft were kept."""
-        self._table.observe_draft(draft.buckets, kept)
-
-    def on_plain(self) -> None:
-        """Let old failures fade."""
-        self._table.fade()

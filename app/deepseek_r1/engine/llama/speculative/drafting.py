@@ -39,36 +39,24 @@ class Drafting:
     """
 
     def __init__(
-        self,
-        context: LlamaContext,
-        mode: DraftMode,
-        memory: DraftMemory,
-        *,
-        compute_s: float,
+        self, request: OpenRequest, context: LlamaContext, model: LlamaModel, memory: DraftMemory
     ) -> None:
-        """`memory` has the draft model, and the residency of a target that runs from the disk.
-
-        `compute_s`: of a plain pass, what reading does not hide.
-        """
+        """A draft model that the request names counts as drafts by name."""
+        mode = request.settings.drafts
+        if request.draft is not None or request.draft_released:
+            mode = DraftMode.MODEL
+        if not model.can_truncate:
+            mode = DraftMode.OFF
         self._context, self._memory = context, memory
-        self._compute_s = compute_s
-        self._streams = memory.residencies[0] is not None
+        # Of a plain pass, what reading does not hide.
+        self._compute_s = unhidden_compute_s(request.header, context.params.threads)
+        self._streams = request.residency is not None
         self._automatic = mode is DraftMode.AUTO
         self._wanted = self._streams if self._automatic else mode is not DraftMode.OFF
         self._times = PassTimes(streams=self._streams)
         self._lookup = PromptLookup()
         self.was_slower = False
         """Whether the last answer was slower than without the draft model, which is freed then."""
-
-    @property
-    def proposers(self) -> Sequence[Proposer]:
-        """The lookup, which costs nothing, and the draft model where there is one."""
-        model = self._memory.model
-        return (self._lookup,) if model is None else (self._lookup, model)
-
-    def drafts(self, sampling: SamplingSettings) -> bool:
-        """Return whether an answer with this sampling is drafted."""
-        return self._wanted and not (self._automatic and sampling.reproducible)
 
     def prepare(self, prefix: Sequence[int]) -> None:
         """Let the draft model read the prefix of the next prompt before the answer to it begins.
@@ -89,18 +77,20 @@ class Drafting:
         self, prompt: Sequence[int], sampling: SamplingSettings
     ) -> SpeculativeDecoder | None:
         """Return the speculative decoder of an answer to `prompt`; None for a plain answer."""
-        if not self.drafts(sampling):
+        if not self._wanted or (self._automatic and sampling.reproducible):
             return None
-        most = self._context.params.draft_tokens
-        assumed = None
+        proposers: list[Proposer] = [self._lookup]  # it costs nothing
+        if (model := self._memory.model) is not None:
+            proposers.append(model)
+        most, assumed = self._context.params.draft_tokens, None
         if sampling.reproducible:
             most = min(most, AUTOMATIC_ROWS - 1)  # what more rows take depends on the machine
             assumed = PassTimes(streams=self._streams)
-        for proposer in self.proposers:
+        for proposer in proposers:
             proposer.begin(prompt, reproducible=sampling.reproducible)
         return SpeculativeDecoder(
             self._context,
-            self.proposers,
+            proposers,
             self._times,
             assumed,
             observed=len(prompt),
@@ -212,10 +202,7 @@ class DraftMemory:
 
 
 def open_draft(
-    library: Library,
-    request: OpenRequest,
-    threads: tuple[int, int],
-    on_progress: Callable[[float], bool],
+    library: Library, request: OpenRequest, threads: tuple[int, int]
 ) -> DraftModel | None:
     """Load the draft model of a request; None where there is none. It is no part of the progress.
 
@@ -224,7 +211,7 @@ def open_draft(
     draft = request.draft
     if draft is None:
         return None
-    model = LlamaModel(library, draft.header.parts, lambda _fraction: on_progress(0.0))
+    model = LlamaModel(library, draft.header.parts, lambda _fraction: request.on_progress(0.0))
     try:
         if not model.can_truncate:
             detail = tr("Tokens cannot be taken back from its memory.")
@@ -240,19 +227,3 @@ def open_draft(
     except BaseException:
         model.close()
         raise
-
-
-def make_drafting(
-    request: OpenRequest,
-    context: LlamaContext,
-    model: LlamaModel,
-    memory: DraftMemory,
-) -> Drafting:
-    """Return the drafting of a loaded target. A chosen draft model counts as drafts by name."""
-    mode = request.settings.drafts
-    if request.draft is not None or request.draft_released:
-        mode = DraftMode.MODEL
-    if not model.can_truncate:
-        mode = DraftMode.OFF
-    compute_s = unhidden_compute_s(request.header, context.params.threads)
-    return Drafting(context, mode, memory, compute_s=compute_s)

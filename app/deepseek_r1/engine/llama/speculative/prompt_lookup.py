@@ -14,8 +14,6 @@ from deepseek_r1.engine.llama.speculative.proposer import AcceptanceTable, Draft
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 _NONE = -1
-_STATE_BYTES = 5 * 4  # of the arrays
-_BRANCH_BYTES = 360  # a dictionary of a few transitions, with its integers
 
 
 class SuffixAutomaton:
@@ -37,15 +35,6 @@ class SuffixAutomaton:
         self._next = array("i", [_NONE])
         self._branches: dict[int, dict[int, int]] = {}
         self._last = 0
-
-    @property
-    def bytes(self) -> int:
-        """Roughly the memory that it takes."""
-        return (
-            len(self._length) * _STATE_BYTES
-            + len(self._branches) * _BRANCH_BYTES
-            + 4 * len(self.text)
-        )
 
     def match(self) -> tuple[int, int]:
         """Return the length of the longest end of the text that occurred before, and where.
@@ -119,32 +108,30 @@ _PRIORS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.95)
 
 
 class PromptLookup:
-    """A `Proposer` that looks the text's end up in all earlier text."""
+    """A `Proposer` that looks the text's end up in all earlier text.
+
+    The memory plan has `LOOKUP_MIB` for its automata.
+    """
 
     def __init__(self) -> None:
         self._automaton = self._shared = SuffixAutomaton()
         self._conversation: list[int] = []  # the prompt and answer at the shared one's end
         self._boundaries = 0
-        self._table = AcceptanceTable(_PRIORS)
-
-    @property
-    def bytes(self) -> int:
-        """Roughly the memory of the automata; the memory plan has `LOOKUP_MIB` for them."""
-        own = self._automaton.bytes if self._automaton is not self._shared else 0
-        return self._shared.bytes + own
+        self.table = AcceptanceTable(_PRIORS)
 
     def begin(self, prompt: Sequence[int], *, reproducible: bool) -> None:
         """Begin an answer, with all earlier texts unless it has to be `reproducible`."""
         if reproducible:
-            self._table.reset()
+            self.table = AcceptanceTable(_PRIORS)
             self._automaton = SuffixAutomaton()
             self._extend(prompt[-MOST_TOKENS:])
             return
         self._automaton = self._shared
         known = self._conversation
         same = common_length(known, prompt)
-        if same < len(known):
-            self._begin_text()
+        if same < len(known):  # a token that occurs nowhere else: no match reaches across it
+            self._boundaries += 1
+            self._automaton.extend(-1 - self._boundaries)
         self._conversation = list(prompt[:same])
         self.observe(prompt[same:])
 
@@ -160,16 +147,10 @@ class PromptLookup:
         for token in tokens[-MOST_TOKENS:]:
             self._automaton.extend(token)
 
-    def _begin_text(self) -> None:
-        """Append a token that occurs nowhere else, so that no match reaches across it."""
-        self._boundaries += 1
-        self._automaton.extend(-1 - self._boundaries)
-
     def _drop_oldest(self) -> None:
         kept = self._shared.text[-_KEPT_TOKENS:]
         self._automaton = self._shared = SuffixAutomaton()
-        for token in kept:
-            self._shared.extend(token)
+        self._extend(kept)
 
     def expected_s(self, times: PassTimes, most: int) -> float:
         """Return the seconds of a token with the draft that would be made."""
@@ -193,16 +174,8 @@ class PromptLookup:
                 break
             tokens.append(token)
         buckets = tuple(_bucket(matched + depth) for depth in range(len(tokens)))
-        chances = tuple(self._table.chance(bucket) for bucket in buckets)
+        chances = tuple(self.table.chance(bucket) for bucket in buckets)
         return Draft(tuple(tokens), chances, buckets)
-
-    def on_verified(self, draft: Draft, kept: int) -> None:
-        """Record how many tokens of a draft were kept."""
-        self._table.observe_draft(draft.buckets, kept)
-
-    def on_plain(self) -> None:
-        """Let old failures fade."""
-        self._table.fade()
 
 
 def _bucket(matched: int) -> int:

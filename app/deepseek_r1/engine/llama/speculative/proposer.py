@@ -54,11 +54,6 @@ class AcceptanceTable:
         self._kept = [_FADE * each for each in self._kept]
         self._seen = [_FADE * each for each in self._seen]
 
-    def reset(self) -> None:
-        """Drop all observations."""
-        self._kept = [0.0] * len(self._priors)
-        self._seen = [0.0] * len(self._priors)
-
 
 _NEW_WEIGHT = 0.25  # of a new pass in the moving average
 # What passes take before anything was measured, as multiples of one row.
@@ -149,6 +144,8 @@ class Draft:
 class Proposer(Protocol):
     """Drafts tokens for one growing text. For the computing thread."""
 
+    table: AcceptanceTable  # of its drafts
+
     def begin(self, prompt: Sequence[int], *, reproducible: bool) -> None:
         """Begin an answer to `prompt`.
 
@@ -167,9 +164,3 @@ class Proposer(Protocol):
 
         Raises AbortedError, EngineFailed.
         """
-
-    def on_verified(self, draft: Draft, kept: int) -> None:
-        """Record that the sampler chose the first `kept` tokens of a draft, and not the next."""
-
-    def on_plain(self) -> None:
-        """Record that a token was decoded without a draft."""

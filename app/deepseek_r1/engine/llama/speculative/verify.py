@@ -76,7 +76,7 @@ class SpeculativeDecoder:
         if draft:
             self._context.compute_with_drafts([token, *draft.tokens])
         else:
-            self._context.compute_one(token)
+            self._context.compute([token])
         ended = time.perf_counter()
         self.draft_s += drafted - began
         self.drafted += len(draft)
@@ -91,7 +91,7 @@ class SpeculativeDecoder:
             return True
         self.row, self._since_plain = -1, 0
         for each in self._proposers:
-            each.on_plain()
+            each.table.fade()
         return False
 
     def _observe_text(self, *chosen: int) -> None:
@@ -128,7 +128,7 @@ class SpeculativeDecoder:
         self.tokens += kept
         if kept < len(draft):
             self._context.truncate(len(self._context.cells) - (len(draft) - kept))
-        self._proposer.on_verified(draft, kept)
+        self._proposer.table.observe_draft(draft.buckets, kept)
 
     def close(self) -> None:
         """End the answer."""

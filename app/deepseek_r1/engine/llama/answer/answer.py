@@ -1,0 +1,161 @@
+"""One answer: its tokens, samplers and output, and when its thinking or all of it has to end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from deepseek_r1.core.errors import PromptTooLong, WrongUsage
+from deepseek_r1.core.events import FinishReason, GenerationEvent, GenerationFinished, ThinkingEnd
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import AnswerRequest
+from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.output.repetition import RepetitionDetector
+from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
+from deepseek_r1.engine.prompt.template_process import renderer_mib
+from deepseek_r1.memory.meter import peak_mib
+
+
+class AnswerParts(NamedTuple):
+    """The parts of an engine that answers share."""
+
+    library: Library
+    model: LlamaModel
+    computing: Computing
+    prompts: PromptBuilder
+    reasons: bool  # the chat template has thinking tags
+    recent: RecentAnswers
+
+
+class Answer:
+    """For the computing thread; `end_thinking` may come from any thread.
+
+    `tokens` are the prompt's, then those of a continued answer that were there before. The limits
+    of the context are watched by what decodes it.
+    """
+
+    def __init__(self, parts: AnswerParts, request: AnswerRequest, index: int = 0) -> None:
+        """Read the prompt. `index` distinguishes several answers to one request.
+
+        Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
+        """
+        started, sampling, context = time.perf_counter(), request.sampling, parts.computing.context
+        length = context.params.context_length
+        self.prompt, thinking_open = parts.prompts.build(request.messages, most_tokens=length)
+        if not self.prompt:
+            raise WrongUsage(detail=tr("The question is empty."))
+        self.parts, self.sampling = parts, sampling
+        self.output = GenerationOutput(
+            thinking_open=thinking_open,
+            started=started,
+            text_every_s=request.text_every_s,
+            sampling=sampling,
+            plain=request.plain,
+        )
+        begun = self._begun_tokens(request, thinking_open=thinking_open)
+        self.tokens = self.prompt + begun
+        if len(self.tokens) + 1 > length:
+            raise PromptTooLong(tokens=len(self.tokens), context=length)
+        self.output.prompt_tokens = len(self.tokens)
+        self.samplers = SamplerPair(
+            parts.library,
+            sampling,
+            parts.model,
+            context.pointer,
+            request.json_schema,
+            thinking_open=thinking_open,
+            reasons=parts.reasons and not request.plain,
+            index=index,
+        )
+        self.samplers.accept(begun)
+        self._repetition, self._repeated = RepetitionDetector(), False
+        self._in_thinking = self.output.thinking
+        self._thinking_end_wanted = False
+
+    def _begun_tokens(self, request: AnswerRequest, *, thinking_open: bool) -> list[int]:
+        """Return the tokens of an answer that ended early: those sampled, or those of its text."""
+        partial, parts = request.continues, self.parts
+        if partial is None:
+            return []
+        if request.json_schema:
+            raise WrongUsage(detail=tr("An answer with a schema cannot be continued."))
+        begun = parts.recent.find(
+            self.prompt, partial, thinking_open=thinking_open, plain=request.plain
+        )
+        if begun is None:
+            begun = parts.prompts.answer_tokens(partial, thinking_open=thinking_open)
+        self.output.resume(parts.recent.text_of(begun), partial)
+        return begun
+
+    def end_thinking(self) -> None:
+        """Close the thinking block at the next token. From any thread."""
+        self._thinking_end_wanted = True
+
+    def observe(self, tokens: Sequence[int], text: bytes) -> None:
+        """Add tokens whose text the output has: notice a repetition, and the thinking's end."""
+        output, samplers = self.output, self.samplers
+        if samplers.until_answer:
+            samplers.on_output(output)
+        if output.thinking != self._in_thinking:  # an answer may repeat what the thinking has
+            self._in_thinking, self._repetition = output.thinking, RepetitionDetector()
+        if self._watches_for_repetition:
+            self._repeated = self._repetition.observe(tokens, text)
+
+    @property
+    def _watches_for_repetition(self) -> bool:
+        constrained = self.samplers.constrains and not self.output.thinking
+        return self.sampling.end_repetition and not constrained
+
+    @property
+    def next_tokens(self) -> int:
+        """The number of further tokens of which only the last one can complete a repetition."""
+        return self._repetition.next_tokens if self._watches_for_repetition else sys.maxsize
+
+    @property
+    def thinking_end(self) -> ThinkingEnd | None:
+        """The reason why the thinking block has to be closed now."""
+        if not self.output.thinking:
+            return None
+        if self._thinking_end_wanted:
+            return ThinkingEnd.REQUEST
+        if self._repeated:
+            return ThinkingEnd.REPETITION
+        budget = self.sampling.thinking_budget
+        return ThinkingEnd.BUDGET if budget is not None and self.output.tokens >= budget else None
+
+    def close_thinking(self, end: ThinkingEnd) -> Iterator[GenerationEvent]:
+        """Yield the events, and go on with the answer. The closing tokens are still to compute."""
+        yield from self.output.close_thinking(end)
+        self.samplers.accept(self.parts.prompts.closing_tokens())
+        self._repeated = False
+        self.observe((), b"")
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """The reason why the answer has to end now."""
+        if self.output.thinking:
+            return None
+        if self._repeated:
+            return FinishReason.REPETITION
+        over = self.output.answer_tokens >= self.sampling.max_tokens
+        return FinishReason.LENGTH if over else None
+
+    def finish(
+        self, reason: FinishReason, context_used: int, **drafts: float
+    ) -> Iterator[GenerationEvent]:
+        """Yield the last events. `drafts` are counts for the stats."""
+        yield from self.output.finish(cut=reason is not FinishReason.STOP)
+        stats = self.output.stats(
+            reason,
+            context_used=context_used,
+            seed=self.samplers.seed,
+            peak_mib=peak_mib() + renderer_mib(),
+        )
+        yield GenerationFinished(stats=stats.model_copy(update=drafts))
