@@ -160,12 +160,12 @@ def read_word_array(address: int, first: int, count: int) -> list[int]:
     return [_MEMORY[i] for i in range(start, start + count)]
 
 
-def _offsets(tensor: int, *words: int) -> list[int]:
-    """The offsets at which a tensor holds these words, one after the other."""
+def _offsets(tensor: int, *values: int) -> list[int]:
+    """The offsets at which a tensor holds these values, one after the other."""
     return [
         index * WORD
         for index in range(_TENSOR_SIZE - 1)
-        if read_word_array(tensor, index, len(words)) == [*words]
+        if read_word_array(tensor, index, len(values)) == [*values]
     ]
 
 
