@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypedDict
 
@@ -55,12 +56,35 @@ class DraftMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SettingInfo:
-    """A setting's title and help, its unit, and when a change applies."""
+    """A setting: when a change applies, title, help, unit, and a number's least and greatest."""
 
+    applies: AppliesWhen
     title: str
     help: str
-    applies: AppliesWhen
     unit: str = ""
+    between: tuple[float, float] | None = None
+
+
+def _setting(
+    applies: AppliesWhen,
+    default: object,
+    title: str,
+    help_text: str,
+    *,
+    unit: str = "",
+    between: tuple[float, float] | None = None,
+    max_length: int | None = None,
+) -> Any:
+    """Declare a field of pydantic's that has a `SettingInfo`."""
+    least, most = between or (None, None)
+    field = Field(default, ge=least, le=most, max_length=max_length)
+    field.metadata.append(SettingInfo(applies, title, help_text, unit, between))
+    return field
+
+
+_at_once = partial(_setting, AppliesWhen.NOW)
+_next_answer = partial(_setting, AppliesWhen.NEXT)
+_on_reload = partial(_setting, AppliesWhen.RELOAD)
 
 
 class _Settings(BaseModel):
@@ -74,12 +98,9 @@ class _Settings(BaseModel):
     @classmethod
     def bounds(cls, key: str) -> tuple[float, float]:
         """Return the least and greatest value of a numeric `key`. Raises KeyError for others."""
-        found: dict[str, Any] = {}
-        for item in cls.model_fields[key].metadata:
-            for name in ("ge", "le"):
-                if hasattr(item, name):
-                    found[name] = getattr(item, name)
-        return found["ge"], found["le"]
+        if (between := cls.info(key).between) is None:
+            raise KeyError(key)
+        return between
 
 
 MOST_STOP_SEQUENCES: Final = 16
@@ -95,144 +116,102 @@ class LoadSettings(_Settings):
     A `context_length` of 0 is automatic: `memory.plan.with_context` gives the number.
     """
 
-    memory_budget: Annotated[
-        int,
-        Field(ge=LEAST_BUDGET_MIB, le=1_048_576),
-        SettingInfo(
-            N_("Memory budget"),
-            N_(
-                "The most memory the whole application may use: window, engine, weights and "
-                "context."
-            ),
-            AppliesWhen.RELOAD,
-            "MiB",
+    memory_budget: int = _on_reload(
+        2048,
+        N_("Memory budget"),
+        N_("The most memory the whole application may use: window, engine, weights and context."),
+        unit="MiB",
+        between=(LEAST_BUDGET_MIB, 1_048_576),
+    )
+    threads: int = _at_once(
+        0,
+        N_("Threads for writing"),
+        N_("Processor cores used to write an answer. Automatic follows the computer's load."),
+        between=(0, 512),
+    )
+    threads_prefill: int = _at_once(
+        0,
+        N_("Threads for reading"),
+        N_("Processor cores used to read your message. Automatic uses all physical cores."),
+        between=(0, 512),
+    )
+    context_length: int = _on_reload(
+        0,
+        N_("Conversation memory"),
+        N_(
+            "How much of the conversation the model can see. Every token takes memory. Automatic "
+            "takes up to a quarter of the budget."
         ),
-    ] = 2048
-    threads: Annotated[
-        int,
-        Field(ge=0, le=512),
-        SettingInfo(
-            N_("Threads for writing"),
-            N_("Processor cores used to write an answer. Automatic follows the computer's load."),
-            AppliesWhen.NOW,
+        unit=N_("tokens"),
+        between=(0, 1_048_576),
+    )
+    micro_batch: int = _on_reload(
+        256,
+        N_("Batch"),
+        N_("Tokens read at once. A larger batch reads long messages faster and needs more memory."),
+        unit=N_("tokens"),
+        between=(16, 2048),
+    )
+    kv_type: KVType = _on_reload(
+        KVType.AUTO,
+        N_("Memory precision"),
+        N_(
+            "q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it. "
+            "Automatic is f16, and q8_0 on old processors, which are slow with f16."
         ),
-    ] = 0
-    threads_prefill: Annotated[
-        int,
-        Field(ge=0, le=512),
-        SettingInfo(
-            N_("Threads for reading"),
-            N_("Processor cores used to read your message. Automatic uses all physical cores."),
-            AppliesWhen.NOW,
+    )
+    swap_enabled: bool = _on_reload(
+        False,
+        N_("Run larger models from the disk"),
+        N_("A model larger than the budget runs from the disk: slower, but it runs."),
+    )
+    cache_strategy: CacheStrategy = _on_reload(
+        CacheStrategy.AUTO,
+        N_("Cache strategy"),
+        N_(
+            "Which weights stay in memory when not all of them fit. Weights that every token needs "
+            "are pinned as far as they fit. The experts of a mixture-of-experts model are kept in "
+            "the order of their first use (pinned), by their last use (LRU) or by how often they "
+            "are used (LFU). Automatic uses LFU for experts."
         ),
-    ] = 0
-    context_length: Annotated[
-        int,
-        Field(ge=0, le=1_048_576),
-        SettingInfo(
-            N_("Conversation memory"),
-            N_(
-                "How much of the conversation the model can see. Every token takes memory. "
-                "Automatic takes up to a quarter of the budget."
-            ),
-            AppliesWhen.RELOAD,
-            N_("tokens"),
+    )
+    enable_chunk_loading: bool = _on_reload(
+        True,
+        N_("Read in chunks"),
+        N_(
+            "Streamed weights are read and counted in whole chunks. When this is off, in single "
+            "memory pages."
         ),
-    ] = 0
-    micro_batch: Annotated[
-        int,
-        Field(ge=16, le=2048),
-        SettingInfo(
-            N_("Batch"),
-            N_(
-                "Tokens read at once. A larger batch reads long messages faster and needs more "
-                "memory."
-            ),
-            AppliesWhen.RELOAD,
-            N_("tokens"),
+    )
+    chunk_size_kib: int = _on_reload(
+        512,
+        N_("Chunk size"),
+        N_(
+            "Streamed weights are read and their memory is counted in this unit. Neighbouring "
+            "chunks are read together, up to 1 MiB."
         ),
-    ] = 256
-    kv_type: Annotated[
-        KVType,
-        SettingInfo(
-            N_("Memory precision"),
-            N_(
-                "q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it. "
-                "Automatic is f16, and q8_0 on old processors, which are slow with f16."
-            ),
-            AppliesWhen.RELOAD,
+        unit="KiB",
+        between=(64, 8192),
+    )
+    drafts: DraftMode = _on_reload(
+        DraftMode.AUTO,
+        N_("Drafts"),
+        N_(
+            "Several tokens are guessed and confirmed in one pass over the weights, which is "
+            "faster while a model runs from the disk. The guesses come from the text so far, or "
+            "also from a small draft model. Confirmed tokens are those that the model would have "
+            "written."
         ),
-    ] = KVType.AUTO
-    swap_enabled: Annotated[
-        bool,
-        SettingInfo(
-            N_("Run larger models from the disk"),
-            N_("A model larger than the budget runs from the disk: slower, but it runs."),
-            AppliesWhen.RELOAD,
+    )
+    draft_model: FilePath = _on_reload(
+        "",
+        N_("Draft model"),
+        N_(
+            "A small model of the same family that guesses the next tokens. It is loaded within "
+            "the same memory budget."
         ),
-    ] = False
-    cache_strategy: Annotated[
-        CacheStrategy,
-        SettingInfo(
-            N_("Cache strategy"),
-            N_(
-                "Which weights stay in memory when not all of them fit. Weights that every "
-                "token needs are pinned as far as they fit. The experts of a mixture-of-experts "
-                "model are kept in the order of their first use (pinned), by their last use "
-                "(LRU) or by how often they are used (LFU). Automatic uses LFU for experts."
-            ),
-            AppliesWhen.RELOAD,
-        ),
-    ] = CacheStrategy.AUTO
-    enable_chunk_loading: Annotated[
-        bool,
-        SettingInfo(
-            N_("Read in chunks"),
-            N_(
-                "Streamed weights are read and counted in whole chunks. When this is off, in "
-                "single memory pages."
-            ),
-            AppliesWhen.RELOAD,
-        ),
-    ] = True
-    chunk_size_kib: Annotated[
-        int,
-        Field(ge=64, le=8192),
-        SettingInfo(
-            N_("Chunk size"),
-            N_(
-                "Streamed weights are read and their memory is counted in this unit. Neighbouring "
-                "chunks are read together, up to 1 MiB."
-            ),
-            AppliesWhen.RELOAD,
-            "KiB",
-        ),
-    ] = 512
-    drafts: Annotated[
-        DraftMode,
-        SettingInfo(
-            N_("Drafts"),
-            N_(
-                "Several tokens are guessed and confirmed in one pass over the weights, which is "
-                "faster while a model runs from the disk. The guesses come from the text so far, "
-                "or also from a small draft model. Confirmed tokens are those that the model "
-                "would have written."
-            ),
-            AppliesWhen.RELOAD,
-        ),
-    ] = DraftMode.AUTO
-    draft_model: Annotated[
-        FilePath,
-        Field(max_length=4096),
-        SettingInfo(
-            N_("Draft model"),
-            N_(
-                "A small model of the same family that guesses the next tokens. It is loaded "
-                "within the same memory budget."
-            ),
-            AppliesWhen.RELOAD,
-        ),
-    ] = ""
+        max_length=4096,
+    )
 
     @property
     def draft_path(self) -> str:
@@ -250,27 +229,21 @@ class LoadSettings(_Settings):
 class PromptCacheSettings(_Settings):
     """Settings for what is prepared before the next message."""
 
-    disk_mib: Annotated[
-        int,
-        Field(ge=0, le=65_536),
-        SettingInfo(
-            N_("Chats ready on disk"),
-            N_(
-                "A reopened chat continues at once, because what the model has read is saved on "
-                "the disk."
-            ),
-            AppliesWhen.NOW,
-            "MiB",
+    disk_mib: int = _at_once(
+        2048,
+        N_("Chats ready on disk"),
+        N_(
+            "A reopened chat continues at once, because what the model has read is saved on the "
+            "disk."
         ),
-    ] = 2048
-    prepare_next_turn: Annotated[
-        bool,
-        SettingInfo(
-            N_("Prepare the next turn"),
-            N_("After an answer, the model prepares what it will need for your next message."),
-            AppliesWhen.NOW,
-        ),
-    ] = True
+        unit="MiB",
+        between=(0, 65_536),
+    )
+    prepare_next_turn: bool = _at_once(
+        True,
+        N_("Prepare the next turn"),
+        N_("After an answer, the model prepares what it will need for your next message."),
+    )
 
 
 THINKING_BUDGETS: Final[Mapping[str, int | None]] = MappingProxyType(
@@ -289,150 +262,107 @@ def default_budget(machine_mib: float) -> int:
     return int(max(LEAST_BUDGET_MIB, min(default, machine_mib * _CONTAINER_SHARE)))
 
 
+_Token = Annotated[int, Field(ge=0)]
+_Bias = Annotated[float, Field(ge=-100.0, le=100.0)]
+_StopSequence = Annotated[str, Field(min_length=1, max_length=MOST_STOP_CHARACTERS)]
+
+
 class SamplingSettings(_Settings):
     """Settings for sampling tokens. The defaults follow R1's model card."""
 
-    temperature: Annotated[
-        float,
-        Field(ge=0.0, le=5.0),
-        SettingInfo(
-            N_("Temperature"),
-            N_("0 always picks the most likely token. DeepSeek recommends 0.6 for R1."),
-            AppliesWhen.NEXT,
+    temperature: float = _next_answer(
+        0.6,
+        N_("Temperature"),
+        N_("0 always picks the most likely token. DeepSeek recommends 0.6 for R1."),
+        between=(0.0, 5.0),
+    )
+    top_p: float = _next_answer(
+        0.95,
+        N_("Top-p"),
+        N_("Only the most likely tokens whose probabilities add up to this share are considered."),
+        between=(0.0, 1.0),
+    )
+    top_k: int = _next_answer(
+        0,
+        N_("Top-k"),
+        N_("Only this many of the most likely tokens are considered; 0 considers all."),
+        between=(0, 1000),
+    )
+    min_p: float = _next_answer(
+        0.0,
+        N_("Min-p"),
+        N_("Tokens less likely than this share of the most likely one are left out."),
+        between=(0.0, 1.0),
+    )
+    repeat_penalty: float = _next_answer(
+        1.0,
+        N_("Repeat penalty"),
+        N_("Values above 1 make recent tokens less likely."),
+        between=(1.0, 2.0),
+    )
+    presence_penalty: float = _next_answer(
+        0.0,
+        N_("Presence penalty"),
+        N_("Values above 0 make every token that the answer has used less likely."),
+        between=(-2.0, 2.0),
+    )
+    frequency_penalty: float = _next_answer(
+        0.0,
+        N_("Frequency penalty"),
+        N_("Values above 0 make a token less likely with each use in the answer."),
+        between=(-2.0, 2.0),
+    )
+    logit_bias: dict[_Token, _Bias] = _next_answer(
+        {},
+        N_("Logit bias"),
+        N_("Is added to the logits of single tokens; -100 rules a token out."),
+        max_length=1024,
+    )
+    stop: tuple[_StopSequence, ...] = _next_answer(
+        (),
+        N_("Stop sequences"),
+        N_("The answer ends before the first of these texts. The thinking may contain them."),
+        max_length=MOST_STOP_SEQUENCES,
+    )
+    logprobs: bool = _next_answer(
+        False,
+        N_("Log probabilities"),
+        N_("The answer's tokens come with the logarithm of their probability."),
+    )
+    top_logprobs: int = _next_answer(
+        0,
+        N_("Most likely tokens"),
+        N_("With log probabilities: this many of the most likely tokens at each place."),
+        between=(0, 20),
+    )
+    max_tokens: int = _next_answer(
+        2048,
+        N_("Longest answer"),
+        N_("The answer ends after this many tokens. Thinking does not count."),
+        unit=N_("tokens"),
+        between=(1, 1_048_576),
+    )
+    thinking_budget: int | None = _next_answer(
+        None,
+        N_("Thinking budget"),
+        N_(
+            "After this many tokens the thinking is closed and the model answers; 0 turns thinking "
+            "off."
         ),
-    ] = 0.6
-    top_p: Annotated[
-        float,
-        Field(ge=0.0, le=1.0),
-        SettingInfo(
-            N_("Top-p"),
-            N_(
-                "Only the most likely tokens whose probabilities add up to this share are "
-                "considered."
-            ),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0.95
-    top_k: Annotated[
-        int,
-        Field(ge=0, le=1000),
-        SettingInfo(
-            N_("Top-k"),
-            N_("Only this many of the most likely tokens are considered; 0 considers all."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0
-    min_p: Annotated[
-        float,
-        Field(ge=0.0, le=1.0),
-        SettingInfo(
-            N_("Min-p"),
-            N_("Tokens less likely than this share of the most likely one are left out."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0.0
-    repeat_penalty: Annotated[
-        float,
-        Field(ge=1.0, le=2.0),
-        SettingInfo(
-            N_("Repeat penalty"),
-            N_("Values above 1 make recent tokens less likely."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 1.0
-    presence_penalty: Annotated[
-        float,
-        Field(ge=-2.0, le=2.0),
-        SettingInfo(
-            N_("Presence penalty"),
-            N_("Values above 0 make every token that the answer has used less likely."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0.0
-    frequency_penalty: Annotated[
-        float,
-        Field(ge=-2.0, le=2.0),
-        SettingInfo(
-            N_("Frequency penalty"),
-            N_("Values above 0 make a token less likely with each use in the answer."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0.0
-    logit_bias: Annotated[
-        dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100.0, le=100.0)]],
-        Field(max_length=1024),
-        SettingInfo(
-            N_("Logit bias"),
-            N_("Is added to the logits of single tokens; -100 rules a token out."),
-            AppliesWhen.NEXT,
-        ),
-    ] = {}
-    stop: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=MOST_STOP_CHARACTERS)], ...],
-        Field(max_length=MOST_STOP_SEQUENCES),
-        SettingInfo(
-            N_("Stop sequences"),
-            N_("The answer ends before the first of these texts. The thinking may contain them."),
-            AppliesWhen.NEXT,
-        ),
-    ] = ()
-    logprobs: Annotated[
-        bool,
-        SettingInfo(
-            N_("Log probabilities"),
-            N_("The answer's tokens come with the logarithm of their probability."),
-            AppliesWhen.NEXT,
-        ),
-    ] = False
-    top_logprobs: Annotated[
-        int,
-        Field(ge=0, le=20),
-        SettingInfo(
-            N_("Most likely tokens"),
-            N_("With log probabilities: this many of the most likely tokens at each place."),
-            AppliesWhen.NEXT,
-        ),
-    ] = 0
-    max_tokens: Annotated[
-        int,
-        Field(ge=1, le=1_048_576),
-        SettingInfo(
-            N_("Longest answer"),
-            N_("The answer ends after this many tokens. Thinking does not count."),
-            AppliesWhen.NEXT,
-            N_("tokens"),
-        ),
-    ] = 2048
-    thinking_budget: Annotated[
-        int | None,
-        Field(ge=0, le=1_048_576),
-        SettingInfo(
-            N_("Thinking budget"),
-            N_(
-                "After this many tokens the thinking is closed and the model answers; 0 turns "
-                "thinking off."
-            ),
-            AppliesWhen.NEXT,
-            N_("tokens"),
-        ),
-    ] = None
-    end_repetition: Annotated[
-        bool,
-        SettingInfo(
-            N_("End repetitions"),
-            N_("A text that only repeats itself is ended."),
-            AppliesWhen.NEXT,
-        ),
-    ] = True
-    seed: Annotated[
-        int,
-        Field(ge=-1, le=4_294_967_294),
-        SettingInfo(
-            N_("Seed"),
-            N_("The same seed gives the same answer; -1 picks a new seed each time."),
-            AppliesWhen.NEXT,
-        ),
-    ] = -1
+        unit=N_("tokens"),
+        between=(0, 1_048_576),
+    )
+    end_repetition: bool = _next_answer(
+        True,
+        N_("End repetitions"),
+        N_("A text that only repeats itself is ended."),
+    )
+    seed: int = _next_answer(
+        -1,
+        N_("Seed"),
+        N_("The same seed gives the same answer; -1 picks a new seed each time."),
+        between=(-1, 4_294_967_294),
+    )
 
     @field_validator("stop", mode="before")
     @classmethod
