@@ -1,8 +1,8 @@
 """Errors of the user's world, each with a message that a person can act on.
 
-An error is a class with three texts: what happened, why, what to do. Its facts fill the `{fields}`
-in them. `report()` makes it a value that crosses the host's pipe; `ErrorReport.error` restores it.
-Bugs of ours are ordinary exceptions and never become one of these.
+An error is a class with three texts in place of a docstring: what happened, why, what to do. Its
+facts fill the `{fields}` in them. `report()` makes it a value that crosses the host's pipe;
+`ErrorReport.error` restores it. Bugs of ours are ordinary exceptions and never become one of these.
 """
 
 from __future__ import annotations
@@ -54,11 +54,10 @@ class R1Error(Exception):
 
     def sentences(self) -> tuple[str, str, str]:
         """Return what happened, why, and what to do, in the current language."""
-        return (self._fill(self.what), self._fill(self.why), self._fill(self.todo))
-
-    def _fill(self, template: str) -> str:
-        facts = _Facts({name: _format_fact(fact) for name, fact in self.facts.items()})
-        return tr(template).format_map(facts) if template else ""
+        grouped = {k: f"{v:,}" if isinstance(v, int) else v for k, v in self.facts.items()}
+        facts = _Facts(grouped)
+        what, why, todo = (tr(text).format_map(facts) for text in (self.what, self.why, self.todo))
+        return what, why, todo
 
     def __str__(self) -> str:
         return join_sentences(self.sentences())
@@ -66,11 +65,6 @@ class R1Error(Exception):
     def report(self) -> ErrorReport:
         """Return this error as a value."""
         return ErrorReport(code=type(self).__name__, facts=self.facts)
-
-
-def _format_fact(fact: Fact) -> Fact:
-    """Group the digits of counts and sizes."""
-    return f"{fact:,}" if isinstance(fact, int) else fact
 
 
 class _Facts(dict[str, Fact]):
@@ -91,56 +85,42 @@ class ModelRefused(R1Error):
 
 
 class ModelFileMissing(ModelRefused):
-    """The file does not exist."""
-
     what = N_("The model file {path} does not exist.")
     why = N_("It was moved, renamed or deleted, or its drive is not connected.")
     todo = N_("Choose the file again, or pick another model.")
 
 
 class ModelFileUnreadable(ModelRefused):
-    """The system does not allow reading the file."""
-
     what = N_("The model file {path} cannot be read.")
     why = N_("The system reports: {detail}.")
     todo = N_("Check the file's permissions, or copy it to a folder of yours.")
 
 
 class ModelFileEmpty(ModelRefused):
-    """The file has zero bytes, or only zeros."""
-
     what = N_("The model file {path} is empty.")
     why = N_("A download or a copy probably did not finish.")
     todo = N_("Download or copy the file again.")
 
 
 class NotAModelFile(ModelRefused):
-    """The file is not GGUF."""
-
     what = N_("{path} is not a GGUF model.")
     why = N_("A GGUF file starts with the letters GGUF; this one starts with “{magic}”.")
     todo = N_("Choose a file that ends in .gguf, for example one from the model list.")
 
 
 class LegacyModelFile(ModelRefused):
-    """The file has one of GGML's formats from before GGUF that no engine here reads."""
-
     what = N_("{path} is in the old {format} format and cannot be read.")
     why = N_("{detail}")
     todo = N_("Look for a GGUF version of the same model.")
 
 
 class GgufVersionUnknown(ModelRefused):
-    """The file is GGUF, but of a version we cannot read."""
-
     what = N_("{path} is GGUF version {version}, which this application cannot read.")
     why = N_("It reads versions 1 to 3.")
     todo = N_("Look for a newer file of the same model, or update this application.")
 
 
 class ModelFileUnknown(ModelRefused):
-    """The file may be sound, but has something in it that this version cannot compute."""
-
     what = N_("{path} has something in it that this application does not know.")
     why = N_("{detail}")
     todo = N_(
@@ -149,48 +129,36 @@ class ModelFileUnknown(ModelRefused):
 
 
 class ModelFileTruncated(ModelRefused):
-    """The table of tensors points beyond the end of the file."""
-
     what = N_("The model file {path} is incomplete.")
     why = N_("It should have {expected} bytes and has {actual}.")
     todo = N_("Download or copy the file again; the disk may have been full.")
 
 
 class ModelFileDamaged(ModelRefused):
-    """The header contradicts itself."""
-
     what = N_("The model file {path} is damaged.")
     why = N_("Its header contradicts itself: {detail}.")
     todo = N_("Download the file again, from a source you trust.")
 
 
 class ModelWithoutWeights(ModelRefused):
-    """The file contains only metadata or only a vocabulary."""
-
     what = N_("{path} contains no weights.")
     why = N_("It has a header and perhaps a vocabulary, but no weights to compute with.")
     todo = N_("Choose the model file itself, usually the largest in its folder.")
 
 
 class ArchitectureUnknown(ModelRefused):
-    """The engine does not compute this architecture, or it does not generate text."""
-
     what = N_("{path} is a model of type “{architecture}”, which cannot be used for chat.")
     why = N_("The engine supports the Llama, Qwen and DeepSeek families and related models.")
     todo = N_("Choose a chat model from one of these families.")
 
 
 class SplitPartMissing(ModelRefused):
-    """One of several files is missing or is not the expected part."""
-
     what = N_("The model comes in {count} files, and {missing} cannot be used.")
     why = N_("{detail}")
     todo = N_("Put all parts of the model into one folder and choose the first.")
 
 
 class ContextTooLarge(ModelRefused):
-    """The context is longer than the model was trained for."""
-
     what = N_("A context of {asked} tokens is more than this model can use.")
     why = N_("It was trained for {trained}.")
     todo = N_("Set the context to {trained} tokens or less.")
@@ -205,46 +173,34 @@ class BudgetTooSmall(ModelRefused):
 
 
 class ModelLoadFailed(ModelRefused):
-    """The engine's own loader refused the model."""
-
     what = N_("The engine could not load {path}.")
     why = N_("It reports: {detail}.")
     todo = N_("Download the file again, or choose another model.")
 
 
 class DraftUnfit(ModelRefused):
-    """The draft model's vocabulary is not the model's, or it cannot draft at all."""
-
     what = N_("{draft} cannot draft for {model}.")
     why = N_("{detail}")
     todo = N_("Choose a small model of the same family, or switch drafts off.")
 
 
 class DraftMissing(ModelRefused):
-    """Drafts by a model were chosen, and no draft model."""
-
     what = N_("There is no draft model for {model}.")
     why = N_("Drafts are to come from a draft model, and none was chosen.")
     todo = N_("Choose a small model of the same family, or take drafts from the text.")
 
 
 class LoadStopped(ModelRefused):
-    """The user stopped the load."""
-
     what = N_("Loading the model was stopped.")
 
 
 class TemplateUnusable(ModelRefused):
-    """The chat template is hostile or broken."""
-
     what = N_("The chat template cannot be used.")
     why = N_("{detail}")
     todo = N_("Choose another chat template, or another file of the same model.")
 
 
 class ConversationRefused(TemplateUnusable):
-    """The chat template has no form for these messages: for their roles, or for their order."""
-
     what = N_("The chat template has no form for this conversation.")
     todo = N_("Change the conversation, or choose another chat template.")
 
@@ -260,16 +216,12 @@ class WrongUsage(R1Error):
 
 
 class TemplateFileUnusable(WrongUsage):
-    """The file that was chosen as a chat template is none."""
-
     what = N_("{path} cannot be used as a chat template.")
     why = N_("{detail}")
     todo = N_("Choose a text file with a Jinja template, for example “chat_template.jinja”.")
 
 
 class PromptTooLong(R1Error):
-    """The conversation does not fit into the context."""
-
     what = N_("The conversation has {tokens} tokens and the context holds {context}.")
     why = N_(
         "No part of a conversation is dropped silently, so the message was not sent to the model."
@@ -287,15 +239,11 @@ class TextTooLong(PromptTooLong):
 
 
 class ModelNotLoaded(R1Error):
-    """No model is loaded to answer the question."""
-
     what = N_("No model is loaded.")
     todo = N_("Choose a model first.")
 
 
 class PromptCacheUnavailable(R1Error):
-    """The folder for prompts on the disk cannot be used."""
-
     what = N_("Prompts cannot be saved in {path}.")
     why = N_("The system reports: {detail}.")
     todo = N_("Choose another folder, or continue without saved prompts: they are then read again.")
@@ -303,16 +251,12 @@ class PromptCacheUnavailable(R1Error):
 
 
 class ModelOfAnotherProcess(R1Error):
-    """The model was loaded before this process was forked."""
-
     what = N_("This model belongs to the process that loaded it.")
     why = N_("This process was forked from that one; a fork has none of the engine's threads.")
     todo = N_("Load the model after the fork, or start the process by “spawn”.")
 
 
 class EngineBusy(R1Error):
-    """Another answer is being generated."""
-
     what = N_("The engine is still busy with another answer.")
     todo = N_("Wait for it or stop it.")
 
@@ -330,32 +274,24 @@ class EngineFailed(R1Error):
 
 
 class EngineDied(EngineFailed):
-    """The engine's process ended by itself."""
-
     what = N_("The engine stopped unexpectedly ({how}).")
     why = N_("{detail}")
     todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
 
 
 class EngineOutOfMemory(EngineFailed):
-    """The system killed the engine, which nearly always means that memory ran out."""
-
     what = N_("The system ended the engine ({how}).")
     why = N_("This usually happens when the computer runs out of memory.")
     todo = N_("Your text is safe. Close other programs or choose a smaller context or model.")
 
 
 class EngineHung(EngineFailed):
-    """The engine stopped responding."""
-
     what = N_("The engine did not respond for {seconds} seconds and was stopped.")
     why = N_("It may have been stuck, or the computer or the model's drive was very busy.")
     todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
 
 
 class EngineKeepsDying(EngineFailed):
-    """The engine failed too often to be restarted again."""
-
     what = N_(
         "The engine stopped {count} times within {minutes} minutes and is not restarted again."
     )
@@ -364,8 +300,6 @@ class EngineKeepsDying(EngineFailed):
 
 
 class EngineStartFailed(EngineFailed):
-    """The child process or the native library does not start."""
-
     what = N_("The engine could not be started.")
     why = N_("{detail}")
     todo = N_(
@@ -374,32 +308,24 @@ class EngineStartFailed(EngineFailed):
 
 
 class ProcessorTooOld(R1Error):
-    """The processor lacks instructions that the programs need."""
-
     what = N_("This computer's processor is too old for R1 Desk.")
     why = N_("It lacks {missing}, which processors have had since about 2010.")
     todo = N_("Use R1 Desk on a newer computer.")
 
 
 class LegacyEngineUnavailable(EngineStartFailed):
-    """The library for old model files is missing or does not load on this machine."""
-
     what = N_("The engine for old model files does not run on this computer ({machine}).")
     why = N_("It reports: {detail}.")
     todo = N_("Choose a GGUF version of the same model, which the main engine opens.")
 
 
 class StreamingUnavailable(EngineStartFailed):
-    """The engine's library is not built as weight streaming needs it."""
-
     what = N_("This engine cannot run a model from the disk.")
     why = N_("The engine's library differs from what is expected: {detail}.")
     todo = N_("Turn swapping to disk off and choose a model that fits the memory budget.")
 
 
 class ProtocolBroken(EngineFailed):
-    """The child process sent data that is no valid frame."""
-
     what = N_("The engine sent data that could not be understood and was stopped.")
     why = N_("{detail}")
     todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
