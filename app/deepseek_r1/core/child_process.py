@@ -110,11 +110,8 @@ class ChildProcess:
         except RuntimeError as error:  # the system has no memory for a thread
             self._popen.kill()
             self._popen.wait()
-            self._outbox.put(None)
-            for thread in self._threads[:-1]:  # those before the one that reads frames
-                if thread.is_alive():
-                    thread.join(JOIN_S)
-            self._close_pipes()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self.close()
             raise OSError(str(error)) from error
 
     def send(self, frame: bytes) -> None:
@@ -128,10 +125,7 @@ class ChildProcess:
     @property
     def last_sign_at(self) -> float:
         """The time of the last frame, or since when the child has not read one of ours."""
-        blocked_since = self._blocked_since
-        return (
-            self.last_frame_at if blocked_since is None else min(self.last_frame_at, blocked_since)
-        )
+        return min(self.last_frame_at, self._blocked_since or self.last_frame_at)
 
     @property
     def stderr(self) -> str:
@@ -169,11 +163,9 @@ class ChildProcess:
     def _write(self) -> None:
         pipe = cast("BinaryIO", self._popen.stdin)
         while (frame := self._outbox.get()) is not None:
-            rest = memoryview(frame)
             self._blocked_since = time.monotonic()
             try:
-                while rest:
-                    rest = rest[pipe.write(rest) :]
+                frames.write(pipe, frame)
             except OSError:  # the process has exited; the reading thread reports it
                 return
             finally:

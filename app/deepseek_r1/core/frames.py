@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -42,8 +42,8 @@ def pack(message: BaseModel, cap: int) -> bytes:
     try:
         body = message.model_dump_json().encode()
     except PydanticSerializationError:
-        values = _without_surrogates(message.model_dump(mode="json"))  # with the hex of paths
-        body = json.dumps(values, ensure_ascii=False).encode()
+        text = json.dumps(message.model_dump(mode="json"), ensure_ascii=False)
+        body = without_surrogates(text).encode()
     if len(body) > cap:
         raise FrameTooLong(f"{len(body)} bytes, {cap} allowed")
     return _LENGTH.pack(len(body)) + body
@@ -98,18 +98,6 @@ def parse(body: bytes, adapter: TypeAdapter[FrameModel]) -> FrameModel:
 def without_surrogates(text: str) -> str:
     """`text` with each lone surrogate replaced by U+FFFD; pairs become the character they mean."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _without_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return without_surrogates(value)
-        case dict():
-            return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
-        case list() | tuple():
-            return [_without_surrogates(item) for item in value]
-        case _:
-            return value
 
 
 def _read_exactly(source: BinaryIO, size: int) -> bytes:

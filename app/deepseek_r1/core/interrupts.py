@@ -8,11 +8,9 @@ until then, so a thread of its own is told of the signal at once, through the de
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,18 +70,21 @@ class _SignalWatcher:
         self._lock = threading.Lock()
         self._drained = threading.Event()
         self._on_press: Callable[[], None] | None = None
-        self._previous_fd = -1  # the wakeup descriptor that was set before: an event loop's
         threading.Thread(target=self._watch, name="interrupts", daemon=True).start()
 
     @contextmanager
     def watching(self, interrupt: Interrupt, on_press: Callable[[], None]) -> Iterator[None]:
+        previous_fd = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        if previous_fd >= 0:  # an event loop's stays: it has to be told of its own signals
+            signal.set_wakeup_fd(previous_fd)
+            yield
+            return
         with self._lock:
             self._on_press = on_press
-        self._previous_fd = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
-            signal.set_wakeup_fd(self._previous_fd)
+            signal.set_wakeup_fd(-1)
             with self._lock:
                 self._on_press = None
             if interrupt.pressed:  # else its number could be read in the next block
@@ -93,27 +94,11 @@ class _SignalWatcher:
 
     def _watch(self) -> None:
         while received := self._received.recv(64):
-            numbers = received.replace(_DRAIN, b"")
             with self._lock:
-                if self._on_press is not None and signal.SIGINT in numbers:
+                if self._on_press is not None and signal.SIGINT in received:
                     self._on_press()
-            if numbers and self._previous_fd >= 0:
-                _forward(self._previous_fd, numbers)
             if _DRAIN in received:
                 self._drained.set()
-
-
-def _forward(descriptor: int, numbers: bytes) -> None:
-    """Write the signals' numbers to an event loop's descriptor; a full or closed one needs none."""
-    with contextlib.suppress(OSError):
-        if sys.platform == "win32":  # where it is a socket, which has no other functions
-            loop = socket.socket(fileno=descriptor)
-            try:
-                loop.send(numbers)
-            finally:
-                loop.detach()
-        else:
-            os.write(descriptor, numbers)
 
 
 @cache

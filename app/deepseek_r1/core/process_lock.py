@@ -24,6 +24,7 @@ import platform
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from pathlib import Path
 
 from deepseek_r1.core import landlock
@@ -255,17 +256,19 @@ def lock_without_files(lock: Lock) -> None:
 
 def network_files() -> set[Path]:
     """The folders and files that finding a server and checking its certificate takes."""
-    places = [*_NETWORK, str(Path(_RESOLVER).resolve().parent)]
-    for name in _CERTIFICATE_VARIABLES:
-        places += os.environ.get(name, "").split(os.pathsep)
-    return {Path(place) for place in places if place and Path(place) != Path("/")}
+    return _paths(*_NETWORK, str(Path(_RESOLVER).resolve().parent), also=_CERTIFICATE_VARIABLES)
 
 
 def _installation() -> set[Path]:
     """The folders of the interpreter, of the libraries and of our own files."""
-    places = [*_SYSTEM, sys.prefix, sys.base_prefix, getattr(sys, "_MEIPASS", ""), *sys.path]
-    places.append(sys.executable)  # a bundle's, beside its folder, reads itself when it starts
-    for name in _LIBRARY_VARIABLES:
-        places += os.environ.get(name, "").split(os.pathsep)
-    places += [str(resources_dir()), str(catalogue_dir())]
-    return {Path(place) for place in places if place and Path(place) != Path("/")}
+    python = (sys.prefix, sys.base_prefix, getattr(sys, "_MEIPASS", ""), *sys.path)
+    own = (str(resources_dir()), str(catalogue_dir()))
+    # A bundle's executable, beside its folder, reads itself when it starts.
+    return _paths(*_SYSTEM, *python, *own, sys.executable, also=_LIBRARY_VARIABLES)
+
+
+def _paths(*places: str, also: Iterable[str]) -> set[Path]:
+    """The places and those that variables of the environment list; never the root."""
+    listed = (os.environ.get(name, "").split(os.pathsep) for name in also)
+    found = {Path(place) for place in (*places, *chain.from_iterable(listed)) if place}
+    return found - {Path("/")}
