@@ -207,7 +207,7 @@ def test_a_shortage_of_memory_is_told_once_on_the_side(capsys):
     def beat(short: bool) -> Heartbeat:
         memory = MemoryState(budget_mib=900, wanted_mib=1024, batch=64, short=short, streams=True)
         return Heartbeat(
-            phase=EnginePhase.GENERATING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1, context_used=0,
+            phase=EnginePhase.WORKING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1, context_used=0,
             context_length=1, memory=memory,
         )  # fmt: skip
 

@@ -126,13 +126,13 @@ class ScriptedEngine:
         self.moved_at = time.monotonic()
         match request:
             case protocol.LoadRequest():
-                self.phase = protocol.EnginePhase.LOADING
+                self.phase = protocol.EnginePhase.WORKING
                 self.event(request.id, LoadProgress(fraction=0.0))
                 self.acts(request.path, request.id)
                 self.event(request.id, LOADED)
                 self.send(protocol.DoneReply(id=request.id))
             case protocol.GenerateRequest():
-                self.phase = protocol.EnginePhase.GENERATING
+                self.phase = protocol.EnginePhase.WORKING
                 reason = self.acts(request.messages[-1].content, request.id)
                 stats = GenerationStats(finish_reason=reason)
                 self.event(request.id, GenerationFinished(stats=stats))

@@ -25,7 +25,7 @@ def seconds_until_condemned() -> float:
         now += 0.5
         assert now < 100.0
         beat = Heartbeat(
-            phase=EnginePhase.GENERATING,
+            phase=EnginePhase.WORKING,
             idle_s=0.0,
             cpu_s=now,
             rss_mib=1.0,

@@ -25,6 +25,13 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.events import AnswerDelta, FinishReason
 from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import (
+    CountTokensReply,
+    CountTokensRequest,
+    DoneReply,
+    SetThreadsRequest,
+    UnloadRequest,
+)
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from host.conftest import IMPATIENT
@@ -255,11 +262,11 @@ def test_a_question_without_a_model_is_refused_without_starting_anything(scripte
 
 def test_threads_and_counts_are_answered(scripted):
     client = scripted()
-    client.set_threads(2, 2)
+    client.submit(SetThreadsRequest, threads=2, threads_prefill=2).result(DoneReply)
     client.load("")
-    client.set_threads(1, 2)
-    assert client.count_tokens([]) == 7
-    client.unload()
+    client.submit(SetThreadsRequest, threads=1, threads_prefill=2).result(DoneReply)
+    assert client.submit(CountTokensRequest, messages=()).result(CountTokensReply).tokens == 7
+    client.submit(UnloadRequest).result(DoneReply)
     with pytest.raises(ModelNotLoaded):
         answer(client, "say=hello")
 

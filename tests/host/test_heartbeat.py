@@ -32,7 +32,7 @@ def test_bytes_that_arrive_from_a_drive_are_a_sign_of_life(
         out.write(os.urandom(4 * MIB))
         os.fsync(out.fileno())
     sender = HeartbeatSender(lambda _beat: None)
-    with sender.working(EnginePhase.GENERATING):
+    with sender.working(EnginePhase.WORKING):
         sender.heartbeat()
         now[0] += 5.0
         assert sender.heartbeat().idle_s == 5.0

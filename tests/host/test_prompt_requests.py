@@ -24,7 +24,13 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.prompt_requests import PromptRequests
-from deepseek_r1.host.protocol import PromptCacheFolder
+from deepseek_r1.host.protocol import (
+    DoneReply,
+    PrepareRequest,
+    PromptCacheFolder,
+    RetainPromptsRequest,
+    UnloadRequest,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +62,22 @@ def following(messages: list[Message]) -> list[Message]:
     return [*messages, Message(role=Role.USER, content="Thank you. Are you sure?")]
 
 
+def prepare(
+    client: EngineClient,
+    messages: list[Message] | None = None,
+    owner: str = "7",
+    compute: bool = True,
+) -> Iterator[Event]:
+    request = client.submit(
+        PrepareRequest, messages=messages or chat(), owner=owner, compute=compute
+    )
+    return request.events()
+
+
+def retain_prompts(client: EngineClient, folder: PromptCacheFolder, *owners: str) -> None:
+    client.submit(RetainPromptsRequest, folder=folder, owners=owners).result(DoneReply)
+
+
 def stats_of(events: Iterator[Event]) -> GenerationStats:
     *_, last = events
     assert isinstance(last, GenerationFinished)
@@ -70,13 +92,13 @@ def test_a_chat_is_ready_in_the_next_process(shallow_starter, folder, client):
     loaded: list[Event] = []
     client.load(shallow_starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
     assert state_of(loaded).segments == 0
-    events = list(client.prepare(chat(), owner="7"))
+    events = list(prepare(client))
     assert state_of(events).segments > 3
     wanted = list(client.generate(following(chat()), GREEDY))
     client.close()
     with EngineClient() as again:
         again.load(shallow_starter, SETTINGS, prompt_cache=folder)
-        opened = list(again.prepare(chat(), owner="7", compute=False))
+        opened = list(prepare(again, compute=False))
         progress = [event for event in opened if isinstance(event, PrefillProgress)]
         assert progress[-1].done == progress[-1].total
         assert state_of(opened).problem == ""  # the locked process may set the times of its use
@@ -91,14 +113,14 @@ def test_a_question_ends_the_preparation_and_uses_what_it_did(shallow_starter, f
     began, asked = threading.Event(), threading.Event()
     progress: list[PrefillProgress] = []
 
-    def prepare() -> None:
-        for event in client.prepare(chat(), owner="7"):
+    def prepare_it() -> None:
+        for event in prepare(client):
             if isinstance(event, PrefillProgress):
                 progress.append(event)
             began.set()
         asked.set()
 
-    thread = threading.Thread(target=prepare)
+    thread = threading.Thread(target=prepare_it)
     thread.start()
     assert began.wait(60)
     stats = stats_of(client.generate(following(chat()), GREEDY))
@@ -111,7 +133,7 @@ def test_a_question_ends_the_preparation_and_uses_what_it_did(shallow_starter, f
 def test_what_was_computed_is_written_when_the_process_ends(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     done = 0
-    for event in client.prepare(chat(), owner="7"):
+    for event in prepare(client):
         if isinstance(event, PrefillProgress):
             done = event.done
             if done > 300:
@@ -125,26 +147,26 @@ def test_what_was_computed_is_written_when_the_process_ends(shallow_starter, fol
 
 def test_nothing_is_loaded_again_for_a_preparation(shallow_starter, folder, client):
     with pytest.raises(ModelNotLoaded):
-        list(client.prepare(chat(), owner="7"))
+        list(prepare(client))
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    client.unload()
+    client.submit(UnloadRequest).result(DoneReply)
     with pytest.raises(ModelNotLoaded):
-        list(client.prepare(chat(), owner="7"))
+        list(prepare(client))
 
 
 def test_a_deleted_conversations_prompts_are_deleted(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(client.prepare(chat(), owner="7"))
-    client.retain_prompts(folder, ["8", "9"])
+    list(prepare(client))
+    retain_prompts(client, folder, "8", "9")
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
 def test_they_are_deleted_without_a_model_too(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(client.prepare(chat(), owner="7"))
+    list(prepare(client))
     client.close()
     with EngineClient() as again:
-        again.retain_prompts(folder, [])
+        retain_prompts(again, folder)
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
@@ -195,14 +217,14 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
 ):
     """Its long form had 500 kills and 2,000 damaged segments (docs/measurements/prompts.md)."""
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(client.prepare(chat(), owner="7"))
+    list(prepare(client))
     wanted = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
     for length in (160, 170, 180):
-        for event in client.prepare(chat(length), owner="8"):
+        for event in prepare(client, chat(length), owner="8"):
             if isinstance(event, PrefillProgress) and event.done == event.total:
                 psutil.Process(client.pid).kill()
                 break
         client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-        list(client.prepare(chat(), owner="7"))
+        list(prepare(client))
         again = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
         assert "".join(again) == "".join(wanted)

@@ -40,6 +40,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from support.patience import wait_until
@@ -88,7 +89,8 @@ def test_a_model_is_loaded_and_asked(client, starter):
     assert isinstance(last, GenerationFinished)
     assert last.stats.completion_tokens == GREEDY.max_tokens or last.stats.finish_reason == "stop"
     hello = (Message(role=Role.USER, content="Say hello."),)
-    assert client.count_tokens(hello) == last.stats.prompt_tokens
+    counted = client.submit(CountTokensRequest, messages=hello).result(CountTokensReply)
+    assert counted.tokens == last.stats.prompt_tokens
 
 
 def test_a_killed_engine_answers_the_next_question_as_before(loaded):

@@ -12,6 +12,7 @@ from deepseek_r1.core.errors import BudgetTooSmall, WrongUsage
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import DoneReply, SetBudgetRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import RestartBudget
 from support.budgets import engine_extra_mib
@@ -40,6 +41,10 @@ def client(starter: Path, window_mib: float) -> Iterator[EngineClient]:
         yield made
 
 
+def set_budget(client: EngineClient, memory_budget: int) -> None:
+    client.submit(SetBudgetRequest, memory_budget=memory_budget).result(DoneReply)
+
+
 def text_of(events) -> str:
     return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
@@ -60,7 +65,7 @@ def test_the_budget_moves_while_it_talks_and_the_answer_is_the_same(client):
     for event in client.generate(PROMPT, GREEDY):
         events.append(event)
         if isinstance(event, AnswerDelta) and budgets:
-            client.set_budget(budgets.pop(0))
+            set_budget(client, budgets.pop(0))
     assert not budgets
     assert text_of(events) == calm
     *_, last = client.generate(PROMPT, GREEDY)
@@ -71,21 +76,21 @@ def test_a_budget_too_small_is_refused_and_changes_nothing(client, starter, wind
     larger = STREAMED.model_copy(update={"memory_budget": 330})
     client.load(starter, larger, window_mib=window_mib + LARGER_MIB)
     with pytest.raises(BudgetTooSmall):
-        client.set_budget(256)
+        set_budget(client, 256)
     assert text_of(client.generate(PROMPT, GREEDY))
 
 
 def test_a_model_in_memory_follows_the_budgets_that_hold_it(client, starter, window_mib):
     roomy = STREAMED.model_copy(update={"memory_budget": 2048})
     client.load(starter, roomy, window_mib=window_mib + LARGER_MIB)
-    client.set_budget(1024)
+    set_budget(client, 1024)
     assert text_of(client.generate(PROMPT, GREEDY))
     with pytest.raises(WrongUsage, match="whole model is in memory"):
-        client.set_budget(256)
+        set_budget(client, 256)
 
 
 def test_a_reload_after_a_crash_keeps_the_changed_budget(client):
-    client.set_budget(2048)
+    set_budget(client, 2048)
     psutil.Process(client.pid).kill()
     wait_until(lambda: client.state is EngineState.STOPPED)
     *_, last = client.generate(PROMPT, GREEDY)
@@ -96,11 +101,11 @@ def test_an_idle_budget_moves_at_once(client):
     text_of(client.generate(PROMPT, GREEDY))
 
     def beat_after(change: int) -> tuple[float, float]:
-        client.set_budget(change)
+        set_budget(client, change)
         wait_until(lambda: client.heartbeat.memory and client.heartbeat.memory.budget_mib == change)
         return client.heartbeat.weights.pinned_mib, client.heartbeat.weights.streamed_mib
 
-    client.set_budget(2048)
+    set_budget(client, 2048)
     text_of(client.generate(PROMPT, GREEDY))  # what is larger is filled when it comes by
     pinned, streamed = beat_after(256)  # what is smaller is given back without a question
     assert streamed > 0

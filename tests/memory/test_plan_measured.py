@@ -8,6 +8,7 @@ where that is quick.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.budgets import engine_extra_mib
@@ -39,6 +41,11 @@ def question(count: int) -> list[Message]:
     return [Message(role=Role.USER, content="one" + " one" * count)]
 
 
+def tokens_of(engine: EngineClient, messages: Sequence[Message]) -> int:
+    request = engine.submit(CountTokensRequest, messages=tuple(messages))
+    return request.result(CountTokensReply).tokens
+
+
 def peak_of(
     path: Path, settings: LoadSettings, *, filled: bool
 ) -> tuple[ModelLoaded, GenerationStats, float]:
@@ -47,9 +54,8 @@ def peak_of(
         loaded = engine.load(path, settings)
         whole = settings.context_length - ANSWER_TOKENS - 8
         spare = whole if filled else min(whole, settings.micro_batch + 16)
-        frame = engine.count_tokens(question(0))
-        messages = question(spare - frame)
-        assert 0.95 * spare < engine.count_tokens(messages) <= spare
+        messages = question(spare - tokens_of(engine, question(0)))
+        assert 0.95 * spare < tokens_of(engine, messages) <= spare
         sampling = SamplingSettings(max_tokens=ANSWER_TOKENS, temperature=1.0, seed=1)
         *_, last = engine.generate(messages, sampling)
         assert isinstance(last, GenerationFinished)

@@ -61,12 +61,10 @@ class BatchRequests:
                 self._batch = batch
                 self._add(batch, first)
                 return self._until_empty(batch)
-        except R1Error as error:
-            self._fail_all(error, first)
-        except Exception as error:  # noqa: BLE001 - reported to the owner, the trace to the log
-            traceback.print_exc()
-            detail = without_surrogates(f"{type(error).__name__}: {error}")
-            self._fail_all(EngineFailed(detail=detail), first)
+        except Exception as error:  # noqa: BLE001 - reported to the owner
+            failure = reported_failure(error)
+            for request_id in sorted(self._open or {first.id}):
+                self._end(request_id, failure)
         finally:
             self._batch = None
         return None
@@ -115,6 +113,10 @@ class BatchRequests:
         self._open.discard(request_id)
         self._close(request_id, error)
 
-    def _fail_all(self, error: R1Error, first: protocol.GenerateRequest) -> None:
-        for request_id in sorted(self._open or {first.id}):
-            self._end(request_id, error)
+
+def reported_failure(error: Exception) -> R1Error:
+    """Return an error of ours as it is; another one is printed, and EngineFailed reports it."""
+    if isinstance(error, R1Error):
+        return error
+    traceback.print_exception(error)
+    return EngineFailed(detail=without_surrogates(f"{type(error).__name__}: {error}"))

@@ -1,4 +1,4 @@
-"""Runs the engine in a child process behind plain blocking calls, for command line and tests."""
+"""Runs the engine in a child process behind plain blocking calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from deepseek_r1.core.errors import EngineFailed
@@ -18,12 +17,7 @@ from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
-    CountTokensReply,
-    CountTokensRequest,
-    DetokenizeRequest,
     DoneReply,
-    EmbeddingReply,
-    EmbedRequest,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
@@ -32,16 +26,8 @@ from deepseek_r1.host.protocol import (
     Heartbeat,
     LoadRequest,
     MeasureThreadsRequest,
-    PrepareRequest,
     PromptCacheFolder,
     ResultReply,
-    RetainPromptsRequest,
-    SetBudgetRequest,
-    SetThreadsRequest,
-    TextReply,
-    TokenizeRequest,
-    TokensReply,
-    UnloadRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import (
@@ -127,12 +113,7 @@ class EngineClient:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -225,49 +206,6 @@ class EngineClient:
         )
         yield from self._generating.events()
 
-    def prepare(
-        self, messages: Sequence[Message], *, owner: str = "", compute: bool = True
-    ) -> Iterator[Event]:
-        """Prepare the next turn of a conversation; see `protocol.PrepareRequest`.
-
-        The request is sent with the first `next()`. Other requests that compute end it.
-        """
-        request = self.submit(
-            PrepareRequest, messages=tuple(messages), owner=owner, compute=compute
-        )
-        yield from request.events()
-
-    def retain_prompts(self, folder: PromptCacheFolder, owners: Sequence[str]) -> None:
-        """Delete from disk the prompts that belong to none of `owners`."""
-        self.submit(RetainPromptsRequest, folder=folder, owners=tuple(owners)).result(DoneReply)
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """The number of tokens of a conversation for the loaded model."""
-        request = self.submit(CountTokensRequest, messages=tuple(messages))
-        return request.result(CountTokensReply).tokens
-
-    def tokenize(self, text: str, *, special: bool = False) -> tuple[int, ...]:
-        """The tokens of a text alone; with `special`, markers become control tokens."""
-        return self.submit(TokenizeRequest, text=text, special=special).result(TokensReply).tokens
-
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of tokens; see `CPUInference.detokenize`."""
-        return self.submit(DetokenizeRequest, tokens=tuple(tokens)).result(TextReply).text
-
-    def embed(self, text: str) -> tuple[float, ...]:
-        """An embedding of a text; see `CPUInference.embed`."""
-        return self.submit(EmbedRequest, text=text).result(EmbeddingReply).values
-
-    def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Change the thread counts from the next token on; 0 is automatic. Any thread."""
-        self.submit(SetThreadsRequest, threads=threads, threads_prefill=threads_prefill).result(
-            DoneReply
-        )
-
-    def set_budget(self, memory_budget: int) -> None:
-        """Change the budget, in MiB, of a model that runs from the disk. Any thread."""
-        self.submit(SetBudgetRequest, memory_budget=memory_budget).result(DoneReply)
-
     def measure_threads(self) -> ThreadsMeasured:
         """Find and store the fastest thread counts for the loaded model; up to 20 seconds."""
         events = list(self.submit(MeasureThreadsRequest).events())
@@ -275,10 +213,6 @@ class EngineClient:
         if measured is None:
             raise EngineFailed(detail=tr("the measurement ended without a result"))
         return measured
-
-    def unload(self) -> None:
-        """Unload the model."""
-        self.submit(UnloadRequest).result(DoneReply)
 
     def cancel(self) -> None:
         """End the running answer and the running load early. Any thread."""

@@ -95,10 +95,6 @@ class InFlightRequests:
         entry.cancelled = True
         entry.deadline = min(deadline, entry.deadline or deadline)
 
-    def contains_kind(self, kind: type[AnsweredRequest]) -> bool:
-        """True while a request of this kind is open."""
-        return any(isinstance(entry.request, kind) for entry in self._entries.values())
-
     @property
     def load(self) -> LoadRequest | None:
         """The load that is open, if one is."""

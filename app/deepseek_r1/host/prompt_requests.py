@@ -6,18 +6,16 @@ For the main thread of the engine's process, which computes.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import PromptCacheUnavailable
-from deepseek_r1.core.events import Event, PromptCacheState
-from deepseek_r1.host.protocol import PrepareRequest, PromptCacheFolder, RetainPromptsRequest
+from deepseek_r1.core.events import PromptCacheState
+from deepseek_r1.host.protocol import PromptCacheFolder, RetainPromptsRequest
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-    from deepseek_r1.inference import CPUInference
 
 _MIB = 1 << 20
 
@@ -86,22 +84,6 @@ class PromptRequests:
             written_today_mib=usage.written_today_bytes / _MIB,
             problem=usage.problem,
         )
-
-    def prepare(
-        self,
-        request: PrepareRequest,
-        model: CPUInference,
-        send: Callable[[Event], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Ready the next turn, with its progress as events."""
-        if is_cancelled():
-            return
-        events = model.prepare(request.messages, owner=request.owner, compute=request.compute)
-        if is_cancelled():  # a cancel counts from here on, this one came before
-            model.cancel()
-        for event in events:
-            send(event)
 
     def retain(self, request: RetainPromptsRequest) -> None:
         """Delete what belongs to no conversation any more."""

@@ -19,7 +19,7 @@ from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
-VERSION = 3
+VERSION = 4
 SAVE_PROMPTS_S = 2.0  # a process gets after ShutdownRequest to write prompts to disk
 
 RequestId = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -28,14 +28,20 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 ChatTemplateText = Annotated[str, Field(max_length=262_144)]  # a name from the list, or its source
 
 
-class _Frame(BaseModel):
+class Frame(BaseModel):
+    """Base of all messages."""
+
     model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Numbered(Frame):
+    id: RequestId
 
 
 # ---- to the engine --------------------------------------------------------------------------
 
 
-class PromptCacheFolder(_Frame):
+class PromptCacheFolder(Frame):
     """The folder in which the KV cache of prompts is kept.
 
     With a budget of 0 nothing is kept. `save_answers`: each answer's conversation is written after
@@ -47,7 +53,7 @@ class PromptCacheFolder(_Frame):
     save_answers: bool = False
 
 
-class LoadRequest(_Frame):
+class LoadRequest(_Numbered):
     """Loads a model in place of the present one. A refused file leaves that one loaded.
 
     Once its files are accepted, the process can open no others. For other ones the owner has them
@@ -57,7 +63,6 @@ class LoadRequest(_Frame):
     """
 
     kind: Literal["load"] = "load"
-    id: RequestId
     path: FilePath
     settings: LoadSettings = LoadSettings()
     window_mib: Amount = 0.0
@@ -68,7 +73,7 @@ class LoadRequest(_Frame):
     lock_memory: bool = False  # keep the engine's memory out of the swap space
 
 
-class GenerateRequest(_Frame):
+class GenerateRequest(_Numbered):
     """Generates the answer to a conversation; `json_schema`, JSON text, constrains it.
 
     `continues` is an answer to these messages that ended early: the events have what follows it.
@@ -79,7 +84,6 @@ class GenerateRequest(_Frame):
     """
 
     kind: Literal["generate"] = "generate"
-    id: RequestId
     messages: tuple[Message, ...] = ()
     raw: RawPrompt | None = None
     sampling: SamplingSettings = SamplingSettings()
@@ -94,7 +98,7 @@ class GenerateRequest(_Frame):
         return AnswerRequest(prompt, self.sampling, self.json_schema, self.continues, text_every_s)
 
 
-class PrepareRequest(_Frame):
+class PrepareRequest(_Numbered):
     """Prepares the next turn of a conversation before its message is there.
 
     Restores the cache from disk, computes the rest if `compute`, and writes what the disk lacks in
@@ -102,107 +106,95 @@ class PrepareRequest(_Frame):
     """
 
     kind: Literal["prepare"] = "prepare"
-    id: RequestId
     messages: tuple[Message, ...]
     owner: Annotated[str, Field(max_length=64)]
     compute: bool
 
 
-class RetainPromptsRequest(_Frame):
+class RetainPromptsRequest(_Numbered):
     """Deletes from disk the prompts that belong to none of `owners`."""
 
     kind: Literal["retain_prompts"] = "retain_prompts"
-    id: RequestId
     folder: PromptCacheFolder
     owners: tuple[Annotated[str, Field(max_length=64)], ...]
 
 
-class CountTokensRequest(_Frame):
+class CountTokensRequest(_Numbered):
     """Counts a conversation's tokens for the loaded model."""
 
     kind: Literal["count_tokens"] = "count_tokens"
-    id: RequestId
     messages: tuple[Message, ...]
 
 
-class TokenizeRequest(_Frame):
+class TokenizeRequest(_Numbered):
     """Computes a text's tokens for the loaded model; with `special`, markers are control tokens."""
 
     kind: Literal["tokenize"] = "tokenize"
-    id: RequestId
     text: str
     special: bool = False
 
 
-class DetokenizeRequest(_Frame):
+class DetokenizeRequest(_Numbered):
     """Computes the text of tokens for the loaded model."""
 
     kind: Literal["detokenize"] = "detokenize"
-    id: RequestId
     tokens: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...]
 
 
-class EmbedRequest(_Frame):
+class EmbedRequest(_Numbered):
     """Computes an embedding of a text."""
 
     kind: Literal["embed"] = "embed"
-    id: RequestId
     text: str
 
 
-class SetThreadsRequest(_Frame):
+class SetThreadsRequest(_Numbered):
     """Changes the thread counts from the next token on; 0 is automatic."""
 
     kind: Literal["set_threads"] = "set_threads"
-    id: RequestId
     threads: Annotated[int, Field(ge=0, le=512)]
     threads_prefill: Annotated[int, Field(ge=0, le=512)]
 
 
-class SetBudgetRequest(_Frame):
+class SetBudgetRequest(_Numbered):
     """Changes the budget, in MiB, of a model that runs from the disk, from the next token on.
 
     `window_mib` is the memory of the owner's process now; None keeps the load's value.
     """
 
     kind: Literal["set_budget"] = "set_budget"
-    id: RequestId
     memory_budget: Annotated[int, Field(ge=256, le=1_048_576)]
     window_mib: Amount | None = None
 
 
-class MeasureThreadsRequest(_Frame):
+class MeasureThreadsRequest(_Numbered):
     """Finds and stores the fastest thread counts for the loaded model; up to 20 seconds."""
 
     kind: Literal["measure_threads"] = "measure_threads"
-    id: RequestId
 
 
-class UnloadRequest(_Frame):
+class UnloadRequest(_Numbered):
     """Unloads the model."""
 
     kind: Literal["unload"] = "unload"
-    id: RequestId
 
 
-class CancelRequest(_Frame):
+class CancelRequest(_Numbered):
     """Ends the request `id` early: an answer finishes as cancelled, a load fails."""
 
     kind: Literal["cancel"] = "cancel"
-    id: RequestId
 
 
-class EndThinkingRequest(_Frame):
+class EndThinkingRequest(_Numbered):
     """Closes the thinking block of answer `id`, which goes on from the same cells.
 
     Without effect once the answer has begun.
     """
 
     kind: Literal["end_thinking"] = "end_thinking"
-    id: RequestId
 
 
-class ShutdownRequest(_Frame):
+class ShutdownRequest(Frame):
     """Ends the process."""
 
     kind: Literal["shutdown"] = "shutdown"
@@ -235,15 +227,11 @@ class EnginePhase(StrEnum):
     """The phase of the engine's loop."""
 
     IDLE = "idle"
-    LOADING = "loading"
-    GENERATING = "generating"
-    COUNTING = "counting"
-    EMBEDDING = "embedding"
+    WORKING = "working"
     PREPARING = "preparing"
-    MEASURING = "measuring"
 
 
-class Handshake(_Frame):
+class Handshake(Frame):
     """The first frame of every engine process."""
 
     kind: Literal["handshake"] = "handshake"
@@ -252,63 +240,56 @@ class Handshake(_Frame):
     engine: str
 
 
-class EventReply(_Frame):
+class EventReply(_Numbered):
     """An event of request `id`, before its closing reply."""
 
     kind: Literal["event"] = "event"
-    id: RequestId
     event: Event
 
 
-class CountTokensReply(_Frame):
+class CountTokensReply(_Numbered):
     """The number of tokens of a conversation."""
 
     kind: Literal["counted"] = "counted"
-    id: RequestId
     tokens: Count
 
 
-class TokensReply(_Frame):
+class TokensReply(_Numbered):
     """The tokens of a text."""
 
     kind: Literal["tokens"] = "tokens"
-    id: RequestId
     tokens: tuple[int, ...]
 
 
-class TextReply(_Frame):
+class TextReply(_Numbered):
     """The text of tokens."""
 
     kind: Literal["text"] = "text"
-    id: RequestId
     text: str
 
 
-class EmbeddingReply(_Frame):
+class EmbeddingReply(_Numbered):
     """The embedding of a text."""
 
     kind: Literal["embedding"] = "embedding"
-    id: RequestId
     values: tuple[float, ...]
 
 
-class DoneReply(_Frame):
+class DoneReply(_Numbered):
     """Request `id` is complete."""
 
     kind: Literal["done"] = "done"
-    id: RequestId
 
 
-class ErrorReply(_Frame):
+class ErrorReply(_Numbered):
     """Request `id` ended with an error."""
 
     kind: Literal["failed"] = "failed"
-    id: RequestId
     report: ErrorReport
 
 
-class Heartbeat(_Frame):
-    """The engine's state: every half second while it works, every three seconds otherwise."""
+class Heartbeat(Frame):
+    """The engine's state: every half second while it works, every four seconds otherwise."""
 
     kind: Literal["heartbeat"] = "heartbeat"
     phase: EnginePhase

@@ -1,11 +1,9 @@
 """Decides what becomes of each request: sent, queued until a model is there, or refused.
 
 The queue is pure: every method returns the frames to write to the process and the replies to hand
-to the owner; the supervisor carries both out. A process opens the files of one model, then no
-others: a load of other files needs a fresh process, which replaces the present one once the files
-were checked. The queue remembers the model that was loaded last, so that a question after a crash
-loads it again. A file that crashed the engine during its load is not loaded again without being
-asked for.
+to the owner; the supervisor carries both out. A load of other files than the process may open needs
+a fresh one, which replaces the present one once the files were checked. A question after a crash
+loads the model again.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
@@ -25,15 +22,10 @@ from deepseek_r1.core.errors import (
     R1Error,
     WrongUsage,
 )
-from deepseek_r1.core.events import (
-    FinishReason,
-    GenerationFinished,
-    GenerationStats,
-    LoadProgress,
-    ModelLoaded,
-)
+from deepseek_r1.core.events import FinishReason, GenerationFinished, GenerationStats
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.in_flight import InFlightRequests
+from deepseek_r1.host.process_model import ProcessModel, file_identity
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     CancelRequest,
@@ -95,34 +87,19 @@ class _Reload:
     for_request: int
 
 
-def file_identity(path: str) -> Hashable | None:
-    """The file that a path names at present; None where it names none."""
-    if not path:
-        return None
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 class RequestQueue:
     """Is used by the supervisor's thread alone. Times are monotonic seconds."""
 
     def __init__(
         self, cancel_s: float, identity: Callable[[str], Hashable | None] = file_identity
     ) -> None:
-        """`identity` returns what a path names at present; None for nothing."""
+        """`identity` as in `ProcessModel`."""
         self.in_flight = InFlightRequests()
         self._cancel_s = cancel_s
         self._engine_ready = False
         self._queued: deque[AnsweredRequest] = deque()
         self._prepare: PrepareRequest | None = None  # waits until nothing else is computed
-        self._model: LoadRequest | None = None
-        self._threads: SetThreadsRequest | None = None  # changed since that model was loaded
-        self._loaded = False
-        self._identity = identity
-        self._opened: Hashable | None = None  # the files that the process is locked to
+        self._model = ProcessModel(identity)
         self._checking: int | None = None  # the queued load whose files are being checked
         self._checked: int | None = None  # the queued load whose files were accepted
         self._reload: _Reload | None = None
@@ -136,13 +113,13 @@ class RequestQueue:
     @property
     def activity(self) -> EngineState:
         """The state of a running engine. A load that waits for an answer is no load yet."""
-        if self.in_flight.contains_kind(LoadRequest):
+        if self.in_flight.load is not None:
             return EngineState.LOADING
-        if self.in_flight.contains_kind(GenerateRequest):
+        if self.in_flight.ids_of_kind(GenerateRequest):
             return EngineState.GENERATING
-        if self._queued_load is not None:
+        if self._queued and isinstance(self._queued[0], LoadRequest):
             return EngineState.LOADING
-        return EngineState.IDLE if self._loaded else EngineState.READY
+        return EngineState.IDLE if self._model.loaded else EngineState.READY
 
     # ---- requests ---------------------------------------------------------------------------
 
@@ -156,10 +133,11 @@ class RequestQueue:
             and not self._queued
             and isinstance(request, IMMEDIATE | UnloadRequest)
         ):
-            self._record(request)
+            self._model.on_sent(request)
+            self._model.on_done(request)
             output.replies.append(DoneReply(id=request.id))
         elif self._engine_ready and isinstance(request, IMMEDIATE):
-            self._record(request)
+            self._model.on_sent(request)
             self._send(request, now, output)
         else:
             if isinstance(request, PrepareRequest):
@@ -240,17 +218,15 @@ class RequestQueue:
     def on_engine_lost(self, report: ErrorReport) -> QueueOutput:
         """Fail every open request: the process has ended or is about to be ended."""
         output = QueueOutput()
-        if self.in_flight.contains_kind(LoadRequest):
-            self._model = None
-        self._engine_ready = self._loaded = False
-        self._opened = self._checking = None
-        self._reload = None
-        queued = [request.id for request in self._queued]
-        if self._prepare is not None:
-            queued.append(self._prepare.id)
+        if self.in_flight.load is not None:
+            self._model.load = None
+        self._model.on_process_gone()
+        self._engine_ready = False
+        self._checking = self._reload = None
+        waiting = [*self._queued, *([self._prepare] if self._prepare is not None else [])]
         self._queued.clear()
         self._prepare = None
-        for request_id in (*self.in_flight.clear(), *queued):
+        for request_id in (*self.in_flight.clear(), *(each.id for each in waiting)):
             if request_id >= 0:
                 output.fail(request_id, report)
         return output
@@ -260,9 +236,9 @@ class RequestQueue:
         output = QueueOutput()
         entry = self.in_flight.accept(reply, now)
         if isinstance(reply, EventReply) and isinstance(entry.request, LoadRequest):
-            self._record_load(entry.request, reply)
-        if isinstance(reply, DoneReply) and isinstance(entry.request, SetBudgetRequest):
-            self._record_budget(entry.request)
+            self._model.on_event(entry.request, reply.event, asked_for=self._reload is None)
+        elif isinstance(reply, DoneReply):
+            self._model.on_done(entry.request)
         if self._reload is not None and reply.id == self._reload.id:
             self._on_reload_reply(self._reload, reply, cancelled=entry.cancelled, output=output)
         else:
@@ -280,57 +256,15 @@ class RequestQueue:
         output: QueueOutput,
     ) -> None:
         """Events of a reload belong to the request that needs the model."""
-        match reply:
-            case EventReply():
-                if any(queued.id == reload.for_request for queued in self._queued):
-                    event = reply.model_copy(update={"id": reload.for_request})
-                    output.replies.append(event)
-            case ErrorReply():
-                self._reload = None
-                if not cancelled:
-                    self._fail_waiting(reply.report, output)
-            case _:
-                self._reload = None
-
-    def _fail_waiting(self, report: ErrorReport, output: QueueOutput) -> None:
-        for request in [each for each in self._queued if isinstance(each, NEEDS_MODEL)]:
-            self._queued.remove(request)
-            output.fail(request.id, report)
-
-    # ---- the loaded model -------------------------------------------------------------------
-
-    def _record(self, request: AnsweredRequest) -> None:
-        """Note what a request that goes out changes about the model."""
-        match request:
-            case SetThreadsRequest():
-                self._threads = request
-            case SetBudgetRequest() if not self._engine_ready:
-                self._record_budget(request)
-            case LoadRequest():
-                self._threads = None
-            case UnloadRequest():
-                self._model, self._loaded = None, False
-
-    def _record_load(self, request: LoadRequest, reply: EventReply) -> None:
-        match reply.event:
-            case LoadProgress():  # the file is accepted, and no other will be opened
-                self._opened = self._opened or self._files(request)
-                self._loaded = False
-                if self._reload is None:
-                    self._model = None
-            case ModelLoaded(facts=facts):
-                if facts.engine.startswith("ctransformers"):
-                    # Each load of a Falcon leaves two of ggml's 64 contexts in the process.
-                    self._opened = object()  # as other files: the next load gets a fresh one
-                self._loaded = True
-                self._model = request.model_copy(update={"deadline_s": None})
-
-    def _record_budget(self, request: SetBudgetRequest) -> None:
-        """A reload uses the changed budget."""
-        if self._model is not None:
-            changed = {"memory_budget": request.memory_budget}
-            settings = self._model.settings.model_copy(update=changed)
-            self._model = self._model.model_copy(update={"settings": settings})
+        if isinstance(reply, EventReply):
+            if any(queued.id == reload.for_request for queued in self._queued):
+                output.replies.append(reply.model_copy(update={"id": reload.for_request}))
+            return
+        self._reload = None
+        if isinstance(reply, ErrorReply) and not cancelled:
+            for request in [each for each in self._queued if isinstance(each, NEEDS_MODEL)]:
+                self._queued.remove(request)
+                output.fail(request.id, reply.report)
 
     # ---- sending ----------------------------------------------------------------------------
 
@@ -339,9 +273,11 @@ class RequestQueue:
         queued_ids = {item.id for item in self._queued}
         if request.id < 0 or request.id in self.in_flight or request.id in queued_ids:
             return WrongUsage(detail=tr("Request number {id} cannot be used now.", id=request.id))
-        if isinstance(request, GenerateRequest) and self._open_before(request) >= self._sequences:
+        load = self._expected_load
+        most_answers = load.sequences if load is not None else 1
+        if isinstance(request, GenerateRequest) and self._open_before(request) >= most_answers:
             return EngineBusy()
-        if isinstance(request, NEEDS_MODEL | PrepareRequest) and not self._model_expected():
+        if isinstance(request, NEEDS_MODEL | PrepareRequest) and load is None:
             return ModelNotLoaded()
         return None
 
@@ -351,22 +287,10 @@ class RequestQueue:
         return sum(request.yields or not each.yields for each in (*self.in_flight.answers, *queued))
 
     @property
-    def _sequences(self) -> int:
-        """The most generate requests that may be open: those of the model they will meet."""
+    def _expected_load(self) -> LoadRequest | None:
+        """The load of the model that requests will meet; None where there will be no model."""
         loads = [item for item in self._queued if isinstance(item, LoadRequest)]
-        expected = loads[-1] if loads else self.in_flight.load or self._model
-        return expected.sequences if expected is not None else 1
-
-    def _model_expected(self) -> bool:
-        loading = self.in_flight.contains_kind(LoadRequest)
-        queued = any(isinstance(item, LoadRequest) for item in self._queued)
-        return loading or queued or self._model is not None
-
-    @property
-    def _queued_load(self) -> LoadRequest | None:
-        """The load that waits in front, if one does."""
-        first = self._queued[0] if self._queued else None
-        return first if isinstance(first, LoadRequest) else None
+        return loads[-1] if loads else self.in_flight.load or self._model.load
 
     def _dispatch(self, now: float, output: QueueOutput) -> None:
         """Send what is queued, in order, up to a request that has to wait.
@@ -375,23 +299,24 @@ class RequestQueue:
         """
         while self._queued and self._engine_ready and self._reload is None:
             request = self._queued[0]
-            loading = self.in_flight.contains_kind(LoadRequest)
-            reload = isinstance(request, NEEDS_MODEL) and not self._loaded and not loading
-            if isinstance(request, LoadRequest) and (loading or not self._can_open(request)):
+            loading = self.in_flight.load is not None
+            if isinstance(request, LoadRequest) and (loading or not self._model.can_open(request)):
                 self._prepare_fresh_process(request, now, output)
                 return
-            if reload:
-                if self._model is not None and not self._can_open(self._model):
-                    self._replace_once_idle(output)
-                    return
-                if self._model is not None:
-                    self._send_reload(self._model, request.id, now, output)
-                else:
+            if isinstance(request, NEEDS_MODEL) and not self._model.loaded and not loading:
+                model = self._model.reload()
+                if model is None:
                     self._queued.popleft()
                     output.fail(request.id, ModelNotLoaded())
+                elif self._model.can_open(model):
+                    self._reload = _Reload(next(self._reload_ids), request.id)
+                    self._send(model.model_copy(update={"id": self._reload.id}), now, output)
+                else:
+                    self._replace_once_idle(output)
+                    return
                 continue
             self._queued.popleft()
-            self._record(request)
+            self._model.on_sent(request)
             if not isinstance(request, RetainPromptsRequest | CountTokensRequest):
                 self._end_preparing(output)
             self._cancel_yielding(request, now, output)
@@ -410,7 +335,7 @@ class RequestQueue:
         Without a model there is nothing to lose, so that the fresh process may refuse them.
         """
         self._end_preparing(output)
-        if self._checked == load.id or not self._loaded:
+        if self._checked == load.id or not self._model.loaded:
             self._cancel_yielding(load, now, output)
             self._replace_once_idle(output)
         elif self._checking != load.id:
@@ -420,8 +345,8 @@ class RequestQueue:
     def _replace_once_idle(self, output: QueueOutput) -> None:
         """Give the process up as soon as it has answered everything that was sent to it."""
         if not self.in_flight:
-            self._engine_ready = self._loaded = False
-            self._opened = None
+            self._engine_ready = False
+            self._model.on_process_gone()
             output.replace = True
 
     def _dispatch_prepare(self, now: float, output: QueueOutput) -> None:
@@ -431,7 +356,7 @@ class RequestQueue:
         if request is None or not self._engine_ready or not idle:
             return
         self._prepare = None
-        if self._loaded:
+        if self._model.loaded:
             self._send(request, now, output)
         else:  # a preparation is no reason to load the model again
             output.replies.append(DoneReply(id=request.id))
@@ -446,17 +371,6 @@ class RequestQueue:
             cancel = CancelRequest(id=request_id)
             output.frames.append(frames.pack(cancel, frames.TO_CHILD_CAP))
 
-    def _send_reload(
-        self, model: LoadRequest, for_request: int, now: float, output: QueueOutput
-    ) -> None:
-        settings = model.settings
-        if self._threads is not None:
-            changed = self._threads.model_dump(include={"threads", "threads_prefill"})
-            settings = settings.model_copy(update=changed)
-        self._reload = _Reload(next(self._reload_ids), for_request)
-        reload = model.model_copy(update={"id": self._reload.id, "settings": settings})
-        self._send(reload, now, output)
-
     def _send(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
         try:
             frame = frames.pack(request, frames.TO_CHILD_CAP)
@@ -465,21 +379,6 @@ class RequestQueue:
         else:
             output.frames.append(frame)
             self.in_flight.add(request, now)
-
-    def _can_open(self, load: LoadRequest) -> bool:
-        """Whether the process is locked to no files yet, or to these."""
-        there = self._identity(load.path) is not None
-        return self._opened is None or (there and self._files(load) == self._opened)
-
-    def _files(self, load: LoadRequest) -> Hashable:
-        """The paths of a model, its draft model and the folder for prompts; and the two files.
-
-        A file that has taken the place of another is locked as well.
-        """
-        files = (load.path, load.settings.draft_path)
-        kept = load.prompt_cache
-        folder = kept.path if kept is not None and kept.budget_mib else ""
-        return (*files, folder), tuple(map(self._identity, files))
 
     def _cancel_sent(self, request_id: int, now: float, output: QueueOutput) -> None:
         self.in_flight.cancel(request_id, now + self._cancel_s)

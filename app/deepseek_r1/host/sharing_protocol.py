@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
@@ -22,6 +22,7 @@ from deepseek_r1.host.protocol import (
     DetokenizeRequest,
     EmbedRequest,
     EventReply,
+    Frame,
     GenerateRequest,
     Heartbeat,
     ShutdownRequest,
@@ -32,11 +33,7 @@ MAX_CLIENTS = 8
 MAX_NAME_CHARACTERS = 80
 
 
-class _SharingFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
-
-class SharingStart(_SharingFrame):
+class SharingStart(Frame):
     """The first message to the server: the port of the loopback address, and the key."""
 
     kind: Literal["sharing_start"] = "sharing_start"
@@ -44,7 +41,7 @@ class SharingStart(_SharingFrame):
     api_key: Annotated[str, Field(min_length=16, max_length=256)]
 
 
-class ModelShared(_SharingFrame):
+class ModelShared(Frame):
     """The model that is loaded now, and its name for clients; None while there is none."""
 
     kind: Literal["model_shared"] = "model_shared"
@@ -52,21 +49,21 @@ class ModelShared(_SharingFrame):
     name: str = ""
 
 
-class SharingBegan(_SharingFrame):
+class SharingBegan(Frame):
     """The server listens at this address."""
 
     kind: Literal["sharing_began"] = "sharing_began"
     address: Annotated[str, Field(max_length=64)]
 
 
-class SharingRefused(_SharingFrame):
+class SharingRefused(Frame):
     """The server cannot run and ends."""
 
     kind: Literal["sharing_refused"] = "sharing_refused"
     report: ErrorReport
 
 
-class SharingClient(_SharingFrame):
+class SharingClient(Frame):
     """A program that used the server: the name that it gives itself, and its requests."""
 
     name: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
@@ -74,14 +71,14 @@ class SharingClient(_SharingFrame):
     running: Count
 
 
-class SharingClients(_SharingFrame):
+class SharingClients(Frame):
     """The programs that used the server, the last ones first."""
 
     kind: Literal["sharing_clients"] = "sharing_clients"
     clients: Annotated[tuple[SharingClient, ...], Field(max_length=MAX_CLIENTS)]
 
 
-class ModelWanted(_SharingFrame):
+class ModelWanted(Frame):
     """A request came while no model is loaded."""
 
     kind: Literal["model_wanted"] = "model_wanted"

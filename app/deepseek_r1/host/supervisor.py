@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,13 +78,11 @@ class Supervisor:
         notify: Callable[[HostEvent], None],
         *,
         command: Sequence[str] | None = None,
-        env: Mapping[str, str] | None = None,
         limits: HangLimits | None = None,
         budget: RestartBudget | None = None,
     ) -> None:
         self._notify = notify
         self._command = list(command or environment.engine_command())
-        self._env = env
         self._limits = limits or HangLimits()
         self._budget = budget or RestartBudget()
         self._inbox: queue.SimpleQueue[_InboxItem] = queue.SimpleQueue()
@@ -233,11 +231,10 @@ class Supervisor:
             self._start()
 
     def _start(self) -> None:
-        env = environment.engine_environment() if self._env is None else self._env
         try:
             process = ChildProcess(
                 self._command,
-                env,
+                environment.engine_environment(),
                 protocol.reply_adapter,
                 self._inbox.put,
                 environment.start_options(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import dropwhile
 
 from deepseek_r1.core.errors import R1Error
 
@@ -67,20 +68,17 @@ class KillStep(Enum):
     KILL = 5.0
 
 
-@dataclass(slots=True)
 class KillLadder:
     """The steps by which a process is ended, from the first one chosen to the last."""
 
-    verdict: R1Error
-    first: KillStep
-    due_at: float
-    step: KillStep | None = field(default=None, init=False)
+    def __init__(self, verdict: R1Error, first: KillStep, due_at: float) -> None:
+        self.verdict, self.due_at = verdict, due_at
+        self.step: KillStep | None = None
+        self._steps = dropwhile(lambda step: step is not first, KillStep)
 
     def climb(self, now: float) -> KillStep:
         """The step to take now; `due_at` moves to the next one's time."""
-        steps = list(KillStep)
-        above = steps.index(self.first if self.step is None else self.step)
-        self.step = steps[above if self.step is None else min(above + 1, len(steps) - 1)]
+        self.step = next(self._steps, KillStep.KILL)
         self.due_at = now + self.step.value
         return self.step
 

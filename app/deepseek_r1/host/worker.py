@@ -12,31 +12,27 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
-    EngineFailed,
     ErrorReport,
     ModelNotLoaded,
     PromptTooLong,
     R1Error,
     WrongUsage,
 )
-from deepseek_r1.core.events import (
-    BudgetChanged,
-    Event,
-    LoadProgress,
-)
+from deepseek_r1.core.events import BudgetChanged, Event, LoadProgress
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.hardware.own_memory import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
-from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest
+from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest, reported_failure
 from deepseek_r1.host.heartbeat import HeartbeatSender
 from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import SAVE_PROMPTS_S, EnginePhase, GenerateRequest
@@ -89,7 +85,10 @@ class Worker:
         threading.Thread(target=self._read_vocabulary, name="vocabulary", daemon=True).start()
         request = self._requests.get()
         while not isinstance(request, protocol.ShutdownRequest):
-            following = self._answer_in_turn(request)
+            preparing = isinstance(request, protocol.PrepareRequest)
+            phase = EnginePhase.PREPARING if preparing else EnginePhase.WORKING
+            with self._heartbeat.working(phase):
+                following = self._answer_in_turn(request)
             request = self._requests.get() if following is None else following
         if (model := self._model) is not None:
             model.save_prompt(SAVE_PROMPTS_S)
@@ -167,60 +166,42 @@ class Worker:
         if model is None or not self._together or not isinstance(request, GenerateRequest):
             self._answer(request)
             return None
-        with self._heartbeat.working(EnginePhase.GENERATING):
-            return self._batch.run(model, request)
+        return self._batch.run(model, request)
 
-    def _close(self, request_id: int, error: R1Error | None) -> None:
-        """Send the closing reply of a request in a batch."""
+    def _close(
+        self, request_id: int, error: R1Error | None, result: protocol.ResultReply | None = None
+    ) -> None:
+        """Send the closing reply of a request."""
         self._cancelled.discard(request_id)
         self._thinking_ended.discard(request_id)
         if error is None:
-            self._send(protocol.DoneReply(id=request_id))
+            self._send(result or protocol.DoneReply(id=request_id))
         else:
-            report = _shortened(error.report())
-            self._send(protocol.ErrorReply(id=request_id, report=report))
+            self._send(protocol.ErrorReply(id=request_id, report=_short_report(error)))
 
     def _answer(self, request: protocol.AnsweredRequest) -> None:
         """Serve one request; it gets exactly one closing reply, whatever happens."""
-        reply: protocol.ClosingReply
         try:
-            reply = self._serve(request)
-        except R1Error as error:
-            reply = protocol.ErrorReply(id=request.id, report=_shortened(error.report()))
-        except Exception as error:  # noqa: BLE001 - reported to the owner, the trace to the log
-            traceback.print_exc()
-            detail = f"{type(error).__name__}: {error}"
-            report = EngineFailed(detail=frames.without_surrogates(detail)).report()
-            reply = protocol.ErrorReply(id=request.id, report=_shortened(report))
-        self._cancelled.discard(request.id)
-        self._thinking_ended.discard(request.id)
-        try:
-            self._send(reply)
-        except frames.FrameTooLong as error:
-            failure: R1Error = EngineFailed(detail=str(error))
-            if isinstance(request, protocol.TokenizeRequest | protocol.DetokenizeRequest):
-                failure = WrongUsage(
-                    detail=tr("The result is too large for one reply. Send the text in parts.")
-                )
-            self._send(protocol.ErrorReply(id=request.id, report=failure.report()))
+            self._close(request.id, None, self._serve(request))
+        except frames.FrameTooLong:  # the tokens of a text, or the text of tokens
+            detail = tr("The result is too large for one reply. Send the text in parts.")
+            self._close(request.id, WrongUsage(detail=detail))
+        except Exception as error:  # noqa: BLE001 - reported to the owner
+            self._close(request.id, reported_failure(error))
 
-    def _serve(self, request: protocol.AnsweredRequest) -> protocol.ClosingReply:
+    def _serve(self, request: protocol.AnsweredRequest) -> protocol.ResultReply | None:
         match request:
             case protocol.LoadRequest():
-                with self._heartbeat.working(EnginePhase.LOADING):
-                    self._load(request)
+                self._load(request)
             case protocol.GenerateRequest():
-                with self._heartbeat.working(EnginePhase.GENERATING):
-                    self._generate(request)
+                self._generate(request)
             case protocol.PrepareRequest():
-                with self._heartbeat.working(EnginePhase.PREPARING):
-                    self._prepare(request)
+                self._prepare(request)
             case protocol.RetainPromptsRequest():
                 self._prompts.retain(request)
                 self._prompt_cache_event(request.id)
             case protocol.CountTokensRequest():
-                with self._heartbeat.working(EnginePhase.COUNTING):
-                    tokens = self._loaded().count_tokens(request.messages)
+                tokens = self._loaded().count_tokens(request.messages)
                 return protocol.CountTokensReply(id=request.id, tokens=tokens)
             case protocol.TokenizeRequest():
                 with self._vocabulary:
@@ -231,19 +212,23 @@ class Worker:
                     text = self._loaded().detokenize(request.tokens)
                 return protocol.TextReply(id=request.id, text=text)
             case protocol.EmbedRequest():
-                with self._heartbeat.working(EnginePhase.EMBEDDING):
-                    return self._embed(request)
+                self._current = request.id
+                (values,) = self._loaded().embed([request.text])
+                return protocol.EmbeddingReply(id=request.id, values=tuple(values))
             case protocol.SetBudgetRequest():
                 model = self._loaded()
                 model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
                 self._event(request.id, BudgetChanged(bill=model.loaded.bill))
                 self._heartbeat.send_now()
             case protocol.MeasureThreadsRequest():
-                with self._heartbeat.working(EnginePhase.MEASURING):
-                    self._measure_threads(request.id)
+                go_on = partial(self._is_wanted, request.id)
+                self._event(request.id, self._loaded().measure_threads(go_on))
             case protocol.UnloadRequest():
                 self._unload()
-        return protocol.DoneReply(id=request.id)
+        return None
+
+    def _is_wanted(self, request_id: int) -> bool:
+        return request_id not in self._cancelled
 
     def _loaded(self) -> CPUInference:
         if self._model is None:
@@ -303,7 +288,7 @@ class Worker:
             if now - sent_at >= PROGRESS_EVERY_S or fraction >= 1.0:
                 sent_at = now
                 self._event(request_id, LoadProgress(fraction=min(1.0, max(0.0, fraction))))
-            return request_id not in self._cancelled
+            return self._is_wanted(request_id)
 
         return progress
 
@@ -312,36 +297,28 @@ class Worker:
         self._current = request.id
         if request.reserve and request.continues is None and request.raw is None:
             _require_reserve(model, request.messages, request.reserve)
-        events = model.answer(request.answer(TEXT_EVERY_S))
-        if request.id in self._cancelled:  # a cancel that arrived before the stream began
-            model.cancel()
-        if request.id in self._thinking_ended:
-            model.end_thinking()
-        for event in events:
-            self._event(request.id, event)
-
-    def _embed(self, request: protocol.EmbedRequest) -> protocol.EmbeddingReply:
-        self._current = request.id
-        (values,) = self._loaded().embed([request.text])
-        return protocol.EmbeddingReply(id=request.id, values=tuple(values))
+        self._pass_on(request.id, model, model.answer(request.answer(TEXT_EVERY_S)))
 
     def _prepare(self, request: protocol.PrepareRequest) -> None:
+        model = self._loaded()
         self._current = request.id
-        self._prompts.prepare(
-            request,
-            self._loaded(),
-            lambda event: self._event(request.id, event),
-            lambda: request.id in self._cancelled,
-        )
+        if self._is_wanted(request.id):
+            events = model.prepare(request.messages, owner=request.owner, compute=request.compute)
+            self._pass_on(request.id, model, events)
         self._prompt_cache_event(request.id)
+
+    def _pass_on(self, request_id: int, model: CPUInference, events: Iterator[Event]) -> None:
+        """Send the events as they come. What arrived before the stream began is repeated to it."""
+        if not self._is_wanted(request_id):
+            model.cancel()
+        if request_id in self._thinking_ended:
+            model.end_thinking()
+        for event in events:
+            self._event(request_id, event)
 
     def _prompt_cache_event(self, request_id: int) -> None:
         if (state := self._prompts.state()) is not None:
             self._event(request_id, state)
-
-    def _measure_threads(self, request_id: int) -> None:
-        measured = self._loaded().measure_threads(lambda: request_id not in self._cancelled)
-        self._event(request_id, measured)
 
     def _unload(self) -> None:
         with self._vocabulary:
@@ -380,13 +357,13 @@ def _require_reserve(model: CPUInference, messages: Sequence[Message], reserve: 
         raise PromptTooLong(tokens=tokens, context=context, reserve=reserve)
 
 
-def _shortened(report: ErrorReport) -> ErrorReport:
-    """The report with its texts cut so that it fits into a frame."""
+def _short_report(error: R1Error) -> ErrorReport:
+    """The report of an error, with its texts cut so that it fits into a frame."""
     facts = {
         key: value[:DETAIL_CHARACTERS] if isinstance(value, str) else value
-        for key, value in report.facts.items()
+        for key, value in error.facts.items()
     }
-    return ErrorReport(code=report.code, facts=facts)
+    return ErrorReport(code=type(error).__name__, facts=facts)
 
 
 def _exit_now(code: int) -> NoReturn:
