@@ -21,8 +21,8 @@ def test_this_processor_is_consistent():
 
 
 def test_default_threads_fit_the_machine():
-    assert 1 <= hardware.default_threads() <= hardware.default_threads_prefill()
-    assert hardware.default_threads_prefill() <= (os.cpu_count() or 1)
+    found = hardware.cpu()
+    assert 1 <= found.threads <= found.threads_prefill <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
@@ -30,7 +30,7 @@ def test_a_process_bound_to_one_core_uses_one_thread():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from deepseek_r1 import hardware\n"
-        "print(hardware.default_threads(), hardware.default_threads_prefill())"
+        "print(hardware.cpu().threads, hardware.cpu().threads_prefill)"
     )
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     out = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, check=True)

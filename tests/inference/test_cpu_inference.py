@@ -31,7 +31,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.binding.library import CpuVariant, library
-from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.hardware import cpu
 from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
@@ -391,8 +391,8 @@ def test_threads_change_between_two_tokens(model: CPUInference) -> None:
     assert model.threads in {(1, 2), (2, 2)}
     model.set_threads(0, 0)
     assert model.threads == before  # a reproducible answer moves no thread count
-    assert model.threads[1] == default_threads_prefill()
-    assert 1 <= model.threads[0] <= default_threads()
+    assert model.threads[1] == cpu().threads_prefill
+    assert 1 <= model.threads[0] <= cpu().threads
     assert len(text) > 10
     with pytest.raises(WrongUsage):
         model.set_threads(-1, 0)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ctypes
 
-from deepseek_r1.hardware.processor import CoreCounts
-
 # Apple's name of a feature, and Linux's, which we use.
 _ARM_FEATURES = {
     "hw.optional.AdvSIMD": "asimd",
@@ -21,14 +19,11 @@ _ARM_FEATURES = {
 }
 
 
-def count_cores() -> CoreCounts:
-    """Cores by kind; on Intel Macs all are performance cores."""
+def count_cores() -> tuple[int, int, int]:
+    """Physical, logical and fast cores; on Intel Macs all physical ones are fast."""
     physical = sysctl_number("hw.physicalcpu") or 1
-    return CoreCounts(
-        physical=physical,
-        logical=sysctl_number("hw.logicalcpu") or physical,
-        performance=sysctl_number("hw.perflevel0.physicalcpu") or physical,
-    )
+    logical = sysctl_number("hw.logicalcpu") or physical
+    return physical, logical, sysctl_number("hw.perflevel0.physicalcpu") or physical
 
 
 def processor_name() -> str:

@@ -19,15 +19,6 @@ _SPARE_ABOVE = 2  # with more cores than this, one is left to the window and the
 
 
 @dataclass(frozen=True, slots=True)
-class CoreCounts:
-    """The numbers of cores, for systems that give no more; some of the `physical` are fast."""
-
-    physical: int
-    logical: int
-    performance: int
-
-
-@dataclass(frozen=True, slots=True)
 class CpuFacts:
     """The facts about a processor that the engine uses.
 
@@ -49,10 +40,8 @@ class CpuFacts:
 
         Decode waits for memory, so slow cores and second hardware threads add nothing to it.
         """
-        spare = 1 if self.usable_cores > _SPARE_ABOVE else 0
-        # An idle slow core is enough for the window.
-        if self.usable_cores > self.usable_performance_cores:
-            spare = 0
+        slow = self.usable_cores - self.usable_performance_cores  # one is enough for the window
+        spare = 1 if self.usable_cores > _SPARE_ABOVE and not slow else 0
         return max(1, self.usable_performance_cores - spare)
 
     @property
@@ -124,29 +113,12 @@ def converts_f16_slowly() -> bool:
     return "sse2" in features and "f16c" not in features
 
 
-def default_threads() -> int:
-    """Threads for decode when the user chose none."""
-    return cpu().threads
-
-
-def default_threads_prefill() -> int:
-    """Threads for prefill when the user chose none."""
-    return cpu().threads_prefill
-
-
 @cache
 def _elsewhere() -> CpuFacts:
     if sys.platform == "darwin":
         from deepseek_r1.hardware import macos as system  # noqa: PLC0415 - only there
     else:
         from deepseek_r1.hardware import windows as system  # noqa: PLC0415 - only there
-    cores = system.count_cores()
-    return CpuFacts(
-        name=system.processor_name(),
-        physical_cores=cores.physical,
-        logical_cores=cores.logical,
-        performance_cores=cores.performance,
-        features=system.processor_features(),
-        usable_cores=cores.physical,
-        usable_performance_cores=cores.performance,
-    )
+    physical, logical, fast = system.count_cores()
+    name, features = system.processor_name(), system.processor_features()
+    return CpuFacts(name, physical, logical, fast, features, physical, fast)

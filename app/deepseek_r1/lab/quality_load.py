@@ -9,7 +9,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.hardware import default_threads_prefill
+from deepseek_r1.hardware import cpu
 from deepseek_r1.lab.quality_messages import TextTooShort, TextUnreadable
 from deepseek_r1.memory.advice import refuse_misfit
 from deepseek_r1.memory.plan import ProcessOverhead, plan
@@ -58,7 +58,7 @@ def piece_within(header: ModelHeader, window: int, budget_mib: int, extra_mib: f
 
 def load(header: ModelHeader, window: int, piece: int, threads: int, on_node: int = 0) -> Evaluator:
     """Returns the loaded model. `threads` 0: as many as suit the computer."""
-    return Evaluator(header, window, piece, threads or default_threads_prefill(), on_node)
+    return Evaluator(header, window, piece, threads or cpu().threads_prefill, on_node)
 
 
 def windows(evaluator: Evaluator, text: str, window: int, most: int) -> list[list[int]]:

@@ -28,7 +28,7 @@ from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
-from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.hardware import cpu
 from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel
 from deepseek_r1.legacy.legacy_process import LegacyModelProcess, legacy_file
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
@@ -74,8 +74,8 @@ class LegacyEngine:
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
         measured = request.automatic_threads
         self._automatic = measured or (
-            _one_thread_less(default_threads()),
-            _one_thread_less(default_threads_prefill()),
+            _one_thread_less(cpu().threads),
+            _one_thread_less(cpu().threads_prefill),
         )
         self._threads = self._resolve_threads(settings.threads, settings.threads_prefill)
         self._cells: list[int] = []

@@ -20,7 +20,7 @@ from deepseek_r1.core.measured_file import load_measured, measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.hardware import default_threads
+from deepseek_r1.hardware import cpu
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
@@ -93,7 +93,7 @@ def estimate(
     if not streams or not measure_disk:
         return Estimate(bill, advice)
     disk_mib_s = read_speed_mib_s(header.path)
-    threads = settings.threads or default_threads()
+    threads = settings.threads or cpu().threads
     compute_s = unhidden_compute_s(header, threads)
     bill = _with_speed(bill, disk_mib_s, compute_s)
     if overhead.draft_mib and bill.streams and disk_mib_s:

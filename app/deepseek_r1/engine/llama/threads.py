@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.hardware import cpu
 from deepseek_r1.memory import meter
 
 LOAD_EVERY_S = 1.0  # between two measurements of the load: one takes a quarter of a millisecond
@@ -214,7 +214,7 @@ class EngineThreads:
 
     def __init__(self, settings: LoadSettings, automatic: tuple[int, int] | None) -> None:
         """`automatic` are the measured counts for this model; None takes the processor's."""
-        self._automatic = automatic or (default_threads(), default_threads_prefill())
+        self._automatic = automatic or (cpu().threads, cpu().threads_prefill)
         self._adaptive = ThreadGovernor(self._automatic[0], OtherProcessesLoad())
         self.set(settings.threads, settings.threads_prefill)
         self.applied = self._wanted  # to the contexts

@@ -17,12 +17,7 @@ from deepseek_r1.core.settings import (
     KVType,
     LoadSettings,
 )
-from deepseek_r1.hardware import (
-    cpu,
-    default_threads,
-    default_threads_prefill,
-    machine_memory_mib,
-)
+from deepseek_r1.hardware import cpu, machine_memory_mib
 from r1desk.performance.hints import (
     budget_marks,
     format_budget_hint,
@@ -270,7 +265,7 @@ class LoadSection(QObject):
 
 
 def _defaults() -> tuple[int, int]:
-    return default_threads(), default_threads_prefill()
+    return cpu().threads, cpu().threads_prefill
 
 
 def _context_steps(most: int) -> tuple[float, ...]:
