@@ -93,7 +93,9 @@ def _class(name: str, kind: type) -> str:
         parts.append("\n".join(rows) + "\n\n")
     if issubclass(kind, str):  # an enumeration of strings
         parts.append("".join(f"- `{member.value}`\n" for member in kind) + "\n")  # type: ignore[attr-defined]
-    for key, value in vars(kind).items():
+    bases = (each for each in reversed(kind.__mro__) if "inference" in each.__module__)
+    members = {key: value for each in (*bases, kind) for key, value in vars(each).items()}
+    for key, value in members.items():
         if key == "__init__" and _text(value) and not fields:
             parts.append(_function(name, value, "####"))
         elif not key.startswith("_") and inspect.isfunction(value):

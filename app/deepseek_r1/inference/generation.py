@@ -17,10 +17,9 @@ from deepseek_r1.core.events import (
     GenerationStats,
     PrefillProgress,
 )
-from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt, Role
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.protocol.base import AnswerBatch, Engine, GenerationResult
+from deepseek_r1.engine.protocol.base import AnswerBatch, Engine
 
 _CLOSE_SECONDS = 10.0
 _StreamReference = weakref.ref[Generator[GenerationEvent, None, None]]
@@ -118,9 +117,10 @@ class GenerationLock:
 
 
 class GenerationRunner:
-    """Owns the engine until it is closed or no longer referenced.
+    """Owns the engine until it is closed or no longer referenced, also by a stream that is read.
 
-    A stream that is still being read keeps it alive.
+    Any thread may call `cancel` and `end_thinking`. One answer is generated at a time: a second
+    caller gets EngineBusy, from any thread, or waits for its turn in a lock that queues.
     """
 
     def __init__(
@@ -146,11 +146,10 @@ class GenerationRunner:
         self._cancelled: _StreamReference | None = None
 
     @property
-    def open(self) -> bool:
-        """Whether the engine is open."""
+    def _open(self) -> bool:
         return self._finalizer.alive
 
-    def require_engine(self) -> Engine:
+    def _require_engine(self) -> Engine:
         """Return the engine. Raises ModelNotLoaded after it was closed, ModelOfAnotherProcess."""
         if self._process != os.getpid():
             raise ModelOfAnotherProcess
@@ -158,12 +157,9 @@ class GenerationRunner:
             raise ModelNotLoaded
         return self._engine
 
-    def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
-        """Generate one answer. A cancel counts from here on; in a queue, from its turn on.
-
-        Raises EngineBusy, ModelNotLoaded.
-        """
-        engine = self.require_engine()
+    def _stream_answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
+        """Generate one answer. A cancel counts from here on; in a queue, from its turn on."""
+        engine = self._require_engine()
         self._end_cancelled_stream()
         if not self._lock.queues:
             self._lock.require_free()
@@ -179,7 +175,7 @@ class GenerationRunner:
         self._end_cancelled_stream()
         with self._lock.generating():
             self._stream = reference[0]
-            self.require_engine()
+            self._require_engine()
             if self._lock.queues:
                 engine.reset_cancel()
             before, collector = engine.weights_stats, ResultCollector()
@@ -199,14 +195,11 @@ class GenerationRunner:
             if self._save_prompts and not isinstance(messages, RawPrompt) and not _to_go_on(stats):
                 _save(engine, messages, (begun.text if begun else "") + collector.text)
 
-    def prepare(
+    def _prepare(
         self, messages: Sequence[Message], owner: str, *, compute: bool
     ) -> Iterator[PrefillProgress]:
-        """Prepare the next turn. A cancel counts from here on.
-
-        Raises EngineBusy, ModelNotLoaded.
-        """
-        engine = self.require_engine()
+        """Prepare the next turn. A cancel counts from here on."""
+        engine = self._require_engine()
         self._lock.require_free()
         engine.reset_cancel()
         return self._preparing(engine, messages, owner, compute=compute)
@@ -215,29 +208,24 @@ class GenerationRunner:
         self, engine: Engine, messages: Sequence[Message], owner: str, *, compute: bool
     ) -> Iterator[PrefillProgress]:
         with self._lock.generating():
-            self.require_engine()
+            self._require_engine()
             yield from engine.prepare(messages, owner=owner, compute=compute)
 
-    def save_prompt(self, seconds: float) -> None:
-        """Write segments that are not on the disk yet, unless something is computed."""
+    def save_prompt(self, seconds: float = 2.0) -> None:
+        """Write segments that an interrupted `prepare` left over, for at most `seconds`."""
         if self._finalizer.alive:
             with self._lock.idle() as free:
                 if free:
                     self._engine.reset_cancel()
                     self._engine.save_prompt(seconds)
 
-    def complete_many(
-        self, prompts: Sequence[PromptInput], sampling: SamplingSettings
-    ) -> list[GenerationResult]:
-        """Answer each prompt. Raises EngineBusy, ModelNotLoaded."""
-        with self._held_engine() as engine:
-            return engine.complete_many(prompts, sampling)
-
     @contextmanager
     def batch(self) -> Iterator[AnswerBatch]:
-        """Hold the engine for answers that are computed together.
+        """Open a batch, to which answers are added while others are computed.
 
-        Raises EngineBusy, ModelNotLoaded, WrongUsage.
+        Nothing else is computed until it is closed, which ends the answers in it. Up to
+        `batch_size` of them are computed together. Raises EngineBusy, ModelNotLoaded, and
+        WrongUsage for an old model file.
         """
         with self._held_engine() as engine:
             batch = engine.open_batch()
@@ -247,22 +235,27 @@ class GenerationRunner:
                 batch.drop_all()
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return an embedding of each text. Raises EngineBusy, ModelNotLoaded."""
+        """Return an embedding of each text: vectors of length 1, as wide as the model.
+
+        It is the last layer's output for the last token. A chat model is not trained for
+        embeddings: texts of similar meaning are close, less reliably than with a model that is.
+        Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
+        """
         with self._held_engine() as engine:
             return [engine.embed(text) for text in texts]
 
     @contextmanager
     def _held_engine(self) -> Iterator[Engine]:
         """Hold the engine for one computation; a cancel counts from here on."""
-        self.require_engine()
+        self._require_engine()
         self._end_cancelled_stream()
         with self._lock.generating():
-            engine = self.require_engine()  # it may have been closed while this call waited
+            engine = self._require_engine()  # it may have been closed while this call waited
             engine.reset_cancel()
             yield engine
 
     def cancel(self) -> None:
-        """End the running answer."""
+        """End the running answer within 200 ms, also during prefill."""
         if self._finalizer.alive:
             self._cancelled = self._stream
             self._engine.cancel()
@@ -279,12 +272,18 @@ class GenerationRunner:
             self._close_stream()
 
     def end_thinking(self) -> None:
-        """Close the thinking block of the running answer."""
+        """Close the thinking block of the running answer within 300 ms; the answer goes on.
+
+        Without effect once the answer has begun.
+        """
         if self._finalizer.alive:
             self._engine.end_thinking()
 
     def close(self) -> None:
-        """End a running answer and free the memory. May be called twice. Raises EngineBusy."""
+        """End a running answer and free the memory. May be called twice.
+
+        Raises EngineBusy if another thread's answer does not end.
+        """
         if not self._finalizer.alive:
             return
         self._engine.cancel()

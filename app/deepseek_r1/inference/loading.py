@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,13 +158,15 @@ def _facts(header: ModelHeader, context_length: int, engine: Engine) -> ModelFac
     )
 
 
-def open_prompt_cache(given: str | Path | PromptCache | None) -> PromptCache | None:
-    """Open a folder as a prompt cache; an open cache is returned as it is.
+def prompt_cache_of(
+    given: str | Path | PromptCache | None,
+) -> AbstractContextManager[PromptCache | None]:
+    """Open a folder as a prompt cache, and close it at the end; an open cache stays as it is.
 
     Raises PromptCacheUnavailable.
     """
     if not isinstance(given, str | Path):
-        return given
+        return nullcontext(given)
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache  # noqa: PLC0415 - seldom wanted
 
-    return PromptCache(Path(given), PROMPT_CACHE_MIB << 20)
+    return closing(PromptCache(Path(given), PROMPT_CACHE_MIB << 20))

@@ -1,0 +1,227 @@
+"""The calls that answer prompts: one at a time, several together, or event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from operator import index
+from typing import Any, Literal, Unpack, cast, overload
+
+from deepseek_r1.core.errors import R1Error, WrongUsage
+from deepseek_r1.core.events import GenerationEvent, ModelLoaded, PrefillProgress
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
+from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.output.schema import Schema, schema_json
+from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.inference.arguments import (
+    Prompt,
+    as_messages,
+    checked_prompts,
+    is_list_of_prompts,
+    sampling_for,
+)
+from deepseek_r1.inference.generation import GenerationRunner
+
+
+class PromptCalls(GenerationRunner):
+    """The calls of `CPUInference` that take prompts and texts."""
+
+    loaded: ModelLoaded
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Sequence[Message | Mapping[str, Any]] | RawPrompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> str: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | tuple[str, ...],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> list[str]: ...
+
+    def generate(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> str | list[str]:
+        """Return the answer without the thinking; for a list of prompts, the list of their answers.
+
+        A prompt is a text, a conversation (messages, or dicts with `role` and `content`) or a
+        `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
+        `sampling`. With a `json_schema`, or a class of pydantic's in its place, the answer is JSON
+        that validates, unless `max_tokens` cuts it off; see `output.schema` for what a schema may
+        contain. Raises PromptTooLong, WrongUsage,
+        EngineBusy, EngineFailed.
+        """
+        chosen = sampling_for(sampling, max_tokens, options)
+        if is_list_of_prompts(prompt):
+            prompts = cast(Sequence[Prompt], prompt)
+            answers = self.complete_many(prompts, sampling=chosen, json_schema=json_schema)
+            return [answer.text for answer in answers]
+        prompt = cast(Prompt, prompt)
+        return self.complete(prompt, sampling=chosen, json_schema=json_schema).text
+
+    def complete(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        continues: PartialAnswer | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> GenerationResult:
+        """Return the whole answer with its thinking and its stats.
+
+        With `continues`, as in `stream`, only what follows it.
+        """
+        collector = ResultCollector()
+        chosen = sampling_for(sampling, max_tokens, options)
+        for event in self.stream(
+            prompt, sampling=chosen, json_schema=json_schema, continues=continues
+        ):
+            collector.add(event)
+        return collector.result()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        continues: PartialAnswer | None = None,
+        text_every_s: float = 0.0,
+        **options: Unpack[SamplingOptions],
+    ) -> Iterator[GenerationEvent]:
+        """Generate the answer as events. The last event, and only that, is a GenerationFinished.
+
+        A `cancel` counts from this call on, even before the first event is requested. Dropping the
+        iterator ends the answer. `continues` is an answer to the same prompt that ended early: the
+        events have what follows it. Its tokens are computed again only where the cells do not hold
+        them any more. `text_every_s`: a fast model's text comes in events at least
+        this far apart.
+        """
+        schema = schema_json(json_schema) if json_schema is not None else ""
+        chosen = sampling_for(sampling, max_tokens, options)
+        return self.answer(
+            AnswerRequest(as_messages(prompt), chosen, schema, continues, text_every_s)
+        )
+
+    def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
+        """Generate the answer as events, as `stream` does, to a request that is complete."""
+        as_messages(request.messages)  # raises WrongUsage for an empty conversation
+        return self._stream_answer(request)
+
+    @overload
+    def complete_many(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[SamplingOptions],
+    ) -> list[GenerationResult]: ...
+
+    @overload
+    def complete_many(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        return_exceptions: bool,
+        **options: Unpack[SamplingOptions],
+    ) -> list[GenerationResult | R1Error]: ...
+
+    def complete_many(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        return_exceptions: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> Sequence[GenerationResult | R1Error]:
+        """Return the whole answers to several prompts, up to `batch_size` of them together.
+
+        With `return_exceptions` a prompt that cannot be answered has its error in the list;
+        otherwise the first such error is raised before anything is computed.
+        """
+        chosen = sampling_for(sampling, max_tokens, options)
+        engine = self._require_engine()
+        outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
+        if not return_exceptions:
+            for each in outcomes:
+                if isinstance(each, R1Error):
+                    raise each
+        accepted = [each for each in outcomes if not isinstance(each, R1Error)]
+        if json_schema is not None:  # each answer has its own grammar, so they run in sequence
+            answers = [
+                self.complete(each, sampling=chosen, json_schema=json_schema) for each in accepted
+            ]
+        elif accepted:
+            with self._held_engine() as engine:
+                answers = engine.complete_many(accepted, chosen)
+        else:
+            answers = []
+        in_order = iter(answers)
+        return [each if isinstance(each, R1Error) else next(in_order) for each in outcomes]
+
+    def prepare(
+        self, prompt: Prompt, *, owner: str = "", compute: bool = True
+    ) -> Iterator[PrefillProgress]:
+        """Prepare the next turn of a conversation before its message exists.
+
+        Tokens on the disk are restored, the rest is computed if `compute`, and segments that the
+        disk lacks are written for `owner`. The last event has `done` of `total` tokens. A `cancel`
+        ends it. Raises EngineBusy, TemplateUnusable, EngineFailed.
+        """
+        messages = as_messages(prompt)
+        if isinstance(messages, RawPrompt):
+            raise WrongUsage(detail=tr("A raw prompt has no next turn to prepare."))
+        return self._prepare(messages, owner, compute=compute)
+
+    def count_tokens(self, messages: Prompt, *, most_tokens: int = 0) -> int:
+        """Return the length in tokens of the prompt that these messages make, template included.
+
+        With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
+        """
+        engine = self._require_engine()
+        return engine.count_tokens(as_messages(messages), most_tokens=most_tokens)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the tokens of a text alone; with `special`, markers become control tokens."""
+        return self._require_engine().tokenize(text, special=special)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. Control tokens have none; a broken character is U+FFFD.
+
+        Raises WrongUsage for a token that does not exist.
+        """
+        try:
+            ids = [index(token) for token in tokens]
+        except TypeError:
+            raise WrongUsage(detail=tr("A token is a whole number.")) from None
+        data = self._require_engine().token_bytes(ids)
+        return data.decode("utf-8", "replace")
