@@ -102,12 +102,13 @@ def test_a_reply_out_of_turn_breaks_the_protocol(request_, replies):
         ledger.accept(last, 0.0)
 
 
-def test_deadlines_are_kept_and_a_cancel_only_brings_them_closer():
+def test_a_cancel_sets_a_deadline_and_another_only_brings_it_closer():
     ledger = InFlightRequests()
-    timed = LOAD.model_copy(update={"deadline_s": 10.0})
-    ledger.add(timed, 100.0)
+    ledger.add(LOAD, 100.0)
+    assert ledger.next_deadline is None
+    ledger.cancel(1, deadline=110.0)
     assert ledger.overdue(109.9) is None
-    assert ledger.overdue(110.0).request == timed
+    assert ledger.overdue(110.0).request == LOAD
     ledger.cancel(1, deadline=105.0)
     assert ledger.next_deadline == 105.0
     ledger.cancel(1, deadline=200.0)

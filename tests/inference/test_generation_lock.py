@@ -38,9 +38,9 @@ def test_one_answer_at_a_time():
             turns.require_free()
         with pytest.raises(EngineBusy), turns.generating():
             pass
-        with pytest.raises(EngineBusy), turns.closing(0.01):
+        with pytest.raises(EngineBusy), turns.generating(0.01):
             pass
-    with turns.closing(0.0):
+    with turns.generating(0.0):
         pass
 
 

@@ -80,7 +80,7 @@ class FileChecker:
         start = time.perf_counter()
         code, text, verdict = "", "", Verdict.ANSWERED
         try:
-            self._client.load(self._path, SETTINGS, deadline_s=DEADLINE_S)
+            self._client.load(self._path, SETTINGS)
             verdict = Verdict.FAILED
             for _ in self._client.generate(PROMPT, SAMPLING):
                 pass

@@ -36,8 +36,7 @@ def default_models_dir() -> Path:
 
 def user_models_dir() -> Path:
     """The folder into which models are downloaded. It may not exist."""
-    chosen = chosen_models_dir()
-    return chosen if chosen is not None else default_models_dir()
+    return chosen_models_dir() or default_models_dir()
 
 
 def chosen_models_dir() -> Path | None:

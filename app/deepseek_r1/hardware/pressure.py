@@ -70,10 +70,8 @@ def memory_reading() -> MemoryReading:
 def linux_reading(root: Path = _ROOT) -> MemoryReading:
     """A reading from `/proc/meminfo`, `/proc/pressure/memory` and the control groups."""
     fields = _fields(root / "proc/meminfo")
-    total_mib, available_mib = (
-        fields.get("MemTotal:", 0) / 1024,
-        fields.get("MemAvailable:", 0) / 1024,
-    )
+    total_mib = fields.get("MemTotal:", 0) / 1024
+    available_mib = fields.get("MemAvailable:", 0) / 1024
     if not total_mib:  # hidden in some sandboxes
         now = psutil.virtual_memory()
         total_mib, available_mib = now.total / _MIB, now.available / _MIB

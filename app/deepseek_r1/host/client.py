@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
+from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
@@ -26,7 +26,6 @@ from deepseek_r1.host.protocol import (
     Heartbeat,
     LoadRequest,
     MeasureThreadsRequest,
-    PromptCacheFolder,
     ResultReply,
 )
 from deepseek_r1.host.supervisor import Supervisor
@@ -145,30 +144,12 @@ class EngineClient:
         path: str | Path,
         settings: LoadSettings | None = None,
         *,
-        window_mib: float = 0.0,
-        deadline_s: float | None = None,
-        chat_template: str = "",
-        prompt_cache: PromptCacheFolder | None = None,
-        sequences: int = 1,
-        lock_memory: bool = False,
         on_event: Callable[[Event], None] | None = None,
+        **fields: Any,
     ) -> ModelLoaded:
-        """Load a model. `on_event` gets its progress.
-
-        Up to `sequences` answers are computed together; each is a request of its own. With
-        `lock_memory` the engine's memory is never swapped out.
-        """
-        self._loading = self.submit(
-            LoadRequest,
-            path=str(path),
-            settings=settings or LoadSettings(),
-            window_mib=window_mib,
-            deadline_s=deadline_s,
-            chat_template=chat_template,
-            prompt_cache=prompt_cache,
-            sequences=sequences,
-            lock_memory=lock_memory,
-        )
+        """Load a model; `fields` are others of `LoadRequest`. `on_event` gets its progress."""
+        chosen = settings or LoadSettings()
+        self._loading = self.submit(LoadRequest, path=str(path), settings=chosen, **fields)
         loaded: ModelLoaded | None = None
         for event in self._loading.events():
             if isinstance(event, ModelLoaded):
@@ -183,15 +164,12 @@ class EngineClient:
         self,
         messages: str | Sequence[Message] | RawPrompt,
         sampling: SamplingSettings | None = None,
-        *,
-        json_schema: str = "",
-        continues: PartialAnswer | None = None,
+        **fields: Any,
     ) -> Iterator[Event]:
         """The events of an answer as they arrive; load events first after a crash.
 
         The request is sent with the first `next()`. Leaving the iteration early cancels the answer.
-        `json_schema`, as JSON text, constrains the answer. `continues` is an answer that ended
-        early.
+        `fields` are further ones of `GenerateRequest`.
         """
         if isinstance(messages, str):
             messages = (Message(role=Role.USER, content=messages),)
@@ -201,8 +179,7 @@ class EngineClient:
             messages=() if isinstance(messages, RawPrompt) else tuple(messages),
             raw=raw,
             sampling=sampling or SamplingSettings(),
-            json_schema=json_schema,
-            continues=continues,
+            **fields,
         )
         yield from self._generating.events()
 

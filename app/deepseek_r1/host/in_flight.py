@@ -65,7 +65,7 @@ class InFlightRequest:
 
     request: AnsweredRequest
     sent_at: float
-    deadline: float | None = None
+    deadline: float | None = None  # of a cancelled one
     cancelled: bool = False
     complete: bool = False  # its last event arrived; only the closing reply is missing
 
@@ -85,8 +85,7 @@ class InFlightRequests:
 
     def add(self, request: AnsweredRequest, now: float) -> None:
         """Record a request as sent."""
-        deadline = _deadline(request, now)
-        self._entries[request.id] = InFlightRequest(request, now, deadline)
+        self._entries[request.id] = InFlightRequest(request, now)
         self._moved_at = now
 
     def cancel(self, request_id: int, deadline: float) -> None:
@@ -176,11 +175,6 @@ class InFlightRequests:
         elif isinstance(reply.event, ModelLoaded | GenerationFinished):
             entry.complete = True
         return entry
-
-
-def _deadline(request: AnsweredRequest, now: float) -> float | None:
-    seconds = request.deadline_s if isinstance(request, LoadRequest) else None
-    return None if seconds is None else now + seconds
 
 
 def _is_allowed(entry: InFlightRequest, reply: EventReply | ClosingReply) -> bool:

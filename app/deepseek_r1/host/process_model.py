@@ -71,7 +71,7 @@ class ProcessModel:
                     # Each load of a Falcon leaves two of ggml's 64 contexts in the process.
                     self._opened = object()  # as other files: the next load gets a fresh one
                 self.loaded = True
-                self.load = load.model_copy(update={"deadline_s": None})
+                self.load = load
 
     def on_process_gone(self) -> None:
         """The next process has no model, and is locked to no files."""

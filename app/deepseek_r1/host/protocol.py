@@ -66,7 +66,6 @@ class LoadRequest(_Numbered):
     path: FilePath
     settings: LoadSettings = LoadSettings()
     window_mib: Amount = 0.0
-    deadline_s: Annotated[float, Field(gt=0)] | None = None
     chat_template: ChatTemplateText = ""
     prompt_cache: PromptCacheFolder | None = None
     sequences: Annotated[int, Field(ge=1, le=64)] = 1  # answered together

@@ -46,8 +46,6 @@ from deepseek_r1.host.supervisor_events import (
 )
 from deepseek_r1.host.watchdog import HangLimits, KillStep, RestartBudget
 
-__all__ = ["EngineState", "HostEvent", "RestartRequest", "StateChanged", "Supervisor"]
-
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
 
 

@@ -51,18 +51,23 @@ class GenerationLock:
                 raise EngineBusy
 
     @contextmanager
-    def generating(self) -> Iterator[None]:
-        """Hold the lock for an answer.
+    def generating(self, closing_s: float | None = None) -> Iterator[None]:
+        """Hold the lock for an answer; or to close, once a running answer has ended in that time.
 
-        Raises EngineBusy during another one, and in a queue during one of the same thread.
+        Raises EngineBusy during another answer, and in a queue during one of the same thread.
         """
         with self._changed:
-            self._wait_for_turn()
+            if closing_s is None:
+                self._wait_for_turn()
+            elif not self._changed.wait_for(self._is_free, closing_s):
+                raise EngineBusy
             self._owner = threading.get_ident()
         try:
             yield
         finally:
-            self._release()
+            with self._changed:
+                self._owner = None
+                self._changed.notify_all()
 
     def _wait_for_turn(self) -> None:
         if not self.queues:
@@ -75,26 +80,13 @@ class GenerationLock:
         ticket = object()
         self._waiting.append(ticket)
         try:
-            self._changed.wait_for(
-                lambda: self._waiting[0] is ticket and not self._idle_work and not self.locked()
-            )
+            self._changed.wait_for(lambda: self._waiting[0] is ticket and self._is_free())
         finally:
             self._waiting.remove(ticket)
             self._changed.notify_all()
 
-    @contextmanager
-    def closing(self, wait_s: float) -> Iterator[None]:
-        """Hold the lock to close. Raises EngineBusy if an answer runs beyond `wait_s`."""
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: not self._idle_work and not self.locked(), wait_s
-            ):
-                raise EngineBusy
-            self._owner = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._release()
+    def _is_free(self) -> bool:
+        return not self._idle_work and not self.locked()
 
     @contextmanager
     def idle(self) -> Iterator[bool]:
@@ -109,11 +101,6 @@ class GenerationLock:
                 with self._changed:
                     self._idle_work = False
                     self._changed.notify_all()
-
-    def _release(self) -> None:
-        with self._changed:
-            self._owner = None
-            self._changed.notify_all()
 
 
 class GenerationRunner:
@@ -287,7 +274,7 @@ class GenerationRunner:
         if not self._finalizer.alive:
             return
         self._engine.cancel()
-        with self._lock.closing(0.0 if self._close_stream() else _CLOSE_SECONDS):
+        with self._lock.generating(0.0 if self._close_stream() else _CLOSE_SECONDS):
             self._finalizer()
 
     def _close_stream(self) -> bool:

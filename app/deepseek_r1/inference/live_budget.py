@@ -44,7 +44,7 @@ class LiveBudget:
         engine, model = loaded_model.engine, loaded_model.accepted
         self._engine, self._header, self._settings = engine, model.header, model.settings
         self._overhead, self._draft = model.overhead, model.draft
-        self._least_mib = self._least_mib_under(model.overhead)
+        self._least_mib = least_budget_mib(model.header, model.settings, model.overhead)
         self._idle = idle
         self._lock = threading.RLock()
         self._allowed = Allowance(model.settings.memory_budget, model.settings.micro_batch)
@@ -56,10 +56,6 @@ class LiveBudget:
         budget = self._settings.memory_budget
         least = min(budget, self._least_mib) if self._streams else budget
         return MemoryLimits(budget, least, self._settings.micro_batch)
-
-    def _least_mib_under(self, overhead: ProcessOverhead) -> int:
-        """Return the smallest budget that the model can run with."""
-        return least_budget_mib(self._header, self._settings, overhead)
 
     def _settings_with(self, budget_mib: int) -> LoadSettings:
         return self._settings.model_copy(update={"memory_budget": budget_mib})
@@ -96,7 +92,8 @@ class LiveBudget:
         planned = plan_streaming(self._header, self._settings_with(budget_mib), overhead)
         refuse_misfit(planned.bill, self._header, self._settings_with(budget_mib), overhead)
         with self._lock:
-            self._overhead, self._least_mib = overhead, self._least_mib_under(overhead)
+            self._least_mib = least_budget_mib(self._header, self._settings, overhead)
+            self._overhead = overhead
             self._settings = self._settings_with(budget_mib)
             limited = self._allowed
             most = min(limited.budget_mib, budget_mib) if limited.short else budget_mib
@@ -183,10 +180,7 @@ class PressureMonitor:
         threading.Thread(target=self._run, name="pressure-monitor", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop. The model is not changed after this returns.
-
-        May be called from any thread, and more than once.
-        """
+        """Stop. The model is not changed after this returns. Any thread, also more than once."""
         self._stopped.set()
         with self._checking:
             pass

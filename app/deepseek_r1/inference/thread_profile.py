@@ -61,7 +61,6 @@ def measure_threads(
     go_on: Callable[[], bool] = lambda: True,
     *,
     clock: Clock = time.monotonic,
-    total_s: float = MEASURE_S,
 ) -> ThreadsMeasured:
     """Try all `counts` in ascending and then descending order, for prefill and for decode.
 
@@ -70,7 +69,7 @@ def measure_threads(
     """
     prefill: dict[int, list[float]] = {}
     decode: dict[int, list[float]] = {}
-    trial_s = total_s / (4 * len(counts))
+    trial_s = MEASURE_S / (4 * len(counts))
     length = min(_PROMPT_LENGTH, context_length // _CONTEXT_PER_WORD)
     try:
         for number, count in enumerate((*counts, *reversed(counts))):

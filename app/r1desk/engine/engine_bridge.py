@@ -16,13 +16,8 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import AnswerDelta, ModelLoaded, ThinkingDelta
 from deepseek_r1.host import protocol
-from deepseek_r1.host.supervisor import (
-    EngineState,
-    HostEvent,
-    RestartRequest,
-    StateChanged,
-    Supervisor,
-)
+from deepseek_r1.host.supervisor import Supervisor
+from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from r1desk.engine.bill_reader import BillReader
 
 TEXT_EVERY_MS = 40

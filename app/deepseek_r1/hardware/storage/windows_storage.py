@@ -82,7 +82,7 @@ def kernel32() -> Kernel32:
 
 
 class WindowsFile:
-    """A handle, with an event for each running read; see `LinuxFile`."""
+    """A handle; see `LinuxFile`."""
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         self._kernel = kernel32()
@@ -99,15 +99,16 @@ class WindowsFile:
             raise error
         self.nbytes = size.value
         self.descriptor: int = self._handle
-        self._events: list[int] = []  # those that no read uses
 
     def read_into(self, into: memoryview, offset: int) -> int:
         """See `LinuxFile`."""
-        event = self._event()
+        event = self._kernel.CreateEventW(None, True, False, None)  # signals this read's end
+        if not event:
+            raise self._kernel.failure("CreateEvent")
         try:
             return self._read(into, offset, event)
         finally:
-            self._events.append(event)
+            self._kernel.CloseHandle(event)
 
     def _read(self, into: memoryview, offset: int, event: int) -> int:
         kernel, count = self._kernel, c_uint32(0)
@@ -129,23 +130,12 @@ class WindowsFile:
             return 0
         raise self._kernel.failure("ReadFile")
 
-    def _event(self) -> int:
-        """An event that signals a read's end. They are pooled, because threads come and go."""
-        try:
-            return self._events.pop()
-        except IndexError:
-            event: int | None = self._kernel.CreateEventW(None, True, False, None)
-            if not event:
-                raise self._kernel.failure("CreateEvent") from None
-            return event
-
     def drop_cache(self, offset: int, nbytes: int) -> None:
         """Does nothing: Windows has no such advice; the sequential scan drops pages by itself."""
 
     def close(self) -> None:
         """See `LinuxFile`."""
-        for handle in (self._handle, *getattr(self, "_events", ())):
-            self._kernel.CloseHandle(handle)
+        self._kernel.CloseHandle(self._handle)
 
 
 class WindowsRegion:
