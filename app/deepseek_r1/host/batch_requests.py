@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import EngineFailed, R1Error
@@ -72,7 +72,8 @@ class BatchRequests:
     def _until_empty(self, batch: AnswerBatch) -> WorkerRequest | None:
         following: WorkerRequest | None = None
         while batch.busy:
-            while following is None and (request := self._next()) is not None:
+            while following is None and not self._requests.empty():
+                request = self._requests.get()
                 if isinstance(request, protocol.GenerateRequest):
                     self._add(batch, request)
                 else:
@@ -84,12 +85,6 @@ class BatchRequests:
                 raise
             self._hand_over(events)
         return following
-
-    def _next(self) -> WorkerRequest | None:
-        try:
-            return self._requests.get_nowait()
-        except Empty:
-            return None
 
     def _add(self, batch: AnswerBatch, request: protocol.GenerateRequest) -> None:
         self._open.add(request.id)

@@ -7,7 +7,6 @@ two missed checks in a row count.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import dropwhile
@@ -89,13 +88,11 @@ class RestartBudget:
 
     restarts: int = 3
     window_s: float = 300.0
-    _crashes: deque[float] = field(default_factory=deque, init=False)
+    _crashes: list[float] = field(default_factory=list, init=False)
 
     def record_crash(self, now: float) -> bool:
         """Record a crash; False where it exceeds the budget."""
-        self._crashes.append(now)
-        while now - self._crashes[0] > self.window_s:
-            self._crashes.popleft()
+        self._crashes = [*(at for at in self._crashes if now - at <= self.window_s), now]
         return len(self._crashes) <= self.restarts
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,18 +13,13 @@ from deepseek_r1.core.messages import Message, PromptInput, RawPrompt, Role, mes
 from deepseek_r1.core.settings import LoadSettings, SamplingOptions, SamplingSettings
 from deepseek_r1.engine.protocol.base import Engine
 
+_SettingsT = TypeVar("_SettingsT", LoadSettings, SamplingSettings)
 Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt
 
 
 def with_options(settings: LoadSettings, **options: Any) -> LoadSettings:
     """Return `settings` with the options that are not None. Raises WrongUsage."""
-    given = {key: value for key, value in options.items() if value is not None}
-    if not given:
-        return settings
-    try:
-        return LoadSettings.model_validate(settings.model_dump() | given)
-    except ValidationError as error:
-        raise WrongUsage(detail=_describe(error)) from error
+    return _changed(settings, {key: each for key, each in options.items() if each is not None})
 
 
 def sampling_for(
@@ -36,20 +31,18 @@ def sampling_for(
 
     Raises WrongUsage.
     """
-    chosen = sampling or SamplingSettings()
     given: dict[str, Any] = dict(options or {})
     if max_tokens is not None:
         given["max_tokens"] = max_tokens
-    if not given:
-        return chosen
+    return _changed(sampling or SamplingSettings(), given)
+
+
+def _changed(settings: _SettingsT, given: Mapping[str, Any]) -> _SettingsT:
     try:
-        return SamplingSettings.model_validate(chosen.model_dump() | given)
+        return settings.model_validate(settings.model_dump() | given) if given else settings
     except ValidationError as error:
-        raise WrongUsage(detail=_describe(error)) from error
-
-
-def _describe(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise WrongUsage(detail="; ".join(faults)) from error
 
 
 def is_list_of_prompts(prompt: object) -> bool:

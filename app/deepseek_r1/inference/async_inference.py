@@ -117,7 +117,7 @@ class AsyncCPUInference:
         answer = _ThreadedAnswer(asyncio.get_running_loop(), begin, model.cancel)
         computing = asyncio.get_running_loop().run_in_executor(self._executor, answer.compute)
         try:
-            while (event := await answer.next_event()) is not None:
+            while (event := await answer.events.get()) is not None:
                 yield event
             await computing  # raises the answer's error
         finally:
@@ -147,13 +147,9 @@ class _ThreadedAnswer:
         cancel: Callable[[], None],
     ) -> None:
         self._loop, self._begin, self._cancel = loop, begin, cancel
-        self._events: asyncio.Queue[GenerationEvent | None] = asyncio.Queue()
+        self.events: asyncio.Queue[GenerationEvent | None] = asyncio.Queue()  # None ends them
         self._lock = threading.Lock()
         self._running = self._stopped = False
-
-    async def next_event(self) -> GenerationEvent | None:
-        """Return the next event; None after the last one and after an error."""
-        return await self._events.get()
 
     def compute(self) -> None:
         """Compute the answer in the calling thread."""
@@ -179,4 +175,4 @@ class _ThreadedAnswer:
 
     def _put(self, event: GenerationEvent | None) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+            self._loop.call_soon_threadsafe(self.events.put_nowait, event)

@@ -25,7 +25,7 @@ from deepseek_r1.memory.plan import (
     ProcessOverhead,
     least_budget_mib,
     plan_streaming,
-    plan_without_draft,
+    residency_without_draft,
 )
 
 WORKING_INTERVAL_S = 0.5
@@ -141,10 +141,8 @@ class LiveBudget:
         """Hand the plan to the engine, in force with the next token, or at once between answers."""
         if planned.residency is not None:
             settings = self._settings_with(budget_mib)
-            without_draft = plan_without_draft(self._header, settings, self._overhead)
-            self._engine.set_residency(
-                planned.residency, without_draft.residency if without_draft else None
-            )
+            without_draft = residency_without_draft(self._header, settings, self._overhead)
+            self._engine.set_residency(planned.residency, without_draft)
         with self._idle() as free:
             if free:  # otherwise the computation applies it
                 self._engine.apply_residency()

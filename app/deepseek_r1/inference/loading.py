@@ -23,7 +23,12 @@ from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.drafts import draft_header, draft_mib
-from deepseek_r1.memory.plan import MemoryPlan, ProcessOverhead, plan_without_draft, with_context
+from deepseek_r1.memory.plan import (
+    MemoryPlan,
+    ProcessOverhead,
+    residency_without_draft,
+    with_context,
+)
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -109,7 +114,7 @@ def open_model(
     measured = load_profile(header)
     without_draft = None
     if planned.residency:
-        without_draft = plan_without_draft(header, chosen, accepted.overhead)
+        without_draft = residency_without_draft(header, chosen, accepted.overhead)
     engine = open_engine(
         OpenRequest(
             header,
@@ -122,7 +127,7 @@ def open_model(
             chat_template=request.chat_template,
             isolated=request.isolated,
             draft=accepted.drafting,
-            residency_without_draft=without_draft.residency if without_draft else None,
+            residency_without_draft=without_draft,
             draft_released=accepted.draft is None and bool(chosen.draft_path),
         )
     )

@@ -67,17 +67,25 @@ def advise(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhea
         for candidate in _concessions(header, way, overhead):
             if fits(header, candidate, overhead):
                 bill = plan(header, candidate, overhead).bill
-                return Advice(candidate, _change_text(settings, candidate), bill)
+                changes = _changes_text(settings, candidate)
+                return Advice(candidate, tr("It fits with {changes}.", changes=changes), bill)
     needed = ceil(plan(header, ways[-1], overhead).bill.total_mib)
     raised = ways[-1].model_copy(update={"memory_budget": needed})
-    turned_on = raised.swap_enabled and not settings.swap_enabled
-    text = tr(_BUDGET_AND_SWAP if turned_on else _BUDGET, needed=needed)
+    text = tr("It needs a budget of at least {needed:,} MiB.", needed=needed)
+    if raised.swap_enabled and not settings.swap_enabled:
+        text = tr(
+            "It needs weights read from the disk and a budget of at least {needed:,} MiB.",
+            needed=needed,
+        )
     *_, smallest = _concessions(header, ways[-1], overhead)
-    smallest = _with_least_context(smallest)
+    smallest = with_length(smallest, min(smallest.context_length, LEAST_CONTEXT))
     least = ceil(plan(header, smallest, overhead).bill.total_mib)
     if least < needed:
         changes = _changes_text(raised, smallest)
-        text = join_sentences((text, tr(_LEAST_BUDGET, least=least, changes=changes)))
+        enough = tr(
+            "With {changes} a budget of {least:,} MiB is enough.", least=least, changes=changes
+        )
+        text = join_sentences((text, enough))
     return Advice(raised, text)
 
 
@@ -156,12 +164,6 @@ def _concessions(
             yield shorter
 
 
-def _with_least_context(settings: LoadSettings) -> LoadSettings:
-    if settings.context_length <= LEAST_CONTEXT:
-        return settings
-    return with_length(settings, LEAST_CONTEXT)
-
-
 def _width(kv_type: KVType) -> int:
     return list(reversed(KVType)).index(kv_type)
 
@@ -180,21 +182,12 @@ def _largest_context(
     return with_length(settings, length)
 
 
-_BUDGET = N_("It needs a budget of at least {needed:,} MiB.")
-_BUDGET_AND_SWAP = N_(
-    "It needs weights read from the disk and a budget of at least {needed:,} MiB."
-)
-_LEAST_BUDGET = N_("With {changes} a budget of {least:,} MiB is enough.")
 _CHANGES = {
     "micro_batch": N_("a batch of {value}"),
     "kv_type": N_("a context precision of {value}"),
     "context_length": N_("a context of {value} tokens"),
     "swap_enabled": N_("weights read from the disk"),
 }
-
-
-def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
-    return tr("It fits with {changes}.", changes=_changes_text(asked, fits))
 
 
 def _changes_text(asked: LoadSettings, fits: LoadSettings) -> str:

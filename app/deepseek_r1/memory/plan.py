@@ -126,13 +126,13 @@ def plan_streaming(
     return MemoryPlan(bill, residency)
 
 
-def plan_without_draft(
+def residency_without_draft(
     header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
-) -> MemoryPlan | None:
-    """The plan of a streamed model once its draft model is freed; None without a draft model."""
+) -> Residency | None:
+    """The residency of a streamed model once its draft model is freed; None without a draft."""
     if not overhead.draft_mib:
         return None
-    return plan_streaming(header, settings, replace(overhead, draft_mib=0.0))
+    return plan_streaming(header, settings, replace(overhead, draft_mib=0.0)).residency
 
 
 def with_context(
