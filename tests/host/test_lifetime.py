@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from deepseek_r1.core import frames
+from deepseek_r1.core.child_environment import child_command
 from deepseek_r1.core.errors import EngineDied
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
 from support.patience import PATIENCE_S, wait_until
@@ -39,7 +41,7 @@ with EngineClient() as client:
 
 def start_child(env: dict[str, str] | None = None) -> subprocess.Popen:
     return subprocess.Popen(
-        environment.engine_command(),
+        child_command(ChildKind.ENGINE),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -293,7 +295,7 @@ def test_a_user_who_chose_how_threads_wait_is_obeyed():
 
 def test_the_frozen_program_starts_itself_as_the_engine(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert environment.engine_command() == [sys.executable, "--engine-host"]
+    assert child_command(ChildKind.ENGINE) == [sys.executable, "--engine-host"]
 
 
 def test_a_module_in_the_current_folder_does_not_stand_in_for_ours(tmp_path, monkeypatch):

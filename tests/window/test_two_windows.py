@@ -29,8 +29,8 @@ from r1desk.shell import startup
 from r1desk.shell.session import Session
 from r1desk.shell.main_window import MainWindow
 from r1desk.models.controller import ModelController
-from deepseek_r1.host import environment
-environment.engine_command = lambda: json.loads(os.environ["SCRIPTED_ENGINE"])
+from deepseek_r1.host import supervisor
+supervisor.child_command = lambda _kind: json.loads(os.environ["SCRIPTED_ENGINE"])
 def raised(window, real=MainWindow.raise_to_front):
     real(window)
     print("raised", flush=True)

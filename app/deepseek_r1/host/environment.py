@@ -1,4 +1,4 @@
-"""Builds the command line, the environment and the priority of the engine's process."""
+"""Builds the environment and the priority of the engine's process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from deepseek_r1.core.child_environment import background_options, child_command, child_environment
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.child_environment import background_options, child_environment
 from deepseek_r1.engine.llama.binding.library import wait_policy
-
-
-def engine_command() -> list[str]:
-    """The command line of the engine's process, in a bundle, a wheel or a checkout."""
-    return child_command(ChildKind.ENGINE)
 
 
 def engine_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:

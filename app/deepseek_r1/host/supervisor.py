@@ -19,6 +19,7 @@ from pathlib import Path
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import require_loadable
 from deepseek_r1.core import frames, log
+from deepseek_r1.core.child_environment import child_command
 from deepseek_r1.core.child_process import (
     ChildProcess,
     FrameReceived,
@@ -35,6 +36,7 @@ from deepseek_r1.core.errors import (
     R1Error,
 )
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host import environment, exit_causes, protocol
 from deepseek_r1.host.engine_session import EngineSession
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
@@ -80,7 +82,7 @@ class Supervisor:
         budget: RestartBudget | None = None,
     ) -> None:
         self._notify = notify
-        self._command = list(command or environment.engine_command())
+        self._command = list(command or child_command(ChildKind.ENGINE))
         self._limits = limits or HangLimits()
         self._budget = budget or RestartBudget()
         self._inbox: queue.SimpleQueue[_InboxItem] = queue.SimpleQueue()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
@@ -15,10 +16,18 @@ from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema
 from deepseek_r1.engine.protocol.base import GenerationResult
-from deepseek_r1.inference.arguments import Prompt, sampling_for
+from deepseek_r1.inference.arguments import Prompt
 from deepseek_r1.inference.cpu_inference import CPUInference
 
 _T = TypeVar("_T")
+
+
+class AnswerOptions(SamplingOptions, total=False):
+    """The keywords of an answer, as those of `CPUInference.stream`, for type checkers."""
+
+    sampling: SamplingSettings | None
+    json_schema: Schema | None
+    continues: PartialAnswer | None
 
 
 class AsyncCPUInference:
@@ -64,56 +73,26 @@ class AsyncCPUInference:
         await self.close()
 
     async def generate(
-        self,
-        prompt: Prompt,
-        max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        **options: Unpack[SamplingOptions],
+        self, prompt: Prompt, max_tokens: int | None = None, **options: Unpack[AnswerOptions]
     ) -> str:
         """Return the answer to one prompt without the thinking."""
-        chosen = sampling_for(sampling, max_tokens, options)
-        return (await self.complete(prompt, sampling=chosen, json_schema=json_schema)).text
+        return (await self.complete(prompt, max_tokens, **options)).text
 
     async def complete(
-        self,
-        prompt: Prompt,
-        max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        continues: PartialAnswer | None = None,
-        **options: Unpack[SamplingOptions],
+        self, prompt: Prompt, max_tokens: int | None = None, **options: Unpack[AnswerOptions]
     ) -> GenerationResult:
         """Return the whole answer with its thinking and its stats."""
         collector = ResultCollector()
-        chosen = sampling_for(sampling, max_tokens, options)
-        async for event in self.stream(
-            prompt, sampling=chosen, json_schema=json_schema, continues=continues
-        ):
+        async for event in self.stream(prompt, max_tokens, **options):
             collector.add(event)
         return collector.result()
 
     async def stream(
-        self,
-        prompt: Prompt,
-        max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        continues: PartialAnswer | None = None,
-        **options: Unpack[SamplingOptions],
+        self, prompt: Prompt, max_tokens: int | None = None, **options: Unpack[AnswerOptions]
     ) -> AsyncIterator[GenerationEvent]:
         """Generate the answer as events. Leaving the iteration ends the answer."""
-        chosen = sampling_for(sampling, max_tokens, options)
         model = self.model
-
-        def begin() -> Iterator[GenerationEvent]:
-            return model.stream(
-                prompt, sampling=chosen, json_schema=json_schema, continues=continues
-            )
-
+        begin = partial(model.stream, prompt, max_tokens, **options)
         answer = _ThreadedAnswer(asyncio.get_running_loop(), begin, model.cancel)
         computing = asyncio.get_running_loop().run_in_executor(self._executor, answer.compute)
         try:
