@@ -1,11 +1,10 @@
 """Measures how fast a drive and the memory are read, to predict the speed of a model.
 
-A drive is read in the way that weights are streamed.
-
-The reads are the same: 1 MiB each, from as many threads, bypassing the page cache where that works,
-into memory of similar size, in huge pages where the system has them. The measurements behind this:
-ordinary pages cost up to a third of the speed, reusing a few MiB of memory gives a fifth to a half
-more than weights ever see, and a short test shows little but the start.
+A drive is read as weights are streamed: 1 MiB each, from as many threads, bypassing the page cache
+where that works, into memory of similar size, in huge pages where the system has them. The
+measurements behind this: ordinary pages cost up to a third of the speed, reusing a few MiB of
+memory gives a fifth to a half more than weights ever see, and a short test shows little but the
+start.
 """
 
 from __future__ import annotations
@@ -158,7 +157,10 @@ def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
     The C library's `memchr` does the reading, looking for a byte that does not occur. It does not
     hold the interpreter's lock.
     """
-    memchr, nbytes = _memchr(), buffer_bytes()
+    memchr = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None).memchr
+    memchr.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    memchr.restype = ctypes.c_void_p
+    nbytes = buffer_bytes()
     with mmap.mmap(-1, nbytes) as buffer:
         anchor = ctypes.c_char.from_buffer(buffer)
         address = ctypes.addressof(anchor)
@@ -188,11 +190,3 @@ def buffer_bytes() -> int:
     """
     cache = linux.largest_cache_bytes() if sys.platform == "linux" else 0
     return min(MOST_BYTES, max(LEAST_BYTES, 2 * cache)) if cache else MOST_BYTES
-
-
-def _memchr() -> ctypes._NamedFuncPointer:
-    library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
-    function = library.memchr
-    function.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
-    function.restype = ctypes.c_void_p
-    return function

@@ -278,26 +278,23 @@ def _fixed_mib(
     header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead, rows: int = 1
 ) -> dict[BillItem, float]:
     """All lines but the weights, for `rows` rows of logits at once."""
-    own = {
-        BillItem.DRAFT: 0.0,
-        BillItem.WINDOW: overhead.window_mib,
-        BillItem.RESERVE: _RESERVE_MIB,
-    }
+    reserve_mib = _RESERVE_MIB
     if header.legacy:
         mib = legacy_costs.fixed_mib(header, settings)
-        mib[BillItem.RUNTIME] += overhead.runtime_mib
-        return mib | own
-    lookup_mib = LOOKUP_MIB if rows > 1 else 0.0
-    return {
+    else:
+        reserve_mib += LOOKUP_MIB if rows > 1 else 0.0
+        reserve_mib += cost_model.buffer_bytes(header, settings) / _MIB
+        mib = {
+            BillItem.KV_CACHE: cost_model.kv_cache_bytes(header, settings) / _MIB,
+            BillItem.COMPUTE: cost_model.compute_bytes(header, settings, rows) / _MIB,
+            BillItem.OUTPUT: cost_model.output_bytes(header, rows) / _MIB,
+            BillItem.RUNTIME: cost_model.vocabulary_bytes(header) / _MIB,
+        }
+    mib[BillItem.RUNTIME] += overhead.runtime_mib
+    return mib | {
         BillItem.DRAFT: overhead.draft_mib,
-        BillItem.KV_CACHE: cost_model.kv_cache_bytes(header, settings) / _MIB,
-        BillItem.COMPUTE: cost_model.compute_bytes(header, settings, rows) / _MIB,
-        BillItem.OUTPUT: cost_model.output_bytes(header, rows) / _MIB,
-        BillItem.RUNTIME: overhead.runtime_mib + cost_model.vocabulary_bytes(header) / _MIB,
         BillItem.WINDOW: overhead.window_mib,
-        BillItem.RESERVE: _RESERVE_MIB
-        + lookup_mib
-        + cost_model.buffer_bytes(header, settings) / _MIB,
+        BillItem.RESERVE: reserve_mib,
     }
 
 
