@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.watchdog import HangLimits, RestartBudget
+from deepseek_r1.host.engine_session import HangLimits, RestartBudget
 from host.scripted_engine import scripted_command
 
 IMPATIENT = HangLimits(

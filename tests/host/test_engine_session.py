@@ -5,10 +5,9 @@ from __future__ import annotations
 from deepseek_r1.core.errors import EngineHung
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.host.engine_session import EngineSession
+from deepseek_r1.host.engine_session import EngineSession, HangLimits
 from deepseek_r1.host.in_flight import InFlightRequests
 from deepseek_r1.host.protocol import VERSION, EnginePhase, GenerateRequest, Handshake, Heartbeat
-from deepseek_r1.host.watchdog import HangLimits
 
 LIMITS = HangLimits(cancel_s=10.0, loop_s=60.0)
 

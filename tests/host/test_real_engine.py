@@ -40,9 +40,9 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.engine_session import HangLimits, RestartBudget
 from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.host.watchdog import HangLimits, KillLadder, KillStep, RestartBudget, Watchdog
+from deepseek_r1.host.engine_session import (
+    HangLimits,
+    KillLadder,
+    KillStep,
+    RestartBudget,
+    Watchdog,
+)
 
 
 def checks(watch: Watchdog, until: float, last_sign_at, moved_at) -> float | None:

@@ -14,7 +14,7 @@ from typing import Self
 from deepseek_r1.core import errors
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.watchdog import HangLimits, RestartBudget
+from deepseek_r1.host.engine_session import HangLimits, RestartBudget
 from support.gguf_files import ALL
 from support.mutants import mutants
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.settings import CacheStrategy
@@ -377,4 +377,3 @@ GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )
 Event = Annotated[LoadEvent | GenerationEvent, Field(discriminator="kind")]
-event_adapter: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))

@@ -13,6 +13,7 @@ from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.engine_session import HangLimits, RestartBudget
 from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
@@ -35,7 +36,6 @@ from deepseek_r1.host.supervisor_events import (
     RestartRequest,
     StateChanged,
 )
-from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 
 ReplyT = TypeVar("ReplyT", bound=ResultReply | DoneReply)
 

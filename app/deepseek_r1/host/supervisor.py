@@ -38,7 +38,7 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host import environment, exit_causes, protocol
-from deepseek_r1.host.engine_session import EngineSession
+from deepseek_r1.host.engine_session import EngineSession, HangLimits, KillStep, RestartBudget
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
 from deepseek_r1.host.supervisor_events import (
     EngineState,
@@ -46,7 +46,6 @@ from deepseek_r1.host.supervisor_events import (
     RestartRequest,
     StateChanged,
 )
-from deepseek_r1.host.watchdog import HangLimits, KillStep, RestartBudget
 
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
 
