@@ -33,7 +33,7 @@ from deepseek_r1.host.protocol import (
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import EngineState, StateChanged
+from deepseek_r1.host.supervisor_events import EngineState, RestartRequest, StateChanged
 from host.conftest import IMPATIENT
 from host.scripted_engine import scripted_command
 from support.patience import PATIENCE_S, wait_until
@@ -192,7 +192,7 @@ def test_after_too_many_deaths_the_engine_stays_stopped_until_it_is_asked_to_sta
     assert client.state is EngineState.FAILED
     _, caught = text_until_failure(client, "say=hello", EngineKeepsDying)
     assert caught.facts["count"] == 4
-    client.restart()
+    client._supervisor.post(RestartRequest())
     assert answer(client, "say=hello") == "hello"
 
 
@@ -200,7 +200,7 @@ def test_a_running_engine_can_be_started_anew_and_keeps_what_was_asked_meanwhile
     client = scripted()
     client.load("")
     first = client.pid
-    client.restart()
+    client._supervisor.post(RestartRequest())
     assert answer(client, "say=hello") == "hello"
     assert client.pid != first
 

@@ -85,7 +85,7 @@ def open_old_file(path: Path) -> tuple[str, str]:
             return "not old", ""
         with CPUInference(path, context_length=CONTEXT, thread_count=1) as model:
             model.complete("hello", sampling=greedy)
-            used_mib = peak_mib(model._runner.require_engine()._model.process_id)
+            used_mib = peak_mib(model._require_engine()._model.process_id)
     except R1Error as error:
         how = error.facts.get("how", "") if isinstance(error, EngineDied) else ""
         return f"{type(error).__name__} {how}".strip(), str(error) if how else ""

@@ -39,11 +39,6 @@ class MemoryReading:
     alarm: bool = False
     grouped: bool = False
 
-    @property
-    def used_mib(self) -> float:
-        """Memory in use that cannot simply be released."""
-        return self.total_mib - self.available_mib
-
 
 def machine_memory_mib() -> float:
     """Memory in MiB: the machine's, or less where a container or a control group limits us."""

@@ -30,12 +30,7 @@ from deepseek_r1.host.protocol import (
     ResultReply,
 )
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import (
-    EngineState,
-    HostEvent,
-    RestartRequest,
-    StateChanged,
-)
+from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
 
 ReplyT = TypeVar("ReplyT", bound=ResultReply | DoneReply)
 
@@ -106,7 +101,7 @@ class EngineClient:
         self._loading: BlockingRequest | None = None
         self.state = EngineState.STOPPED
         self.heartbeat: Heartbeat | None = None
-        self.handshake: Handshake | None = None
+        self.pid: int | None = None  # of the engine's process, where there is or was one
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -120,11 +115,6 @@ class EngineClient:
         self._supervisor.request_stop()
         if self._thread.is_alive():
             self._thread.join()
-
-    @property
-    def pid(self) -> int | None:
-        """The id of the engine's process, where there is or was one."""
-        return self.handshake.pid if self.handshake is not None else None
 
     def submit(self, kind: type[AnsweredRequest], **fields: Any) -> BlockingRequest:
         """Send a request of this kind. Any thread."""
@@ -202,10 +192,6 @@ class EngineClient:
         if (request := self._generating) is not None:
             self._supervisor.post(EndThinkingRequest(id=request.id))
 
-    def restart(self) -> None:
-        """Restart the engine, also after it kept crashing. Does not wait for it."""
-        self._supervisor.post(RestartRequest())
-
     # ---- the supervisor's thread -------------------------------------------------------------
 
     def _run(self) -> None:
@@ -220,8 +206,8 @@ class EngineClient:
                 self.state = state
             case Heartbeat():
                 self.heartbeat = event
-            case Handshake():
-                self.handshake = event
+            case Handshake(pid=pid):
+                self.pid = pid
             case _:
                 self._requests.hand_over(event)
         if self._observer is not None:
