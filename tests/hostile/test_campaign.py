@@ -70,7 +70,7 @@ def _with_rotation(path: Path, family: str, rotation: int) -> bytes:
 def test_a_file_that_ends_the_engine_leaves_the_caller_an_error(tmp_path: Path) -> None:
     path = FAMILIES["falcon"](tmp_path / "falcon.bin")
     with CPUInference(path, context_length=256, thread_count=1) as model:
-        engine = model._runner.require_engine()
+        engine = model._require_engine()
         psutil.Process(engine._model.process_id).kill()  # as a crash of native code would
         with pytest.raises(EngineDied):
             model.generate("hello", 2)

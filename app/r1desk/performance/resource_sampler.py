@@ -186,7 +186,7 @@ def _measure(
     sample = ResourceSample(
         window_mib=window_and_helpers_mib(),
         engine_mib=meter.process_mib(engine_pid) + helper_mib if engine_pid else 0.0,
-        machine_used_mib=machine.used_mib,
+        machine_used_mib=machine.total_mib - machine.available_mib,
         machine_total_mib=machine.total_mib,
         cores=now.load_since(before),
     )
