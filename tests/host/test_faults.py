@@ -26,9 +26,7 @@ from deepseek_r1.core.events import AnswerDelta, FinishReason
 from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import (
-    CountTokensReply,
     CountTokensRequest,
-    DoneReply,
     SetThreadsRequest,
     UnloadRequest,
 )
@@ -36,6 +34,7 @@ from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, RestartRequest, StateChanged
 from host.conftest import IMPATIENT
 from host.scripted_engine import scripted_command
+from support.closing_replies import closing
 from support.patience import PATIENCE_S, wait_until
 
 ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
@@ -253,11 +252,11 @@ def test_a_question_without_a_model_is_refused_without_starting_anything(scripte
 
 def test_threads_and_counts_are_answered(scripted):
     client = scripted()
-    client.submit(SetThreadsRequest, threads=2, threads_prefill=2).result(DoneReply)
+    closing(client.submit(SetThreadsRequest, threads=2, threads_prefill=2))
     client.load("")
-    client.submit(SetThreadsRequest, threads=1, threads_prefill=2).result(DoneReply)
-    assert client.submit(CountTokensRequest, messages=()).result(CountTokensReply).tokens == 7
-    client.submit(UnloadRequest).result(DoneReply)
+    closing(client.submit(SetThreadsRequest, threads=1, threads_prefill=2))
+    assert closing(client.submit(CountTokensRequest, messages=())).tokens == 7
+    closing(client.submit(UnloadRequest))
     with pytest.raises(ModelNotLoaded):
         answer(client, "say=hello")
 

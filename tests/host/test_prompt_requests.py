@@ -25,12 +25,12 @@ from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import (
-    DoneReply,
     PrepareRequest,
     PromptCacheFolder,
     RetainPromptsRequest,
     UnloadRequest,
 )
+from support.closing_replies import closing
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def prepare(
 
 
 def retain_prompts(client: EngineClient, folder: PromptCacheFolder, *owners: str) -> None:
-    client.submit(RetainPromptsRequest, folder=folder, owners=owners).result(DoneReply)
+    closing(client.submit(RetainPromptsRequest, folder=folder, owners=owners))
 
 
 def stats_of(events: Iterator[Event]) -> GenerationStats:
@@ -149,7 +149,7 @@ def test_nothing_is_loaded_again_for_a_preparation(shallow_starter, folder, clie
     with pytest.raises(ModelNotLoaded):
         list(prepare(client))
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    client.submit(UnloadRequest).result(DoneReply)
+    closing(client.submit(UnloadRequest))
     with pytest.raises(ModelNotLoaded):
         list(prepare(client))
 

@@ -41,8 +41,9 @@ from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
+from deepseek_r1.host.protocol import CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
+from support.closing_replies import closing
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -89,7 +90,7 @@ def test_a_model_is_loaded_and_asked(client, starter):
     assert isinstance(last, GenerationFinished)
     assert last.stats.completion_tokens == GREEDY.max_tokens or last.stats.finish_reason == "stop"
     hello = (Message(role=Role.USER, content="Say hello."),)
-    counted = client.submit(CountTokensRequest, messages=hello).result(CountTokensReply)
+    counted = closing(client.submit(CountTokensRequest, messages=hello))
     assert counted.tokens == last.stats.prompt_tokens
 
 

@@ -13,9 +13,10 @@ from deepseek_r1.core.events import AnswerDelta, GenerationFinished
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import RestartBudget
-from deepseek_r1.host.protocol import DoneReply, SetBudgetRequest
+from deepseek_r1.host.protocol import SetBudgetRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from support.budgets import engine_extra_mib
+from support.closing_replies import closing
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -42,7 +43,7 @@ def client(starter: Path, window_mib: float) -> Iterator[EngineClient]:
 
 
 def set_budget(client: EngineClient, memory_budget: int) -> None:
-    client.submit(SetBudgetRequest, memory_budget=memory_budget).result(DoneReply)
+    closing(client.submit(SetBudgetRequest, memory_budget=memory_budget))
 
 
 def text_of(events) -> str:

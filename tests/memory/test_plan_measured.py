@@ -25,10 +25,11 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
+from deepseek_r1.host.protocol import CountTokensRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.budgets import engine_extra_mib
+from support.closing_replies import closing
 from support.real_models import r1_shaped
 
 pytestmark = pytest.mark.integration
@@ -43,7 +44,7 @@ def question(count: int) -> list[Message]:
 
 def tokens_of(engine: EngineClient, messages: Sequence[Message]) -> int:
     request = engine.submit(CountTokensRequest, messages=tuple(messages))
-    return request.result(CountTokensReply).tokens
+    return closing(request).tokens
 
 
 def peak_of(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
@@ -18,7 +18,6 @@ from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
-    DoneReply,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
@@ -27,12 +26,9 @@ from deepseek_r1.host.protocol import (
     Heartbeat,
     LoadRequest,
     MeasureThreadsRequest,
-    ResultReply,
 )
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
-
-ReplyT = TypeVar("ReplyT", bound=ResultReply | DoneReply)
 
 
 class BlockingRequest:
@@ -42,7 +38,7 @@ class BlockingRequest:
         self.id = request_id
         self.cancel = cancel
         self._replies: SimpleQueue[EventReply | ClosingReply | None] = SimpleQueue()
-        self._closing: ClosingReply | None = None
+        self.closing: ClosingReply | None = None  # once it has come
         self._closed = False
 
     def put(self, reply: EventReply | ClosingReply | None) -> None:
@@ -61,20 +57,12 @@ class BlockingRequest:
                 raise EngineFailed(detail=tr("the engine was closed"))
             if isinstance(reply, ErrorReply):
                 raise reply.report.error
-            self._closing = reply
+            self.closing = reply
         finally:
             if not self._closed:
                 self.cancel()
                 while not self._closed:
                     self._next()
-
-    def result(self, kind: type[ReplyT]) -> ReplyT:
-        """Wait for the closing reply and return it; events are dropped."""
-        for _ in self.events():
-            pass
-        if not isinstance(self._closing, kind):
-            raise TypeError(f"request {self.id} was not closed by {kind.__name__}")
-        return self._closing
 
     def _next(self) -> EventReply | ClosingReply | None:
         reply = self._replies.get()
