@@ -325,7 +325,8 @@ class RequestQueue:
 
     def _cancel_yielding(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
         """Cancel the answers that yield to this request."""
-        if _takes_the_engine(request):
+        answers = isinstance(request, GenerateRequest) and not request.yields
+        if answers or isinstance(request, LoadRequest | UnloadRequest | MeasureThreadsRequest):
             for yielding in self.in_flight.yielding:
                 self._cancel_sent(yielding, now, output)
 
@@ -384,10 +385,3 @@ class RequestQueue:
         self.in_flight.cancel(request_id, now + self._cancel_s)
         cancel = CancelRequest(id=request_id)
         output.frames.append(frames.pack(cancel, frames.TO_CHILD_CAP))
-
-
-def _takes_the_engine(request: AnsweredRequest) -> bool:
-    """Whether answers that yield are cancelled for this request."""
-    if isinstance(request, GenerateRequest):
-        return not request.yields
-    return isinstance(request, LoadRequest | UnloadRequest | MeasureThreadsRequest)

@@ -34,6 +34,7 @@ from deepseek_r1.hardware.own_memory import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
 from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest, reported_failure
 from deepseek_r1.host.heartbeat import HeartbeatSender
+from deepseek_r1.host.model_lock import lock_to_model
 from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import SAVE_PROMPTS_S, EnginePhase, GenerateRequest
 
@@ -236,8 +237,7 @@ class Worker:
         return self._model
 
     def _load(self, request: protocol.LoadRequest) -> None:
-        from deepseek_r1.host.model_lock import lock_to_model  # noqa: PLC0415 - see _import_engine
-        from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - likewise
+        from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - see _import_engine
 
         progress = self._progress_callback(request.id)
         kept = request.prompt_cache
@@ -345,7 +345,6 @@ def _import_engine() -> None:
     Where two threads import modules of one package at once, one of them may get a module of which
     half is missing: Python takes their waiting for each other for a circular import.
     """
-    from deepseek_r1.host import model_lock  # noqa: F401, PLC0415
     from deepseek_r1.inference import loading  # noqa: F401, PLC0415
 
 

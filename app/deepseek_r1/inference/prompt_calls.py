@@ -171,10 +171,9 @@ class PromptCalls(GenerationRunner):
         chosen = sampling_for(sampling, max_tokens, options)
         engine = self._require_engine()
         outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
-        if not return_exceptions:
-            for each in outcomes:
-                if isinstance(each, R1Error):
-                    raise each
+        refused = next((each for each in outcomes if isinstance(each, R1Error)), None)
+        if refused is not None and not return_exceptions:
+            raise refused
         accepted = [each for each in outcomes if not isinstance(each, R1Error)]
         if json_schema is not None:  # each answer has its own grammar, so they run in sequence
             answers = [
