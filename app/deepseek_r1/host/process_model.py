@@ -33,7 +33,7 @@ def file_identity(path: str) -> Hashable | None:
 
 
 class ProcessModel:
-    """Is told by the request queue what is sent and what is replied."""
+    """The request queue reports here what is sent and what is replied."""
 
     def __init__(self, identity: Callable[[str], Hashable | None]) -> None:
         """`identity` returns what a path names at present; None for nothing."""
