@@ -67,7 +67,7 @@ class SettingInfo:
 
 def _setting(
     applies: AppliesWhen,
-    default: object,
+    default: Any,
     title: str,
     help_text: str,
     *,

@@ -37,7 +37,7 @@ def sampling_for(
     return _changed(sampling or SamplingSettings(), given)
 
 
-def _changed(settings: _SettingsT, given: Mapping[str, Any]) -> _SettingsT:
+def _changed(settings: _SettingsT, given: dict[str, Any]) -> _SettingsT:
     try:
         return settings.model_validate(settings.model_dump() | given) if given else settings
     except ValidationError as error:
