@@ -1,7 +1,7 @@
 """Errors of the user's world, each with a message that a person can act on.
 
-An error is a class with three texts in place of a docstring: what happened, why, what to do. Its
-facts fill the `{fields}` in them. `report()` makes it a value that crosses the host's pipe;
+An error is a class with three texts: what happened, which is its docstring too, why, and what to
+do. Its facts fill the `{fields}` in them. `report()` makes it a value that crosses the host's pipe;
 `ErrorReport.error` restores it. Bugs of ours are ordinary exceptions and never become one of these.
 """
 
@@ -45,6 +45,7 @@ class R1Error(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        cls.__doc__ = cls.__doc__ or cls.what
         if R1Error.by_code.setdefault(cls.__name__, cls) is not cls:
             raise TypeError(f"two errors are named {cls.__name__}: reports need distinct names")
 
