@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import R1Error
-from r1desk.chat.answers.attachment_controller import (
+from r1desk.chat.answers.attachment_reader import (
     MAX_BYTES,
     AttachmentEmpty,
     AttachmentNotRead,

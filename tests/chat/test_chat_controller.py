@@ -68,27 +68,18 @@ def test_nothing_is_sent_where_nothing_was_written(stack: ChatStack) -> None:
     assert stack.engine.of_kind(GenerateRequest) == []
 
 
-def test_a_message_sent_while_another_is_being_stored_follows_it(stack: ChatStack) -> None:
-    stack.chat.send("First.")
-    stack.do(stack.chat.send, "Second.")
-    assert stack.texts[::2] == ["First.", "Second."]
-    stack.answer("One.")
-    assert prompt(stack) == ["First.", "One.", "Second."]
-
-
-def test_a_message_for_a_conversation_that_was_left_is_its_draft(stack: ChatStack) -> None:
+def test_a_message_sent_while_another_is_being_stored_is_given_back(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
-    left = stack.chat.conversation_id
-    stack.open(None)
-    restored: list[str] = []
-    stack.chat.draft_restored.connect(restored.append)
-    stack.open(left)
+    back: list[str] = []
+    stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
+    stack.chat.draft_restored.connect(lambda text, _files: back.append(text))
     stack.chat.send("And plums?")
-    stack.chat.send("And cherries?")  # while the first is being stored
+    stack.do(stack.chat.send, "And cherries?")
+    assert back == ["And cherries?"]
+    assert stack.texts == ["Apples?", "Red.", "And plums?", ""]
     stack.open(None)
-    stack.open(left)
-    assert restored[-1] == "And cherries?"
-    assert stack.texts[2] == "And plums?"
+    stack.open(1)
+    assert back[-1] == "And cherries?"
 
 
 def test_the_conversation_opened_last_is_shown(stack: ChatStack) -> None:
@@ -269,7 +260,7 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     back: list[str] = []
     reports: list[str] = []
     stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
-    stack.chat.send_failed.connect(lambda report: reports.append(report.code))
+    stack.chat.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.chat.send("Pears?")
     stack.do(stack.chat.send, "And plums?")
@@ -277,7 +268,7 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     assert reports == ["StoreFull"]
     assert stack.texts == ["Apples?", "Red."]
     drafts: list[str] = []
-    stack.chat.draft_restored.connect(drafts.append)
+    stack.chat.draft_restored.connect(lambda text, _files: drafts.append(text))
     stack.disk.full = False
     stack.open(None)
     stack.open(1)

@@ -116,7 +116,7 @@ def test_the_button_stops_while_busy(
     composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
 ) -> None:
     composer.set_text("next")
-    composer.set_busy(True)
+    composer.set_state(busy=True)
     stop = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Stop")
     stop.click()
     qtbot.keyClick(field, Qt.Key.Key_Escape)
@@ -128,26 +128,26 @@ def test_the_button_stops_while_busy(
 def test_the_hint_stays_in_view_while_something_is_typed(
     composer: Composer, field: QPlainTextEdit, qtbot: QtBot
 ) -> None:
-    composer.set_hint("Enter: sent when this answer is finished")
+    composer.set_state(hint="Enter: sent when this answer is finished")
     assert field.placeholderText() == "Enter: sent when this answer is finished"
     qtbot.keyClicks(field, "next")
     label = next(label for label in composer.findChildren(QLabel) if label.isVisible())
     assert label.text() == "Enter: sent when this answer is finished"
-    composer.set_hint("")
+    composer.set_state()
     assert not label.isVisible()
 
 
 def test_a_reason_keeps_from_sending_and_not_from_writing(
     composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
 ) -> None:
-    composer.set_enabled_reason("No model is loaded")
+    composer.set_state(reason="No model is loaded")
     qtbot.keyClicks(field, "hello")
     send = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Send")
     assert not send.isEnabled()
     assert send.toolTip() == "No model is loaded"
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == []
-    composer.set_enabled_reason(None)
+    composer.set_state()
     assert send.isEnabled()
 
 

@@ -49,27 +49,30 @@ def test_a_message_fits_with_what_is_kept_free() -> None:
 def test_the_row_shows_the_parts_and_what_is_too_much(footer: ComposerFooter) -> None:
     height = footer.sizeHint().height()
     footer.size_bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
-    assert footer.size_bar.text() == "Message 1,200 + conversation 3,000 + answer 1,024 of 8,192"
+    assert (
+        footer.size_bar.accessibleName()
+        == "Message 1,200 + conversation 3,000 + answer 1,024 of 8,192"
+    )
     footer.size_bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
-    assert footer.size_bar.text() == "1,032 tokens too many for the context of 8,192"
+    assert footer.size_bar.accessibleName() == "1,032 tokens too many for the context of 8,192"
     footer.size_bar.show_size(None)
-    assert not footer.size_bar.text()
+    assert not footer.size_bar.accessibleName()
     assert footer.sizeHint().height() == height  # nothing moves
 
 
 def test_from_four_fifths_on_the_row_warns(footer: ComposerFooter) -> None:
     bar = footer.size_bar
     bar.show_size(PromptSize(text=0, history=2200, reserve=1024, context=4096))
-    assert bar.text() == "Conversation 2,200 of 4,096 tokens"
+    assert bar.accessibleName() == "Conversation 2,200 of 4,096 tokens"
     bar.show_size(PromptSize(text=0, history=2300, reserve=1024, context=4096))
-    assert bar.text() == "Conversation 2,300 of 4,096 tokens · nearly full"
+    assert bar.accessibleName() == "Conversation 2,300 of 4,096 tokens · nearly full"
 
 
 def test_thinking_is_offered_with_its_time(qtbot: QtBot, footer: ComposerFooter) -> None:
     button = footer.thinking
     button.show_budget(2048)
     assert button.text() == "Thinking: Normal"
-    button.set_speed(0.9)
+    button.show_budget(2048, decode_tok_s=0.9)
     assert button.text() == "Thinking: Normal · at most 37 min 56 s"
     assert "2,048 tokens: about 37 min 56 s" in button.toolTip()
     button.menu().aboutToShow.emit()

@@ -19,7 +19,6 @@ from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
@@ -39,7 +38,6 @@ class Overflow:
     def __init__(self, stack: ChatStack) -> None:
         self.stack, self.model = stack, ModelInUse(FACTS, BILL, LoadSettings(), 100.0)
         counter = TokenCounter(stack.engine.bridge, lambda: True, stack.chat)
-        self.summaries = SummaryController(stack.chat)
         self.overflow = ContextOverflow(
             stack.chat,
             counter,
@@ -47,7 +45,6 @@ class Overflow:
             model=lambda: self.model,
             settings=lambda: (SamplingSettings(max_tokens=RESERVE), ""),
             speed=MeasuredSpeed(stack.engine.bridge),
-            summaries=self.summaries,
         )
         self._counted = 0
 
@@ -213,7 +210,7 @@ def test_a_summary_begins_a_new_branch_and_the_old_one_stays(full: Overflow) -> 
 
 def test_a_summary_that_is_stopped_gives_the_question_back(full: Overflow) -> None:
     returned: list[str] = []
-    full.summaries.question_returned.connect(returned.append)
+    full.stack.chat.unsent_restored.connect(lambda text, _files: returned.append(text))
     full.choose(ContextWay.SUMMARY)
     full.stack.finish(FinishReason.CANCELLED)
     assert returned == ["How many?"]

@@ -182,8 +182,9 @@ def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
     stored(qtbot, bridge, conversation(*pairs))
     file, owner = tmp_path / f"all.{suffix}", QObject()
     export = ConversationExport(bridge, file, None, owner)
-    export.progressed.connect(lambda *_: QTimer.singleShot(30, export.cancel))
     export.start()
+    qtbot.waitUntil(lambda: export._formulas is not None)
+    QTimer.singleShot(30, export.cancel)
     qtbot.waitUntil(lambda: not owner.children())
     assert not file.exists()
 
@@ -197,8 +198,8 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
     stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
     owner = QObject()
     export = ConversationExport(bridge, tmp_path / "all.html", None, owner)
-    with qtbot.waitSignal(export.progressed):
-        export.start()
+    export.start()
+    qtbot.waitUntil(lambda: export._formulas is not None)
     qtbot.wait(300)
     export.close()
     assert not (tmp_path / "all.html").exists()
@@ -212,8 +213,8 @@ def test_an_owner_that_goes_leaves_no_file_and_no_thread(
     before = psutil.Process().num_threads()
     file, owner = tmp_path / "all.pdf", QObject()
     export = ConversationExport(bridge, file, None, owner)
-    with qtbot.waitSignal(export.progressed):
-        export.start()
+    export.start()
+    qtbot.waitUntil(lambda: export._formulas is not None)
     qtbot.wait(30)
     shiboken6.delete(owner)
     qtbot.waitUntil(lambda: psutil.Process().num_threads() <= before)

@@ -113,7 +113,7 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
         disk.fill()
         long = "Tell me. " * 2000
         session.window.composer.set_text(long)
-        with qtbot.waitSignal(session.chat.send_failed):
+        with qtbot.waitSignal(session.chat.failed):
             session.window.composer.submit()
         assert session.window.composer.text() == long
         assert "the drive is full" in notice_text(session)

@@ -349,7 +349,9 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
     store_conversation(own_profile, "Bananas?", "Yellow.")
     with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Yellow.")
-        qtbot.waitUntil(lambda: session.chat_settings.loaded)
+        settled: list[None] = []
+        session.store.call(lambda _store: None, settled.append)  # after the settings
+        qtbot.waitUntil(lambda: bool(settled))
         panel = session.window.panel
         panel.system_prompt.editor.setPlainText("Answer in French.")
         panel.sampling.change(seed=7)

@@ -169,11 +169,11 @@ def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(
             wait_answered(qtbot, session)
             if session.chat.shown_branch[-1].state == "failed":
                 break
-        qtbot.waitUntil(lambda: session.chat_feature.context.overflow.options is not None)
+        qtbot.waitUntil(lambda: session.chat_feature.overflow.options is not None)
         return [message.content for message in session.chat.shown_branch[:-1]]
 
     def go_on(session: Session, way: ContextWay, question: str) -> None:
-        options, card = session.chat_feature.context.overflow.options, last_view(session).card
+        options, card = session.chat_feature.overflow.options, last_view(session).card
         assert options is not None
         assert card is not None
         click(card.buttons[[option.way for option in options.options].index(way)])
@@ -380,7 +380,7 @@ def test_a_conversation_that_is_deleted_for_good_leaves_nothing(
         qtbot.wait(200)
         assert segments(own_profile)  # it can still be taken out of the trash
         session.store.call(lambda store: store.conversations.purge([conversation]))
-        session.conversations_feature.presenter.purged.emit()
+        session.chat_feature.prompts.retain_present()
         qtbot.waitUntil(lambda: not segments(own_profile))
         click(session.window.sidebar.new_button)
         answered(qtbot, session, QUESTION)

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from pathlib import Path
+from typing import Protocol
 
+from PySide6.QtCore import QTimer, SignalInstance, Slot
+
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import PromptCacheSettings, SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.answers.presets import PresetController
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
-from r1desk.chat.context.context_controllers import AnsweringModel, ContextControllers
+from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.prompt_size_controller import PromptSizeController
+from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerFooterPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import Feature, Services
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
+TRIM_DELAY_MS = 3000  # after another conversation is shown
+
+
+class AnsweringModel(Protocol):
+    """The models' controller, as the chat needs it.
+
+    Signals:
+        loaded: `ModelLoaded`.
+    """
+
+    loaded: SignalInstance
+    current: ModelLoaded | None
+    name: str  # for the answers that it writes
+    next_path: Path | None  # of the model that answers next: the one being loaded, or the chosen
+    facts: ModelFacts | None  # of the loaded model
+    ready: bool  # a question would be answered at once
+
+    def ensure_loading(self) -> None:
+        """Load the remembered model unless one is loaded or loading."""
+
+    def choose(self, path: Path) -> None:
+        """Load another model."""
+
+    def apply(self, settings: LoadSettings) -> None:
+        """Load the model anew with other settings."""
 
 
 class ChatFeature(Feature):
@@ -36,14 +71,24 @@ class ChatFeature(Feature):
             model_path=lambda: str(models.next_path or ""),
             context_length=self._context_length,
         )
-        self.settings = ChatSettingsController(store, chat, services.preferences)
-        chat.new_chat_defaults = self.settings.new_chat_values
+        self.settings = settings = ChatSettingsController(store, chat, services.preferences)
+        chat.new_chat_defaults = settings.new_chat_values
         self.presets = PresetController(store, self)
-        self.context = ContextControllers(
-            engine, models, chat, self.settings, preferences=services.preferences, parent=self
-        )
         self.history = UndoHistory(lambda conversation: chat.answering == conversation, self)
-        self.actions = MessageActions(store, chat, self.history, self)
+        self._actions = MessageActions(store, chat, self.history, self)
+        self._speed = MeasuredSpeed(engine)
+        counter = TokenCounter(engine, lambda: models.ready, self)
+        self._sizes = PromptSizeController(
+            chat, counter, lambda: models.facts, lambda: settings.present
+        )
+        self.overflow = ContextOverflow(
+            chat,
+            counter,
+            engine,
+            model=self._model_in_use,
+            settings=lambda: settings.present,
+            speed=self._speed,
+        )
         self.prompts = PromptPreparation(
             engine,
             store,
@@ -52,21 +97,25 @@ class ChatFeature(Feature):
             lambda: services.preferences.prompts,
             defaults=self._defaults,
         )
-        self._window: ChatWindow | None = None
-        self._presenter: ChatPresenter | None = None
+        self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
+        self._trim_timer.timeout.connect(return_free_memory)
+        self._window: ChatWindow  # set by `attach`, before anything is shown
+        self._presenter: ChatPresenter
         self._view_only = ""
         self._connect()
 
     def _connect(self) -> None:
         chat, models, services = self.controller, self._models, self._services
         chat.model_wanted.connect(models.ensure_loading)
+        chat.branch_shown.connect(self._on_branch_shown)
+        models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)
         models.loaded.connect(self.prompts.restore_shown)
+        self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
-        for failing in (chat, self.settings, self.presets):
-            failing.failed.connect(services.show_error)
+        chat.failed.connect(services.show_error)
         chat.recovered.connect(self._on_recovered)
-        for outcome in (chat.failed, chat.send_failed, chat.pending_writes.kept, chat.recovered):
+        for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
             outcome.connect(self._hold_open_while_unsaved)
 
     def _defaults(self) -> tuple[SamplingSettings, str]:
@@ -76,41 +125,51 @@ class ChatFeature(Feature):
         facts, load = self._models.facts, self._services.preferences.load
         return facts.context_length if facts is not None else load.context_length
 
+    def _model_in_use(self) -> ModelInUse | None:
+        if (current := self._models.current) is None:
+            return None
+        load = self._services.preferences.load
+        return ModelInUse(current.facts, current.bill, load, window_and_helpers_mib())
+
+    @Slot(object)
+    def _on_model_loaded(self, loaded: ModelLoaded) -> None:
+        self._speed.reset(self.controller.shown_branch, loaded.facts.name)
+        self.overflow.refresh()
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
+        self._speed.fill(branch, self._models.name)
+        self._trim_timer.start()  # texts of the conversation before are free by now
+
     # ---- the window
 
     def attach(self, window: ChatWindow) -> None:
         """Show the chat in this window."""
-        chat, context = self.controller, self.context
         self._window = window
         self._presenter = presenter = ChatPresenter(
-            window, chat, self._services.engine, lambda: self._models.ready
+            window, self.controller, self._services.engine, lambda: self._models.ready
         )
         window.files_dropped.connect(presenter.attachments.add_paths)
         footer = ComposerFooterPresenter(
-            window.composer_footer,
-            window.composer,
-            presenter.attachments.controller,
-            sizes=context.sizes,
+            window,
+            presenter.attachments,
+            sizes=self._sizes,
             settings=self.settings,
-            speed=context.speed,
+            speed=self._speed,
         )
         for shown in (presenter, footer):
             self._models.loaded.connect(shown.on_model_loaded)
             if self._models.current is not None:
                 shown.on_model_loaded(self._models.current)
-        self.presenters = [
-            presenter,
-            footer,
-            RequestHandler(
-                window,
-                presenter.attachments,
-                chat=chat,
-                actions=self.actions,
-                context=context,
-                load_model=self._models.choose,
-            ),
-        ]
-        self.settings.system_prompt_changed.connect(window.chat.instructions.set_instructions)
+        handler = RequestHandler(
+            window,
+            presenter.attachments,
+            chat=self.controller,
+            actions=self._actions,
+            overflow=self.overflow,
+            load_model=self._models.choose,
+        )
+        self.presenters = [presenter, presenter.attachments, footer, handler]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 
@@ -120,10 +179,8 @@ class ChatFeature(Feature):
 
     def detach(self) -> None:
         """Let go of the window; what is typed in it is kept."""
-        if self._window is not None:
-            self._window.composer.flush_draft()
+        self._window.composer.flush_draft()
         super().detach()
-        self._window = self._presenter = None
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
@@ -134,8 +191,7 @@ class ChatFeature(Feature):
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason
-        if self._presenter is not None:
-            self._presenter.set_view_only(reason)
+        self._presenter.set_view_only(reason)
 
     @Slot(object)
     def set_prompt_settings(self, settings: PromptCacheSettings) -> None:
@@ -150,9 +206,8 @@ class ChatFeature(Feature):
     @Slot()
     def _hold_open_while_unsaved(self) -> None:
         """Closing would lose it: let the window ask first."""
-        if self._window is not None:
-            text = tr("Some text could not be saved yet and would be lost.")
-            self._window.hold_open(text if self.controller.pending_writes.waiting else "")
+        text = tr("Some text could not be saved yet and would be lost.")
+        self._window.hold_open(text if self.controller.pending_writes.waiting else "")
 
     @Slot()
     def _on_recovered(self) -> None:

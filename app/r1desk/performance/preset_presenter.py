@@ -42,8 +42,7 @@ class PresetPresenter(Presenter):
         self._row.delete_requested.connect(self._on_delete)
         menu.aboutToShow.connect(self._fill_menu)
         presets.changed.connect(self._show)
-        settings.shown.connect(self._show)
-        settings.values_changed.connect(self._show)
+        settings.changed.connect(self._show)
         self._show()
 
     @Slot(object)

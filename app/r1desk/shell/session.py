@@ -85,7 +85,7 @@ class Session(QObject):
         chat = self.chat_feature = ChatFeature(services, self.models)
         models = self.models_feature = ModelsFeature(services, self.models, chat)
         conversations = self.conversations_feature = ConversationsFeature(services, chat)
-        conversations.presenter.opened.connect(models.idle_unload.wake)
+        conversations.opened.connect(models.idle_unload.wake)
         performance = PerformanceFeature(services, self.models, chat, models)
         serving = ServingFeature(services, self.models)
         menu = MenuFeature(services, models, self.set_language)
@@ -157,7 +157,7 @@ class Session(QObject):
         old.close()
         old.destroyed.connect(return_free_memory)
         old.deleteLater()
-        self.conversations_feature.presenter.refresh()
+        self.conversations_feature.refresh()
         self.chat.reopen()
 
     @Slot()

@@ -6,7 +6,7 @@ What the model says is on disk at least once a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -45,12 +45,12 @@ class StreamingAnswer:
     """The answer being written, in memory; the store has it up to the last save."""
 
     begun: ChatMessage  # what it continues
-    answers_now: bool = False  # the user ended the thinking before this continuation
+    answers_now: bool  # the user ended the thinking before this continuation
+    content: str
+    thinking: str
+    thinking_s: float  # once the thinking is over
+    thinking_so_far_s: float
     request: EngineRequest | None = None
-    content: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    thinking_s: float = 0.0  # once the thinking is over
-    thinking_so_far_s: float = 0.0
     dirty: bool = False
     stop_wanted: bool = False
 
@@ -58,53 +58,24 @@ class StreamingAnswer:
     def of(cls, queued: QueuedAnswer) -> StreamingAnswer:
         """An answer whose turn has come, with the text that it continues."""
         begun = queued.message
-        answer = cls(begun, queued.answers_now, content=[begun.content], thinking=[begun.thinking])
-        if not ended_inside_thinking(begun):
-            answer.thinking_s = begun.thinking_s
-        return answer
+        thinking_s = 0.0 if ended_inside_thinking(begun) else begun.thinking_s
+        texts = begun.content, begun.thinking
+        return cls(begun, queued.answers_now, *texts, thinking_s, begun.thinking_s)
 
     @property
     def message_id(self) -> int:
-        """The message that it is."""
         return self.begun.id
 
     @property
     def conversation_id(self) -> int:
-        """The conversation that it belongs to."""
         return self.begun.conversation_id
-
-    @property
-    def text(self) -> str:
-        """The answer so far."""
-        return "".join(self.content)
-
-    @property
-    def thinking_text(self) -> str:
-        """The thinking so far."""
-        return "".join(self.thinking)
 
     def over(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with all of the text so far, if it is this answer."""
         if stored.id != self.begun.id:
             return stored
         thinking_s = self.thinking_s or self.begun.thinking_s
-        return replace(
-            stored, content=self.text, thinking=self.thinking_text, thinking_s=thinking_s
-        )
-
-    def ended(
-        self, state: MessageState, stats: events.GenerationStats | None, error: ErrorReport | None
-    ) -> ChatMessage:
-        """The whole answer; it may end inside of the thinking."""
-        return replace(
-            self.begun,
-            content=self.text,
-            thinking=self.thinking_text,
-            thinking_s=self.thinking_s or self.thinking_so_far_s,
-            state=state,
-            stats=merged_stats(self.begun.stats, stats),
-            error=error,
-        )
+        return replace(stored, content=self.content, thinking=self.thinking, thinking_s=thinking_s)
 
 
 class AnswerGeneration(QObject):
@@ -119,14 +90,12 @@ class AnswerGeneration(QObject):
         self,
         engine: EngineBridge,
         pending_writes: PendingWrites,
-        is_shown: Callable[[int], bool],
+        shown: Callable[[], int | None],
         parent: QObject,
     ) -> None:
-        """`is_shown` tells whether a conversation is on the screen."""
+        """`shown` is the conversation on the screen."""
         super().__init__(parent)
-        self._engine = engine
-        self._pending_writes = pending_writes
-        self._is_shown = is_shown
+        self._engine, self._pending_writes, self._shown = engine, pending_writes, shown
         self.answer: StreamingAnswer | None = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self.save)
@@ -162,7 +131,7 @@ class AnswerGeneration(QObject):
             request.cancel()
 
     def discard(self) -> None:
-        """Expect no answer any more; nothing of it was written."""
+        """Expect no answer any more."""
         self._save_timer.stop()
         self.answer = None
 
@@ -185,7 +154,7 @@ class AnswerGeneration(QObject):
         if answer is None or not answer.dirty:
             return
         answer.dirty = False
-        self._pending_writes.save_progress(answer.message_id, answer.text, answer.thinking_text)
+        self._pending_writes.save_progress(answer.message_id, answer.content, answer.thinking)
 
     def close(self) -> None:
         """Save what there is for the last time. What the engine says afterwards finds no answer.
@@ -193,23 +162,22 @@ class AnswerGeneration(QObject):
         At the next start the store counts such an answer as stopped.
         """
         self.save()
-        self._save_timer.stop()
-        self.answer = None
+        self.discard()
 
     # ---- the engine's events ----------------------------------------------------------------
 
     def _on_event(self, answer: StreamingAnswer, event: events.Event) -> None:
         if answer is not self.answer:
             return
-        shown = self._is_shown(answer.conversation_id)
+        shown = answer.conversation_id == self._shown()
         match event:
             case events.AnswerDelta(text=text):
-                answer.content.append(text)
+                answer.content += text
                 answer.dirty = True
                 if shown:
                     self.answer_streamed.emit(answer.message_id, text)
             case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
-                answer.thinking.append(text)
+                answer.thinking += text
                 answer.thinking_so_far_s = answer.begun.thinking_s + elapsed_s
                 answer.dirty = True
                 if shown:
@@ -228,20 +196,32 @@ class AnswerGeneration(QObject):
                 if answer.answers_now and stats.thinking_end is not None:
                     request = events.ThinkingEnd.REQUEST
                     stats = stats.model_copy(update={"thinking_end": request})
-                self._finish(answer, state, stats, None)
+                self._finish(answer, state, stats)
 
     def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
         if answer is self.answer:
-            self._finish(answer, MessageState.FAILED, None, report)
+            self._finish(answer, MessageState.FAILED, error=report)
 
     def _finish(
         self,
         answer: StreamingAnswer,
         state: MessageState,
-        stats: events.GenerationStats | None,
-        report: ErrorReport | None,
+        stats: events.GenerationStats | None = None,
+        error: ErrorReport | None = None,
     ) -> None:
-        """Store the end of the answer; `PendingWrites` says when it is, or could not be."""
-        self.answer = None
-        self._save_timer.stop()
-        self._pending_writes.finish(answer.ended(state, stats, report))
+        """Store the whole answer, which may end inside of the thinking.
+
+        `PendingWrites` says when it is stored, or could not be.
+        """
+        self.discard()
+        self._pending_writes.finish(
+            replace(
+                answer.begun,
+                content=answer.content,
+                thinking=answer.thinking,
+                thinking_s=answer.thinking_s or answer.thinking_so_far_s,
+                state=state,
+                stats=merged_stats(answer.begun.stats, stats),
+                error=error,
+            )
+        )

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer, StreamingAnswer
-from r1desk.chat.answers.answer_scheduler import AnswerScheduler, Defaults
-from r1desk.chat.answers.message_storing import MessageStoring
-from r1desk.chat.answers.pending_writes import PendingWrites
+from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults
+from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import Attachment, ChatMessage, MessageState, Store
@@ -30,14 +27,11 @@ class ChatController(QObject):
     answer_started = Signal(int)  # message
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     generation_ended = Signal()  # of any conversation
-    busy_changed = Signal()
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
     preparing_changed = Signal()
-    draft_restored = Signal(str)
-    attachments_restored = Signal(tuple)  # of Attachment: those of the draft
-    failed = Signal(ErrorReport)
+    draft_restored = Signal(str, tuple)  # text, attachments
 
     def __init__(
         self,
@@ -51,48 +45,44 @@ class ChatController(QObject):
     ) -> None:
         """`model_name`, `model_path` and `context_length` are of the model that answers next."""
         super().__init__()
-        self._store = store
-        self._model_name = model_name
+        self._store, self.model_name = store, model_name
         self.new_chat_defaults: Defaults = defaults  # of a conversation that is stored just now
         self.conversation_id: int | None = None
+        self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
         self.preparing = False  # its next turn is being computed, before it is asked for
-        self._branch: list[ChatMessage] = []
         store.failed.connect(self._on_store_failed)
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
-        self.pending_writes.failed.connect(self.failed)
+        self.failed = self.pending_writes.failed  # ErrorReport: something was not stored or read
         self.recovered = self.pending_writes.recovered  # what could not be saved is saved
         self._generation = AnswerGeneration(
-            engine,
+            engine, self.pending_writes, lambda: self.conversation_id, self
+        )
+        self._answers = AnswerQueue(
+            self._generation,
+            store,
             self.pending_writes,
-            lambda conversation: conversation == self.conversation_id,
-            self,
+            defaults,
+            context_length=context_length,
+            model_path=model_path,
+            shown=lambda: self.conversation_id,
         )
-        self._scheduler = AnswerScheduler(
-            self._generation, store, self.pending_writes, defaults, context_length
-        )
-        self._storing = MessageStoring(
-            store, self.pending_writes, self._scheduler, model_path, lambda: self.conversation_id
-        )
-        self._storing.changed.connect(self.busy_changed)
-        self._storing.stored.connect(self._on_stored)
-        self.unsent_restored = self._storing.unsent  # it precedes what is written now
-        self.send_failed = self._storing.failed
-        self._scheduler.begun.connect(self._show)
-        self.model_wanted = self._scheduler.model_wanted  # a question waits for a model
+        self._answers.stored.connect(self._on_stored)
+        self._answers.begun.connect(self._show)
+        self.busy_changed = self._answers.busy_changed
+        self.unsent_restored = self._answers.unsent  # text, attachments; before what is written now
+        self.model_wanted = self._answers.model_wanted  # a question waits for a model
+        self.add_answer = self._answers.add
+        self.stop_conversation = self._answers.stop_conversation
+        self.answer_now = self._generation.answer_now
         self.answer_streamed = self._generation.answer_streamed
         self.thinking_streamed = self._generation.thinking_streamed
         self.thinking_finished = self._generation.thinking_finished
         self.prefill_progressed = self._generation.prefill_progressed
 
     # ---- what is shown ----------------------------------------------------------------------
-
-    @property
-    def model_name(self) -> str:
-        """The name of the model that answers next."""
-        return self._model_name()
 
     @property
     def answer(self) -> StreamingAnswer | None:
@@ -102,14 +92,12 @@ class ChatController(QObject):
     @property
     def busy(self) -> bool:
         """True while an answer is being written or a message being stored."""
-        return self.answer is not None or self._storing.active
+        return self.answer is not None or bool(self._answers.storing)
 
     @property
     def busy_here(self) -> bool:
         """True while the answer being written belongs to the conversation shown."""
-        return self.busy and (
-            self.answer is None or self.answer.conversation_id == self.conversation_id
-        )
+        return self.busy and (self.answer is None or self.answering == self.conversation_id)
 
     @property
     def answering(self) -> int | None:
@@ -119,12 +107,7 @@ class ChatController(QObject):
     @property
     def queued(self) -> frozenset[int]:
         """The conversations with a message that waits for its answer."""
-        return self._scheduler.conversations
-
-    @property
-    def shown_branch(self) -> list[ChatMessage]:
-        """The messages on screen."""
-        return self._branch
+        return self._answers.conversations
 
     def new_chat(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
@@ -141,16 +124,10 @@ class ChatController(QObject):
             lambda draft: self._restore(None, *draft),
         )
 
-    @Slot(int)
-    def open(self, conversation_id: int) -> None:
-        """Show a stored conversation, from its end."""
-        self.open_at(conversation_id, 0, "")
-
-    @Slot(int, int, str)
-    def open_at(self, conversation_id: int, message_id: int, query: str) -> None:
+    def open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         """Show a stored conversation at a message; 0 stands for none, which shows its end."""
 
-        def read(store: Store) -> tuple[list[ChatMessage], str, tuple[Attachment, ...], bool]:
+        def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
             if message_id and store.writable and all(m.id != message_id for m in branch):
                 branch = store.messages.select_branch(message_id)
@@ -158,7 +135,7 @@ class ChatController(QObject):
             trashed = store.conversations.get(conversation_id).trashed_at is not None
             return branch, draft, store.attachments.drafts(conversation_id), trashed
 
-        def shown(opened: tuple[list[ChatMessage], str, tuple[Attachment, ...], bool]) -> None:
+        def shown(opened: tuple[Branch, str, tuple[Attachment, ...], bool]) -> None:
             if conversation_id != self.conversation_id:
                 return  # the user has gone on to another one
             branch, draft, attachments, self.trashed = opened
@@ -178,49 +155,41 @@ class ChatController(QObject):
         else:
             self.open(self.conversation_id)
 
-    def save_draft(self, text: str) -> None:
-        """Keep what is typed but not sent."""
-        self.pending_writes.save_draft(self.conversation_id, text)
-
-    def save_draft_attachments(self, attachments: tuple[Attachment, ...]) -> None:
-        """Keep the files that are attached to what is typed."""
-        self.pending_writes.save_attachments(self.conversation_id, attachments)
+    def save_draft(self, draft: Draft) -> None:
+        """Keep what is typed but not sent, or the files that are attached to it."""
+        self.pending_writes.save_draft(self.conversation_id, draft)
 
     def _restore(
-        self,
-        conversation_id: int | None,
-        stored_draft: str,
-        attachments: tuple[Attachment, ...],
+        self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
         if conversation_id == self.conversation_id:
-            pending = self.pending_writes
-            self.attachments_restored.emit(pending.attachments(conversation_id, attachments))
-            self.draft_restored.emit(pending.draft(conversation_id, stored_draft))
+            newest = self.pending_writes.draft
+            self.draft_restored.emit(
+                newest(conversation_id, text), newest(conversation_id, attachments)
+            )
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
         self._generation.close()
         self.pending_writes.close()
 
-    def _show(self, conversation_id: int | None, branch: list[ChatMessage]) -> None:
+    def _show(self, conversation_id: int | None, branch: Branch) -> None:
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
-        answer = self.answer
-        branch = [self._current(message) for message in branch]
-        self._branch = branch
+        self.shown_branch = branch = [self._current(message) for message in branch]
         self.branch_shown.emit(conversation_id, branch)
-        if answer is not None and self._position(answer.message_id) is not None:
-            self.answer_started.emit(answer.message_id)
+        if self.answer is not None and self._position(self.answer.message_id) is not None:
+            self.answer_started.emit(self.answer.message_id)
         self.busy_changed.emit()
 
-    def show_changed(self, conversation_id: int, branch: list[ChatMessage]) -> None:
+    def show_changed(self, conversation_id: int, branch: Branch) -> None:
         """Show a branch whose messages were changed in the store."""
         self._show(conversation_id, branch)
         self.list_changed.emit()
 
     def _current(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with what only the memory has of it."""
-        if self._scheduler.is_queued(stored.id):
+        if self._answers.is_queued(stored.id):
             return replace(stored, state=MessageState.QUEUED)
         message = self.pending_writes.shown(stored)
         return self.answer.over(message) if self.answer is not None else message
@@ -229,81 +198,48 @@ class ChatController(QObject):
 
     def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
         """Store the user's message, then ask the model; during an answer it is queued."""
-        if self._storing.active:  # a moment: the end of the branch is not known yet
-            self._storing.defer(partial(self.send, text, attachments), text, attachments)
-            return
-        self._ask(text, self._branch[-1].id if self._branch else None, attachments)
+        self._ask(text, self.shown_branch[-1].id if self.shown_branch else None, attachments)
 
     def edit(self, message_id: int, text: str) -> None:
         """Begin a new branch with another wording; the old one is kept."""
-        if self._storing.active:
-            self._storing.defer(partial(self.edit, message_id, text), text)
-            return
         position = self._position(message_id)
         if position is not None:
-            above = self._branch[position - 1].id if position else None
-            self._ask(text, above, self._branch[position].attachments, is_edit=True)
+            above = self.shown_branch[position - 1].id if position else None
+            self._ask(text, above, self.shown_branch[position].attachments, is_edit=True)
 
-    def regenerate(
-        self,
-        message_id: int,
-        *,
-        fills_context: bool = False,
-        before: Callable[[Store], None] | None = None,
-    ) -> None:
+    def regenerate(self, message_id: int, *, fills_context: bool = False) -> None:
         """Write another answer to the same message; the old one is kept if it has any text.
 
-        `fills_context`: also where less than the reserve is free for it. `before` is a change of
-        the store in the same transaction.
+        `fills_context`: also where less than the reserve is free for it.
         """
         position = self._position(message_id)
-        if not position or self._storing.active or self.conversation_id is None:
+        if not position or self._answers.storing:
             return
-        old, question = self._branch[position], self._branch[position - 1].id
+        old, question = self.shown_branch[position], self.shown_branch[position - 1].id
         if old.state in ("streaming", "queued"):
             return
-        conversation, model = self.conversation_id, self._model_name()
+        model = self.model_name()
 
         def begin(store: Store) -> QueuedAnswer:
-            if before is not None:
-                before(store)
             if discardable(old) and not store.messages.has_replies(old.id):
                 store.branches.delete(old.id)
-            answer = store.messages.begin_answer(conversation, question, model)
+            answer = store.messages.begin_answer(old.conversation_id, question, model)
             return QueuedAnswer(answer, fills_context=fills_context)
 
-        self._storing.start(begin, conversation)
+        self._answers.add(begin, old.conversation_id)
 
-    def continue_answer(
-        self,
-        message_id: int,
-        *,
-        answers_now: bool = False,
-        before: Callable[[Store], None] | None = None,
-    ) -> None:
-        """Let an answer that was cut go on; `answers_now` ends its thinking first.
-
-        `before` is a change of the store in the same transaction.
-        """
+    def continue_answer(self, message_id: int, *, answers_now: bool = False) -> None:
+        """Let an answer that was cut go on; `answers_now` ends its thinking first."""
         position = self._position(message_id)
-        message = self._branch[position] if position else None
-        if message is None or not can_go_on(message) or self._storing.active:
+        message = self.shown_branch[position] if position else None
+        if message is None or not can_go_on(message) or self._answers.storing:
             return
 
         def begin(store: Store) -> QueuedAnswer:
-            if before is not None:
-                before(store)
             store.messages.reopen_answer(message_id)
             return QueuedAnswer(message, answers_now=answers_now)
 
-        self._storing.start(begin, message.conversation_id)
-
-    def start_answer(self, begin: Callable[[Store], QueuedAnswer], conversation_id: int) -> None:
-        """Generate an answer that `begin` stores in this conversation, in one transaction."""
-        if self._storing.active:
-            self._storing.defer(partial(self.start_answer, begin, conversation_id))
-            return
-        self._storing.start(begin, conversation_id)
+        self._answers.add(begin, message.conversation_id)
 
     def change_branch(self, change: Callable[[Store], None]) -> None:
         """Carry out a change of the messages shown, and show them anew."""
@@ -311,37 +247,28 @@ class ChatController(QObject):
         if conversation is None or self.busy_here:
             return
 
-        def work(store: Store) -> list[ChatMessage]:
+        def work(store: Store) -> Branch:
             change(store)
             return store.messages.path(conversation)
 
         self._store.call(work, lambda branch: self._show(conversation, branch))
 
     @Slot()
-    def answer_now(self) -> None:
-        """End the thinking of the answer being written; the answer follows."""
-        self._generation.answer_now()
-
-    @Slot()
     def regenerate_last(self) -> None:
         """Write another answer to the last question shown."""
-        if self._branch and self._branch[-1].is_answer:
-            self.regenerate(self._branch[-1].id)
+        if self.shown_branch and self.shown_branch[-1].is_answer:
+            self.regenerate(self.shown_branch[-1].id)
 
     def select_sibling(self, message_id: int, delta: int) -> None:
         """Show the branch of the next or previous version of a message."""
-        conversation = self.conversation_id
-        if conversation is None or self.busy_here:
-            return
 
-        def select(store: Store) -> list[ChatMessage]:
+        def select(store: Store) -> None:
             siblings = store.messages.siblings(message_id)
             position = siblings.index(message_id) + delta
             if 0 <= position < len(siblings):
                 store.messages.select_branch(siblings[position])
-            return store.messages.path(conversation)
 
-        self._store.call(select, lambda branch: self._show(conversation, branch))
+        self.change_branch(select)
 
     @Slot()
     def stop(self) -> None:
@@ -354,24 +281,23 @@ class ChatController(QObject):
         self.preparing = preparing
         self.preparing_changed.emit()
 
-    def stop_conversation(self, conversation_id: int) -> None:
-        """End all answers of a conversation, those in the queue too."""
-        self._scheduler.stop_conversation(conversation_id)
-
     def _position(self, message_id: int) -> int | None:
-        return next((i for i, m in enumerate(self._branch) if m.id == message_id), None)
+        return next((i for i, m in enumerate(self.shown_branch) if m.id == message_id), None)
 
     def _ask(
         self,
         text: str,
         parent: int | None,
-        attachments: tuple[Attachment, ...] = (),
+        attachments: tuple[Attachment, ...],
         *,
         is_edit: bool = False,
     ) -> None:
         if not text.strip() and not attachments:
             return
-        shown, model = self.conversation_id, self._model_name()
+        shown, model = self.conversation_id, self.model_name()
+        if self._answers.storing:  # a moment: the end of the branch is not known yet
+            self._answers.give_back(shown, text, attachments)
+            return
         defaults = self.new_chat_defaults()
         if not is_edit:  # else the draft is another message
             self.pending_writes.drop_draft(shown)
@@ -389,41 +315,36 @@ class ChatController(QObject):
                 store.attachments.save_drafts(shown, ())
             return QueuedAnswer(store.messages.begin_answer(conversation, question.id, model))
 
-        self._storing.start(begin, shown, text, attachments)
+        self._answers.add(begin, shown, text, attachments)
 
     @Slot(object, int, list)
-    def _on_stored(self, before: int | None, stored: int, branch: list[ChatMessage]) -> None:
+    def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
         if self.conversation_id == before:
             self.conversation_id = stored
-        self._show(stored, branch)
-        self.list_changed.emit()
+        self.show_changed(stored, branch)
 
     # ---- how answers end --------------------------------------------------------------------
 
     @Slot(object, list)
-    def _on_saved(self, finished: ChatMessage, branch: list[ChatMessage]) -> None:
-        self._show_finished(finished, branch)
-        self.generation_ended.emit()
-        self._scheduler.generate_next()
+    def _on_saved(self, finished: ChatMessage, branch: Branch) -> None:
+        self._end(finished, branch)
         self.list_changed.emit()
-        self.busy_changed.emit()
 
     @Slot(object)
     def _on_kept(self, finished: ChatMessage) -> None:
         """The disk is full, say: the text stays in the view, and the user can go on."""
-        self._show_finished(finished, self._branch)
-        self.generation_ended.emit()
-        self._scheduler.generate_next()
-        self.busy_changed.emit()
+        self._end(finished, self.shown_branch)
 
-    def _show_finished(self, finished: ChatMessage, branch: list[ChatMessage]) -> None:
-        if finished.conversation_id != self.conversation_id:
-            return
-        branch = [self._current(message) for message in branch]
-        message = next((m for m in branch if m.id == finished.id), None)
-        if message is not None:  # else another branch is shown by now
-            self._branch = branch
-            self.answer_finished.emit(message)
+    def _end(self, finished: ChatMessage, branch: Branch) -> None:
+        if finished.conversation_id == self.conversation_id:
+            branch = [self._current(message) for message in branch]
+            message = next((m for m in branch if m.id == finished.id), None)
+            if message is not None:  # else another branch is shown by now
+                self.shown_branch = branch
+                self.answer_finished.emit(message)
+        self.generation_ended.emit()
+        self._answers.generate_next()
+        self.busy_changed.emit()
 
     @Slot(object)
     def _on_store_failed(self, error: Exception) -> None:

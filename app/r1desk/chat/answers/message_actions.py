@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, Store
-from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge, report_of
 
+Changed = TypeVar("Changed")
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
-Undo = Callable[[Callable[[Exception], None]], None]  # calls what it is given where it is refused
+Refused = Callable[[Exception], None]
+Undo = Callable[[Refused], None]  # calls what it is given where the disk refuses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +82,7 @@ class MessageActions(QObject):
     """Acts on messages of the conversation on the screen. Main thread.
 
     Nothing is done while an answer in this conversation is being written.
-
-    Signals:
-        failed: ErrorReport.
     """
-
-    failed = Signal(ErrorReport)
 
     def __init__(
         self, store: StoreBridge, chat: ChatController, history: UndoHistory, parent: QObject
@@ -97,98 +94,99 @@ class MessageActions(QObject):
 
     def delete(self, message_id: int) -> None:
         """Delete a message and all below it."""
-        conversation, message = self._chat.conversation_id, self._message(message_id)
-        if conversation is None or message is None:
+        if (message := self._message(message_id)) is None:
             return
-
-        def work(store: Store) -> tuple[DeletedBranch, list[ChatMessage]]:
-            deleted = store.branches.delete(message_id)
-            return deleted, store.messages.path(conversation)
-
-        def done(result: tuple[DeletedBranch, list[ChatMessage]]) -> None:
-            deleted, branch = result
-            is_version = message.sibling_count > 1
-            text = tr("This version was deleted.") if is_version else tr("The message was deleted.")
-            self._chat.show_changed(conversation, branch)
-            self.history.add(text, conversation, partial(self._restore, deleted))
-
-        self._store.call(work, done, self._on_failed)
+        is_version = message.sibling_count > 1
+        self._change(
+            message.conversation_id,
+            tr("This version was deleted.") if is_version else tr("The message was deleted."),
+            lambda store: store.branches.delete(message_id),
+            lambda store, deleted: store.branches.restore(deleted),
+        )
 
     def edit_answer(self, message_id: int, text: str) -> None:
         """Keep another text of an answer as one more version."""
-        conversation, message = self._chat.conversation_id, self._message(message_id)
-        if conversation is None or message is None or text == message.content:
+        message = self._message(message_id)
+        if message is None or text == message.content:
             return
 
-        def work(store: Store) -> tuple[int, list[ChatMessage]]:
-            edited = store.branches.add_edited(message_id, text).id
-            return edited, store.messages.path(conversation)
+        def discard(store: Store, edited: ChatMessage) -> None:
+            """Delete the version, or only leave it where the conversation went on below it."""
+            with store.transaction():
+                if not store.messages.has_replies(edited.id):
+                    store.branches.delete(edited.id)
+                store.messages.select_branch(message_id)
 
-        def done(result: tuple[int, list[ChatMessage]]) -> None:
-            edited, branch = result
-            text = tr("Your text is now a version of this answer; the model reads it.")
+        self._change(
+            message.conversation_id,
+            tr("Your text is now a version of this answer; the model reads it."),
+            lambda store: store.branches.add_edited(message_id, text),
+            discard,
+        )
+
+    def _change(
+        self,
+        conversation: int,
+        text: str,
+        change: Callable[[Store], Changed],
+        undo: Callable[[Store, Changed], object],
+    ) -> None:
+        """Carry out a change, which `text` names, and remember how it is undone."""
+
+        def work(store: Store) -> tuple[Changed, list[ChatMessage]]:
+            return change(store), store.messages.path(conversation)
+
+        def done(result: tuple[Changed, list[ChatMessage]]) -> None:
+            changed, branch = result
             self._chat.show_changed(conversation, branch)
-            discard = partial(self._discard_edit, conversation, edited, message_id)
-            self.history.add(text, conversation, discard)
+            reverse = partial(self._undo, conversation, lambda store: undo(store, changed))
+            self.history.add(text, conversation, reverse)
 
-        self._store.call(work, done, self._on_failed)
+        self._store.call(work, done)
+
+    def _undo(self, conversation: int, undo: Callable[[Store], object], refused: Refused) -> None:
+        """Undo a change, and show what is back, also where another conversation is shown."""
+
+        def work(store: Store) -> list[ChatMessage]:
+            undo(store)
+            return store.messages.path(conversation)
+
+        def done(branch: list[ChatMessage]) -> None:
+            if self._chat.conversation_id == conversation:
+                self._chat.show_changed(conversation, branch)
+            else:
+                self._open_changed(conversation)
+
+        self._store.call(work, done, refused)
 
     def branch_off(self, message_id: int, title: str) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
-        if self._message(message_id) is None:
+        if self._message(message_id) is not None:
+            self._store.call(
+                lambda store: store.branches.copy_to_new(message_id, title), self._open_changed
+            )
+
+    def move_memory(self, turns: int) -> None:
+        """Move the line above the first message that the model reads by so many turns.
+
+        Later with a positive number; 0 removes it.
+        """
+        branch = self._chat.shown_branch
+        questions = [i for i, message in enumerate(branch) if not message.is_answer]
+        start = memory_start(branch)
+        if not branch or start not in questions:
             return
-        self._store.call(
-            lambda store: store.branches.copy_to_new(message_id, title),
-            self._on_branched,
-            self._on_failed,
-        )
+        position = questions.index(start) + turns if turns else 0
+        if position < len(questions):
+            leaf, first = branch[-1].id, branch[questions[position]].id if position > 0 else None
+            self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
 
-    # ---- undoing
-
-    def _restore(self, deleted: DeletedBranch, refused: Callable[[Exception], None]) -> None:
-        conversation = deleted.conversation_id
-
-        def work(store: Store) -> list[ChatMessage]:
-            store.branches.restore(deleted)
-            return store.messages.path(conversation)
-
-        self._store.call(work, partial(self._show_undone, conversation), refused)
-
-    def _discard_edit(
-        self,
-        conversation: int,
-        edited: int,
-        message_id: int,
-        refused: Callable[[Exception], None],
-    ) -> None:
-        """Delete the edited version, or only leave it where the conversation went on below it."""
-
-        def work(store: Store) -> list[ChatMessage]:
-            with store.transaction():
-                if not store.messages.has_replies(edited):
-                    store.branches.delete(edited)
-                store.messages.select_branch(message_id)
-            return store.messages.path(conversation)
-
-        self._store.call(work, partial(self._show_undone, conversation), refused)
-
-    def _show_undone(self, conversation: int, branch: list[ChatMessage]) -> None:
-        """Show what is back, also where another conversation is on the screen."""
-        if self._chat.conversation_id == conversation:
-            self._chat.show_changed(conversation, branch)
-        else:
-            self._chat.list_changed.emit()
-            self._chat.open(conversation)
+    def _open_changed(self, conversation: int) -> None:
+        self._chat.list_changed.emit()
+        self._chat.open(conversation)
 
     def _message(self, message_id: int) -> ChatMessage | None:
         """A message that may be changed now."""
         if self._chat.busy_here or self._chat.trashed:
             return None
         return next((m for m in self._chat.shown_branch if m.id == message_id), None)
-
-    def _on_branched(self, conversation: int) -> None:
-        self._chat.list_changed.emit()
-        self._chat.open(conversation)
-
-    def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(report_of(error))

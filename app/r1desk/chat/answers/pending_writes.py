@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -14,7 +13,8 @@ from deepseek_r1.core.errors import ErrorReport
 from r1desk.store import Attachment, ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
-Draft = TypeVar("Draft")
+Draft = str | tuple[Attachment, ...]  # what is typed, or the files that go with it
+AnyDraft = TypeVar("AnyDraft", bound=Draft)
 RETRY_MS = 5000
 
 
@@ -46,8 +46,7 @@ class PendingWrites(QObject):
         super().__init__()
         self._store = store
         self._unsaved_answers: dict[int, ChatMessage] = {}  # by message
-        self._drafts: dict[int | None, str] = {}  # by conversation
-        self._attachments: dict[int | None, tuple[Attachment, ...]] = {}  # of drafts
+        self._drafts: dict[tuple[int | None, type], Draft] = {}  # by conversation and kind
         self._reported_code = ""
         self._closed = False
         self._retry = QTimer(self, singleShot=True, interval=RETRY_MS)
@@ -101,71 +100,46 @@ class PendingWrites(QObject):
 
     # ---- drafts -----------------------------------------------------------------------------
 
-    def save_draft(self, conversation_id: int | None, text: str) -> None:
-        """Keep what is typed and not sent. In view-only mode it is kept in memory only."""
-        self._drafts[conversation_id] = text
-
-        def write(store: Store) -> None:
-            store.conversations.save_draft(conversation_id, text)
-
-        self._save(self._drafts, conversation_id, write)
-
-    def save_attachments(
-        self, conversation_id: int | None, attachments: tuple[Attachment, ...]
-    ) -> None:
-        """Keep the files of a draft. In view-only mode they are kept in memory only."""
-        self._attachments[conversation_id] = attachments
-
-        def write(store: Store) -> None:
-            store.attachments.save_drafts(conversation_id, attachments)
-
-        self._save(self._attachments, conversation_id, write)
-
-    def _save(
-        self, unsaved: dict[int | None, Draft], key: int | None, write: Callable[[Store], None]
-    ) -> None:
-        """Drop what is in `unsaved` once it is written, unless it has changed since."""
-        saving = unsaved[key]
+    def save_draft(self, conversation_id: int | None, draft: Draft) -> None:
+        """Keep what is typed and not sent, or its files. In view-only mode in memory only."""
+        key = conversation_id, type(draft)
+        self._drafts[key] = draft
 
         def work(store: Store) -> bool:
-            if store.writable:
-                write(store)
+            if store.writable and isinstance(draft, str):
+                store.conversations.save_draft(conversation_id, draft)
+            elif store.writable:
+                store.attachments.save_drafts(conversation_id, draft)
             return store.writable
 
         def done(on_disk: bool) -> None:
-            if on_disk and unsaved.get(key) is saving:
-                del unsaved[key]
-            if on_disk:
-                self.check_recovered()
+            if not on_disk:
+                return
+            if self._drafts.get(key) is draft:  # else it has changed since
+                del self._drafts[key]
+            self.check_recovered()
 
         self._store.call(work, done, self.report_failure)
 
-    def keep_draft(
+    def keep_unsent(
         self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
-        """Keep a message that was just refused, before what was written since."""
+        """Keep a message that was not sent as the draft, before what was written since."""
+        since = self.draft(conversation_id, "")
         if text:
-            since = self._drafts.get(conversation_id, "")
-            self._drafts[conversation_id] = f"{text}\n\n{since}" if since else text
+            self._drafts[conversation_id, str] = f"{text}\n\n{since}" if since else text
         if attachments:
-            later = self._attachments.get(conversation_id, ())
-            self._attachments[conversation_id] = attachments + later
+            self._drafts[conversation_id, tuple] = attachments + self.draft(conversation_id, ())
         self._retry.start()
 
-    def draft(self, conversation_id: int | None, stored: str) -> str:
-        """The newest draft of a conversation."""
-        return self._drafts.get(conversation_id, stored)
-
-    def attachments(
-        self, conversation_id: int | None, stored: tuple[Attachment, ...]
-    ) -> tuple[Attachment, ...]:
-        """The files of the newest draft of a conversation."""
-        return self._attachments.get(conversation_id, stored)
+    def draft(self, conversation_id: int | None, stored: AnyDraft) -> AnyDraft:
+        """The newest draft of a conversation, of the kind of the `stored` one."""
+        return self._drafts.get((conversation_id, type(stored)), stored)
 
     def drop_draft(self, conversation_id: int | None) -> None:
         """Drop a draft that is being sent, with its files."""
-        self._drafts.pop(conversation_id, None)
-        self._attachments.pop(conversation_id, None)
+        self._drafts.pop((conversation_id, str), None)
+        self._drafts.pop((conversation_id, tuple), None)
 
     # ---- refusals ---------------------------------------------------------------------------
 
@@ -187,7 +161,7 @@ class PendingWrites(QObject):
 
     def check_recovered(self) -> None:
         """Report the recovery once nothing is left to save."""
-        if self._reported_code and not self._unsaved_answers and not self._has_drafts:
+        if self._reported_code and not self._unsaved_answers and not self._drafts:
             self._reported_code = ""
             self.recovered.emit()
 
@@ -198,19 +172,13 @@ class PendingWrites(QObject):
         self._save_drafts()
 
     def _save_drafts(self) -> None:
-        for conversation_id, text in tuple(self._drafts.items()):
-            self.save_draft(conversation_id, text)
-        for conversation_id, attachments in tuple(self._attachments.items()):
-            self.save_attachments(conversation_id, attachments)
-
-    @property
-    def _has_drafts(self) -> bool:
-        return bool(self._drafts or self._attachments)
+        for (conversation_id, _), draft in tuple(self._drafts.items()):
+            self.save_draft(conversation_id, draft)
 
     @property
     def waiting(self) -> bool:
         """True while something would be lost with this process."""
-        return bool(self._unsaved_answers) or (bool(self._reported_code) and self._has_drafts)
+        return bool(self._unsaved_answers or (self._reported_code and self._drafts))
 
     def close(self) -> None:
         """Try for the last time."""

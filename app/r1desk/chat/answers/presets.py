@@ -12,7 +12,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import Store
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "presets"
 NAME_CHARACTERS = 60
@@ -44,65 +44,41 @@ class Preset(BaseModel):
 
 def built_in_presets() -> tuple[Preset, ...]:
     """The presets that are always there, in the window's language."""
-    exact = SamplingSettings(temperature=0.3)
+    exact, creative = (
+        SamplingSettings(temperature=0.3),
+        SamplingSettings(temperature=1.0, top_p=0.98),
+    )
+    mathematics = tr("Please reason step by step, and put your final answer within \\boxed{}.")
+    code = tr(
+        "Answer with complete code that runs as it stands, then explain it in a few sentences."
+    )
+    short = tr("Answer in at most three sentences.")
+    english = tr("Translate every message into English. Write the translation and nothing else.")
+    chinese = tr("Translate every message into Chinese. Write the translation and nothing else.")
     return (
         Preset(name=tr("R1 as DeepSeek advises")),
-        Preset(
-            name=tr("Mathematics"),
-            system_prompt=tr(
-                "Please reason step by step, and put your final answer within \\boxed{}."
-            ),
-        ),
-        Preset(
-            name=tr("Code"),
-            system_prompt=tr(
-                "Answer with complete code that runs as it stands, then explain it in a few "
-                "sentences."
-            ),
-            sampling=exact,
-        ),
-        Preset(
-            name=tr("Short answers"),
-            system_prompt=tr("Answer in at most three sentences."),
-        ),
-        Preset(
-            name=tr("Translate into English"),
-            system_prompt=tr(
-                "Translate every message into English. Write the translation and nothing else."
-            ),
-            sampling=exact,
-        ),
-        Preset(
-            name=tr("Translate into Chinese"),
-            system_prompt=tr(
-                "Translate every message into Chinese. Write the translation and nothing else."
-            ),
-            sampling=exact,
-        ),
-        Preset(
-            name=tr("Creative"),
-            system_prompt="",
-            sampling=SamplingSettings(temperature=1.0, top_p=0.98),
-        ),
+        Preset(name=tr("Mathematics"), system_prompt=mathematics),
+        Preset(name=tr("Code"), system_prompt=code, sampling=exact),
+        Preset(name=tr("Short answers"), system_prompt=short),
+        Preset(name=tr("Translate into English"), system_prompt=english, sampling=exact),
+        Preset(name=tr("Translate into Chinese"), system_prompt=chinese, sampling=exact),
+        Preset(name=tr("Creative"), sampling=creative),
     )
 
 
 class PresetController(QObject):
     """Owns the user's presets; the store keeps them. Main thread.
 
-    Signals:
-        changed: the user's presets are other ones.
-        failed: ErrorReport of a change that could not be stored; it is in force until the end.
+    A change that could not be stored is in force until the end.
     """
 
-    changed = Signal()
-    failed = Signal(object)
+    changed = Signal()  # the user's presets are other ones
 
     def __init__(self, store: StoreBridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._store = store
         self._own: tuple[Preset, ...] = ()
-        store.call(lambda opened: opened.key_value.get(_KEY, []), self._on_loaded, self._on_failed)
+        store.call(lambda opened: opened.key_value.get(_KEY, []), self._on_loaded)
 
     @property
     def presets(self) -> tuple[Preset, ...]:
@@ -140,16 +116,13 @@ class PresetController(QObject):
             if store.writable:
                 store.key_value.set(_KEY, values)
 
-        self._store.call(work, None, self._on_failed)
+        self._store.call(work)
         self.changed.emit()
 
     def _on_loaded(self, stored: object) -> None:
         values = stored if isinstance(stored, list) else []
         self._own = tuple(preset for preset in map(_read, values) if preset is not None)
         self.changed.emit()
-
-    def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(report_of(error))
 
 
 def _read(value: object) -> Preset | None:

@@ -22,7 +22,7 @@ from deepseek_r1.host.protocol import (
     PromptCacheFolder,
     RetainPromptsRequest,
 )
-from r1desk.chat.answers.answer_scheduler import Defaults, effective
+from r1desk.chat.answers.answer_queue import Defaults, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
@@ -57,7 +57,7 @@ class PromptPreparation(QObject):
         self._computing: EngineRequest | None = None  # the preparation that computes
         self._stops = 0
         engine.event.connect(self._on_event)
-        chat.branch_shown.connect(self._on_branch_shown)
+        chat.branch_shown.connect(self.restore_shown)
         chat.stopped.connect(self.stop)
         chat.leaving.connect(self.stop)
         chat.pending_writes.saved.connect(self._on_answer_saved)
@@ -65,12 +65,15 @@ class PromptPreparation(QObject):
 
     def apply_settings(self) -> None:
         """Take up changed settings. Nothing is kept on disk with a budget of 0."""
-        self._engine.prompt_cache = self._cache_folder()
+        folder, budget_mib = self._folder, self._settings().disk_mib
+        self._engine.prompt_cache = (
+            PromptCacheFolder(path=str(folder), budget_mib=budget_mib) if folder else None
+        )
 
     @Slot()
     def retain_present(self) -> None:
         """Delete the prompts of conversations that are in no list and in no trash any more."""
-        folder = self._cache_folder()
+        folder = self._engine.prompt_cache
         if folder is None or not Path(folder.path).exists():
             return
 
@@ -95,37 +98,26 @@ class PromptPreparation(QObject):
     @Slot()
     def restore_shown(self) -> None:
         """Restore the conversation on the screen; nothing is computed."""
-        if self._chat.conversation_id is not None and not self._chat.busy:
-            self._prepare(self._chat.conversation_id, self._chat.shown_branch, compute=False)
-
-    def _cache_folder(self) -> PromptCacheFolder | None:
-        if self._folder is None:
-            return None
-        return PromptCacheFolder(path=str(self._folder), budget_mib=self._settings().disk_mib)
-
-    @Slot(object, list)
-    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
-        if branch:
-            self.restore_shown()
+        if self._chat.shown_branch and not self._chat.busy:
+            self._prepare(self._chat.shown_branch, compute=False)
 
     @Slot(object, list)
     def _on_answer_saved(self, answer: ChatMessage, branch: list[ChatMessage]) -> None:
-        if self._chat.busy:  # the user was faster
+        if self._chat.busy or not branch:  # the user was faster
             return
-        if branch and fills_context(branch[-1]):
+        if fills_context(branch[-1]):
             return  # the user decides how it goes on
-        if branch and branch[-1].thinking and can_go_on(branch[-1]):
+        if branch[-1].thinking and can_go_on(branch[-1]):
             return  # it may go on from its cells; the next turn has none of its thinking
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
         compute = wanted and self._settings().prepare_next_turn and not battery_low()
-        self._prepare(answer.conversation_id, branch, compute=compute)
+        self._prepare(branch, compute=compute)
 
-    def _prepare(self, conversation_id: int, branch: list[ChatMessage], *, compute: bool) -> None:
+    def _prepare(self, branch: list[ChatMessage], *, compute: bool) -> None:
         folder = self._engine.prompt_cache
         if not compute and (folder is None or not folder.budget_mib):
             return
-
-        stops = self._stops
+        stops, conversation_id = self._stops, branch[0].conversation_id
 
         def submit(settings: ConversationSettings) -> None:
             if self._chat.busy or (compute and stops != self._stops):  # the user was faster

@@ -7,11 +7,11 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.answers.answer_scheduler import effective
+from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.preferences import Preferences
 from r1desk.store import ConversationSettings
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 
 class ChatSettingsController(QObject):
@@ -21,12 +21,9 @@ class ChatSettingsController(QObject):
     """
 
     shown = Signal(object, str)  # SamplingSettings, system prompt: of another conversation
-    system_prompt_changed = Signal(str)  # of the conversation shown
+    changed = Signal(object, str)  # the same, also where the user changed them
     model_shown = Signal(str)  # path of the model that answered last; "" where it is not known
-    sampling_changed = Signal(object)  # SamplingSettings of the conversation shown
     defaults_changed = Signal()
-    values_changed = Signal()  # the user changed sampling or system prompt of what is shown
-    failed = Signal(object)  # ErrorReport
 
     def __init__(self, store: StoreBridge, chat: ChatController, defaults: Preferences) -> None:
         super().__init__()
@@ -36,7 +33,6 @@ class ChatSettingsController(QObject):
         self._current = ConversationSettings()
         self._new_chat: tuple[SamplingSettings, str] | None = None  # a preset, before the chat
         self._changes = 0  # counts the user's changes, to tell which reading is outdated
-        self.loaded = True  # False while the settings of the conversation shown are being read
         chat.branch_shown.connect(self._on_branch_shown)
 
     @Slot()
@@ -48,6 +44,23 @@ class ChatSettingsController(QObject):
         """Sampling and system prompt of the conversation that begins with the next message."""
         return self._new_chat or self._default_values()
 
+    @property
+    def present(self) -> tuple[SamplingSettings, str]:
+        """Sampling and system prompt of the conversation shown, or of the new chat."""
+        if self._conversation is None:
+            return self.new_chat_values()
+        return effective(self._current, self._default_values)
+
+    @property
+    def default_thinking_budget(self) -> int | None:
+        """The thinking budget of new conversations."""
+        return self._defaults.sampling.thinking_budget
+
+    def _default_values(self) -> tuple[SamplingSettings, str]:
+        return self._defaults.sampling, self._defaults.system_prompt
+
+    # ---- what the user changes
+
     def apply(self, sampling: SamplingSettings, system_prompt: str) -> None:
         """Replace both for the conversation shown. Before the first message they are for the new
         chat alone: the defaults stay.
@@ -55,34 +68,24 @@ class ChatSettingsController(QObject):
         if self._conversation is None:
             self._new_chat = (sampling, system_prompt)
         else:
-            self._save(replace(self._current, sampling=sampling, system_prompt=system_prompt))
+            self._save(sampling, system_prompt)
         self.emit_shown()
 
     @Slot(object)
     def set_sampling(self, sampling: SamplingSettings) -> None:
         """Change the sampling of the conversation shown, or of new ones."""
-        if self._conversation is not None:
-            self._save(replace(self._filled(), sampling=sampling))
-        elif self._new_chat is not None:
-            self._new_chat = (sampling, self._new_chat[1])
-        else:
-            self._defaults.sampling = sampling
-            self.defaults_changed.emit()
-        self.values_changed.emit()
-        self.sampling_changed.emit(sampling)
+        self._set(sampling, self.present[1])
+
+    @Slot(str)
+    def set_system_prompt(self, text: str) -> None:
+        """Change the system prompt of the conversation shown, or of new ones."""
+        self._set(self.present[0], text)
 
     @Slot(object)
     def set_thinking_budget(self, budget: int | None) -> None:
         """Change the thinking budget of the conversation shown, or of new ones."""
-        sampling, system_prompt = self.present
-        sampling = sampling.model_copy(update={"thinking_budget": budget})
-        self.set_sampling(sampling)
-        self.shown.emit(sampling, system_prompt)
-
-    @property
-    def default_thinking_budget(self) -> int | None:
-        """The thinking budget of new conversations."""
-        return self._defaults.sampling.thinking_budget
+        self.set_sampling(self.present[0].model_copy(update={"thinking_budget": budget}))
+        self.shown.emit(*self.present)
 
     @Slot(object)
     def set_default_thinking_budget(self, budget: int | None) -> None:
@@ -91,45 +94,25 @@ class ChatSettingsController(QObject):
         self._defaults.sampling = self._defaults.sampling.model_copy(update=changed)
         self.defaults_changed.emit()
 
-    @property
-    def present(self) -> tuple[SamplingSettings, str]:
-        """Sampling and system prompt of the conversation shown, or of the new chat."""
-        if self._conversation is None:
-            return self.new_chat_values()
-        return effective(self._current, self._default_values)
-
-    @Slot(str)
-    def set_system_prompt(self, text: str) -> None:
-        """Change the system prompt of the conversation shown, or of new ones."""
+    def _set(self, sampling: SamplingSettings, system_prompt: str) -> None:
         if self._conversation is not None:
-            self._save(replace(self._filled(), system_prompt=text))
+            self._save(sampling, system_prompt)
         elif self._new_chat is not None:
-            self._new_chat = (self._new_chat[0], text)
+            self._new_chat = (sampling, system_prompt)
         else:
-            self._defaults.system_prompt = text
+            self._defaults.sampling, self._defaults.system_prompt = sampling, system_prompt
             self.defaults_changed.emit()
-        self.system_prompt_changed.emit(text)
-        self.values_changed.emit()
+        self.changed.emit(sampling, system_prompt)
 
-    def _filled(self) -> ConversationSettings:
-        """The settings with the defaults made its own: a change is for this conversation alone."""
-        sampling, system_prompt = effective(self._current, self._default_values)
-        return replace(self._current, sampling=sampling, system_prompt=system_prompt)
-
-    def _default_values(self) -> tuple[SamplingSettings, str]:
-        return self._defaults.sampling, self._defaults.system_prompt
-
-    def _save(self, settings: ConversationSettings) -> None:
-        self.loaded = True
+    def _save(self, sampling: SamplingSettings, system_prompt: str) -> None:
+        """Store both, of which one may have been a default: a change is for this conversation."""
         self._changes += 1
-        self._current = settings
-        conversation = self._conversation
+        settings = replace(self._current, sampling=sampling, system_prompt=system_prompt)
+        conversation, self._current = self._conversation, settings
         assert conversation is not None  # noqa: S101 - the callers looked
-        self._store.call(
-            lambda store: store.conversations.save_settings(conversation, settings),
-            None,
-            self._on_failed,
-        )
+        self._store.call(lambda store: store.conversations.save_settings(conversation, settings))
+
+    # ---- what is shown
 
     @Slot(object, list)
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
@@ -140,7 +123,6 @@ class ChatSettingsController(QObject):
         if not is_same:
             self._conversation = conversation_id
             self._current = ConversationSettings()
-            self.loaded = conversation_id is None
         if conversation_id is None:
             self.emit_shown()
             return
@@ -149,24 +131,17 @@ class ChatSettingsController(QObject):
         def loaded(settings: ConversationSettings) -> None:
             if conversation_id != self._conversation or changes != self._changes:
                 return  # older than what is shown
-            self.loaded = True
             self._current = settings
             if is_same:  # only the model may be another
                 self.emit_model()
             else:
                 self.emit_shown()
 
-        self._store.call(
-            lambda store: store.conversations.settings(conversation_id), loaded, self._on_failed
-        )
+        self._store.call(lambda store: store.conversations.settings(conversation_id), loaded)
 
     def emit_shown(self) -> None:
         """Emit the present settings."""
-        sampling, system_prompt = self.present
-        self.shown.emit(sampling, system_prompt)
-        self.sampling_changed.emit(sampling)
-        self.system_prompt_changed.emit(system_prompt)
-        self.model_shown.emit(self._current.model_path)
-
-    def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(report_of(error))
+        present = self.present
+        self.shown.emit(*present)
+        self.changed.emit(*present)
+        self.emit_model()

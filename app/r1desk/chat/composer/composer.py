@@ -22,14 +22,7 @@ from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
-from r1desk.chat.values.intents import (
-    AttachFiles,
-    ChooseFiles,
-    EditLastQuestion,
-    SaveDraft,
-    Send,
-    StopAnswer,
-)
+from r1desk.chat.values import intents
 from r1desk.store import Attachment
 from r1desk.widgets.layouts import put_inside
 
@@ -68,22 +61,21 @@ class Composer(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._busy = False
-        self._reason = ""
-        self.hint = ""
+        self._reason = self.hint = ""
         self._large = ""
         self._reported_draft = ""
         self.setStyleSheet(_SHEET)
-        self._field = ComposerField(self)
-        self._field.setAccessibleName(tr("Message"))
-        self._field.setPlaceholderText(tr("Write a message"))
-        self._field.sent.connect(self.submit)
-        self._field.escaped.connect(self._on_stop)
-        self._field.last_requested.connect(lambda: self.requested.emit(EditLastQuestion()))
-        self._field.large_pasted.connect(self._on_large_pasted)
-        self._field.files_pasted.connect(
-            lambda paths: self.requested.emit(AttachFiles(tuple(paths)))
+        self.editor = ComposerField(self)  # takes the keys
+        self.editor.setAccessibleName(tr("Message"))
+        self.editor.setPlaceholderText(tr("Write a message"))
+        self.editor.sent.connect(self.submit)
+        self.editor.escaped.connect(self._on_stop)
+        self.editor.last_requested.connect(lambda: self.requested.emit(intents.EditLastQuestion()))
+        self.editor.large_pasted.connect(self._on_large_pasted)
+        self.editor.files_pasted.connect(
+            lambda paths: self.requested.emit(intents.AttachFiles(tuple(paths)))
         )
-        self._field.textChanged.connect(self._on_changed)
+        self.editor.textChanged.connect(self._on_changed)
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
@@ -92,18 +84,16 @@ class Composer(QWidget):
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
-        self._attach.clicked.connect(lambda: self.requested.emit(ChooseFiles()))
+        self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self._hint_label = QLabel(self)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
         self._button = RoundButton("send", tr("Send"), self, filled=True)
         self._button.clicked.connect(self._on_button)
-        self._draft_timer = QTimer(self)
-        self._draft_timer.setSingleShot(True)
-        self._draft_timer.setInterval(_DRAFT_MS)
+        self._draft_timer = QTimer(self, singleShot=True, interval=_DRAFT_MS)
         self._draft_timer.timeout.connect(self._report_draft)
         self._arrange()
-        self.setFocusProxy(self._field)
+        self.setFocusProxy(self.editor)
         self._refresh()
 
     def _arrange(self) -> None:
@@ -117,7 +107,7 @@ class Composer(QWidget):
         row = put_inside(column, QHBoxLayout())
         row.setSpacing(round(em * 0.4))
         row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
-        row.addWidget(self._field, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.editor, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
 
     def _side(self) -> int:
@@ -134,14 +124,14 @@ class Composer(QWidget):
 
     def text(self) -> str:
         """All that would be sent."""
-        typed = self._field.toPlainText()
+        typed = self.editor.toPlainText()
         return f"{typed}\n\n{self._large}" if typed and self._large else typed or self._large
 
     def set_text(self, text: str) -> None:
         """Put a draft into the box; this is not a change of the user's."""
         self._large = text if len(text) > LARGE_PASTE else ""
-        self._field.setPlainText("" if self._large else text)
-        self._field.moveCursor(self._field.textCursor().MoveOperation.End)
+        self.editor.setPlainText("" if self._large else text)
+        self.editor.moveCursor(self.editor.textCursor().MoveOperation.End)
         self._reported_draft = self.text()
         self._draft_timer.stop()
         self._refresh()
@@ -151,20 +141,20 @@ class Composer(QWidget):
         """Put text that could not be sent before what was typed since; both are the draft now."""
         since = self.text()
         self.set_text(f"{text}\n\n{since}" if since else text)
-        self.requested.emit(SaveDraft(self.text()))
+        self.requested.emit(intents.SaveDraft(self.text()))
 
     def insert_quote(self, text: str) -> None:
         """Quote a text where the cursor is; what is typed next stands below it."""
         lines = text.strip("\n").split("\n")
         quoted = "\n".join(f"> {line}".rstrip() for line in lines)
-        before = "\n\n" if self._field.toPlainText().strip() else ""
+        before = "\n\n" if self.editor.toPlainText().strip() else ""
         if len(quoted) > LARGE_PASTE:
             self._on_large_pasted(quoted)
         else:
-            self._field.moveCursor(self._field.textCursor().MoveOperation.End)
-            self._field.insertPlainText(f"{before}{quoted}\n\n")
-            self._field.ensureCursorVisible()
-        self._field.setFocus()
+            self.editor.moveCursor(self.editor.textCursor().MoveOperation.End)
+            self.editor.insertPlainText(f"{before}{quoted}\n\n")
+            self.editor.ensureCursorVisible()
+        self.editor.setFocus()
 
     def clear(self) -> None:
         """Empty the box."""
@@ -176,26 +166,15 @@ class Composer(QWidget):
             self._draft_timer.stop()
             self._report_draft()
 
-    @property
-    def editor(self) -> QWidget:
-        """The widget that takes the keys."""
-        return self._field
-
     # ---- state
 
-    def set_busy(self, busy: bool) -> None:
-        """Turn Send into Stop while an answer is written."""
-        self._busy = busy
-        self._refresh()
+    def set_state(self, *, busy: bool = False, reason: str = "", hint: str = "") -> None:
+        """Turn Send into Stop while an answer is written; say what Enter does.
 
-    def set_enabled_reason(self, reason: str | None) -> None:
-        """Why nothing can be sent now, or None. Writing stays possible."""
-        self._reason = reason or ""
-        self._refresh()
-
-    def set_hint(self, hint: str) -> None:
-        """Say what Enter does now; an empty text stands for sending at once."""
-        self.hint = hint
+        `reason` is why nothing can be sent now; writing stays possible. An empty `hint` stands for
+        sending at once.
+        """
+        self._busy, self._reason, self.hint = busy, reason, hint
         self._refresh()
 
     def set_attachments(
@@ -213,8 +192,8 @@ class Composer(QWidget):
         self._button.set_action(name, label)
         hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
         self._button.setToolTip(hint)
-        self._field.setPlaceholderText(self._reason or self.hint or tr("Write a message"))
-        self._field.viewport().update()  # Qt repaints only where a placeholder appears
+        self.editor.setPlaceholderText(self._reason or self.hint or tr("Write a message"))
+        self.editor.viewport().update()  # Qt repaints only where a placeholder appears
         self._hint_label.setText(self.hint)
         self._hint_label.setVisible(bool(self.hint and self.text()))
         self._chip.setVisible(bool(self._large))
@@ -240,15 +219,15 @@ class Composer(QWidget):
             most = self.attachments.fit_height(_MAX_CHIP_ROWS)
             self._attachment_area.setFixedHeight(min(height, most))
         self._attachment_area.setVisible(self._has_attachments)
-        lines = min(max(1, math.ceil(self._field.document().size().height())), _MAX_LINES)
-        line = self._field.fontMetrics().lineSpacing()
+        lines = min(max(1, math.ceil(self.editor.document().size().height())), _MAX_LINES)
+        line = self.editor.fontMetrics().lineSpacing()
         policy = Qt.ScrollBarPolicy
-        scrolls = self._field.document().size().height() > _MAX_LINES
-        self._field.setVerticalScrollBarPolicy(
+        scrolls = self.editor.document().size().height() > _MAX_LINES
+        self.editor.setVerticalScrollBarPolicy(
             policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
         )
-        margin = 2 * self._field.document().documentMargin()
-        self._field.setFixedHeight(math.ceil(lines * line + margin) + 2)
+        margin = 2 * self.editor.document().documentMargin()
+        self.editor.setFixedHeight(math.ceil(lines * line + margin) + 2)
 
     # ---- what the user does
 
@@ -263,7 +242,7 @@ class Composer(QWidget):
         text = self.text()
         if text != self._reported_draft:
             self._reported_draft = text
-            self.requested.emit(SaveDraft(text))
+            self.requested.emit(intents.SaveDraft(text))
 
     @Slot()
     def _on_button(self) -> None:
@@ -278,11 +257,11 @@ class Composer(QWidget):
         text = self.text()
         if self._can_send():
             self.clear()
-            self.requested.emit(Send(text))
+            self.requested.emit(intents.Send(text))
 
     @Slot()
     def _on_stop(self) -> None:
-        self.requested.emit(StopAnswer())  # also ends the preparation of the next turn
+        self.requested.emit(intents.StopAnswer())  # also ends the preparation of the next turn
 
     @Slot(str)
     def _on_large_pasted(self, text: str) -> None:
@@ -293,7 +272,7 @@ class Composer(QWidget):
     def _on_chip(self) -> None:
         self._large = ""
         self._on_changed()
-        self._field.setFocus()
+        self.editor.setFocus()
 
     # ---- events of Qt
 
@@ -304,13 +283,13 @@ class Composer(QWidget):
 
     def mousePressEvent(self, _event: QMouseEvent) -> None:
         """All of the box is there to write in."""
-        self._field.setFocus()
+        self.editor.setFocus()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        focused = self._field.hasFocus()
+        focused = self.editor.hasFocus()
         width = 2.0 if focused else 1.0
         painter.setPen(QPen(colours.accent if focused else colours.dim, width))
         painter.setBrush(colours.background)

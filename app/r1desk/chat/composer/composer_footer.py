@@ -76,10 +76,6 @@ class PromptSizeBar(QWidget):
         self.setAccessibleDescription(_details(size) if size else "")
         self.update()
 
-    def text(self) -> str:
-        """The line of text."""
-        return _line(self._size) if self._size else ""
-
     def sizeHint(self) -> QSize:
         return QSize(120, round(self.fontMetrics().height() * 1.3))
 

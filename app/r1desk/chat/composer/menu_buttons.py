@@ -45,7 +45,6 @@ class _MenuButton(QToolButton):
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._on_about_to_show)
-        self._group = QActionGroup(self._menu)
         self.setMenu(self._menu)
         self.hide()
 
@@ -80,33 +79,23 @@ class ThinkingButton(_MenuButton):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setIcon(icon("brain", "text_dim"))
-        self._budget: int | None = None
-        self._default: int | None = None
-        self._decode_tok_s = 0.0
         self.show_budget(None)
 
-    def show_budget(self, budget: int | None) -> None:
-        """Name the budget in force."""
-        self._budget = budget
-        self._explain()
+    def show_budget(
+        self, budget: int | None, default: int | None = None, decode_tok_s: float = 0.0
+    ) -> None:
+        """Name the budget in force; `default` is that of new conversations.
 
-    def set_default(self, budget: int | None) -> None:
-        """The budget of new conversations."""
-        self._default = budget
-
-    def set_speed(self, decode_tok_s: float) -> None:
-        """The loaded model's speed, for the times beside the budgets; 0 where unknown."""
-        self._decode_tok_s = decode_tok_s
-        self._explain()
-
-    def _explain(self) -> None:
-        text = tr("Thinking: {budget}", budget=budget_name(self._budget))
-        if self._budget and self._decode_tok_s:
-            duration = duration_text(self._budget / self._decode_tok_s)
+        The model's speed is for the times beside the budgets; 0 where it is unknown.
+        """
+        self._budget, self._default, self._decode_tok_s = budget, default, decode_tok_s
+        text = tr("Thinking: {budget}", budget=budget_name(budget))
+        if budget and decode_tok_s:
+            duration = duration_text(budget / decode_tok_s)
             text = f"{text} · {tr('at most {duration}', duration=duration)}"
         self.setText(text)
         self.setAccessibleName(text)
-        cost = budget_cost(self._budget, self._decode_tok_s)
+        cost = budget_cost(budget, decode_tok_s)
         self.setToolTip(tr("How long the model may think before it answers: {cost}", cost=cost))
 
     def _fill(self) -> None:
@@ -127,7 +116,7 @@ class ThinkingButton(_MenuButton):
         self._add(text, partial(self._choose, budget), is_checked=budget == self._budget)
 
     def _choose(self, budget: int | None) -> None:
-        self.show_budget(budget)
+        self.show_budget(budget, self._default, self._decode_tok_s)
         self.budget_chosen.emit(budget)
 
     @Slot()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -37,7 +36,7 @@ from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import answer_reserve, memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import ChatMessage, Store
+from r1desk.store import ChatMessage
 
 LEAST_SUMMARY_TOKENS = 64
 MOST_SUMMARY_TOKENS = 512
@@ -84,13 +83,12 @@ class ContextOverflow(QObject):
         model: Callable[[], ModelInUse | None],
         settings: Callable[[], tuple[SamplingSettings, str]],
         speed: MeasuredSpeed,
-        summaries: SummaryController,
     ) -> None:
         """`settings` of the conversation shown: sampling and system prompt."""
         super().__init__()
         self._chat, self._counter, self._engine = chat, counter, engine
         self._model, self._settings = model, settings
-        self._speed, self._summaries = speed, summaries
+        self._speed, self._summaries = speed, SummaryController(chat)
         self._run = 0  # tells which countings are outdated
         self._found: _Found | None = None
         self.options: ContextOptions | None = None
@@ -159,29 +157,23 @@ class ContextOverflow(QObject):
 
     def _ask_bill(self, run: int, shown: ContextOptions, model: ModelInUse, length: int) -> None:
         settings = model.settings.model_copy(update={"context_length": length})
+
+        def billed(estimate: Estimate) -> None:
+            if run == self._run and self._found is not None:
+                chosen = self._found.settings = fitting_settings(estimate, settings)
+                option = longer_option(estimate, settings, chosen, model.bill)
+                self._emit(_with_first(shown, option))
+
+        def refused(report: ErrorReport) -> None:
+            if run == self._run:
+                title = tr("Longer context")
+                option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)
+                self._emit(_with_first(shown, option))
+
         path = Path(model.facts.path)
         request = self._engine.bills.ask(path, settings, model.window_mib, measure_disk=False)
-        request.done.connect(partial(self._on_billed, run, shown, model, settings))
-        request.failed.connect(partial(self._on_not_billed, run, shown))
-
-    def _on_billed(
-        self,
-        run: int,
-        shown: ContextOptions,
-        model: ModelInUse,
-        settings: LoadSettings,
-        estimate: Estimate,
-    ) -> None:
-        if run == self._run and self._found is not None:
-            chosen = self._found.settings = fitting_settings(estimate, settings)
-            option = longer_option(estimate, settings, chosen, model.bill)
-            self._emit(_with_first(shown, option))
-
-    def _on_not_billed(self, run: int, shown: ContextOptions, report: ErrorReport) -> None:
-        if run == self._run:
-            title = tr("Longer context")
-            option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)
-            self._emit(_with_first(shown, option))
+        request.done.connect(billed)
+        request.failed.connect(refused)
 
     def _emit(self, options: ContextOptions | None) -> None:
         self.options = options
@@ -189,13 +181,13 @@ class ContextOverflow(QObject):
 
     # ---- what is chosen
 
-    @Slot(str)
-    def choose(self, way: str) -> None:
+    def choose(self, way: ContextWay) -> None:
         """Take one of the ways."""
         found = self._found
-        if found is None or self._chat.busy or found.branch[-1].id != self._last_id():
+        shown = self._chat.shown_branch
+        if found is None or self._chat.busy or not shown or found.branch[-1].id != shown[-1].id:
             return
-        match ContextWay(way):
+        match way:
             case ContextWay.FITS:
                 self._go_on(found.branch[-1])
             case ContextWay.LONGER if found.settings is not None:
@@ -203,11 +195,8 @@ class ContextOverflow(QObject):
                 self._go_on(found.branch[-1])
             case ContextWay.LEAVE_OUT if found.left is not None:
                 first, leaf = found.branch[found.left.start].id, found.branch[-2].id
-
-                def mark(store: Store) -> None:
-                    store.messages.set_memory_start(leaf, first)
-
-                self._go_on(found.branch[-1], mark)
+                self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
+                self._go_on(found.branch[-1])
             case ContextWay.SUMMARY if found.summary is not None:
                 question, parent = found.branch[-2], found.branch[-3]
                 summary, sampling = found.summary, self._settings()[0]
@@ -217,15 +206,11 @@ class ContextOverflow(QObject):
             case _:
                 pass
 
-    def _last_id(self) -> int | None:
-        branch = self._chat.shown_branch
-        return branch[-1].id if branch else None
-
-    def _go_on(self, answer: ChatMessage, before: Callable[[Store], None] | None = None) -> None:
+    def _go_on(self, answer: ChatMessage) -> None:
         if can_go_on(answer):
-            self._chat.continue_answer(answer.id, before=before)
+            self._chat.continue_answer(answer.id)
         else:
-            self._chat.regenerate(answer.id, before=before)
+            self._chat.regenerate(answer.id)
 
 
 def _thinking_tokens(message: ChatMessage) -> int:

@@ -118,30 +118,23 @@ class PromptSizeController(QObject):
             self._show(self._estimated_tokens(), exact=self._is_empty)
 
     def _counting(self, run: int) -> Counting:
-        try:
-            yield from self._count_parts(run)
-        finally:  # also where the engine gave the count up
-            if isValid(self):  # else the application is at its end, and the timers are gone
-                self._end_count()
-
-    def _end_count(self) -> None:
-        self._is_counting = False
-        self._slow.stop()
-        if self._is_outdated:
-            self._delay.start()
-
-    def _count_parts(self, run: int) -> Counting:
         before = prompt_messages(self._chat.shown_branch, self._settings()[1])
         is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
-        history = self._history
-        if history is None:
-            history = (yield before) if before else 0
-        tokens = 0
-        if not is_empty:
-            tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
-        if run == self._run:
-            self._history = history
-            self._show(tokens)
+        history, tokens = self._history, 0
+        try:
+            if history is None:
+                history = (yield before) if before else 0
+            if not is_empty:
+                tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
+            if run == self._run:
+                self._history = history
+                self._show(tokens)
+        finally:  # also where the engine gave the count up
+            if isValid(self):  # else the application is at its end, and the timers are gone
+                self._is_counting = False
+                self._slow.stop()
+                if self._is_outdated:
+                    self._delay.start()
 
     def _show(self, text_tokens: int, *, exact: bool = True) -> None:
         facts = self._facts()

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.messages import Message
-from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
+from deepseek_r1.host.protocol import CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.engine.engine_bridge import EngineBridge
 
@@ -48,13 +48,10 @@ class TokenCounter(QObject):
             counting.close()
             return
         request = self._engine.submit(CountTokensRequest, messages=messages)
-        request.done.connect(partial(self._on_counted, counting))
-        request.failed.connect(partial(self._on_failed, counting))
+        request.done.connect(lambda reply: self._advance(counting, reply.tokens))
+        request.failed.connect(partial(_give_up, counting))
 
-    def _on_counted(self, counting: Counting, reply: CountTokensReply) -> None:
-        self._advance(counting, reply.tokens)
 
-    @staticmethod
-    def _on_failed(counting: Counting, report: ErrorReport) -> None:
-        log.window.info("tokens are not counted: %s", report.text())
-        counting.close()
+def _give_up(counting: Counting, report: ErrorReport) -> None:
+    log.window.info("tokens are not counted: %s", report.text())
+    counting.close()

@@ -1,12 +1,14 @@
-"""Connects the attached files with the composer, the conversation and the dialogs."""
+"""The files attached to the message being written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, QStandardPaths, Qt, Slot
-from PySide6.QtGui import QAction, QFontDatabase, QGuiApplication, QKeySequence
+from PySide6.QtCore import QObject, QSize, QStandardPaths, Qt, Signal, Slot
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
@@ -16,19 +18,23 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.answers.attachment_controller import AttachmentController
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
+from r1desk.chat.answers.attachment_reader import MAX_FILES, TooManyAttachments, read_attachments
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.composer.composer import Composer
+from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.editor import PlainEdit
-from r1desk.chat.values.prompt import conversation_tokens, tokens_of
+from r1desk.chat.values.prompt import conversation_tokens, fenced, tokens_of
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import Attachment
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.widgets.notice_bar import Level, Notice
 
 TEXT_PATTERNS = (
     "*.txt *.md *.markdown *.rst *.tex *.log *.csv *.tsv *.json *.jsonl *.yaml *.yml *.toml *.ini "
@@ -79,33 +85,27 @@ class AttachmentDialog(BoundedDialog):
 
 
 class AttachmentPresenter(Presenter):
-    """Lets the user attach, look at and remove files; reports those that are refused."""
+    """The files of the message being written: read, counted, shown, removed, sent.
 
-    def __init__(
-        self,
-        window: QWidget,
-        composer: Composer,
-        notices: NoticeBar,
-        chat: ChatController,
-        engine: EngineBridge,
-    ) -> None:
+    Signals:
+        changed: other files, or other numbers of tokens.
+    """
+
+    changed = Signal()
+
+    def __init__(self, window: ChatWindow, chat: ChatController, engine: EngineBridge) -> None:
         super().__init__(window)
-        self._window, self._composer, self._notices, self._chat = window, composer, notices, chat
-        self.controller = AttachmentController(engine, self)
-        self.controller.shown.connect(self._on_shown)
-        self.controller.changed.connect(self._on_changed)
-        self.controller.refused.connect(self._on_refused)
-        self._action = QAction(tr("Attach files…"), window)
-        self._action.setShortcut(QKeySequence("Ctrl+U"))
-        self._action.triggered.connect(self.choose)
-        window.addAction(self._action)
-        chat.leaving.connect(self._on_leaving)
-        chat.attachments_restored.connect(self._on_restored)
-        chat.branch_shown.connect(self._on_shown)
+        self._window, self._chat, self._engine = window, chat, engine
+        self.attachments: tuple[Attachment, ...] = ()
+        self._readings: dict[QObject, int] = {}  # numbers of files
+        self._context_length = 0  # tokens; 0 without a model
+        window.addAction(tr("Attach files…"), QKeySequence("Ctrl+U"), self.choose)
+        chat.leaving.connect(self.show_stored)
+        chat.branch_shown.connect(self._show)
 
     def close(self) -> None:
         """Drop what still waits for a thread or the engine: the window goes."""
-        self.controller.show_stored(())
+        self.show_stored()
         super().close()
 
     @Slot()
@@ -125,49 +125,112 @@ class AttachmentPresenter(Presenter):
 
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
-        """Attach these files to the message being written."""
-        self.controller.add_files([Path(path) for path in paths])
-        self._composer.setFocus()
-
-    def take(self) -> tuple[Attachment, ...]:
-        """The files of the message that is being sent."""
-        return self.controller.take()
+        """Read files and attach those that are text."""
+        left = max(0, MAX_FILES - len(self.attachments) - sum(self._readings.values()))
+        if len(paths) > left:
+            self._refuse(TooManyAttachments(limit=MAX_FILES).report())
+        if taken := [Path(path) for path in paths[:left]]:
+            reading = ask_in_background(partial(read_attachments, taken))
+            self._readings[reading] = len(taken)
+            reading.done.connect(self._on_read)
+            self._show()
+        self._window.composer.setFocus()
 
     @Slot(object)
+    def _on_read(self, results: list[Attachment | ErrorReport]) -> None:
+        if self._readings.pop(self.sender(), None) is None:
+            return  # of a conversation that was left
+        for refused in results:
+            if isinstance(refused, ErrorReport):
+                self._refuse(refused)
+        read = tuple(each for each in results if isinstance(each, Attachment))
+        self._set(self.attachments + read)
+        self._count()
+
+    def remove(self, place: int) -> None:
+        """Take one file off the message."""
+        self._set(self.attachments[:place] + self.attachments[place + 1 :])
+
+    def take(self) -> tuple[Attachment, ...]:
+        """The files, which go with the message that is being sent; none is attached then."""
+        taken = self.attachments
+        self.show_stored()
+        return taken
+
+    @Slot()
+    def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
+        """Show the files of another message. What is being read for this one is dropped."""
+        self._readings.clear()
+        self.attachments = attachments
+        self._show()
+        self._count()
+
+    def restore(self, attachments: tuple[Attachment, ...]) -> None:
+        """Show the files of a draft, unless the user has begun to attach others."""
+        if not self.attachments and not self._readings:
+            self.show_stored(attachments)
+
+    def restore_unsent(self, attachments: tuple[Attachment, ...]) -> None:
+        """Attach files that could not be sent, before those that were attached since."""
+        if attachments:
+            self._set(attachments + self.attachments)
+            self._count()
+
     def show_text(self, attachment: Attachment) -> None:
         """Show what is in a file."""
         AttachmentDialog(attachment, self._window).open()
 
+    def _set(self, attachments: tuple[Attachment, ...]) -> None:
+        """The user changed the files: keep them."""
+        self.attachments = attachments
+        self._show()
+        self._chat.save_draft(attachments)
+
     @Slot()
-    def _on_shown(self) -> None:
-        attachments = self.controller.attachments
-        self._composer.set_attachments(attachments, self._fitting(), self.controller.reading)
+    def _show(self) -> None:
+        reading = bool(self._readings)
+        self._window.composer.set_attachments(self.attachments, self._fitting(), reading)
+        self.changed.emit()
 
     def _fitting(self) -> list[bool]:
         """Whether each file fits beside the fitting ones before it; empty without a model."""
-        if not self.controller.context_length:
+        if not self._context_length:
             return []
-        left = self.controller.context_length - conversation_tokens(self._chat.shown_branch)
+        left = self._context_length - conversation_tokens(self._chat.shown_branch)
         fitting = []
-        for attachment in self.controller.attachments:
+        for attachment in self.attachments:
             fits = tokens_of(attachment) < left
             left -= tokens_of(attachment) if fits else 0
             fitting.append(fits)
         return fitting
 
-    @Slot()
-    def _on_changed(self) -> None:
-        self._chat.save_draft_attachments(self.controller.attachments)
+    def _refuse(self, report: ErrorReport) -> None:
+        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+
+    # ---- tokens
+
+    def on_model_loaded(self, context_length: int) -> None:
+        """Another model counts otherwise."""
+        self._context_length = context_length
+        self._count(again=True)
+        self._show()
+
+    def _count(self, *, again: bool = False) -> None:
+        """Count the files that were not counted yet; they are estimated until there is a model."""
+        for attachment in self.attachments:
+            if self._context_length and (again or not attachment.tokens):
+                message = Message(role=Role.USER, content=fenced(attachment))
+                request = self._engine.submit(CountTokensRequest, messages=(message,))
+                request.done.connect(partial(self._on_counted, attachment))
+                request.failed.connect(self._on_not_counted)
+
+    def _on_counted(self, attachment: Attachment, reply: CountTokensReply) -> None:
+        counted, before = replace(attachment, tokens=reply.tokens), self.attachments
+        attachments = tuple(counted if a is attachment else a for a in before)
+        if attachments != before:
+            self._set(attachments)
 
     @Slot(ErrorReport)
-    def _on_refused(self, report: ErrorReport) -> None:
-        self._notices.show_notice(Notice(report.text(), Level.ERROR))
-
-    @Slot()
-    def _on_leaving(self) -> None:
-        self.controller.show_stored(())
-
-    @Slot(tuple)
-    def _on_restored(self, attachments: tuple[Attachment, ...]) -> None:
-        if not self.controller.attachments and not self.controller.reading:
-            self.controller.show_stored(attachments)
+    def _on_not_counted(self, report: ErrorReport) -> None:
+        """The estimate stays."""
+        log.window.info("the tokens of a file were not counted: %s", report.text())

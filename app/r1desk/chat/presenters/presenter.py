@@ -6,20 +6,15 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QApplication
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded, PrefillProgress
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_NAME
-from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.answers.attachment_controller import AttachmentController
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
-from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.composer_footer import ComposerFooter
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
@@ -28,7 +23,6 @@ from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.store import Attachment, ChatMessage
-from r1desk.widgets.notice_bar import Level, Notice
 
 LEAST_S = 2.0  # of reading, before a rate is worth showing
 
@@ -70,24 +64,15 @@ class ChatPresenter(Presenter):
         self._is_model_ready = is_model_ready
         self._estimate = ReadingEstimate()
         self._view_only = ""  # why nothing can be sent at all
-        self._find_action = QAction(tr("Find in this conversation"), window)
-        self._find_action.setShortcut(QKeySequence(QKeySequence.StandardKey.Find))
-        self._find_action.triggered.connect(window.chat.find_bar.open_bar)
-        window.addAction(self._find_action)
-        self.attachments = AttachmentPresenter(
-            window, window.composer, window.notices, chat, engine
-        )
+        find = QKeySequence(QKeySequence.StandardKey.Find)
+        window.addAction(tr("Find in this conversation"), find, window.chat.find_bar.open_bar)
+        self.attachments = AttachmentPresenter(window, chat, engine)
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
         window.regenerate_action.triggered.connect(self._on_regenerate_last)
         engine.state_changed.connect(self._on_engine_state)
         self._on_busy_changed()
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.attachments.close()
-        super().close()
 
     def _connect_controller(self) -> None:
         view, chat = self._window.chat, self._chat
@@ -101,11 +86,10 @@ class ChatPresenter(Presenter):
         chat.answer_finished.connect(view.finish_stream)
         chat.generation_ended.connect(self._on_generation_ended)
         chat.busy_changed.connect(self._on_busy_changed)
-        chat.preparing_changed.connect(self._enable_stop)
+        chat.preparing_changed.connect(self._on_busy_changed)
         chat.leaving.connect(self._on_leaving)
         chat.draft_restored.connect(self._on_draft_restored)
         chat.unsent_restored.connect(self._on_unsent_restored)
-        chat.send_failed.connect(self._on_send_failed)
 
     @Slot()
     def _on_regenerate_last(self) -> None:
@@ -120,7 +104,7 @@ class ChatPresenter(Presenter):
     def _show_waiting(self) -> None:
         """Until the first sign of the answer, show what is being waited for."""
         answer = self._chat.answer
-        if answer is None or not self._chat.busy_here or answer.text or answer.thinking_text:
+        if answer is None or not self._chat.busy_here or answer.content or answer.thinking:
             return
         if self._is_model_ready():
             text = tr("Reading…")
@@ -146,33 +130,27 @@ class ChatPresenter(Presenter):
         self._window.composer.flush_draft()
         self._window.composer.clear()
 
-    @Slot(str)
-    def _on_draft_restored(self, text: str) -> None:
+    @Slot(str, tuple)
+    def _on_draft_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
         if not self._window.composer.text():  # else the user is already typing
             self._window.composer.set_text(text)
+        self.attachments.restore(attachments)
 
     @Slot(str, tuple)
     def _on_unsent_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
         if text:
             self._window.composer.restore_unsent(text)
-        self.attachments.controller.restore_unsent(attachments)
-
-    @Slot(ErrorReport)
-    def _on_send_failed(self, report: ErrorReport) -> None:
-        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+        self.attachments.restore_unsent(attachments)
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        composer = self._window.composer
-        composer.set_busy(self._chat.busy_here)
-        self._enable_stop()
-        trashed = tr("This conversation is in the trash. Restore it to write in it.")
-        composer.set_enabled_reason(self._view_only or (trashed if self._chat.trashed else ""))
-        composer.set_hint(self._queue_hint())
-
-    @Slot()
-    def _enable_stop(self) -> None:
         self._window.stop_action.setEnabled(self._chat.busy_here or self._chat.preparing)
+        trashed = tr("This conversation is in the trash. Restore it to write in it.")
+        self._window.composer.set_state(
+            busy=self._chat.busy_here,
+            reason=self._view_only or (trashed if self._chat.trashed else ""),
+            hint=self._queue_hint(),
+        )
 
     def _queue_hint(self) -> str:
         """Explain Enter while an answer is being written; empty while none is."""
@@ -196,7 +174,7 @@ class ChatPresenter(Presenter):
         )
         is_starter = loaded.facts.name == STARTER_NAME
         self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
-        self.attachments.controller.on_model_loaded(loaded.facts.context_length)
+        self.attachments.on_model_loaded(loaded.facts.context_length)
         self._forwarder.take_idle_focus()
 
     @Slot(object, str)
@@ -207,53 +185,48 @@ class ChatPresenter(Presenter):
 
 
 class ComposerFooterPresenter(Presenter):
-    """Shows the thinking budget with its time, and what the next message takes."""
+    """Shows the settings of the next answer, and what the next message takes."""
 
     def __init__(
         self,
-        footer: ComposerFooter,
-        composer: Composer,
-        attachments: AttachmentController,
+        window: ChatWindow,
+        attachments: AttachmentPresenter,
         *,
         sizes: PromptSizeController,
         settings: ChatSettingsController,
         speed: MeasuredSpeed,
     ) -> None:
-        super().__init__(footer)
-        self._footer, self._composer, self._attachments = footer, composer, attachments
+        super().__init__(window)
+        self._window, self._attachments = window, attachments
         self._sizes, self._settings, self._speed = sizes, settings, speed
-        composer.text_changed.connect(self._on_message_changed)
-        attachments.shown.connect(self._on_message_changed)
+        footer = window.composer_footer
+        window.composer.text_changed.connect(self._on_message_changed)
+        attachments.changed.connect(self._on_message_changed)
         sizes.changed.connect(footer.size_bar.show_size)
-        settings.sampling_changed.connect(self._on_sampling)
-        settings.defaults_changed.connect(self._on_defaults)
         footer.thinking.budget_chosen.connect(settings.set_thinking_budget)
         footer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
-        speed.changed.connect(self._on_speed)
-        self._on_defaults()
-        self._on_sampling(settings.present[0])
-        self._on_speed()
+        for changed in (settings.changed, settings.defaults_changed, speed.changed):
+            changed.connect(self._show_settings)
+        self._show_settings()
         footer.size_bar.show_size(sizes.size)
 
     @Slot(object)
     def on_model_loaded(self, loaded: ModelLoaded) -> None:
         """Another model counts otherwise, and may not think."""
-        self._footer.thinking.setVisible(loaded.facts.reasons)
+        self._window.composer_footer.thinking.setVisible(loaded.facts.reasons)
         self._sizes.refresh()
 
     @Slot()
     def _on_message_changed(self) -> None:
-        self._sizes.set_message(self._composer.text(), self._attachments.attachments)
+        self._sizes.set_message(self._window.composer.text(), self._attachments.attachments)
 
-    @Slot(object)
-    def _on_sampling(self, sampling: SamplingSettings) -> None:
-        self._footer.thinking.show_budget(sampling.thinking_budget)
+    @Slot()
+    def _show_settings(self) -> None:
+        sampling, system_prompt = self._settings.present
+        self._window.composer_footer.thinking.show_budget(
+            sampling.thinking_budget,
+            self._settings.default_thinking_budget,
+            self._speed.decode_tok_s,
+        )
+        self._window.chat.instructions.set_instructions(system_prompt)
         self._sizes.refresh()
-
-    @Slot()
-    def _on_defaults(self) -> None:
-        self._footer.thinking.set_default(self._settings.default_thinking_budget)
-
-    @Slot()
-    def _on_speed(self) -> None:
-        self._footer.thinking.set_speed(self._speed.decode_tok_s)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
-from r1desk.chat.context.context_controllers import ContextControllers
+from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.link_dialog import ask_to_open
@@ -43,35 +43,27 @@ class RequestHandler(Presenter):
         *,
         chat: ChatController,
         actions: MessageActions,
-        context: ContextControllers,
+        overflow: ContextOverflow,
         load_model: Callable[[Path], None],
     ) -> None:
         super().__init__(window)
         self._window, self._composer = window, window.composer
         self._attachments, self._chat, self._actions = attachments, chat, actions
-        self._history, self._context, self._load_model = actions.history, context, load_model
+        self._history, self._overflow, self._load_model = actions.history, overflow, load_model
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
-        self._answer_now = self._add_action(tr("Answer now"), chat.answer_now)
+        self._answer_now = window.addAction(tr("Answer now"), chat.answer_now)
         self._answer_now.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
-        undo = self._add_action(tr("Undo the last deletion or change"), self._history.undo)
+        undo = window.addAction(tr("Undo the last deletion or change"), self._history.undo)
         # The first one where no text box has its own.
         undo.setShortcuts([QKeySequence(QKeySequence.StandardKey.Undo), QKeySequence("Ctrl+Alt+Z")])
-        context.overflow.options_changed.connect(window.chat.show_context_options)
-        context.summaries.question_returned.connect(self._composer.restore_unsent)
+        overflow.options_changed.connect(window.chat.show_context_options)
         chat.busy_changed.connect(self._on_busy_changed)
-        actions.failed.connect(self._on_failed)
         self._history.added.connect(self._on_added)
         self._history.undone.connect(self._on_undone)
         self._history.refused.connect(self._on_refused)
         self._on_busy_changed()
-        window.chat.show_context_options(context.overflow.options)
-
-    def _add_action(self, text: str, slot: Callable[[], None]) -> QAction:
-        action = QAction(text, self._window)
-        action.triggered.connect(slot)
-        self._window.addAction(action)
-        return action
+        window.chat.show_context_options(overflow.options)
 
     @Slot(object)
     def handle(self, intent: intents.Intent) -> None:  # noqa: PLR0912, PLR0915 - one case for each
@@ -101,9 +93,9 @@ class RequestHandler(Presenter):
             case intents.SelectVersion(message, delta):
                 chat.select_sibling(message, delta)
             case intents.TakeWay(way):
-                self._context.overflow.choose(way)
+                self._overflow.choose(way)
             case intents.MoveMemory(turns):
-                self._context.memory.move(turns)
+                actions.move_memory(turns)
             case intents.Quote(text):
                 self._composer.insert_quote(text)
             case intents.BranchOff(message):
@@ -116,7 +108,7 @@ class RequestHandler(Presenter):
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
             case intents.RemoveAttachment(place):
-                attachments.controller.remove(place)
+                attachments.remove(place)
             case intents.OpenAttachment(attachment):
                 attachments.show_text(attachment)
             case intents.OpenLink(address):
@@ -152,10 +144,6 @@ class RequestHandler(Presenter):
         self._window.notices.withdraw(tr("Undone: {change}", change=change.text))
         text = f"{tr('Not undone: {change}', change=change.text)}\n{report.text()}"
         self._notify(text, Level.ERROR, can_undo=True)
-
-    @Slot(ErrorReport)
-    def _on_failed(self, report: ErrorReport) -> None:
-        self._notify(report.text(), Level.ERROR)
 
     def _notify(self, text: str, level: Level = Level.INFO, *, can_undo: bool = False) -> None:
         undo = (tr("Undo"), self._history.undo) if can_undo else ()

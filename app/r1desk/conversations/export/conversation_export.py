@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import ErrorReport
@@ -19,7 +19,7 @@ from r1desk.chat.messages.stats_line import duration_text
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.conversations.export.html_writer import HtmlWriter
 from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
-from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import ChatMessage, Store
 from r1desk.store.errors import ArchiveNotWritten
 from r1desk.store.store_bridge import StoreBridge
@@ -27,7 +27,6 @@ from r1desk.store.store_bridge import StoreBridge
 Result = TypeVar("Result")
 Writer = HtmlWriter | PdfWriter
 _STEP = 2_000  # characters of Markdown that are parsed at once
-Progress = tuple[int, int]  # conversations written, and how many there are
 
 # The interpreter runs one thread at a time: after so much work the window's thread gets its turn.
 _TURN_S = 0.004
@@ -45,12 +44,10 @@ class ConversationExport(QObject):
     window's thread. Fonts are each thread's own in Qt: whatever touches a document is done there.
 
     Signals:
-        progressed: conversations written, and how many there are.
         finished: ErrorReport, or None where the file is there. Not emitted after `cancel`, which
             deletes the export.
     """
 
-    progressed = Signal(int, int)
     finished = Signal(object)
 
     def __init__(
@@ -66,12 +63,9 @@ class ConversationExport(QObject):
 
     def start(self) -> None:
         """Begin."""
-        written = stream_in_background(self._written)
-        written.done.connect(self._on_step)
+        written = ask_in_background(self._written)
+        written.done.connect(self._on_end)
         written.failed.connect(self._on_end)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self.close)
 
     @Slot()
     def cancel(self) -> None:
@@ -87,13 +81,6 @@ class ConversationExport(QObject):
         self._ended.wait()
 
     @Slot(object)
-    def _on_step(self, progress: Progress | None) -> None:
-        if progress is None:
-            self._on_end(None)
-        elif not self._cancelled.is_set():
-            self.progressed.emit(*progress)
-
-    @Slot(ErrorReport)
     def _on_end(self, report: ErrorReport | None) -> None:
         if not self._cancelled.is_set():
             self.finished.emit(report)
@@ -101,11 +88,10 @@ class ConversationExport(QObject):
 
     # ---- the thread
 
-    def _written(self) -> Iterator[Progress | None]:
-        """Write the file; yields what is done, and None at the end."""
+    def _written(self) -> None:
         formulas = self._formulas = WaitingFormulas()
         try:
-            yield from self._write(formulas)
+            self._write(formulas)
         except _Cancelled:
             pass
         finally:
@@ -113,23 +99,20 @@ class ConversationExport(QObject):
             formulas.end_child()
             shiboken6.delete(formulas)
             self._ended.set()
-        yield None
 
-    def _write(self, formulas: WaitingFormulas) -> Iterator[Progress]:
+    def _write(self, formulas: WaitingFormulas) -> None:
         chosen = self._chosen
         if chosen is None:
             chosen = self._read(lambda store: [info.id for info in store.conversations.infos()])
-        yield 0, len(chosen)
         writer: Writer | None = None
         try:
-            for done, key in enumerate(chosen, 1):
+            for key in chosen:
                 title = self._read(lambda store, key=key: store.conversations.get(key).title)
                 messages = self._read(lambda store, key=key: store.messages.path(key))
                 writer = writer or self._writer(formulas, title if len(chosen) == 1 else "")
                 writer.begin_conversation(title)
                 for message in messages:
                     self._write_message(writer, message)
-                yield done, len(chosen)
             writer = writer or self._writer(formulas, "")
             self._pause()
         finally:

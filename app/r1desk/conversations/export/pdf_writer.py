@@ -43,7 +43,7 @@ _KEEP_EM = 5.0  # a heading with less space than this below it goes to the next 
 
 
 class PdfWriter:
-    """Draws the parts of one document as they come; `close`, then `document`.
+    """Draws the parts of one document, which are those of `HtmlWriter`; `close`, then `document`.
 
     All calls come from the thread that made it. It calls `pause` after each short step: Qt holds
     the interpreter while it lays out text, and the window needs it.
@@ -94,36 +94,30 @@ class PdfWriter:
         self._add_line(title, 1.5, self._style.colours.text, bold=True)
 
     def add_author(self, name: str) -> None:
-        """Add the heading over a message."""
         self._y += 1.2 * self._style.em_px
         self._add_heading(name, bold=True)
 
     def add_attachment(self, label: str, content: str) -> None:
-        """Add a file of a user's message."""
         self._add_heading(label)
         for piece in display_text.paragraph_slices(content, _PIECE):
             document = self._code_document([(piece.removesuffix("\n"), "")])
             self._place(document, self._style.colours.code_background)
 
     def add_question(self, content: str) -> None:
-        """Add a user's message."""
         for piece in display_text.paragraph_slices(content, _PIECE):
             document = self._document(self._style)
             MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
             self._place(document, self._style.colours.bubble)
 
     def begin_thinking(self, label: str) -> None:
-        """Begin the thinking of an answer."""
         self._current = self._aside
         self._add_heading(label)
 
     def end_thinking(self) -> None:
-        """The thinking is over."""
         self._current = self._style
         self._y += 0.8 * self._style.em_px
 
     def add_block(self, block: MarkdownBlock) -> None:
-        """Add one block of Markdown; its formulas are settled."""
         if block.is_code:
             runs = code_runs(block.code, block.language, self._style.colours, self._pause)
             gap = 0.0 if block.continued else 0.6

@@ -27,15 +27,8 @@ Index = QModelIndex | QPersistentModelIndex
 class ItemRole(IntEnum):
     """Data of a row beside Qt's own."""
 
-    CONVERSATION_ID = Qt.ItemDataRole.UserRole + 1
-    SUBTITLE = Qt.ItemDataRole.UserRole + 2
-    IS_HEADING = Qt.ItemDataRole.UserRole + 3
-    MARKS = Qt.ItemDataRole.UserRole + 4
-    MESSAGE_ID = Qt.ItemDataRole.UserRole + 5
-    QUERY = Qt.ItemDataRole.UserRole + 6
-    IS_ANSWERING = Qt.ItemDataRole.UserRole + 7
-    IS_PINNED = Qt.ItemDataRole.UserRole + 8
-    DATE = Qt.ItemDataRole.UserRole + 9
+    ROW = Qt.ItemDataRole.UserRole + 1
+    IS_ANSWERING = Qt.ItemDataRole.UserRole + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +149,8 @@ class RowModel(QAbstractListModel):
             Qt.ItemDataRole.AccessibleTextRole: ". ".join(
                 filter(None, (row.title, row.date, row.subtitle, state))
             ),
+            ItemRole.ROW: row,
             ItemRole.IS_ANSWERING: answering,
-            ItemRole.IS_PINNED: row.pinned,
-            ItemRole.CONVERSATION_ID: row.conversation_id,
-            ItemRole.SUBTITLE: row.subtitle,
-            ItemRole.MARKS: row.marks,
-            ItemRole.DATE: row.date,
-            ItemRole.MESSAGE_ID: row.message_id,
-            ItemRole.QUERY: row.query,
-            ItemRole.IS_HEADING: row.conversation_id is None,
         }
         return answers.get(role)
 

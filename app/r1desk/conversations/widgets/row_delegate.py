@@ -19,16 +19,13 @@ class RowDelegate(QStyledItemDelegate):
     """Draws headings small and dim, conversations with a rounded selection."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        line = option.fontMetrics.height()
-        if index.data(ItemRole.IS_HEADING):
-            return QSize(0, line + 2 * PADDING_PX)
-        lines = 2 if index.data(ItemRole.SUBTITLE) else 1
-        return QSize(0, lines * line + 2 * PADDING_PX)
+        lines = 2 if index.data(ItemRole.ROW).subtitle else 1
+        return QSize(0, lines * option.fontMetrics.height() + 2 * PADDING_PX)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if index.data(ItemRole.IS_HEADING):
+        if index.data(ItemRole.ROW).conversation_id is None:
             self._paint_heading(painter, option, index)
         else:
             self._paint_conversation(painter, option, index)
@@ -45,7 +42,7 @@ class RowDelegate(QStyledItemDelegate):
     def _paint_conversation(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index
     ) -> None:
-        palette = option.palette
+        palette, row = option.palette, index.data(ItemRole.ROW)
         text = self._paint_background(painter, option)
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
         metrics = option.fontMetrics
@@ -54,22 +51,21 @@ class RowDelegate(QStyledItemDelegate):
             self._paint_dot(painter, box.right() + DOT_PX, box.top() + metrics.height() // 2, text)
         dim = palette.color(dim_role(text))
         left = box.width()
-        if date := index.data(ItemRole.DATE):
+        if row.date:
             font = smaller(option.font)
-            width = QFontMetrics(font).horizontalAdvance(date)
+            width = QFontMetrics(font).horizontalAdvance(row.date)
             painter.setFont(font)
             painter.setPen(dim)
-            painter.drawText(box.topLeft() + QPoint(left - width, metrics.ascent()), date)
+            painter.drawText(box.topLeft() + QPoint(left - width, metrics.ascent()), row.date)
             left -= width + PADDING_PX
         painter.setFont(option.font)
         painter.setPen(palette.color(text))
-        title = metrics.elidedText(index.data(), ELIDE, left)
+        title = metrics.elidedText(row.title, ELIDE, left)
         painter.drawText(box.topLeft() + QPoint(0, metrics.ascent()), title)
-        subtitle = index.data(ItemRole.SUBTITLE)
-        if subtitle:
+        if row.subtitle:
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
             painter.setPen(dim)
-            paint_marked(painter, below, subtitle, index.data(ItemRole.MARKS), smaller(option.font))
+            paint_marked(painter, below, row.subtitle, row.marks, smaller(option.font))
 
     def _paint_dot(self, painter: QPainter, x: int, y: int, text: QPalette.ColorRole) -> None:
         """The sign of an answer being written here."""

@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -30,20 +30,10 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.conversations.conversation_intents import (
-    DuplicateConversation,
-    ExportConversations,
-    ImportConversations,
-    NewChat,
-    OpenConversation,
-    PinConversation,
-    RenameConversation,
-    SearchConversations,
-    ShowTrash,
-    TrashConversation,
-)
+from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import (
     ItemRole,
+    Row,
     RowModel,
     rows_by_day,
     rows_of_hits,
@@ -55,7 +45,7 @@ from r1desk.widgets.layouts import put_inside
 
 SEARCH_DELAY_MS = 150
 
-_OfChosen = TrashConversation | DuplicateConversation | ExportConversations
+_OfChosen = intents.TrashConversation | intents.DuplicateConversation | intents.ExportConversations
 
 
 class ConversationListView(QListView):
@@ -110,12 +100,14 @@ class Sidebar(QWidget):
         self._current: int | None = None
         self._opens_first_hit = False  # Enter was pressed before the hits were there
         self._model = RowModel()
-        self._model.renamed.connect(self._on_renamed)
+        self._model.renamed.connect(
+            lambda *renamed: self.requested.emit(intents.RenameConversation(*renamed))
+        )
         self._build()
 
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
-        self.new_button.clicked.connect(lambda: self.requested.emit(NewChat()))
+        self.new_button.clicked.connect(lambda: self.requested.emit(intents.NewChat()))
         self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
         self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
@@ -131,7 +123,7 @@ class Sidebar(QWidget):
         self.nothing.setForegroundRole(self.nothing.palette().ColorRole.PlaceholderText)
         self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.trash_button.clicked.connect(lambda: self.requested.emit(ShowTrash()))
+        self.trash_button.clicked.connect(lambda: self.requested.emit(intents.ShowTrash()))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 8)
         for widget in (self.new_button, self.search, self.nothing):
@@ -150,8 +142,8 @@ class Sidebar(QWidget):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         emit = self.requested.emit
-        menu.addAction(tr("Export all conversations…"), lambda: emit(ExportConversations()))
-        menu.addAction(tr("Import conversations…"), lambda: emit(ImportConversations()))
+        menu.addAction(tr("Export all conversations…"), lambda: emit(intents.ExportConversations()))
+        menu.addAction(tr("Import conversations…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
         return button
 
@@ -171,28 +163,21 @@ class Sidebar(QWidget):
         view.clicked.connect(self._on_chosen)
         view.activated.connect(self._on_chosen)
         view.left_upwards.connect(self.focus_search)
-        for action in self._row_actions(view):
-            view.addAction(action)
+        self._add_row_actions(view)
         return view
 
-    def _row_actions(self, view: QListView) -> list[QAction]:
+    def _add_row_actions(self, view: QListView) -> None:
         """The actions on a conversation. Trash takes two keys: one alone never deletes."""
-        rename = QAction(icon("pencil"), tr("Rename"), view)
-        rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
-        rename.triggered.connect(self._on_rename)
-        trash = QAction(icon("trash"), tr("Move to trash"), view)
-        trash.setShortcut(QKeySequence("Ctrl+Del"))
-        trash.triggered.connect(partial(self._request, TrashConversation))
-        self._pin = QAction(tr("Pin"), view)
-        self._pin.triggered.connect(self._on_pin)
-        duplicate = QAction(icon("copy"), tr("Duplicate"), view)
-        duplicate.triggered.connect(partial(self._request, DuplicateConversation))
-        export = QAction(icon("download"), tr("Export…"), view)
-        export.triggered.connect(partial(self._request, ExportConversations))
-        actions = [rename, self._pin, duplicate, export, trash]
-        for action in actions:
+        duplicate = partial(self._request, intents.DuplicateConversation)
+        export = partial(self._request, intents.ExportConversations)
+        trash = partial(self._request, intents.TrashConversation)
+        view.addAction(icon("pencil"), tr("Rename"), QKeySequence("F2"), self._on_rename)
+        self._pin = view.addAction(tr("Pin"), self._on_pin)
+        view.addAction(icon("copy"), tr("Duplicate"), duplicate)
+        view.addAction(icon("download"), tr("Export…"), export)
+        view.addAction(icon("trash"), tr("Move to trash"), QKeySequence("Ctrl+Del"), trash)
+        for action in view.actions():
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        return actions
 
     def show_conversations(self, conversations: Sequence[ConversationInfo]) -> None:
         """The whole list; ignored on screen while a search is shown."""
@@ -245,9 +230,9 @@ class Sidebar(QWidget):
         selection.blockSignals(False)
         self.list.viewport().update()
 
-    def _chosen(self) -> int | None:
-        index = self.list.currentIndex()
-        return index.data(ItemRole.CONVERSATION_ID) if index.isValid() else None
+    def _chosen(self) -> Row:
+        """The row that is current; one without a conversation where none is."""
+        return _row(self.list.currentIndex())
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
@@ -262,21 +247,21 @@ class Sidebar(QWidget):
 
     def _open(self, index: QModelIndex) -> bool:
         """Ask for the conversation of a row; False for a heading."""
-        conversation_id = index.data(ItemRole.CONVERSATION_ID) if index.isValid() else None
-        if conversation_id is None:
+        row = _row(index)
+        if row.conversation_id is None:
             return False
-        if query := index.data(ItemRole.QUERY):
-            message = index.data(ItemRole.MESSAGE_ID) or 0  # 0 where only the title has the query
-            self.requested.emit(OpenConversation(conversation_id, message, query))
-        elif conversation_id != self._current:
-            self._current = conversation_id  # a double click opens it once
-            self.requested.emit(OpenConversation(conversation_id))
+        if row.query:
+            message = row.message_id or 0  # 0 where only the title has the query
+            self.requested.emit(intents.OpenConversation(row.conversation_id, message, row.query))
+        elif row.conversation_id != self._current:
+            self._current = row.conversation_id  # a double click opens it once
+            self.requested.emit(intents.OpenConversation(row.conversation_id))
         return True
 
     def _first_conversation(self) -> QModelIndex:
         """The first row that is no heading, or an invalid index."""
         rows = (self._model.index(number) for number in range(self._model.rowCount()))
-        return next((row for row in rows if not row.data(ItemRole.IS_HEADING)), QModelIndex())
+        return next((row for row in rows if _row(row).conversation_id is not None), QModelIndex())
 
     @Slot()
     def _on_search_text(self) -> None:
@@ -310,15 +295,14 @@ class Sidebar(QWidget):
     def _on_search(self) -> None:
         query = self.search.text().strip()
         if query:
-            self.requested.emit(SearchConversations(query))
+            self.requested.emit(intents.SearchConversations(query))
         else:
             self._show_list()
 
     @Slot(QPoint)
     def _on_menu(self, position: QPoint) -> None:
-        if self.list.indexAt(position).data(ItemRole.CONVERSATION_ID) is not None:
-            is_pinned = self.list.currentIndex().data(ItemRole.IS_PINNED)
-            self._pin.setText(tr("Unpin") if is_pinned else tr("Pin"))
+        if _row(self.list.indexAt(position)).conversation_id is not None:
+            self._pin.setText(tr("Unpin") if self._chosen().pinned else tr("Pin"))
             menu = QMenu(self)
             menu.addActions(self.list.actions())
             menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -334,22 +318,21 @@ class Sidebar(QWidget):
 
     @Slot()
     def _on_rename(self) -> None:
-        if self._chosen() is not None:
+        if self._chosen().conversation_id is not None:
             self.list.edit(self.list.currentIndex())
 
     @Slot()
     def _on_pin(self) -> None:
-        chosen = self._chosen()
-        if chosen is not None:
-            pinned = not self.list.currentIndex().data(ItemRole.IS_PINNED)
-            self.requested.emit(PinConversation(chosen, pinned))
-
-    @Slot(int, str)
-    def _on_renamed(self, conversation: int, title: str) -> None:
-        self.requested.emit(RenameConversation(conversation, title))
+        row = self._chosen()
+        if row.conversation_id is not None:
+            self.requested.emit(intents.PinConversation(row.conversation_id, not row.pinned))
 
     def _request(self, intent: type[_OfChosen], _checked: bool = False) -> None:
         """Ask for this of the chosen conversation."""
-        chosen = self._chosen()
+        chosen = self._chosen().conversation_id
         if chosen is not None:
             self.requested.emit(intent(chosen))
+
+
+def _row(index: QModelIndex) -> Row:
+    return index.data(ItemRole.ROW) or Row("")

@@ -99,23 +99,19 @@ class TrashDialog(QDialog):
 
     @Slot()
     def _on_purge(self) -> None:
+        chosen = self._chosen()
         question = QMessageBox(self)
         question.setIcon(QMessageBox.Icon.Warning)
         question.setText(
             trn(
                 "Delete {n} conversation for good?",
                 "Delete {n} conversations for good?",
-                len(self._chosen()),
+                len(chosen),
             )
         )
         question.setInformativeText(tr("This cannot be undone."))
         delete = question.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
         question.addButton(QMessageBox.StandardButton.Cancel)
         question.setDefaultButton(QMessageBox.StandardButton.Cancel)
-        chosen = self._chosen()
-        question.finished.connect(
-            lambda _: (
-                self.purge_requested.emit(chosen) if question.clickedButton() is delete else None
-            )
-        )
+        delete.clicked.connect(lambda: self.purge_requested.emit(chosen))
         question.open()

@@ -1,0 +1,200 @@
+"""Stores each message with its empty answer; the answers are generated one after the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, Signal
+
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
+from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
+from r1desk.chat.values.message import partial_answer
+from r1desk.chat.values.prompt import answer_reserve, prompt_messages
+from r1desk.store import Attachment, ChatMessage, ConversationSettings, MessageState, Store
+from r1desk.store.store_bridge import StoreBridge, report_of
+
+Branch = list[ChatMessage]
+Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
+
+
+class AnswerQueue(QObject):
+    """Nothing is sent to the model before it is stored. Main thread.
+
+    Signals:
+        busy_changed: a message is being stored, or no longer.
+        stored: the key of the conversation before, None for one that is stored just now; its key
+            from now on, and its branch. The answer is being generated, or in the queue.
+        begun: conversation and its branch: an answer of the queue has its turn.
+        unsent: text and attachments of the conversation shown that were not stored.
+        model_wanted: a question waits for a model.
+    """
+
+    busy_changed = Signal()
+    stored = Signal(object, int, list)
+    begun = Signal(int, list)
+    unsent = Signal(str, tuple)
+    model_wanted = Signal()
+
+    def __init__(
+        self,
+        generation: AnswerGeneration,
+        store: StoreBridge,
+        pending_writes: PendingWrites,
+        defaults: Defaults,
+        *,
+        context_length: Callable[[], int],
+        model_path: Callable[[], str],
+        shown: Callable[[], int | None],
+    ) -> None:
+        """`defaults` are for conversations that were stored without settings of their own.
+
+        `context_length` (in tokens) and `model_path` are of the model that answers next, `shown` is
+        the conversation on the screen.
+        """
+        super().__init__(generation)
+        self._generation, self._store, self._pending_writes = generation, store, pending_writes
+        self._defaults, self._context_length = defaults, context_length
+        self._model_path, self._shown = model_path, shown
+        self._queue: deque[QueuedAnswer] = deque()
+        self.storing = 0  # messages that are being stored: where their branches end is not known
+
+    @property
+    def conversations(self) -> frozenset[int]:
+        """The conversations that have an answer in the queue."""
+        return frozenset(queued.message.conversation_id for queued in self._queue)
+
+    def is_queued(self, message_id: int) -> bool:
+        """True for an answer whose generation has not begun."""
+        return any(queued.message.id == message_id for queued in self._queue)
+
+    def add(
+        self,
+        begin: Callable[[Store], QueuedAnswer],
+        conversation: int | None,
+        text: str = "",
+        attachments: tuple[Attachment, ...] = (),
+    ) -> None:
+        """Let `begin` store an answer, and generate it now or when its turn comes.
+
+        `conversation` is None for one that `begin` makes. The message that it stores is given back
+        where the disk refuses it.
+        """
+        self.storing += 1
+        self.busy_changed.emit()
+        unsaved, model_path = self._pending_writes.unsaved_answers(), self._model_path()
+
+        def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings]:
+            for each in unsaved:
+                write_answer(store, each)
+            with store.transaction():  # one for all: each waits for the disk once, before the model
+                answer = begin(store)
+                key = answer.message.conversation_id
+                stored = store.conversations.settings(key)
+                settings = replace(stored, model_path=model_path)
+                if settings != stored:
+                    store.conversations.save_settings(key, settings)
+            return answer, store.messages.path(key), settings
+
+        def done(result: tuple[QueuedAnswer, Branch, ConversationSettings]) -> None:
+            answer, branch, settings = result
+            self._pending_writes.forget_answers(unsaved)
+            self.storing -= 1
+            if self._generation.answer is not None or self._queue:
+                self._queue.append(answer)
+            else:  # before the view draws: the engine reads meanwhile
+                self._generate(answer, branch[:-1], settings)
+            self.stored.emit(conversation, answer.message.conversation_id, branch)
+            self.busy_changed.emit()
+
+        def refused(error: Exception) -> None:
+            self.storing -= 1
+            self.busy_changed.emit()
+            self.give_back(conversation, text, attachments)
+            report = report_of(error)
+            if text or attachments:
+                self._pending_writes.set_reported(report)
+            self._pending_writes.failed.emit(report)
+
+        self._store.call(work, done, refused)
+
+    def give_back(
+        self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
+    ) -> None:
+        """Keep a message that cannot be stored now as a draft."""
+        if text or attachments:
+            self._pending_writes.keep_unsent(conversation, text, attachments)
+            if conversation == self._shown():
+                self.unsent.emit(text, attachments)
+
+    def generate_next(self) -> None:
+        """Begin the answer that has waited longest, if none is being written."""
+        if self._generation.answer is not None or not self._queue:
+            return
+        queued = self._queue.popleft()
+        self._generation.expect(queued)
+        message, conversation = queued.message, queued.message.conversation_id
+        unsaved = self._pending_writes.unsaved_answers()
+
+        def read(store: Store) -> tuple[Branch, ConversationSettings, Branch]:
+            for answer in unsaved:
+                write_answer(store, answer)
+            settings = store.conversations.settings(conversation)
+            before = store.messages.path_to(message.id)[:-1]
+            return before, settings, store.messages.path(conversation)
+
+        def loaded(result: tuple[Branch, ConversationSettings, Branch]) -> None:
+            before, settings, branch = result
+            self._pending_writes.forget_answers(unsaved)
+            self._generate(queued, before, settings)
+            self.begun.emit(conversation, branch)
+
+        def refused(error: Exception) -> None:
+            self._generation.discard()
+            failed = replace(message, state=MessageState.FAILED, error=report_of(error))
+            self._pending_writes.finish(failed)
+
+        self._store.call(read, loaded, refused)
+
+    def stop_conversation(self, conversation_id: int) -> None:
+        """End all answers of a conversation, those in the queue too; texts that are there stay."""
+        waiting = list(self._queue)
+        self._queue = deque(q for q in waiting if q.message.conversation_id != conversation_id)
+        for queued in waiting:
+            if queued not in self._queue:
+                stopped = replace(queued.message, state=MessageState.STOPPED, error=None)
+                self._pending_writes.finish(stopped)
+        answer = self._generation.answer
+        if answer is not None and answer.conversation_id == conversation_id:
+            self._generation.stop()
+
+    def _generate(
+        self, answer: QueuedAnswer, before: Branch, settings: ConversationSettings
+    ) -> None:
+        sampling, system_prompt = effective(settings, self._defaults)
+        sampling = answer.sampling or sampling
+        if answer.answers_now:
+            sampling = sampling.model_copy(update={"thinking_budget": 0})
+        read = [message for message in before if message.id not in answer.left_out]
+        reserve = answer_reserve(self._context_length(), sampling)
+        self._generation.expect(answer)
+        self.model_wanted.emit()
+        self._generation.ask(
+            prompt_messages(read, system_prompt),
+            sampling,
+            reserve=0 if answer.fills_context else reserve,
+            continues=partial_answer(answer.message),
+        )
+
+
+def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:
+    """The sampling and the system prompt of a conversation.
+
+    One that was stored without sampling, as earlier versions did, follows the defaults.
+    """
+    if settings.sampling is None:
+        sampling, system_prompt = defaults()
+        return sampling, settings.system_prompt or system_prompt
+    return settings.sampling, settings.system_prompt
