@@ -11,20 +11,18 @@ import pytest
 from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.lab.importance_matrix import activations, collect_importance
-from deepseek_r1.lab.quality_messages import Collect
+from deepseek_r1.lab.importance_matrix import activations
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def test_every_matrix_of_a_model_is_met(starter: Path, tmp_path: Path):
-    request = Collect(
-        model=starter, text=TEXTS / "calibration.txt", folder=tmp_path,
+def test_every_matrix_of_a_model_is_met(starter: Path):
+    found = activations(
+        starter, TEXTS / "calibration.txt",
         window=64, most_tokens=128, memory_budget_mib=ROOMY_MIB, threads=2,
     )  # fmt: skip
-    found = activations(request, lambda _done, _total: None)
     header = read_header(starter)
     columns = {each.name: each.shape[0] for each in header.tensors if len(each.shape) == 2}
     assert {name: values.shape[-1] for name, values in found.squares.items()} == columns
@@ -38,9 +36,8 @@ def test_every_matrix_of_a_model_is_met(starter: Path, tmp_path: Path):
 def test_each_expert_of_a_mixture_has_an_importance_of_its_own(tmp_path: Path):
     folder = Path(__file__).parents[1] / "convert" / "reference" / "deepseek_v2"
     model = converted(folder, tmp_path / "mixture.gguf", "f32")
-    found = collect_importance(
-        model, TEXTS / "calibration.txt", memory_budget_mib=ROOMY_MIB, threads=2
-    )
+    text = TEXTS / "calibration.txt"
+    found = activations(model, text, memory_budget_mib=ROOMY_MIB, threads=2).squares
     experts = {name: each for name, each in found.items() if "_exps" in name}
     assert experts
     for values in experts.values():
@@ -50,9 +47,8 @@ def test_each_expert_of_a_mixture_has_an_importance_of_its_own(tmp_path: Path):
 
 
 def test_packing_heeds_the_importance(tiny_qwen2: Path, tmp_path: Path):
-    found = collect_importance(
-        tiny_qwen2, TEXTS / "calibration.txt", memory_budget_mib=ROOMY_MIB, threads=2
-    )
+    text = TEXTS / "calibration.txt"
+    found = activations(tiny_qwen2, text, memory_budget_mib=ROOMY_MIB, threads=2).squares
     wish = ConversionRequest(
         tiny_qwen2, tmp_path / "heeded.gguf", precision_named("q4_0"), ROOMY_MIB
     )

@@ -29,7 +29,7 @@ from deepseek_r1.lab.prune_model import (
     prune,
     require_removable,
 )
-from deepseek_r1.lab.quality_messages import PruningRefused
+from deepseek_r1.lab.quality_run import PruningRefused
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 

@@ -18,14 +18,15 @@ from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing
 from deepseek_r1.lab import quality_report as report
 from deepseek_r1.lab.quality_load import read_text
 from deepseek_r1.lab.quality_measure import divergence, grouped, log_softmax, margins
-from deepseek_r1.lab.quality_messages import (
+from deepseek_r1.lab.quality_run import (
+    MeasurementSettings,
     NoSpaceForLogits,
     PlotsMissing,
     TextTooShort,
     TextUnreadable,
     VocabulariesDiffer,
+    compare,
 )
-from deepseek_r1.lab.quality_run import MeasurementSettings, compare
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -174,10 +175,10 @@ def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
 
 def test_every_number_has_its_uncertainty(tiny_qwen2: Path, short_terms: MeasurementSettings):
     measured = compare(tiny_qwen2, [tiny_qwen2], short_terms, nobody)
-    table = {row.title: row.values for row in report.rows(measured)}
+    table = report.rows(measured)
     assert all("±" in value for value in table["Perplexity"])
     assert all("±" in value for value in table["Right first choice"])
-    assert table["Same first choice"] == ("–", "100.00 ± 0.00 %")
+    assert table["Same first choice"] == ["–", "100.00 ± 0.00 %"]
     half, less = (
         each.model_copy(update={"correct": c})
         for each, c in zip(measured, (0.5, 0.45), strict=True)

@@ -156,17 +156,17 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
     """Returns the request with an importance matrix of the source on the text."""
     from deepseek_r1.cli.prune_command import require_file  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415
-    from deepseek_r1.lab.importance_matrix import collect_importance  # noqa: PLC0415
+    from deepseek_r1.lab.importance_matrix import activations  # noqa: PLC0415
 
     require_file(request.source)
     with model_bar() as on_model:
-        importance = collect_importance(
+        importance = activations(
             request.source,
             text,
             memory_budget_mib=request.memory_budget_mib - int(o.COMMAND_LINE_MIB),
             threads=request.threads,
             on_progress=lambda done, total: on_model(request.source, done, total),
-        )
+        ).squares
     return replace(request, importance=importance, importance_text=text.name)
 
 

@@ -16,11 +16,11 @@ from deepseek_r1.cli.command import PATH, command, option
 from deepseek_r1.cli.progress import bars, print_table
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.lab import quality_report as report
-from deepseek_r1.lab.quality_messages import Measurement
 from deepseek_r1.lab.quality_run import (
     DISK_LIMIT_MIB,
     MOST_SCORED,
     WINDOW,
+    Measurement,
     MeasurementSettings,
     OnModel,
     compare,
@@ -87,7 +87,10 @@ def quality(
 def quality_report(paths: list[Path], measured: list[Measurement], text: Path) -> dict[str, Any]:
     """Returns the JSON contract of `quality`, the base first."""
     return {
-        **report.terms_as_json(measured[0], text),
+        "text": str(text),
+        "window": measured[0].window,
+        "scored_tokens": measured[0].scored,
+        "vocabulary": measured[0].vocabulary,
         "models": [report.as_json(m, p) for m, p in zip(measured, paths, strict=True)],
     }
 
@@ -101,13 +104,12 @@ def model_bar() -> Iterator[OnModel]:
 
 def show(measured: list[Measurement], names: list[str]) -> None:
     """Print the table on standard output, with a sentence for each comparison."""
-    rows = [(row.title, *row.values) for row in report.rows(measured)]
-    print_table(("", *names), rows, numbers=True)
+    properties = [(title, *values) for title, values in report.rows(measured).items()]
+    print_table(("", *names), properties, numbers=True)
     margin = tr("The base's first choice is ahead by, nats")
     titles = (margin, tr("Tokens"), tr("Another first choice"), tr("Share"))
     for other in measured[1:]:
-        rows = [(row.title, *row.values) for row in report.disagreements(other)]
-        print_table(titles, rows, numbers=True)
+        print_table(titles, list(report.disagreements(other)), numbers=True)
         console.result(report.verdict(measured[0], other))
     base = measured[0]
     console.note(

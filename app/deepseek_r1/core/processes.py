@@ -56,7 +56,7 @@ class ChildKind(Enum):
     OLD_MODEL = ChildProgram(
         "--legacy-model", "deepseek_r1.legacy.legacy_model", Lock(), own_threads=False
     )
-    MEASUREMENT = ChildProgram("--measure-model", "deepseek_r1.lab.quality_worker", Lock())
+    MEASUREMENT = ChildProgram("--measure-model", "deepseek_r1.lab.quality_measure", Lock())
     FORMULAS = ChildProgram("--typeset-formulas", "r1desk.chat.formulas.formula_worker", Lock())
     SHARED_SERVER = ChildProgram(
         "--serve-shared-engine", "deepseek_r1.server.shared_server", Lock(serves=True)

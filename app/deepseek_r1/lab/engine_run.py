@@ -7,12 +7,11 @@ writes `RunTimes` as JSON to standard output. Linux only: it reads the process's
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,10 +98,8 @@ class ProcessCounters:
         }
 
 
-def measure_engine(
-    request: RunRequest, samplings: Iterable[SamplingSettings] | None = None
-) -> RunTimes:
-    """Time `CPUInference` on the request, with answers of `samplings` until one is long enough.
+def measure_engine(request: RunRequest) -> RunTimes:
+    """Time `CPUInference` on the request, with several samplings until an answer is long enough.
 
     Raises AnswerTooShort and the errors of a load.
     """
@@ -123,7 +120,7 @@ def measure_engine(
             prompt += " word"
         first_at: float | None = None
         prefill_tok_s = 0.0
-        for sampling in samplings or _samplings(request.tokens):
+        for sampling in _samplings(request.tokens):
             events = model.stream([_user(prompt)], sampling=sampling)
             read_at, before = _first_token(events)
             *_, last = events
@@ -190,7 +187,7 @@ def run_in_process(
     done = subprocess.run(
         [sys.executable, "-P", *program],
         input=request.model_dump_json(),
-        env=engine_environment() | _chosen_library(),
+        env=engine_environment(),
         capture_output=True,
         encoding="utf-8",  # the request has paths of any language
         errors="replace",
@@ -201,11 +198,6 @@ def run_in_process(
     if done.returncode:
         return None, f"{done.returncode}: {done.stderr[-_ERROR_CHARACTERS:].strip()}"
     return RunTimes.model_validate_json(done.stdout.splitlines()[-1]), ""
-
-
-def _chosen_library() -> dict[str, str]:
-    """Returns the variable with which the user may choose another build of llama.cpp."""
-    return {key: value for key, value in os.environ.items() if key == "LLAMA_CPP_LIB_PATH"}
 
 
 def in_both_orders(items: Sequence[_Item], rounds: int) -> Iterator[_Item]:

@@ -7,7 +7,7 @@ The mean square of a column's input weights the error of that column. Quantisati
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,19 +18,16 @@ from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.binding.evaluate import ActivationObserver
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.lab.quality_messages import Collect, Collected
-from deepseek_r1.lab.quality_run import OnProgress, run_request
-from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.lab.quality_run import WINDOW, Collect, Collected, OnProgress, run_request
 
 Floats = npt.NDArray[np.float32]
-WINDOW: Final = 512
 MOST_TOKENS: Final = 16_384  # more text changes the means by less than one percent
-_SQUARES, _BLOCKS = "squares.npz", "blocks.npy"
+_TURNS: Final = "turns"  # the name beside those of the matrices
 
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """The activations of a text in a model, over `tokens` tokens.
+    """The activations of a text in a model.
 
     `squares` has the mean square of each column's input by the matrix's name, shape (columns,) or
     (experts, columns). `turns` has, for each block, 1 - cosine between the residual stream before
@@ -39,18 +36,19 @@ class Activations:
 
     squares: dict[str, Floats]
     turns: Floats
-    tokens: int
 
 
-def collect_importance(
+def activations(
     model: Path,
     text: Path,
     *,
     memory_budget_mib: int,
     threads: int = 0,
+    window: int = WINDOW,
+    most_tokens: int = MOST_TOKENS,
     on_progress: OnProgress = lambda _done, _total: None,
-) -> dict[str, Floats]:
-    """Returns the mean squared activations of every matrix, for `ConversionRequest.importance`.
+) -> Activations:
+    """Collect in a child process. The squares serve as `ConversionRequest.importance`.
 
     Raises `MeasuringRefused` for the text, `ModelRefused` for the model, `EngineFailed`.
     """
@@ -58,43 +56,30 @@ def collect_importance(
         request = Collect(
             model=model.resolve(),
             text=text.resolve(),
-            folder=Path(folder),
-            window=WINDOW,
-            most_tokens=MOST_TOKENS,
+            found=Path(folder) / "found.npz",
+            window=window,
+            most_tokens=most_tokens,
             memory_budget_mib=memory_budget_mib,
             threads=threads,
         )
-        return activations(request, on_progress).squares
-
-
-def activations(request: Collect, on_progress: OnProgress) -> Activations:
-    """Collect in a child process, and read its results from the request's folder."""
-    tokens = run_request(request, on_progress).tokens
-    with np.load(request.folder / _SQUARES, allow_pickle=False) as file:
-        squares = {name: file[name] for name in file.files}
-    return Activations(
-        squares=squares,
-        turns=np.load(request.folder / _BLOCKS, allow_pickle=False),
-        tokens=tokens,
-    )
+        run_request(request, on_progress)
+        with np.load(request.found, allow_pickle=False) as file:
+            found = dict(file)
+    return Activations(turns=found.pop(_TURNS), squares=found)
 
 
 # ---- inside the process that computes ------------------------------------------------------------
 
 
 def collect(request: Collect, on_progress: OnProgress) -> Collected:
-    """Evaluate the text and write the activations into the request's folder."""
+    """Evaluate the text and write the activations into the request's file."""
     header = read_header(request.model)
     text = read_text(request.text)
-    watched = {
-        each.name: each.shape[0]
-        for each in header.tensors
-        if len(each.shape) > 1 and each.name.endswith(".weight")
-    }
     sums = _Sums(header)
-    piece = piece_within(header, request.window, request.memory_budget_mib, sums.nbytes / (1 << 20))
-    watcher = ActivationObserver(watched, sums.on_input, sums.on_block)
-    tokens = 0
+    columns = {name: squares.shape[1] for name, squares in sums.squares.items()}
+    sums_mib = sum(each.nbytes for each in sums.squares.values()) / (1 << 20)
+    piece = piece_within(header, request.window, request.memory_budget_mib, sums_mib)
+    watcher = ActivationObserver(columns, sums.on_input, sums.on_block)
     with load(header, request.window, piece, request.threads, watcher.address) as evaluator:
         most = max(1, request.most_tokens // request.window)
         cut = windows(evaluator, text, request.window, most)
@@ -105,70 +90,48 @@ def collect(request: Collect, on_progress: OnProgress) -> Collected:
                 evaluator.compute(window[at : at + piece])
                 if watcher.failure is not None:
                     raise EngineFailed(detail=str(watcher.failure)) from watcher.failure
-            tokens += len(window)
-    sums.write(request.folder)
-    return Collected(tokens=tokens, peak_mib=peak_mib())
+    sums.write(request.found)
+    return Collected()
 
 
-@dataclass(slots=True)
-class _Column:
-    """The sums over the input rows of one matrix, or of one matrix of each expert."""
-
-    squares: npt.NDArray[np.float64]  # (experts or 1, columns)
-    rows: npt.NDArray[np.int64]  # (experts or 1,)
-
-
-@dataclass(slots=True)
 class _Sums:
-    """All sums of a collection."""
+    """The sums over a text: for each matrix by expert (one without a mixture), for each block."""
 
-    header: ModelHeader
-    matrices: dict[str, _Column] = field(default_factory=dict)
-    cosines: npt.NDArray[np.float64] = field(init=False)
-    seen: npt.NDArray[np.int64] = field(init=False)
-    before: tuple[int, Floats] | None = None
-
-    def __post_init__(self) -> None:
-        self.cosines = np.zeros(self.header.blocks)
-        self.seen = np.zeros(self.header.blocks, np.int64)
-        for each in self.header.tensors:
+    def __init__(self, header: ModelHeader) -> None:
+        self.squares: dict[str, npt.NDArray[np.float64]] = {}  # (experts, columns)
+        self._rows: dict[str, npt.NDArray[np.int64]] = {}  # (experts,)
+        for each in header.tensors:
             if len(each.shape) > 1 and each.name.endswith(".weight"):
                 experts = each.shape[2] if len(each.shape) > 2 else 1
-                self.matrices[each.name] = _Column(
-                    np.zeros((experts, each.shape[0])), np.zeros(experts, np.int64)
-                )
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of the sums in bytes."""
-        return sum(each.squares.nbytes for each in self.matrices.values())
+                self.squares[each.name] = np.zeros((experts, each.shape[0]))
+                self._rows[each.name] = np.zeros(experts, np.int64)
+        self._cosines = np.zeros(header.blocks)
+        self._seen = np.zeros(header.blocks, np.int64)
+        self._before: tuple[int, Floats] | None = None
 
     def on_input(self, name: str, rows: Floats, expert: int) -> None:
         """Add the input rows of a matrix."""
-        found = self.matrices[name]
-        found.squares[expert] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
-        found.rows[expert] += len(rows)
+        self.squares[name][expert] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
+        self._rows[name][expert] += len(rows)
 
     def on_block(self, block: int, rows: Floats) -> None:
         """Compare the residual stream after a block with the one before it."""
-        before, self.before = self.before, (block, rows.copy())
+        before, self._before = self._before, (block, rows.copy())
         if before is None or before[0] != block - 1 or before[1].shape != rows.shape:
             return
         dots = np.einsum("ij,ij->i", before[1], rows, dtype=np.float64)
         lengths = np.linalg.norm(before[1], axis=1) * np.linalg.norm(rows, axis=1)
-        self.cosines[block] += float((dots / np.maximum(lengths, 1e-12)).sum())
-        self.seen[block] += len(rows)
+        self._cosines[block] += float((dots / np.maximum(lengths, 1e-12)).sum())
+        self._seen[block] += len(rows)
 
-    def write(self, folder: Path) -> None:
-        """Write means. Leaves out matrices without input rows."""
+    def write(self, path: Path) -> None:
+        """Write the means. Matrices that multiplied nothing are left out."""
         means: dict[str, Any] = {}
-        for name, found in self.matrices.items():
-            if found.rows.sum():
-                mean = found.squares / np.maximum(found.rows, 1)[:, None]
-                mean[found.rows == 0] = mean[found.rows > 0].mean(axis=0)  # an unused expert
-                shape = mean.shape[1:] if len(mean) == 1 else mean.shape
-                means[name] = mean.astype(np.float32).reshape(shape)
-        np.savez(folder / _SQUARES, **means)
+        for name, rows in self._rows.items():
+            if rows.any():
+                mean = self.squares[name] / np.maximum(rows, 1)[:, None]
+                mean[rows == 0] = mean[rows > 0].mean(axis=0)  # an unused expert
+                means[name] = (mean[0] if len(mean) == 1 else mean).astype(np.float32)
         with np.errstate(invalid="ignore"):
-            turns = (1.0 - self.cosines / self.seen).astype(np.float32)
-        np.save(folder / _BLOCKS, turns)
+            means[_TURNS] = (1.0 - self._cosines / self._seen).astype(np.float32)
+        np.savez(path, **means)

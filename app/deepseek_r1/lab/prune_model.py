@@ -16,7 +16,6 @@ import hashlib
 import os
 import re
 import struct
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +28,11 @@ from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgr
 from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.container import ARRAY
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.lab.importance_matrix import WINDOW, Activations, activations
-from deepseek_r1.lab.quality_messages import Collect, PruningRefused
+from deepseek_r1.lab.importance_matrix import Activations, activations
 from deepseek_r1.lab.quality_run import OnProgress as OnText
+from deepseek_r1.lab.quality_run import PruningRefused
 from deepseek_r1.memory import meter
 
 BLOCK: Final = 256  # channels are kept in whole blocks of the K-quants
@@ -40,7 +40,6 @@ _NARROW_BLOCK: Final = 32  # if the width is no multiple of 256
 _MOST_TOKENS: Final = 8192
 _READ_BYTES: Final = 8 << 20  # per block of rows; a few are in memory at a time
 _UNIFORM: Final = ("llama", "qwen2", "qwen3")  # families whose blocks are all alike
-_LIST: Final = 9  # GGUF's type number of an array
 _NAME: Final = re.compile(r"blk\.(\d+)\.(.+)")
 
 
@@ -64,17 +63,14 @@ def prune(
     kept = kept_channels(header, pruning.share) if pruning.share else header.feed_forward
     if pruning.blocks:
         require_removable(header, pruning.blocks)
-    with tempfile.TemporaryDirectory(prefix="r1desk-prune-") as folder:
-        collect = Collect(
-            model=request.source.resolve(),
-            text=pruning.text.resolve(),
-            folder=Path(folder),
-            window=WINDOW,
-            most_tokens=_MOST_TOKENS,
-            memory_budget_mib=request.memory_budget_mib - int(meter.process_mib(os.getpid())),
-            threads=request.threads,
-        )
-        seen = activations(collect, on_text)
+    seen = activations(
+        request.source,
+        pruning.text,
+        memory_budget_mib=request.memory_budget_mib - int(meter.process_mib(os.getpid())),
+        threads=request.threads,
+        most_tokens=_MOST_TOKENS,
+        on_progress=on_text,
+    )
     removed = least_turning(seen.turns, pruning.blocks) if pruning.blocks else []
 
     def change(source: ModelSource) -> ModelSource:
@@ -98,11 +94,11 @@ def kept_channels(header: ModelHeader, share: float) -> int:
     """Returns the channels that each block keeps, rounded up to blocks. Raises PruningRefused."""
     width = header.feed_forward
     shapes = {each.name: each.shape for each in header.tensors}
+    inwards, outwards = (header.embedding, width), (width, header.embedding)
     for block in range(header.blocks):
-        for part, columns in (("gate", False), ("up", False), ("down", True)):
+        for part, shape in (("gate", inwards), ("up", inwards), ("down", outwards)):
             name = f"blk.{block}.ffn_{part}.weight"
-            shape = shapes.get(name, ())
-            if len(shape) != 2 or shape[0 if columns else 1] != width:
+            if shapes.get(name) != shape:
                 detail = tr(
                     "The weight {name} is unlike that of an ordinary dense model.", name=name
                 )
@@ -164,8 +160,7 @@ def most_important(lengths: Floats, squares: Floats, kept: int) -> npt.NDArray[n
     The importance is the column's length in `down` times the root mean square of its input.
     """
     scores = lengths * np.sqrt(squares)
-    chosen: npt.NDArray[np.int64] = np.sort(np.argsort(scores, kind="stable")[-kept:])
-    return chosen
+    return np.sort(np.argsort(scores, kind="stable")[-kept:])
 
 
 def column_lengths(tensor: SourceTensor) -> Floats:
@@ -239,8 +234,6 @@ def least_turning(turns: Floats, count: int) -> list[int]:
 def without_blocks(source: ModelSource, removed: Collection[int]) -> ModelSource:
     """Returns `source` without these blocks; the others are renumbered."""
     stays = [block for block in range(source.blocks) if block not in removed]
-    number = {old: new for new, old in enumerate(stays)}
-    tensors = [_renamed(each, number) for each in source.tensors]
     for key in source.keys:
         if key.key.startswith(f"{source.architecture}.") and _entries(key) == source.blocks:
             detail = tr("Its key {key} has a value for each block.", key=key.key)
@@ -253,20 +246,21 @@ def without_blocks(source: ModelSource, removed: Collection[int]) -> ModelSource
         source,
         blocks=len(stays),
         keys=replaced(source.keys, keys),
-        tensors=tuple(each for each in tensors if each is not None),
+        tensors=tuple(_renumbered(source.tensors, stays)),
     )
 
 
-def _renamed(tensor: SourceTensor, number: dict[int, int]) -> SourceTensor | None:
-    """Returns the tensor under its block's new number, None if the block is removed."""
-    found = _NAME.fullmatch(tensor.name)
-    if found is None:
-        return tensor
-    new = number.get(int(found[1]))
-    return None if new is None else replace(tensor, name=f"blk.{new}.{found[2]}")
+def _renumbered(tensors: Sequence[SourceTensor], stays: list[int]) -> Iterator[SourceTensor]:
+    """Yields the tensors outside of blocks and those of the blocks that stay."""
+    for tensor in tensors:
+        found = _NAME.fullmatch(tensor.name)
+        if found is None:
+            yield tensor
+        elif int(found[1]) in stays:
+            yield replace(tensor, name=f"blk.{stays.index(int(found[1]))}.{found[2]}")
 
 
 def _entries(key: KeyValue) -> int:
     """Returns the length of an array, 0 for other values."""
-    kind, _element = struct.unpack_from("<II", key.payload) if len(key.payload) >= 8 else (0, 0)
-    return struct.unpack_from("<Q", key.payload, 8)[0] if kind == _LIST else 0
+    kind, _element, count = struct.unpack_from("<IIQ", key.payload.ljust(16, b"\0"))
+    return count if kind == ARRAY else 0

@@ -3,6 +3,9 @@
 The text is cut into windows of equal length, and the second half of each is scored. Perplexity
 is exp of the mean negative log-likelihood; the divergence is Kullback-Leibler of the whole
 distribution, D(base || model), computed from float32 log-probabilities of the base.
+
+`python -m deepseek_r1.lab.quality_measure` is the child process: it reads a request, and writes
+progress and a result.
 """
 
 from __future__ import annotations
@@ -10,88 +13,89 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, TypeAdapter
 
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.lab.importance_matrix import collect
 from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.lab.quality_messages import (
+from deepseek_r1.lab.quality_run import (
+    Collect,
     Divergence,
     Evaluate,
     Measurement,
+    MeasurementProgress,
     NoSpaceForLogits,
+    OnProgress,
+    Request,
     Undecided,
     VocabulariesDiffer,
 )
 from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.native.child_start import serve, start_child
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 _MIB: Final = 1 << 20
 _SPEED_RUNS: Final = 3
 _SPEED_TOKENS: Final = 32  # decoded one at a time, in each run
+_PROGRESS_EVERY_S: Final = 0.1
 _MARGINS: Final = (0.0, 0.1, 0.25, 0.5, 1.0)  # nats, the lower end of each group of positions
 
 
-def evaluate(request: Evaluate, on_progress: Callable[[int, int], None]) -> Measurement:
+def evaluate(request: Evaluate, on_progress: OnProgress) -> Measurement:
     """Score the request's text. Raises `MeasuringRefused` and `ModelRefused`."""
-    header = read_header(request.model)
-    text = read_text(request.text)
-    piece = piece_within(header, request.window, request.memory_budget_mib)
-    with load(header, request.window, piece, request.threads) as evaluator:
-        count = _window_count(request, evaluator.model.vocabulary)
-        cut = windows(evaluator, text, request.window, count)
+    header, terms, base = read_header(request.model), request.terms, request.base
+    text = read_text(terms.text)
+    piece = piece_within(header, terms.window, terms.memory_budget_mib)
+    with load(header, terms.window, piece, terms.threads) as evaluator:
+        vocabulary = evaluator.model.vocabulary
+        cut = windows(evaluator, text, terms.window, _window_count(request, vocabulary))
         digest = hashlib.sha256(np.asarray(cut, "<i4").tobytes()).hexdigest()
-        base = request.base
-        if base and (base.tokens_sha256, base.vocabulary) != (digest, evaluator.model.vocabulary):
+        if base and (base.tokens_sha256, base.vocabulary) != (digest, vocabulary):
             raise VocabulariesDiffer(a=base.name, b=header.name)
         prefill, decode = _speed(evaluator, cut[0])
         loaded_mib = peak_mib()
-        with _Scores(request.rows, compared=base is not None) as scores:
+        with request.rows.open("rb" if base else "wb") as rows:
+            scores = _Scores(rows, compared=base is not None)
             for done, window in enumerate(cut):
                 on_progress(done, len(cut))
                 for logits, following in _scored(evaluator, window):
                     scores.add(logits, following)
-            nll, nll_error = scores.nll()
-            correct, correct_error = scores.correct()
-            divergence = scores.divergence() if base is not None else None
-        return Measurement(
-            name=header.name,
-            file_bytes=header.file_bytes,
-            quantisation=header.quantisation,
-            tokens_sha256=digest,
-            vocabulary=evaluator.model.vocabulary,
-            window=request.window,
-            scored=scores.count,
-            nll=nll,
-            nll_error=nll_error,
-            correct=correct,
-            correct_error=correct_error,
-            prefill_tok_s=prefill,
-            decode_tok_s=decode,
-            loaded_mib=loaded_mib,
-            peak_mib=peak_mib(),
-            divergence=divergence,
-        )
+    return Measurement(
+        name=header.name,
+        file_bytes=header.file_bytes,
+        quantisation=header.quantisation,
+        tokens_sha256=digest,
+        vocabulary=vocabulary,
+        window=terms.window,
+        prefill_tok_s=prefill,
+        decode_tok_s=decode,
+        loaded_mib=loaded_mib,
+        peak_mib=peak_mib(),
+        **scores.results(),
+    )
 
 
 def _window_count(request: Evaluate, vocabulary: int) -> int:
     """Returns the windows that the request and the disk allow. Raises NoSpaceForLogits."""
-    scored_per_window = request.window // 2
-    row_bytes = vocabulary * 4
+    scored_per_window = request.terms.window // 2
     if request.base is not None:
         return request.base.scored // scored_per_window
+    window_bytes = scored_per_window * vocabulary * 4
     free = shutil.disk_usage(request.rows.parent).free
-    given = min(request.rows_limit_mib * _MIB, free)
-    count = min(request.most_scored // scored_per_window, given // (scored_per_window * row_bytes))
+    given = min(request.terms.disk_limit_mib * _MIB, free)
+    count = min(request.terms.most_scored // scored_per_window, given // window_bytes)
     if count < 1:
-        needed_mib = -(-scored_per_window * row_bytes // _MIB)
+        needed_mib = -(-window_bytes // _MIB)
         raise NoSpaceForLogits(needed_mib=needed_mib, given_mib=given // _MIB)
     return count
 
@@ -130,27 +134,15 @@ def _scored(
 
 
 class _Scores:
-    """Sums over positions. Writes the base's rows, or reads and compares them."""
+    """The scores of all positions. Writes the base's rows, or reads and compares them."""
 
-    def __init__(self, path: Path, *, compared: bool) -> None:
-        self._compared = compared
-        self._file: BinaryIO = path.open("rb" if compared else "wb")
+    def __init__(self, rows: BinaryIO, *, compared: bool) -> None:
+        self._rows, self._compared = rows, compared
         self._nll: list[Floats] = []
         self._kl: list[npt.NDArray[np.float64]] = []
         self._correct: list[Flags] = []
         self._differs: list[Flags] = []
         self._margins: list[Floats] = []
-
-    def __enter__(self) -> _Scores:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._file.close()
-
-    @property
-    def count(self) -> int:
-        """The number of positions."""
-        return sum(len(each) for each in self._nll)
 
     def add(self, logits: Floats, following: npt.NDArray[np.int64]) -> None:
         """Add positions with the tokens that follow them."""
@@ -158,34 +150,37 @@ class _Scores:
         self._nll.append(-rows[np.arange(len(rows)), following])
         self._correct.append(rows.argmax(1) == following)
         if not self._compared:
-            self._file.write(rows.data)
+            self._rows.write(rows.data)
             return
-        base = np.fromfile(self._file, np.float32, rows.size).reshape(rows.shape)
+        base = np.fromfile(self._rows, np.float32, rows.size).reshape(rows.shape)
         self._kl.append(divergence(base, rows))
         self._differs.append(base.argmax(1) != rows.argmax(1))
         self._margins.append(margins(base))
 
-    def nll(self) -> tuple[float, float]:
-        """The mean negative log-likelihood and its standard error."""
-        return _mean(np.concatenate(self._nll).astype(np.float64))
+    def results(self) -> dict[str, Any]:
+        """Returns the fields of a `Measurement` that are means over the positions."""
+        nll, nll_error = _mean(np.concatenate(self._nll))
+        correct, correct_error = _mean(np.concatenate(self._correct))
+        return {
+            "scored": sum(map(len, self._nll)),
+            "nll": nll,
+            "nll_error": nll_error,
+            "correct": correct,
+            "correct_error": correct_error,
+            "divergence": self._divergence() if self._compared else None,
+        }
 
-    def correct(self) -> tuple[float, float]:
-        """The share of positions that rank the next token first, and its standard error."""
-        return _share(np.concatenate(self._correct))
-
-    def divergence(self) -> Divergence:
-        """The divergence over all positions."""
-        values = np.concatenate(self._kl)
+    def _divergence(self) -> Divergence:
+        values, differs = np.concatenate(self._kl), np.concatenate(self._differs)
         mean, error = _mean(values)
-        differs = np.concatenate(self._differs)
-        share, share_error = _share(~differs)
+        agreement, agreement_error = _mean(~differs)
         return Divergence(
             mean=mean,
             mean_error=error,
             p99=float(np.percentile(values, 99)),
             worst=float(values.max()),
-            agreement=share,
-            agreement_error=share_error,
+            agreement=agreement,
+            agreement_error=agreement_error,
             by_margin=grouped(np.concatenate(self._margins), differs),
         )
 
@@ -223,11 +218,34 @@ def grouped(ahead: Floats, differs: Flags) -> tuple[Undecided, ...]:
     return tuple(groups)
 
 
-def _share(flags: Flags) -> tuple[float, float]:
-    share = float(flags.mean())
-    return share, float((share * (1 - share) / len(flags)) ** 0.5)
+def _mean(values: npt.NDArray[Any]) -> tuple[float, float]:
+    """Returns the mean and its standard error."""
+    spread = float(values.std(ddof=1, dtype=np.float64)) if len(values) > 1 else 0.0
+    return float(values.mean(dtype=np.float64)), spread / len(values) ** 0.5
 
 
-def _mean(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return float(values.mean()), spread / len(values) ** 0.5
+def main() -> None:
+    """Read a request from standard input and carry it out."""
+    child = start_child(ChildKind.MEASUREMENT)
+    due_at = 0.0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal due_at
+        if time.monotonic() >= due_at:
+            child.send(MeasurementProgress(done=done, total=total))
+            due_at = time.monotonic() + _PROGRESS_EVERY_S
+
+    def answer(request: Evaluate | Collect) -> BaseModel:
+        if isinstance(request, Collect):
+            return collect(request, on_progress)
+        return evaluate(request, on_progress)
+
+    serve(child, TypeAdapter(Request), answer, _failure)
+
+
+def _failure(_request: object, error: Exception) -> R1Error:
+    raise error  # a bug: its trace is the owner's explanation
+
+
+if __name__ == "__main__":
+    main()

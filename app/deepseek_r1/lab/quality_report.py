@@ -3,90 +3,84 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from math import exp
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from deepseek_r1.core.i18n import tr
-from deepseek_r1.lab.quality_messages import Measurement, PlotsMissing
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.lab.quality_run import Divergence, Measurement, PlotsMissing
 
 _MIB: Final = 1 << 20
 _COLOURS: Final = ("#4c72b0", "#dd8452", "#55a868", "#937860")
 CONFIDENCE: Final = 1.96  # standard errors on each side of a 95 % interval of a normal distribution
 
+_SAME: Final = Divergence(  # the base's from itself
+    mean=0, mean_error=0, p99=0, worst=0, agreement=1, agreement_error=0, by_margin=()
+)
 
-@dataclass(frozen=True, slots=True)
-class ReportRow:
-    """A table row: a property and its value for each model."""
+
+class Property(NamedTuple):
+    """A row of the table, and a chart. With `compares` it is one of a model beside the base."""
 
     title: str
-    values: tuple[str, ...]
+    form: str
+    number: Callable[[Measurement, Divergence], tuple[float, float | None]]  # its standard error
+    compares: bool = False
+    scale: int = 1  # 100: a share, shown in %
+
+    @property
+    def unit(self) -> str:
+        """What follows the number."""
+        return " %" if self.scale == 100 else ""
+
+    def interval(self, measured: Measurement) -> tuple[float, float | None]:
+        """Returns the value, and half the width of its 95 % interval if that is known."""
+        value, error = self.number(measured, measured.divergence or _SAME)
+        return self.scale * value, None if error is None else self.scale * CONFIDENCE * error
 
 
 def perplexity(measured: Measurement) -> tuple[float, float]:
-    """Returns exp of the mean negative log-likelihood, and half the width of its 95 % interval."""
-    value = exp(measured.nll)
-    return value, value * CONFIDENCE * measured.nll_error
+    """Returns exp of the mean negative log-likelihood, and its standard error."""
+    return exp(measured.nll), exp(measured.nll) * measured.nll_error
 
 
-def rows(measured: Sequence[Measurement]) -> list[ReportRow]:
-    """Returns the rows of the table, the base first."""
-    return [
-        ReportRow(tr("Stored as"), tuple(each.quantisation for each in measured)),
-        ReportRow(tr("Size, MiB"), tuple(f"{each.file_bytes / _MIB:,.1f}" for each in measured)),
-        ReportRow(tr("Peak memory, MiB"), tuple(f"{each.loaded_mib:,.0f}" for each in measured)),
-        ReportRow(tr("Writing, tok/s"), tuple(f"{each.decode_tok_s:.1f}" for each in measured)),
-        ReportRow(tr("Reading, tok/s"), tuple(f"{each.prefill_tok_s:.1f}" for each in measured)),
-        ReportRow(tr("Perplexity"), tuple(_with_error(*perplexity(each), 3) for each in measured)),
-        ReportRow(tr("KL divergence, mean"), tuple(map(_mean_divergence, measured))),
-        ReportRow(tr("KL divergence, 99th percentile"), tuple(map(_p99, measured))),
-        ReportRow(tr("Same first choice"), tuple(map(_agreement, measured))),
-        ReportRow(tr("Right first choice"), tuple(map(_correct, measured))),
-    ]
+_PROPERTIES: Final = (
+    Property(N_("Size, MiB"), ",.1f", lambda m, _: (m.file_bytes / _MIB, None)),
+    Property(N_("Peak memory, MiB"), ",.0f", lambda m, _: (m.loaded_mib, None)),
+    Property(N_("Writing, tok/s"), ".1f", lambda m, _: (m.decode_tok_s, None)),
+    Property(N_("Reading, tok/s"), ".1f", lambda m, _: (m.prefill_tok_s, None)),
+    Property(N_("Perplexity"), ".3f", lambda m, _: perplexity(m)),
+    Property(N_("KL divergence, mean"), ".5f", lambda _, d: (d.mean, d.mean_error), True),
+    Property(N_("KL divergence, 99th percentile"), ".5f", lambda _, d: (d.p99, None), True),
+    Property(
+        N_("Same first choice"), ".2f", lambda _, d: (d.agreement, d.agreement_error), True, 100
+    ),
+    Property(N_("Right first choice"), ".2f", lambda m, _: (m.correct, m.correct_error), scale=100),
+)
+_CHARTS: Final = _PROPERTIES[:-1]  # two rows of four
 
 
-def disagreements(other: Measurement) -> list[ReportRow]:
-    """Returns the rows of differing first choices, the smallest margin of the base first."""
-    found = other.divergence
-    if found is None:
-        return []
-    return [
-        ReportRow(
-            f"{each.least:g} – {each.most:g}" if each.most is not None else f"≥ {each.least:g}",
-            (str(each.positions), str(each.differing), _percent(each.differing, each.positions)),
-        )
-        for each in found.by_margin
-    ]
+def rows(measured: Sequence[Measurement]) -> dict[str, list[str]]:
+    """Returns the table's rows by their titles, with a value for each model, the base first."""
+    return {tr("Stored as"): [each.quantisation for each in measured]} | {
+        tr(line.title): [_text(line, each) for each in measured] for line in _PROPERTIES
+    }
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "–"
-
-
-def _with_error(value: float, error: float, digits: int) -> str:
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _mean_divergence(measured: Measurement) -> str:
-    found = measured.divergence
-    return "–" if found is None else _with_error(found.mean, CONFIDENCE * found.mean_error, 5)
-
-
-def _p99(measured: Measurement) -> str:
-    return "–" if measured.divergence is None else f"{measured.divergence.p99:.5f}"
-
-
-def _agreement(measured: Measurement) -> str:
-    found = measured.divergence
-    if found is None:
+def _text(line: Property, measured: Measurement) -> str:
+    if line.compares and measured.divergence is None:
         return "–"
-    return f"{100 * found.agreement:.2f} ± {100 * CONFIDENCE * found.agreement_error:.2f} %"
+    known = [each for each in line.interval(measured) if each is not None]
+    return " ± ".join(f"{each:{line.form}}" for each in known) + line.unit
 
 
-def _correct(measured: Measurement) -> str:
-    return f"{100 * measured.correct:.2f} ± {100 * CONFIDENCE * measured.correct_error:.2f} %"
+def disagreements(other: Measurement) -> Iterator[tuple[str, ...]]:
+    """Yields rows of differing first choices, the smallest margin of the base first."""
+    for each in other.divergence.by_margin if other.divergence else ():
+        margin = f"≥ {each.least:g}" if each.most is None else f"{each.least:g} – {each.most:g}"
+        share = f"{100 * each.differing / each.positions:.1f} %" if each.positions else "–"
+        yield margin, str(each.positions), str(each.differing), share
 
 
 def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
@@ -107,22 +101,20 @@ def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
         },
         "decode_tok_s": round(measured.decode_tok_s, 2),
         "prefill_tok_s": round(measured.prefill_tok_s, 2),
-        "perplexity": {"value": round(value, 5), "error": round(error, 5)},
+        "perplexity": {"value": round(value, 5), "error": round(CONFIDENCE * error, 5)},
         "correct": {
             "top1": round(measured.correct, 5),
             "error": round(CONFIDENCE * measured.correct_error, 5),
         },
-        "divergence": None
-        if found is None
-        else {
+        "divergence": found
+        and {
             "mean": found.mean,
             "error": CONFIDENCE * found.mean_error,
             "p99": found.p99,
             "max": found.worst,
         },
-        "agreement": None
-        if found is None
-        else {
+        "agreement": found
+        and {
             "top1": round(found.agreement, 5),
             "error": round(CONFIDENCE * found.agreement_error, 5),
             "by_margin": [each.model_dump() for each in found.by_margin],
@@ -130,20 +122,9 @@ def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
     }
 
 
-def terms_as_json(base: Measurement, text: Path) -> dict[str, Any]:
-    """Returns the conditions of the measurement."""
-    return {
-        "text": str(text),
-        "window": base.window,
-        "scored_tokens": base.scored,
-        "vocabulary": base.vocabulary,
-    }
-
-
 def verdict(base: Measurement, other: Measurement) -> str:
     """Returns the comparison as a sentence."""
-    found = other.divergence
-    agreement = "?" if found is None else f"{100 * found.agreement:.1f}"
+    found = other.divergence or _SAME
     accuracy = f"{100 * other.correct / base.correct:.1f}" if base.correct else "?"
     return tr(
         "{name}: {size} of the size, {speed} times the writing speed, the same first choice "
@@ -151,7 +132,7 @@ def verdict(base: Measurement, other: Measurement) -> str:
         name=other.name,
         size=f"{100 * other.file_bytes / base.file_bytes:.0f} %",
         speed=f"{other.decode_tok_s / base.decode_tok_s:.2f}",
-        agreement=agreement,
+        agreement=f"{100 * found.agreement:.1f}",
         accuracy=accuracy,
         change=f"{100 * (exp(other.nll - base.nll) - 1):+.1f} %",
     )
@@ -165,45 +146,18 @@ def require_plots() -> None:
 
 def draw(measured: Sequence[Measurement], labels: Sequence[str], path: Path) -> None:
     """Write a PNG file. Its labels are English because matplotlib's font has no Chinese."""
-    require_plots()
     from matplotlib.figure import Figure  # noqa: PLC0415 - large, optional, and rarely used
 
-    charts = _charts(measured)
     figure = Figure(figsize=(11, 6), layout="constrained")
-    for place, (title, values, errors) in zip(figure.subplots(2, 4).flat, charts, strict=True):
-        bars = place.bar(range(len(values)), values, yerr=errors, color=_COLOURS, capsize=3)
+    for place, line in zip(figure.subplots(2, 4).flat, _CHARTS, strict=True):
+        values, errors = zip(*map(line.interval, measured), strict=True)
+        known = None if None in errors else errors
+        bars = place.bar(range(len(values)), values, yerr=known, color=_COLOURS, capsize=3)
         place.bar_label(bars, fmt="%.4g", fontsize=8, padding=2)
-        place.set_title(title, fontsize=9)
+        place.set_title(line.title + line.unit, fontsize=9)
         place.set_xticks(range(len(labels)), labels, fontsize=7, rotation=20, ha="right")
         place.margins(y=0.18)
-        for side in ("top", "right"):
-            place.spines[side].set_visible(False)
+        place.spines[["top", "right"]].set_visible(False)
     base = measured[0]
     figure.suptitle(f"{base.name}: {base.scored} tokens scored", fontsize=11)
     figure.savefig(path, format="png", dpi=120)
-
-
-def _charts(
-    measured: Sequence[Measurement],
-) -> list[tuple[str, list[float], list[float] | None]]:
-    """Returns the title, the values and half the 95 % intervals, None if unknown, of each chart."""
-    scores = [perplexity(each) for each in measured]
-    found = [each.divergence for each in measured]
-    return [
-        ("Size, MiB", [each.file_bytes / _MIB for each in measured], None),
-        ("Peak memory, MiB", [each.loaded_mib for each in measured], None),
-        ("Writing, tokens/s", [each.decode_tok_s for each in measured], None),
-        ("Reading, tokens/s", [each.prefill_tok_s for each in measured], None),
-        ("Perplexity", [value for value, _ in scores], [error for _, error in scores]),
-        (
-            "KL divergence, mean, nats",
-            [each.mean if each else 0.0 for each in found],
-            [CONFIDENCE * each.mean_error if each else 0.0 for each in found],
-        ),
-        ("KL divergence, 99th percentile", [each.p99 if each else 0.0 for each in found], None),
-        (
-            "Same first choice, %",
-            [100 * each.agreement if each else 100.0 for each in found],
-            [100 * CONFIDENCE * each.agreement_error if each else 0.0 for each in found],
-        ),
-    ]

@@ -1,4 +1,4 @@
-"""Compares the quality, size and speed of several versions of one model, each in a child process.
+"""Runs the process that measures a model: its requests, its replies, and the errors of both sides.
 
 A model's file is untrusted, so no process of ours computes it that has anything to lose.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from deepseek_r1.core.child_call import ChildCall, ChildDied
-from deepseek_r1.core.errors import EngineDied
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from deepseek_r1.convert.errors import ConversionRefused
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildProgress
+from deepseek_r1.core.errors import EngineDied, R1Error
+from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host.environment import engine_environment, start_options
-from deepseek_r1.lab.quality_messages import Collect, Evaluate, Measurement, reply_adapter
 
 WINDOW: Final = 512
 MOST_SCORED: Final = 4096
@@ -26,25 +30,64 @@ OnProgress = Callable[[int, int], None]
 OnModel = Callable[[Path, int, int], None]  # the model, the work done and the whole work
 
 
-def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
-    """Start the process, send it one request, and return its `Measurement` or `Collected`.
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    Raises what the process reports, EngineDied if it ends without a reply, ProtocolBroken.
-    The process ends with this call, also after an exception. Like the engine, it gets no secrets.
+
+class Undecided(_Message):
+    """A group of positions where the base's margin, first to second choice, is in a range of nats.
+
+    The range is from `least` to `most`; `most` is None for the last group, which has no upper
+    end. At `differing` of the `positions` the two models rank different tokens first.
     """
-    with ChildCall(
-        ChildKind.MEASUREMENT,
-        reply_adapter,
-        environment=engine_environment(),
-        options=start_options(),
-    ) as child:
-        try:
-            return child.ask(
-                request, on_progress=lambda progress: on_progress(progress.done, progress.total)
-            )
-        except ChildDied as died:
-            detail = died.stderr.strip()[-_DETAIL_CHARACTERS:]
-            raise EngineDied(how=died.how, detail=detail) from died
+
+    least: float
+    most: float | None
+    positions: int
+    differing: int
+
+
+class Divergence(_Message):
+    """The KL divergence of a model's next-token distributions from the base's, in nats.
+
+    `agreement` is the share of scored positions where both models rank the same token first.
+    """
+
+    mean: float
+    mean_error: float  # standard error
+    p99: float
+    worst: float
+    agreement: float
+    agreement_error: float
+    by_margin: tuple[Undecided, ...]
+
+
+class Measurement(_Message):
+    """The scores of one model on one text. Rates are tokens per second.
+
+    The text is cut into equal windows. The tokens of each window's second half are scored
+    (`scored`); the first half is their context. `correct` is the accuracy: the share of scored
+    tokens that the model ranks first. `loaded_mib` is the process's peak memory after the load and
+    the speed test, `peak_mib` at the end.
+    """
+
+    kind: Literal["measurement"] = "measurement"
+    name: str
+    file_bytes: int
+    quantisation: str
+    tokens_sha256: str
+    vocabulary: int
+    window: int
+    scored: int
+    nll: float  # mean negative log-likelihood of a scored token, in nats
+    nll_error: float  # its standard error
+    correct: float
+    correct_error: float  # its standard error
+    prefill_tok_s: float
+    decode_tok_s: float
+    loaded_mib: float
+    peak_mib: float
+    divergence: Divergence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +107,73 @@ class MeasurementSettings:
     threads: int = 0
 
 
+class Evaluate(_Message):
+    """Scores a text. `rows` is a file of the base's log-probabilities as float32 rows.
+
+    It is written if `base` is None, else read for the comparison.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    model: Path
+    terms: MeasurementSettings
+    rows: Path
+    base: Measurement | None
+
+
+class Collect(_Message):
+    """Collects the activations of a text into the file `found`, see `importance_matrix`."""
+
+    kind: Literal["collect"] = "collect"
+    model: Path
+    text: Path
+    found: Path
+    window: int
+    most_tokens: int
+    memory_budget_mib: int
+    threads: int
+
+
+class MeasurementProgress(ChildProgress):
+    """The progress of the work."""
+
+    kind: Literal["progress"] = "progress"
+    done: int
+    total: int
+
+
+class Collected(_Message):
+    """The end of a collection."""
+
+    kind: Literal["collected"] = "collected"
+
+
+Request = Annotated[Evaluate | Collect, Field(discriminator="kind")]
+Reply = Annotated[
+    MeasurementProgress | Measurement | Collected | ChildFailure, Field(discriminator="kind")
+]
+
+
+def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
+    """Start the process, send it one request, and return its `Measurement` or `Collected`.
+
+    Raises what the process reports, EngineDied if it ends without a reply, ProtocolBroken.
+    The process ends with this call, also after an exception. Like the engine, it gets no secrets.
+    """
+    with ChildCall(
+        ChildKind.MEASUREMENT,
+        TypeAdapter(Reply),
+        environment=engine_environment(),
+        options=start_options(),
+    ) as child:
+        try:
+            return child.ask(
+                request, on_progress=lambda progress: on_progress(progress.done, progress.total)
+            )
+        except ChildDied as died:
+            detail = died.stderr.strip()[-_DETAIL_CHARACTERS:]
+            raise EngineDied(how=died.how, detail=detail) from died
+
+
 def compare(
     base: Path, others: Sequence[Path], terms: MeasurementSettings, on_model: OnModel
 ) -> list[Measurement]:
@@ -72,24 +182,71 @@ def compare(
     One model is in memory at a time. The base's predictions are kept on the disk meanwhile.
     Raises `MeasuringRefused`, `ModelRefused`, `EngineFailed`.
     """
+    terms = replace(terms, text=terms.text.resolve())
     with tempfile.TemporaryDirectory(prefix="r1desk-quality-", dir=terms.scratch) as folder:
+        rows = Path(folder) / "rows.f32"
 
         def measure(model: Path, against: Measurement | None) -> Measurement:
-            request = Evaluate(
-                model=model.resolve(),
-                text=terms.text.resolve(),
-                rows=Path(folder) / "rows.f32",
-                rows_limit_mib=terms.disk_limit_mib,
-                window=terms.window,
-                most_scored=terms.most_scored,
-                memory_budget_mib=terms.memory_budget_mib,
-                threads=terms.threads,
-                base=against,
-            )
-            found: Measurement = run_request(
-                request, lambda done, total: on_model(model, done, total)
-            )
-            return found
+            request = Evaluate(model=model.resolve(), terms=terms, rows=rows, base=against)
+            measured: Measurement = run_request(request, partial(on_model, model))
+            return measured
 
         first = measure(base, None)
         return [first, *(measure(each, first) for each in others)]
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+class MeasuringRefused(R1Error):
+    """The models or the text do not allow the measurement."""
+
+    what = N_("The quality cannot be measured.")
+
+
+class TextUnreadable(MeasuringRefused):
+    """The text file is missing, unreadable or not text."""
+
+    what = N_("The text {path} cannot be read.")
+    why = N_("{detail}")
+    todo = N_("Name a file of plain text in UTF-8.")
+
+
+class TextTooShort(MeasuringRefused):
+    """The text is shorter than one window of tokens."""
+
+    what = N_("The text has {tokens} tokens, and at least {needed} are needed.")
+    todo = N_("Use a longer text, or a smaller --window.")
+
+
+class VocabulariesDiffer(MeasuringRefused):
+    """The two models tokenize the text differently, so their predictions cannot be compared."""
+
+    what = N_("{a} and {b} read the text as different tokens.")
+    why = N_("Only versions of the same model can be compared token by token.")
+    todo = N_("Compare a model with another precision of itself.")
+
+
+class NoSpaceForLogits(MeasuringRefused):
+    """The base's predictions do not fit on the disk or within the limit."""
+
+    what = N_(
+        "The base model's predictions need {needed_mib} MiB of disk space, and "
+        "{given_mib} MiB are allowed."
+    )
+    todo = N_("Raise --disk-limit, choose another --scratch folder, or a smaller --window.")
+
+
+class PlotsMissing(MeasuringRefused):
+    """matplotlib is not installed."""
+
+    what = N_("The plot needs matplotlib, which is not installed.")
+    todo = N_("Install it with: pip install matplotlib. Everything else works without.")
+
+
+class PruningRefused(ConversionRefused):
+    """The model has no channels or blocks that can be removed."""
+
+    what = N_("This model cannot be pruned.")
+    why = N_("{detail}")
+    todo = N_("Use a lower precision instead: deepseek-r1 convert --precision q4_k_m.")

@@ -14,7 +14,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,9 +58,8 @@ class LoadTimes:
     def report(self) -> dict[str, float | int]:
         """Returns the rates and percentiles."""
         seconds = max(self.seconds, 1e-9)
-        loop: dict[str, float | int] = {"rate": self.rate} if self.rate else {"users": self.users}
         report: dict[str, float | int] = {
-            **loop,
+            **({"rate": self.rate} if self.rate else {"users": self.users}),
             "requests_s": round(len(self.first_s) / seconds, 3),
             "tokens_s": round(self.tokens / seconds, 2),
             "errors": self.errors,
@@ -87,17 +86,10 @@ def machines_for(wanted_rate: float, measured_rate: float) -> int:
 class ServerLoad:
     """Measures one server."""
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        tokens: int,
-        prompt_tokens: int,
-        fields: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, url: str, key: str, tokens: int, prompt_tokens: int) -> None:
         """`tokens` is the length of answers, `prompt_tokens` about that of prompts.
 
-        `fields` are added to the body of each request. Raises ServerUnreachable.
+        Raises ServerUnreachable.
         """
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # An open loop has any number of users. Each request has a connection of its own, because a
@@ -107,7 +99,7 @@ class ServerLoad:
             base_url=url, headers=headers, timeout=_TIMEOUT_S, limits=unlimited
         )
         self._tokens, self._repeats = tokens, max(1, prompt_tokens - 24)
-        self._fields, self._runs = dict(fields or {}), 0
+        self._runs = 0
         try:
             listed = self._client.get("/v1/models").raise_for_status().json()
             self.model = str(listed["data"][0]["id"])
@@ -196,7 +188,6 @@ class ServerLoad:
             "temperature": 1.0,
             "stream": True,
             "stream_options": {"include_usage": True},
-            **self._fields,
         }
         began, first_s, tokens = time.monotonic(), 0.0, 0
         with self._client.stream("POST", "/v1/chat/completions", json=body) as response:
