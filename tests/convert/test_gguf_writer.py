@@ -117,9 +117,9 @@ def test_a_disk_that_fills_up_leaves_what_is_sound(
     starter: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = 0
-    write = output_module.GGUFWriter.write
+    write = Output.write
 
-    def full(self: output_module.GGUFWriter, piece) -> None:
+    def full(self: Output, piece) -> None:
         nonlocal written
         written += len(piece)
         if written > 20_000_000:
@@ -127,7 +127,7 @@ def test_a_disk_that_fills_up_leaves_what_is_sound(
         write(self, piece)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_module.GGUFWriter, "write", full)
+        patch.setattr(Output, "write", full)
         with pytest.raises(DiskTooSmall):
             convert(wish_for(starter, target, "q4_0"))
     assert not target.exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from deepseek_r1.convert.errors import ImportanceNeeded, NumbersUnfit
-from deepseek_r1.convert.key_values import KeyValue
+from deepseek_r1.convert.key_values import KeyValue, packed_text
 from deepseek_r1.convert.precision import Precision
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
@@ -55,33 +55,23 @@ def plan_layout(
     source: ModelSource, precision: Precision, keys: tuple[KeyValue, ...]
 ) -> FileLayout:
     """Returns the layout of `source` stored at `precision`, with `keys` in its header."""
-    kinds = [precision.kind_of(each, source.blocks) for each in source.tensors]
-    entries, offset = [], 0
-    starts = []
-    for tensor, kind in zip(source.tensors, kinds, strict=True):
-        starts.append(offset)
-        entries.append(_entry(tensor, kind, offset))
-        offset = aligned(offset + kind.nbytes(tensor.columns) * tensor.rows)
+    places: list[TensorPlacement] = []
+    for tensor in source.tensors:
+        offset = aligned(places[-1].end) if places else 0
+        places.append(TensorPlacement(tensor, precision.kind_of(tensor, source.blocks), offset))
     kept = [each for each in keys if each.key != "general.alignment"]
-    head = MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(kept))
-    head += b"".join(each.packed() for each in kept) + b"".join(entries)
+    head = MAGIC + struct.pack("<IQQ", _VERSION, len(places), len(kept))
+    head += b"".join(each.packed() for each in kept) + b"".join(map(_entry, places))
     head = head.ljust(aligned(len(head)), b"\0")
-    places = tuple(
-        TensorPlacement(tensor, kind, len(head) + start)
-        for tensor, kind, start in zip(source.tensors, kinds, starts, strict=True)
-    )
-    return FileLayout(head, places, len(head) + offset)
+    moved = tuple(replace(each, offset=len(head) + each.offset) for each in places)
+    return FileLayout(head, moved, aligned(moved[-1].end))
 
 
-def _entry(tensor: SourceTensor, kind: TensorType, offset: int) -> bytes:
-    name = tensor.name.encode()
-    return (
-        struct.pack("<Q", len(name))
-        + name
-        + struct.pack("<I", len(tensor.shape))
-        + struct.pack(f"<{len(tensor.shape)}Q", *tensor.shape)
-        + struct.pack("<IQ", _NUMBERS[kind.name], offset)
-    )
+def _entry(place: TensorPlacement) -> bytes:
+    shape = place.tensor.shape
+    sizes = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+    kind = struct.pack("<IQ", _NUMBERS[place.kind.name], place.offset)
+    return packed_text(place.tensor.name) + sizes + kind
 
 
 def aligned(position: int) -> int:
@@ -160,8 +150,6 @@ class PieceMaker:
     def _weights(self, place: TensorPlacement, first: int) -> Floats | None:
         found = self._importance.get(place.tensor.name)
         if found is None:
-            if self._quantiser.needs_importance(place.kind):
-                raise ImportanceNeeded(kind=place.kind.name.lower())
             return None
         matrices = found.reshape(-1, place.tensor.columns)
         number = first // place.tensor.shape[1] if len(matrices) > 1 else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +27,12 @@ def read_gguf(path: Path, quantiser: Quantiser) -> ModelSource:
         detail = tr("It is GGUF version 1, and the engine that reads it cannot read a newer one.")
         raise FeatureUnknown(detail=detail)
     parts = read_parts(path)
-    keys = tuple(each for each in copied(parts[0]) if not each.key.startswith("split."))
-    tensors = [_tensor(part, entry, quantiser) for part in parts for entry in part.tensors]
     return ModelSource(
         path=path,
         architecture=header.architecture,
         blocks=header.blocks,
-        keys=keys,
-        tensors=tuple(tensors),
+        keys=tuple(each for each in copied(parts[0]) if not each.key.startswith("split.")),
+        tensors=tuple(_tensor(part, entry, quantiser) for part in parts for entry in part.tensors),
         files=tuple(part.path for part in parts),
         remarks=_remarks(parts),
     )
@@ -46,35 +43,20 @@ def _remarks(parts: list[Container]) -> tuple[str, ...]:
     bits = 8 * sum(each.nbytes for each in stored) / max(1, sum(each.elements for each in stored))
     if bits >= _QUANTISED_BITS:
         return ()
-    return (
-        tr(
-            "The source has only {bits} bits per weight. The precision that it has lost "
-            "cannot be restored.",
-            bits=f"{bits:.1f}",
-        ),
+    remark = tr(
+        "The source has only {bits} bits per weight. The precision that it has lost "
+        "cannot be restored.",
+        bits=f"{bits:.1f}",
     )
+    return (remark,)
 
 
 def _tensor(part: Container, entry: TensorEntry, quantiser: Quantiser) -> SourceTensor:
-    row_bytes = entry.kind.nbytes(entry.shape[0])
-    start = part.data_start + entry.offset
+    columns, kind = entry.shape[0], entry.kind
+    row_bytes, start = kind.nbytes(columns), part.data_start + entry.offset
 
     def read_packed(first: int, last: int) -> bytearray:
         return read_bytes(part.path, start + first * row_bytes, (last - first) * row_bytes)
-
-    return SourceTensor(
-        name=entry.name,
-        shape=entry.shape,
-        kind=entry.kind,
-        read_rows=_unpacking(entry, read_packed, quantiser),
-        read_packed=read_packed,
-    )
-
-
-def _unpacking(
-    entry: TensorEntry, read_packed: Callable[[int, int], bytearray], quantiser: Quantiser
-) -> Callable[[int, int], Floats]:
-    columns, kind = entry.shape[0], entry.kind
 
     def read_rows(first: int, last: int) -> Floats:
         raw = read_packed(first, last)
@@ -82,4 +64,4 @@ def _unpacking(
             return as_float32(raw, kind.name).reshape(-1, columns)
         return quantiser.unpack(np.frombuffer(raw, np.uint8), kind, columns)
 
-    return read_rows
+    return SourceTensor(entry.name, entry.shape, kind, read_rows, read_packed=read_packed)

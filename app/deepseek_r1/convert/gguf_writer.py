@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -29,7 +29,7 @@ from deepseek_r1.convert.errors import (
     OutputUnwritable,
 )
 from deepseek_r1.convert.file_layout import FileLayout
-from deepseek_r1.core.atomic_write import sync_folder
+from deepseek_r1.core.atomic_write import sync_folder, write_atomically
 
 _MIB: Final = 1 << 20
 _READ_BYTES: Final = 4 << 20
@@ -44,12 +44,11 @@ class ConversionJournal:
     """The journal of a conversion: the first `nbytes` bytes are valid and have this `sha256`.
 
     `sources` identifies the files and the request without reading them, `source_sha256` their
-    contents, `header_sha256` the header of the output.
+    contents.
     """
 
     sources: str
     source_sha256: str
-    header_sha256: str
     nbytes: int
     sha256: str
 
@@ -69,8 +68,24 @@ def check_output(path: Path, sources: tuple[Path, ...], *, force: bool) -> None:
         raise OutputUnwritable(path=str(path), detail=os.strerror(errno.EACCES))
 
 
+def hashed(path: Path, on_bytes: OnBytes, most: int | None = None) -> hashlib._Hash:
+    """Returns the SHA-256 of a file, or of its first `most` bytes."""
+    digest, left = hashlib.sha256(), path.stat().st_size if most is None else most
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(min(_READ_BYTES, left)):
+            digest.update(piece)
+            left -= len(piece)
+            on_bytes(len(piece))
+    return digest
+
+
 class Output:
     """The output file of one conversion. Call all other methods inside `locked`."""
+
+    _file: BinaryIO
+    _start: ConversionJournal
+    _sound: tuple[hashlib._Hash, int]  # one assignment, because Ctrl-C may come anywhere
+    _saved: tuple[int, float]  # bytes, and when
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,13 +109,14 @@ class Output:
                 Path(self._lock.lock_file).unlink(missing_ok=True)  # (Windows: filelock does it)
             self._lock.release()
 
-    def journal(self) -> ConversionJournal | None:
-        """The journal of an earlier run, or None."""
-        try:
-            values = json.loads(self._journal_path.read_bytes())
-            return ConversionJournal(**values) if self.part.is_file() else None
-        except (OSError, ValueError, TypeError):  # missing or damaged: start over
-            return None
+    def journal(self, sources: str) -> ConversionJournal | None:
+        """Returns the journal of an earlier run with these sources. Discards any other run."""
+        with suppress(OSError, ValueError, TypeError):  # missing or damaged
+            found = ConversionJournal(**json.loads(self._journal_path.read_bytes()))
+            if found.sources == sources and self.part.is_file():
+                return found
+        self.discard()
+        return None
 
     def discard(self) -> None:
         """Delete the files of an earlier run."""
@@ -109,91 +125,43 @@ class Output:
 
     def reserve(self, layout: FileLayout) -> None:
         """Allocate the part file in its full length and write the header. Raises DiskTooSmall."""
-        try:
-            there = self.part.stat().st_blocks * 512 if self.part.exists() else 0
-        except AttributeError:  # Windows has no statvfs
-            there = 0
+        exists = self.part.exists()
+        there = getattr(self.part.stat(), "st_blocks", 0) * 512 if exists else 0  # not on Windows
         free = shutil.disk_usage(self.path.parent).free + there
         if free < layout.nbytes:
             raise self._too_small(layout.nbytes, free)
         try:
-            with self.part.open("r+b" if self.part.exists() else "w+b") as file:
+            with self.part.open("r+b" if exists else "w+b") as file:
                 file.write(layout.header)
                 file.truncate(layout.nbytes)
         except OSError as error:
             raise self._failed(error, layout.nbytes) from error
 
-    def verified(self, nbytes: int, sha256: str, on_bytes: OnBytes) -> hashlib._Hash | None:
-        """Returns the running digest of the first `nbytes` bytes, None if it is not `sha256`."""
-        digest = hashlib.sha256()
-        with self.part.open("rb", buffering=0) as file:
-            left = nbytes
-            while left:
-                piece = file.read(min(_READ_BYTES, left))
-                if not piece:
-                    return None
-                digest.update(piece)
-                left -= len(piece)
-                on_bytes(len(piece))
-        return digest if digest.hexdigest() == sha256 else None
-
     @contextmanager
-    def writer(
-        self, layout: FileLayout, start: ConversionJournal, digest: hashlib._Hash
-    ) -> Iterator[GGUFWriter]:
-        """Yields a writer that continues after the bytes of `start`.
+    def writing(
+        self, layout: FileLayout, start: ConversionJournal, on_bytes: OnBytes
+    ) -> Iterator[int]:
+        """Continue after the bytes of `start` if they are sound, else after the header.
 
-        The journal is saved at the end, also after an error or an interrupt.
+        Yields the number of these bytes, 0 if there are none. The journal is saved at the end,
+        also after an error or an interrupt.
         """
         try:
-            with self.part.open("r+b", buffering=0) as file:
-                file.seek(start.nbytes)
-                writer = GGUFWriter(file, digest, start, self._save)
+            digest = hashed(self.part, on_bytes, start.nbytes)
+            resumed = start.nbytes if digest.hexdigest() == start.sha256 else 0
+            self._start = start
+            self._sound = digest, resumed
+            if not resumed:
+                self._sound = hashlib.sha256(layout.header), len(layout.header)
+            self._saved = self.nbytes, time.monotonic()
+            with self.part.open("r+b", buffering=0) as self._file:
+                self._file.seek(self.nbytes)
                 try:
-                    yield writer
+                    yield resumed
                 finally:
-                    writer.save()
+                    self._save()
         except OSError as error:
             raise self._failed(error, layout.nbytes) from error
-
-    def publish(self) -> None:
-        """Rename the complete part file to the output, atomically and durably."""
-        try:
-            self.part.replace(self.path)
-            self._journal_path.unlink(missing_ok=True)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _save(self, journal: ConversionJournal) -> None:
-        values = asdict(journal)
-        fresh = self._journal_path.with_name(self._journal_path.name + ".new")
-        fresh.write_text(json.dumps(values), encoding="utf-8")
-        fresh.replace(self._journal_path)
-
-    def _failed(self, error: OSError, nbytes: int = 0) -> DiskTooSmall | OutputUnwritable:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return self._too_small(nbytes, shutil.disk_usage(self.path.parent).free)
-        return OutputUnwritable(path=str(self.path), detail=error.strerror or str(error))
-
-    def _too_small(self, nbytes: int, free: int) -> DiskTooSmall:
-        needed_mib, free_mib = -(-nbytes // _MIB), free // _MIB
-        return DiskTooSmall(path=str(self.path), needed_mib=needed_mib, free_mib=free_mib)
-
-
-class GGUFWriter:
-    """Appends to the part file, and syncs it and the journal every few seconds."""
-
-    def __init__(
-        self,
-        file: BinaryIO,
-        digest: hashlib._Hash,
-        start: ConversionJournal,
-        on_save: Callable[[ConversionJournal], None],
-    ) -> None:
-        self._file, self._start, self._on_save = file, start, on_save
-        self._sound = (digest, start.nbytes)  # one assignment, because Ctrl-C may come anywhere
-        self._saved_bytes, self._saved_at = start.nbytes, time.monotonic()
 
     @property
     def nbytes(self) -> int:
@@ -206,30 +174,45 @@ class GGUFWriter:
         return self._sound[0].hexdigest()
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
-        """Append `piece`. A later run can continue at its end."""
+        """Append `piece`; sync it every few seconds. A later run can continue at its end."""
         view = memoryview(piece).cast("B")
         done = 0
         while done < len(view):
             done += self._file.write(view[done:])
         digest = self._sound[0].copy()
         digest.update(view)
-        self._sound = (digest, self.nbytes + len(view))
+        self._sound = digest, self.nbytes + len(view)
+        saved_bytes, saved_at = self._saved
         if (
-            self.nbytes - self._saved_bytes >= _SAVE_EVERY_BYTES
-            or time.monotonic() - self._saved_at >= _SAVE_EVERY_S
+            self.nbytes - saved_bytes >= _SAVE_EVERY_BYTES
+            or time.monotonic() - saved_at >= _SAVE_EVERY_S
         ):
-            self.save()
+            self._save()
 
-    def pad(self, position: int) -> None:
-        """Append zeros up to `position`."""
-        if position > self.nbytes:
-            self.write(bytes(position - self.nbytes))
+    def publish(self) -> None:
+        """Rename the complete part file to the output, atomically and durably."""
+        try:
+            self.part.replace(self.path)
+            self._journal_path.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise self._failed(error) from error
 
-    def save(self) -> None:
+    def _save(self) -> None:
         """Sync the part file, then write the journal, which only ever covers synced bytes."""
         os.fsync(self._file.fileno())
         if hasattr(os, "posix_fadvise"):  # not read again soon: free the page cache
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         digest, nbytes = self._sound
-        self._on_save(replace(self._start, nbytes=nbytes, sha256=digest.hexdigest()))
-        self._saved_bytes, self._saved_at = nbytes, time.monotonic()
+        journal = replace(self._start, nbytes=nbytes, sha256=digest.hexdigest())
+        write_atomically(self._journal_path, json.dumps(asdict(journal)).encode())
+        self._saved = nbytes, time.monotonic()
+
+    def _failed(self, error: OSError, nbytes: int = 0) -> DiskTooSmall | OutputUnwritable:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return self._too_small(nbytes, shutil.disk_usage(self.path.parent).free)
+        return OutputUnwritable(path=str(self.path), detail=error.strerror or str(error))
+
+    def _too_small(self, nbytes: int, free: int) -> DiskTooSmall:
+        needed_mib, free_mib = -(-nbytes // _MIB), free // _MIB
+        return DiskTooSmall(path=str(self.path), needed_mib=needed_mib, free_mib=free_mib)

@@ -24,18 +24,24 @@ from deepseek_r1.convert.file_layout import (
     require_importance,
 )
 from deepseek_r1.convert.gguf_source import read_gguf
-from deepseek_r1.convert.gguf_writer import ConversionJournal, Output, check_output
+from deepseek_r1.convert.gguf_writer import (
+    ConversionJournal,
+    OnBytes,
+    Output,
+    check_output,
+    hashed,
+)
 from deepseek_r1.convert.hf.folder_source import read_folder
-from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
+from deepseek_r1.convert.key_values import KeyValue, replaced
 from deepseek_r1.convert.precision import Precision
 from deepseek_r1.convert.source_tensors import ModelSource
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import Quantiser
+from deepseek_r1.formats.container import Scalar
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory import meter
 
 _MIB: Final = 1 << 20
-_READ_BYTES: Final = 4 << 20
 _RESERVE_MIB: Final = 32  # memory of Python and the system's buffers
 _QUANTISATION_VERSION: Final = 2  # GGML_QNT_VERSION
 
@@ -50,12 +56,11 @@ class ConversionStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConversionProgress:
-    """The progress of a stage in bytes; `tensor` is the present one."""
+    """The progress of a stage in bytes."""
 
     stage: ConversionStage
     done: int
     total: int
-    tensor: str = ""
 
 
 OnProgress = Callable[[ConversionProgress], None]
@@ -76,9 +81,8 @@ class ConversionRequest:
     threads: int = 0  # 0: one per core
     importance: Importance = field(default_factory=dict)
     importance_text: str = ""
-    change: Callable[[ModelSource], ModelSource] | None = (
-        None  # applied to the source before writing
-    )
+    # Applied to the source before writing.
+    change: Callable[[ModelSource], ModelSource] | None = None
     change_from: str = ""  # a digest of the change's other inputs
 
 
@@ -116,7 +120,7 @@ def convert(
         check_output(request.output, source.files, force=request.force)
         output = Output(request.output)
         with output.locked():
-            sha256, resumed, layout, start = _write(request, source, output, quantiser, on_progress)
+            layout, start, resumed = _write(request, source, output, quantiser, on_progress)
             output.publish()
     finally:
         quantiser.close()
@@ -125,7 +129,7 @@ def convert(
         architecture=source.architecture,
         nbytes=layout.nbytes,
         source_bytes=sum(each.stat().st_size for each in source.files),
-        sha256=sha256,
+        sha256=output.sha256,
         source_sha256=start.source_sha256,
         tensors=len(layout.places),
         kinds=dict(Counter(each.kind.name for each in layout.places)),
@@ -151,58 +155,44 @@ def _write(
     output: Output,
     quantiser: Quantiser,
     on_progress: OnProgress,
-) -> tuple[str, int, FileLayout, ConversionJournal]:
-    """Write the part file. Returns its digest, the resumed bytes, the layout and the journal."""
+) -> tuple[FileLayout, ConversionJournal, int]:
+    """Write the part file. Returns the layout, the first journal and the resumed bytes."""
     identity = _identity(request, source)
-    earlier = output.journal()
-    if earlier is None or earlier.sources != identity:
-        earlier = None
-        output.discard()
-    contents = earlier.source_sha256 if earlier else _digest_of(source, on_progress)
-    layout = plan_layout(source, request.precision, _keys(request, source, contents))
+    start = output.journal(identity)
+    if start is None:
+        start = ConversionJournal(identity, _digest_of(source, on_progress), nbytes=0, sha256="")
+    layout = plan_layout(source, request.precision, _keys(request, source, start.source_sha256))
     require_importance(layout.places, quantiser, request.importance)
     maker = PieceMaker(quantiser, request.importance, _piece_numbers(request, layout))
     output.reserve(layout)
     _check_readable(output)
-    header = hashlib.sha256(layout.header)
-    start = ConversionJournal(
-        identity, contents, header.hexdigest(), len(layout.header), header.hexdigest()
-    )
-    digest = header
-    if earlier and earlier.header_sha256 == start.header_sha256:
-        found = _continued(output, earlier, on_progress)
-        if found is not None:
-            start, digest = earlier, found
-    resumed = start.nbytes if digest is not header else 0
-    with output.writer(layout, start, digest) as writer:
+    on_reread = _counting(ConversionStage.RESUMING, start.nbytes, on_progress)
+    with output.writing(layout, start, on_reread) as resumed:
         for place in layout.places:
-            done = min(max(writer.nbytes, place.offset), place.end) - place.offset
+            done = min(max(output.nbytes, place.offset), place.end) - place.offset
             for piece in maker.pieces(place, done // place.row_bytes):
-                writer.write(piece)
-                name = place.tensor.name
+                output.write(piece)
                 on_progress(
-                    ConversionProgress(ConversionStage.WRITING, writer.nbytes, layout.nbytes, name)
+                    ConversionProgress(ConversionStage.WRITING, output.nbytes, layout.nbytes)
                 )
-            writer.pad(aligned(place.end))
-        sha256 = writer.sha256
+            if output.nbytes < aligned(place.end):
+                output.write(bytes(aligned(place.end) - output.nbytes))
     if _identity(request, source) != identity:
         output.discard()
         raise SourceChanged(path=str(source.path))
-    return sha256, resumed, layout, start
+    return layout, start, resumed
 
 
-def _continued(
-    output: Output, earlier: ConversionJournal, on_progress: OnProgress
-) -> hashlib._Hash | None:
-    """Returns the digest of an earlier run's bytes after reading them, None if they differ."""
+def _counting(stage: ConversionStage, total: int, on_progress: OnProgress) -> OnBytes:
+    """Returns a function that adds to the bytes of a stage and reports them."""
     done = 0
 
     def on_bytes(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(ConversionProgress(ConversionStage.RESUMING, done, earlier.nbytes))
+        on_progress(ConversionProgress(stage, done, total))
 
-    return output.verified(earlier.nbytes, earlier.sha256, on_bytes)
+    return on_bytes
 
 
 def _check_readable(output: Output) -> None:
@@ -215,16 +205,16 @@ def _check_readable(output: Output) -> None:
 
 
 def _keys(request: ConversionRequest, source: ModelSource, contents: str) -> tuple[KeyValue, ...]:
-    fresh = [
-        u32("general.quantization_version", _QUANTISATION_VERSION),
-        u32("general.file_type", request.precision.file_type),
-        text("r1desk.source.name", source.path.resolve().name),
-        text("r1desk.source.sha256", contents),
-        text("r1desk.precision", request.precision.name.lower()),
-    ]
+    fresh: dict[str, Scalar] = {
+        "general.quantization_version": _QUANTISATION_VERSION,
+        "general.file_type": request.precision.file_type,
+        "r1desk.source.name": source.path.resolve().name,
+        "r1desk.source.sha256": contents,
+        "r1desk.precision": request.precision.name.lower(),
+    }
     if request.importance:  # llama.cpp's names for them
-        fresh.append(text("quantize.imatrix.dataset", request.importance_text))
-        fresh.append(u32("quantize.imatrix.entries_count", len(request.importance)))
+        fresh["quantize.imatrix.dataset"] = request.importance_text
+        fresh["quantize.imatrix.entries_count"] = len(request.importance)
     return replaced(source.keys, fresh)
 
 
@@ -245,18 +235,12 @@ def _identity(request: ConversionRequest, source: ModelSource) -> str:
 
 def _digest_of(source: ModelSource, on_progress: OnProgress) -> str:
     """Returns the SHA-256 of a single file, else of the `sha256sum` lines of all files."""
-    total, done = sum(each.stat().st_size for each in source.files), 0
-    lines = []
-    for path in source.files:
-        digest = hashlib.sha256()
-        with path.open("rb", buffering=0) as file:
-            while piece := file.read(_READ_BYTES):
-                digest.update(piece)
-                done += len(piece)
-                on_progress(ConversionProgress(ConversionStage.CHECKING, done, total))
-        lines.append(f"{digest.hexdigest()}  {path.name}\n")
-    if len(lines) == 1:
-        return lines[0].split()[0]
+    total = sum(each.stat().st_size for each in source.files)
+    on_bytes = _counting(ConversionStage.CHECKING, total, on_progress)
+    digests = [hashed(path, on_bytes).hexdigest() for path in source.files]
+    if len(digests) == 1:
+        return digests[0]
+    lines = [f"{digest}  {path.name}\n" for digest, path in zip(digests, source.files, strict=True)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

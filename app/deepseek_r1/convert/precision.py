@@ -58,8 +58,7 @@ class Precision:
         """Returns the type of `tensor` in a model with `blocks` blocks."""
         if not _is_matrix(tensor):
             return F32 if tensor.kind.name in (*_PLAIN, "F64") else tensor.kind
-        wanted = self._wanted(tensor.name, blocks)
-        return _fitting(wanted, tensor.columns)
+        return _fitting(self._wanted(tensor.name, blocks), tensor.columns)
 
     def _wanted(self, name: str, blocks: int) -> str:
         if self.name == "MIXED":
@@ -79,22 +78,18 @@ def precision_named(request: str) -> Precision:
     name = _ALIASES.get(name, name)
     if name in ("MIXED", "DRAFT", *_MIXES, *_PLAIN) or name in PACKED:
         return Precision(name)
-    known = ", ".join(names())
-    raise WrongUsage(
-        detail=tr(
-            "There is no precision “{request}”. The known ones are: {known}.",
-            request=request[:40],
-            known=known,
-        )
+    detail = tr(
+        "There is no precision “{request}”. The known ones are: {known}.",
+        request=request[:40],
+        known=", ".join(names()),
     )
+    raise WrongUsage(detail=detail)
 
 
 def names() -> list[str]:
     """Returns the names of all precisions, as the command line spells them."""
-    types = sorted(name for name in TYPES_BY_NAME if name in PACKED)
-    return [
-        each.lower() for each in ("f32", "f16", "bf16", "int8", "mixed", "draft", *_MIXES, *types)
-    ]
+    kinds = ("F32", "F16", "BF16", "INT8", "MIXED", "DRAFT", *_MIXES, *sorted(PACKED))
+    return [each.lower() for each in kinds]
 
 
 def _is_matrix(tensor: SourceTensor) -> bool:
@@ -111,12 +106,8 @@ def _is_matrix(tensor: SourceTensor) -> bool:
 
 def _mixed(name: str, blocks: int) -> str:
     """Returns a higher type for attention, embeddings, output, and the first and last eighth."""
-    if name in ("token_embd.weight", "output.weight"):
-        return "Q8_0"
     found = _BLOCK.fullmatch(name)
-    if found is None:
-        return "Q8_0"
-    if found[2].startswith("attn"):
+    if found is None or found[2].startswith("attn"):
         return "Q8_0"
     edge = max(1, blocks // 8)
     return "Q6_K" if not edge <= int(found[1]) < blocks - edge else "Q4_K"
@@ -141,11 +132,8 @@ def _medium(name: str, blocks: int, base: str) -> str:
 
 def _fitting(name: str, columns: int) -> TensorType:
     """Returns the type `name`, or the nearest one whose block size divides `columns`."""
-    if columns % TYPES_BY_NAME[name].block:
-        name = _NARROW.get(name, "F16")
-    if columns % TYPES_BY_NAME[name].block:
-        name = "F16"
-    return TYPES_BY_NAME[name]
+    kinds = [TYPES_BY_NAME[each] for each in (name, _NARROW.get(name, "F16"), "F16")]
+    return next(each for each in kinds if not columns % each.block)
 
 
 def _bits(name: str) -> float:

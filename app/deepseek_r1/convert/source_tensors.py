@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.convert.key_values import KeyValue
-from deepseek_r1.formats.ggml_types import F32, TensorType
+from deepseek_r1.formats.ggml_types import TensorType
 
 Floats = npt.NDArray[np.float32]
 ReadRows = Callable[[int, int], Floats]
@@ -61,9 +61,3 @@ class ModelSource:
     tensors: tuple[SourceTensor, ...]
     files: tuple[Path, ...]
     remarks: tuple[str, ...] = ()  # shown to the user after the conversion
-
-
-def constant(name: str, values: Floats) -> SourceTensor:
-    """Returns a tensor of given values."""
-    row = values.reshape(1, -1)
-    return SourceTensor(name, (row.size,), F32, lambda _first, _last: row)

@@ -94,6 +94,7 @@ class Container:
     version: int
     values: dict[str, Scalar] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)  # "u32", "str", "arr", …
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)  # bytes of type and value
     arrays: dict[str, Array] = field(default_factory=dict)
     tokens: list[bytes] = field(default_factory=list)
     special_tokens: int = 0  # control tokens and those that a user defined
@@ -196,7 +197,7 @@ def _read_key(cursor: Cursor, file: Container) -> None:
     key = raw.decode()
     if key in file.kinds:
         raise cursor.damaged(tr("the key {key} is there twice", key=key))
-    kind = cursor.u32()
+    start, kind = cursor.position, cursor.u32()
     if kind == STRING:
         file.values[key] = cursor.string().decode("utf-8", errors="replace")
         file.kinds[key] = "str"
@@ -208,6 +209,7 @@ def _read_key(cursor: Cursor, file: Container) -> None:
         file.kinds[key] = name
     else:
         raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
+    file.spans[key] = start, cursor.position
 
 
 def _read_array(cursor: Cursor, file: Container, key: str) -> None:

@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgress, convert
-from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
+from deepseek_r1.convert.key_values import KeyValue, replaced
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.container import ARRAY
+from deepseek_r1.formats.container import ARRAY, Scalar
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.lab.importance_matrix import Activations, activations
 from deepseek_r1.lab.quality_run import OnProgress as OnText
@@ -123,10 +123,10 @@ def pruned(source: ModelSource, kept: int, seen: Activations) -> ModelSource:
         for name in (gate, up):
             tensors[name] = _shortened(tensors[name], chosen)
     width = len(seen.squares["blk.0.ffn_down.weight"])
-    keys = (
-        u32(f"{source.architecture}.feed_forward_length", kept),
-        text("r1desk.pruned.channels", f"{width - kept} of {width} in every block"),
-    )
+    keys: dict[str, Scalar] = {
+        f"{source.architecture}.feed_forward_length": kept,
+        "r1desk.pruned.channels": f"{width - kept} of {width} in every block",
+    }
     return replace(source, keys=replaced(source.keys, keys), tensors=tuple(tensors.values()))
 
 
@@ -139,7 +139,7 @@ def labelled(
         parts.append(f"{100 * (1 - kept / header.feed_forward):.0f} % of the feed-forward channels")
     if removed:
         parts.append(f"{len(removed)} of {header.blocks} blocks")
-    description = text("general.description", f"Lossy: {' and '.join(parts)} were removed.")
+    description = f"Lossy: {' and '.join(parts)} were removed."
     remark = tr(
         "Pruning loses quality. Channels left in each block: {kept} of {width}. Blocks removed: "
         "{blocks}.",
@@ -149,7 +149,7 @@ def labelled(
     )
     return replace(
         source,
-        keys=replaced(source.keys, (description,)),
+        keys=replaced(source.keys, {"general.description": description}),
         remarks=(*source.remarks, remark),
     )
 
@@ -238,10 +238,10 @@ def without_blocks(source: ModelSource, removed: Collection[int]) -> ModelSource
         if key.key.startswith(f"{source.architecture}.") and _entries(key) == source.blocks:
             detail = tr("Its key {key} has a value for each block.", key=key.key)
             raise PruningRefused(detail=detail)
-    keys = (
-        u32(f"{source.architecture}.block_count", len(stays)),
-        text("r1desk.pruned.blocks", ", ".join(map(str, sorted(removed)))),
-    )
+    keys: dict[str, Scalar] = {
+        f"{source.architecture}.block_count": len(stays),
+        "r1desk.pruned.blocks": ", ".join(map(str, sorted(removed))),
+    }
     return replace(
         source,
         blocks=len(stays),

@@ -142,10 +142,13 @@ class Config:
         """Refuse the model if `key` is present with a value outside `accepted`."""
         value = self._values.get(key)
         if value is not None and value not in accepted:
-            shown = str(value)[:60]
-            raise FeatureUnknown(
-                detail=tr("The engine cannot compute {key} = {value}.", key=key, value=shown)
-            )
+            raise self.unknown(key, value)
+
+    def unknown(self, key: str, value: object) -> FeatureUnknown:
+        """Returns the error for a value that the engine cannot compute."""
+        shown = str(value)[:60]
+        detail = tr("The engine cannot compute {key} = {value}.", key=key, value=shown)
+        return FeatureUnknown(detail=detail)
 
     def _wrong(self, key: str, value: object) -> SourceDamaged:
         shown = str(value)[:60]

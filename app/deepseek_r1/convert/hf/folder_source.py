@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +24,17 @@ from deepseek_r1.convert.hf.config import (
 from deepseek_r1.convert.hf.families import describe
 from deepseek_r1.convert.hf.tensor_files import StoredTensor, Weights, read_tensor_table
 from deepseek_r1.convert.hf.tokenizer import TokenizerFiles, vocabulary_keys
-from deepseek_r1.convert.key_values import KeyValue, name_of, parameter_label, text
-from deepseek_r1.convert.source_tensors import ModelSource, SourceTensor
+from deepseek_r1.convert.key_values import replaced
+from deepseek_r1.convert.source_tensors import ModelSource
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.container import Scalar
 
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 MAX_FILES: Final = 1000
 MAX_TEMPLATE_BYTES: Final = 1 << 20
 _INDEX: Final = "model.safetensors.index.json"
 _SINGLE: Final = "model.safetensors"
+_LAYER: Final = re.compile(r"model\.layers\.(\d{1,5})\.")
 
 
 def read_folder(path: Path) -> ModelSource:
@@ -52,22 +55,25 @@ def read_folder(path: Path) -> ModelSource:
             stored[tensor.name] = tensor
     weights = Weights(stored, set())
     description = describe(Config(values, config_path), weights)
-    _require_all_used(weights, description.blocks)
+    _require_all_used(weights, description.sizes.blocks)
     files = _tokenizer_files(path, values)
-    vocabulary, remarks = vocabulary_keys(files, description.vocabulary)
-    keys = (
-        *_general_keys(path, description.architecture, description.tensors),
-        *description.keys,
-        *vocabulary,
-    )
+    vocabulary, remarks = vocabulary_keys(files, description.sizes.vocabulary)
+    architecture, tensors = description.architecture, description.tensors
+    keys: dict[str, Scalar] = {
+        "general.architecture": architecture,
+        "general.type": "model",
+        "general.name": path.resolve().name,
+        "general.size_label": _size_label(sum(each.elements for each in tensors)),
+        **{f"{architecture}.{name}": value for name, value in description.keys.items()},
+    }
     return ModelSource(
         path=path,
-        architecture=description.architecture,
-        blocks=description.blocks,
-        keys=keys,
-        tensors=description.tensors,
+        architecture=architecture,
+        blocks=description.sizes.blocks,
+        keys=(*replaced((), keys), *vocabulary),
+        tensors=tensors,
         files=(config_path, files.path, *weights_paths),
-        remarks=(*description.remarks, *remarks),
+        remarks=tuple(remarks),
     )
 
 
@@ -125,14 +131,13 @@ def _tokenizer_files(folder: Path, config: Json) -> TokenizerFiles:
         raise TokenizerUnknown(
             detail=tr("There is no {name} in the folder.", name="tokenizer.json")
         )
-    template = _inside(folder, "chat_template.jinja")
     return TokenizerFiles(
         path=path,
         tokenizer=read_json(path, MAX_TOKENIZER_BYTES),
         tokenizer_config=_optional(folder, "tokenizer_config.json"),
         generation_config=_optional(folder, "generation_config.json"),
         config=config,
-        template=_template(template) if template.is_file() else None,
+        template=_template(_inside(folder, "chat_template.jinja")),
     )
 
 
@@ -141,22 +146,23 @@ def _optional(folder: Path, name: str) -> Json:
     return read_json(path, MAX_TOKENIZER_BYTES) if path.is_file() else {}
 
 
-def _template(path: Path) -> str:
+def _template(path: Path) -> str | None:
+    if not path.is_file():
+        return None
     try:
         return read_capped(path, MAX_TEMPLATE_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceDamaged(path=str(path), detail=tr("it is not text")) from error
 
 
-def _general_keys(
-    folder: Path, architecture: str, tensors: tuple[SourceTensor, ...]
-) -> list[KeyValue]:
-    return [
-        text("general.architecture", architecture),
-        text("general.type", "model"),
-        text("general.name", name_of(folder)),
-        text("general.size_label", parameter_label(sum(each.elements for each in tensors))),
-    ]
+def _size_label(parameters: int) -> str:
+    """Returns the parameter count in the usual form: 7.6B, 135M."""
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if parameters >= 10 * size:
+            return f"{parameters // size}{unit}"
+        if parameters >= size:
+            return f"{parameters / size:.1f}".removesuffix(".0") + unit
+    return str(parameters)
 
 
 def _require_all_used(weights: Weights, blocks: int) -> None:
@@ -164,15 +170,10 @@ def _require_all_used(weights: Weights, blocks: int) -> None:
 
     Extra blocks after the last (draft heads) and rotary frequencies are ignored.
     """
-    for name in weights.leftover():
-        parts = name.split(".")
-        numbered = len(parts) > 3 and parts[:2] == ["model", "layers"] and _small(parts[2])
-        block = int(parts[2]) if numbered else 0
-        if block < blocks and not name.endswith("rotary_emb.inv_freq"):
+    for name in sorted(set(weights.stored) - weights.used):
+        found = _LAYER.match(name)
+        extra = found is not None and int(found[1]) >= blocks
+        if not extra and not name.endswith("rotary_emb.inv_freq"):
             raise FeatureUnknown(
                 detail=tr("Its architecture has no tensor {name}.", name=name[:80])
             )
-
-
-def _small(number: str) -> bool:
-    return number.isdecimal() and len(number) < 6

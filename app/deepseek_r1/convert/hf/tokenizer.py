@@ -7,28 +7,19 @@ structure itself: the regular expressions must be exactly the known ones. Nothin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from deepseek_r1.convert.errors import SourceDamaged, TokenizerUnknown
 from deepseek_r1.convert.hf.config import Json
-from deepseek_r1.convert.key_values import KeyValue, flag, i32s, text, texts, u32
+from deepseek_r1.convert.key_values import KeyValue, i32s, scalar, texts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAX_TOKENS
 
 MAX_MERGES: Final = 2_000_000
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5  # of `llama_token_type`
 _SPECIAL: Final = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
-
-
-class TokenType(IntEnum):
-    """The values of `llama_token_type` that are used here."""
-
-    NORMAL = 1
-    CONTROL = 3
-    USER_DEFINED = 4
-    UNUSED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +28,28 @@ class TokenizerFiles:
 
     path: Path  # of tokenizer.json, for messages
     tokenizer: Json
-    tokenizer_config: Json = field(default_factory=dict)
-    generation_config: Json = field(default_factory=dict)
-    config: Json = field(default_factory=dict)
-    template: str | None = None  # from a separate file
+    tokenizer_config: Json
+    generation_config: Json
+    config: Json
+    template: str | None  # from a separate file
 
 
-def vocabulary_keys(
-    files: TokenizerFiles, rows: int
-) -> tuple[tuple[KeyValue, ...], tuple[str, ...]]:
+def vocabulary_keys(files: TokenizerFiles, rows: int) -> tuple[list[KeyValue], list[str]]:
     """Returns the keys of a vocabulary with `rows` embedding rows, and remarks for the user.
 
     Raises TokenizerUnknown for everything but byte-level BPE with a known pretokenizer.
     """
     tokens, types, remarks = _tokens(files, rows)
-    name = pretokeniser_name(files.tokenizer, set(tokens))
     keys = [
-        text("tokenizer.ggml.model", "gpt2"),
-        text("tokenizer.ggml.pre", name),
+        scalar("tokenizer.ggml.model", "gpt2"),
+        scalar("tokenizer.ggml.pre", _pretokenizer(files.tokenizer, set(tokens))),
         texts("tokenizer.ggml.tokens", tokens),
         i32s("tokenizer.ggml.token_type", types),
         texts("tokenizer.ggml.merges", _merges(files)),
         *_special_keys(files, tokens),
         *_template_keys(files),
     ]
-    return tuple(keys), tuple(remarks)
+    return keys, remarks
 
 
 def _tokens(files: TokenizerFiles, rows: int) -> tuple[list[str], list[int], list[str]]:
@@ -77,15 +65,15 @@ def _tokens(files: TokenizerFiles, rows: int) -> tuple[list[str], list[int], lis
     if not isinstance(vocabulary, dict) or not rows <= MAX_TOKENS:
         raise _damaged(files, tr("it has no vocabulary"))
     tokens: list[str | None] = [None] * rows
-    types = [int(TokenType.UNUSED)] * rows
+    types = [_UNUSED] * rows
     for token, number in vocabulary.items():
         _place(files, tokens, number, token)
-        types[number] = TokenType.NORMAL
+        types[number] = _NORMAL
     remarks = []
     for added in _added(files):
         number, content = added["id"], added["content"]
         _place(files, tokens, number, content)
-        types[number] = TokenType.CONTROL if added.get("special") else TokenType.USER_DEFINED
+        types[number] = _CONTROL if added.get("special") else _USER_DEFINED
         if added.get("lstrip") or added.get("rstrip") or added.get("single_word"):
             remarks.append(
                 tr(
@@ -142,11 +130,11 @@ def _special_keys(files: TokenizerFiles, tokens: list[str]) -> Iterator[KeyValue
         number = _special(files, theirs, numbers)
         if number is not None:
             found[theirs] = number
-            yield u32(f"tokenizer.ggml.{ours}_token_id", number)
+            yield scalar(f"tokenizer.ggml.{ours}_token_id", number)
     before, after = _added_around(files)
-    yield flag("tokenizer.ggml.add_bos_token", before and "bos" in found)
-    yield flag("tokenizer.ggml.add_eos_token", after and "eos" in found)
-    yield flag("tokenizer.ggml.add_space_prefix", False)
+    yield scalar("tokenizer.ggml.add_bos_token", before and "bos" in found)
+    yield scalar("tokenizer.ggml.add_eos_token", after and "eos" in found)
+    yield scalar("tokenizer.ggml.add_space_prefix", False)
 
 
 def _special(files: TokenizerFiles, name: str, numbers: dict[str, int]) -> int | None:
@@ -193,7 +181,7 @@ def _template_keys(files: TokenizerFiles) -> Iterator[KeyValue]:
             (each.get("template") for each in named if each.get("name") == "default"), 0
         )
     if isinstance(template, str):
-        yield text("tokenizer.chat_template", template)
+        yield scalar("tokenizer.chat_template", template)
 
 
 def _damaged(files: TokenizerFiles, detail: str) -> SourceDamaged:
@@ -223,17 +211,30 @@ _DEEPSEEK_LLM: Final = (
 _BEGIN_OF_R1: Final = "<｜begin▁of▁sentence｜>"
 
 
-def pretokeniser_name(tokenizer: Json, tokens: frozenset[str] | set[str]) -> str:
+_KNOWN: Final = {
+    (f"Split {_QWEN2}", "ByteLevel"): "qwen2",
+    (f"Split {_LLAMA3}", "ByteLevel"): "llama-bpe",
+    (*(f"Split {each}" for each in _DEEPSEEK_V3), "ByteLevel"): "deepseek-v3",
+    ("Digits", "ByteLevel, own words"): "smollm",
+    ("ByteLevel, own words",): "gpt-2",
+}
+
+
+def _pretokenizer(tokenizer: Json, tokens: set[str]) -> str:
     """Returns the engine's name. Raises TokenizerUnknown, which shows the unknown structure."""
-    steps = _steps(tokenizer.get("pre_tokenizer"))
-    shapes = [_shape(step) for step in steps]
-    name = _known(shapes, tokens)
-    if name is None:
-        shown = "; ".join(shapes)[:300] or "–"
-        raise TokenizerUnknown(
-            detail=tr("The engine has no pretokenizer like this one: {steps}", steps=shown)
-        )
-    return name
+    shapes = tuple(map(_shape, _steps(tokenizer.get("pre_tokenizer"))))
+    name = _KNOWN.get(shapes)
+    if name == "qwen2" and _BEGIN_OF_R1 in tokens:
+        return "deepseek-r1-qwen"
+    if name is not None:
+        return name
+    starts = [f"Split {each}" for each in _DEEPSEEK_LLM]
+    if shapes[5:] == ("Digits", "ByteLevel") and all(map(str.startswith, shapes, starts)):
+        return "deepseek-llm"
+    shown = "; ".join(shapes)[:300] or "–"
+    raise TokenizerUnknown(
+        detail=tr("The engine has no pretokenizer like this one: {steps}", steps=shown)
+    )
 
 
 def _steps(node: Any) -> list[Json]:
@@ -263,20 +264,3 @@ def _shape(step: Json) -> str:
     if kind == "Digits":
         return "Digits" if step.get("individual_digits") else "Digits together"
     return kind
-
-
-def _known(shapes: list[str], tokens: frozenset[str] | set[str]) -> str | None:
-    if shapes == [f"Split {_QWEN2}", "ByteLevel"]:
-        return "deepseek-r1-qwen" if _BEGIN_OF_R1 in tokens else "qwen2"
-    if shapes == [f"Split {_LLAMA3}", "ByteLevel"]:
-        return "llama-bpe"
-    if shapes == [*(f"Split {each}" for each in _DEEPSEEK_V3), "ByteLevel"]:
-        return "deepseek-v3"
-    if shapes[5:] == ["Digits", "ByteLevel"] and all(
-        shape.startswith(f"Split {start}")
-        for shape, start in zip(shapes, _DEEPSEEK_LLM, strict=False)
-    ):
-        return "deepseek-llm"
-    if shapes == ["Digits", "ByteLevel, own words"]:
-        return "smollm"
-    return "gpt-2" if shapes == ["ByteLevel, own words"] else None

@@ -15,24 +15,18 @@ import numpy as np
 from deepseek_r1.convert.errors import FeatureUnknown
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.families.description import (
+    Block,
     ModelDescription,
     Sizes,
-    ends,
-    expert_matrices,
-    feed_forward,
-    layer,
+    described,
     rope,
-    rope_keys,
     rope_type,
-    shared_keys,
 )
-from deepseek_r1.convert.hf.tensor_files import Weights, kind_of, scaled
-from deepseek_r1.convert.key_values import KeyValue, f32, flag, u32
+from deepseek_r1.convert.hf.tensor_files import Weights
 from deepseek_r1.convert.source_tensors import Floats, SourceTensor
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.container import Scalar
 
-_SOFTMAX, _SIGMOID = 1, 2  # llama_expert_gating_func_type
-_ARCHITECTURE = "deepseek2"
 _LITE_BLOCKS = (26, 27)  # llama.cpp treats models with these counts as uncompressed queries
 
 
@@ -47,34 +41,11 @@ class _Latent:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Experts:
-    count: int
-    width: int
-    shared: int
-    dense_blocks: int  # the first blocks, with a dense network
+def deepseek(config: Config, weights: Weights, *, sigmoid: bool) -> ModelDescription:
+    """Describes a model whose experts are chosen by a sigmoid in groups (V3), or by a softmax (V2).
 
-
-def deepseek_v2(config: Config, weights: Weights) -> ModelDescription:
-    """Describes V2-Lite and similar models. Refuses the larger V2, which selects expert groups."""
-    config.require("scoring_func", "softmax")
-    config.require("norm_topk_prob", False)
-    if config.number("n_group", 1) > 1 and config.text("topk_method") != "greedy":
-        raise FeatureUnknown(
-            detail=tr("The engine chooses groups of experts in another way than this model.")
-        )
-    return _deepseek(config, weights, _SOFTMAX, grouped=False)
-
-
-def deepseek_v3(config: Config, weights: Weights) -> ModelDescription:
-    """Describes V3, R1 and smaller models of that architecture."""
-    config.require("scoring_func", "sigmoid")
-    config.require("topk_method", "noaux_tc")
-    config.require("rope_interleave", True)
-    return _deepseek(config, weights, _SIGMOID, grouped=True)
-
-
-def _deepseek(config: Config, weights: Weights, gating: int, *, grouped: bool) -> ModelDescription:
+    Refuses the larger V2, which chooses groups in another way.
+    """
     sizes = Sizes.of(config)
     latent = _Latent(
         queries=config.number("q_lora_rank", 0),
@@ -83,34 +54,27 @@ def _deepseek(config: Config, weights: Weights, gating: int, *, grouped: bool) -
         turning=config.number("qk_rope_head_dim"),
         value=config.number("v_head_dim"),
     )
-    experts = _Experts(
-        count=config.number("n_routed_experts"),
-        width=config.number("moe_intermediate_size"),
-        shared=config.number("n_shared_experts"),
-        dense_blocks=config.number("first_k_dense_replace", 0),
-    )
-    _check(config, sizes, latent)
-    keys = [
-        *_without_heads(shared_keys(config, _ARCHITECTURE, sizes)),
-        *rope_keys(config, _ARCHITECTURE),
-        *_attention_keys(config, latent),
-        *_expert_keys(config, experts, gating, grouped=grouped),
-    ]
-    tensors = list(ends(config, weights, sizes))
-    for block in range(sizes.blocks):
-        tensors.append(layer(weights, block, "attn_norm", "input_layernorm", sizes.width))
-        tensors.extend(_attention(weights, block, sizes, latent))
-        tensors.append(layer(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
-        tensors.extend(_network(weights, block, sizes, experts))
-    return ModelDescription(
-        _ARCHITECTURE, sizes.blocks, sizes.vocabulary, tuple(keys), tuple(tensors)
-    )
+    _check(config, sizes, latent, sigmoid=sigmoid)
+    keys = _attention_keys(config, latent) | _expert_keys(config, sigmoid=sigmoid)
+
+    def attention(block: Block) -> Iterator[SourceTensor]:
+        return _attention(block, sizes, latent)
+
+    def network(block: Block) -> Iterator[SourceTensor]:
+        return _network(block, config, sizes)
+
+    return described(config, weights, "deepseek2", keys, attention=attention, network=network)
 
 
-def _check(config: Config, sizes: Sizes, latent: _Latent) -> None:
+def _check(config: Config, sizes: Sizes, latent: _Latent, *, sigmoid: bool) -> None:
     """Refuse models that llama.cpp would compute differently."""
     config.require("moe_layer_freq", 1)
     config.require("attention_bias", False)
+    grouped = config.number("n_group", 1) > 1 and config.text("topk_method") != "greedy"
+    if grouped and not sigmoid:
+        raise FeatureUnknown(
+            detail=tr("The engine chooses groups of experts in another way than this model.")
+        )
     if sizes.blocks in _LITE_BLOCKS and latent.queries:
         raise FeatureUnknown(
             detail=tr(
@@ -123,75 +87,66 @@ def _check(config: Config, sizes: Sizes, latent: _Latent) -> None:
         scaling.real("mscale")
 
 
-def _without_heads(keys: list[KeyValue]) -> list[KeyValue]:
-    """Returns the keys for one head of compressed keys and values, shared by all queries."""
-    name = f"{_ARCHITECTURE}.attention.head_count_kv"
-    return [u32(name, 1) if each.key == name else each for each in keys]
-
-
-def _attention_keys(config: Config, latent: _Latent) -> Iterator[KeyValue]:
-    prefix = f"{_ARCHITECTURE}.attention"
-    yield u32(f"{prefix}.q_lora_rank", latent.queries)  # the engine requires the 0 as well
-    yield u32(f"{prefix}.kv_lora_rank", latent.keys_values)
-    yield u32(f"{prefix}.key_length", latent.keys_values + latent.turning)
-    yield u32(f"{prefix}.value_length", latent.keys_values)
-    yield u32(f"{prefix}.key_length_mla", latent.still + latent.turning)
-    yield u32(f"{prefix}.value_length_mla", latent.value)
-    yield u32(f"{_ARCHITECTURE}.rope.dimension_count", latent.turning)
-    scaling = rope(config)
+def _attention_keys(config: Config, latent: _Latent) -> dict[str, Scalar]:
+    keys: dict[str, Scalar] = {
+        "attention.head_count_kv": 1,  # compressed keys and values, shared by all queries
+        "attention.q_lora_rank": latent.queries,  # the engine requires the 0 as well
+        "attention.kv_lora_rank": latent.keys_values,
+        "attention.key_length": latent.keys_values + latent.turning,
+        "attention.value_length": latent.keys_values,
+        "attention.key_length_mla": latent.still + latent.turning,
+        "attention.value_length_mla": latent.value,
+        "rope.dimension_count": latent.turning,
+    }
     if rope_type(config) == "yarn":  # llama.cpp divides by 0.1
-        factor = 0.1 * scaling.real("mscale_all_dim")
-        yield f32(f"{_ARCHITECTURE}.rope.scaling.yarn_log_multiplier", factor)
+        factor = 0.1 * rope(config).real("mscale_all_dim")
+        keys["rope.scaling.yarn_log_multiplier"] = factor
+    return keys
 
 
-def _expert_keys(
-    config: Config, experts: _Experts, gating: int, *, grouped: bool
-) -> Iterator[KeyValue]:
-    yield u32(f"{_ARCHITECTURE}.leading_dense_block_count", experts.dense_blocks)
-    yield u32(f"{_ARCHITECTURE}.expert_count", experts.count)
-    yield u32(f"{_ARCHITECTURE}.expert_used_count", config.number("num_experts_per_tok"))
-    yield u32(f"{_ARCHITECTURE}.expert_shared_count", experts.shared)
-    yield u32(f"{_ARCHITECTURE}.expert_feed_forward_length", experts.width)
-    yield f32(f"{_ARCHITECTURE}.expert_weights_scale", config.real("routed_scaling_factor", 1.0))
-    normed = config.flag("norm_topk_prob", gating == _SIGMOID)
-    yield flag(f"{_ARCHITECTURE}.expert_weights_norm", normed)
-    yield u32(f"{_ARCHITECTURE}.expert_gating_func", gating)
+def _expert_keys(config: Config, *, sigmoid: bool) -> dict[str, Scalar]:
+    keys: dict[str, Scalar] = {
+        "leading_dense_block_count": config.number("first_k_dense_replace", 0),
+        "expert_count": config.number("n_routed_experts"),
+        "expert_used_count": config.number("num_experts_per_tok"),
+        "expert_shared_count": config.number("n_shared_experts"),
+        "expert_feed_forward_length": config.number("moe_intermediate_size"),
+        "expert_weights_scale": config.real("routed_scaling_factor", 1.0),
+        "expert_weights_norm": config.flag("norm_topk_prob", sigmoid),
+        "expert_gating_func": 2 if sigmoid else 1,  # llama_expert_gating_func_type
+    }
     groups, used = config.number("n_group", 1), config.number("topk_group", 1)
-    if grouped and groups > used:  # with all groups in use there is no selection
-        yield u32(f"{_ARCHITECTURE}.expert_group_count", groups)
-        yield u32(f"{_ARCHITECTURE}.expert_group_used_count", used)
+    if sigmoid and groups > used:  # with all groups in use there is no selection
+        keys |= {"expert_group_count": groups, "expert_group_used_count": used}
+    return keys
 
 
-def _attention(
-    weights: Weights, block: int, sizes: Sizes, latent: _Latent
-) -> Iterator[SourceTensor]:
+def _attention(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
     query_rows = sizes.heads * (latent.still + latent.turning)
     if latent.queries:
-        yield layer(weights, block, "attn_q_a", "self_attn.q_a_proj", latent.queries, sizes.width)
-        yield layer(weights, block, "attn_q_a_norm", "self_attn.q_a_layernorm", latent.queries)
-        yield layer(weights, block, "attn_q_b", "self_attn.q_b_proj", query_rows, latent.queries)
+        yield block.weight("attn_q_a", "self_attn.q_a_proj", latent.queries, sizes.width)
+        yield block.weight("attn_q_a_norm", "self_attn.q_a_layernorm", latent.queries)
+        yield block.weight("attn_q_b", "self_attn.q_b_proj", query_rows, latent.queries)
     else:
-        yield layer(weights, block, "attn_q", "self_attn.q_proj", query_rows, sizes.width)
+        yield block.weight("attn_q", "self_attn.q_proj", query_rows, sizes.width)
     both = latent.keys_values + latent.turning
-    yield layer(weights, block, "attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa", both, sizes.width)
-    yield layer(weights, block, "attn_kv_a_norm", "self_attn.kv_a_layernorm", latent.keys_values)
-    yield from _keys_and_values(weights, block, sizes, latent)
+    yield block.weight("attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa", both, sizes.width)
+    yield block.weight("attn_kv_a_norm", "self_attn.kv_a_layernorm", latent.keys_values)
+    yield from _keys_and_values(block, sizes, latent)
     values = sizes.heads * latent.value
-    yield layer(weights, block, "attn_output", "self_attn.o_proj", sizes.width, values)
+    yield block.weight("attn_output", "self_attn.o_proj", sizes.width, values)
 
 
-def _keys_and_values(
-    weights: Weights, block: int, sizes: Sizes, latent: _Latent
-) -> Iterator[SourceTensor]:
+def _keys_and_values(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
     """Yields the up-projection of the latent state, split into keys (transposed) and values.
 
     The transposed keys' part is applied to the query, so that the keys are never expanded: the
     "absorption" of section 2.1.2 in the paper on V2.
     """
-    name = f"model.layers.{block}.self_attn.kv_b_proj.weight"
+    name = f"model.layers.{block.number}.self_attn.kv_b_proj.weight"
     head = latent.still + latent.value
-    stored = weights.take(name, sizes.heads * head, latent.keys_values)
-    read = scaled(stored, weights.scales(stored))
+    stored = block.weights.take(name, sizes.heads * head, latent.keys_values)
+    read = block.weights.reader(stored)
 
     def of_heads(first: int, last: int) -> Floats:
         """Returns the heads from `first`, shape (heads, still + value, compressed)."""
@@ -207,33 +162,23 @@ def _keys_and_values(
         values = of_heads(first // size, last // size)[:, latent.still :]
         return np.ascontiguousarray(values).reshape(-1, latent.keys_values)
 
-    yield SourceTensor(
-        f"blk.{block}.attn_k_b.weight",
-        (latent.still, latent.keys_values, sizes.heads),
-        kind_of(stored),
-        read_keys,
-        granule=latent.keys_values,
-    )
-    yield SourceTensor(
-        f"blk.{block}.attn_v_b.weight",
-        (latent.keys_values, latent.value, sizes.heads),
-        kind_of(stored),
-        read_values,
-        granule=latent.value,
-    )
+    compressed = latent.keys_values
+    for part, shape, read_rows in (
+        ("k", (latent.still, compressed, sizes.heads), read_keys),
+        ("v", (compressed, latent.value, sizes.heads), read_values),
+    ):
+        target = f"blk.{block.number}.attn_{part}_b.weight"
+        yield SourceTensor(target, shape, stored.kind, read_rows, granule=shape[1])
 
 
-def _network(
-    weights: Weights, block: int, sizes: Sizes, experts: _Experts
-) -> Iterator[SourceTensor]:
-    if block < experts.dense_blocks:
-        yield from feed_forward(weights, block, sizes, sizes.feed_forward)
+def _network(block: Block, config: Config, sizes: Sizes) -> Iterator[SourceTensor]:
+    if block.number < config.number("first_k_dense_replace", 0):
+        yield from block.feed_forward(sizes.width, sizes.feed_forward)
         return
-    yield layer(weights, block, "ffn_gate_inp", "mlp.gate", experts.count, sizes.width)
-    bias = f"model.layers.{block}.mlp.gate.e_score_correction_bias"
-    if bias in weights:
-        yield weights.plain(f"blk.{block}.exp_probs_b.bias", bias, experts.count)
-    yield from expert_matrices(weights, block, sizes, experts.count, experts.width)
-    shared = experts.shared * experts.width
-    theirs, ours = "mlp.shared_experts", "_shexp"
-    yield from feed_forward(weights, block, sizes, shared, theirs=theirs, ours=ours)
+    count, channels = config.number("n_routed_experts"), config.number("moe_intermediate_size")
+    bias = f"model.layers.{block.number}.mlp.gate.e_score_correction_bias"
+    if bias in block.weights:
+        yield block.weights.plain(f"blk.{block.number}.exp_probs_b.bias", bias, count)
+    yield from block.experts(sizes.width, channels, count)
+    shared = config.number("n_shared_experts") * channels
+    yield from block.feed_forward(sizes.width, shared, theirs="mlp.shared_experts", ours="_shexp")
