@@ -7,8 +7,6 @@ what they allow.
 from __future__ import annotations
 
 import io
-import os
-import stat
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,13 +17,11 @@ from typing import Final
 from deepseek_r1.core.errors import (
     GgufVersionUnknown,
     ModelFileEmpty,
-    ModelFileMissing,
     ModelFileTruncated,
-    ModelFileUnreadable,
     NotAModelFile,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.cursor import Cursor
+from deepseek_r1.formats.cursor import Cursor, opened
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TensorType
 
 Scalar = str | int | float | bool
@@ -105,19 +101,8 @@ class Container:
 
 def read_container(path: Path) -> Container:
     """Read one file's header. Raises a `ModelRefused` for everything that is not valid GGUF."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would block, a folder cannot be read
-            raise ModelFileUnreadable(path=str(path), detail=tr("this is not a file"))
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            cursor = Cursor(file, path, size)
-            return _read(cursor)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ModelFileMissing(path=str(path)) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        detail = getattr(error, "strerror", None) or str(error)
-        raise ModelFileUnreadable(path=str(path), detail=detail) from error
+    with opened(path) as (file, size):
+        return _read(Cursor(file, path, size))
 
 
 def read_leading_keys(data: bytes, name: str) -> Container:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated, ModelFileUnknown
+from deepseek_r1.core.errors import (
+    ModelFileDamaged,
+    ModelFileMissing,
+    ModelFileTruncated,
+    ModelFileUnknown,
+    ModelFileUnreadable,
+)
 from deepseek_r1.core.i18n import tr
 
 MAX_HEADER_BYTES: Final = 64 << 20  # real ones reach about 20 MiB
@@ -17,25 +27,58 @@ CHUNK_BYTES: Final = 1 << 20
 _COUNTS: Final = {4: struct.Struct("<I"), 8: struct.Struct("<Q")}
 
 
-class Cursor:
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a model file; yields it with its size. Raises ModelFileMissing, ModelFileUnreadable."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block, a folder cannot be read
+            raise ModelFileUnreadable(path=str(path), detail=tr("this is not a file"))
+        with path.open("rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelFileMissing(path=str(path)) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        detail = getattr(error, "strerror", None) or str(error)
+        raise ModelFileUnreadable(path=str(path), detail=detail) from error
+
+
+class Refusals:
+    """The errors of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def damaged(self, detail: str) -> ModelFileDamaged:
+        """The error for a header that contradicts itself."""
+        return ModelFileDamaged(path=str(self.path), detail=detail)
+
+    def wrong_value(self, key: str, value: object) -> ModelFileDamaged:
+        """The error for a value out of range."""
+        return self.damaged(tr("the key {key} has the value {value}", key=key, value=value))
+
+    def unsuited(self, name: str, kind: str) -> ModelFileDamaged:
+        """The error for a tensor of a wrong type."""
+        text = tr(
+            "the tensor {name} is stored as {kind}, which does not suit it", name=name, kind=kind
+        )
+        return self.damaged(text)
+
+    def unknown(self, detail: str) -> ModelFileUnknown:
+        """The error for what a later version may know."""
+        return ModelFileUnknown(path=str(self.path), detail=detail)
+
+
+class Cursor(Refusals):
     """A position in the header of an open file. Every read is checked against the file's size."""
 
     def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
-        self.path = path
+        super().__init__(path)
         self.file_bytes = file_bytes
         self.position = 0
         self.count_bytes = 8  # size of a length or a count; 4 in the first version of GGUF
         self._file = file
         self._buffer = bytearray()
         self._elements = 0
-
-    def damaged(self, detail: str) -> ModelFileDamaged:
-        """The error for a header that contradicts itself."""
-        return ModelFileDamaged(path=str(self.path), detail=detail)
-
-    def unknown(self, detail: str) -> ModelFileUnknown:
-        """The error for what a later version may know."""
-        return ModelFileUnknown(path=str(self.path), detail=detail)
 
     def _fill(self, end: int) -> None:
         """Read the bytes before `end` into the buffer, or refuse the file."""

@@ -8,19 +8,13 @@ native code opens the file.
 from __future__ import annotations
 
 import math
-import os
 import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from deepseek_r1.core.errors import (
-    LegacyModelFile,
-    ModelFileDamaged,
-    ModelFileMissing,
-    ModelFileTruncated,
-    ModelFileUnreadable,
-)
+from deepseek_r1.core.errors import LegacyModelFile, ModelFileDamaged, ModelFileTruncated
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.cursor import opened
 from deepseek_r1.formats.ggml_layouts import (
     ADAPTER,
     LAYOUTS,
@@ -82,13 +76,8 @@ def is_ggml(path: Path) -> bool:
 
 def read_ggml_header(path: Path) -> ModelHeader:
     """Read the file's header. Raises a ModelRefused for a file that the engine must not open."""
-    try:
-        with path.open("rb") as file:
-            return _read(GgmlReader(file, path, os.fstat(file.fileno()).st_size))
-    except FileNotFoundError as error:
-        raise ModelFileMissing(path=str(path)) from error
-    except OSError as error:
-        raise ModelFileUnreadable(path=str(path), detail=error.strerror or str(error)) from error
+    with opened(path) as (file, size):
+        return _read(GgmlReader(file, path, size))
 
 
 def _read(reader: GgmlReader) -> ModelHeader:

@@ -6,8 +6,9 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deepseek_r1.core.errors import LegacyModelFile, ModelFileDamaged, ModelFileTruncated
+from deepseek_r1.core.errors import LegacyModelFile, ModelFileTruncated
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.cursor import Refusals
 from deepseek_r1.formats.ggml_layouts import GgmlFormat, GgmlLayout, Sizes
 from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
 from deepseek_r1.formats.header import TensorInfo
@@ -16,16 +17,12 @@ MAX_TOKEN_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 128
 
 
-class GgmlReader:
+class GgmlReader(Refusals):
     """A position in an open file. Every read is checked against the file's size."""
 
     def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
-        self.path, self.file_bytes, self.position = path, file_bytes, 0
-        self._file = file
-
-    def damaged(self, detail: str) -> ModelFileDamaged:
-        """The error for a file that contradicts itself."""
-        return ModelFileDamaged(path=str(self.path), detail=detail)
+        super().__init__(path)
+        self.file_bytes, self.position, self._file = file_bytes, 0, file
 
     def truncated(self, expected: int, actual: int) -> ModelFileTruncated:
         """The error for a file that ends too early."""
@@ -108,7 +105,7 @@ def read_type(reader: GgmlReader, layout: GgmlLayout, ftype: int, file: GgmlForm
         name = FILE_TYPES.get(ftype % _VERSION_FACTOR)
         current = file.version in layout.current_versions
     if name is None:
-        raise reader.damaged(tr("the key {key} has the value {value}", key="ftype", value=ftype))
+        raise reader.wrong_value("ftype", ftype)
     if name not in _PLAIN and not current:
         raise LegacyModelFile(
             path=str(reader.path),
@@ -162,11 +159,5 @@ def _suitable_type(
     else:
         suits = kind.name in _READABLE
     if not suits or shape[0] % kind.block:
-        raise reader.damaged(
-            tr(
-                "the tensor {name} is stored as {kind}, which does not suit it",
-                name=name,
-                kind=kind.name,
-            )
-        )
+        raise reader.unsuited(name, kind.name)
     return kind

@@ -22,11 +22,11 @@ from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
-from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo, Value
+from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo
 from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import CHAT, check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
-from deepseek_r1.formats.vocabulary import chat_markers, check_vocabulary, end_text
+from deepseek_r1.formats.vocabulary import MERGES, chat_markers, check_vocabulary, end_text
 
 __all__ = ["ModelHeader", "TensorInfo", "read_header"]
 
@@ -57,6 +57,8 @@ def read_header(path: Path) -> ModelHeader:
         raise ModelWithoutWeights(path=str(first.path))
     shape = read_shape(first, architecture)
     vocabulary = check_vocabulary(first)
+    arrays = first.arrays
+    lists = {key: each.values for key, each in arrays.items() if len(each.values) == each.length}
     check_weights(first, tensors, shape, vocabulary)
     return ModelHeader(
         path=first.path,
@@ -65,7 +67,7 @@ def read_header(path: Path) -> ModelHeader:
         version=first.version,
         architecture=architecture,
         name=_name(keys.text("general.name"), first.path),
-        metadata=_metadata(first),
+        metadata={**first.values, **lists},
         tensors=tuple(
             TensorInfo(
                 each.name,
@@ -87,15 +89,10 @@ def read_header(path: Path) -> ModelHeader:
         tokenizer_model=keys.text("tokenizer.ggml.model") or "",
         tokenizer_pre=keys.text("tokenizer.ggml.pre") or "",
         markers=chat_markers(first),
-        merges=_merges(first),
+        merges=arrays[MERGES].length if MERGES in arrays else 0,
         special_tokens=first.special_tokens,
         end_text=end_text(first),
     )
-
-
-def _merges(file: Container) -> int:
-    merges = file.arrays.get("tokenizer.ggml.merges")
-    return 0 if merges is None else merges.length
 
 
 def _architecture(file: Container, keys: Metadata) -> str:
@@ -122,18 +119,6 @@ def _tensors(parts: list[Container]) -> dict[str, TensorEntry]:
                 raise SplitPartMissing(count=len(parts), missing=part.path.name, detail=detail)
             found[tensor.name] = tensor
     return found
-
-
-def _metadata(file: Container) -> dict[str, Value]:
-    kept: dict[str, Value] = dict(file.values)
-    kept.update(
-        {
-            key: array.values
-            for key, array in file.arrays.items()
-            if len(array.values) == array.length
-        }
-    )
-    return kept
 
 
 def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import math
 
-from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnknown
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Array, Container, Scalar
+from deepseek_r1.formats.cursor import Refusals
 
 
-class Metadata:
+class Metadata(Refusals):
     """The keys of one file, checked as they are asked for."""
 
     def __init__(self, file: Container) -> None:
+        super().__init__(file.path)
         self._file = file
-
-    def damaged(self, detail: str) -> ModelFileDamaged:
-        """The error for a header that contradicts itself."""
-        return ModelFileDamaged(path=str(self._file.path), detail=detail)
-
-    def unknown(self, detail: str) -> ModelFileUnknown:
-        """The error for what a later version may know."""
-        return ModelFileUnknown(path=str(self._file.path), detail=detail)
 
     def __contains__(self, key: str) -> bool:
         return key in self._file.kinds
@@ -67,7 +60,7 @@ class Metadata:
 
     def _in_range(self, key: str, value: int, least: int, greatest: int) -> int:
         if not least <= value <= greatest:
-            raise self.damaged(tr("the key {key} has the value {value}", key=key, value=value))
+            raise self.wrong_value(key, value)
         return value
 
     def real(self, key: str, least: float, greatest: float) -> float | None:
@@ -76,7 +69,7 @@ class Metadata:
         if value is None:
             return None
         if not math.isfinite(float(value)) or not least <= float(value) <= greatest:
-            raise self.damaged(tr("the key {key} has the value {value}", key=key, value=value))
+            raise self.wrong_value(key, value)
         return float(value)
 
     def array(self, key: str, *elements: str) -> Array | None:

@@ -72,9 +72,7 @@ def read_shape(file: Container, architecture: str) -> ModelShape:
         experts=keys.number(key("expert_count"), 0, MAX_EXPERTS, 0),
     )
     if shape.key_length < 1 or shape.value_length < 1:
-        raise keys.damaged(
-            tr("the key {key} has the value {value}", key=key("attention.head_count"), value=heads)
-        )
+        raise keys.wrong_value(key("attention.head_count"), heads)
     keys.number(key("nextn_predict_layers"), 0, blocks - 1, 0)
     _check_experts(keys, architecture, shape)
     _check_rope(keys, architecture, shape)
@@ -91,25 +89,19 @@ def _check_experts(keys: Metadata, architecture: str, shape: ModelShape) -> None
     if groups > 1:
         keys.number(f"{architecture}.expert_group_used_count", 1, groups - 1)
         if shape.experts % groups:
-            value = groups
-            raise keys.damaged(
-                tr("the key {key} has the value {value}", key=groups_key, value=value)
-            )
+            raise keys.wrong_value(groups_key, groups)
 
 
 def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
     """Check the keys for positions: the graph builder asserts what the loader does not check."""
     scaling = keys.text(f"{architecture}.rope.scaling.type")
     if scaling is not None and scaling not in _SCALINGS:
-        name = f"{architecture}.rope.scaling.type"
-        raise keys.damaged(tr("the key {key} has the value {value}", key=name, value=scaling[:40]))
+        raise keys.wrong_value(f"{architecture}.rope.scaling.type", scaling[:40])
     rotated_key = f"{architecture}.rope.dimension_count"
     rotated = keys.number(rotated_key, 2, shape.key_length, shape.key_length)
     plain = architecture in PLAIN
     if rotated % 2 or (plain and not rotated == shape.key_length == shape.value_length):
-        raise keys.damaged(
-            tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
-        )
+        raise keys.wrong_value(rotated_key, rotated)
     keys.real(f"{architecture}.attention.layer_norm_rms_epsilon", 0.0, 1.0)
     keys.real(f"{architecture}.attention.layer_norm_epsilon", 0.0, 1.0)
     keys.real(f"{architecture}.rope.freq_base", 1e-3, 1e12)
@@ -149,13 +141,7 @@ def check_type(keys: Metadata, tensor: TensorEntry, *, scales: bool = False) -> 
     scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
-        raise keys.damaged(
-            tr(
-                "the tensor {name} is stored as {kind}, which does not suit it",
-                name=tensor.name,
-                kind=tensor.kind.name,
-            )
-        )
+        raise keys.unsuited(tensor.name, tensor.kind.name)
 
 
 def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: ModelShape) -> None:

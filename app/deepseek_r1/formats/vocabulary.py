@@ -14,6 +14,7 @@ from deepseek_r1.formats.metadata import Metadata
 # The tokenizers of chat models; llama.cpp knows more, for encoders and experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})
 MAX_TOKEN_BYTES = 64 << 10
+MERGES: Final = "tokenizer.ggml.merges"
 # Used unless the file says otherwise, as in `llama_vocab::impl::load`.
 _DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
 # Tokens that identify the family of a model's chat format.
@@ -46,15 +47,10 @@ def check_vocabulary(file: Container) -> int:
     seen = _check_texts(keys, file.tokens)
     if model == "llama":
         _check_bytes(keys, seen)
-    elif keys.array("tokenizer.ggml.merges", "str") is None and not _without_merges(keys):
-        raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.merges"))
+    elif keys.array(MERGES, "str") is None and keys.text("tokenizer.ggml.pre") != "kimi-k2":
+        raise keys.damaged(tr("the key {key} is missing", key=MERGES))  # Kimi's tokens are the list
     _check_special(keys, model, tokens.length)
     return tokens.length
-
-
-def _without_merges(keys: Metadata) -> bool:
-    """Whether the vocabulary needs no merges: Kimi's is its own list of them."""
-    return keys.text("tokenizer.ggml.pre") == "kimi-k2"
 
 
 def _check_lengths(keys: Metadata, count: int) -> None:
