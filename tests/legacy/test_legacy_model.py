@@ -11,8 +11,7 @@ import pytest
 
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.legacy.legacy_model import LegacyModel
-from deepseek_r1.legacy.legacy_process import legacy_file
+from deepseek_r1.legacy.legacy_model import LegacyModel, legacy_file
 from support.ggml_files import write_gpt2
 
 pytestmark = pytest.mark.integration

@@ -1,11 +1,13 @@
-"""A model of an old file in memory, through ctransformers 0.2.27; and the process that holds one.
+"""A model of an old file, through ctransformers 0.2.27: in this process, or in one of its own.
 
 Only the package's low-level module is used. Importing it through the package would pull in the
 client of Hugging Face, and by itself it starts processes to detect the CPU's features, which are
 known here. The functions are called directly: the package's own `tokenize` allocates one token a
 character, where a character may become several.
 
-`python -m deepseek_r1.legacy.legacy_model` reads and answers `LegacyCall`s.
+The engine trusts what it reads, and checks cannot foresee everything that a file may hold. So
+`LegacyModelProcess` has the methods of `LegacyModel`; each is one request to a child process, whose
+crash does not end the caller's program: `python -m deepseek_r1.legacy.legacy_model`.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ import ctypes
 import os
 import platform
 import threading
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure
 from deepseek_r1.core.errors import (
+    EngineDied,
     EngineFailed,
+    EngineStartFailed,
     LegacyEngineUnavailable,
     LoadStopped,
     ModelLoadFailed,
@@ -34,8 +39,8 @@ from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.protocol.engine_names import import_low_level
+from deepseek_r1.formats.header import GGUF, ModelHeader
 from deepseek_r1.hardware import cpu
-from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyFile, LegacyResult, Progress
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.native.child_start import serve, start_child
 from deepseek_r1.native.native_library import native
@@ -44,6 +49,22 @@ PACKAGE = "ctransformers"
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0x7FFFFFFF  # the library takes a signed number and picks one for negative ones
 _POLL_S = 0.1
+
+Progress = Callable[[float], bool]
+
+
+class LegacyFile(NamedTuple):
+    """A file to read, the library's name for its kind of model, and the context in tokens."""
+
+    path: Path
+    family: str
+    context_length: int
+
+
+def legacy_file(header: ModelHeader, context_length: int) -> LegacyFile:
+    """Return how the library is to read the file."""
+    family = "gguf" if header.container == GGUF else header.architecture
+    return LegacyFile(header.path, family, context_length)
 
 
 class LegacyLibrary(NamedTuple):
@@ -118,9 +139,8 @@ class LegacyModel:
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
-        raw = (
-            without_surrogates(text).encode().replace(b"\0", b"")
-        )  # the library's texts end at a NUL
+        # The library's texts end at a NUL.
+        raw = without_surrogates(text).encode().replace(b"\0", b"")
         buffer = (ctypes.c_int * (len(raw) + 16))()  # a token has at least a byte
         count = self._api.ctransformers_llm_tokenize(self.pointer, raw, begin, buffer)
         tokens: list[int] = buffer[:count]
@@ -160,6 +180,94 @@ class LegacyModel:
             seed % (MAX_SEED + 1),
         )
         return token
+
+
+# ---- in a process of its own ---------------------------------------------------------------------
+
+
+class LegacyCall(BaseModel, frozen=True):
+    """A method of `LegacyModel` and its arguments; "load" comes first."""
+
+    method: Literal["load", "tokenize", "compute", "sample", "piece"]
+    arguments: list[Any]
+
+
+class LegacyResult(BaseModel, frozen=True):
+    """The value that the method returned."""
+
+    kind: Literal["result"] = "result"
+    value: Any = None
+
+
+_Reply = Annotated[LegacyResult | ChildFailure, Field(discriminator="kind")]
+
+
+class LegacyModelProcess:
+    """Owns the process that holds the model. For one thread."""
+
+    def __init__(self, file: LegacyFile, weights_mib: float, on_progress: Progress) -> None:
+        """Start the process and let it read the file; see `LegacyModel`.
+
+        Raises ModelLoadFailed, LoadStopped, EngineStartFailed, EngineDied.
+        """
+        try:
+            self._child = ChildCall(ChildKind.OLD_MODEL, TypeAdapter(_Reply))
+        except OSError as error:
+            raise EngineStartFailed(detail=str(error)) from error
+        self.process_id = self._child.pid
+
+        def on_wait(_waited_s: float) -> None:
+            share = process_mib(self.process_id) / max(weights_mib, 1.0)
+            if not on_progress(min(0.99, share)):
+                raise LoadStopped
+
+        loaded = self._call(
+            "load", str(file.path), file.family, file.context_length, on_wait=on_wait
+        )
+        self.vocabulary, self.context_length = int(loaded[0]), int(loaded[1])
+        self._piece = lru_cache(4096)(self._ask_piece)
+        if not on_progress(1.0):
+            self.close()
+            raise LoadStopped
+
+    def close(self) -> None:
+        """End the process."""
+        self._child.close()
+
+    def tokenize(self, text: str, *, begin: bool) -> list[int]:
+        """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
+        return [int(token) for token in self._call("tokenize", without_surrogates(text), begin)]
+
+    def piece(self, token: int) -> bytes:
+        """Return the text of a token, as bytes."""
+        return self._piece(token)[0]
+
+    def is_end(self, token: int) -> bool:
+        """Return whether a token ends the answer."""
+        return self._piece(token)[1]
+
+    def compute(self, tokens: Sequence[int], past: int, threads: int) -> None:
+        """Compute a few tokens that follow `past` others. Raises EngineFailed, EngineDied."""
+        self._call("compute", list(tokens), past, threads)
+
+    def sample(self, sampling: SamplingSettings, recent: Sequence[int], seed: int) -> int:
+        """Sample the next token; see `LegacyModel.sample`."""
+        return int(self._call("sample", sampling.model_dump(mode="json"), list(recent[-64:]), seed))
+
+    def _ask_piece(self, token: int) -> tuple[bytes, bool]:
+        text, is_end = self._call("piece", token)
+        return bytes.fromhex(text), bool(is_end)
+
+    def _call(self, method: Any, *arguments: Any, on_wait: Any = lambda _waited_s: None) -> Any:
+        """Send a request and wait for its result."""
+        if not self._child.running:
+            raise EngineDied(how="", detail=tr("It left no message."))
+        call = LegacyCall(method=method, arguments=list(arguments))
+        try:
+            return self._child.ask(call, on_wait=on_wait).value
+        except ChildDied as died:
+            detail = tr("It met a state it could not go on from.")
+            raise EngineDied(how=died.how, detail=detail) from died
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 
 from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.events import (
@@ -29,8 +30,13 @@ from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, Open
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import cpu
-from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel
-from deepseek_r1.legacy.legacy_process import LegacyModelProcess, legacy_file
+from deepseek_r1.legacy.legacy_model import (
+    MAX_SEED,
+    LegacyModel,
+    LegacyModelProcess,
+    Progress,
+    legacy_file,
+)
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
@@ -63,46 +69,37 @@ class LegacyEngine:
         """Load the file. Raises ModelRefused, EngineStartFailed."""
         settings, self._header = request.settings, request.header
         self.last_progress = time.monotonic()
-        before = 0.0 if request.isolated else process_mib(os.getpid())
-        self._model = self._open_model(request)
+        before = LEGACY_PROCESS_MIB if request.isolated else process_mib(os.getpid())
+        kind: type[LegacyModel | LegacyModelProcess]
+        kind = LegacyModelProcess if request.isolated else LegacyModel
+        self._model = kind(
+            legacy_file(request.header, settings.context_length),
+            legacy_costs.weights_mib(request.header),
+            partial(self._on_progress, request.on_progress),
+        )
         self._weights_mib = max(0.0, process_mib(self._model.process_id) - before)
-        if request.isolated:
-            self._weights_mib = max(0.0, self._weights_mib - LEGACY_PROCESS_MIB)
         # Falcon's vocabulary has no word for some control characters, so they are left out.
         missing = str(request.header.metadata.get(MISSING_BYTES, ""))
         self._missing_bytes = frozenset(bytes.fromhex(missing))
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
-        measured = request.automatic_threads
-        self._automatic = measured or (
+        self._automatic = request.automatic_threads or (
             _one_thread_less(cpu().threads),
             _one_thread_less(cpu().threads_prefill),
         )
-        self._threads = self._resolve_threads(settings.threads, settings.threads_prefill)
+        self.set_threads(settings.threads, settings.threads_prefill)
         self._cells: list[int] = []
         self._batch_limit = legacy_costs.BATCH
         self._stop = threading.Event()
         self.name = engine_name(legacy=True)
         self.reasons = False
         self.template = TemplateUsed(source=TemplateSource.COMPLETION)
+        self.weights_stats: WeightsStats | None = None  # all weights are in memory
         self.draft_released = False
         self.ignored: tuple[str, ...] = IGNORED
 
-    def _open_model(self, request: OpenRequest) -> LegacyModel | LegacyModelProcess:
-        arguments = (
-            legacy_file(request.header, request.settings.context_length),
-            legacy_costs.weights_mib(request.header),
-            self._progress_callback(request),
-        )
-        if request.isolated:
-            return LegacyModelProcess(*arguments)
-        return LegacyModel(*arguments)
-
-    def _progress_callback(self, request: OpenRequest) -> Callable[[float], bool]:
-        def on_progress(fraction: float) -> bool:
-            self.last_progress = time.monotonic()
-            return request.on_progress(fraction)
-
-        return on_progress
+    def _on_progress(self, owners: Progress, fraction: float) -> bool:
+        self.last_progress = time.monotonic()
+        return owners(fraction)
 
     def _tokenize(self, text: str, *, begin: bool) -> list[int]:
         self.last_progress = time.monotonic()  # this library is slow at it
@@ -115,19 +112,9 @@ class LegacyEngine:
         return self._model.tokenize(text, begin=begin)
 
     @property
-    def threads(self) -> tuple[int, int]:
-        """Threads for decode and prefill, in force with the next computation."""
-        return self._threads
-
-    @property
     def context_used(self) -> int:
         """Tokens in the context."""
         return len(self._cells)
-
-    @property
-    def weights_stats(self) -> WeightsStats | None:
-        """None, because all weights are in memory."""
-        return None
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
         """There is nothing to change: all weights are in memory."""
@@ -181,17 +168,13 @@ class LegacyEngine:
         self._stop.clear()
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the threads of the next computation. From any thread."""
-        self._threads = self._resolve_threads(threads, threads_prefill)
+        """Set the threads of the next computation; 0 is automatic. From any thread."""
+        self.threads = threads or self._automatic[0], threads_prefill or self._automatic[1]
 
     def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the counts that automatic threads use from now on."""
         self._automatic = threads, threads_prefill
         self.set_threads(0, 0)
-
-    def _resolve_threads(self, threads: int, threads_prefill: int) -> tuple[int, int]:
-        """Replace 0 by the automatic count."""
-        return threads or self._automatic[0], threads_prefill or self._automatic[1]
 
     def close(self) -> None:
         """Free the model."""
@@ -274,7 +257,7 @@ class LegacyEngine:
             most = min(self._batch_limit, legacy_costs.batch_at(self._header, done))
             chunk = prompt[done : done + most]
             began = time.perf_counter()
-            self._compute(chunk, self._threads[1])
+            self._compute(chunk, self.threads[1])
             output.prefill_s += time.perf_counter() - began
             done += len(chunk)
             yield PrefillProgress(done=done, total=total, cached=output.cached_tokens)
@@ -298,7 +281,7 @@ class LegacyEngine:
                 return FinishReason.CONTEXT
             if self._stop.is_set():
                 return FinishReason.CANCELLED
-            self._compute([token], self._threads[0])
+            self._compute([token], self.threads[0])
 
     def _keep_prefix(self, prompt: list[int]) -> int:
         """Drop all tokens that do not begin `prompt`; at least one is left to compute."""
