@@ -44,8 +44,7 @@ def weight_bytes(path: Path, name: str) -> bytes:
     """The bytes of a weight of a GGUF file."""
     found = read_container(path)
     entry = next(each for each in found.tensors if each.name == name)
-    at = found.data_start + entry.offset
-    return path.read_bytes()[at : at + entry.nbytes]
+    return path.read_bytes()[entry.offset :][: entry.nbytes]
 
 
 def split_header(path: Path) -> tuple[dict, bytes]:

@@ -12,7 +12,7 @@ from deepseek_r1.convert.key_values import copied
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import Quantiser
-from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.split import read_parts
 
@@ -51,9 +51,9 @@ def _remarks(parts: list[Container]) -> tuple[str, ...]:
     return (remark,)
 
 
-def _tensor(part: Container, entry: TensorEntry, quantiser: Quantiser) -> SourceTensor:
+def _tensor(part: Container, entry: TensorInfo, quantiser: Quantiser) -> SourceTensor:
     columns, kind = entry.shape[0], entry.kind
-    row_bytes, start = kind.nbytes(columns), part.data_start + entry.offset
+    row_bytes, start = kind.nbytes(columns), entry.offset
 
     def read_packed(first: int, last: int) -> bytearray:
         return read_bytes(part.path, start + first * row_bytes, (last - first) * row_bytes)

@@ -72,5 +72,5 @@ def copied(container: Container) -> tuple[KeyValue, ...]:
     Not of version 1, which has shorter counts.
     """
     with container.path.open("rb") as file:
-        raw = file.read(container.data_start or container.needed_bytes)
+        raw = file.read(max(end for _, end in container.spans.values()))
     return tuple(KeyValue(key, raw[start:end]) for key, (start, end) in container.spans.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.cursor import Cursor, opened
-from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TensorType
+from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TYPES_BY_NAME, TensorType
 
 Scalar = str | int | float | bool
 
@@ -66,19 +66,25 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorEntry:
-    """One entry of the tensor table. `offset` counts from the start of the data."""
+class TensorInfo:
+    """One tensor of the model: its shape with the row first, and its bytes in the file."""
 
     name: str
-    shape: tuple[int, ...]  # the row first, as GGUF writes it
-    kind: TensorType
-    offset: int
+    shape: tuple[int, ...]
+    type_name: str
     nbytes: int
+    part: int = 0  # index of the file it is in
+    offset: int = 0  # of its first byte, from the start of that file
 
     @property
     def elements(self) -> int:
         """The number of values in it."""
         return prod(self.shape)
+
+    @property
+    def kind(self) -> TensorType:
+        """The type of its values."""
+        return TYPES_BY_NAME[self.type_name]
 
 
 @dataclass(slots=True)
@@ -94,8 +100,7 @@ class Container:
     arrays: dict[str, Array] = field(default_factory=dict)
     tokens: list[bytes] = field(default_factory=list)
     special_tokens: int = 0  # control tokens and those that a user defined
-    tensors: list[TensorEntry] = field(default_factory=list)
-    data_start: int = 0  # where the tensors' data begins
+    tensors: list[TensorInfo] = field(default_factory=list)
     needed_bytes: int = 0  # the file's size according to its tensor table
 
 
@@ -134,9 +139,12 @@ def _read(cursor: Cursor) -> Container:
     file = Container(cursor.path, cursor.file_bytes, version)
     _read_keys(cursor, file, key_count)
     alignment = _alignment(cursor, file)
-    for _ in range(tensor_count):
-        file.tensors.append(_read_tensor(cursor))
-    _check_layout(cursor, file, alignment)
+    tensors = [_read_tensor(cursor) for _ in range(tensor_count)]
+    _check_layout(cursor, tensors, alignment)
+    start = -(-cursor.position // alignment) * alignment
+    file.tensors = [replace(each, offset=start + each.offset) for each in tensors]
+    last = file.tensors[-1] if tensors else None  # its padding may be missing
+    file.needed_bytes = last.offset + last.nbytes if last else cursor.position
     return file
 
 
@@ -176,10 +184,7 @@ def _read_keys(cursor: Cursor, file: Container, count: int) -> None:
 
 
 def _read_key(cursor: Cursor, file: Container) -> None:
-    raw = cursor.string(MAX_KEY_BYTES)
-    if not raw or not raw.isascii() or not raw.decode().isprintable():
-        raise cursor.damaged(tr("a key has no proper name"))
-    key = raw.decode()
+    key = cursor.name(MAX_KEY_BYTES, tr("a key has no proper name"))
     if key in file.kinds:
         raise cursor.damaged(tr("the key {key} is there twice", key=key))
     start, kind = cursor.position, cursor.u32()
@@ -236,11 +241,9 @@ def _alignment(cursor: Cursor, file: Container) -> int:
     return value
 
 
-def _read_tensor(cursor: Cursor) -> TensorEntry:
-    raw = cursor.string(63)
-    if not raw or not raw.isascii() or not raw.decode().isprintable():
-        raise cursor.damaged(tr("a tensor has no proper name"))
-    name = raw.decode()
+def _read_tensor(cursor: Cursor) -> TensorInfo:
+    """Read one entry of the table. Its offset counts from the start of the data."""
+    name = cursor.name(63, tr("a tensor has no proper name"))
     dimensions = cursor.u32()
     if not 1 <= dimensions <= 4:
         raise cursor.damaged(tr("the tensor {name} has {n} dimensions", name=name, n=dimensions))
@@ -254,35 +257,29 @@ def _read_tensor(cursor: Cursor) -> TensorEntry:
     elements = prod(shape)
     if not 0 < elements * kind.block_bytes <= MAX_SIGNED or shape[0] % kind.block:
         raise cursor.damaged(tr("the tensor {name} has an impossible shape", name=name))
-    return TensorEntry(name, shape, kind, offset, kind.nbytes(elements))
+    return TensorInfo(name, shape, kind.name, kind.nbytes(elements), offset=offset)
 
 
-def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
+def _check_layout(cursor: Cursor, tensors: list[TensorInfo], alignment: int) -> None:
     """Check that tensors have neither gaps nor overlaps: the engine accepts nothing else."""
     names: set[str] = set()
     end = 0
-    for at, tensor in enumerate(file.tensors):
+    for at, tensor in enumerate(tensors):
         if tensor.name in names:
             raise cursor.damaged(tr("the tensor {name} is there twice", name=tensor.name))
         names.add(tensor.name)
         if tensor.offset != end:
-            if _has_large_groups(file.tensors[at - 1], tensor.offset, alignment):
+            if _has_large_groups(tensors[at - 1], tensor.offset, alignment):
                 raise cursor.unknown(tr("Its Q2_0 has groups of 128 values."))
             raise cursor.damaged(tr("the tensor {name} is at the wrong offset", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
-    if file.tensors:
-        file.data_start = -(-cursor.position // alignment) * alignment
-        last = file.tensors[-1]  # its padding may be missing
-        file.needed_bytes = file.data_start + last.offset + last.nbytes
-    else:
-        file.needed_bytes = cursor.position
 
 
-def _has_large_groups(tensor: TensorEntry, end: int, alignment: int) -> bool:
+def _has_large_groups(tensor: TensorInfo, end: int, alignment: int) -> bool:
     """Return whether a tensor that ends at `end` is Q2_0 as another program packs it.
 
     Its groups are 128 values in 34 bytes; those of llama.cpp are 64 in 18.
     """
     nbytes = tensor.elements // 128 * 34
     padded = -(-(tensor.offset + nbytes) // alignment) * alignment
-    return tensor.kind.name == "Q2_0" and end == padded
+    return tensor.type_name == "Q2_0" and end == padded

@@ -126,6 +126,13 @@ class Cursor(Refusals):
             raise self.damaged(tr("a text has {size} bytes", size=size))
         return self.take(size)
 
+    def name(self, longest: int, refusal: str) -> str:
+        """The next string, in printable ASCII and not empty; otherwise refused as damaged."""
+        raw = self.string(longest)
+        if not raw or not raw.isascii() or not raw.decode().isprintable():
+            raise self.damaged(refusal)
+        return raw.decode()
+
     def strings(self, count: int, *, keep: bool) -> list[bytes]:
         """Skip the next `count` strings; returns them with `keep`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from deepseek_r1.core.errors import (
@@ -19,10 +19,10 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
-from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
-from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo
+from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader
 from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import CHAT, check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
@@ -69,16 +69,7 @@ def read_header(path: Path) -> ModelHeader:
         name=_name(keys.text("general.name"), first.path),
         metadata={**first.values, **lists},
         tensors=tuple(
-            TensorInfo(
-                each.name,
-                each.shape,
-                each.kind.name,
-                each.nbytes,
-                part=index,
-                offset=part.data_start + each.offset,
-            )
-            for index, part in enumerate(parts)
-            for each in part.tensors
+            replace(each, part=index) for index, part in enumerate(parts) for each in part.tensors
         ),
         template=keys.text("tokenizer.chat_template"),
         vocabulary=vocabulary,
@@ -110,8 +101,8 @@ def _architecture(file: Container, keys: Metadata) -> str:
     return architecture
 
 
-def _tensors(parts: list[Container]) -> dict[str, TensorEntry]:
-    found: dict[str, TensorEntry] = {}
+def _tensors(parts: list[Container]) -> dict[str, TensorInfo]:
+    found: dict[str, TensorInfo] = {}
     for part in parts:
         for tensor in part.tensors:
             if tensor.name in found:
@@ -121,14 +112,14 @@ def _tensors(parts: list[Container]) -> dict[str, TensorEntry]:
     return found
 
 
-def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:
+def _quantisation(keys: Metadata, tensors: Mapping[str, TensorInfo]) -> str:
     """The name of `general.file_type`, else the type of most of the weights."""
     named = FILE_TYPES.get(keys.number("general.file_type", 0, 1 << 31, 1 << 31))
     if named is not None:
         return named
     weights: Counter[str] = Counter()
     for each in tensors.values():
-        weights[each.kind.name] += each.elements
+        weights[each.type_name] += each.elements
     return weights.most_common(1)[0][0]
 
 

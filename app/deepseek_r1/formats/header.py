@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
-from deepseek_r1.formats.container import Scalar
+from deepseek_r1.formats.container import Scalar, TensorInfo
 
 GGUF = "GGUF"
 FIRST_GGUF = 1  # the version that llama.cpp no longer reads
 
 Value = Scalar | tuple[Scalar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One tensor of the model: its shape with the row first, and its bytes in the file."""
-
-    name: str
-    shape: tuple[int, ...]
-    type_name: str
-    nbytes: int
-    part: int = 0  # index of the file it is in
-    offset: int = 0  # of its first byte, from the start of that file
-
-    @property
-    def elements(self) -> int:
-        """The number of values in it."""
-        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.header import ModelShape
 from deepseek_r1.formats.metadata import Metadata
@@ -109,7 +109,7 @@ def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
 
 
 def check_weights(
-    file: Container, tensors: Mapping[str, TensorEntry], shape: ModelShape, tokens: int
+    file: Container, tensors: Mapping[str, TensorInfo], shape: ModelShape, tokens: int
 ) -> None:
     """Check that the weights of every block exist and have the shape that the keys give."""
     keys = Metadata(file)
@@ -126,7 +126,7 @@ def check_weights(
         _check_plain(keys, tensors, shape)
 
 
-def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: ModelShape) -> None:
+def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
     found = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
     missing = set(range(shape.blocks)) - found
     if missing:
@@ -135,16 +135,16 @@ def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Mod
         raise keys.damaged(tr("it has more blocks than it says"))
 
 
-def check_type(keys: Metadata, tensor: TensorEntry, *, scales: bool = False) -> None:
+def check_type(keys: Metadata, tensor: TensorInfo, *, scales: bool = False) -> None:
     """Check that matrices have a type for products, and norms, biases and `scales` the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
     scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
-        raise keys.unsuited(tensor.name, tensor.kind.name)
+        raise keys.unsuited(tensor.name, tensor.type_name)
 
 
-def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: ModelShape) -> None:
+def _check_plain(keys: Metadata, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
     width = shape.embedding
     query, key = shape.heads * shape.key_length, shape.heads_kv * shape.key_length
     wanted: dict[str, tuple[int, ...]] = {"output_norm.weight": (width,)}
@@ -166,7 +166,7 @@ def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Mode
 
 
 def check_shapes(
-    keys: Metadata, tensors: Mapping[str, TensorEntry], wanted: Mapping[str, tuple[int, ...]]
+    keys: Metadata, tensors: Mapping[str, TensorInfo], wanted: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Check that tensors exist and have the `wanted` shapes."""
     for name, size in wanted.items():

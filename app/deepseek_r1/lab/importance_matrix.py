@@ -44,7 +44,6 @@ def activations(
     *,
     memory_budget_mib: int,
     threads: int = 0,
-    window: int = WINDOW,
     most_tokens: int = MOST_TOKENS,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Activations:
@@ -57,7 +56,6 @@ def activations(
             model=model.resolve(),
             text=text.resolve(),
             found=Path(folder) / "found.npz",
-            window=window,
             most_tokens=most_tokens,
             memory_budget_mib=memory_budget_mib,
             threads=threads,
@@ -78,11 +76,11 @@ def collect(request: Collect, on_progress: OnProgress) -> Collected:
     sums = _Sums(header)
     columns = {name: squares.shape[1] for name, squares in sums.squares.items()}
     sums_mib = sum(each.nbytes for each in sums.squares.values()) / (1 << 20)
-    piece = piece_within(header, request.window, request.memory_budget_mib, sums_mib)
+    piece = piece_within(header, WINDOW, request.memory_budget_mib, sums_mib)
     watcher = ActivationObserver(columns, sums.on_input, sums.on_block)
-    with load(header, request.window, piece, request.threads, watcher.address) as evaluator:
-        most = max(1, request.most_tokens // request.window)
-        cut = windows(evaluator, text, request.window, most)
+    with load(header, WINDOW, piece, request.threads, watcher.address) as evaluator:
+        most = max(1, request.most_tokens // WINDOW)
+        cut = windows(evaluator, text, WINDOW, most)
         for done, window in enumerate(cut):
             on_progress(done, len(cut))
             evaluator.begin()

@@ -127,7 +127,6 @@ class Collect(_Message):
     model: Path
     text: Path
     found: Path
-    window: int
     most_tokens: int
     memory_budget_mib: int
     threads: int
