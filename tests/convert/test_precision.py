@@ -16,8 +16,8 @@ from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
 from deepseek_r1.convert.file_layout import PieceMaker, TensorPlacement
 from deepseek_r1.convert.hf.tensor_files import read_tensor_table
+from deepseek_r1.convert.model_source import SourceTensor
 from deepseek_r1.convert.precision import names, precision_named
-from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.engine.llama.binding.quantise import PACKED, Quantiser
 from deepseek_r1.formats.container import read_container

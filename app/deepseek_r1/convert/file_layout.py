@@ -10,9 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from deepseek_r1.convert.errors import ImportanceNeeded, NumbersUnfit
-from deepseek_r1.convert.key_values import KeyValue, packed_text
+from deepseek_r1.convert.model_source import (
+    Floats,
+    KeyValue,
+    ModelSource,
+    SourceTensor,
+    packed_text,
+)
 from deepseek_r1.convert.precision import Precision
-from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import PACKED, Quantiser
 from deepseek_r1.formats.container import MAGIC

@@ -8,8 +8,7 @@ import numpy as np
 
 from deepseek_r1.convert.errors import FeatureUnknown
 from deepseek_r1.convert.hf.tensor_files import as_float32, read_bytes
-from deepseek_r1.convert.key_values import copied
-from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
+from deepseek_r1.convert.model_source import Floats, ModelSource, SourceTensor, copied
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import Quantiser
 from deepseek_r1.formats.container import Container, TensorInfo

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -32,9 +32,8 @@ from deepseek_r1.convert.gguf_writer import (
     hashed,
 )
 from deepseek_r1.convert.hf.folder_source import read_folder
-from deepseek_r1.convert.key_values import KeyValue, replaced
+from deepseek_r1.convert.model_source import Floats, KeyValue, ModelSource, replaced
 from deepseek_r1.convert.precision import Precision
-from deepseek_r1.convert.source_tensors import ModelSource
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import Quantiser
 from deepseek_r1.formats.container import Scalar
@@ -81,9 +80,9 @@ class ConversionRequest:
     threads: int = 0  # 0: one per core
     importance: Importance = field(default_factory=dict)
     importance_text: str = ""
-    # Applied to the source before writing.
+    # Applied to the source before writing; and what else it depends on.
     change: Callable[[ModelSource], ModelSource] | None = None
-    change_from: str = ""  # a digest of the change's other inputs
+    change_from: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +226,9 @@ def _identity(request: ConversionRequest, source: ModelSource) -> str:
     if request.change is not None:
         for key in source.keys:
             digest.update(key.packed())
-        digest.update(request.change_from.encode())
-    for name in sorted(request.importance):
-        digest.update(b"\0" + name.encode() + request.importance[name].tobytes())
+    for arrays in (request.importance, request.change_from):
+        for name in sorted(arrays):
+            digest.update(b"\0" + name.encode() + arrays[name].tobytes())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from deepseek_r1.convert.source_tensors import SourceTensor
+from deepseek_r1.convert.model_source import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import PACKED

@@ -12,7 +12,6 @@ metadata says so.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import struct
@@ -25,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgress, convert
-from deepseek_r1.convert.key_values import KeyValue, replaced
-from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
+from deepseek_r1.convert.model_source import Floats, KeyValue, ModelSource, SourceTensor, replaced
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import ARRAY, Scalar
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -79,15 +77,8 @@ def prune(
         smaller = without_blocks(source, removed) if removed else source
         return labelled(smaller, header, kept, removed)
 
-    return convert(replace(request, change=change, change_from=_digest(seen)), on_progress)
-
-
-def _digest(seen: Activations) -> str:
-    """Returns a digest of all inputs of the selection: a run is resumed only if it is the same."""
-    digest = hashlib.sha256(seen.turns.tobytes())
-    for name in sorted(seen.squares):
-        digest.update(b"\0" + name.encode() + seen.squares[name].tobytes())
-    return digest.hexdigest()
+    inputs = {**seen.squares, "turns": seen.turns}  # a run is resumed only if they are the same
+    return convert(replace(request, change=change, change_from=inputs), on_progress)
 
 
 def kept_channels(header: ModelHeader, share: float) -> int:

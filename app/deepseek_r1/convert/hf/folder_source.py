@@ -24,8 +24,7 @@ from deepseek_r1.convert.hf.config import (
 from deepseek_r1.convert.hf.families import describe
 from deepseek_r1.convert.hf.tensor_files import StoredTensor, Weights, read_tensor_table
 from deepseek_r1.convert.hf.tokenizer import TokenizerFiles, vocabulary_keys
-from deepseek_r1.convert.key_values import replaced
-from deepseek_r1.convert.source_tensors import ModelSource
+from deepseek_r1.convert.model_source import ModelSource, replaced
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Scalar
 

@@ -22,7 +22,7 @@ from deepseek_r1.convert.errors import (
     TensorMissing,
 )
 from deepseek_r1.convert.hf.config import Json, parse_object
-from deepseek_r1.convert.source_tensors import Floats, ReadRows, SourceTensor
+from deepseek_r1.convert.model_source import Floats, ReadRows, SourceTensor
 from deepseek_r1.core.errors import ModelFileUnreadable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.ggml_types import TYPES_BY_NAME, TensorType

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deepseek_r1.convert.errors import SourceDamaged, TokenizerUnknown
 from deepseek_r1.convert.hf.config import Json
-from deepseek_r1.convert.key_values import KeyValue, i32s, scalar, texts
+from deepseek_r1.convert.model_source import KeyValue, i32s, scalar, texts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAX_TOKENS
 

@@ -23,7 +23,7 @@ from deepseek_r1.convert.hf.families.description import (
     rope_type,
 )
 from deepseek_r1.convert.hf.tensor_files import Weights
-from deepseek_r1.convert.source_tensors import Floats, SourceTensor
+from deepseek_r1.convert.model_source import Floats, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Scalar
 

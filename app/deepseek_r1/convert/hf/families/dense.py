@@ -10,7 +10,7 @@ import numpy as np
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.families.description import Block, ModelDescription, Sizes, described
 from deepseek_r1.convert.hf.tensor_files import Weights
-from deepseek_r1.convert.source_tensors import Floats, SourceTensor
+from deepseek_r1.convert.model_source import Floats, SourceTensor
 from deepseek_r1.formats.container import Scalar
 
 

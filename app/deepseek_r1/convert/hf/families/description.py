@@ -10,7 +10,7 @@ import numpy as np
 
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.tensor_files import Weights
-from deepseek_r1.convert.source_tensors import SourceTensor
+from deepseek_r1.convert.model_source import SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Scalar
 from deepseek_r1.formats.ggml_types import F32

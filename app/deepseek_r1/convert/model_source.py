@@ -1,18 +1,25 @@
-"""Encodes the key-value pairs of a GGUF header, or copies them from a file byte for byte.
+"""A model to convert: keys, encoded as in a GGUF header, and readers of tensors, by a few rows.
 
-Source: `ggml/docs/gguf.md`. All numbers are little-endian.
+Source of the encoding: `ggml/docs/gguf.md`. All numbers are little-endian.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from deepseek_r1.formats.container import ARRAY, STRING, Container, Scalar
+from deepseek_r1.formats.ggml_types import TensorType
 
+Floats = npt.NDArray[np.float32]
+ReadRows = Callable[[int, int], Floats]
+ReadPacked = Callable[[int, int], bytes | bytearray]
 _U32, _I32, _F32, _BOOL = 4, 5, 6, 7
 
 
@@ -74,3 +81,48 @@ def copied(container: Container) -> tuple[KeyValue, ...]:
     with container.path.open("rb") as file:
         raw = file.read(max(end for _, end in container.spans.values()))
     return tuple(KeyValue(key, raw[start:end]) for key, (start, end) in container.spans.items())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTensor:
+    """A tensor under its GGUF name.
+
+    `shape` has the row's length first, as in GGUF. `read_rows(first, last)` returns rows as float32
+    (rows, columns); both ends must be multiples of `granule`, because rows may be permuted.
+    `read_packed` returns the same rows in their stored type; it is None if ggml does not have it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: TensorType
+    read_rows: ReadRows
+    granule: int = 1
+    read_packed: ReadPacked | None = None
+
+    @property
+    def columns(self) -> int:
+        """The number of columns."""
+        return self.shape[0]
+
+    @property
+    def rows(self) -> int:
+        """The product of all other dimensions."""
+        return prod(self.shape[1:])
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return self.columns * self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model to convert: its keys, its tensors in order, and its files."""
+
+    path: Path
+    architecture: str
+    blocks: int
+    keys: tuple[KeyValue, ...]
+    tensors: tuple[SourceTensor, ...]
+    files: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()  # shown to the user after the conversion
