@@ -109,7 +109,7 @@ def show(measured: list[Measurement], names: list[str]) -> None:
     margin = tr("The base's first choice is ahead by, nats")
     titles = (margin, tr("Tokens"), tr("Another first choice"), tr("Share"))
     for other in measured[1:]:
-        print_table(titles, list(report.disagreements(other)), numbers=True)
+        print_table(titles, report.disagreements(other), numbers=True)
         console.result(report.verdict(measured[0], other))
     base = measured[0]
     console.note(
