@@ -160,7 +160,7 @@ class _Scores:
     def results(self) -> dict[str, Any]:
         """Returns the fields of a `Measurement` that are means over the positions."""
         nll, nll_error = _mean(np.concatenate(self._nll))
-        correct, correct_error = _mean(np.concatenate(self._correct))
+        correct, correct_error = _mean(np.concatenate(self._correct), ddof=0)
         return {
             "scored": sum(map(len, self._nll)),
             "nll": nll,
@@ -173,7 +173,7 @@ class _Scores:
     def _divergence(self) -> Divergence:
         values, differs = np.concatenate(self._kl), np.concatenate(self._differs)
         mean, error = _mean(values)
-        agreement, agreement_error = _mean(~differs)
+        agreement, agreement_error = _mean(~differs, ddof=0)
         return Divergence(
             mean=mean,
             mean_error=error,
@@ -218,9 +218,9 @@ def grouped(ahead: Floats, differs: Flags) -> tuple[Undecided, ...]:
     return tuple(groups)
 
 
-def _mean(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """Returns the mean and its standard error."""
-    spread = float(values.std(ddof=1, dtype=np.float64)) if len(values) > 1 else 0.0
+def _mean(values: npt.NDArray[Any], ddof: int = 1) -> tuple[float, float]:
+    """Returns the mean and its standard error; with `ddof` 0 that of a share of flags."""
+    spread = float(values.std(ddof=ddof, dtype=np.float64)) if len(values) > 1 else 0.0
     return float(values.mean(dtype=np.float64)), spread / len(values) ** 0.5
 
 
