@@ -31,7 +31,7 @@ class Property(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What follows the number."""
+        """The unit that follows the number."""
         return " %" if self.scale == 100 else ""
 
     def interval(self, measured: Measurement) -> tuple[float, float | None]:

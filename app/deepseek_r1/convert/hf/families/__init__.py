@@ -15,7 +15,7 @@ from deepseek_r1.convert.hf.tensor_files import Weights
 
 
 class Family(NamedTuple):
-    """How a family is described, and the only value that the engine can compute of some keys."""
+    """A family: its description, and the only values of some keys that the engine computes."""
 
     describe: Callable[[Config, Weights], ModelDescription]
     required: Mapping[str, object]
