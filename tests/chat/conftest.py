@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
-from shiboken6 import isValid
 
 from chat.chat_stack import ChatStack, chat_stack
 from chat.shown_messages import Show
@@ -65,14 +64,11 @@ def make_body(qtbot: QtBot) -> Callable[..., MarkdownView]:
 
 
 @pytest.fixture
-def service(qtbot: QtBot) -> Iterator[FormulaService]:
+def service(qapp: QApplication) -> Iterator[FormulaService]:
     """The formulas of a test, with a child process of its own."""
     service = FormulaService()
     yield service
-    process = service._process
-    service.stop()
-    if process is not None:
-        qtbot.waitUntil(lambda: not isValid(process))
+    service.close()
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtWidgets import QWidget
+
 from host.scripted_engine import TEXT as ANSWER
+from r1desk.chat.text.message_selection import text_boxes
+from r1desk.chat.text.prose_view import document_text
 from r1desk.store import ChatMessage
 
 Show = Callable[[list[ChatMessage]], None]
@@ -17,6 +21,11 @@ def user(number: int, content: str, **more: object) -> ChatMessage:
 
 def answer(number: int, content: str, **more: object) -> ChatMessage:
     return ChatMessage(number, "assistant", content, **more)
+
+
+def text_of(message: QWidget) -> str:
+    """The text that is drawn in a message, or in a part of it."""
+    return "\n".join(document_text(box.document()) for box in text_boxes(message))
 
 
 def conversation(tokens: int) -> list[ChatMessage]:

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
+from chat.shown_messages import text_of
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.markdown_view import MarkdownView
 from support.answer_corpus import answers
@@ -43,7 +44,7 @@ def test_streamed_and_stored_answers_are_drawn_the_same(
         stored.load(text)
         slicer = stored._slicer
         qtbot.waitUntil(lambda slicer=slicer: not (slicer.busy or service.is_busy))
-        assert streamed.plain_text() == stored.plain_text(), number
+        assert text_of(streamed) == text_of(stored), number
         assert picture(streamed) == picture(stored), number
         for body in (streamed, stored):
             body.hide()

@@ -10,13 +10,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import ANSWER, Show, answer, conversation, user
+from chat.shown_messages import ANSWER, Show, answer, conversation, text_of, user
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.markdown_view import MarkdownView
-from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
 Settled = Callable[[ChatView], None]
@@ -30,7 +29,7 @@ def drawn(qtbot: QtBot, settled: Settled) -> Settled:
     """Wait until all that was streamed into a view is drawn, however rarely it draws."""
 
     def wait(view: ChatView) -> None:
-        qtbot.waitUntil(lambda: not view._throttle.active)
+        qtbot.waitUntil(lambda: not view._throttle._timer.isActive())
         settled(view)
 
     return wait
@@ -53,11 +52,11 @@ def test_a_streamed_answer_looks_exactly_like_the_stored_one(
     view.finish_stream(answer(50, text, stats=STATS))
     settled(view)
     streamed = view.view(50)
-    shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
+    shown, picture = text_of(streamed.body), streamed.body.grab().toImage()
     view.show_branch([])
     show([answer(50, text, stats=STATS)])
     assert view.view(50) is not streamed
-    assert view.view(50).body.plain_text() == shown
+    assert text_of(view.view(50).body) == shown
     assert view.view(50).body.grab().toImage() == picture
 
 
@@ -82,7 +81,7 @@ def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn
         view.stream_answer(50, "more words\n\n")
         qtbot.wait(3)
     drawn(view)
-    assert view.view(50).body.plain_text().count("more words") == 30
+    assert text_of(view.view(50).body).count("more words") == 30
     assert view.view(50).findChild(CodeBox) is box
 
 
@@ -107,7 +106,7 @@ def test_the_text_that_differs_at_the_end_is_replaced(
     stream_in(view, qtbot, "almost")
     view.finish_stream(answer(50, "exactly"))
     settled(view)
-    assert view.view(50).body.plain_text() == "exactly"
+    assert text_of(view.view(50).body) == "exactly"
 
 
 def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
@@ -145,7 +144,7 @@ def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: Qt
 def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
     view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
     view.stream_answer(2, "and on")
-    qtbot.waitUntil(lambda: view.view(2).body.plain_text() == "so far and on")
+    qtbot.waitUntil(lambda: text_of(view.view(2).body) == "so far and on")
 
 
 def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn: Settled) -> None:
@@ -166,7 +165,7 @@ def test_thinking_is_folded_and_opens_with_the_keyboard(
     show([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
     box = view.view(1).thinking
     assert not box.is_open
-    assert box.header_text() == "Thought for 12 s"
+    assert box.header.text() == "Thought for 12 s"
     header = box.findChild(QToolButton, "thinking")
     folded = view.view(1).height()
     header.setFocus()
@@ -174,7 +173,7 @@ def test_thinking_is_folded_and_opens_with_the_keyboard(
     settled(view)
     assert box.is_open
     assert view.view(1).height() > folded
-    assert "Let me see." in [p.plain_text() for p in box.findChildren(ProseView)]
+    assert "Let me see." in text_of(box)
 
 
 def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or_goes_on(
@@ -192,7 +191,7 @@ def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or
     drawn(view)
     box = view.view(2).thinking
     assert box.is_open
-    assert "First. Second." in [part.plain_text() for part in box.findChildren(ProseView)]
+    assert "First. Second." in text_of(box)
 
 
 def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
@@ -200,16 +199,16 @@ def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtB
     view.begin_stream(50)
     view.stream_thinking(50, "hm ")
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
-    header = view.view(50).thinking.header_text
+    header = view.view(50).thinking.header.text
     first = header()
     assert re.fullmatch(r"Thinking… \d+ s", first)
     qtbot.waitUntil(lambda: header() != first)
     assert re.fullmatch(r"Thinking… \d+ s", header())
     view.thinking_finished(50, 1.5)
-    assert view.view(50).thinking.header_text() == "Thought for a moment"
+    assert view.view(50).thinking.header.text() == "Thought for a moment"
     view.stream_answer(50, "Done.")
     view.finish_stream(answer(50, "Done.", thinking="hm ", thinking_s=3.21))
-    assert view.view(50).thinking.header_text() == "Thought for 3 s"
+    assert view.view(50).thinking.header.text() == "Thought for 3 s"
 
 
 def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -> None:
@@ -218,16 +217,16 @@ def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -
     view.stream_thinking(50, "First I look.\n\nThen I *count* the apples")
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
     box = view.view(50).thinking
-    assert box.last_line() == "Then I *count* the apples"
+    assert box.last_line.text() == "Then I *count* the apples"
     box.findChild(QToolButton, "thinking").click()
-    assert box.last_line() == ""  # all of it is shown now
+    assert box.last_line.text() == ""  # all of it is shown now
     box.findChild(QToolButton, "thinking").click()
     assert box.answer_now.isVisible()
     view.thinking_finished(50, 187.4, ThinkingEnd.BUDGET)
-    assert box.last_line() == "Then I *count* the apples"
-    assert box.end_note() == "The thinking budget was used up, so the model had to answer."
+    assert box.last_line.text() == "Then I *count* the apples"
+    assert box.end_note.text() == "The thinking budget was used up, so the model had to answer."
     assert not box.answer_now.isVisible()
-    assert box.header_text() == "Thought for 3 min 7 s"
+    assert box.header.text() == "Thought for 3 min 7 s"
 
 
 def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
@@ -241,9 +240,10 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
             answer(3, "Yes.", thinking="Let me see", stats=stats),
         ]
     )
-    assert view.view(1).note.startswith("It was still thinking when the longest answer was reached")
-    assert view.view(2).note == "It was stopped while it was still thinking."
-    assert view.view(3).note == ""
+    cut, stopped, whole = (view.view(number).note for number in (1, 2, 3))
+    assert cut.label.text().startswith("It was still thinking when the longest answer was reached")
+    assert stopped.label.text() == "It was stopped while it was still thinking."
+    assert whole is None
 
 
 def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
@@ -253,12 +253,12 @@ def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
     assert view.view(4)._status.text == "Waits until the answer being written is finished."
     view.stream_answer(2, " and on")
     drawn(view)
-    assert view.view(2).body.plain_text() == "so far and on"
+    assert text_of(view.view(2).body) == "so far and on"
     view.finish_stream(answer(2, "so far and on"))
     view.begin_stream(4)
     view.stream_answer(4, "Yes.")
     drawn(view)
-    assert view.view(4).body.plain_text() == "Yes."
+    assert text_of(view.view(4).body) == "Yes."
 
 
 def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, show: Show) -> None:
@@ -269,7 +269,7 @@ def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, show: Sho
     options = tuple(ContextOption(way, way.value, "a price") for way in ways)
     view.show_context_options(ContextOptions(2, "It is full", options))
     card = view.view(2).card
-    assert card.text() == "It is full"
+    assert card.label.text() == "It is full"
     first, second, third = card.buttons
     assert first.nextInFocusChain() is second
     assert second.nextInFocusChain() is third

@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
+from chat.shown_messages import text_of
 from r1desk.chat.text.block_splitter import MAX_CODE_LINES
 from r1desk.chat.text.code_box import FOLD_OVER, FOLDED_LINES, CodeBox
 from r1desk.chat.text.highlight import prepared_lexer
@@ -42,12 +43,12 @@ def button(body: MarkdownView, text: str) -> QToolButton:
 
 def test_code_of_ordinary_length_is_shown_whole(make_body: Bodies, qtbot: QtBot) -> None:
     body = loaded(make_body, qtbot, FOLD_OVER)
-    assert body.plain_text() == code(FOLD_OVER)
+    assert text_of(body) == code(FOLD_OVER)
 
 
 def test_long_code_shows_its_first_lines(make_body: Bodies, qtbot: QtBot) -> None:
     body = loaded(make_body, qtbot, FOLD_OVER + 1)
-    assert body.plain_text() == code(FOLDED_LINES)
+    assert text_of(body) == code(FOLDED_LINES)
 
 
 def test_the_button_shows_all_lines_and_hides_them_again(make_body: Bodies, qtbot: QtBot) -> None:
@@ -73,7 +74,7 @@ def test_code_that_grows_is_folded_on_the_way(make_body: Bodies, qtbot: QtBot) -
     body.feed("```\n")
     for number in range(1, FOLD_OVER + 20):
         body.feed(f"line {number}\n")
-    assert body.plain_text() == code(FOLDED_LINES)
+    assert text_of(body) == code(FOLDED_LINES)
 
 
 def test_of_very_many_blocks_of_code_only_the_first_are_widgets(
@@ -84,7 +85,7 @@ def test_of_very_many_blocks_of_code_only_the_first_are_widgets(
     body.load("```\na\n```\n" * blocks)
     qtbot.waitUntil(lambda: body.finished)
     assert len(body.findChildren(CodeBox)) == 200
-    assert body.plain_text().split() == ["a"] * blocks
+    assert text_of(body).split() == ["a"] * blocks
 
 
 def prepared(language, compiled=()):

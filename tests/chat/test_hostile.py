@@ -15,6 +15,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QTextDocument
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
+from chat.shown_messages import text_of
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView
@@ -94,7 +95,7 @@ def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(
     red.save(str(path))
     body = make_body()
     load(qtbot, body, f"![alt]({path})")
-    assert body.plain_text() == "[image blocked: alt]"
+    assert text_of(body) == "[image blocked: alt]"
     prose = body.findChild(ProseView)
     kinds = QTextDocument.ResourceType
     for url in (str(path), f"file://{path}", "qrc:/x", "http://127.0.0.1:9/", "//host/x"):
@@ -107,8 +108,8 @@ def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(
 def test_links_other_than_http_are_text_with_their_address(qtbot: QtBot, make_body: Bodies) -> None:
     body = make_body()
     load(qtbot, body, "[passwords](file:///etc/passwd) and [run](javascript:alert(1))")
-    assert "passwords (file:///etc/passwd)" in body.plain_text()
-    assert "run (javascript:alert(1))" in body.plain_text()
+    assert "passwords (file:///etc/passwd)" in text_of(body)
+    assert "run (javascript:alert(1))" in text_of(body)
 
 
 def test_a_link_that_reads_like_another_address_shows_its_own(
@@ -120,14 +121,14 @@ def test_a_link_that_reads_like_another_address_shows_its_own(
         body,
         "[https://bank.example/login](https://evil.example/x) [here](https://a.example)",
     )
-    assert "https://bank.example/login (evil.example)" in body.plain_text()
-    assert "here (" not in body.plain_text()
+    assert "https://bank.example/login (evil.example)" in text_of(body)
+    assert "here (" not in text_of(body)
 
 
 def test_control_characters_are_shown_as_symbols(qtbot: QtBot, make_body: Bodies) -> None:
     body = make_body()
     load(qtbot, body, "a\x00b user\u202egpj.exe\n\n```c\nx\u200b\u2066y\n```\n")
-    shown = body.plain_text()
+    shown = text_of(body)
     assert "a␀b" in shown
     assert "user⟨RLO⟩gpj.exe" in shown
     assert "x⟨ZWSP⟩⟨LRI⟩y" in shown
@@ -136,7 +137,7 @@ def test_control_characters_are_shown_as_symbols(qtbot: QtBot, make_body: Bodies
 def test_html_is_shown_as_it_was_written(qtbot: QtBot, make_body: Bodies) -> None:
     body = make_body()
     load(qtbot, body, "<b onclick=x>bold</b>")
-    assert body.plain_text() == "<b onclick=x>bold</b>"
+    assert text_of(body) == "<b onclick=x>bold</b>"
 
 
 @settings(
@@ -154,7 +155,7 @@ def test_any_text_is_drawn_the_same_streamed_or_whole(
         streamed.feed(text[at : at + 3])
         streamed.fit_width(700)
     streamed.finish()
-    assert streamed.plain_text() == whole.plain_text()
+    assert text_of(streamed) == text_of(whole)
     assert streamed.fit_width(700) == whole.fit_width(700)
     for body in (whole, streamed):
         body.hide()

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import ANSWER, Show, answer, conversation, user
+from chat.shown_messages import ANSWER, Show, answer, conversation, text_of, user
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
@@ -205,7 +205,7 @@ def test_escape_leaves_the_editor_and_changes_nothing(
     with qtbot.waitSignal(view.requested) as asked:
         qtbot.keyClick(view.view(3).editor.findChild(QPlainTextEdit), Qt.Key.Key_Escape)
     assert asked.args == [ReturnToComposer()]
-    assert view.view(3).plain_text() == "hello"
+    assert text_of(view.view(3)) == "hello"
 
 
 def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, show: Show) -> None:
@@ -228,8 +228,8 @@ def test_a_huge_message_is_folded_and_shows_at_once(text: str, view: ChatView, s
     started = time.thread_time()
     show([user(1, text)])
     assert time.thread_time() - started < 0.5
-    assert view.view(1).is_folded
-    assert len(view.view(1).plain_text()) < 5_000
+    assert view.view(1).more
+    assert len(text_of(view.view(1))) < 5_000
 
 
 @pytest.mark.parametrize(("lines", "offer"), [(6_000, "characters"), (60, "Show all 60 lines")])
@@ -238,13 +238,13 @@ def test_a_folded_message_unfolds_to_the_exact_text(
 ) -> None:
     text = "\n".join(f"line {n}" for n in range(lines))
     show([user(1, text)])
-    assert view.view(1).is_folded
-    assert view.view(1).plain_text().splitlines()[-1] == "line 11"
+    assert view.view(1).more
+    assert text_of(view.view(1)).splitlines()[-1] == "line 11"
     more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
     assert offer in more.text()
     more.click()
     settled(view)
-    assert view.view(1).plain_text() == text
+    assert text_of(view.view(1)) == text
 
 
 def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(view: ChatView, show: Show) -> None:
@@ -254,7 +254,7 @@ def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(view: ChatView, 
 
 def test_a_users_message_is_not_markdown(view: ChatView, show: Show) -> None:
     show([user(1, "*a*  <b>\n    `x`")])
-    assert view.view(1).plain_text() == "*a*  <b>\n    `x`"
+    assert text_of(view.view(1)) == "*a*  <b>\n    `x`"
 
 
 # ---- numbers, names, colours

@@ -14,8 +14,9 @@ import shiboken6
 from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import ErrorReport
-from r1desk.chat.formulas import waiting_formulas
+from r1desk.chat.formulas import formula_child
 from r1desk.conversations.export.conversation_export import ConversationExport
 from r1desk.store import Attachment, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge
@@ -193,8 +194,8 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr(waiting_formulas, "_REPLY_S", 600)
-    monkeypatch.setattr(waiting_formulas, "child_command", lambda _kind: silent)
+    monkeypatch.setattr(formula_child, "_START_S", 600)
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: silent)
     stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
     owner = QObject()
     export = ConversationExport(bridge, tmp_path / "all.html", None, owner)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
-from shiboken6 import isValid
 
+from deepseek_r1.core import child_call
 from deepseek_r1.memory import meter
-from r1desk.chat.formulas import FormulaKey
-from r1desk.chat.formulas import formula_service as module
+from r1desk.chat.formulas import FormulaKey, formula_child, formula_service
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from support.formula_corpus import FORMULAS
@@ -23,17 +23,10 @@ UNKNOWN = FormulaKey(r"\foo{1}", display=True)
 
 
 @pytest.fixture
-def service(qtbot: QtBot) -> Iterator[FormulaService]:
+def service(qapp: QApplication) -> Iterator[FormulaService]:
     service = FormulaService()
     yield service
-    stop(service, qtbot)
-
-
-def stop(service: FormulaService, qtbot: QtBot) -> None:
-    process = service._process
-    service.stop()
-    if process is not None:
-        qtbot.waitUntil(lambda: not isValid(process))
+    service.close()
 
 
 def settle(service: FormulaService, qtbot: QtBot, *keys: FormulaKey) -> None:
@@ -59,7 +52,7 @@ def test_what_cannot_be_set_is_known_too(service: FormulaService, qtbot: QtBot) 
 
 
 def test_no_process_runs_before_the_first_formula(service: FormulaService) -> None:
-    assert service.process_id == 0
+    assert service.child.call is None
 
 
 def test_many_formulas_are_set_in_any_number(service: FormulaService, qtbot: QtBot) -> None:
@@ -73,8 +66,8 @@ def test_a_formula_that_hangs_is_given_up(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(service, qtbot, HALF)
-    service._reply_timer.setInterval(200)
-    psutil.Process(service.process_id).suspend()
+    monkeypatch.setattr(formula_child, "_REPLY_S", 0.2)
+    psutil.Process(service.child.call.pid).suspend()
     first, second = FormulaKey("x", display=True), FormulaKey("y", display=True)
     settle(service, qtbot, first, second)
     assert service.layout(first) is None
@@ -83,8 +76,9 @@ def test_a_formula_that_hangs_is_given_up(
 
 def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: QtBot) -> None:
     settle(service, qtbot, HALF)
-    psutil.Process(service.process_id).kill()
-    qtbot.waitUntil(lambda: service.process_id == 0)
+    process = service.child.call.pid
+    psutil.Process(process).kill()
+    qtbot.waitUntil(lambda: not psutil.pid_exists(process))
     later = FormulaKey("z", display=True)
     settle(service, qtbot, later)
     assert service.layout(later) is not None
@@ -93,7 +87,7 @@ def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: Q
 def test_without_a_process_formulas_stay_source(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "child_command", lambda _kind: ["/nowhere/r1desk"])
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: ["/nowhere/r1desk"])
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 
@@ -101,30 +95,31 @@ def test_without_a_process_formulas_stay_source(
 def test_a_child_that_writes_nonsense_is_ended(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talk = 'import sys; sys.stdin.readline(); print(\'{"number": 1, "layout": {"width": -1}}\')'
-    monkeypatch.setattr(module, "child_command", lambda _kind: [sys.executable, "-c", talk])
+    talk = "import os; os.read(0, 9); os.write(1, bytes([0, 0, 0, 12]) + b'{\"width\":-1}')"
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", talk])
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 
 
 def test_the_process_ends_when_nothing_is_asked(service: FormulaService, qtbot: QtBot) -> None:
     settle(service, qtbot, HALF)
-    process = service.process_id
+    process = service.child.call.pid
     service._idle_timer.start(10)
     qtbot.waitUntil(lambda: not psutil.pid_exists(process))
-    assert service.process_id == 0
+    assert service.child.call is None
     assert service.layout(HALF) is not None
 
 
 def test_the_memory_of_layouts_is_bounded(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_KEPT", 5)
+    monkeypatch.setattr(formula_service, "_MAX_KEPT_BYTES", 5_000)
     keys = [FormulaKey(f"x_{{{number}}}", display=True) for number in range(20)]
     for key in keys:
         service.request(key)
     qtbot.waitUntil(lambda: not service.is_busy)
-    assert sum(service.is_settled(key) for key in keys) == 5
+    assert 0 < sum(service.is_settled(key) for key in keys) < 20
+    assert service.is_settled(keys[-1])
 
 
 def test_the_memory_of_the_process_counts_as_the_windows(
@@ -135,5 +130,5 @@ def test_the_memory_of_the_process_counts_as_the_windows(
 
     settle(service, qtbot, HALF)
     assert counted_beside_the_window() > 5
-    stop(service, qtbot)
+    service.close()
     assert counted_beside_the_window() < 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1desk.chat.formulas import MAX_PARTS
-from r1desk.chat.formulas.latex import CannotTypeset, typeset
+from r1desk.chat.formulas.formula_worker import CannotTypeset, typeset
 from support.formula_corpus import FORMULAS, HOSTILE
 
 

@@ -358,7 +358,7 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
         click_row(session.window.sidebar.list, "Apples")  # before the changes were reported
         wait_shown(qtbot, session, "Red.")
         qtbot.waitUntil(lambda: panel.system_prompt.editor.toPlainText() == "")
-        assert session.window.chat.instructions.text() == ""
+        assert session.window.chat.instructions.label.text() == ""
         assert panel.sampling.settings.seed == -1
         assert session.preferences.system_prompt == ""
     with running_session(qtbot, own_profile) as session:
@@ -366,7 +366,7 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
         click_row(session.window.sidebar.list, "Bananas")
         wait_shown(qtbot, session, "Yellow.")
         chat = session.window.chat
-        qtbot.waitUntil(lambda: chat.instructions.text() == "Instructions: Answer in French.")
+        qtbot.waitUntil(lambda: chat.instructions.label.text() == "Instructions: Answer in French.")
         assert session.window.panel.sampling.settings.seed == 7
 
 
@@ -381,7 +381,7 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
     wait_answered(qtbot, session)
     session.chat_settings.set_system_prompt("")  # of this conversation
     session.window.sidebar.requested.emit(NewChat())
-    assert session.window.chat.instructions.text() == "Instructions: Be brief."
+    assert session.window.chat.instructions.label.text() == "Instructions: Be brief."
 
 
 def test_a_model_that_was_replaced_before_it_answered_is_not_offered(

@@ -55,12 +55,12 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
         trigger(session.window.presets_menu, "Mathematics")  # the panel is closed
-        assert "\\boxed{}" in session.window.chat.instructions.text()
+        assert "\\boxed{}" in session.window.chat.instructions.label.text()
         row = opened_row(qtbot, session)
         choose(row, "Code")
         assert row.menu_labels() == ["Save as a preset…"]  # it cannot be changed
         choose(row, "Short")
-        assert "three sentences" in session.window.chat.instructions.text()
+        assert "three sentences" in session.window.chat.instructions.label.text()
         type_text("Code?")  # the message, not another choice
         assert session.window.composer.text() == "Code?"
         assert row.box.currentText() == "Short answers"
@@ -68,7 +68,7 @@ def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> No
         wait_answered(qtbot, session)
         assert row.box.currentText() == "Short answers"
         session.chat.new_chat()
-        assert session.window.chat.instructions.text() == ""
+        assert session.window.chat.instructions.label.text() == ""
         assert session.preferences.system_prompt == ""
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
         settings = store.conversations.settings(1)

@@ -235,7 +235,7 @@ class ClosingOnScreen(QObject):
         box.installEventFilter(self)
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Paint and not self.painted_at and self._box.end_note():
+        if event.type() == QEvent.Type.Paint and not self.painted_at and self._box.end_note.text():
             self.painted_at = time.perf_counter()
         return False
 
@@ -289,7 +289,7 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].thinking == longer.thinking
         assert session.chat.shown_branch[-1].content
-        assert last_view(session).thinking.end_note() == "Ended by “Answer now”."
+        assert last_view(session).thinking.end_note.text() == "Ended by “Answer now”."
         assert last_view(session).continue_row is not None  # twelve tokens: it was cut
 
 

@@ -33,6 +33,14 @@ def filled(layout: Box, *widgets: QWidget, spacing: int) -> Box:
     return layout
 
 
+def discard(*widgets: QWidget | None) -> None:
+    """Hide these widgets at once, and let Qt delete them."""
+    for widget in widgets:
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()
+
+
 def keep_place(widget: QWidget, lines: int = 0) -> None:
     """Let `widget` keep its place while it is hidden or empty, so that nothing below it moves.
 
@@ -43,6 +51,18 @@ def keep_place(widget: QWidget, lines: int = 0) -> None:
     widget.setSizePolicy(policy)
     if lines:
         widget.setMinimumHeight(lines * widget.fontMetrics().lineSpacing())
+
+
+class FittedWidget(QWidget):
+    """A widget that is put in its place by hand, as high as its layout is at a width."""
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        layout = self.layout()
+        wraps = layout.hasHeightForWidth()
+        self.resize(width, layout.heightForWidth(width) if wraps else layout.sizeHint().height())
+        layout.activate()  # at once: who asks for places may not wait for the event loop
+        return self.height()
 
 
 class ScrolledColumn(QWidget):

@@ -77,16 +77,9 @@ def is_open_formula(text: str, start: int) -> bool:
 
 def _delimited(text: str, start: int, opening: str) -> FormulaSpan | None:
     closing = _OPENERS[opening]
-    at = start + 2
-    while True:
-        at = text.find(closing, at, start + MAX_SOURCE)
-        if at < 0:
-            return None
-        if not _is_escaped(text, at):
-            break
-        at += 1
+    at = _find(text, closing, start + 2, start + MAX_SOURCE)
     source = text[start + 2 : at]
-    if not source.strip() or (opening == "\\[" and text[at + 2 : at + 3] == "("):
+    if at < 0 or not source.strip() or (opening == "\\[" and text[at + 2 : at + 3] == "("):
         return None  # nothing, or brackets that were escaped in the text of a link
     return FormulaSpan(opening, source, closing, display=opening != "\\(")
 
@@ -102,17 +95,10 @@ def _may_open_dollar(text: str, start: int) -> bool:
 def _between_dollars(text: str, start: int) -> FormulaSpan | None:
     if not _may_open_dollar(text, start):
         return None
-    end = start + 1
-    while True:
-        end = text.find("$", end, start + _MAX_DOLLAR)
-        if end < 0:
-            return None
-        if not _is_escaped(text, end):
-            break
-        end += 1
+    end = _find(text, "$", start + 1, start + _MAX_DOLLAR)
     source = text[start + 1 : end]
     after = text[end + 1 : end + 2]
-    if source[-1].isspace() or (after.isascii() and after.isalnum()) or after == "$":
+    if end < 0 or source[-1].isspace() or (after.isascii() and after.isalnum()) or after == "$":
         return None
     if "\n\n" in source or _reads_as_prices(source):
         return None
@@ -152,6 +138,13 @@ def _boxed(text: str, start: int) -> FormulaSpan | None:
             if depth == 0:
                 return FormulaSpan("", text[start : at + 1], "", display=False)
     return None
+
+
+def _find(text: str, closing: str, at: int, end: int) -> int:
+    """Where `closing` stands without a backslash before it; -1 where it does not."""
+    while (at := text.find(closing, at, end)) >= 0 and _is_escaped(text, at):
+        at += 1
+    return at
 
 
 def _is_escaped(text: str, at: int) -> bool:

@@ -32,7 +32,9 @@ _Part = (
 )
 
 
-class _LayoutMessage(BaseModel):
+class LayoutMessage(BaseModel):
+    """A layout as the child process sends it."""
+
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     width: _Size
@@ -41,16 +43,6 @@ class _LayoutMessage(BaseModel):
     parts: Annotated[list[_Part], Field(max_length=MAX_PARTS)]
     outlines: dict[int, _Outline]
     speech: Annotated[str, StringConstraints(max_length=MAX_SPEECH)]
-
-
-class TypesetReply(BaseModel):
-    """One line from the child process: a layout, or why there is none."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    number: int
-    layout: _LayoutMessage | None = None
-    problem: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +73,19 @@ class GlyphOutlines(dict[int, str]):
         return True
 
 
-def read_reply(line: bytes, outlines: GlyphOutlines) -> tuple[int, FormulaLayout | None]:
-    """The number of a reply and its layout, None where the formula cannot be set.
+def kept_layout(message: LayoutMessage, outlines: GlyphOutlines) -> FormulaLayout | None:
+    """A layout to keep, its outlines among the others; None where those are too many.
 
-    Raises ValueError for a reply that the window does not accept.
+    Raises ValueError for a glyph without an outline.
     """
-    reply = TypesetReply.model_validate_json(line)
-    message = reply.layout
-    if message is None or not outlines.add(message.outlines):
-        return reply.number, None
+    if not outlines.add(message.outlines):
+        return None
     if any(part[0] == "glyph" and part[1] not in outlines for part in message.parts):
         raise ValueError("a glyph without an outline")
-    layout = FormulaLayout(
+    return FormulaLayout(
         width=message.width,
         ascent=message.ascent,
         descent=message.descent,
         parts=json.dumps(message.parts, separators=(",", ":"), ensure_ascii=False).encode(),
         speech=message.speech,
     )
-    return reply.number, layout

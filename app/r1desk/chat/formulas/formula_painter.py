@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
@@ -41,13 +41,9 @@ class FormulaPainter:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(baseline)
-        self._paint_parts(painter, layout.decoded_parts(), style)
-        painter.restore()
-
-    def _paint_parts(self, painter: QPainter, parts: list[list[Any]], style: FormulaStyle) -> None:
         scale = style.em_px / _UNITS
         origin = painter.transform()
-        for part in parts:
+        for part in layout.decoded_parts():
             colour = _colour(str(part[-1]), style)
             kind = part[0]
             if kind == "glyph":
@@ -72,6 +68,7 @@ class FormulaPainter:
                 else:
                     painter.fillPath(path_of(outline), colour)
                 painter.setTransform(origin)
+        painter.restore()
 
     def _path(self, glyph: int) -> QPainterPath:
         path = self._paths.get(glyph)

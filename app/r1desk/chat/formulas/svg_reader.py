@@ -35,12 +35,12 @@ _RULED_ARRAY: Final = re.compile(r"\\begin\s*\{array\}\s*(\[[tcb]\]\s*)?\{[^|{}]
 _BOXES: Final = re.compile(r"\\(boxed|fbox|bbox|colorbox|fcolorbox)\b")
 
 
-class UnreadableSvg(Exception):
-    """The typesetter wrote something that this reader does not know."""
+class CannotTypeset(Exception):
+    """A formula that stays source; the message says why."""
 
 
 class SvgReader:
-    """The parts of one SVG, and its measures. Raises UnreadableSvg."""
+    """The parts of one SVG, and its measures. Raises CannotTypeset."""
 
     def __init__(self, svg: str, *, missing_glyph: int) -> None:
         self.parts: list[Part] = []
@@ -49,10 +49,10 @@ class SvgReader:
         try:
             root = ET.fromstring(svg)  # noqa: S314 - see above
         except ET.ParseError as error:
-            raise UnreadableSvg(str(error)) from error
+            raise CannotTypeset(str(error)) from error
         left, top, width, height = (float(part) for part in root.attrib["viewBox"].split())
         if left or width < 0 or height < 0 or not _within_extent(width, height, top):
-            raise UnreadableSvg(f"measures {root.attrib['viewBox']}")
+            raise CannotTypeset(f"measures {root.attrib['viewBox']}")
         self.width, self.ascent, self.descent = width, -top, height + top
         for child in root:
             name = child.tag.removeprefix(_SVG)
@@ -61,22 +61,23 @@ class SvgReader:
             elif name == "g":
                 self._read_group(child, "")
             elif name not in {"title", "metadata", "style", "text"}:
-                raise UnreadableSvg(f"element {name}")
-        if not all(_within_extent(*_lengths(part)) for part in self.parts):
-            raise UnreadableSvg("a part that is far away")
+                raise CannotTypeset(f"element {name}")
+        lengths = [item for part in self.parts for item in part[1:] if isinstance(item, float)]
+        if not _within_extent(*lengths):
+            raise CannotTypeset("a part that is far away")
 
     def _read_outlines(self, definitions: ET.Element) -> None:
         for path in definitions:
             glyph = _glyph_of(path.attrib["id"])
             if len(path.attrib["d"]) > MAX_OUTLINE:
-                raise UnreadableSvg("an outline that is too long")
+                raise CannotTypeset("an outline that is too long")
             if glyph != self._missing_glyph:
                 self.outlines[glyph] = path.attrib["d"]
 
     def _read_group(self, group: ET.Element, colour: str) -> None:
         for element in group:
             if len(self.parts) >= MAX_PARTS:
-                raise UnreadableSvg("too many parts")
+                raise CannotTypeset("too many parts")
             self._read(element, colour)
 
     def _read(self, element: ET.Element, inherited: str) -> None:
@@ -97,14 +98,14 @@ class SvgReader:
             case "path" if "transform" not in attributes:
                 self._read_shape(attributes, inherited)
             case other:
-                raise UnreadableSvg(f"element {other} with {sorted(attributes)}")
+                raise CannotTypeset(f"element {other} with {sorted(attributes)}")
 
     def _read_shape(self, attributes: dict[str, str], inherited: str) -> None:
         stroked = attributes.get("stroke", "none") != "none"
         colour = _colour(attributes.get("stroke" if stroked else "fill"), inherited)
         width = float(attributes.get("stroke-width", "40")) if stroked else 0.0
         if len(attributes["d"]) > MAX_OUTLINE:
-            raise UnreadableSvg("an outline that is too long")
+            raise CannotTypeset("an outline that is too long")
         self.parts.append(["shape", attributes["d"], width, colour])
 
     def _read_glyph(self, attributes: dict[str, str], colour: str) -> None:
@@ -113,7 +114,7 @@ class SvgReader:
         if "transform" in attributes:
             place = _PLACE.match(attributes["transform"])
             if place is None:
-                raise UnreadableSvg(f"transform {attributes['transform']}")
+                raise CannotTypeset(f"transform {attributes['transform']}")
             x, y = float(place[1]), float(place[2])
             x_scale = float(place[3] or 1.0)
             y_scale = float(place[4] or x_scale)
@@ -125,10 +126,6 @@ class SvgReader:
             self.parts.append(["glyph", glyph, x, y, x_scale, y_scale, colour])
 
 
-def _lengths(part: Part) -> list[float]:
-    return [item for item in part[1:] if isinstance(item, float)]
-
-
 def _within_extent(*lengths: float) -> bool:
     return all(-MAX_EXTENT <= length <= MAX_EXTENT for length in lengths)  # false for NaN too
 
@@ -136,7 +133,7 @@ def _within_extent(*lengths: float) -> bool:
 def _glyph_of(identity: str) -> int:
     found = _GLYPH_ID.search(identity)
     if found is None:
-        raise UnreadableSvg(f"identity {identity}")
+        raise CannotTypeset(f"identity {identity}")
     return int(found[1])
 
 
@@ -156,13 +153,13 @@ def mend_array_rules(parts: list[Part], source: str) -> None:
     `mathra` 1.5.0 places the rule of row `i` at `y = base - 2 * above - height`, where `above` is
     the height of the rows above it and `base` the baseline of the whole; it should be
     `top - above - height`, with the top half the table's height over the mathematical axis.
-    Raises UnreadableSvg where the rules cannot be told from a box.
+    Raises CannotTypeset where the rules cannot be told from a box.
     """
     found = _RULED_ARRAY.search(source)
     if found is None:
         return
     if found[1] and found[1].strip() != "[c]":
-        raise UnreadableSvg("rules of an array that is not centred")
+        raise CannotTypeset("rules of an array that is not centred")
     start = 0
     while start < len(parts):
         end = start + 1
@@ -170,7 +167,7 @@ def mend_array_rules(parts: list[Part], source: str) -> None:
             while end < len(parts) and _continues(parts, start, end):
                 end += 1
             if end - start == 1 and _BOXES.search(source):
-                raise UnreadableSvg("an array of one row beside a box")
+                raise CannotTypeset("an array of one row beside a box")
             _stack(parts[start:end])
         start = end
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
@@ -21,6 +21,7 @@ from r1desk.chat.values.intents import (
 from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import ChatMessage
 from r1desk.theme.fonts import scaled
+from r1desk.widgets.layouts import FittedWidget, filled
 
 _MAX_ERROR = 4_000
 _STILL_THINKING = {
@@ -80,13 +81,11 @@ class StatusLine(QWidget):
         self.update()
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         height = round(self._style.em_px * 2.1)
         self.resize(width, height)
         return height
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw both."""
         em, colours = self._style.em_px, self._style.colours
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -108,7 +107,7 @@ class StatusLine(QWidget):
         painter.drawRoundedRect(bar, radius, radius)
 
 
-class _Box(QWidget):
+class _Box(FittedWidget):
     """A frame around a text that wraps."""
 
     def __init__(
@@ -116,31 +115,15 @@ class _Box(QWidget):
     ) -> None:
         super().__init__(parent)
         self._style, self._edge, self._fill = style, edge, fill
-        self._label = QLabel(text, self)
-        self._label.setWordWrap(True)
-        style.dress(self._label, dim=fill is None)
+        self.label = QLabel(text, self)
+        self.label.setWordWrap(True)
+        style.dress(self.label, dim=fill is None)
         self.setAccessibleName(text)
-
-    def text(self) -> str:
-        """The text."""
-        return self._label.text()
-
-    def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        pad = round(self._style.em_px * 0.75)
-        height = self._label.heightForWidth(width - 2 * pad)
-        self._label.setGeometry(pad, pad, width - 2 * pad, height)
-        bottom = self._fit_ways(pad, pad + height, width - 2 * pad)
-        self.resize(width, bottom + pad)
-        return bottom + pad
-
-    def _fit_ways(self, left: int, top: int, width: int) -> int:
-        """Lay out what is below the text; returns its lower edge."""
-        del left, width
-        return top
+        self._column = filled(QVBoxLayout(self), self.label, spacing=0)
+        pad = round(style.em_px * 0.75)
+        self._column.setContentsMargins(pad, pad, pad, pad)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the frame."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(self._edge, 1))
@@ -166,17 +149,12 @@ class ErrorBox(_Box):
         text = (message.error_text or tr("The answer failed."))[:_MAX_ERROR]
         shown = fit.breakable(fit.code(text))
         super().__init__(shown, style, colours.error_edge, colours.error_background, parent)
-        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._again = QPushButton(tr("Try again"), self)
-        self._again.clicked.connect(lambda: request(Regenerate(message.id)))
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        again = QPushButton(tr("Try again"), self)
+        again.clicked.connect(lambda: request(Regenerate(message.id)))
+        self._column.addSpacing(round(style.em_px * 0.6))
+        self._column.addWidget(again, 0, Qt.AlignmentFlag.AlignLeft)
         self.setAccessibleName(tr("Error: {reason}", reason=text))
-
-    def _fit_ways(self, left: int, top: int, width: int) -> int:
-        del width
-        size = self._again.sizeHint()
-        top += round(self._style.em_px * 0.6)
-        self._again.setGeometry(left, top, size.width(), size.height())
-        return top + size.height()
 
 
 class ContextCard(_Box):
@@ -186,89 +164,51 @@ class ContextCard(_Box):
         colours = style.colours
         super().__init__(heading, style, colours.accent, colours.code_background, parent)
         self._request = request
-        self._rows: list[tuple[QPushButton, QLabel]] = []
-
-    @property
-    def buttons(self) -> list[QPushButton]:
-        """The buttons of the ways, those that cannot be taken too."""
-        return [button for button, _ in self._rows]
-
-    def prices(self) -> list[str]:
-        """The text below each button."""
-        return [label.text() for _, label in self._rows]
+        self.buttons: list[QPushButton] = []  # of the ways, those that cannot be taken too
 
     def show_options(self, shown: ContextOptions) -> None:
-        """Show these ways in place of those before."""
-        self._label.setText(shown.heading)
+        """Show these ways, once."""
+        self.label.setText(shown.heading)
         self.setAccessibleName(shown.heading)
-        for widgets in self._rows:
-            for widget in widgets:
-                widget.hide()
-                widget.deleteLater()
-        self._rows = [self._row(option) for option in shown.options]
+        for option in shown.options:
+            self._add_way(option)
 
-    def _row(self, option: ContextOption) -> tuple[QPushButton, QLabel]:
+    def _add_way(self, option: ContextOption) -> None:
         button = QPushButton(option.title, self)
         button.setEnabled(option.possible)
         button.setAccessibleDescription(option.price)
         button.clicked.connect(lambda: self._request(TakeWay(option.way)))
+        self.buttons.append(button)
         price = QLabel(option.price, self)
         price.setWordWrap(True)
         self._style.dress(price, scale=0.9)
-        button.show()
-        price.show()
-        return button, price
-
-    def _fit_ways(self, left: int, top: int, width: int) -> int:
-        em = self._style.em_px
-        for button, price in self._rows:
-            size = button.sizeHint()
-            top += round(em * 0.6)
-            button.setGeometry(left, top, min(width, size.width()), size.height())
-            top += size.height() + round(em * 0.15)
-            height = price.heightForWidth(width)
-            price.setGeometry(left, top, width, height)
-            top += height
-        return top
+        self._column.addSpacing(round(self._style.em_px * 0.6))
+        self._column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        self._column.addSpacing(round(self._style.em_px * 0.15))
+        self._column.addWidget(price)
 
 
-class ContinueRow(QWidget):
+class ContinueRow(FittedWidget):
     """Says why an answer ended early. For an answer: Continue. For a thought: Answer now, Go on."""
 
     def __init__(
         self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
     ) -> None:
         super().__init__(parent)
-        self._style, self._request = style, request
-        inside = ended_inside_thinking(message)
-        sentence = "" if inside or message.state == "failed" else tr(_CUT[_reason(message)])
-        self._label = QLabel(sentence, self)
-        self._label.setWordWrap(True)
-        style.dress(self._label, scale=0.94)
+        ways = {tr("Continue"): ContinueAnswer(message.id)}
+        if inside := ended_inside_thinking(message):
+            ways = {
+                tr("Answer now"): ContinueAnswer(message.id, closes_thinking=True),
+                tr("Go on thinking"): ContinueAnswer(message.id),
+            }
+        row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.5))
         self.buttons: list[QPushButton] = []
-        if inside:
-            self._add(tr("Answer now"), ContinueAnswer(message.id, closes_thinking=True))
-            self._add(tr("Go on thinking"), ContinueAnswer(message.id))
-        else:
-            self._add(tr("Continue"), ContinueAnswer(message.id))
-
-    def _add(self, text: str, intent: ContinueAnswer) -> None:
-        button = QPushButton(text, self)
-        button.clicked.connect(lambda: self._request(intent))
-        self.buttons.append(button)
-
-    def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        gap = round(self._style.em_px * 0.5)
-        sizes = [button.sizeHint() for button in self.buttons]
-        height = max(size.height() for size in sizes)
-        x = 0
-        for button, size in zip(self.buttons, sizes, strict=True):
-            button.setGeometry(x, 0, size.width(), height)
-            x += size.width() + gap
-        left = max(0, width - x)
-        text = self._label.heightForWidth(left) if self._label.text() else 0
-        self._label.setGeometry(x, max(0, (height - text) // 2), left, max(text, 1))
-        self._label.setVisible(bool(self._label.text()))
-        self.resize(width, max(height, text))
-        return self.height()
+        for text, intent in ways.items():
+            button = QPushButton(text, self)
+            button.clicked.connect(lambda _checked, intent=intent: request(intent))
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+            self.buttons.append(button)
+        reason = QLabel("" if inside or message.state == "failed" else tr(_CUT[_reason(message)]))
+        reason.setWordWrap(True)
+        style.dress(reason, scale=0.94)
+        row.addWidget(reason, 1, Qt.AlignmentFlag.AlignVCenter)

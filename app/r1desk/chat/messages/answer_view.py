@@ -25,6 +25,7 @@ from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.intents import ContextOptions, OpenLink, Request
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
+from r1desk.widgets.layouts import discard
 
 
 class AnswerView(EditableMessage):
@@ -55,7 +56,7 @@ class AnswerView(EditableMessage):
         self.thinking: ThinkingBox | None = None
         self._status: StatusLine | None = None
         self._error: ErrorBox | None = None
-        self._note: AnswerNote | None = None
+        self.note: AnswerNote | None = None
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -72,7 +73,7 @@ class AnswerView(EditableMessage):
             self.show_status(tr("Waits until the answer being written is finished."), None)
         else:
             self.body.load(message.content)
-            self._conclude(message)
+            self._conclude()
 
     # ---- streaming
 
@@ -98,14 +99,14 @@ class AnswerView(EditableMessage):
         if is_last != self._is_last:
             self._is_last = is_last
             if self._footer and self._message.state != "streaming":
-                self._show_ways_on(self._message)
+                self._show_ways_on()
                 self.grown.emit()
 
     def show_context_options(self, options: ContextOptions | None) -> None:
         """Show the ways to go on in a full context; None removes them."""
         self._context_options = options
         if self._footer:
-            self._show_ways_on(self._message)
+            self._show_ways_on()
             self.grown.emit()
 
     def feed(self, text: str) -> None:
@@ -125,20 +126,13 @@ class AnswerView(EditableMessage):
         if self.body.source == message.content:
             self.body.finish()
         else:
-            old = self.body
+            discard(self.body)
             self.body = self._new_body()
             self.body.load(message.content)
             self.body.show()
-            old.hide()
-            old.deleteLater()
-        self._conclude(message)
+        self._conclude()
 
     # ---- parts
-
-    @property
-    def note(self) -> str:
-        """Why there is no answer below the thinking; empty where there is one."""
-        return self._note.text() if self._note else ""
 
     def _new_body(self) -> MarkdownView:
         body = MarkdownView(self._style, self._slicer, self)
@@ -165,31 +159,25 @@ class AnswerView(EditableMessage):
             self._open_thinking.discard(self._message.id)
 
     def _remove_status(self) -> None:
-        if self._status:
-            self._status.hide()
-            self._status.deleteLater()
-            self._status = None
+        discard(self._status)
+        self._status = None
 
-    def _conclude(self, message: ChatMessage) -> None:
-        for old in (self._error, self._note, self._footer):
-            if old:
-                old.hide()
-                old.deleteLater()
-        self._error = self._note = None
+    def _conclude(self) -> None:
+        message = self._message
+        discard(self._error, self.note, self._footer)
+        self._error = self.note = None
         if note := note_for(message):
-            self._note = AnswerNote(note, self._style, self)
-            self._note.show()
+            self.note = AnswerNote(note, self._style, self)
+            self.note.show()
         if message.state == "failed" and not fills_context(message):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
         self._add_footer().show()
-        self._show_ways_on(message)
+        self._show_ways_on()
 
-    def _show_ways_on(self, message: ChatMessage) -> None:
-        for old in (self.card, self.continue_row):
-            if old:
-                old.hide()
-                old.deleteLater()
+    def _show_ways_on(self) -> None:
+        message = self._message
+        discard(self.card, self.continue_row)
         self.card = self.continue_row = None
         if self._context_options or (message.state == "failed" and fills_context(message)):
             self.card = ContextCard(message.error_text, self._style, self._request, self)
@@ -206,7 +194,6 @@ class AnswerView(EditableMessage):
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         em = self._style.em_px
         y = 0
         body = self.editor or (self.body if self.body.source else None)
@@ -214,7 +201,7 @@ class AnswerView(EditableMessage):
             (self.thinking, 0.45),
             (self._status, 0.3),
             (body, 0.45),
-            (self._note, 0.45),
+            (self.note, 0.45),
             (self._error, 0.45),
             (self.card, 0.45),
             (self.continue_row, 0.3),

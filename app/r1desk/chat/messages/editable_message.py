@@ -30,6 +30,7 @@ from r1desk.chat.values.intents import (
 )
 from r1desk.store import ChatMessage
 from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import FittedWidget, discard, filled
 from r1desk.widgets.text_label import ElidedLabel
 
 _COPIED_MS = 1_500
@@ -45,12 +46,11 @@ class MessageMenu(QMenu):
         self._view = view
         selection, several = selected_text(view), message.sibling_count > 1
         if selection:
-            self._add("copy_selection", tr("Copy the selection"), partial(_copy, selection), "copy")
-            self._show_keys("Ctrl+C")
+            copy = partial(_copy, selection)
+            self._add("copy_selection", tr("Copy the selection"), copy, "copy", "Ctrl+C")
         whole_icon = "" if selection else "copy"
         self._add("copy", tr("Copy the message"), partial(_copy, message.content), whole_icon)
-        self._add("select_all", tr("Select all of the message"), self._select_all)
-        self._show_keys("Ctrl+A")
+        self._add("select_all", tr("Select all of the message"), self._select_all, keys="Ctrl+A")
         quote = tr("Quote the selection") if selection else tr("Quote the message")
         self._add("quote", quote, partial(request, Quote(selection or message.content)))
         self.addSeparator()
@@ -63,17 +63,16 @@ class MessageMenu(QMenu):
         label = tr("Delete this version") if several else tr("Delete the message")
         self._add("delete", label, partial(request, DeleteMessage(message.id)), "trash")
 
-    def _add(self, name: str, text: str, chosen: Callable[[], None], picture: str = "") -> None:
-        entry = self.addAction(text)
+    def _add(
+        self, name: str, text: str, chosen: Callable[[], None], picture: str = "", keys: str = ""
+    ) -> None:
+        """Add an entry. The text that has the focus takes its `keys`."""
+        shown_keys = f"\t{QKeySequence(keys).toString()}" if keys else ""
+        entry = self.addAction(text + shown_keys)
         entry.triggered.connect(lambda _checked: chosen())
         entry.setObjectName(name)
         if picture:
             entry.setIcon(icon(picture))
-
-    def _show_keys(self, keys: str) -> None:
-        """Name the keys of the last entry; the text that has the focus takes them."""
-        entry = self.actions()[-1]
-        entry.setText(f"{entry.text()}\t{QKeySequence(keys).toString()}")
 
     def _select_all(self) -> None:
         select_all(self._view)
@@ -85,7 +84,7 @@ def _copy(text: str) -> None:
     QGuiApplication.clipboard().setText(fit.clipped(text))
 
 
-class Footer(QWidget):
+class Footer(FittedWidget):
     """Small buttons that are always in the same place.
 
     `edit_button`, which a question has, and `menu_button` are left to the message above.
@@ -96,12 +95,9 @@ class Footer(QWidget):
     ) -> None:
         super().__init__(parent)
         self._message, self._style, self._request = message, style, request
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
         self._copy = icon_button("copy", tr("Copy"), self)
         self._copy.clicked.connect(self._on_copy)
-        row.addWidget(self._copy)
+        row = filled(QHBoxLayout(self), self._copy, spacing=2)
         self.edit_button: QToolButton | None = None
         if message.is_answer:
             again = icon_button("refresh", tr("Answer again"), self)
@@ -156,12 +152,6 @@ class Footer(QWidget):
         label.setMinimumWidth(10)
         self._style.dress(label, scale=0.88)
         return label
-
-    def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        height = self.sizeHint().height()
-        self.resize(width, height)
-        return height
 
     @Slot()
     def _on_copy(self) -> None:
@@ -244,8 +234,7 @@ class EditableMessage(QWidget):
     @Slot()
     def _on_left(self) -> None:
         if self.editor:
-            self.editor.hide()
-            self.editor.deleteLater()
+            discard(self.editor)
             self.editor = None
             self._set_text_visible(True)
             self.grown.emit()

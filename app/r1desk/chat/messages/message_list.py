@@ -13,12 +13,12 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.message_positions import (
     MessagePosition,
     MessageView,
-    near,
     position_at,
     stops,
 )
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.widgets.layouts import discard
 
 MAX_BUILT = 60
 _KEPT_SCREENS = 2.0  # built this far above and below what is visible
@@ -60,8 +60,7 @@ class MessageList(QScrollArea):
         self.setWidget(self._content)
         self._content.setAutoFillBackground(False)
         self.viewport().setAutoFillBackground(False)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
+        self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self.place)
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._on_scrolled)
@@ -96,10 +95,9 @@ class MessageList(QScrollArea):
         visible = {position.key for position in self._near(0.0)}
         for position in self._positions:
             if key is None or position.key == key:
+                self._forget(position)
                 if position.key in visible:
-                    self._set_aside(position)
-                else:
-                    self._forget(position)
+                    self._build_position(position)
         self.place()
 
     def view(self, key: int) -> MessageView | None:
@@ -143,10 +141,6 @@ class MessageList(QScrollArea):
         position = position_at(self._positions, self.verticalScrollBar().value())
         return position.key if position else None
 
-    def stop_following(self) -> None:
-        """Stay where the reader is."""
-        self._following = False
-
     @Slot(int)
     def _on_scrolled(self, value: int) -> None:
         if self._placing:
@@ -177,12 +171,6 @@ class MessageList(QScrollArea):
         return round(self.fontMetrics().height() * 1.2)
 
     @Slot()
-    def place_later(self) -> None:
-        """Lay out once the events of this moment are through."""
-        if not self._later.isActive():
-            self._later.start(0)
-
-    @Slot()
     def place(self) -> None:
         """Lay out what is near the screen and keep the reader's place."""
         if self._placing:
@@ -195,8 +183,7 @@ class MessageList(QScrollArea):
         visible = {position.key for position in self._near(0.0)}
         for position in self._positions:
             # What grows is laid out anew cheaply; another width costs, so out of sight it waits.
-            grown = position.changed and position.width in {0, width}
-            if position.view and (grown or position.key in visible):
+            if position.view and (position.width == 0 or position.key in visible):
                 self._lay_out(position, width)
         self._set_tops()
         bar.setValue(anchor.top + offset if anchor else bar.maximum())
@@ -205,12 +192,9 @@ class MessageList(QScrollArea):
         self._report_end()
 
     def _lay_out(self, position: MessagePosition, width: int) -> None:
-        if position.width == width and not position.changed:
-            return
-        assert position.view is not None  # noqa: S101 - the caller looked
-        position.height = position.view.fit_width(width)
-        position.width = width
-        position.changed = False
+        if position.view is not None and position.width != width:
+            position.height = position.view.fit_width(width)
+            position.width = width
 
     def _set_tops(self) -> None:
         left, _ = column_span(self.width(), self.fontMetrics().height())
@@ -224,8 +208,6 @@ class MessageList(QScrollArea):
                     position.view.move(spot)
                 if position.view.isHidden():
                     position.view.show()
-                    self._end(position.former)
-                    position.former = None
             y += position.height + gap
         self._content.resize(self.viewport().width(), y + self._margin())
 
@@ -233,8 +215,12 @@ class MessageList(QScrollArea):
 
     def _near(self, screens: float) -> Iterator[MessagePosition]:
         """The messages on the screen and this many screens above and below it."""
-        height = self.viewport().height()
-        return near(self._positions, self.verticalScrollBar().value(), height, screens)
+        height, top = self.viewport().height(), self.verticalScrollBar().value()
+        for position in self._positions:
+            if position.top > top + (1 + screens) * height:
+                return
+            if position.top + position.height >= top - screens * height:
+                yield position
 
     def _fill(self) -> None:
         if not self._filling and self._next_to_build():
@@ -242,23 +228,19 @@ class MessageList(QScrollArea):
             self._slicer.add(self, self._filling_steps(), urgent=True)
 
     def _next_to_build(self) -> MessagePosition | None:
-        missing = [position for position in self._near(0.0) if self._is_stale(position)]
-        if not missing:
-            missing = [
-                position for position in self._near(_KEPT_SCREENS / 2) if self._is_stale(position)
-            ]
-        return missing[-1] if missing and self._following else next(iter(missing), None)
-
-    def _is_stale(self, position: MessagePosition) -> bool:
-        return position.view is None or position.width != self.column_width()
+        width = self.column_width()
+        for screens in (0.0, _KEPT_SCREENS / 2):
+            missing = [p for p in self._near(screens) if p.view is None or p.width != width]
+            if missing:
+                return missing[-1 if self._following else 0]
+        return None
 
     def _filling_steps(self) -> Iterator[None]:
         try:
             while position := self._next_to_build():
                 self._build_position(position)
                 yield
-                if position.view:  # else other messages are shown since
-                    self._lay_out(position, self.column_width())
+                self._lay_out(position, self.column_width())
                 self._thin_out()
                 self.place()
                 yield
@@ -279,7 +261,6 @@ class MessageList(QScrollArea):
             view = self._build(position.key, self._content)
             view.grown.connect(self._on_grown)
             position.view = view
-            position.changed = True
 
     def _thin_out(self) -> None:
         """Forget what is far away when there are too many."""
@@ -293,37 +274,23 @@ class MessageList(QScrollArea):
             if position.key not in keep or len(built) > MAX_BUILT:
                 self._forget(position)
 
-    def _set_aside(self, position: MessagePosition) -> None:
-        """Show the widget until another one is laid out in its place."""
-        if position.former is None:
-            position.former, position.view = position.view, None
-        self._forget(position, former=False)
-
-    def _forget(self, position: MessagePosition, *, former: bool = True) -> None:
-        if former:
-            self._end(position.former)
-            position.former = None
-        self._end(position.view)
-        position.view = None
-        position.changed = True
-
     @staticmethod
-    def _end(view: MessageView | None) -> None:
-        if view is not None:
-            view.hide()
-            view.deleteLater()
+    def _forget(position: MessagePosition) -> None:
+        discard(position.view)
+        position.view, position.width = None, 0
 
     @Slot()
     def _on_grown(self) -> None:
         sender = self.sender()
         for position in self._positions:
             if position.view is sender:
-                position.changed = True
-        self.place_later()
+                position.width = 0
+        if not self._later.isActive():  # once the events of this moment are through
+            self._later.start()
 
     def changed(self, key: int) -> None:
         """A message got more to show."""
-        self._by_key[key].changed = True
+        self._by_key[key].width = 0
 
     # ---- events of Qt
 
@@ -338,7 +305,7 @@ class MessageList(QScrollArea):
         if event.key() == Qt.Key.Key_End:
             self.to_end()
         elif event.key() == Qt.Key.Key_Home:
-            self.stop_following()
+            self._following = False
             bar.setValue(0)
         else:
             super().keyPressEvent(event)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
@@ -17,43 +19,20 @@ MessageView = AnswerView | UserView
 
 @dataclass(slots=True)
 class MessagePosition:
-    """One message's place in the column.
-
-    `former` is the widget of before a rebuild: it is shown until `view` is laid out.
-    """
+    """One message's place in the column."""
 
     key: int
     height: int  # estimated until `view` was laid out for `width`
     top: int = 0
     view: MessageView | None = None
-    former: MessageView | None = None
-    width: int = 0
-    changed: bool = True
+    width: int = 0  # 0: it has to be laid out anew
     pinned: bool = False
 
 
 def position_at(positions: Sequence[MessagePosition], y: int) -> MessagePosition | None:
     """The message at a height of the column."""
-    low, high = 0, len(positions)
-    while low < high:
-        middle = (low + high) // 2
-        if positions[middle].top <= y:
-            low = middle + 1
-        else:
-            high = middle
-    return positions[max(0, low - 1)] if positions else None
-
-
-def near(
-    positions: Sequence[MessagePosition], top: int, height: int, screens: float
-) -> Iterator[MessagePosition]:
-    """The messages on a screen of `height` at `top`, and `screens` of them around it."""
-    for position in positions:
-        if position.top + position.height < top - screens * height:
-            continue
-        if position.top > top + (1 + screens) * height:
-            break
-        yield position
+    index = bisect_right(positions, y, key=attrgetter("top"))
+    return positions[max(0, index - 1)] if positions else None
 
 
 def stops(view: QWidget) -> list[QWidget]:
@@ -63,13 +42,8 @@ def stops(view: QWidget) -> list[QWidget]:
         for widget in view.findChildren(QWidget)
         if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not widget.isHidden()
     ]
-    origin = QPoint(0, 0)
-
-    def reading(widget: QWidget) -> tuple[int, int]:
-        spot = widget.mapTo(view, origin)
-        return spot.y(), spot.x()
-
-    return sorted(found, key=reading)
+    spots = {widget: widget.mapTo(view, QPoint(0, 0)) for widget in found}
+    return sorted(found, key=lambda widget: (spots[widget].y(), spots[widget].x()))
 
 
 def estimated_height(message: ChatMessage, width: int, em_px: float) -> int:

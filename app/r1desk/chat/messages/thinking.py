@@ -18,6 +18,7 @@ from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.duration import duration_text
 from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
 from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import discard
 from r1desk.widgets.text_label import ElidedLabel
 
 _TICK_MS = 1_000
@@ -58,36 +59,22 @@ class ThinkingBox(QWidget):
         self._since: float | None = None
         self.is_open = is_open
         self.text = ""
-        self._header = text_button("brain", "", self)
-        self._header.setObjectName("thinking")
-        self._header.clicked.connect(self._on_clicked)
-        self._last_line = ElidedLabel(self)
-        style.dress(self._last_line, scale=ASIDE_SCALE)
-        self._last_line.hide()
-        self._end_note = ElidedLabel(self)
-        style.dress(self._end_note, scale=ASIDE_SCALE)
-        self._end_note.hide()
+        self.header = text_button("brain", "", self)
+        self.header.setObjectName("thinking")
+        self.header.clicked.connect(self._on_clicked)
+        self.last_line = ElidedLabel(self)  # the end of the thinking, while it is folded
+        self.end_note = ElidedLabel(self)  # why it was ended from outside
+        for label in (self.last_line, self.end_note):
+            style.dress(label, scale=ASIDE_SCALE)
+            label.hide()
         self.answer_now = QPushButton(tr("Answer now"), self)
-        self.answer_now.setFont(self._last_line.font())
+        self.answer_now.setFont(self.last_line.font())
         self.answer_now.setToolTip(tr("{name} ({keys})", name=tr("Answer now"), keys="Ctrl+Enter"))
         self.answer_now.clicked.connect(self._on_answer_now)
         self.answer_now.hide()
-        self._timer = QTimer(self)
-        self._timer.setInterval(_TICK_MS)
+        self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._name_header)
         self._name_header()
-
-    def header_text(self) -> str:
-        """The line people read."""
-        return self._header.text()
-
-    def last_line(self) -> str:
-        """The end of the thinking, shown while it is folded."""
-        return "" if self._last_line.isHidden() else self._last_line.text()
-
-    def end_note(self) -> str:
-        """Why the thinking was ended from outside; empty where the model ended it."""
-        return "" if self._end_note.isHidden() else self._end_note.text()
 
     def load(
         self, text: str, seconds: float, end: ThinkingEnd | None = None, *, final: bool = True
@@ -123,11 +110,10 @@ class ThinkingBox(QWidget):
 
     def _show_last_line(self) -> None:
         line = "" if self.is_open else fit.prose(last_line_of(self.text))
-        self._last_line.setText(line)
-        self._last_line.setVisible(bool(line))
         note = "" if self._since is not None or self._end is None else _END_NOTES.get(self._end, "")
-        self._end_note.setText(tr(note) if note else "")
-        self._end_note.setVisible(bool(note))
+        for label, text in ((self.last_line, line), (self.end_note, tr(note) if note else "")):
+            label.setText(text)
+            label.setVisible(bool(text))
 
     def finish(self, seconds: float, end: ThinkingEnd | None = None) -> None:
         """It took `seconds` and was over for the reason `end`."""
@@ -145,8 +131,7 @@ class ThinkingBox(QWidget):
         """Show other text than what was fed."""
         self.load(text, seconds, self._end)
         if self._body:
-            self._body.hide()
-            self._body.deleteLater()
+            discard(self._body)
             self._body = None
             self._show_body(final=True)
 
@@ -161,12 +146,11 @@ class ThinkingBox(QWidget):
             text = tr("Thought for a moment")
         else:
             text = tr("Thought for {duration}", duration=duration_text(self._seconds))
-        self._header.setText(text)
-        self._header.setIcon(icon("chevron-down" if self.is_open else "chevron-right", "text_dim"))
-        self._header.setAccessibleName(text)
-        action = tr("Hide the thinking") if self.is_open else tr("Show the thinking")
-        self._header.setToolTip(action)
-        self._header.resize(self._header.sizeHint())
+        self.header.setText(text)
+        self.header.setIcon(icon("chevron-down" if self.is_open else "chevron-right", "text_dim"))
+        self.header.setAccessibleName(text)
+        self.header.setToolTip(tr("Hide the thinking") if self.is_open else tr("Show the thinking"))
+        self.header.resize(self.header.sizeHint())
 
     @Slot()
     def _on_clicked(self) -> None:
@@ -188,12 +172,11 @@ class ThinkingBox(QWidget):
         self.grown.emit()
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        header = self._header.sizeHint()
+        header = self.header.sizeHint()
         left = self._style.em_px * BUTTON_INSET_EM
-        self._header.setGeometry(-round(left), 0, min(width, header.width()), header.height())
+        self.header.setGeometry(-round(left), 0, min(width, header.width()), header.height())
         height = header.height()
-        beside = self._header.geometry().right() + round(self._style.em_px * 0.4)
+        beside = self.header.geometry().right() + round(self._style.em_px * 0.4)
         end = width
         if not self.answer_now.isHidden():
             size = self.answer_now.sizeHint()
@@ -201,16 +184,16 @@ class ThinkingBox(QWidget):
             end -= size.width()
             self.answer_now.setGeometry(end, 0, size.width(), size.height())
             end -= round(self._style.em_px * 0.4)
-        self._last_line.setGeometry(beside, 0, max(0, end - beside), header.height())
+        self.last_line.setGeometry(beside, 0, max(0, end - beside), header.height())
         if self.is_open and self._body:
             indent = round(self._style.em_px * 0.9)
             gap = round(self._style.em_px * 0.3)
             self._body.move(indent, height + gap)
             height += gap + self._body.fit_width(width - indent)
-        if not self._end_note.isHidden():
-            line = self._end_note.sizeHint().height()
+        if not self.end_note.isHidden():
+            line = self.end_note.sizeHint().height()
             left = round(self._style.em_px * 0.25)
-            self._end_note.setGeometry(left, height, max(0, width - left), line)
+            self.end_note.setGeometry(left, height, max(0, width - left), line)
             height += line
         self.resize(width, height)
         return height

@@ -10,7 +10,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.text.editor import is_escape
+from r1desk.chat.text.editor import takes_escape
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.text_label import ElidedLabel
 
@@ -26,11 +26,7 @@ class FindField(QLineEdit):
     escaped = Signal()
 
     def event(self, event: QEvent) -> bool:
-        """Keep Escape, which is the window's shortcut for stopping an answer."""
-        if event.type() == QEvent.Type.ShortcutOverride and is_escape(event):
-            event.accept()
-            return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter, Up and Down step through the matches."""
@@ -126,23 +122,19 @@ class InstructionsChip(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._label = ElidedLabel(self)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setFont(scaled(self.font(), 0.88))
+        self.label = ElidedLabel(self)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setFont(scaled(self.font(), 0.88))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 3 + TOP_PX, 12, 3)
-        row.addWidget(self._label)
+        row.addWidget(self.label)
         self.hide()
-
-    def text(self) -> str:
-        """The line."""
-        return self._label.text()
 
     def set_instructions(self, text: str) -> None:
         """Show a system prompt; an empty one hides the line."""
         line = fit.prose(" ".join(text[:MAX_CHARACTERS].split()))
-        self._label.setText(tr("Instructions: {instructions}", instructions=line) if line else "")
+        self.label.setText(tr("Instructions: {instructions}", instructions=line) if line else "")
         self.setToolTip(fit.plain_tooltip(text[: 10 * MAX_CHARACTERS]))
         self.setVisible(bool(line))
 
@@ -152,7 +144,6 @@ class InstructionsChip(QWidget):
         return QSize(min(hint.width(), self.parentWidget().width() - 32), hint.height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the frame."""
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

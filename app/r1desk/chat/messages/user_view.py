@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.editable_message import EditableMessage
@@ -18,6 +18,7 @@ from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.intents import MoveMemory, Request
 from r1desk.store import ChatMessage
+from r1desk.widgets.layouts import FittedWidget, discard, filled
 
 FOLD_OVER = 20_000  # characters
 FOLD_OVER_LINES = 40
@@ -28,7 +29,7 @@ _WIDEST = 0.85  # of the column
 _RADIUS = 14.0
 
 
-class MemoryLine(QWidget):
+class MemoryLine(FittedWidget):
     """The line above the first message that the model reads; buttons move or remove it."""
 
     def __init__(self, style: TextStyle, request: Request, parent: QWidget) -> None:
@@ -37,6 +38,8 @@ class MemoryLine(QWidget):
         self._label = QLabel(tr("The model reads from here on"), self)
         style.dress(self._label, scale=0.88)
         self.setAccessibleName(self._label.text())
+        row = filled(QHBoxLayout(self), spacing=0)
+        row.addWidget(self._label, 1, Qt.AlignmentFlag.AlignHCenter)
         self.buttons = [
             self._button("chevron-up", tr("Begin one turn earlier"), -1),
             self._button("chevron-down", tr("Begin one turn later"), 1),
@@ -46,20 +49,8 @@ class MemoryLine(QWidget):
     def _button(self, name: str, label: str, turns: int) -> QToolButton:
         button = icon_button(name, label, self)
         button.clicked.connect(lambda: self._request(MoveMemory(turns)))
+        self.layout().addWidget(button)
         return button
-
-    def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        height = max(button.sizeHint().height() for button in self.buttons)
-        x = width
-        for button in reversed(self.buttons):
-            size = button.sizeHint()
-            x -= size.width()
-            button.setGeometry(x, (height - size.height()) // 2, size.width(), size.height())
-        text = min(self._label.sizeHint().width(), x)
-        self._label.setGeometry((x - text) // 2, 0, text, height)
-        self.resize(width, height)
-        return height
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the line at both sides of the text."""
@@ -85,7 +76,7 @@ class UserView(EditableMessage):
     ) -> None:
         super().__init__(message, style, slicer, request, parent)
         self._pieces: list[ProseView] = []
-        self._more: QToolButton | None = None
+        self.more: QToolButton | None = None  # while only the beginning is shown
         self._bubble = QRectF()
         self.memory_line: MemoryLine | None = None
         self.setAccessibleName(tr("Your message"))
@@ -97,25 +88,13 @@ class UserView(EditableMessage):
             self._attached.show_attachments(message.attachments)
         beginning = folded_text(content)
         if len(beginning) < len(content):
-            self._add_piece(beginning)
-            self._more = text_button("chevron-down", _unfold_label(content), self)
-            self._more.clicked.connect(self._on_more)
-        elif len(content) > _SLICE:
-            first, *rest = fit.paragraph_slices(content, _SLICE)
-            self._add_piece(first)
-            slicer.add(self, self._unfolding(rest), urgent=True)
-        else:
-            self._add_piece(content)
+            self.more = text_button("chevron-down", _unfold_label(content), self)
+            self.more.clicked.connect(self.unfold)
+        long = len(beginning) > _SLICE
+        first, *rest = fit.paragraph_slices(beginning, _SLICE) if long else [beginning]
+        self._add_piece(first)
+        slicer.add(self, self._unfolding(rest), urgent=True)
         self._footer = self._add_footer()
-
-    @property
-    def is_folded(self) -> bool:
-        """True while only the beginning is shown."""
-        return self._more is not None
-
-    def plain_text(self) -> str:
-        """The text that is drawn."""
-        return "\n".join(piece.plain_text() for piece in self._pieces)
 
     def _add_piece(self, content: str) -> None:
         piece = ProseView(self._style, self)
@@ -123,20 +102,15 @@ class UserView(EditableMessage):
         piece.setVisible(self.editor is None)
         self._pieces.append(piece)
 
+    @Slot()
     def unfold(self) -> None:
         """Show all of the text."""
-        if self._more:
-            self._on_more()
-
-    @Slot()
-    def _on_more(self) -> None:
-        if self._more:
-            self._more.hide()
-            self._more.deleteLater()
-            self._more = None
-        content = self._message.content
-        remaining = content[len(folded_text(content)) :]
-        self._slicer.add(self, self._unfolding(fit.paragraph_slices(remaining, _SLICE)))
+        if self.more:
+            discard(self.more)
+            self.more = None
+            content = self._message.content
+            remaining = content[len(folded_text(content)) :]
+            self._slicer.add(self, self._unfolding(fit.paragraph_slices(remaining, _SLICE)))
 
     def _unfolding(self, rest: list[str]) -> Iterator[None]:
         for piece in rest:
@@ -149,14 +123,13 @@ class UserView(EditableMessage):
         self.memory_line = MemoryLine(self._style, self._request, self)
 
     def _set_text_visible(self, visible: bool) -> None:
-        for part in (*self._pieces, self._footer, self._more, self._attached, self.memory_line):
+        for part in (*self._pieces, self._footer, self.more, self._attached, self.memory_line):
             if part:
                 part.setVisible(visible)
 
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         if self.editor:
             height = self.editor.fit_width(width)
             self.resize(width, height)
@@ -172,16 +145,16 @@ class UserView(EditableMessage):
             top += self._attached.fit_width(width) + round(em * 0.3)
         heights = [piece.fit_width(widest) for piece in self._pieces]
         inner = min(widest, max(piece.ideal_width() for piece in self._pieces) + 1)
-        if self._more:
-            inner = max(inner, self._more.sizeHint().width())
+        if self.more:
+            inner = max(inner, self.more.sizeHint().width())
         left = width - inner - pad_x
         y = top + pad_y
         for piece, height in zip(self._pieces, heights, strict=True):
             piece.move(left, y)
             y += height
-        if self._more:
-            size = self._more.sizeHint()
-            self._more.setGeometry(left, y, size.width(), size.height())
+        if self.more:
+            size = self.more.sizeHint()
+            self.more.setGeometry(left, y, size.width(), size.height())
             y += size.height()
         y += round(pad_y * 0.75)  # the last line has its own space below
         self._bubble = QRectF(left - pad_x, top, inner + 2 * pad_x, y - top).adjusted(
@@ -201,7 +174,6 @@ class UserView(EditableMessage):
         return y
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """The bubble."""
         if self.editor:
             return
         colours = self._style.colours

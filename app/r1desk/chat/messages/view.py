@@ -56,8 +56,7 @@ class ChatView(QWidget):
         self._memory_line: int | None = None  # the message above which the line is drawn
         self._context_options: ContextOptions | None = None
         self._open_thinking: set[int] = set()  # messages whose thinking the user has unfolded
-        self._thinking_buffer: list[str] = []
-        self._answer_buffer: list[str] = []
+        self._new_thinking = self._new_answer = ""  # not drawn yet
         self._slicer = Slicer(self)
         self._formulas = FormulaService(self)
         self._style = TextStyle.of(self.font(), self._formulas)
@@ -71,12 +70,14 @@ class ChatView(QWidget):
         column.setSpacing(0)
         self.find_bar = FindBar(self)
         self.find_bar.text_changed.connect(self._on_find_text)
-        self.find_bar.closed.connect(self._on_find_closed)
+        self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
         column.addWidget(self.find_bar)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._model_offer = text_button("refresh", "", self)
         self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
-        self._model_offer.clicked.connect(self._on_model_offer)
+        self._model_offer.clicked.connect(
+            lambda: self.requested.emit(LoadModel(self._offered_model))
+        )
         self._model_offer.hide()
         self._offered_model = ""
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -85,16 +86,12 @@ class ChatView(QWidget):
         self._stack.addWidget(self.column)
         self._finder = TextFinder(self.column, self._slicer)
         self.find_bar.stepped.connect(self._finder.step)
-        self._jump = self._make_jump()
+        self._jump = RoundButton("arrow-down", tr("Jump to the end"), self, filled=False)
+        self._jump.setObjectName("jump")
+        self._jump.clicked.connect(self.column.to_end)
+        self._jump.hide()
         self._throttle = DrawThrottle(self)
         self._throttle.due.connect(self._flush)
-
-    def _make_jump(self) -> RoundButton:
-        jump = RoundButton("arrow-down", tr("Jump to the end"), self, filled=False)
-        jump.setObjectName("jump")
-        jump.clicked.connect(self.jump_to_end)
-        jump.hide()
-        return jump
 
     # ---- messages
 
@@ -110,10 +107,6 @@ class ChatView(QWidget):
         self._model_offer.setText(tr("Load {name}, which answered here before", name=name))
         self._model_offer.setAccessibleName(self._model_offer.text())
         self._model_offer.setVisible(bool(path))
-
-    @Slot()
-    def _on_model_offer(self) -> None:
-        self.requested.emit(LoadModel(self._offered_model))
 
     def show_branch(self, messages: Sequence[ChatMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""
@@ -174,10 +167,6 @@ class ChatView(QWidget):
         if message_id in self._messages:
             self._finder.show(message_id, query)
 
-    @Slot()
-    def _on_find_closed(self) -> None:
-        self.requested.emit(ReturnToComposer())
-
     @Slot(str)
     def _on_find_text(self, text: str) -> None:
         self.find_bar.show_count(self._finder.find(self.messages, text))
@@ -191,11 +180,6 @@ class ChatView(QWidget):
                 if isinstance(view, UserView):
                     view.edit()
                 return
-
-    @Slot()
-    def jump_to_end(self) -> None:
-        """Go to the end and follow it."""
-        self.column.to_end()
 
     # ---- streaming
 
@@ -229,7 +213,7 @@ class ChatView(QWidget):
     def stream_thinking(self, message_id: int, text: str) -> None:
         """More thinking; drawn with the next flush."""
         if message_id == self._streaming:
-            self._thinking_buffer.append(text)
+            self._new_thinking += text
             self._throttle.start()
 
     def thinking_finished(
@@ -246,7 +230,7 @@ class ChatView(QWidget):
     def stream_answer(self, message_id: int, text: str) -> None:
         """More of the answer; drawn with the next flush."""
         if message_id == self._streaming:
-            self._answer_buffer.append(text)
+            self._new_answer += text
             self._throttle.start()
 
     def finish_stream(self, message: ChatMessage) -> None:
@@ -272,8 +256,7 @@ class ChatView(QWidget):
 
     def _end_stream(self) -> None:
         self._throttle.stop()
-        self._thinking_buffer.clear()
-        self._answer_buffer.clear()
+        self._new_thinking = self._new_answer = ""
         if self._streaming in self._messages:
             self.column.pin(self._streaming, False)
         self._streaming = None
@@ -281,13 +264,11 @@ class ChatView(QWidget):
     @Slot()
     def _flush(self) -> None:
         """Draw what has arrived since the last time."""
-        if not (self._thinking_buffer or self._answer_buffer) or self._streaming is None:
+        key, thinking, answer = self._streaming, self._new_thinking, self._new_answer
+        if not (thinking or answer) or key is None:
             self._throttle.stop()
             return
-        key = self._streaming
-        thinking, answer = "".join(self._thinking_buffer), "".join(self._answer_buffer)
-        self._thinking_buffer.clear()
-        self._answer_buffer.clear()
+        self._new_thinking = self._new_answer = ""
         message = self._messages[key]
         self._messages[key] = replace(
             message, thinking=message.thinking + thinking, content=message.content + answer
@@ -337,8 +318,7 @@ class ChatView(QWidget):
     @Slot(bool)
     def _on_end_shown(self, shown: bool) -> None:
         self._jump.setVisible(not shown)
-        if not shown:
-            self._place_jump()
+        self._place_jump()
 
     def _place_jump(self) -> None:
         size = self._jump.sizeHint()
@@ -347,7 +327,6 @@ class ChatView(QWidget):
         self._jump.raise_()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the button at the bottom."""
         super().resizeEvent(event)
         self._place_jump()
 
@@ -363,5 +342,4 @@ class ChatView(QWidget):
                 self.column.rebuild()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """The colour one reads on."""
         QPainter(self).fillRect(self.rect(), self._style.colours.background)

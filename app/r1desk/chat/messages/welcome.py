@@ -44,7 +44,6 @@ class Welcome(QWidget):
 
     def __init__(self, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
-        self._request = request
         self._title = QLabel(tr("What would you like to know?"), self)
         self._title.setFont(scaled(self.font(), 1.7))
         self._line = QLabel("", self)
@@ -60,11 +59,11 @@ class Welcome(QWidget):
         self._card_shown = False
         em = self.fontMetrics().height()
         self._buttons: list[QPushButton] = []
-        for example in EXAMPLES:
-            button = QPushButton(tr(example), self)
+        for text in map(tr, EXAMPLES):
+            button = QPushButton(text, self)
             button.setMinimumHeight(round(em * 2.6))
             button.setCursor(Qt.CursorShape.PointingHandCursor)
-            button.clicked.connect(self._on_clicked)
+            button.clicked.connect(lambda _checked, text=text: request(SendExample(text)))
             self._buttons.append(button)
         self._inner = inner = QWidget(self)
         column = QVBoxLayout(inner)
@@ -155,9 +154,3 @@ class Welcome(QWidget):
         self._note.setText(note)
         self._note.setVisible(bool(note) and not self._card_shown)
         self._show_what_fits()
-
-    @Slot()
-    def _on_clicked(self) -> None:
-        button = self.sender()
-        if isinstance(button, QPushButton):
-            self._request(SendExample(button.text()))

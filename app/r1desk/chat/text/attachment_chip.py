@@ -125,7 +125,6 @@ class AttachmentRow(QWidget):
         return round(rows * (self.chips[0].sizeHint().height() + gap)) if self.chips else 0
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         gap = round(self.fontMetrics().height() * 0.35)
         lines: list[list[tuple[AttachmentChip, QSize]]] = []
         taken = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QMimeData, QRectF, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QBrush,
     QGuiApplication,
@@ -13,21 +13,21 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
+    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextLayout,
 )
-from PySide6.QtWidgets import QFrame, QLabel, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.buttons import icon_button, text_button
-from r1desk.chat.text.highlight import coloured, prepared_lexer
+from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.theme.fonts import mono
 from r1desk.theme.icons import icon
 
 FOLD_OVER = 80  # lines; a longer block is folded
@@ -70,8 +70,7 @@ class CodeBox(QWidget):
         self._fold: QToolButton | None = None  # made for a long block
         if not continued:
             self._make_header()
-        name = language or tr("Code")
-        self._text.setAccessibleName(tr("Code in {language}", language=name))
+        self._text.setAccessibleName(tr("Code in {language}", language=language or tr("Code")))
 
     def _make_header(self) -> None:
         self._label = QLabel(display_text.code(self.language)[:40] or tr("Code"), self)
@@ -83,10 +82,6 @@ class CodeBox(QWidget):
     def code(self) -> str:
         """The code of this box and of the boxes that continue it."""
         return "\n".join([self._code, *self._parts])
-
-    def plain_text(self) -> str:
-        """The drawn text."""
-        return self._text.toPlainText()
 
     def add_part(self, code: str) -> None:
         """Tell the first box what a later one shows, so that copying takes all."""
@@ -148,13 +143,14 @@ class CodeBox(QWidget):
 
     def _colouring(self) -> Iterator[None]:
         """Colour the lines one by one."""
-        lexer = yield from prepared_lexer(self.language)
-        if lexer is None:
-            return
         block = self._text.document().begin()
         runs: list[QTextLayout.FormatRange] = []
-        for start, length, colour in coloured(self._shown, lexer, self._style.colours):
-            at, end = start, start + length
+        for coloured_run in coloured(self._shown, self.language, self._style.colours):
+            if coloured_run is None:
+                yield
+                continue
+            at, length, colour = coloured_run
+            end = at + length
             while at < end:
                 while at >= block.position() + block.length():
                     self._colour_block(block, runs)
@@ -172,15 +168,14 @@ class CodeBox(QWidget):
                 yield
         self._colour_block(block, runs)
 
-    def _colour_block(self, block: object, runs: list[QTextLayout.FormatRange]) -> None:
+    def _colour_block(self, block: QTextBlock, runs: list[QTextLayout.FormatRange]) -> None:
         if runs:
-            block.layout().setFormats(runs)  # type: ignore[attr-defined]
-            self._text.document().markContentsDirty(block.position(), block.length())  # type: ignore[attr-defined]
+            block.layout().setFormats(runs)
+            self._text.document().markContentsDirty(block.position(), block.length())
 
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         pad = round(self._style.em_px * 0.7)
         top = 0 if self.continued else self._header_height()
         inner = max(10, width - 2 * pad)
@@ -267,18 +262,10 @@ class CodeText(MessageTextBox, QTextEdit):
     def __init__(self, style: TextStyle, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("code")
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setReadOnly(True)
-        self.setUndoRedoEnabled(False)
+        self.look_like_text()
         self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        self.viewport().setAutoFillBackground(False)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.setAcceptDrops(False)
-        self.setFont(mono(style.font))
-        self.document().setDefaultFont(mono(style.font))
-        self.document().setDocumentMargin(0)
+        self.setFont(style.mono)
+        self.document().setDefaultFont(style.mono)
         self.setTabStopDistance(self.fontMetrics().horizontalAdvance(" ") * 4)
         self._plain = QTextCharFormat()
         self._plain.setForeground(QBrush(style.colours.code_text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 from PySide6.QtGui import QColor
@@ -20,7 +20,6 @@ class ChatColours:
     dim: QColor  # thinking, footers, hints
     edge: QColor  # quiet lines around boxes
     bubble: QColor  # behind a user's message
-    bubble_text: QColor
     code_background: QColor
     code_header: QColor
     code_text: QColor
@@ -33,7 +32,6 @@ class ChatColours:
     inline_background: QColor
     link: QColor
     accent: QColor
-    accent_text: QColor
     hover: QColor
     error_background: QColor
     error_edge: QColor
@@ -52,34 +50,20 @@ def chat_colours() -> ChatColours:
 def colours_of(theme: Tokens) -> ChatColours:
     """The chat's colours in a theme."""
     pure = theme is HIGH_CONTRAST  # which has no half-tones
-    return ChatColours(
-        background=QColor(theme.surface),
-        text=QColor(theme.text),
-        dim=QColor(theme.text_dim),
-        edge=QColor(theme.border),
-        bubble=QColor(theme.bubble),
-        bubble_text=QColor(theme.bubble_text),
-        code_background=QColor(theme.code_background),
-        code_header=_mixed(theme.code_background, theme.text, 0.0 if pure else 0.035),
-        code_text=QColor(theme.code_text),
-        code_keyword=QColor(theme.code_keyword),
-        code_string=QColor(theme.code_string),
-        code_number=QColor(theme.code_number),
-        code_comment=QColor(theme.code_comment),
-        code_name=QColor(theme.code_name),
-        code_error=QColor(theme.code_error),
-        inline_background=_mixed(theme.surface, theme.text, 0.2 if pure else 0.07),
-        link=QColor(theme.link),
-        accent=QColor(theme.accent),
-        accent_text=QColor(theme.accent_text),
-        hover=QColor(theme.hover),
-        error_background=_mixed(theme.surface, theme.danger, 0.0 if pure else 0.08),
-        error_edge=_mixed(theme.surface, theme.danger, 1.0 if pure else 0.55),
-        error_text=QColor(theme.danger),
-        warning_text=QColor(theme.warning),
-        track=QColor(theme.track),
-        high_contrast=pure,
-    )
+    names = [field.name for field in fields(ChatColours) if hasattr(theme, field.name)]
+    own = {
+        "background": QColor(theme.surface),
+        "dim": QColor(theme.text_dim),
+        "edge": QColor(theme.border),
+        "code_header": _mixed(theme.code_background, theme.text, 0.0 if pure else 0.035),
+        "inline_background": _mixed(theme.surface, theme.text, 0.2 if pure else 0.07),
+        "error_background": _mixed(theme.surface, theme.danger, 0.0 if pure else 0.08),
+        "error_edge": _mixed(theme.surface, theme.danger, 1.0 if pure else 0.55),
+        "error_text": QColor(theme.danger),
+        "warning_text": QColor(theme.warning),
+        "high_contrast": pure,
+    }
+    return ChatColours(**{name: QColor(getattr(theme, name)) for name in names} | own)
 
 
 def _mixed(base: str, over: str, share: float) -> QColor:

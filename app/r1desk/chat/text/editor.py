@@ -27,13 +27,16 @@ class PlainEdit(QPlainTextEdit):
         super().setPlainText(text)
 
 
-def is_escape(event: QEvent) -> bool:
-    """True for a key event of Escape without modifiers."""
-    return (
-        isinstance(event, QKeyEvent)
+def takes_escape(event: QEvent) -> bool:
+    """Take Escape from the window, whose shortcut it is for stopping an answer."""
+    is_escape = (
+        event.type() == QEvent.Type.ShortcutOverride
         and event.key() == Qt.Key.Key_Escape
         and event.modifiers() == Qt.KeyboardModifier.NoModifier
     )
+    if is_escape:
+        event.accept()
+    return is_escape
 
 
 class MessageField(PlainEdit):
@@ -52,19 +55,12 @@ class MessageField(PlainEdit):
         self._composing = False  # an input method shows a word that is not chosen yet
 
     def event(self, event: QEvent) -> bool:
-        """Keep Escape, the window's shortcut for stopping an answer; leave it an idle Ctrl+Z."""
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and event.matches(QKeySequence.StandardKey.Undo)
-            and not self.document().isUndoAvailable()
-        ):
+        """Take Escape; leave the window an idle Ctrl+Z."""
+        override, undo = event.type() == QEvent.Type.ShortcutOverride, QKeySequence.StandardKey.Undo
+        if override and event.matches(undo) and not self.document().isUndoAvailable():
             event.ignore()
             return False
-        if event.type() == QEvent.Type.ShortcutOverride and is_escape(event):
-            event.accept()
-            return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         self._composing = bool(event.preeditString())
@@ -139,7 +135,6 @@ class MessageEditor(QWidget):
         return self._field.toPlainText()
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         lines = min(max(self._field.document().blockCount(), _MIN_LINES), _MAX_LINES)
         line = QFontMetricsF(self._field.font()).lineSpacing()
         height = round((lines + 1) * line) + self._send.sizeHint().height() + 18

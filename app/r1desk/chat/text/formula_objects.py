@@ -25,7 +25,12 @@ from r1desk.chat.formulas.formula_painter import FormulaStyle
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.formulas.markdown_math import formula_key, formula_source
 from r1desk.chat.text import display_text
-from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, insert_source
+from r1desk.chat.text.inline_renderer import (
+    FORMULA_OBJECT,
+    FORMULA_SOURCE,
+    insert_source,
+    source_of,
+)
 from r1desk.chat.text.text_style import TextStyle
 
 FORMULA_INDEX: Final = QTextFormat.Property.UserProperty.value + 3
@@ -40,21 +45,20 @@ class SetFormula:
     """A formula that stands in the document as one object."""
 
     layout: FormulaLayout
-    text: str  # as it was written, delimiters included
     style: FormulaStyle
     x_height: float  # of the text around it, in pixels
     text_descent: float
-    own_line: bool  # nothing else stands in its paragraph
+    own_line: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A formula whose source stands in the document until it is known whether it can be set."""
+class _Formula:
+    """A formula of the source, and how the text around it looks."""
 
     key: FormulaKey
     text: str
     fmt: QTextCharFormat
-    own_line: bool
+    own_line: bool  # nothing else stands in its paragraph
 
 
 class FormulaObjects(QPyTextObject):
@@ -72,10 +76,11 @@ class FormulaObjects(QPyTextObject):
         self._style = style
         self._service = service
         self._formulas: list[SetFormula] = []
-        self._waiting: dict[int, _Waiting] = {}  # by the number that marks the source
+        # Those not known yet, by the number that marks their sources in the document.
+        self._waiting: dict[int, _Formula] = {}
         self._number = 0
-        self._listening = False
         document.documentLayout().registerHandler(FORMULA_OBJECT, self)
+        service.settled.connect(self._on_settled)
 
     def clear(self) -> None:
         """The document is empty again."""
@@ -86,68 +91,42 @@ class FormulaObjects(QPyTextObject):
         self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat, *, own_line: bool = False
     ) -> None:
         """Insert a formula at `cursor`: its object where the layout is known, else its source."""
-        text, key = formula_source(token), formula_key(token)
+        key, text = formula_key(token), formula_source(token)
+        formula = _Formula(key, text, QTextCharFormat(fmt), own_line)
         layout = self._service.layout(key)
-        if layout is not None:
-            self._insert_object(cursor, layout, text, fmt, own_line=own_line)
-            return
-        if self._service.is_settled(key):
-            insert_source(cursor, text, fmt, self._style)
+        if layout or self._service.is_settled(key):
+            self._insert_settled(cursor, formula, layout)
             return
         self._number += 1
-        self._waiting[self._number] = _Waiting(key, text, QTextCharFormat(fmt), own_line)
+        self._waiting[self._number] = formula
         marked = QTextCharFormat(fmt)
         marked.setProperty(WAITING_NUMBER, self._number)
         insert_source(cursor, text, marked, self._style, joined=True)
-        self._listen()
         self._service.request(key)
 
-    def text_of(self, fmt: QTextCharFormat) -> str:
-        """The source of the object that `fmt` belongs to, with its delimiters."""
-        return self._formulas[fmt.intProperty(FORMULA_INDEX)].text
-
-    def accessible_text_of(self, fmt: QTextCharFormat) -> str:
-        """The formula in words, for screen readers."""
-        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
-        return formula.layout.speech or formula.text
+    def speech_of(self, fmt: QTextCharFormat) -> str:
+        """The formula that `fmt` belongs to in words, for screen readers."""
+        return self._formulas[fmt.intProperty(FORMULA_INDEX)].layout.speech or source_of(fmt)
 
     # ---- waiting for the service
-
-    def _listen(self) -> None:
-        if not self._listening:
-            self._service.settled.connect(self._on_settled)
-            self._listening = True
 
     @Slot(object)
     def _on_settled(self, keys: frozenset[FormulaKey]) -> None:
         ready = {number for number, waiting in self._waiting.items() if waiting.key in keys}
         if not ready:
             return
-        replaced = False
         cursor = QTextCursor(self._document)
         cursor.beginEditBlock()
         for number, start, end in reversed(self._marked_places()):
-            waiting = self._waiting.get(number)
-            layout = self._service.layout(waiting.key) if waiting and number in ready else None
-            if waiting is None or number not in ready:
+            if number not in ready:
                 continue
             cursor.setPosition(start)
             cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
             cursor.removeSelectedText()
-            if layout is None:
-                insert_source(cursor, waiting.text, waiting.fmt, self._style)
-            else:
-                own_line = waiting.own_line
-                self._insert_object(cursor, layout, waiting.text, waiting.fmt, own_line=own_line)
-            replaced = True
+            formula = self._waiting.pop(number)
+            self._insert_settled(cursor, formula, self._service.layout(formula.key))
         cursor.endEditBlock()
-        for number in ready:
-            del self._waiting[number]
-        if not self._waiting:
-            self._service.settled.disconnect(self._on_settled)
-            self._listening = False
-        if replaced:
-            self.changed.emit()
+        self.changed.emit()
 
     def _marked_places(self) -> list[tuple[int, int, int]]:
         """Number, start and end of each source that waits, in the order of the document."""
@@ -169,28 +148,25 @@ class FormulaObjects(QPyTextObject):
 
     # ---- the object
 
-    def _insert_object(
-        self,
-        cursor: QTextCursor,
-        layout: FormulaLayout,
-        text: str,
-        fmt: QTextCharFormat,
-        *,
-        own_line: bool,
+    def _insert_settled(
+        self, cursor: QTextCursor, source: _Formula, layout: FormulaLayout | None
     ) -> None:
+        """Insert a formula as an object, or its source where it has no layout."""
+        fmt, own_line = source.fmt, source.own_line
+        if layout is None:
+            insert_source(cursor, source.text, fmt, self._style)
+            return
         font = fmt.font().resolve(self._document.defaultFont())
         metrics = QFontMetricsF(font)
         pixels = QFontInfo(font).pixelSize()
         ratio = metrics.xHeight() / (_X_HEIGHT_OF_FONT * pixels)
-        colours = self._style.colours
         formula = SetFormula(
             layout=layout,
-            text=text,
             style=FormulaStyle(
                 em_px=pixels * min(max(ratio, _SCALES[0]), _SCALES[1]),
                 colour=fmt.foreground().color(),
                 font=font,
-                keep_colours=not colours.high_contrast,
+                keep_colours=not self._style.colours.high_contrast,
             ),
             x_height=metrics.xHeight(),
             text_descent=metrics.descent(),
@@ -200,13 +176,13 @@ class FormulaObjects(QPyTextObject):
         object_format = QTextCharFormat(fmt)
         object_format.setObjectType(FORMULA_OBJECT)
         object_format.setProperty(FORMULA_INDEX, len(self._formulas) - 1)
+        object_format.setProperty(FORMULA_SOURCE, source.text)
         object_format.setToolTip("")
         if not own_line and self._descends(formula):
             object_format.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
         if cursor.atBlockStart() and not own_line:
-            cursor.insertText(
-                display_text.BREAK, fmt
-            )  # a line of formulas alone is as high as one of text
+            # A line of formulas alone is as high as one of text.
+            cursor.insertText(display_text.BREAK, fmt)
         cursor.insertText("\ufffc", object_format)
 
     @staticmethod

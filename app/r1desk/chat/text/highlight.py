@@ -37,29 +37,21 @@ _MAX_NAME = 40  # characters of a fence's language word
 
 def prepared_lexer(language: str) -> Generator[None, None, Lexer | None]:
     """The lexer for a fence's language word, made step by step: compiling its rules is slow."""
-    if len(language) > _MAX_NAME:
+    if not 0 < len(language) <= _MAX_NAME:
         return None
     for module in _IN_STEPS:
         import_module(module)
         yield
-    found = _lexer_class(language.lower())
-    if found is None:
-        return None
-    yield
-    yield from _compiled(found)
-    return found(stripnl=False, ensurenl=False)
-
-
-def _lexer_class(name: str) -> type[Lexer] | None:
-    """Pygments' class for a name, None where it knows none."""
     from pygments.lexers import find_lexer_class_by_name  # noqa: PLC0415 - see above
     from pygments.util import ClassNotFound  # noqa: PLC0415
 
     try:
-        found: type[Lexer] = find_lexer_class_by_name(name)
+        found: type[Lexer] = find_lexer_class_by_name(language.lower())
     except ClassNotFound:
         return None
-    return found
+    yield
+    yield from _compiled(found)
+    return found(stripnl=False, ensurenl=False)
 
 
 def _compiled(kind: type[Lexer]) -> Iterator[None]:
@@ -88,8 +80,16 @@ def _field(token: _TokenType) -> str | None:
     return next((f for name, f in _FIELDS.items() if token in string_to_tokentype(name)), None)
 
 
-def coloured(code: str, lexer: Lexer, colours: ChatColours) -> Iterator[tuple[int, int, QColor]]:
-    """Runs of `code` that are not in the plain colour: start, length, colour."""
+def coloured(
+    code: str, language: str, colours: ChatColours
+) -> Iterator[tuple[int, int, QColor] | None]:
+    """Runs of `code` that are not in the plain colour: start, length, colour.
+
+    Before the first come some None, one for each step of the work until then.
+    """
+    lexer = yield from prepared_lexer(language)
+    if lexer is None:
+        return
     for start, token, value in lexer.get_tokens_unprocessed(code):
         field = _field(token)
         if field and value:
@@ -100,28 +100,14 @@ def code_runs(
     code: str, language: str, colours: ChatColours, pause: Callable[[], None]
 ) -> list[Run]:
     """Code cut into runs of one colour; `pause` is called in between."""
-    lexer = _lexer(language, pause) if language else None
-    if lexer is None:
-        return [(code, "")]
     runs: list[Run] = []
     done = 0
-    for number, (start, length, colour) in enumerate(coloured(code, lexer, colours)):
-        if start > done:
-            runs.append((code[done:start], ""))
-        runs.append((code[start : start + length], colour.name()))
-        done = start + length
-        if number % _PAUSED_RUNS == 0:
+    for number, run in enumerate(coloured(code, language, colours)):
+        if run is None or number % _PAUSED_RUNS == 0:
             pause()
+        if run is not None:
+            start, length, colour = run
+            runs += [(code[done:start], ""), (code[start : start + length], colour.name())]
+            done = start + length
     runs.append((code[done:], ""))
     return runs
-
-
-def _lexer(language: str, pause: Callable[[], None]) -> Lexer | None:
-    steps = prepared_lexer(language)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Lexer | None = end.value
-            return found
-        pause()

@@ -20,13 +20,13 @@ from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.theme.fonts import mono
 
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects
 
 # type of the format of a drawn formula; `formula_objects` is imported for the first one
 FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
+FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
 _MAX_ADDRESS = 300  # characters of an address
 
 
@@ -43,7 +43,6 @@ class InlineRenderer:
         self._style = style
         self._formulas = formulas
         self._cursor = QTextCursor(document)
-        self._code_font: QFont | None = None
         self.has_links = False
 
     def set(self, cursor: QTextCursor, token: Token, plain: QTextCharFormat) -> None:
@@ -84,10 +83,7 @@ class InlineRenderer:
 
     def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
         code = QTextCharFormat(fmt)
-        if self._code_font is None:  # asking the system for it takes longer than all the rest
-            self._code_font = mono(self._style.font)
-        code.setFontFamilies(self._code_font.families())
-        code.setFontPointSize(self._code_font.pointSizeF())
+        self._style.set_mono(code)
         code.setBackground(QBrush(self._style.colours.inline_background))
         return code
 
@@ -141,18 +137,16 @@ def insert_source(
     """
     text = " ".join(text.split("\n")) if joined else text
     quiet = QTextCharFormat(fmt)
-    set_mono(quiet, style.font)
+    style.set_mono(quiet)
     quiet.setForeground(QBrush(style.colours.dim))
     cursor.insertText(
         display_text.breakable(display_text.code(text)).replace("\n", display_text.LINE), quiet
     )
 
 
-def set_mono(fmt: QTextCharFormat, font: QFont) -> None:
-    """Give `fmt` the code font that goes with `font`."""
-    code = mono(font)
-    fmt.setFontFamilies(code.families())
-    fmt.setFontPointSize(code.pointSizeF())
+def source_of(fmt: QTextCharFormat) -> str:
+    """The LaTeX of the formula that `fmt` belongs to, as it was written."""
+    return fmt.stringProperty(FORMULA_SOURCE)
 
 
 def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:

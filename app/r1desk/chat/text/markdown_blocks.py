@@ -184,8 +184,6 @@ def disguised(label: str, href: str) -> str | None:
     """The true host of `href` when `label` reads like the address of another one."""
     named = _DOMAIN.match(label.strip())
     host = urlsplit(href).hostname or ""
-    if not named:
+    if not named or named.group(1).lower().removeprefix("www.") == host.removeprefix("www."):
         return None
-    return (
-        None if named.group(1).lower().removeprefix("www.") == host.removeprefix("www.") else host
-    )
+    return host

@@ -28,7 +28,7 @@ from PySide6.QtGui import (
 
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
-from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source, set_mono
+from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.theme.fonts import points
@@ -68,7 +68,7 @@ class MarkdownRenderer(QObject):
         self._quote = 0
         self._in_item = False
         self.formulas: FormulaObjects | None = None  # made for the first formula
-        self._inline = InlineRenderer(document, style, self._formula_objects)
+        self.inline = InlineRenderer(document, style, self._formula_objects)
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,
             "bullet_list_open": self._open_list,
@@ -76,8 +76,8 @@ class MarkdownRenderer(QObject):
             "bullet_list_close": self._close_list,
             "ordered_list_close": self._close_list,
             "list_item_open": self._open_item,
-            "blockquote_open": self._open_quote,
-            "blockquote_close": self._close_quote,
+            "blockquote_open": self._change_quote,
+            "blockquote_close": self._change_quote,
             "paragraph_open": self._open_paragraph,
             "fence": self._set_code,
             "code_block": self._set_code,
@@ -85,11 +85,6 @@ class MarkdownRenderer(QObject):
             "math_block": self._set_formula,
             "math_open": self._set_formula,
         }
-
-    @property
-    def has_links(self) -> bool:
-        """True when there is something to follow."""
-        return self._inline.has_links
 
     def clear(self) -> None:
         """Empty the document."""
@@ -100,7 +95,7 @@ class MarkdownRenderer(QObject):
         self._fresh = self._first = True
         self._lists.clear()
         self._quote = 0
-        self._inline.has_links = False
+        self.inline.has_links = False
 
     def append(self, tokens: Sequence[Token]) -> None:
         """Set one or more top-level blocks."""
@@ -202,12 +197,9 @@ class MarkdownRenderer(QObject):
             made.add(self._cursor.block())
         self._in_item = True
 
-    def _open_quote(self, _token: Token) -> None:
-        self._quote += 1
+    def _change_quote(self, token: Token) -> None:
+        self._quote += token.nesting
         self._in_item = False
-
-    def _close_quote(self, _token: Token) -> None:
-        self._quote -= 1
 
     def _set_code(self, token: Token) -> None:
         fmt = self._block_format(0.6)
@@ -217,7 +209,7 @@ class MarkdownRenderer(QObject):
         self._in_item = False
         source = display_text.breakable(display_text.code(token.content.removesuffix("\n")))
         char = self._text_format()
-        set_mono(char, self._style.font)
+        self._style.set_mono(char)
         self._cursor.insertText(source.replace("\n", display_text.LINE), char)
 
     def _formula_objects(self) -> FormulaObjects | None:
@@ -229,14 +221,6 @@ class MarkdownRenderer(QObject):
             self.formulas = FormulaObjects(self._document, self._style, self._style.formulas)
             self.formulas.changed.connect(self.formulas_changed)
         return self.formulas
-
-    def formula_text(self, fmt: QTextCharFormat) -> str:
-        """The LaTeX of the formula that `fmt` belongs to, with its delimiters."""
-        return self.formulas.text_of(fmt) if self.formulas else ""
-
-    def accessible_formula_text(self, fmt: QTextCharFormat) -> str:
-        """The formula that `fmt` belongs to, in words."""
-        return self.formulas.accessible_text_of(fmt) if self.formulas else ""
 
     def _set_formula(self, token: Token) -> None:
         """Set a formula on a line of its own."""
@@ -264,7 +248,7 @@ class MarkdownRenderer(QObject):
                 continue
             if index:
                 self._start_block(_FORMULA_GAP_EM)
-            self._inline.set(self._cursor, part, self._plain)
+            self.inline.set(self._cursor, part, self._plain)
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)
@@ -279,25 +263,21 @@ class MarkdownRenderer(QObject):
             end += 1
         if not self._fresh:
             self._start_block(0.6)
-            self._cursor.block()
         made = insert_table(self._cursor, tokens[start : end + 1], self._style, self._set_cell)
         if isinstance(made, QTextTable):
             self._cursor.movePosition(QTextCursor.MoveOperation.End)
             self._fresh = True
-            self._shrink_trailing_block()
+            flat = QTextBlockFormat()
+            flat.setLineHeight(1, _FIXED)
+            self._cursor.setBlockFormat(flat)
         self._in_item = False
         return end
-
-    def _shrink_trailing_block(self) -> None:
-        fmt = QTextBlockFormat()
-        fmt.setLineHeight(1, _FIXED)
-        self._cursor.setBlockFormat(fmt)
 
     def _set_cell(self, cursor: QTextCursor, token: Token, heading: bool) -> None:
         fmt = self._text_format()
         if heading:
             fmt.setFontWeight(QFont.Weight.DemiBold)
-        self._inline.set(cursor, token, fmt)
+        self.inline.set(cursor, token, fmt)
 
 
 def _parted(token: Token) -> list[Token]:

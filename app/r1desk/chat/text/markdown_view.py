@@ -225,7 +225,6 @@ class MarkdownView(QWidget):
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         if width != self._width:
             self._width = width
             self._heights.clear()
@@ -248,10 +247,6 @@ class MarkdownView(QWidget):
             y += height
         self.resize(width, y)
         return y
-
-    def plain_text(self) -> str:
-        """The drawn text, for tests and screen readers."""
-        return "\n".join(piece.plain_text() for piece in [*self._pieces, *self._tail])
 
 
 def _as_text(block: MarkdownBlock) -> MarkdownBlock:

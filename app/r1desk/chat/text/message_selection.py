@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import (
@@ -21,25 +20,35 @@ from PySide6.QtGui import (
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QTextEdit, QWidget
+from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
 from r1desk.chat.text.colours import chat_colours
-
-if TYPE_CHECKING:
-    _Base = QTextEdit
-else:
-    _Base = object
 
 MESSAGE = "message"  # property of the widget of a message: its id
 
 
-class MessageTextBox(_Base):
+class MessageTextBox:
     """A mixin for QTextEdit and its subclasses: selecting, copying and scrolling in a message.
 
     One that `scrolls` takes the wheel sideways; up and down it moves the conversation.
     """
 
     scrolls = True
+
+    def look_like_text(self) -> None:
+        """Show no more than the text, for a box exactly as high as it."""
+        policy = Qt.ScrollBarPolicy
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setReadOnly(True)
+        self.setUndoRedoEnabled(False)
+        self.setVerticalScrollBarPolicy(policy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if self.scrolls else policy.ScrollBarAlwaysOff
+        )
+        self.viewport().setAutoFillBackground(False)
+        self.setAcceptDrops(False)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.document().setDocumentMargin(0)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a selection; those elsewhere go."""
@@ -144,15 +153,13 @@ def _extend_selection(anchor: QTextEdit, place: QPoint) -> None:
 
 
 def _nearest(boxes: list[QTextEdit], y: int, message: QWidget) -> int:
-    """The number of the box at a height of the message, or of the closer one of two."""
-    for number, box in enumerate(boxes):
-        top = _top_in(message, box)
-        if y < top + box.height():
-            if y >= top or number == 0:
-                return number
-            bottom_above = _top_in(message, boxes[number - 1]) + boxes[number - 1].height()
-            return number - 1 if y - bottom_above < top - y else number
-    return len(boxes) - 1
+    """The number of the box at a height of the message, or of the closest one."""
+
+    def distance(number: int) -> int:
+        top = _top_in(message, boxes[number])
+        return max(top - y, y - top - boxes[number].height(), 0)
+
+    return min(range(len(boxes)), key=distance)
 
 
 def _top_in(message: QWidget, box: QTextEdit) -> int:

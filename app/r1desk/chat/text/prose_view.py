@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from markdown_it.token import Token
-from PySide6.QtCore import QMimeData, QRectF, QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QMimeData, QRectF, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QAccessible,
     QImage,
@@ -20,11 +20,11 @@ from PySide6.QtGui import (
     QTextListFormat,
     QTextTable,
 )
-from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
+from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.inline_renderer import FORMULA_OBJECT
+from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, source_of
 from r1desk.chat.text.markdown_renderer import (
     MarkdownRenderer,
     paint_quote_bars,
@@ -58,17 +58,9 @@ class ProseView(MessageTextBox, QTextBrowser):
     ) -> None:
         super().__init__(parent)
         self.scrolls = scrolls
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        policy = Qt.ScrollBarPolicy
-        self.setHorizontalScrollBarPolicy(
-            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
-        )
+        self.look_like_text()
         self.setLineWrapMode(QTextBrowser.LineWrapMode.FixedPixelWidth)
-        self.viewport().setAutoFillBackground(False)
         self.setOpenLinks(False)
-        self.setAcceptDrops(False)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setAccessibleName(tr("Text"))
         self.anchorClicked.connect(self._on_anchor_clicked)
         self._style = style
@@ -105,7 +97,7 @@ class ProseView(MessageTextBox, QTextBrowser):
 
     def _set_focus_policy(self) -> None:
         # Reachable with Tab only where there is something to do.
-        links = self._renderer.has_links
+        links = self._renderer.inline.has_links
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
         self._describe()
 
@@ -131,13 +123,10 @@ class ProseView(MessageTextBox, QTextBrowser):
         self.resize(width, height)
         return height
 
-    def plain_text(self) -> str:
-        """The drawn text."""
-        return document_text(self.document(), self._renderer.formula_text, markers=False)
-
     def accessible_text(self) -> str:
         """The drawn text with formulas in words, for screen readers."""
-        return document_text(self.document(), self._renderer.accessible_formula_text)
+        formulas = self._renderer.formulas
+        return document_text(self.document(), formulas.speech_of if formulas else source_of)
 
     def ideal_width(self) -> int:
         """The width of the longest line when nothing is wrapped beyond what is set now."""
@@ -155,21 +144,9 @@ class ProseView(MessageTextBox, QTextBrowser):
         """The selected characters as plain text, formulas as their LaTeX."""
         cursor = self.textCursor()
         data = QMimeData()
-        data.setText(
-            document_text(
-                self.document(),
-                self._renderer.formula_text,
-                cursor.selectionStart(),
-                cursor.selectionEnd(),
-            )
-        )
+        start, end = cursor.selectionStart(), cursor.selectionEnd()
+        data.setText(document_text(self.document(), start=start, end=end))
         return data
-
-    def sizeHint(self) -> QSize:
-        return self.size()
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(0, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
@@ -183,13 +160,11 @@ class ProseView(MessageTextBox, QTextBrowser):
 
 def document_text(
     document: QTextDocument,
-    formula_text: FormulaText,
+    formula_text: FormulaText = source_of,
     start: int = 0,
     end: int | None = None,
-    *,
-    markers: bool = True,
 ) -> str:
-    """The text between two positions, to the end by default; `markers` adds those of lists.
+    """The text between two positions, to the end by default.
 
     Formulas are LaTeX, cells of tables are parted by tabs. Qt's own plain text has U+FFFC for a
     formula, U+FDD0 and U+FDD1 around tables, and no numbers of lists.
@@ -205,7 +180,7 @@ def document_text(
         text = _block_text(block, formula_text, start, end)
         if previous is not None:
             pieces.append(_separator(previous, block))
-        if markers and start <= block.position():
+        if start <= block.position():
             pieces.append(_marker(block))
         pieces.append(text)
         previous = block

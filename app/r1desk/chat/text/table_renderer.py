@@ -18,7 +18,6 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.theme.fonts import mono
 
 _MAX_COLUMNS = 24
 _ALIGNMENTS = {
@@ -91,7 +90,7 @@ def _rows(tokens: Sequence[Token]) -> list[list[Cell]]:
 
 def _insert_as_text(cursor: QTextCursor, rows: list[list[Cell]], style: TextStyle) -> None:
     fmt = cursor.charFormat()
-    fmt.setFontFamilies(mono(style.font).families())
+    fmt.setFontFamilies(style.mono.families())
     fmt.setForeground(QBrush(style.colours.text))
     lines = (" | ".join(token.content for token, _, _ in row) for row in rows)
     cursor.insertText("\u2028".join(lines), fmt)

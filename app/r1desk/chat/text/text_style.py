@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication
+from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication, QTextCharFormat
 from PySide6.QtWidgets import QLabel
 
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.colours import ChatColours, chat_colours
-from r1desk.theme.fonts import scaled
+from r1desk.theme.fonts import mono, scaled
 
 ASIDE_SCALE = 0.92
 _READABLE_EM = 44.0
@@ -50,24 +50,27 @@ def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """The colours, the font, and whether the text is an aside (the thinking)."""
+    """The colours, the fonts, and whether the text is an aside (the thinking)."""
 
     colours: ChatColours
     font: QFont
+    mono: QFont  # of code; asking the system for it takes longer than setting a paragraph
     em_px: float  # height of a line of `font`; all spacing is measured in it
-    aside: bool = False
-    # None: formulas are shown as their source
-    formulas: FormulaService | None = None
+    formulas: FormulaService | None  # None: formulas are shown as their source
+    aside: bool
 
     @classmethod
     def of(
         cls,
         font: QFont,
         formulas: FormulaService | None = None,
+        colours: ChatColours | None = None,
+        *,
+        aside: bool = False,
     ) -> TextStyle:
-        """The style that goes with a font, in the colours in force."""
+        """The style that goes with a font; in the colours in force, where none are given."""
         em_px = QFontMetricsF(font).height()
-        return cls(chat_colours(), QFont(font), em_px, formulas=formulas)
+        return cls(colours or chat_colours(), QFont(font), mono(font), em_px, formulas, aside)
 
     def dress(self, label: QLabel, *, scale: float = 1.0, dim: bool = True) -> None:
         """Let a label of plain text have this font and colour."""
@@ -81,5 +84,9 @@ class TextStyle:
     def as_aside(self) -> TextStyle:
         """Smaller and dimmer."""
         font = scaled(self.font, ASIDE_SCALE)
-        em_px = QFontMetricsF(font).height()
-        return TextStyle(self.colours, font, em_px, aside=True, formulas=self.formulas)
+        return TextStyle.of(font, self.formulas, self.colours, aside=True)
+
+    def set_mono(self, fmt: QTextCharFormat) -> None:
+        """Give `fmt` the font of code."""
+        fmt.setFontFamilies(self.mono.families())
+        fmt.setFontPointSize(self.mono.pointSizeF())

@@ -18,6 +18,8 @@ FASTEST_MS = 50
 SLOWEST_MS = 200  # still reads as flowing text
 SHARE = 0.02  # of one core: on a small machine the engine computes on every core
 
+_OVER = object()
+
 
 class Slicer(QObject):
     """Runs generators a few steps at a time, in the order they came. Each step must be short."""
@@ -25,8 +27,7 @@ class Slicer(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._queue: deque[tuple[QObject, Iterator[None]]] = deque()
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
+        self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._on_timeout)
 
     @property
@@ -47,20 +48,12 @@ class Slicer(QObject):
         deadline = time.perf_counter() + SLICE_S
         while self._queue and time.perf_counter() < deadline:
             owner, work = self._queue[0]
-            if isValid(owner) and self._step(work):
+            if isValid(owner) and next(work, _OVER) is None:
                 continue
             # The work itself may have put urgent work in front.
             self._queue = deque(entry for entry in self._queue if entry[1] is not work)
         if not self._queue:
             self._timer.stop()
-
-    @staticmethod
-    def _step(work: Iterator[None]) -> bool:
-        try:
-            next(work)
-        except StopIteration:
-            return False
-        return True
 
 
 class DrawThrottle(QObject):
@@ -78,16 +71,6 @@ class DrawThrottle(QObject):
         self._started: float | None = None
         self._timer = QTimer(self, interval=FASTEST_MS)
         self._timer.timeout.connect(self._on_timeout)
-
-    @property
-    def interval_ms(self) -> int:
-        """Between two draws, at present."""
-        return self._timer.interval()
-
-    @property
-    def active(self) -> bool:
-        """True while `due` is still to come."""
-        return self._timer.isActive()
 
     def start(self) -> None:
         """There is something to draw."""

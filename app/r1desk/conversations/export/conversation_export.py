@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.formulas.waiting_formulas import WaitingFormulas
+from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.chat.messages.stats_line import duration_text
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.conversations.export.html_writer import HtmlWriter
@@ -72,7 +72,7 @@ class ConversationExport(QObject):
         """Write nothing."""
         self._cancelled.set()
         if (formulas := self._formulas) is not None:
-            formulas.stop()
+            formulas.close()
 
     @Slot()
     def close(self) -> None:
@@ -96,7 +96,7 @@ class ConversationExport(QObject):
             pass
         finally:
             self._formulas = None
-            formulas.end_child()
+            formulas.close()
             shiboken6.delete(formulas)
             self._ended.set()
 

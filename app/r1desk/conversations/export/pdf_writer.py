@@ -11,7 +11,6 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFont,
-    QFontMetricsF,
     QGuiApplication,
     QPageLayout,
     QPageSize,
@@ -31,7 +30,7 @@ from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, paint_quote_bars, plain_font
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.theme.fonts import mono, scaled
+from r1desk.theme.fonts import scaled
 from r1desk.theme.theme import palette
 from r1desk.theme.tokens import LIGHT
 
@@ -73,8 +72,7 @@ class PdfWriter:
         font.setPointSizeF(_TEXT_PT)
         font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
         self._palette = palette(LIGHT)
-        em_px = QFontMetricsF(font).height()
-        self._style = TextStyle(colours_of(LIGHT), font, em_px, formulas=formulas)
+        self._style = TextStyle.of(font, formulas, colours_of(LIGHT))
         self._aside = self._style.as_aside()
         self._current = self._style
         self._painter = QPainter(self._pdf)
@@ -152,7 +150,7 @@ class PdfWriter:
 
     def _code_document(self, runs: list[tuple[str, str]]) -> QTextDocument:
         document = self._document(self._style)
-        document.setDefaultFont(scaled(mono(self._style.font), 0.9))
+        document.setDefaultFont(scaled(self._style.mono, 0.9))
         cursor = QTextCursor(document)
         for text, colour in runs:
             fmt = QTextCharFormat()
