@@ -42,6 +42,6 @@ def test_nothing_is_drawn_once_there_is_nothing_to_draw(qtbot) -> None:
     pace = DrawThrottle(parent)
     pace.due.connect(pace.stop)
     pace.start()
-    qtbot.waitUntil(lambda: not pace.active)
+    qtbot.waitUntil(lambda: not pace._timer.isActive())
     with qtbot.assertNotEmitted(pace.due, wait=3 * FASTEST_MS):
         pass
