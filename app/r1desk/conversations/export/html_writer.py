@@ -178,7 +178,7 @@ class _HtmlTokens(RendererHTML):
         layout = self._formulas.layout(key)
         if layout is None:
             return f"<code>{escape(source)}</code>"
-        return _formula_svg(layout, self._formulas.outlines, source, display=key.display)
+        return _formula_svg(layout, self._formulas.child.outlines, source, display=key.display)
 
     def math_open(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
         """A formula without an end."""
