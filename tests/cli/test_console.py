@@ -71,6 +71,21 @@ def test_thinking_and_progress_are_for_those_who_watch():
     assert says("o.thinking('hm'); o.status('12 %')", terminal=False) == b""
 
 
+WAITING = """
+from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress
+from deepseek_r1.cli.progress import file_progress
+with file_progress() as on_progress:
+    on_progress(DownloadProgress("模型.gguf", DownloadPhase.RECEIVING, 1, 2))
+    on_progress(DownloadProgress("模型.gguf", DownloadPhase.WAITING, 1, 2, 0.0, "gone"))
+"""
+
+
+@posix
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_wait_is_told_beside_the_bars(terminal):
+    assert "模型.gguf: gone. Trying again…" in says(WAITING, terminal=terminal).decode()
+
+
 CHINESE = "o.result_json({'text': '天空 \U0001f433'})"
 
 

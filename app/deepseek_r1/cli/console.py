@@ -119,12 +119,14 @@ def _to_terminal(text: str, *, before: str = "", after: str = "", dim: bool) -> 
 
 
 def _unicode(stream: Any) -> bool:
-    return str(getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
+    encoding: str | None = getattr(
+        stream, "encoding", None
+    )  # None: a stream of texts, as rich's is
+    return encoding is None or encoding.lower().replace("-", "").startswith("utf")
 
 
 def _encodable(text: str, stream: Any) -> str:
     """Returns `text` with characters replaced that the stream's encoding does not have."""
     if _unicode(stream):
         return text
-    encoding = getattr(stream, "encoding", None) or "ascii"
-    return text.encode(encoding, errors="replace").decode(encoding)
+    return text.encode(stream.encoding, errors="replace").decode(stream.encoding)
