@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QApplication
 from performance.samples import gauge_values
 from r1desk.performance.readings import StreamingRates
 from r1desk.performance.widgets.gauge import Gauge
-from r1desk.performance.widgets.meters import level_colour
-from r1desk.theme import LIGHT, ThemeChoice, apply_theme
+from r1desk.performance.widgets.meters import Picture, level_colour
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.tokens import LIGHT
 
 # Said by the offscreen platform about every window with a least size.
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -39,32 +40,32 @@ def gauge(qapp: QApplication, qtbot, clock: Clock) -> Gauge:
     return gauge
 
 
-def settle(gauge: Gauge, clock: Clock) -> int:
-    """Fill the curve with one value, so that time alone moves nothing."""
+@pytest.fixture
+def repainted(gauge: Gauge, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
+    """The parts that are repainted, once the curve is full: then time alone moves nothing."""
     for _ in range(140):
         clock.now_s += 1
         gauge.show_values(gauge_values())
-    return gauge.repaints
+    parts: list[Picture] = []
+    monkeypatch.setattr(Picture, "update", lambda part: parts.append(part))  # noqa: PLW0108
+    return parts
 
 
-def test_nothing_is_repainted_while_nothing_changes(gauge: Gauge, clock: Clock):
-    before = settle(gauge, clock)
+def test_nothing_is_repainted_while_nothing_changes(gauge: Gauge, clock: Clock, repainted: list):
     for _ in range(60):
         clock.now_s += 2
         gauge.show_values(gauge_values())
-    assert gauge.repaints == before
+    assert repainted == []
 
 
-def test_only_what_changed_is_repainted(gauge: Gauge, clock: Clock):
-    before = settle(gauge, clock)
+def test_only_what_changed_is_repainted(gauge: Gauge, repainted: list):
     gauge.show_values(gauge_values(tok_s=9.8))
-    assert gauge.repaints == before + 1
+    assert repainted == [gauge._speed]
 
 
-def test_a_change_too_small_to_see_is_not_painted(gauge: Gauge, clock: Clock):
-    before = settle(gauge, clock)
+def test_a_change_too_small_to_see_is_not_painted(gauge: Gauge, repainted: list):
     gauge.show_values(gauge_values(engine_mib=300.2, cores=(0.251, 0.749)))
-    assert gauge.repaints == before
+    assert repainted == []
 
 
 def test_it_is_one_line_high(gauge: Gauge):

@@ -292,7 +292,7 @@ def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(
     )
     panel.show_model(a_model().model_copy(update={"facts": facts}))
     for row in (panel.load.rows["kv_type"], panel.sampling.rows["min_p"]):
-        assert not any(control.isEnabled() for control in row._controls())
+        assert not any(control.isEnabled() for control in row.controls)
         assert "ctransformers" in row.cost.text()
     assert panel.sampling.rows["temperature"].spin.isEnabled()
     assert "GGML" in panel.model.facts.text()
@@ -398,7 +398,7 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: Performa
     open_all(panel)
     rows = panel.load.rows | panel.sampling.rows
     for row in rows.values():
-        for control in row._controls():
+        for control in row.controls:
             assert control.accessibleName()
             assert control.accessibleDescription()
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus

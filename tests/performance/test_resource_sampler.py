@@ -6,9 +6,10 @@ import os
 import threading
 
 import pytest
-from PySide6.QtCore import QThread
+from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtWidgets import QApplication
 
+from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.performance import resource_sampler as sampler_module
 from r1desk.performance.readings import ResourceSample
 from r1desk.performance.resource_sampler import (
@@ -25,15 +26,28 @@ from r1desk.performance.resource_sampler import (
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
+class EngineStandIn(QObject):
+    heartbeat = Signal(object)
+    state_changed = Signal(object, str)
+    engine_pid = 0
+
+
 @pytest.fixture
-def sampler(qapp: QApplication):
-    sampler = ResourceSampler()
+def engine(qapp: QApplication) -> EngineStandIn:
+    return EngineStandIn()
+
+
+@pytest.fixture
+def sampler(engine: EngineStandIn):
+    sampler = ResourceSampler(engine)
     yield sampler
     sampler.stop()
 
 
-def test_a_reading_says_what_this_process_and_machine_use(sampler: ResourceSampler, qtbot):
-    sampler.set_engine_pid(os.getpid())
+def test_a_reading_says_what_this_process_and_machine_use(
+    engine: EngineStandIn, sampler: ResourceSampler, qtbot
+):
+    engine.engine_pid = os.getpid()
     with qtbot.waitSignal(sampler.sampled) as sampled:
         sampler.start()
     reading = sampled.args[0]
@@ -44,7 +58,6 @@ def test_a_reading_says_what_this_process_and_machine_use(sampler: ResourceSampl
 
 
 def test_without_an_engine_its_memory_is_zero(sampler: ResourceSampler, qtbot):
-    sampler.set_engine_pid(None)
     with qtbot.waitSignal(sampler.sampled) as sampled:
         sampler.start()
     assert sampled.args[0].engine_mib == 0.0
@@ -65,12 +78,12 @@ def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, q
     assert threads[0] is not QThread.currentThread()
 
 
-def test_it_measures_rarely_while_the_engine_rests(sampler: ResourceSampler):
-    assert sampler.interval_ms == IDLE_MS
-    sampler.set_active(True)
-    assert sampler.interval_ms == ACTIVE_MS
-    sampler.set_active(False)
-    assert sampler.interval_ms == IDLE_MS
+def test_it_measures_rarely_while_the_engine_rests(engine: EngineStandIn, sampler: ResourceSampler):
+    assert sampler._timer.interval() == IDLE_MS
+    engine.state_changed.emit(EngineState.GENERATING, "")
+    assert sampler._timer.interval() == ACTIVE_MS
+    engine.state_changed.emit(EngineState.IDLE, "")
+    assert sampler._timer.interval() == IDLE_MS
 
 
 def test_after_stop_nothing_is_reported(sampler: ResourceSampler, qtbot):
@@ -83,7 +96,7 @@ def test_after_stop_nothing_is_reported(sampler: ResourceSampler, qtbot):
 
 
 def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
-    sampler: ResourceSampler, qtbot, monkeypatch
+    engine: EngineStandIn, sampler: ResourceSampler, qtbot, monkeypatch
 ):
     failed: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_value))
@@ -98,7 +111,7 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
     sampler.start()
     qtbot.waitUntil(lambda: failed == [gone])
     with qtbot.waitSignal(sampler.sampled):
-        sampler.set_active(True)
+        engine.state_changed.emit(EngineState.GENERATING, "")
 
 
 def test_within_the_budget_nothing_moves() -> None:

@@ -18,19 +18,9 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import resources_dir
-from r1desk.theme import (
-    DARK,
-    HIGH_CONTRAST,
-    LIGHT,
-    ThemeChoice,
-    Tokens,
-    app_icon,
-    apply_theme,
-    explain,
-    icon,
-    tokens,
-)
+from r1desk.theme import ThemeChoice, app_icon, apply_theme, explain, icon, tokens
 from r1desk.theme.fonts import CJK_FAMILIES
+from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 THEMES = [LIGHT, DARK, HIGH_CONTRAST]
 ICONS = sorted(path.stem for path in (resources_dir() / "icons").glob("*.svg"))

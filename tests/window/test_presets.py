@@ -58,7 +58,9 @@ def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> No
         assert "\\boxed{}" in session.window.chat.instructions.label.text()
         row = opened_row(qtbot, session)
         choose(row, "Code")
-        assert row.menu_labels() == ["Save as a preset…"]  # it cannot be changed
+        menu = row.menu_button.menu()
+        menu.aboutToShow.emit()
+        assert [a.text() for a in menu.actions()] == ["Save as a preset…"]  # it cannot be changed
         choose(row, "Short")
         assert "three sentences" in session.window.chat.instructions.label.text()
         type_text("Code?")  # the message, not another choice

@@ -26,10 +26,7 @@ pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
 
 def settings(parent: QWidget, folder: Path) -> SettingsDialog:
-    return SettingsDialog(
-        parent, language="en", theme="dark", text_size_pt=0, reading_width="normal",
-        unload_after_min=0, folders={"Models": folder},
-    )  # fmt: skip
+    return SettingsDialog(parent, Preferences(language="en", theme="dark"), {"Models": folder})
 
 
 @pytest.fixture

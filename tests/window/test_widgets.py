@@ -12,11 +12,12 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.conversations.widgets.sidebar import Sidebar
-from r1desk.shell.about import about, shortcuts
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
+from r1desk.shell.menu_feature import about, shortcuts
 from r1desk.store import ConversationInfo
-from r1desk.theme import DARK, LIGHT, ThemeChoice, apply_theme
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.step_slider import StepSlider

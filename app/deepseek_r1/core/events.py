@@ -6,6 +6,7 @@ seconds, sizes are MiB, counts are tokens, unless a name says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -106,6 +107,13 @@ class Bill(_Event):
     def streams(self) -> bool:
         """Whether the model runs from the disk."""
         return any(line.name is BillItem.SLOTS for line in self.lines)
+
+    def with_measured(self, mib: Mapping[str, float | None]) -> Bill:
+        """Return this bill with these measured sizes; the other lines have none."""
+        lines = (
+            each.model_copy(update={"measured_mib": mib.get(each.name)}) for each in self.lines
+        )
+        return self.model_copy(update={"lines": tuple(lines)})
 
     def with_speed_of(self, other: Bill) -> Bill:
         """Return this bill with what another one of the same model expects of the speed."""

@@ -223,12 +223,9 @@ class PressureMonitor:
 
 def _keep_measured(bill: Bill, before: Bill) -> Bill:
     """Return `bill` with the measured sizes of the lines that a budget does not change."""
-    known = {
+    known: dict[str, float | None] = {
         line.name: line.measured_mib
         for line in before.lines
         if line.name not in STREAMED_WEIGHT_ITEMS
     }
-    lines = tuple(
-        line.model_copy(update={"measured_mib": known.get(line.name)}) for line in bill.lines
-    )
-    return bill.model_copy(update={"lines": lines}).with_speed_of(before)
+    return bill.with_measured(known).with_speed_of(before)

@@ -84,10 +84,7 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
     # Weights that arrive while the process is measured are counted as half arrived.
     touched = (before + _touched_mib(engine)) / 2
     sizes["runtime"] = max(0.0, whole - touched)
-    lines = tuple(
-        line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
-    )
-    return bill.model_copy(update={"lines": lines})
+    return bill.with_measured(sizes)
 
 
 def _touched_mib(engine: Engine) -> float:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from PySide6.QtWidgets import QMenu
-
 from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.load_presenter import DraftOfferPresenter, LoadPresenter
-from r1desk.performance.presenter import PerformancePresenter
+from r1desk.performance.presenter import PerformancePresenter, PerformanceWindow
 from r1desk.performance.preset_presenter import PresetPresenter
 from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
-from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PerformancePanel
-from r1desk.widgets.notice_bar import NoticeBar
-
-
-class PerformanceWindow(Protocol):
-    """The main window, as the measurements use it."""
-
-    gauge: Gauge
-    panel: PerformancePanel
-    presets_menu: QMenu
-    notices: NoticeBar
 
 
 class PerformanceFeature(Feature):
@@ -41,38 +26,21 @@ class PerformanceFeature(Feature):
         super().__init__()
         self._services, self._models = services, models
         self._chat, self._models_feature = chat, models_feature
-        self.sampler = ResourceSampler(self)
-        self.sampler.follow(services.engine)
+        self.sampler = ResourceSampler(services.engine, self)
         self.guard = BudgetGuard(services.engine, models, self.sampler, self)
 
     def attach(self, window: PerformanceWindow) -> None:
         """Show the measurements in this window."""
-        chat, models, panel = self._chat, self._models, window.panel
-        preferences, downloads = self._services.preferences, self._models_feature.downloads
+        chat, models, panel = self._chat, self._models_feature, window.panel
         self.presenters = [
-            PresetPresenter(
-                window,
-                panel=panel,
-                menu=window.presets_menu,
-                notices=window.notices,
-                presets=chat.presets,
-                settings=chat.settings,
-                models=models,
-            ),
-            LoadPresenter(panel, models, self._models_feature.recent, preferences),
-            DraftOfferPresenter(panel.load, models, downloads),
+            PresetPresenter(window, chat.presets, chat.settings, self._models),
+            LoadPresenter(panel, self._models, models.recent, self._services.preferences),
+            DraftOfferPresenter(panel.load, self._models, models.downloads),
             PerformancePresenter(
-                gauge=window.gauge,
-                panel=panel,
-                notices=window.notices,
-                engine=self._services.engine,
-                models=models,
-                chat=chat.controller,
-                sampler=self.sampler,
-                guard=self.guard,
+                window, self._services.engine, self._models, chat.controller, self.guard
             ),
         ]
-        panel.model.choose_requested.connect(self._models_feature.choose)
+        panel.model.choose_requested.connect(models.choose)
         self._attach_settings(panel)
 
     def _attach_settings(self, panel: PerformancePanel) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from deepseek_r1.core.events import Bill
-from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.core.events import Bill, BillItem
+from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.hardware import converts_f16_slowly
 from deepseek_r1.memory.advice import ITEM_NAMES
@@ -16,60 +16,56 @@ LONG_ANSWER_TOKENS = 1000  # of R1, its thoughts included
 
 
 class BillPart(StrEnum):
-    """The three parts that the bar shows."""
+    """The three parts that the bar shows, with their names."""
 
-    MODEL = "model"
-    CONVERSATION = "conversation"
-    APPLICATION = "application"
+    MODEL = N_("Model")
+    CONVERSATION = N_("Conversation")
+    APPLICATION = N_("Application")
 
 
 _PARTS = {
-    "weights": BillPart.MODEL,
-    "pinned": BillPart.MODEL,
-    "slots": BillPart.MODEL,
-    "experts": BillPart.MODEL,
-    "draft": BillPart.MODEL,
-    "kv_cache": BillPart.CONVERSATION,
+    BillItem.WEIGHTS: BillPart.MODEL,
+    BillItem.PINNED: BillPart.MODEL,
+    BillItem.SLOTS: BillPart.MODEL,
+    BillItem.EXPERTS: BillPart.MODEL,
+    BillItem.DRAFT: BillPart.MODEL,
+    BillItem.KV_CACHE: BillPart.CONVERSATION,
+}
+
+_CONTEXT_SIZES = {
+    KVType.F16: N_("{n:,.0f} MiB (full precision)"),
+    KVType.Q8_0: N_("{n:,.0f} MiB (half precision)"),
+    KVType.Q4_0: N_("{n:,.0f} MiB (quarter precision)"),
 }
 
 
 def bill_parts(bill: Bill) -> dict[BillPart, float]:
-    """The planned MiB of the three parts, in their order. Unknown lines are the application's."""
+    """The planned MiB of the three parts, in their order."""
     sums = dict.fromkeys(BillPart, 0.0)
     for line in bill.lines:
         sums[part_of(line.name)] += line.planned_mib
     return sums
 
 
-def part_of(line_name: str) -> BillPart:
+def part_of(line: BillItem) -> BillPart:
     """The part that a line belongs to."""
-    return _PARTS.get(line_name, BillPart.APPLICATION)
+    return _PARTS.get(line, BillPart.APPLICATION)
 
 
-def part_label(part: BillPart) -> str:
-    """A part's name for people."""
-    return {
-        BillPart.MODEL: tr("Model"),
-        BillPart.CONVERSATION: tr("Conversation"),
-        BillPart.APPLICATION: tr("Application"),
-    }[part]
-
-
-def line_label(name: str) -> str:
+def line_label(line: BillItem) -> str:
     """A bill line's name for people."""
-    return tr(ITEM_NAMES[name]) if name in ITEM_NAMES else name
+    return tr(ITEM_NAMES[line])
 
 
-def line_mib(bill: Bill, *names: str) -> float:
-    """The planned sum of the lines `names`."""
-    return sum(line.planned_mib for line in bill.lines if line.name in names)
+def bill_total(bill: Bill) -> str:
+    """The total beside the budget."""
+    return tr("{total:,.0f} of {budget:,.0f} MiB", total=bill.total_mib, budget=bill.budget_mib)
 
 
 def bill_summary(bill: Bill) -> str:
     """The bill as a sentence for a screen reader."""
     lines = ", ".join(f"{line_label(line.name)} {line.planned_mib:,.0f} MiB" for line in bill.lines)
-    total = tr("{total:,.0f} of {budget:,.0f} MiB", total=bill.total_mib, budget=bill.budget_mib)
-    return f"{total}: {lines}"
+    return f"{bill_total(bill)}: {lines}"
 
 
 def format_budget_hint(bill: Bill) -> str:
@@ -97,8 +93,8 @@ def budget_marks(bill: Bill) -> tuple[float, float]:
     """
     if not bill.streams:
         return bill.total_mib, bill.total_mib
-    smallest = bill.total_mib - line_mib(bill, "pinned", "experts")
-    return smallest, bill.total_mib - line_mib(bill, "slots") + bill.streamed_mib
+    smallest = bill.total_mib - bill.mib_of(BillItem.PINNED, BillItem.EXPERTS)
+    return smallest, bill.total_mib - bill.mib_of(BillItem.SLOTS) + bill.streamed_mib
 
 
 def format_budget_marks(bill: Bill) -> str:
@@ -118,7 +114,7 @@ def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
         return ""
     kept = tr(
         "{held:,.0f} MiB of the model stay in memory, {few:,.0f} MiB are read for each token.",
-        held=line_mib(bill, "pinned", "experts"),
+        held=bill.mib_of(BillItem.PINNED, BillItem.EXPERTS),
         few=bill.short_streamed_mib,
     )
     if not bill.disk_tok_s:
@@ -128,7 +124,7 @@ def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
 
 def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
     """The memory of a draft model and what it brings; else when tokens are drafted."""
-    mib = line_mib(bill, "draft")
+    mib = bill.mib_of(BillItem.DRAFT)
     if mib:
         size = tr("The draft model takes {n:,.0f} MiB.", n=mib)
         if not bill.drafted_tok_s:
@@ -148,20 +144,10 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
 def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
     """The memory that the full context takes, and its length where that is automatic."""
     precision = with_precision(settings, slow_f16=converts_f16_slowly()).kv_type
-    size = _context_size(line_mib(bill, "kv_cache"), precision)
+    size = tr(_CONTEXT_SIZES[precision], n=bill.mib_of(BillItem.KV_CACHE))
     if settings.context_length or not bill.context_length:
         return size
     return tr("Automatic: {n:,} tokens, {size}", n=bill.context_length, size=size)
-
-
-def _context_size(mib: float, kv_type: KVType) -> str:
-    match kv_type:
-        case KVType.F16:
-            return tr("{n:,.0f} MiB (full precision)", n=mib)
-        case KVType.Q8_0:
-            return tr("{n:,.0f} MiB (half precision)", n=mib)
-        case _:
-            return tr("{n:,.0f} MiB (quarter precision)", n=mib)
 
 
 def format_context_left(used: int, length: int) -> str:
@@ -170,14 +156,7 @@ def format_context_left(used: int, length: int) -> str:
         return tr("The conversation is measured once a model is loaded.")
     answers = max(0, length - used) // LONG_ANSWER_TOKENS
     if answers == 0:
-        return tr(
-            "{used:,} of {length:,} tokens used; another long answer may not fit",
-            used=used,
-            length=length,
-        )
-    return tr(
-        "{used:,} of {length:,} tokens used, about {n} more long answers",
-        used=used,
-        length=length,
-        n=answers,
-    )
+        text = N_("{used:,} of {length:,} tokens used; another long answer may not fit")
+    else:
+        text = N_("{used:,} of {length:,} tokens used, about {n} more long answers")
+    return tr(text, used=used, length=length, n=answers)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Slot
 from deepseek_r1.catalogue.download_spec import spec_for_draft
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_for_file
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.events import BillItem, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
@@ -34,12 +34,6 @@ class DraftOfferPresenter(Presenter):
         models.loaded.connect(self._show)
         downloads.changed.connect(self._show)
         self._show()
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self._models.loaded.disconnect(self._show)
-        self._downloads.changed.disconnect(self._show)
-        super().close()
 
     @property
     def _draft(self) -> KnownDraft | None:
@@ -169,9 +163,6 @@ class LoadPresenter(Presenter):
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:
     """Add the window's memory to the bill, whose other lines the engine has measured."""
-    measured = {"measured_mib": window_and_helpers_mib()}
-    lines = tuple(
-        line.model_copy(update=measured) if line.name == "window" else line
-        for line in loaded.bill.lines
-    )
-    return loaded.model_copy(update={"bill": loaded.bill.model_copy(update={"lines": lines})})
+    measured = {line.name: line.measured_mib for line in loaded.bill.lines}
+    bill = loaded.bill.with_measured(measured | {BillItem.WINDOW: window_and_helpers_mib()})
+    return loaded.model_copy(update={"bill": bill})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QMenu
 
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import tr
@@ -23,12 +25,19 @@ from r1desk.performance.readings import (
     StreamingRates,
     format_engine_state,
 )
-from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
+from r1desk.performance.resource_sampler import AT_WORK, BudgetGuard
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
-_AT_WORK = (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
+
+class PerformanceWindow(Protocol):
+    """The main window, as the measurements use it."""
+
+    gauge: Gauge
+    panel: PerformancePanel
+    presets_menu: QMenu
+    notices: NoticeBar
 
 
 class PerformancePresenter(Presenter):
@@ -36,24 +45,15 @@ class PerformancePresenter(Presenter):
 
     def __init__(
         self,
-        *,
-        gauge: Gauge,
-        panel: PerformancePanel,
-        notices: NoticeBar,
+        window: PerformanceWindow,
         engine: EngineBridge,
         models: ModelController,
         chat: ChatController,
-        sampler: ResourceSampler,
         guard: BudgetGuard,
     ) -> None:
-        super().__init__(gauge)
-        self._gauge = gauge
-        self._panel = panel
-        self._notices = notices
-        self._engine = engine
-        self._models = models
-        self._chat = chat
-        self._guard = guard
+        super().__init__(window.gauge)
+        self._gauge, self._panel, self._notices = window.gauge, window.panel, window.notices
+        self._engine, self._models, self._chat, self._guard = engine, models, chat, guard
         self._beat: Heartbeat | None = None
         self._sample: ResourceSample | None = None
         self._activity = EngineActivity()
@@ -62,14 +62,14 @@ class PerformancePresenter(Presenter):
         self._streaming: StreamingRates | None = None
         self._short = False
         self._shortage_text = ""
-        sampler.sampled.connect(self._on_sampled)
+        guard.sampler.sampled.connect(self._on_sampled)
         engine.heartbeat.connect(self._on_beat)
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         models.budget_moved.connect(self._forget_peak)
-        chat.branch_shown.connect(self._on_branch_shown)
-        gauge.state_clicked.connect(self._on_state_clicked)
-        gauge.stop_clicked.connect(chat.stop)
+        chat.branch_shown.connect(self._show)
+        window.gauge.state_clicked.connect(self._on_state_clicked)
+        window.gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
 
     @Slot(object)
@@ -81,14 +81,10 @@ class PerformancePresenter(Presenter):
 
     @Slot(object)
     def _on_beat(self, beat: Heartbeat) -> None:
-        before, self._beat = self._beat, beat
-        streaming = self._rate_meter.update(beat.weights, time.monotonic())
-        changed = before is None or _shown_part(before) != _shown_part(beat)
-        changed = changed or streaming != self._streaming
-        self._streaming = streaming
+        self._beat = beat
+        self._streaming = self._rate_meter.update(beat.weights, time.monotonic())
         self._notify_shortage(beat.memory)
-        if changed:
-            self._show()
+        self._show()
 
     @Slot(object)
     def _on_event(self, event: events.Event) -> None:
@@ -107,12 +103,8 @@ class PerformancePresenter(Presenter):
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
-        if state in _AT_WORK:
+        if state in AT_WORK:
             self._activity.start()
-        self._show()
-
-    @Slot(object, list)
-    def _on_branch_shown(self, _conversation_id: int | None, _branch: list[object]) -> None:
         self._show()
 
     @Slot()
@@ -178,7 +170,3 @@ class PerformancePresenter(Presenter):
             return self._beat.context_used
         counts = (m.stats.context_used for m in reversed(self._chat.shown_branch) if m.stats)
         return next(counts, 0)
-
-
-def _shown_part(beat: Heartbeat) -> tuple[object, ...]:
-    return beat.context_used, beat.context_length, beat.memory, beat.phase

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QMenu, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.presets import Preset, PresetController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.preset_row import PresetDialog
-from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.theme import icon
+from r1desk.widgets.notice_bar import Level, Notice
 
 
 class PresetPresenter(Presenter):
@@ -22,25 +22,18 @@ class PresetPresenter(Presenter):
 
     def __init__(
         self,
-        window: QWidget,
-        *,
-        panel: PerformancePanel,
-        menu: QMenu,
-        notices: NoticeBar,
+        window: PerformanceWindow,
         presets: PresetController,
         settings: ChatSettingsController,
         models: ModelController,
     ) -> None:
         super().__init__(window)
-        self._window, self._panel, self._menu, self._notices = window, panel, menu, notices
+        self._window, self._panel = window, window.panel
         self._presets, self._settings, self._models = presets, settings, models
-        self._row = panel.preset_row
+        self._row = window.panel.preset_row
         self._row.chosen.connect(self.apply)
-        self._row.save_requested.connect(self._on_save)
-        self._row.update_requested.connect(self._on_update)
-        self._row.rename_requested.connect(self._on_rename)
-        self._row.delete_requested.connect(self._on_delete)
-        menu.aboutToShow.connect(self._fill_menu)
+        self._row.menu_button.menu().aboutToShow.connect(self._fill_row_menu)
+        window.presets_menu.aboutToShow.connect(self._fill_menu)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)
         self._show()
@@ -61,7 +54,7 @@ class PresetPresenter(Presenter):
             self._models.choose(path)
         else:
             missing = tr("The model of this preset no longer exists: {file}", file=path.name)
-            self._notices.show_notice(Notice(missing, Level.WARNING))
+            self._window.notices.show_notice(Notice(missing, Level.WARNING))
 
     def _current(self) -> Preset | None:
         sampling, system_prompt = self._settings.present
@@ -74,49 +67,58 @@ class PresetPresenter(Presenter):
 
     @Slot()
     def _fill_menu(self) -> None:
-        self._menu.clear()
+        """All presets, and a way to save one."""
+        menu = self._window.presets_menu
+        menu.clear()
         current = self._current()
         for preset in self._presets.presets:
-            action = self._menu.addAction(preset.name)
+            action = menu.addAction(preset.name)
             action.setCheckable(True)
             action.setChecked(preset == current)
             action.triggered.connect(lambda _checked=False, each=preset: self.apply(each))
-        self._menu.addSeparator()
-        self._menu.addAction(tr("Save as a preset…"), self._on_save)
+        menu.addSeparator()
+        menu.addAction(tr("Save as a preset…"), self._on_save)
+
+    @Slot()
+    def _fill_row_menu(self) -> None:
+        """What can be done with the preset in force."""
+        menu, own = self._row.menu_button.menu(), self._row.last
+        menu.clear()
+        menu.addAction(tr("Save as a preset…"), self._on_save)
+        if own is None or own.is_built_in:
+            return
+        if self._row.box.currentIndex() < 0:
+            saving = tr("Save the changes in “{name}”", name=own.name)
+            menu.addAction(saving, lambda: self._on_update(own))
+        renaming = tr("Rename “{name}”…", name=own.name)
+        menu.addAction(renaming, lambda: self._on_rename(own))
+        deleting = tr("Delete “{name}”", name=own.name)
+        menu.addAction(icon("trash"), deleting, lambda: self._on_delete(own))
 
     # ---- the user's own
 
     @Slot()
     def _on_save(self) -> None:
-        self._panel.flush_answer_settings()
-        dialog = PresetDialog(
-            self._window, tr("Save as a preset"), tr("My preset"), self._models.name
-        )
+        title, name = tr("Save as a preset"), tr("My preset")
+        dialog = PresetDialog(self._window, title, name, self._models.name)
 
         def accepted() -> None:
-            sampling, system_prompt = self._settings.present
             path = str(self._models.path or "") if dialog.with_model.isChecked() else ""
-            self._presets.save(
-                Preset(
-                    name=dialog.name.text(),
-                    system_prompt=system_prompt,
-                    sampling=sampling,
-                    model_path=path,
-                )
-            )
+            preset = Preset(name=dialog.name.text(), model_path=path)
+            self._presets.save(self._with_present_settings(preset))
 
         dialog.accepted.connect(accepted)
-        dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
-    @Slot(object)
-    def _on_update(self, preset: Preset) -> None:
+    def _with_present_settings(self, preset: Preset) -> Preset:
         self._panel.flush_answer_settings()
         sampling, system_prompt = self._settings.present
         changes = {"sampling": sampling, "system_prompt": system_prompt}
-        self._presets.replace(preset.model_copy(update=changes))
+        return preset.model_copy(update=changes)
 
-    @Slot(object)
+    def _on_update(self, preset: Preset) -> None:
+        self._presets.replace(self._with_present_settings(preset))
+
     def _on_rename(self, preset: Preset) -> None:
         dialog = PresetDialog(self._window, tr("Rename the preset"), preset.name)
 
@@ -125,11 +127,9 @@ class PresetPresenter(Presenter):
             self._presets.replace(preset.model_copy(update={"name": name}))
 
         dialog.accepted.connect(accepted)
-        dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
-    @Slot(object)
     def _on_delete(self, preset: Preset) -> None:
         undo = self._presets.delete(preset)
         deleted = tr("The preset “{name}” was deleted.", name=preset.name)
-        self._notices.show_notice(Notice(deleted, Level.INFO, tr("Undo"), undo))
+        self._window.notices.show_notice(Notice(deleted, Level.INFO, tr("Undo"), undo))

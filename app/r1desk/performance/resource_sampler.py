@@ -20,7 +20,7 @@ from r1desk.platform.helper_processes import window_and_helpers_mib
 
 ACTIVE_MS = 1000
 IDLE_MS = 5000
-_AT_WORK = (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
+AT_WORK = (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
 
 LASTING_S = 3.0
 SETTLING_S = 10.0  # a pass of a large model, after which fewer weights are in memory
@@ -41,7 +41,7 @@ class BudgetGuard(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._models = models
+        self._models, self.sampler = models, sampler
         self._memory: MemoryState | None = None
         self._draft_released = False  # by the last heartbeat
         self._overrun = OverrunDetector()
@@ -96,7 +96,7 @@ class OverrunDetector:
 
 
 class ResourceSampler(QObject):
-    """Owns the timer (GUI thread) and a thread that reads the system.
+    """Measures in a thread: every second while the engine works, else every five.
 
     Signals:
         sampled: a `ResourceSample`, in the thread that owns this object.
@@ -104,26 +104,16 @@ class ResourceSampler(QObject):
 
     sampled = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, engine: EngineBridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._engine: EngineBridge | None = None
-        self._engine_pid = 0
+        self._engine = engine
         self._helper_mib = 0.0  # of the engine's own child process
         self._measuring = False
         self._before = meter.cpu_times()
         self._timer = QTimer(self, interval=IDLE_MS, timerType=Qt.TimerType.CoarseTimer)
         self._timer.timeout.connect(self._on_tick)
-
-    def follow(self, engine: EngineBridge) -> None:
-        """Measure this engine's process, more often while it works."""
-        self._engine = engine
         engine.heartbeat.connect(self._on_beat)
         engine.state_changed.connect(self._on_state)
-
-    @property
-    def interval_ms(self) -> int:
-        """Milliseconds between two measurements at present."""
-        return self._timer.interval()
 
     def start(self) -> None:
         """Measure now and from now on."""
@@ -134,8 +124,13 @@ class ResourceSampler(QObject):
         """Measure no more."""
         self._timer.stop()
 
-    def set_active(self, active: bool) -> None:
-        """Measure every second (the engine works) or every five."""
+    @Slot(object)
+    def _on_beat(self, beat: Heartbeat) -> None:
+        self._helper_mib = beat.helper_mib
+
+    @Slot(object, str)
+    def _on_state(self, state: EngineState, _detail: str) -> None:
+        active = state in AT_WORK
         interval = ACTIVE_MS if active else IDLE_MS
         if interval == self._timer.interval():
             return
@@ -143,26 +138,13 @@ class ResourceSampler(QObject):
         if self._timer.isActive() and not active:  # a measurement would delay the start of the work
             self._on_tick()
 
-    def set_engine_pid(self, pid: int | None) -> None:
-        """Measure this process as the engine; None or 0 for none."""
-        self._engine_pid = pid or 0
-
-    @Slot(object)
-    def _on_beat(self, beat: object) -> None:
-        self._helper_mib = beat.helper_mib if isinstance(beat, Heartbeat) else 0.0
-        self.set_engine_pid(self._engine.engine_pid if self._engine is not None else 0)
-
-    @Slot(object, str)
-    def _on_state(self, state: EngineState, _detail: str) -> None:
-        self.set_active(state in _AT_WORK)
-
     @Slot()
     def _on_tick(self) -> None:
         if self._measuring:
             return
         self._measuring = True
         answer = ask_in_background(
-            partial(_measure, self._before, self._engine_pid, self._helper_mib)
+            partial(_measure, self._before, self._engine.engine_pid, self._helper_mib)
         )
         answer.done.connect(self._on_measured)
         answer.failed.connect(self._on_failed)

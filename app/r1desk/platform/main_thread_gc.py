@@ -14,15 +14,6 @@ from PySide6.QtCore import QObject, Qt, QTimer, Slot
 CHECK_MS = 2000
 
 
-def exempt_from_collection() -> None:
-    """Keep the collector from walking what exists now: modules and classes, which stay.
-
-    A full collection walks every object, and the window waits for it. Nothing is collected before
-    it: of 110,000 objects that would free 900.
-    """
-    gc.freeze()
-
-
 class MainThreadCollector(QObject):
     """Collects cycles in the main thread, at most once in two seconds, while it exists."""
 

@@ -61,7 +61,7 @@ def require_window(arguments: Sequence[str]) -> None:
 
 def _chat_in_terminal(arguments: Sequence[str]) -> NoReturn:
     """Replace this process by `deepseek-r1 chat`. Raises NoDisplay without a terminal."""
-    if not (_is_terminal(0) and _is_terminal(1)):
+    if not (os.isatty(0) and os.isatty(1)):
         question = shlex.quote(tr("Why is the sky blue?"))
         raise NoDisplay(command=f"echo {question} | {_typed_command()} generate")
     print(  # noqa: T201 - there is no window to show it in
@@ -71,11 +71,6 @@ def _chat_in_terminal(arguments: Sequence[str]) -> NoReturn:
     models = [argument for argument in arguments if not argument.startswith("-")][:1]
     command = [*_command_line(), "chat", *(f"--model={model}" for model in models)]
     os.execv(command[0], command)  # noqa: S606 - the terminal and its signals are the chat's alone
-
-
-def _is_terminal(descriptor: int) -> bool:
-    """True for a terminal; a descriptor that is closed is none."""
-    return os.isatty(descriptor)
 
 
 def _command_line() -> list[str]:

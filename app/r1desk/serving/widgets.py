@@ -57,9 +57,7 @@ class ServingDialog(BoundedDialog):
     new_key_requested = Signal()  # the key is to be replaced
 
     def __init__(self, parent: QWidget | None) -> None:
-        super().__init__(parent, QSize(560, 420))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(tr("Serve on this computer"))
+        super().__init__(parent, tr("Serve on this computer"), QSize(560, 420))
         self._state = ServingState()
         self.switch = QCheckBox(tr("Serve on this computer"))
         self.status = text_label("")

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QDialogButtonBox,
-    QGridLayout,
-    QLabel,
-    QPushButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialogButtonBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from deepseek_r1.checks import Finding, Severity, examine
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.text_label import selectable_label, text_label
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 _ROLES = {Severity.OK: "success", Severity.WARNING: "warning", Severity.PROBLEM: "danger"}
@@ -28,9 +23,7 @@ class DoctorPage(BoundedDialog):
     """Examines the computer when it opens, in a thread of its own, and on request again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, QSize(620, 520))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(tr("Check this computer"))
+        super().__init__(parent, tr("Check this computer"), QSize(620, 520))
         self.findings: Sequence[Finding] = ()
         self.note = QLabel(wordWrap=True)
         set_role(self.note, "heading")
@@ -72,21 +65,15 @@ class DoctorPage(BoundedDialog):
 
 def _table(findings: Sequence[Finding]) -> QWidget:
     table = QWidget()
-    grid = QGridLayout(table)
+    grid = QGridLayout(table, horizontalSpacing=12, verticalSpacing=8)
     grid.setColumnStretch(2, 1)
-    grid.setHorizontalSpacing(12)
-    grid.setVerticalSpacing(8)
     for row, finding in enumerate(findings):
         mark = QLabel(_MARKS[finding.verdict])
         set_role(mark, _ROLES.get(finding.verdict, "dim"))
         text = "\n".join(part for part in (finding.value, finding.todo) if part)
-        value = QLabel(text, wordWrap=True)
-        value.setTextFormat(Qt.TextFormat.PlainText)
-        value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        value = selectable_label(text)
         value.setAccessibleName(f"{finding.title}: {text}")
-        title = QLabel(finding.title)
-        title.setTextFormat(Qt.TextFormat.PlainText)
-        for column, part in enumerate((mark, title, value)):
+        for column, part in enumerate((mark, text_label(finding.title), value)):
             grid.addWidget(part, row, column, Qt.AlignmentFlag.AlignTop)
     grid.setRowStretch(len(findings), 1)
     return table

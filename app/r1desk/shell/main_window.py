@@ -12,7 +12,6 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
-    QKeySequence,
     QResizeEvent,
     QShowEvent,
 )
@@ -41,10 +40,9 @@ from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
-from r1desk.widgets.drop_target import DropTarget
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
-from r1desk.widgets.text_label import ElidedLabel
+from r1desk.widgets.text_label import DropTarget, ElidedLabel
 
 SIDEBAR_PX, PANEL_PX = 240, 340
 LEAST_PX = 720, 480
@@ -78,8 +76,9 @@ class MainWindow(QMainWindow):
         self.serving_button = ServingButton()
         self._create_actions()
         self._arrange()
-        self.drop_target = DropTarget("", self)
+        self.drop_target = DropTarget(self)
         self.menu_button.setMenu(self._create_menu())
+        self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
         self.gauge.context_clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
         self.composer.setFocus()
@@ -96,25 +95,17 @@ class MainWindow(QMainWindow):
         self.panel_action.setChecked(False)  # the strip below is its door
         self.panel_action.toggled.connect(self._on_panel_toggled)
         whole = QWidget()
-        layout = QVBoxLayout(whole)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.splitter, stretch=1)
-        layout.addWidget(self.gauge)
+        filled(QVBoxLayout(whole), self.splitter, self.gauge, spacing=0).setStretch(0, 1)
         self.setCentralWidget(whole)
 
     def _centre(self) -> QWidget:
         centre = QWidget()
         centre.setObjectName("centre")
-        layout = QVBoxLayout(centre)
-        layout.setContentsMargins(0, 0, 0, 2)
-        layout.setSpacing(6)
+        layout = filled(QVBoxLayout(centre), spacing=6, margins=(0, 0, 0, 2))
         self._fill_header(put_inside(layout, QHBoxLayout()))
         notices = put_inside(layout, QVBoxLayout())
-        notices.setContentsMargins(16, 0, 16, 0)
-        notices.addWidget(self.notices)
+        filled(notices, self.notices, self.downloads, margins=(16, 0, 16, 0))
         self.notices.keyboard_left.connect(self.composer.setFocus)
-        notices.addWidget(self.downloads)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
         layout.addSpacing(-3)
@@ -153,45 +144,43 @@ class MainWindow(QMainWindow):
             "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
         )
         self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
-        self.menu_action = self._action(tr("Menu"), "F10", self._on_menu)
+        self.menu_action = self._action(tr("Menu"), "F10")
         # Not the button's own shortcut: Qt clicks a button 100 ms after the keys, and what is typed
         # meanwhile would be sent into the chat before.
         self.new_chat_action = self._action(
             tr("New chat"), "Ctrl+N", lambda: self.sidebar.requested.emit(NewChat())
         )
-        self.settings_action = self._action(tr("Settings…"), "Ctrl+,", None)
+        self.settings_action = self._action(tr("Settings…"), "Ctrl+,")
         self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
-        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", None)
+        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O")
         self.larger_action = self._action(
             tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1)
         )
-        self.larger_action.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
+        self.larger_action.setShortcuts(["Ctrl++", "Ctrl+="])
         self.smaller_action = self._action(
             tr("Smaller text"), "Ctrl+-", lambda: self.text_size_changed.emit(-1)
         )
         self.normal_action = self._action(
             tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0)
         )
-        self.stop_action = self._action(tr("Stop the answer"), "Esc", None)
+        self.stop_action = self._action(tr("Stop the answer"), "Esc")
         self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
-        self.regenerate_action = self._action(tr("Another answer"), "Ctrl+R", None)
-        self.shortcuts_action = self._action(tr("Keyboard shortcuts"), "F1", None)
-        self.serving_action = self._action(tr("Serve on this computer…"), "", None)
-        self.doctor_action = self._action(tr("Check this computer…"), "", None)
-        self.about_action = self._action(tr("About"), "", None)
+        self.regenerate_action = self._action(tr("Another answer"), "Ctrl+R")
+        self.shortcuts_action = self._action(tr("Keyboard shortcuts"), "F1")
+        self.serving_action = self._action(tr("Serve on this computer…"), "")
+        self.doctor_action = self._action(tr("Check this computer…"), "")
+        self.about_action = self._action(tr("About"), "")
         self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
-        action = QAction(icon(name), text, self, checkable=True, checked=True)
-        action.setShortcut(QKeySequence(keys))
+        action = QAction(icon(name), text, self, checkable=True, checked=True, shortcut=keys)
         action.setToolTip(f"{text} ({action.shortcut().toString()})")
         action.toggled.connect(partial(self._show_side, widget))
         self.addAction(action)
         return action
 
-    def _action(self, text: str, keys: str, slot: object | None) -> QAction:
-        action = QAction(text, self)
-        action.setShortcut(QKeySequence(keys))
+    def _action(self, text: str, keys: str, slot: object | None = None) -> QAction:
+        action = QAction(text, self, shortcut=keys)
         if slot is not None:  # else a feature connects it
             action.triggered.connect(slot)
         self.addAction(action)
@@ -243,10 +232,6 @@ class MainWindow(QMainWindow):
             QCoreApplication.postEvent(widget, QResizeEvent(widget.size(), widget.size()))
             widget.update()
 
-    @Slot()
-    def _on_menu(self) -> None:
-        self.menu_button.showMenu()
-
     def open_panel(self, tab: PanelTab) -> None:
         """Show the performance panel at one of its tabs."""
         self.panel_action.setChecked(True)
@@ -289,13 +274,11 @@ class MainWindow(QMainWindow):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dragged := local_files(event.mimeData()):
             event.acceptProposedAction()
-            attaches = not is_model_file(dragged[0])
-            self.drop_target.setText(
-                tr("Drop text files to attach them")
-                if attaches
-                else tr("Drop a model file (GGUF) to load it")
+            self.drop_target.show_over_parent(
+                tr("Drop a model file (GGUF) to load it")
+                if is_model_file(dragged[0])
+                else tr("Drop text files to attach them")
             )
-            self.drop_target.show_over_parent()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.drop_target.hide()

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+import PySide6
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QDialog, QFormLayout, QHBoxLayout, QLabel, QWidget
 
+from deepseek_r1 import __version__
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
-from deepseek_r1.core.paths import log_dir
+from deepseek_r1.core.paths import log_dir, profile_dir
 from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
-from r1desk.shell.about import about, shortcuts
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
-from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme import ThemeChoice, app_icon, apply_theme, set_role
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import selectable_label
 
 
 class MenuFeature(Feature):
@@ -43,7 +48,7 @@ class MenuFeature(Feature):
         self._window = window
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
-        window.shortcuts_action.triggered.connect(self._on_shortcuts)
+        window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
         window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
 
@@ -56,10 +61,6 @@ class MenuFeature(Feature):
         about(self._window, self._services.engine.engine_name).open()
 
     @Slot()
-    def _on_shortcuts(self) -> None:
-        shortcuts(self._window).open()
-
-    @Slot()
     def _on_doctor(self) -> None:
         from r1desk.shell.doctor_page import DoctorPage  # noqa: PLC0415 - not at start
 
@@ -67,21 +68,14 @@ class MenuFeature(Feature):
 
     @Slot()
     def _on_settings(self) -> None:
-        p, profile = self._services.preferences, self._services.profile
-        dialog = SettingsDialog(
-            self._window,
-            language=p.language,
-            theme=p.theme,
-            text_size_pt=p.text_size_pt,
-            reading_width=p.reading_width,
-            unload_after_min=p.unload_after_min,
-            folders={
-                tr("Models"): user_models_dir(),
-                tr("Conversations and settings"): profile,
-                tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
-                tr("Logs"): log_dir(),
-            },
-        )
+        profile = self._services.profile
+        folders = {
+            tr("Models"): user_models_dir(),
+            tr("Conversations and settings"): profile,
+            tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
+            tr("Logs"): log_dir(),
+        }
+        dialog = SettingsDialog(self._window, self._services.preferences, folders)
         dialog.language_chosen.connect(self._set_language)
         dialog.theme_chosen.connect(self.set_theme)
         dialog.text_size_chosen.connect(self.set_text_size)
@@ -138,3 +132,66 @@ class MenuFeature(Feature):
         application = QApplication.instance()
         assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
         apply_theme(application, ThemeChoice(self._services.preferences.theme))
+
+
+def about(parent: QWidget, engine: str) -> QDialog:
+    """Versions and folders. `engine` is the engine's own description, empty before it starts."""
+    rows = [
+        (tr("Version"), __version__),
+        (tr("Engine"), engine or tr("not started")),
+        ("Python", platform.python_version()),
+        ("Qt", PySide6.__version__),
+        (tr("Your data"), str(profile_dir())),
+    ]
+    text = tr(
+        "DeepSeek-R1 on this computer's processor, inside one memory budget. "
+        "Nothing you write leaves this computer."
+    )
+    return _table(parent, tr("About R1 Desk"), text, rows)
+
+
+def shortcuts(parent: QWidget) -> QDialog:
+    """The keyboard map."""
+    rows = [
+        (tr("Send"), "Enter"),
+        (tr("New line"), "Shift+Enter"),
+        (tr("Stop the answer"), "Esc"),
+        (tr("End the thinking, answer now"), "Ctrl+Enter"),
+        (tr("Edit the last message"), "↑"),
+        (tr("Attach files"), "Ctrl+U"),
+        (tr("Undo the last deletion or change"), "Ctrl+Z, Ctrl+Alt+Z"),
+        (tr("New chat"), "Ctrl+N"),
+        (tr("Search conversations"), "Ctrl+K"),
+        (tr("Find in this conversation"), "Ctrl+F"),
+        (tr("Rename the conversation"), "F2"),
+        (tr("Move to trash"), "Ctrl+Del"),
+        (tr("Another answer"), "Ctrl+R"),
+        (tr("Choose a model"), "Ctrl+O"),
+        (tr("Conversations"), "Ctrl+B"),
+        (tr("Performance"), "Ctrl+J"),
+        (tr("Menu"), "F10"),
+        (tr("Settings"), "Ctrl+,"),
+        (tr("Larger text"), "Ctrl++"),
+        (tr("Smaller text"), "Ctrl+-"),
+        (tr("Quit"), "Ctrl+Q"),
+    ]
+    return _table(parent, tr("Keyboard shortcuts"), "", rows)
+
+
+def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) -> QDialog:
+    """A dialog with a column of names beside their values; `text` stands beside the icon."""
+    dialog = BoundedDialog(parent, title, QSize(460, 160))
+    column = dialog.fill_column(spacing=14)
+    if text:
+        head = put_inside(column, QHBoxLayout(spacing=14))
+        picture = QLabel(pixmap=app_icon().pixmap(48, 48))
+        head.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(QLabel(text, wordWrap=True), 1)
+    form = put_inside(column, QFormLayout())
+    form.setHorizontalSpacing(24)
+    for name, value in rows:
+        heading = QLabel(name)
+        set_role(heading, "dim")
+        form.addRow(heading, selectable_label(value))
+    column.addStretch(1)
+    return dialog

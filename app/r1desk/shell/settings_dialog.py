@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QSize, Qt, QUrl, Signal, SignalInstance, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QComboBox,
@@ -27,10 +28,11 @@ from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.preferences import Preferences
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import ElidedLabel, text_label
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 TEXT_SIZES_PT = (8, 24)
 _MB = 1_000_000
@@ -55,74 +57,67 @@ class SettingsDialog(BoundedDialog):
     models_folder_chosen = Signal(object)
 
     def __init__(
-        self,
-        parent: QWidget,
-        *,
-        language: str | None,
-        theme: str,
-        text_size_pt: int,
-        reading_width: str,
-        unload_after_min: int,
-        folders: Mapping[str, Path],
+        self, parent: QWidget, preferences: Preferences, folders: Mapping[str, Path]
     ) -> None:
-        super().__init__(parent, QSize(560, 380))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(tr("Settings"))
-        self.language = _choice({None: tr("Like the system"), **LANGUAGES}, language)
-        self.theme = _choice(_themes(), theme)
-        sizes = {pt: tr("{n} points", n=pt) for pt in range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)}
-        self.text_size = _choice({0: tr("Like the system"), **sizes}, text_size_pt)
-        self.reading_width = _choice(_widths(), reading_width)
-        self.unload_after = _choice(_unload_times(unload_after_min), unload_after_min)
+        super().__init__(parent, tr("Settings"), QSize(560, 380))
         self.sizes: dict[str, QLabel] = {}
         self._paths: dict[str, ElidedLabel] = {}
         self._folders = dict(folders)
-        self.set_body(self._body())
-        self._connect()
+        column = self.fill_column(spacing=10)
+        self._fill_choices(put_inside(column, QFormLayout()), preferences)
+        column.addSpacing(6)
+        column.addWidget(text_label(tr("On the disk"), "heading"))
+        self._fill_folders(put_inside(column, QGridLayout()))
+        column.addWidget(self._models_folder_row())
+        column.addStretch(1)
         self._measure()
 
     def _measure(self) -> None:
         ask_in_background(partial(folder_sizes, self._folders)).done.connect(self._on_measured)
 
-    def _body(self) -> QWidget:
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(10)
-        form = put_inside(column, QFormLayout())
+    def _fill_choices(self, form: QFormLayout, present: Preferences) -> None:
         form.setHorizontalSpacing(24)
         form.setVerticalSpacing(10)
-        for title, control in (
-            (tr("Language"), self.language),
-            (tr("Appearance"), self.theme),
-            (tr("Text size"), self.text_size),
-            (tr("Reading width"), self.reading_width),
-            (tr("Unload the unused model"), self.unload_after),
-        ):
-            control.setAccessibleName(title)
-            form.addRow(title, control)
-        heading = QLabel(tr("On the disk"))
-        set_role(heading, "heading")
-        column.addSpacing(6)
-        column.addWidget(heading)
-        self._fill_folders(put_inside(column, QGridLayout()))
-        column.addWidget(self._models_folder_row())
-        column.addStretch(1)
-        return body
+
+        def choice(
+            title: str, entries: Mapping[Any, str], current: object, chosen: SignalInstance
+        ) -> QComboBox:
+            combo = QComboBox()
+            for value, text in entries.items():
+                combo.addItem(text, value)
+            combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
+            combo.setAccessibleName(title)
+            combo.activated.connect(lambda _index: chosen.emit(combo.currentData()))
+            form.addRow(title, combo)
+            return combo
+
+        languages = {None: tr("Like the system"), **LANGUAGES}
+        self.language = choice(tr("Language"), languages, present.language, self.language_chosen)
+        self.theme = choice(tr("Appearance"), _themes(), present.theme, self.theme_chosen)
+        points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
+        sizes = {0: tr("Like the system"), **{pt: tr("{n} points", n=pt) for pt in points}}
+        self.text_size = choice(tr("Text size"), sizes, present.text_size_pt, self.text_size_chosen)
+        self.reading_width = choice(
+            tr("Reading width"), _widths(), present.reading_width, self.reading_width_chosen
+        )
+        self.unload_after = choice(
+            tr("Unload the unused model"),
+            _unload_times(present.unload_after_min),
+            present.unload_after_min,
+            self.unload_after_chosen,
+        )
 
     def _models_folder_row(self) -> QWidget:
         """The buttons below the folders, and what became of the choice."""
         row = QWidget()
-        column = QVBoxLayout(row)
-        column.setContentsMargins(0, 0, 0, 0)
+        column = filled(QVBoxLayout(row))
         buttons = put_inside(column, QHBoxLayout())
-        self.change_folder = QPushButton(tr("Another folder for models…"))
-        self.change_folder.clicked.connect(self._on_change_folder)
-        self.default_folder = QPushButton(tr("Use the usual folder"))
-        self.default_folder.clicked.connect(lambda: self.models_folder_chosen.emit(None))
-        for button in (self.change_folder, self.default_folder):
-            button.setAutoDefault(False)
-            buttons.addWidget(button)
+        self.change_folder = push_button(tr("Another folder for models…"), self._on_change_folder)
+        self.default_folder = push_button(
+            tr("Use the usual folder"), lambda: self.models_folder_chosen.emit(None)
+        )
+        buttons.addWidget(self.change_folder)
+        buttons.addWidget(self.default_folder)
         buttons.addStretch()
         self.folder_note = text_label("", "dim")
         column.addWidget(self.folder_note)
@@ -185,18 +180,6 @@ class SettingsDialog(BoundedDialog):
         there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
 
-    def _connect(self) -> None:
-        for combo, signal in (
-            (self.language, self.language_chosen),
-            (self.theme, self.theme_chosen),
-            (self.text_size, self.text_size_chosen),
-            (self.reading_width, self.reading_width_chosen),
-            (self.unload_after, self.unload_after_chosen),
-        ):
-            combo.activated.connect(
-                lambda _index, box=combo, chosen=signal: chosen.emit(box.currentData())
-            )
-
     @Slot(object)
     def _on_measured(self, sizes: Mapping[str, int]) -> None:
         for name, nbytes in sizes.items():
@@ -223,21 +206,8 @@ def _widths() -> dict[str, str]:
 def _unload_times(present: int) -> dict[int, str]:
     """The choices, and the present value where it is another one."""
     times = sorted({*CHOICES_MIN, present} - {0})
-    return {
-        0: tr("Never"),
-        **{
-            n: trn("After {n} minute without use", "After {n} minutes without use", n)
-            for n in times
-        },
-    }
-
-
-def _choice(entries: Mapping[object, str], current: object) -> QComboBox:
-    combo = QComboBox()
-    for value, text in entries.items():
-        combo.addItem(text, value)
-    combo.setCurrentIndex(max(0, list(entries).index(current) if current in entries else 0))
-    return combo
+    texts = (trn("After {n} minute without use", "After {n} minutes without use", n) for n in times)
+    return {0: tr("Never"), **dict(zip(times, texts, strict=True))}
 
 
 def _format_mb(nbytes: int) -> str:

@@ -30,8 +30,10 @@ _MONO_SCALE = 0.94  # fixed-width families look larger than others of the same s
 
 
 def ui_font(base: QFont) -> QFont:
-    """`base` (the system's) followed by the Chinese families."""
+    """`base` (the system's) followed by the Chinese families, its size in points."""
     font = QFont(base)
+    if base.pointSizeF() <= 0:
+        font.setPointSizeF(base.pixelSize() * 0.75)
     # The system may name an alias ("Sans Serif"): asked for first, it would lose to a Chinese font.
     own = [QFontInfo(base).family(), *base.families()]
     if own[0] in _LAST_RESORTS and bundled_families():
@@ -67,20 +69,12 @@ def mono(font: QFont) -> QFont:
     result = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
     result.setFamilies(list(dict.fromkeys([result.family(), *_MONO_FAMILIES, *chinese_families()])))
     result.setStyleHint(QFont.StyleHint.Monospace)
-    result.setPointSizeF(points(font) * _MONO_SCALE)
+    result.setPointSizeF(font.pointSizeF() * _MONO_SCALE)
     return result
 
 
 def scaled(font: QFont, factor: float) -> QFont:
     """`font` larger or smaller."""
     result = QFont(font)
-    if font.pointSizeF() > 0:
-        result.setPointSizeF(font.pointSizeF() * factor)
-    else:
-        result.setPixelSize(max(1, round(font.pixelSize() * factor)))
+    result.setPointSizeF(font.pointSizeF() * factor)
     return result
-
-
-def points(font: QFont) -> float:
-    """The size of `font` in points, also where it was set in pixels."""
-    return font.pointSizeF() if font.pointSizeF() > 0 else font.pixelSize() * 0.75

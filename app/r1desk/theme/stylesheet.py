@@ -35,10 +35,7 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
         "small_pt": max(7.0, text_pt - 1.5),
         "drop_pt": text_pt * 1.4,
         "pad": 3 + grow,
-        "pad_focus": 3,
         "pad_side": 6 + grow,
-        "pad_side_focus": 6,
-        "pad_button": 5,
         "pad_button_focus": 5 - grow,
         "side_button_focus": 12 - grow,
         "pad_list_focus": max(0, 4 - grow),
@@ -47,9 +44,6 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
         "handle_width": handle - 2 * (tokens.focus_px + 1),
         "handle_margin": -(handle - 4) // 2,
         "handle_radius": handle // 2,
-        "primary_focus": tokens.text,
-        "accent_badge": tokens.link,
-        "card": tokens.raised,
     }
     return _sheet().substitute(asdict(tokens) | measures)
 

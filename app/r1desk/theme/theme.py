@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPalette
+from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
 from r1desk.theme.fonts import ui_font
@@ -54,14 +54,12 @@ class Theme(QObject):
         self.setObjectName("theme")
         self._app = app
         self._system_palette = QPalette(app.palette())
-        self._system_font = QFont(app.font())
         self._choice = ThemeChoice.SYSTEM
         app.setStyle("Fusion")
-        app.setFont(ui_font(self._system_font))
+        app.setFont(ui_font(app.font()))
         hints = app.styleHints()
         hints.colorSchemeChanged.connect(self._on_system_changed)
-        if hasattr(hints, "accessibility"):
-            hints.accessibility().contrastPreferenceChanged.connect(self._on_system_changed)
+        hints.accessibility().contrastPreferenceChanged.connect(self._on_system_changed)
 
     def choose(self, choice: ThemeChoice) -> None:
         """Apply `choice` to the application."""
@@ -81,10 +79,8 @@ class Theme(QObject):
 
     def _system_tokens(self) -> Tokens:
         hints = self._app.styleHints()
-        if hasattr(hints, "accessibility"):
-            wanted = hints.accessibility().contrastPreference()
-            if wanted == Qt.ContrastPreference.HighContrast:
-                return HIGH_CONTRAST
+        if hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast:
+            return HIGH_CONTRAST
         scheme = hints.colorScheme()
         if scheme == Qt.ColorScheme.Unknown:
             window = self._system_palette.color(QPalette.ColorRole.Window)

@@ -11,6 +11,8 @@ class Tokens:
 
     name: str
     dark: bool
+    frame_px: int  # width of a control's edge
+    focus_px: int  # width of a focus frame
     background: str  # the window, the bars
     surface: str  # where one reads and writes: chat, panel, inputs
     raised: str  # cards, menus, buttons
@@ -44,139 +46,55 @@ class Tokens:
     code_error: str
     scroll_handle: str
     track: str  # the empty part of sliders, bars and curves
-    series: tuple[str, ...]  # nine colours for the parts of a stacked bar
-    frame_px: int = 1  # width of a control's edge
-    focus_px: int = 2  # width of a focus frame
+    second_part: str  # of a bar whose first part is in the colour `accent`
+    third_part: str
 
 
-_LIGHT_SERIES = (
-    "#2f62c4", "#4f9bb8", "#7d6cc4", "#b07cc0", "#7f8c9d",
-    "#a3aebb", "#c9d0d9", "#2f9a8a", "#b98a3e",
-)  # fmt: skip
-_DARK_SERIES = (
-    "#7fa9ef", "#63b3c9", "#9d8ee6", "#c493d3", "#8b98a9",
-    "#6b7786", "#4b5562", "#5cc2ad", "#cfa561",
-)  # fmt: skip
-_HIGH_CONTRAST_SERIES = (
-    "#ffff00", "#00ffff", "#ffffff", "#ffb0a8", "#b8b8b8",
-    "#8fd0ff", "#8a8a8a", "#00ff80", "#ff9d2e",
-)  # fmt: skip
+# Light, dark, high contrast.
+_COLOURS = {
+    "background": ("#f3f5f8", "#15181d", "#000000"),
+    "surface": ("#ffffff", "#1b1f26", "#000000"),
+    "raised": ("#fafbfc", "#232932", "#000000"),
+    "hover": ("#e9edf3", "#2b323d", "#003340"),
+    "pressed": ("#dde5f1", "#333d4d", "#004a5c"),
+    "border": ("#dde2e9", "#2e3540", "#ffffff"),
+    "outline": ("#818a99", "#717d8e", "#ffffff"),
+    "focus": ("#2f62c4", "#86b0f5", "#ffff00"),
+    "text": ("#1c2430", "#e3e7ed", "#ffffff"),
+    "text_dim": ("#586474", "#a0abb9", "#ffffff"),
+    "text_disabled": ("#8b95a3", "#6c7785", "#b8b8b8"),
+    "accent": ("#2f62c4", "#7fa9ef", "#ffff00"),
+    "accent_hover": ("#2754ab", "#97baf4", "#ffff99"),
+    "accent_text": ("#ffffff", "#0f1826", "#000000"),
+    "accent_soft": ("#e3ecfb", "#25344c", "#003340"),
+    "link": ("#2457b8", "#8fb8f7", "#00ffff"),
+    "danger": ("#b3261e", "#f2938c", "#ffb0a8"),
+    "warning": ("#855000", "#e6b566", "#ffff00"),
+    "success": ("#1c6e45", "#7fcb9d", "#00ffff"),
+    "selection": ("#2f62c4", "#35568c", "#ffff00"),
+    "selection_text": ("#ffffff", "#ffffff", "#000000"),
+    "bubble": ("#e3ecfb", "#26344b", "#001f29"),
+    "bubble_text": ("#182338", "#e6ecf6", "#ffffff"),
+    "code_background": ("#f1f3f7", "#12151a", "#000000"),
+    "code_text": ("#242d3a", "#d9dee6", "#ffffff"),
+    "code_keyword": ("#7a2f9e", "#cfa4ec", "#ffff00"),
+    "code_string": ("#1b6640", "#93cfa4", "#00ffff"),
+    "code_number": ("#9a4300", "#e6b07a", "#ffffff"),
+    "code_comment": ("#5b6674", "#8c97a6", "#d0d0d0"),
+    "code_name": ("#2457b8", "#8fb8f7", "#ffffff"),
+    "code_error": ("#a02045", "#f2a0b0", "#ffb0a8"),
+    "scroll_handle": ("#b7c0cc", "#46505e", "#ffffff"),
+    "track": ("#dbe1e9", "#333b47", "#4d4d4d"),
+    "second_part": ("#4f9bb8", "#63b3c9", "#00ffff"),
+    "third_part": ("#a3aebb", "#6b7786", "#8fd0ff"),
+}
 
-LIGHT = Tokens(
-    name="light",
-    dark=False,
-    background="#f3f5f8",
-    surface="#ffffff",
-    raised="#fafbfc",
-    hover="#e9edf3",
-    pressed="#dde5f1",
-    border="#dde2e9",
-    outline="#818a99",
-    focus="#2f62c4",
-    text="#1c2430",
-    text_dim="#586474",
-    text_disabled="#8b95a3",
-    accent="#2f62c4",
-    accent_hover="#2754ab",
-    accent_text="#ffffff",
-    accent_soft="#e3ecfb",
-    link="#2457b8",
-    danger="#b3261e",
-    warning="#855000",
-    success="#1c6e45",
-    selection="#2f62c4",
-    selection_text="#ffffff",
-    bubble="#e3ecfb",
-    bubble_text="#182338",
-    code_background="#f1f3f7",
-    code_text="#242d3a",
-    code_keyword="#7a2f9e",
-    code_string="#1b6640",
-    code_number="#9a4300",
-    code_comment="#5b6674",
-    code_name="#2457b8",
-    code_error="#a02045",
-    scroll_handle="#b7c0cc",
-    track="#dbe1e9",
-    series=_LIGHT_SERIES,
-)
 
-DARK = Tokens(
-    name="dark",
-    dark=True,
-    background="#15181d",
-    surface="#1b1f26",
-    raised="#232932",
-    hover="#2b323d",
-    pressed="#333d4d",
-    border="#2e3540",
-    outline="#717d8e",
-    focus="#86b0f5",
-    text="#e3e7ed",
-    text_dim="#a0abb9",
-    text_disabled="#6c7785",
-    accent="#7fa9ef",
-    accent_hover="#97baf4",
-    accent_text="#0f1826",
-    accent_soft="#25344c",
-    link="#8fb8f7",
-    danger="#f2938c",
-    warning="#e6b566",
-    success="#7fcb9d",
-    selection="#35568c",
-    selection_text="#ffffff",
-    bubble="#26344b",
-    bubble_text="#e6ecf6",
-    code_background="#12151a",
-    code_text="#d9dee6",
-    code_keyword="#cfa4ec",
-    code_string="#93cfa4",
-    code_number="#e6b07a",
-    code_comment="#8c97a6",
-    code_name="#8fb8f7",
-    code_error="#f2a0b0",
-    scroll_handle="#46505e",
-    track="#333b47",
-    series=_DARK_SERIES,
-)
+def _theme(column: int, name: str, *, dark: bool, frame_px: int, focus_px: int) -> Tokens:
+    colours = {meaning: row[column] for meaning, row in _COLOURS.items()}
+    return Tokens(name, dark, frame_px, focus_px, **colours)
 
-HIGH_CONTRAST = Tokens(
-    name="contrast",
-    dark=True,
-    background="#000000",
-    surface="#000000",
-    raised="#000000",
-    hover="#003340",
-    pressed="#004a5c",
-    border="#ffffff",
-    outline="#ffffff",
-    focus="#ffff00",
-    text="#ffffff",
-    text_dim="#ffffff",
-    text_disabled="#b8b8b8",
-    accent="#ffff00",
-    accent_hover="#ffff99",
-    accent_text="#000000",
-    accent_soft="#003340",
-    link="#00ffff",
-    danger="#ffb0a8",
-    warning="#ffff00",
-    success="#00ffff",
-    selection="#ffff00",
-    selection_text="#000000",
-    bubble="#001f29",
-    bubble_text="#ffffff",
-    code_background="#000000",
-    code_text="#ffffff",
-    code_keyword="#ffff00",
-    code_string="#00ffff",
-    code_number="#ffffff",
-    code_comment="#d0d0d0",
-    code_name="#ffffff",
-    code_error="#ffb0a8",
-    scroll_handle="#ffffff",
-    track="#4d4d4d",
-    series=_HIGH_CONTRAST_SERIES,
-    frame_px=2,
-    focus_px=4,
-)
+
+LIGHT = _theme(0, "light", dark=False, frame_px=1, focus_px=2)
+DARK = _theme(1, "dark", dark=True, frame_px=1, focus_px=2)
+HIGH_CONTRAST = _theme(2, "contrast", dark=True, frame_px=2, focus_px=4)

@@ -14,14 +14,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from r1desk.widgets.layouts import filled
+
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
 
 
 class BoundedDialog(QDialog):
     """Scrolls its body where the screen is too small for it; its buttons stay visible."""
 
-    def __init__(self, parent: QWidget | None, suited: QSize) -> None:
+    def __init__(self, parent: QWidget | None, title: str, suited: QSize) -> None:
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
         self._suited = suited
         self.area = QScrollArea(widgetResizable=True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
@@ -29,15 +33,20 @@ class BoundedDialog(QDialog):
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.buttons.rejected.connect(self.reject)
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(16, 16, 16, 14)
-        self.column.setSpacing(12)
-        self.column.addWidget(self.area, 1)
-        self.column.addWidget(self.buttons)
+        self.column = filled(
+            QVBoxLayout(self), self.area, self.buttons, spacing=12, margins=(16, 16, 16, 14)
+        )
+        self.column.setStretch(0, 1)
 
     def set_body(self, body: QWidget) -> None:
         """Put `body` into the scrolled part."""
         self.area.setWidget(body)
+
+    def fill_column(self, spacing: int) -> QVBoxLayout:
+        """Put an empty column into the scrolled part; returned to be filled."""
+        body = QWidget()
+        self.set_body(body)
+        return filled(QVBoxLayout(body), spacing=spacing, margins=(4, 2, 4, 2))
 
     def showEvent(self, event: QShowEvent) -> None:
         self.resize(size_within_screen(self, self._wanted_size()))

@@ -24,9 +24,14 @@ def put_inside(outer: QBoxLayout, inner: Inner) -> Inner:
     return inner
 
 
-def filled(layout: Box, *widgets: QWidget, spacing: int) -> Box:
-    """`layout` without margins, with these widgets in it."""
-    layout.setContentsMargins(0, 0, 0, 0)
+def filled(
+    layout: Box,
+    *widgets: QWidget,
+    spacing: int = -1,
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> Box:
+    """`layout`, filled. `margins`: left, top, right, bottom; `spacing`: -1 is the style's."""
+    layout.setContentsMargins(*margins)
     layout.setSpacing(spacing)
     for widget in widgets:
         layout.addWidget(widget)

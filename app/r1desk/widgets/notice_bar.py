@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QTo
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import tokens
 from r1desk.theme.icons import icon
+from r1desk.widgets.text_label import selectable_label
 
 INFO_SHOWN_MS = 8000
 
@@ -54,9 +55,7 @@ class NoticeBar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._covered: list[Notice] = []
         self._symbol = QLabel()
-        self.label = QLabel(wordWrap=True)
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.label = selectable_label()
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.action_button = QPushButton()
         self.action_button.clicked.connect(self._on_action)

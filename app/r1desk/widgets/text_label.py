@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from r1desk.theme import set_role
 
@@ -16,6 +16,13 @@ def text_label(text: str, role: str = "") -> QLabel:
     result.setWordWrap(role in {"dim", "danger", "warning"})
     if role:
         set_role(result, role)
+    return result
+
+
+def selectable_label(text: str = "") -> QLabel:
+    """A plain-text label that wraps, and whose text can be copied."""
+    result = QLabel(text, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+    result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return result
 
 
@@ -45,3 +52,22 @@ class ElidedLabel(QLabel):
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.drawText(self.contentsRect(), self.alignment(), self.shown())
         painter.end()
+
+
+class DropTarget(QLabel):
+    """Covers its parent while a file is dragged over it. Takes no mouse events; hidden at first."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        set_role(self, "drop")
+        self.hide()
+
+    def show_over_parent(self, text: str) -> None:
+        """Cover the parent with `text`, which says what a drop does."""
+        self.setText(text)
+        self.setGeometry(self.parentWidget().rect())
+        self.raise_()
+        self.show()

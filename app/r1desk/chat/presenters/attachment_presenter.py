@@ -50,9 +50,7 @@ class AttachmentDialog(BoundedDialog):
     """Shows the beginning of a file as plain text; Copy takes all of it."""
 
     def __init__(self, attachment: Attachment, parent: QWidget) -> None:
-        super().__init__(parent, _SUITED)
-        self.setWindowTitle(fit.code(attachment.name))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__(parent, fit.code(attachment.name), _SUITED)
         self._content = attachment.content
         body = QWidget()
         column = QVBoxLayout(body)

@@ -31,7 +31,6 @@ from r1desk.chat.text import display_text
 from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.theme.fonts import points
 
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects
@@ -168,7 +167,7 @@ class MarkdownRenderer(QObject):
         self._in_item = False
         self._plain = self._text_format()
         self._plain.setFontWeight(QFont.Weight.DemiBold)
-        size = points(self._style.font)
+        size = self._style.font.pointSizeF()
         self._plain.setFontPointSize(size * (1.0 if self._style.aside else _HEADINGS[token.tag]))
 
     def _open_list(self, token: Token) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -25,6 +25,7 @@ from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
 from r1desk.models.widgets.page_parts import AddressLine, ModelTree
 from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import selectable_label
 
 
 class CatalogueTable(QWidget):
@@ -47,9 +48,7 @@ class CatalogueTable(QWidget):
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
         self.draft = DraftCheckBox()
-        self.detail = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
-        self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.address = AddressLine()
+        self.detail, self.address = selectable_label(), AddressLine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tree, stretch=1)

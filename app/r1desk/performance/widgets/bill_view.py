@@ -6,26 +6,31 @@ from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from deepseek_r1.core.events import Bill, BillLine
+from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.hints import (
     BillPart,
     bill_parts,
     bill_summary,
+    bill_total,
     line_label,
-    part_label,
     part_of,
 )
 from r1desk.theme import set_role, tokens
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
-_COLOURS = {BillPart.MODEL: 0, BillPart.CONVERSATION: 1, BillPart.APPLICATION: 5}
+# Fields of `Tokens`.
+_COLOURS = {
+    BillPart.MODEL: "accent",
+    BillPart.CONVERSATION: "second_part",
+    BillPart.APPLICATION: "third_part",
+}
 
 
 def part_colour(part: BillPart) -> str:
     """A part's colour in the present theme."""
-    return tokens().series[_COLOURS[part]]
+    return str(getattr(tokens(), _COLOURS[part]))
 
 
 class BillBar(QWidget):
@@ -43,31 +48,29 @@ class BillBar(QWidget):
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = tokens()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         whole = QRectF(self.rect())
         clip = QPainterPath()
         clip.addRoundedRect(whole, 6, 6)
         painter.setClipPath(clip)
-        painter.fillRect(whole, QColor(colours.track))
+        painter.fillRect(whole, QColor(tokens().track))
         if self._bill is not None:
             self._draw_parts(painter, self._bill)
         painter.end()
 
     def _draw_parts(self, painter: QPainter, bill: Bill) -> None:
-        colours = tokens()
         scale = self.width() / max(bill.budget_mib, bill.total_mib, 1.0)
         left = 0.0
         for part, mib in bill_parts(bill).items():
             width = mib * scale
-            fill = QColor(part_colour(part))
-            painter.fillRect(QRectF(left, 0, max(0.0, width - 1), self.height()), fill)
+            box = QRectF(left, 0, max(0.0, width - 1), self.height())
+            painter.fillRect(box, QColor(part_colour(part)))
             left += width
         if not bill.fits:
-            edge = bill.budget_mib * scale
-            over = QColor(colours.danger)
-            painter.fillRect(QRectF(edge, 0, self.width() - edge, self.height()), over)
+            over = QRectF(self.rect())
+            over.setLeft(bill.budget_mib * scale)
+            painter.fillRect(over, QColor(tokens().danger))
 
 
 class BillLegend(QWidget):
@@ -91,8 +94,7 @@ class BillLegend(QWidget):
         sums = bill_parts(bill) if bill is not None else {}
         for part in BillPart:
             self._squares[part].setPixmap(_square(part))
-            name = part_label(part)
-            self.texts[part].setText(f"{name} {sums[part]:,.0f}" if sums else name)
+            self.texts[part].setText(f"{tr(part)} {sums[part]:,.0f}" if sums else tr(part))
 
 
 class BillView(QWidget):
@@ -106,10 +108,8 @@ class BillView(QWidget):
         self.legend = BillLegend()
         filled(QVBoxLayout(self), self.total, self.bar, self.legend, spacing=6)
         self.details = QWidget()
-        self._table = QGridLayout(self.details)
+        self._table = QGridLayout(self.details, horizontalSpacing=10, verticalSpacing=1)
         self._table.setContentsMargins(0, 0, 0, 0)
-        self._table.setHorizontalSpacing(10)
-        self._table.setVerticalSpacing(1)
         self._table.setColumnStretch(1, 1)
         self._cells: list[QLabel] = []
         self.setAccessibleName(tr("Memory bill"))
@@ -120,19 +120,10 @@ class BillView(QWidget):
         self._bill = bill
         self.bar.show_bill(bill)
         self.legend.show_bill(bill)
-        if bill is None:
-            self.total.setText(tr("The bill appears with the model."))
-        else:
-            self.total.setText(
-                tr(
-                    "{total:,.0f} of {budget:,.0f} MiB",
-                    total=bill.total_mib,
-                    budget=bill.budget_mib,
-                )
-            )
+        self.total.setText(bill_total(bill) if bill else tr("The bill appears with the model."))
         set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
         self._fill_table(bill)
-        self.setAccessibleDescription(self.total.text() if bill is None else bill_summary(bill))
+        self.setAccessibleDescription(bill_summary(bill) if bill else self.total.text())
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.PaletteChange:
@@ -152,18 +143,13 @@ class BillView(QWidget):
         headings = [tr("planned"), tr("measured")] if measured else [tr("MiB")]
         for column, heading in enumerate(headings, 2):
             self._put(_number(heading, dim=True), 0, column)
-        for at, line in enumerate(bill.lines):
-            self._add_line(at, line, measured)
-
-    def _add_line(self, at: int, line: BillLine, measured: bool) -> None:
-        square = QLabel()
-        square.setPixmap(_square(part_of(line.name)))
-        self._put(square, at + 1, 0)
-        self._put(text_label(line_label(line.name)), at + 1, 1)
-        self._put(_number(f"{line.planned_mib:,.0f}"), at + 1, 2)
-        if measured:
-            known = line.measured_mib
-            self._put(_number("–" if known is None else f"{known:,.0f}"), at + 1, 3)
+        for row, line in enumerate(bill.lines, 1):
+            self._put(QLabel(pixmap=_square(part_of(line.name))), row, 0)
+            self._put(text_label(line_label(line.name)), row, 1)
+            self._put(_number(f"{line.planned_mib:,.0f}"), row, 2)
+            if measured:
+                known = line.measured_mib
+                self._put(_number("–" if known is None else f"{known:,.0f}"), row, 3)
 
     def _put(self, cell: QLabel, row: int, column: int) -> None:
         self._table.addWidget(cell, row, column)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
@@ -25,29 +24,22 @@ class FileRow(SettingRow):
     def __init__(self, info: SettingInfo) -> None:
         super().__init__(info)
         self._path = ""
-        self.button = QPushButton(tr("Choose…"))
-        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.none = QPushButton(tr("Remove"))
-        self.none.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self._title.setBuddy(self.button)
-        self.offered = QPushButton()
-        self.offered.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._offer_tip = ""
-        for control in (self.button, self.none, self.offered):
-            self._set_up(control)
+        self.button = QPushButton()
+        self.none = QPushButton(tr("Remove"))
+        self.offered = QPushButton()
+        self._set_up(self.button, self.none, self.offered)
         self.none.setAccessibleName(tr("No draft model"))
-        line = put_inside(self._box, QHBoxLayout())
-        line.setSpacing(6)
-        line.addWidget(self.button, 1)
-        line.addWidget(self.none)
-        line.addWidget(self.offered)
+        line = put_inside(self._box, QHBoxLayout(spacing=6))
+        for control in self.controls:
+            control.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            line.addWidget(control)
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        line.setStretch(0, 1)
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
         self.none.clicked.connect(lambda: self._choose(""))
         self.set_value("")
-
-    def _controls(self) -> Sequence[QWidget]:
-        return (self.button, self.none, self.offered)
 
     @property
     def value(self) -> str:

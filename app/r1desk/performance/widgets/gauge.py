@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QW
 
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
-from r1desk.performance.widgets.meters import CoreBars, Meter, Picture, Sparkline
+from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
 from r1desk.theme import icon, tokens
+from r1desk.widgets.layouts import filled
 
 HEIGHT_PX = 44
 SUMMARY_EVERY_S = 5.0
-RECORDED_EVERY_S = 0.9
 MARGIN_PX, SPACING_PX = 8, 8
 STOP_PX = 24
 
@@ -40,9 +40,8 @@ class Gauge(QWidget):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._values: GaugeValues | None = None
+        self.values: GaugeValues | None = None  # on the screen
         self._summarised_s = float("-inf")
-        self._recorded_s = float("-inf")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumHeight(HEIGHT_PX)
         self.setAccessibleName(tr("Live gauge"))
@@ -68,9 +67,8 @@ class Gauge(QWidget):
         ):
             meter.make_button(name)
             meter.clicked.connect(signal)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(MARGIN_PX, 4, MARGIN_PX, 4)
-        layout.setSpacing(SPACING_PX)
+        margins = MARGIN_PX, 4, MARGIN_PX, 4
+        layout = filled(QHBoxLayout(self), spacing=SPACING_PX, margins=margins)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         for part, factor in (
             (self._memory, 3),
@@ -86,21 +84,11 @@ class Gauge(QWidget):
         ):
             layout.addWidget(part, factor, Qt.AlignmentFlag.AlignVCenter)
 
-    @property
-    def values(self) -> GaugeValues | None:
-        """The values on the screen."""
-        return self._values
-
-    @property
-    def repaints(self) -> int:
-        """The number of repaints because a value changed."""
-        return sum(part.repaints for part in self.findChildren(Picture))
-
     def show_values(self, values: GaugeValues) -> None:
         """Show `values`. GUI thread; cheap when nothing changed."""
         self._record(values)
-        if values != self._values:
-            self._values = values
+        if values != self.values:
+            self.values = values
             self._show(values)
         self._summarise(values)
 
@@ -167,12 +155,9 @@ class Gauge(QWidget):
         self._history.setToolTip(tr("The last two minutes: memory (area) and processor (dots)"))
 
     def _record(self, values: GaugeValues) -> None:
-        now = self._clock()
-        if now - self._recorded_s < RECORDED_EVERY_S:
-            return
-        self._recorded_s = now
         whole = values.budget_mib or values.sample.machine_total_mib
-        self._history.add(now, _share(values.sample.app_mib, whole) or 0.0, values.sample.cpu)
+        memory = _share(values.sample.app_mib, whole) or 0.0
+        self._history.add(self._clock(), memory, values.sample.cpu)
 
     def _summarise(self, values: GaugeValues) -> None:
         """Let screen readers have the values, but not several times a second."""
@@ -189,7 +174,7 @@ class Gauge(QWidget):
         left = self.width() - 2 * MARGIN_PX + SPACING_PX
         if not self._stop.isHidden():
             left -= STOP_PX + SPACING_PX
-        streams = self._values is not None and self._values.streaming is not None
+        streams = self.values is not None and self.values.streaming is not None
         if not streams:
             self._disk.setVisible(False)
         for part in (

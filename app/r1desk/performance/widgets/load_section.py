@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from deepseek_r1.core.events import Bill, ModelFacts, ThreadsMeasured
+from deepseek_r1.core.events import Bill, BillItem, ModelFacts, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import (
     LEAST_CONTEXT_LENGTH,
@@ -25,7 +25,6 @@ from r1desk.performance.hints import (
     format_context_hint,
     format_disk_hint,
     format_draft_hint,
-    line_mib,
 )
 from r1desk.performance.widgets.file_row import FileRow
 from r1desk.performance.widgets.setting_rows import (
@@ -131,7 +130,6 @@ class LoadSection(QObject):
         for key in ("kv_type", "swap_enabled"):  # their help is of use at once
             self.rows[key].show_cost(tr(self.rows[key].info.help))
         self._show(self.applied)
-        self._show_thread_costs()
 
     @property
     def pending(self) -> bool:
@@ -144,7 +142,6 @@ class LoadSection(QObject):
         self._delay.stop()
         self._budget_moved = False
         self._show(settings)
-        self._show_thread_costs()
         self.edited_changed.emit()
 
     def apply(self) -> LoadSettings:
@@ -163,13 +160,8 @@ class LoadSection(QObject):
         """Edit all rows at once, as if the user had set each of them."""
         self.edited = settings
         self._show(settings)
-        self._show_thread_costs()
         self.edited_changed.emit()
         self._delay.start()
-
-    def undo(self) -> None:
-        """Back to what is in force."""
-        self.set_settings(self.applied)
 
     def limit_context(self, facts: ModelFacts) -> None:
         """The context cannot be longer than the model was trained for."""
@@ -182,15 +174,14 @@ class LoadSection(QObject):
         """Show the cost of each setting, from the bill."""
         budget = self.rows["memory_budget"]
         budget.show_cost(format_budget_hint(bill))
-        if isinstance(budget, NumberRow):
-            budget.set_marks(budget_marks(bill))
-            explain(budget.slider, format_budget_marks(bill))
+        budget.set_marks(budget_marks(bill))
+        explain(budget.slider, format_budget_marks(bill))
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
         self.rows["drafts"].show_cost(format_draft_hint(bill, self.edited))
         self.rows["micro_batch"].show_cost(
-            tr("{n:,.0f} MiB for computing", n=line_mib(bill, "compute", "output"))
+            tr("{n:,.0f} MiB for computing", n=bill.mib_of(BillItem.COMPUTE, BillItem.OUTPUT))
         )
 
     @Slot()
@@ -248,7 +239,7 @@ class LoadSection(QObject):
     def _show(self, settings: LoadSettings) -> None:
         for key, row in self.rows.items():
             row.set_value(getattr(settings, key))
-
+        self._show_thread_costs()
         if settings.drafts in (DraftMode.AUTO, DraftMode.MODEL):
             self.rows["draft_model"].enable()
         else:
@@ -276,43 +267,43 @@ def _context_steps(most: int) -> tuple[float, ...]:
 def _create_rows() -> dict[str, SettingRow]:
     info, bounds = LoadSettings.info, LoadSettings.bounds
     budgets = budget_steps(machine_memory_mib())
-    batches = power_steps(*(int(bound) for bound in bounds("micro_batch")))
     cores = (0, cpu().logical_cores)
-    numbers: dict[str, NumberRow] = {
-        "memory_budget": NumberRow(info("memory_budget"), budgets, (budgets[0], budgets[-1])),
-        "context_length": NumberRow(
-            info("context_length"), _context_steps(CONTEXT_SHOWN), bounds("context_length")
+    numbers = {
+        "memory_budget": (budgets, (budgets[0], budgets[-1])),
+        "context_length": (_context_steps(CONTEXT_SHOWN), bounds("context_length")),
+        "threads": (even_steps(*cores, 1), cores),
+        "threads_prefill": (even_steps(*cores, 1), cores),
+        "micro_batch": (power_steps(*map(int, bounds("micro_batch"))), bounds("micro_batch")),
+        "chunk_size_kib": (
+            power_steps(*map(int, bounds("chunk_size_kib"))),
+            bounds("chunk_size_kib"),
         ),
     }
-    for key in ("threads", "threads_prefill"):
-        numbers[key] = NumberRow(info(key), even_steps(*cores, 1), cores)
+    choices = {
+        "kv_type": {
+            KVType.AUTO: tr("Automatic"),
+            KVType.F16: tr("Full (f16)"),
+            KVType.Q8_0: tr("Half (q8_0)"),
+            KVType.Q4_0: tr("Quarter (q4_0)"),
+        },
+        "drafts": {
+            DraftMode.AUTO: tr("Automatic"),
+            DraftMode.OFF: tr("Off"),
+            DraftMode.LOOKUP: tr("From the text"),
+            DraftMode.MODEL: tr("Draft model"),
+        },
+        "cache_strategy": {
+            CacheStrategy.AUTO: tr("Automatic"),
+            CacheStrategy.PINNED: tr("Pinned"),
+            CacheStrategy.LRU: "LRU",
+            CacheStrategy.LFU: "LFU",
+        },
+    }
+    rows: dict[str, SettingRow] = {
+        **{key: NumberRow(info(key), *limits) for key, limits in numbers.items()},
+        **{key: ChoiceRow(info(key), names) for key, names in choices.items()},
+        **{key: SwitchRow(info(key)) for key in ("swap_enabled", "enable_chunk_loading")},
+    }
     for key in AUTOMATIC_AT_0:
-        numbers[key].spin.setSpecialValueText(tr("Automatic"))
-    rows: dict[str, SettingRow] = dict(numbers)
-    precisions = {
-        KVType.AUTO: tr("Automatic"),
-        KVType.F16: tr("Full (f16)"),
-        KVType.Q8_0: tr("Half (q8_0)"),
-        KVType.Q4_0: tr("Quarter (q4_0)"),
-    }
-    rows["kv_type"] = ChoiceRow(info("kv_type"), list(precisions.items()))
-    rows["micro_batch"] = NumberRow(info("micro_batch"), batches, bounds("micro_batch"))
-    rows["swap_enabled"] = SwitchRow(info("swap_enabled"))
-    modes = {
-        DraftMode.AUTO: tr("Automatic"),
-        DraftMode.OFF: tr("Off"),
-        DraftMode.LOOKUP: tr("From the text"),
-        DraftMode.MODEL: tr("Draft model"),
-    }
-    rows["drafts"] = ChoiceRow(info("drafts"), list(modes.items()))
-    names = {
-        CacheStrategy.AUTO: tr("Automatic"),
-        CacheStrategy.PINNED: tr("Pinned"),
-        CacheStrategy.LRU: "LRU",
-        CacheStrategy.LFU: "LFU",
-    }
-    rows["cache_strategy"] = ChoiceRow(info("cache_strategy"), list(names.items()))
-    chunks = power_steps(*(int(bound) for bound in bounds("chunk_size_kib")))
-    rows["enable_chunk_loading"] = SwitchRow(info("enable_chunk_loading"))
-    rows["chunk_size_kib"] = NumberRow(info("chunk_size_kib"), chunks, bounds("chunk_size_kib"))
+        rows[key].spin.setSpecialValueText(tr("Automatic"))
     return rows

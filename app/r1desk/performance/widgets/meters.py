@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QColor,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPolygonF,
-)
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from r1desk.theme import Tokens, tokens
+from r1desk.theme import tokens
+from r1desk.theme.tokens import Tokens
 
 WARN_AT = 0.85
 OVER_AT = 1.02  # measuring a process and planning it differ by up to two percent
@@ -33,11 +27,11 @@ def level_colour(fraction: float, colours: Tokens, *, full_is_fine: bool = False
     return QColor(colours.warning if fraction > WARN_AT and not full_is_fine else colours.accent)
 
 
-def draw_bar(painter: QPainter, box: QRectF, fraction: float, level: QColor, track: str) -> None:
+def draw_bar(painter: QPainter, box: QRectF, fraction: float, level: QColor) -> None:
     """A thin bar filled to `fraction` in the colour `level`."""
     radius = box.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(track))
+    painter.setBrush(QColor(tokens().track))
     painter.drawRoundedRect(box, radius, radius)
     if fraction > 0:
         filled = QRectF(box)
@@ -51,13 +45,12 @@ class Picture(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: object = None
-        self.repaints = 0
+        self.shown: Any = None
 
-    def _show(self, value: object) -> None:
-        if value != self._shown:
-            self._shown = value
-            self.repaints += 1
+    def show_picture(self, value: object) -> None:
+        """Show another value."""
+        if value != self.shown:
+            self.shown = value
             self.update()
 
 
@@ -86,7 +79,8 @@ class Meter(Picture):
         if len(value) != len(self._value):
             self.updateGeometry()
         self._value, self._fraction, self._full_is_fine = value, fraction, full_is_fine
-        self._show((value, None if fraction is None else round(fraction, 2), full_is_fine))
+        drawn = None if fraction is None else round(fraction, 2)
+        self.show_picture((value, drawn, full_is_fine))
 
     def make_button(self, name: str) -> None:
         """Let it be clicked, and reached with the keyboard; `name` says what a click does."""
@@ -124,10 +118,8 @@ class Meter(Picture):
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
-        text = max(
-            metrics.horizontalAdvance(f"{self._caption}  {self._widest}"),
-            metrics.horizontalAdvance(f"{self._caption}  {self._value}"),
-        )
+        texts = (f"{self._caption}  {value}" for value in (self._widest, self._value))
+        text = max(map(metrics.horizontalAdvance, texts))
         return QSize(text + 4 + 2 * PAD_PX, metrics.height() + 14)
 
     def minimumSizeHint(self) -> QSize:
@@ -140,20 +132,20 @@ class Meter(Picture):
         if self._is_button:
             self._draw_button(painter)
         metrics = self.fontMetrics()
-        bar = self._fraction is not None
+        fraction = self._fraction
         width = self.width() - 2 * PAD_PX
         line = QRectF(PAD_PX, 2.0, width, metrics.height())  # one line of text in all meters
         left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.setPen(QColor(colours.text_dim))
         painter.drawText(line, left, self._caption)
-        over = bar and (self._fraction or 0) > OVER_AT
+        over = (fraction or 0) > OVER_AT
         painter.setPen(QColor(colours.danger if over else colours.text))
         offset = metrics.horizontalAdvance(f"{self._caption}  ") if self._caption else 0
         painter.drawText(line.adjusted(offset, 0, 0, 0), left, self._value)
-        if self._fraction is not None:
+        if fraction is not None:
             box = QRectF(PAD_PX, self.height() - 8, width, 5)
-            level = level_colour(self._fraction, colours, full_is_fine=self._full_is_fine)
-            draw_bar(painter, box, self._fraction, level, colours.track)
+            level = level_colour(fraction, colours, full_is_fine=self._full_is_fine)
+            draw_bar(painter, box, fraction, level)
         painter.end()
 
 
@@ -162,35 +154,32 @@ class CoreBars(Picture):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cores: tuple[float, ...] = ()
+        self.shown: tuple[int, ...] = ()
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def show_cores(self, cores: tuple[float, ...]) -> None:
         """Loads from 0 to 1, drawn in steps of 5 %."""
-        if len(cores) != len(self._cores):
+        if len(cores) != len(self.shown):
             self.updateGeometry()
-        self._cores = cores
-        self._show(tuple(round(core * 20) for core in cores))
+        self.show_picture(tuple(round(core * 20) for core in cores))
 
     @property
     def _bar_px(self) -> int:
-        return 5 if len(self._cores) <= 8 else 3
+        return 5 if len(self.shown) <= 8 else 3
 
     def sizeHint(self) -> QSize:
-        count = max(2, min(32, len(self._cores)))
+        count = max(2, min(32, len(self.shown)))
         return QSize(count * (self._bar_px + 2), 24)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = tokens()
         painter = QPainter(self)
         painter.setPen(Qt.PenStyle.NoPen)
-        for at, core in enumerate(self._cores[:32]):
+        for at, core in enumerate(self.shown[:32]):
             box = QRectF(at * (self._bar_px + 2), 0, self._bar_px, self.height())
             painter.fillRect(box, QColor(colours.track))
-            filled = box.height() * round(core * 20) / 20
-            painter.fillRect(
-                QRectF(box.x(), box.bottom() - filled, box.width(), filled), QColor(colours.accent)
-            )
+            box.setTop(box.bottom() - box.height() * core / 20)
+            painter.fillRect(box, QColor(colours.accent))
         painter.end()
 
 
@@ -210,7 +199,7 @@ class Sparkline(Picture):
         self._history.append((at_s, min(1.0, memory), min(1.0, cpu)))
         while self._history[0][0] < at_s - self.SPAN_S - 10:
             self._history.popleft()
-        self._show(self._columns(at_s))
+        self.show_picture(self._columns(at_s))
 
     def _columns(self, now_s: float) -> tuple[tuple[int, int, int], ...]:
         """(column, memory, cpu) in steps of a pixel; one point a column, the latest wins."""
@@ -229,21 +218,14 @@ class Sparkline(Picture):
         base = self.height() - 1.0
         painter.setPen(QPen(QColor(colours.track), 1))
         painter.drawLine(QPointF(0, base), QPointF(self.width(), base))
-        points = self._shown if isinstance(self._shown, tuple) else ()
-        if len(points) > 1:
-            self._draw_curves(painter, points, base, colours)
+        if self.shown and len(self.shown) > 1:
+            self._draw_curves(painter, base, colours)
         painter.end()
 
-    def _draw_curves(
-        self,
-        painter: QPainter,
-        points: tuple[tuple[int, int, int], ...],
-        base: float,
-        colours: Tokens,
-    ) -> None:
+    def _draw_curves(self, painter: QPainter, base: float, colours: Tokens) -> None:
         wide = self.width() / (self.COLUMNS - 1)
-        memory = [QPointF(column * wide, base - value) for column, value, _ in points]
-        cpu = [QPointF(column * wide, base - value) for column, _, value in points]
+        memory = [QPointF(column * wide, base - value) for column, value, _ in self.shown]
+        cpu = [QPointF(column * wide, base - value) for column, _, value in self.shown]
         area = QColor(colours.accent)
         area.setAlphaF(0.22)
         painter.setPen(Qt.PenStyle.NoPen)

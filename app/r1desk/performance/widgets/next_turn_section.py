@@ -12,7 +12,7 @@ from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
 from r1desk.performance.hints import format_context_left
-from r1desk.performance.widgets.meters import draw_bar, level_colour
+from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
 from r1desk.performance.widgets.setting_rows import (
     NumberRow,
     SettingRow,
@@ -43,27 +43,20 @@ class ContextMeter(QWidget):
         if text != self.text.text():
             self.text.setText(text)
             self._bar.setAccessibleName(text)
-        self._bar.show_fraction(used / length if length > 0 else 0.0)
+        self._bar.show_picture(used / length if length > 0 else 0.0)
 
 
-class _Bar(QWidget):
+class _Bar(Picture):
     def __init__(self) -> None:
         super().__init__()
-        self._fraction = 0.0
         self.setFixedHeight(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def show_fraction(self, fraction: float) -> None:
-        if fraction != self._fraction:
-            self._fraction = fraction
-            self.update()
-
     def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = tokens()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        level = level_colour(self._fraction, colours)
-        draw_bar(painter, QRectF(self.rect()), self._fraction, level, colours.track)
+        fraction = self.shown or 0.0
+        draw_bar(painter, QRectF(self.rect()), fraction, level_colour(fraction, tokens()))
         painter.end()
 
 
@@ -79,7 +72,6 @@ class NextTurnSection(QWidget):
     def __init__(self) -> None:
         super().__init__()
         info, bounds = PromptCacheSettings.info, PromptCacheSettings.bounds("disk_mib")
-        self.settings = PromptCacheSettings()
         disk = NumberRow(info("disk_mib"), (0, *power_steps(256, int(bounds[1]))), bounds)
         disk.spin.setSpecialValueText(tr("Off"))
         self.rows: dict[str, SettingRow] = {
@@ -91,8 +83,8 @@ class NextTurnSection(QWidget):
             row.changed.connect(partial(self._on_changed, key))
         self.rows["prepare_next_turn"].show_cost(tr(info("prepare_next_turn").help))
         self._delay = QTimer(self, singleShot=True, interval=SETTLED_MS)
-        self._delay.timeout.connect(self._on_settled)
-        self.set_settings(self.settings)
+        self._delay.timeout.connect(lambda: self.settings_changed.emit(self.settings))
+        self.set_settings(PromptCacheSettings())
         self.show_state(None)
 
     def set_settings(self, settings: PromptCacheSettings) -> None:
@@ -106,22 +98,17 @@ class NextTurnSection(QWidget):
         """Show what the disk holds, or why it holds nothing."""
         row = self.rows["disk_mib"]
         if state is None:
-            row.show_cost(tr(row.info.help))
+            text = tr(row.info.help)
         elif state.problem:
-            row.show_cost(tr("Chats are not kept ready: {problem}", problem=state.problem))
+            text = tr("Chats are not kept ready: {problem}", problem=state.problem)
         else:
-            row.show_cost(
-                tr(
-                    "{used:,.0f} MiB on disk, {written:,.0f} MiB written today",
-                    used=state.disk_mib,
-                    written=state.written_today_mib,
-                )
+            text = tr(
+                "{used:,.0f} MiB on disk, {written:,.0f} MiB written today",
+                used=state.disk_mib,
+                written=state.written_today_mib,
             )
+        row.show_cost(text)
 
     def _on_changed(self, key: str, value: object) -> None:
         self.settings = self.settings.model_copy(update={key: value})
         self._delay.start()
-
-    @Slot()
-    def _on_settled(self) -> None:
-        self.settings_changed.emit(self.settings)

@@ -23,7 +23,7 @@ from r1desk.performance.widgets.preset_row import PresetRow
 from r1desk.performance.widgets.sampling_section import SamplingSection, SystemPrompt
 from r1desk.performance.widgets.setting_rows import grey_out
 from r1desk.theme import explain
-from r1desk.widgets.layouts import keep_place
+from r1desk.widgets.layouts import filled, keep_place
 from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
@@ -73,24 +73,21 @@ class PerformancePanel(QWidget):
         self.tabs.setObjectName("panel_tabs")
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setExpanding(False)
-        self.pages = {
-            PanelTab.MODEL: self._model_page(),
-            PanelTab.ANSWERS: self._answers_page(),
-            PanelTab.CONVERSATION: self._conversation_page(),
-        }
-        for tab, title in (
-            (PanelTab.MODEL, tr("Model")),
-            (PanelTab.ANSWERS, tr("Answers")),
-            (PanelTab.CONVERSATION, tr("Conversation memory")),
+        self.pages: dict[PanelTab, PanelPage] = {}
+        for tab, title, page in (
+            (PanelTab.MODEL, tr("Model"), self._model_page()),
+            (PanelTab.ANSWERS, tr("Answers"), self._answers_page()),
+            (PanelTab.CONVERSATION, tr("Conversation memory"), self._conversation_page()),
         ):
-            self.tabs.addTab(self.pages[tab], title)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.message)
+            self.pages[tab] = page
+            self.tabs.addTab(page, title)
+        layout = filled(QVBoxLayout(self), self.tabs, self.message, spacing=0, margins=(0, 6, 0, 0))
+        layout.setStretch(0, 1)
         self._edited_with: QWidget = self.load.rows["memory_budget"].spin
-        self._connect()
+        self.load.edited_changed.connect(self._on_edited)
+        self.message.apply_button.clicked.connect(self._on_apply)
+        self.message.undo_button.clicked.connect(self._on_undo)
+        self.message.advice_button.clicked.connect(self._on_use_advice)
 
     # ---- arrangement ------------------------------------------------------------------------
 
@@ -98,19 +95,11 @@ class PerformancePanel(QWidget):
         rows = self.load.rows
         self.bill_fold = Collapsible(tr("All lines of the bill"), self.bill.details)
         return PanelPage(
-            [
-                self.model,
-                self.bill,
-                rows["memory_budget"],
-                rows["swap_enabled"],
-                self.threads,
-            ],
+            [self.model, self.bill, rows["memory_budget"], rows["swap_enabled"], self.threads],
             [
                 self.bill_fold,
-                rows["drafts"],
-                rows["draft_model"],
-                *(rows[key] for key in ("threads", "threads_prefill", "micro_batch")),
-                *(rows[key] for key in ("cache_strategy", "enable_chunk_loading")),
+                *(rows[key] for key in ("drafts", "draft_model", "threads", "threads_prefill")),
+                *(rows[key] for key in ("micro_batch", "cache_strategy", "enable_chunk_loading")),
                 rows["chunk_size_kib"],
             ],
         )
@@ -132,12 +121,6 @@ class PerformancePanel(QWidget):
         rows = self.load.rows
         return PanelPage([self.context, rows["context_length"], self.next_turn], [rows["kv_type"]])
 
-    def _connect(self) -> None:
-        self.load.edited_changed.connect(self._on_edited)
-        self.message.apply_button.clicked.connect(self._on_apply)
-        self.message.undo_button.clicked.connect(self._on_undo)
-        self.message.advice_button.clicked.connect(self._on_use_advice)
-
     def minimumSizeHint(self) -> QSize:
         inner = max(page.minimumSizeHint().width() for page in self.pages.values())
         inner = max(inner, self.tabs.tabBar().sizeHint().width() + 2 * _TABS_LEFT_PX)
@@ -158,7 +141,7 @@ class PerformancePanel(QWidget):
         self.tabs.setCurrentWidget(self.pages[tab])
         first = {
             PanelTab.MODEL: self.load.rows["memory_budget"].slider,
-            PanelTab.ANSWERS: self.sampling.numbers["temperature"].slider,
+            PanelTab.ANSWERS: self.sampling.rows["temperature"].slider,
             PanelTab.CONVERSATION: self.load.rows["context_length"].slider,
         }[tab]
         first.setFocus()
@@ -183,13 +166,10 @@ class PerformancePanel(QWidget):
         """
         self._advice, self._fits_with = advice, fits_with
         if not self.load.pending:
-            shown = self._bill_in_force(bill)
-            self.load.show_costs(shown)  # of the same bill, or its numbers would disagree
-            self.bill.show_bill(shown)
+            self._show_bill(self._bill_in_force(bill))
             self._show_message("")
             return
-        self.load.show_costs(bill)
-        self.bill.show_bill(bill)
+        self._show_bill(bill)
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
         total = tr(
@@ -198,6 +178,11 @@ class PerformancePanel(QWidget):
             budget=bill.budget_mib,
         )
         self._show_message(total, "dim" if bill.fits else "danger")
+
+    def _show_bill(self, bill: Bill) -> None:
+        """Show a bill and what each setting costs in it: their numbers agree."""
+        self.bill.show_bill(bill)
+        self.load.show_costs(bill)
 
     def _bill_in_force(self, planned: Bill) -> Bill:
         """The loaded model's own bill with the planned one's speed; else the planned one."""
@@ -212,9 +197,8 @@ class PerformancePanel(QWidget):
         """The loaded model's bill under the budget that is in force now."""
         self._bill = bill
         if not self.load.pending:
-            self.bill.show_bill(bill)
-            self.load.show_costs(bill)
             self._advice = ""
+            self._show_bill(bill)
             self._show_message("")
 
     def show_peak(self, engine_mib: float, window_mib: float) -> None:
@@ -250,17 +234,14 @@ class PerformancePanel(QWidget):
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
         """The model is ready, with its measured cost."""
-        self._bill, self._advice = loaded.bill, ""
+        self._advice = ""
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
         self.show_threads(loaded.measured)
         for section in (self.load, self.sampling):
             grey_out(section.rows, loaded.facts)
         self.load.follow_budget_of(loaded.bill)
-        if not self.load.pending:
-            self.bill.show_bill(loaded.bill)
-            self.load.show_costs(loaded.bill)
-            self._show_message("")
+        self.show_budget(loaded.bill)
 
     def show_threads(self, measured: ThreadsMeasured | None) -> None:
         """The thread counts measured for the loaded model."""
@@ -279,11 +260,7 @@ class PerformancePanel(QWidget):
         """The model was unloaded: nothing of its bill is measured any more."""
         self.model.show_unloaded()
         if self._bill is not None:
-            lines = tuple(
-                line.model_copy(update={"measured_mib": None}) for line in self._bill.lines
-            )
-            planned = self._bill.model_copy(update={"lines": lines})
-            self._bill = None
+            planned, self._bill = self._bill.with_measured({}), None
             if not self.load.pending:
                 self.bill.show_bill(planned)
 
@@ -325,7 +302,7 @@ class PerformancePanel(QWidget):
     @Slot()
     def _on_undo(self) -> None:
         self._edited_with.setFocus()
-        self.load.undo()
+        self.load.set_settings(self.load.applied)
         self.bill.show_bill(self._bill)
         if self._bill is not None:
             self.load.show_costs(self._bill)

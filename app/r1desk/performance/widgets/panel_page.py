@@ -25,9 +25,9 @@ _SPACING_PX = 12
 
 
 class Collapsible(QWidget):
-    """A flat button with a chevron and a body; closed unless `opened`."""
+    """A flat button with a chevron, and a body that it opens."""
 
-    def __init__(self, title: str, body: QWidget, opened: bool = False) -> None:
+    def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
         self.body = body
         self.button = QPushButton(title)
@@ -37,8 +37,7 @@ class Collapsible(QWidget):
         set_role(self.button, "fold")
         filled(QVBoxLayout(self), self.button, body, spacing=_SPACING_PX)
         self.button.toggled.connect(self._on_toggled)
-        self.button.setChecked(opened)
-        self._on_toggled(opened)
+        self._on_toggled(opened=False)
 
     @Slot(bool)
     def _on_toggled(self, opened: bool) -> None:
@@ -63,12 +62,9 @@ class PanelMessage(QFrame):
         set_role(self.apply_button, "primary")
         self.advice_button = QPushButton(tr("Use these settings"))
         self.undo_button = QPushButton(tr("Undo"))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(14, 8, 14, 10)
-        column.setSpacing(6)
-        column.addWidget(self.text, 1)
-        buttons = put_inside(column, QHBoxLayout())
-        buttons.setSpacing(8)
+        column = filled(QVBoxLayout(self), self.text, spacing=6, margins=(14, 8, 14, 10))
+        column.setStretch(0, 1)
+        buttons = put_inside(column, QHBoxLayout(spacing=8))
         buttons.addWidget(self.advice_button, 1)
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
@@ -111,15 +107,13 @@ class PanelPage(QScrollArea):
 
     def __init__(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
         super().__init__()
-        self.expert = Collapsible(tr("Expert"), _column(expert))
-        content = ScrolledColumn()
+        inner, rule, content = QWidget(), QFrame(), ScrolledColumn()
+        filled(QVBoxLayout(inner), *expert, spacing=_SPACING_PX)
+        self.expert = Collapsible(tr("Expert"), inner)
+        set_role(rule, "rule")
         column = QVBoxLayout(content)
-        column.setContentsMargins(14, 12, 14, 14)
-        column.setSpacing(_SPACING_PX)
-        for widget in simple:
-            column.addWidget(widget)
-        column.addWidget(_rule())
-        column.addWidget(self.expert)
+        margins = 14, 12, 14, 14
+        filled(column, *simple, rule, self.expert, spacing=_SPACING_PX, margins=margins)
         column.addStretch(1)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -137,15 +131,3 @@ class PanelPage(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest:  # other text, font or language inside
             self.updateGeometry()
         return super().eventFilter(watched, event)
-
-
-def _column(widgets: Iterable[QWidget]) -> QWidget:
-    result = QWidget()
-    filled(QVBoxLayout(result), *widgets, spacing=_SPACING_PX)
-    return result
-
-
-def _rule() -> QFrame:
-    rule = QFrame()
-    set_role(rule, "rule")
-    return rule

@@ -1,10 +1,10 @@
-"""The choice among presets, and the menu that saves, renames and deletes them."""
+"""The choice among presets, and the dialog for the name of one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -39,24 +39,18 @@ class _PresetBox(QComboBox):
 
 
 class PresetRow(QWidget):
-    """A drop-down with all presets; its menu acts on the one in force.
+    """A drop-down with all presets, and a menu beside it.
 
     Signals:
         chosen: the `Preset` to apply.
-        save_requested: the present settings are to become a preset.
-        update_requested, rename_requested, delete_requested: a `Preset` of the user's.
     """
 
     chosen = Signal(object)
-    save_requested = Signal()
-    update_requested = Signal(object)
-    rename_requested = Signal(object)
-    delete_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self._presets: tuple[Preset, ...] = ()
-        self._last: Preset | None = None  # the preset applied last, perhaps changed since
+        self.last: Preset | None = None  # the preset applied last, perhaps changed since
         self.box = _PresetBox()
         self.box.setAccessibleName(tr("Preset"))
         self.box.setPlaceholderText(tr("Choose a preset…"))
@@ -67,9 +61,7 @@ class PresetRow(QWidget):
         self.menu_button.setAccessibleName(tr("Save and change presets"))
         self.menu_button.setToolTip(tr("Save and change presets"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self._menu = QMenu(self.menu_button)
-        self._menu.aboutToShow.connect(self._fill_menu)
-        self.menu_button.setMenu(self._menu)
+        self.menu_button.setMenu(QMenu(self.menu_button))
         filled(QHBoxLayout(self), self.box, self.menu_button, spacing=6).setStretch(0, 1)
 
     def show_presets(self, presets: Sequence[Preset], current: Preset | None) -> None:
@@ -84,42 +76,15 @@ class PresetRow(QWidget):
         self.box.setCurrentIndex(self._presets.index(current) if current else -1)
         self.box.blockSignals(False)
         if current is not None:
-            self._last = current
-        elif self._last is not None:  # it may have been deleted or renamed
-            key = self._last.key
-            self._last = next((p for p in presets if p.key == key and key), None)
+            self.last = current
+        elif self.last is not None:  # it may have been deleted or renamed
+            key = self.last.key
+            self.last = next((p for p in presets if p.key == key and key), None)
 
     @Slot(int)
     def _on_activated(self, index: int) -> None:
-        self._last = self._presets[index]
-        self.chosen.emit(self._last)
-
-    def menu_labels(self) -> list[str]:
-        """The texts of the menu as it is now."""
-        self._fill_menu()
-        return [action.text() for action in self._menu.actions()]
-
-    @Slot()
-    def _fill_menu(self) -> None:
-        self._menu.clear()
-        self._menu.addAction(tr("Save as a preset…"), self.save_requested.emit)
-        own = self._last if self._last is not None and not self._last.is_built_in else None
-        if own is None:
-            return
-        name = own.name
-        if self.box.currentIndex() < 0:
-            self._menu.addAction(
-                tr("Save the changes in “{name}”", name=name),
-                lambda: self.update_requested.emit(own),
-            )
-        self._menu.addAction(
-            tr("Rename “{name}”…", name=name), lambda: self.rename_requested.emit(own)
-        )
-        self._menu.addAction(
-            icon("trash"),
-            tr("Delete “{name}”", name=name),
-            lambda: self.delete_requested.emit(own),
-        )
+        self.last = self._presets[index]
+        self.chosen.emit(self.last)
 
 
 class PresetDialog(QDialog):
@@ -128,6 +93,7 @@ class PresetDialog(QDialog):
     def __init__(self, parent: QWidget, title: str, name: str, model_name: str = "") -> None:
         """`model_name` of the model that is loaded; empty where it is not asked about."""
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         column = QVBoxLayout(self)
         column.setSpacing(10)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.performance.widgets.setting_rows import (
     NumberRow,
+    SettingRow,
     SwitchRow,
     even_steps,
     power_steps,
@@ -44,15 +43,13 @@ class SamplingSection(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.settings = SamplingSettings()
-        self.numbers = _create_numbers()
-        self.end_repetition = SwitchRow(SamplingSettings.info("end_repetition"))
-        self.end_repetition.show_cost(tr(self.end_repetition.info.help))
-        self.rows = {**self.numbers, "end_repetition": self.end_repetition}
+        self.rows = _create_rows()
         self.reset = QPushButton(tr("Reset"))
         explain(self.reset, tr("Back to the defaults."))
-        self.reset.clicked.connect(self._on_reset)
+        self.reset.clicked.connect(lambda: self.change(**SamplingSettings().model_dump()))
         for key, row in self.rows.items():
-            row.changed.connect(partial(self._on_row_changed, key))
+            row.show_cost(tr(row.info.help))
+            row.changed.connect(lambda value, key=key: self.change(**{key: value}))
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(lambda: self.sampling_changed.emit(self.settings))
         self.set_sampling(self.settings)
@@ -70,9 +67,6 @@ class SamplingSection(QObject):
             self._delay.stop()
             self.sampling_changed.emit(self.settings)
 
-    def _on_row_changed(self, key: str, value: object) -> None:
-        self.change(**{key: value})
-
     def change(self, **changes: object) -> None:
         """The user set something."""
         changed = SamplingSettings.model_validate(self.settings.model_dump() | changes)
@@ -80,23 +74,18 @@ class SamplingSection(QObject):
             self.set_sampling(changed)
             self._delay.start()
 
-    @Slot()
-    def _on_reset(self) -> None:
-        self.change(**SamplingSettings().model_dump())
 
-
-def _create_numbers() -> dict[str, NumberRow]:
+def _create_rows() -> dict[str, SettingRow]:
     settings = SamplingSettings
     rows = {}
     for key, steps in _STEPS.items():
         decimals = 2 if settings.model_fields[key].annotation is float else 0
         rows[key] = NumberRow(settings.info(key), steps, settings.bounds(key), decimals=decimals)
-        rows[key].show_cost(tr(rows[key].info.help))
     seed = rows["seed"]
     seed.slider.hide()
     seed.spin.setGroupSeparatorShown(False)
     seed.spin.setSpecialValueText(tr("random"))
-    return rows
+    return {**rows, "end_repetition": SwitchRow(settings.info("end_repetition"))}
 
 
 class SystemPrompt(QWidget):

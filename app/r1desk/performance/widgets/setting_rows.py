@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,7 +20,7 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import AppliesWhen, SettingInfo
 from r1desk.theme import explain, set_role
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import text_label
 
@@ -63,10 +63,9 @@ class SettingRow(QWidget):
     def __init__(self, info: SettingInfo) -> None:
         super().__init__()
         self.info = info
+        self.controls: list[QWidget] = []
         self._title = text_label(tr(info.title))
-        self.badge = text_label(
-            "\u21bb", "dim"
-        )  # a small round arrow; a word would look like a button
+        self.badge = text_label("\u21bb", "dim")  # an arrow; a word would look like a button
         self.badge.setAccessibleName(tr("needs a reload"))
         explain(self.badge, tr("In force after the model is loaded again."))
         self.badge.setVisible(info.applies is AppliesWhen.RELOAD)
@@ -78,11 +77,8 @@ class SettingRow(QWidget):
         self._cost_text = ""  # also while a reason is shown in its place
         self._disabled_reason = ""
         explain(self, tr(info.help))
-        self._box = QVBoxLayout(self)
-        self._box.setContentsMargins(0, 0, 0, 0)
-        self._box.setSpacing(2)
-        self._head = put_inside(self._box, QHBoxLayout())
-        self._head.setSpacing(6)
+        self._box = filled(QVBoxLayout(self), spacing=2)
+        self._head = put_inside(self._box, QHBoxLayout(spacing=6))
         self._head.addWidget(self._title)
         self._head.addWidget(self.badge)
         self._head.addStretch(1)
@@ -122,7 +118,7 @@ class SettingRow(QWidget):
             self.show_cost(self._cost_text)
 
     def _set_enabled(self, *, enabled: bool, description: str) -> None:
-        for control in self._controls():
+        for control in self.controls:
             control.setEnabled(enabled)
             explain(control, "" if enabled else description)
             control.setAccessibleDescription(description)
@@ -130,14 +126,21 @@ class SettingRow(QWidget):
         self.badge.setVisible(enabled and self.info.applies is AppliesWhen.RELOAD)
         explain(self, description)
 
-    def _controls(self) -> Sequence[QWidget]:
-        raise NotImplementedError
+    def _set_up(self, *controls: QWidget) -> None:
+        """Name the controls of the row; the title is the first one's label."""
+        self._title.setBuddy(controls[0])
+        self.controls += controls
+        for control in controls:
+            control.setAccessibleName(tr(self.info.title))
+            control.setAccessibleDescription(tr(self.info.help))
+            control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            control.installEventFilter(self)
 
-    def _set_up(self, control: QWidget) -> None:
-        control.setAccessibleName(tr(self.info.title))
-        control.setAccessibleDescription(tr(self.info.help))
-        control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        control.installEventFilter(self)
+    def _put_in_head(self, control: QWidget) -> None:
+        """Set up the only control of the row, beside the title."""
+        self._set_up(control)
+        self._head.addWidget(control)
+        self._box.addWidget(self.cost)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         # The wheel scrolls the panel; it must not change what lies under the pointer.
@@ -174,29 +177,22 @@ class NumberRow(SettingRow):
     ) -> None:
         super().__init__(info)
         self._decimals = decimals
-        self._quiet = False
-        self.spin = QDoubleSpinBox()
-        self.spin.setDecimals(decimals)
-        self.spin.setGroupSeparatorShown(True)
-        self.spin.setKeyboardTracking(False)
+        self.spin = QDoubleSpinBox(
+            decimals=decimals, groupSeparatorShown=True, keyboardTracking=False
+        )
         self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
         self.spin.setMinimumWidth(SPIN_PX)
         self.slider = StepSlider()
-        self._title.setBuddy(self.spin)
-        for control in (self.spin, self.slider):
-            self._set_up(control)
+        self._set_up(self.spin, self.slider)
         self._head.addWidget(self.spin)
         if info.unit:
             self._head.addWidget(text_label(tr(info.unit), "unit"))
         self._box.addWidget(self.slider)
         self._box.addWidget(self.cost)
         self.set_steps(steps, bounds)
-        self.spin.valueChanged.connect(self._on_spin)
-        self.slider.valueChanged.connect(self._on_slider)
-
-    def _controls(self) -> Sequence[QWidget]:
-        return (self.spin, self.slider)
+        self.spin.valueChanged.connect(self._on_changed)
+        self.slider.valueChanged.connect(lambda at: self._on_changed(self._steps[at]))
 
     @property
     def value(self) -> float | int:
@@ -207,13 +203,12 @@ class NumberRow(SettingRow):
     def set_steps(self, steps: Sequence[float], bounds: tuple[float, float]) -> None:
         """Other steps and bounds; the value stays where it can. Emits nothing."""
         self._steps = tuple(steps)
-        self._quiet = True
-        self.spin.setRange(*bounds)
-        self.slider.setRange(0, max(0, len(self._steps) - 1))
-        self.slider.setPageStep(max(1, len(self._steps) // 8))
-        self.spin.setSingleStep(self._single_step())
-        self.slider.setValue(self._nearest(self.spin.value()))
-        self._quiet = False
+        with QSignalBlocker(self.spin), QSignalBlocker(self.slider):
+            self.spin.setRange(*bounds)
+            self.slider.setRange(0, max(0, len(steps) - 1))
+        self.slider.setPageStep(max(1, len(steps) // 8))
+        self.spin.setSingleStep(steps[1] - steps[0] if len(steps) > 1 else 1.0)
+        self.set_value(self.spin.value())
 
     def set_marks(self, values: Sequence[float]) -> None:
         """Mark `values` below the slider."""
@@ -227,57 +222,36 @@ class NumberRow(SettingRow):
         low, high = self._steps[above - 1], self._steps[above]
         return above - 1 + (value - low) / (high - low)
 
-    def _single_step(self) -> float:
-        return self._steps[1] - self._steps[0] if len(self._steps) > 1 else 1.0
-
     def set_value(self, value: float) -> None:
         """Show `value` and emit nothing."""
-        self._quiet = True
-        if value > self.spin.maximum():
-            self.spin.setMaximum(value)  # a value that was chosen elsewhere is shown as it is
-        self.spin.setValue(value)
-        self.slider.setValue(self._nearest(value))
-        self._quiet = False
+        with QSignalBlocker(self.spin), QSignalBlocker(self.slider):
+            if value > self.spin.maximum():
+                self.spin.setMaximum(value)  # a value that was chosen elsewhere is shown as it is
+            self.spin.setValue(value)
+            self.slider.setValue(self._nearest(value))
 
     def _nearest(self, value: float) -> int:
         at = bisect_left(self._steps, value)
         near = [i for i in (at - 1, at) if 0 <= i < len(self._steps)]
         return min(near, key=lambda i: abs(self._steps[i] - value), default=0)
 
-    def _on_spin(self, value: float) -> None:
-        if self._quiet:
-            return
-        self._quiet = True
-        self.slider.setValue(self._nearest(value))
-        self._quiet = False
-        self.changed.emit(self.value)
-
-    def _on_slider(self, position: int) -> None:
-        if self._quiet:
-            return
-        self._quiet = True
-        self.spin.setValue(self._steps[position])
-        self._quiet = False
+    def _on_changed(self, value: float) -> None:
+        self.set_value(value)
         self.changed.emit(self.value)
 
 
 class ChoiceRow(SettingRow):
     """A choice among a few values."""
 
-    def __init__(self, info: SettingInfo, choices: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, info: SettingInfo, choices: Mapping[str, str]) -> None:
+        """`choices` are the values with their texts."""
         super().__init__(info)
         self.combo = QComboBox()
-        for value, text in choices:
+        for value, text in choices.items():
             self.combo.addItem(text, value)
         self.combo.setMinimumWidth(SPIN_PX)
-        self._title.setBuddy(self.combo)
-        self._set_up(self.combo)
-        self._head.addWidget(self.combo)
-        self._box.addWidget(self.cost)
+        self._put_in_head(self.combo)
         self.combo.activated.connect(lambda _index: self.changed.emit(self.value))
-
-    def _controls(self) -> Sequence[QWidget]:
-        return (self.combo,)
 
     @property
     def value(self) -> str:
@@ -296,14 +270,8 @@ class SwitchRow(SettingRow):
         super().__init__(info)
         self.check = QCheckBox()
         set_role(self.check, "bare")
-        self._title.setBuddy(self.check)
-        self._set_up(self.check)
-        self._head.addWidget(self.check)
-        self._box.addWidget(self.cost)
+        self._put_in_head(self.check)
         self.check.clicked.connect(lambda: self.changed.emit(self.value))
-
-    def _controls(self) -> Sequence[QWidget]:
-        return (self.check,)
 
     @property
     def value(self) -> bool:
