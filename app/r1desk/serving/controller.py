@@ -21,6 +21,7 @@ from deepseek_r1.host.protocol import (
     EventReply,
     GenerateRequest,
     Heartbeat,
+    ShutdownRequest,
 )
 from deepseek_r1.host.sharing_protocol import (
     FromServer,
@@ -115,7 +116,7 @@ class ServingController(QObject):
             return
         for answer in tuple(self._answers.values()):
             answer.cancel()
-        self._process.end()
+        self._process.send(ShutdownRequest())
         self._set(replace(self.state, phase=ServingPhase.ENDING))
 
     @Slot(int)

@@ -18,7 +18,6 @@ from deepseek_r1.core.child_process import (
     StreamBroken,
 )
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import from_server_adapter
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
@@ -55,13 +54,9 @@ class ServerProcess(QObject):
         return self._process.pid
 
     def send(self, message: BaseModel) -> None:
-        """Write a message. Does nothing once the process has ended."""
+        """Write a message; `ended` follows a ShutdownRequest. Does nothing once it has ended."""
         if not self._over:
             self._process.send(frames.pack(message, frames.TO_CHILD_CAP))
-
-    def end(self) -> None:
-        """Ask the process to end; `ended` follows."""
-        self.send(ShutdownRequest())
 
     def kill(self) -> None:
         """End the process at once; `ended` follows."""

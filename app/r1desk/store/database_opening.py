@@ -31,7 +31,6 @@ from r1desk.store.row_recovery import read_rows, repair_schema, restore_rows
 
 # Up to here the search index is checked at every start (0.3 s); above only after an unclean end.
 FULL_CHECK_BYTES = 32 * 2**20
-_SOUND = Opening()
 _TABLES = ("conversations", "messages", "remembered", "attachments", "migrations")
 
 
@@ -61,13 +60,6 @@ def recover_database(path: Path) -> int:
         fresh.replace(path)
         sync_file(path)
     return lost
-
-
-def set_aside(path: Path) -> Path:
-    """Copy a damaged database, and its WAL, beside it under a name with the date."""
-    target = _beside(path, "damaged")
-    copy_database(path, target)
-    return target
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -100,7 +92,7 @@ class Opened:
     """An open database, and what happened. Call `release` after closing it."""
 
     database: Database
-    opening: Opening = _SOUND
+    opening: Opening
     release: Callable[[], None] = lambda: None  # deletes a temporary copy
 
 
@@ -123,9 +115,10 @@ def _open_writable(path: Path) -> Opened:
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:
-        return Opened(_checked(path, thorough=thorough))
+        return Opened(_checked(path, thorough=thorough), Opening())
     except StoreDamaged as damage:
-        copy = set_aside(path)
+        copy = _beside(path, "damaged")
+        copy_database(path, copy)
         log.store.error("the database was damaged; a copy is %s", copy.name)
         lost = recover_database(path)
         log.store.error("recovered; rows lost: %d; damage: %s", lost, damage.facts["detail"])
