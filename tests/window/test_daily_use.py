@@ -406,9 +406,9 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
     with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
-        offer = next(
-            b for b in session.window.chat.findChildren(QToolButton) if "other-7b" in b.text()
-        )
+        buttons = session.window.chat.findChildren
+        qtbot.waitUntil(lambda: any("other-7b" in b.text() for b in buttons(QToolButton)))
+        offer = next(b for b in buttons(QToolButton) if "other-7b" in b.text())
         qtbot.waitUntil(offer.isVisible)
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
