@@ -145,7 +145,7 @@ class ScriptedModel:
             case "generate":
                 if self._loaded is None:
                     raise Refused("ModelNotLoaded")
-                self._phase = "generating"
+                self._phase = "working"
                 self._used = Answer(self, request, self._loaded["context_length"]).write()
             case "prepare" if request["compute"]:
                 self._phase = "preparing"
@@ -177,7 +177,7 @@ class ScriptedModel:
         for name, value in acts:
             if name == "refuse":  # before the model before it is unloaded
                 raise Refused(value["code"], **value["facts"])
-        self._phase = "loading"
+        self._phase = "working"
         self._loaded = None
         self.event(request, "load_progress", fraction=0.0)
         for name, value in acts:
