@@ -126,13 +126,13 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
     stack.send("Write a story.")
     stack.open(None)
     stack.send("Apples?")
-    assert (stack.chat.answering, stack.chat.queued) == (1, {2})
+    assert (stack.chat.answering, stack.shown[-1].state) == (1, "queued")
     assert stack.chat.busy
     assert not stack.chat.busy_here
     stack.chat.stop()
     assert stack.engine.of_kind(CancelRequest)[-1].id == stack.engine.asked.id
     stack.finish(FinishReason.CANCELLED)
-    assert (stack.chat.answering, stack.chat.queued) == (2, frozenset())
+    assert (stack.chat.answering, stack.shown[-1].state) == (2, "streaming")
     assert prompt(stack) == ["Apples?"]
 
 
@@ -151,7 +151,6 @@ def test_a_trashed_conversation_has_no_answer_on_its_way(stack: ChatStack) -> No
     assert stack.engine.of_kind(CancelRequest)
     stack.finish(FinishReason.CANCELLED)
     assert not stack.chat.busy
-    assert not stack.chat.queued
     assert len(stack.engine.of_kind(GenerateRequest)) == 1
     assert [message.state for message in stack.shown[1::2]] == ["stopped", "stopped"]
 

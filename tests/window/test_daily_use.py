@@ -277,7 +277,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         hint = session.window.composer.hint
         assert hint == "Enter: sent when the answer in the other conversation is finished"
         press(Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda: session.chat.queued == {other})
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
         assert session.chat.shown_branch[2].content == "And apples?"
         session.chat.stop()  # of the story

@@ -114,7 +114,10 @@ class ConversationsFeature(Feature):
             case intents.ShowTrash():
                 self._show_trash()
             case intents.SearchConversations(query):
-                self._search(query)
+                self._store.call(
+                    lambda store: store.search(query),
+                    lambda hits: self._window.sidebar.show_hits(query, hits),
+                )
             case _:
                 raise NotImplementedError(intent)
 
@@ -181,12 +184,6 @@ class ConversationsFeature(Feature):
 
         self._store.call(
             lambda store: store.conversations.restore(conversation_id), restored, refused
-        )
-
-    def _search(self, query: str) -> None:
-        self._store.call(
-            lambda store: store.search(query),
-            lambda hits: self._window.sidebar.show_hits(query, hits),
         )
 
     def _show_trash(self) -> None:

@@ -102,8 +102,6 @@ class AnswerGeneration(QObject):
 
     def expect(self, queued: QueuedAnswer) -> None:
         """From here on this message, which is stored, is the answer being written."""
-        if self.answer is not None and self.answer.begun is queued.message:
-            return
         self.answer = StreamingAnswer.of(queued)
         self._save_timer.start()
 

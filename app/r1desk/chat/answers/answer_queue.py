@@ -61,11 +61,6 @@ class AnswerQueue(QObject):
         self._queue: deque[QueuedAnswer] = deque()
         self.storing = 0  # messages that are being stored: where their branches end is not known
 
-    @property
-    def conversations(self) -> frozenset[int]:
-        """The conversations that have an answer in the queue."""
-        return frozenset(queued.message.conversation_id for queued in self._queue)
-
     def is_queued(self, message_id: int) -> bool:
         """True for an answer whose generation has not begun."""
         return any(queued.message.id == message_id for queued in self._queue)
@@ -105,6 +100,7 @@ class AnswerQueue(QObject):
             if self._generation.answer is not None or self._queue:
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
+                self._generation.expect(answer)
                 self._generate(answer, branch[:-1], settings)
             self.stored.emit(conversation, answer.message.conversation_id, branch)
             self.busy_changed.emit()
@@ -179,7 +175,6 @@ class AnswerQueue(QObject):
             sampling = sampling.model_copy(update={"thinking_budget": 0})
         read = [message for message in before if message.id not in answer.left_out]
         reserve = answer_reserve(self._context_length(), sampling)
-        self._generation.expect(answer)
         self.model_wanted.emit()
         self._generation.ask(
             prompt_messages(read, system_prompt),

@@ -104,11 +104,6 @@ class ChatController(QObject):
         """The conversation whose answer is being written."""
         return self.answer.conversation_id if self.answer is not None else None
 
-    @property
-    def queued(self) -> frozenset[int]:
-        """The conversations with a message that waits for its answer."""
-        return self._answers.conversations
-
     def new_chat(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
         self.leaving.emit()

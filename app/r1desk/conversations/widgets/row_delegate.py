@@ -44,12 +44,16 @@ class RowDelegate(QStyledItemDelegate):
     ) -> None:
         palette, row = option.palette, index.data(ItemRole.ROW)
         text = self._paint_background(painter, option)
+        on_accent = text == QPalette.ColorRole.HighlightedText
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
         metrics = option.fontMetrics
         if index.data(ItemRole.IS_ANSWERING):
             box.setRight(box.right() - 2 * DOT_PX)
-            self._paint_dot(painter, box.right() + DOT_PX, box.top() + metrics.height() // 2, text)
-        dim = palette.color(dim_role(text))
+            dot = QPoint(box.right() + DOT_PX, box.top() + metrics.height() // 2)
+            painter.setPen(Qt.PenStyle.NoPen)  # the sign of an answer being written here
+            painter.setBrush(QColor(tokens().accent_text if on_accent else tokens().accent))
+            painter.drawEllipse(dot, DOT_PX // 2, DOT_PX // 2)
+        dim = palette.color(text if on_accent else QPalette.ColorRole.PlaceholderText)
         left = box.width()
         if row.date:
             font = smaller(option.font)
@@ -66,13 +70,6 @@ class RowDelegate(QStyledItemDelegate):
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
             painter.setPen(dim)
             paint_marked(painter, below, row.subtitle, row.marks, smaller(option.font))
-
-    def _paint_dot(self, painter: QPainter, x: int, y: int, text: QPalette.ColorRole) -> None:
-        """The sign of an answer being written here."""
-        on_accent = text == QPalette.ColorRole.HighlightedText
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(tokens().accent_text if on_accent else tokens().accent))
-        painter.drawEllipse(QPoint(x, y), DOT_PX // 2, DOT_PX // 2)
 
     def _paint_background(
         self, painter: QPainter, option: QStyleOptionViewItem
@@ -98,12 +95,6 @@ class RowDelegate(QStyledItemDelegate):
         editor = super().createEditor(parent, option, index)
         editor.setAutoFillBackground(True)
         return editor
-
-
-def dim_role(text: QPalette.ColorRole) -> QPalette.ColorRole:
-    """The role of what stands beside a title that is drawn in `text`."""
-    on_accent = text == QPalette.ColorRole.HighlightedText
-    return text if on_accent else QPalette.ColorRole.PlaceholderText
 
 
 def smaller(font: QFont) -> QFont:
