@@ -230,7 +230,8 @@ class Library:
         try:
             with wait_policy_set():
                 _load_cpu_back_ends(Path(self.api._base_path), self.functions)
-            self._system_info = (self.api.llama_print_system_info() or b"").decode()
+            printed = self.api.llama_print_system_info() or b""
+            self._system_info = printed.decode("ascii", "replace")
             self.cpu_variant = loaded_cpu_variant(self._system_info, self.log.variant())
         except OSError as error:
             raise EngineStartFailed(detail=str(error)) from error
