@@ -66,8 +66,7 @@ class PromptCalls(GenerationRunner):
         `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
         `sampling`. With a `json_schema`, or a class of pydantic's in its place, the answer is JSON
         that validates, unless `max_tokens` cuts it off; see `output.schema` for what a schema may
-        contain. Raises PromptTooLong, WrongUsage,
-        EngineBusy, EngineFailed.
+        contain. Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
         """
         chosen = sampling_for(sampling, max_tokens, options)
         if is_list_of_prompts(prompt):
@@ -115,8 +114,7 @@ class PromptCalls(GenerationRunner):
         A `cancel` counts from this call on, even before the first event is requested. Dropping the
         iterator ends the answer. `continues` is an answer to the same prompt that ended early: the
         events have what follows it. Its tokens are computed again only where the cells do not hold
-        them any more. `text_every_s`: a fast model's text comes in events at least
-        this far apart.
+        them any more. `text_every_s`: a fast model's text comes in events at least this far apart.
         """
         schema = schema_json(json_schema) if json_schema is not None else ""
         chosen = sampling_for(sampling, max_tokens, options)
