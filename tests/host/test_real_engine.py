@@ -41,7 +41,7 @@ from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.protocol import CountTokensRequest
+from deepseek_r1.host.protocol import CountTokensRequest, SetThreadsRequest, UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from support.closing_replies import closing
 from support.patience import wait_until
@@ -178,7 +178,7 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
     loaded.load(starter, LoadSettings(context_length=1024, micro_batch=64))
     wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
     assert loaded.heartbeat.rss_mib < one * 1.2
-    loaded.unload()
+    closing(loaded.submit(UnloadRequest))
     # The file alone has 94 MiB; the system takes pages back in its own time.
     wait_for_beat(loaded, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
 
@@ -186,7 +186,7 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
 def test_threads_are_changed_while_an_answer_is_written(loaded, starter):
     events = loaded.generate(LONG_STORY, ENDLESS)
     next(event for event in events if isinstance(event, AnswerDelta))
-    loaded.set_threads(1, 1)
+    closing(loaded.submit(SetThreadsRequest, threads=1, threads_prefill=1))
     assert loaded.state is EngineState.GENERATING
     loaded.cancel()
     *_, last = events
