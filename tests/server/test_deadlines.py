@@ -13,11 +13,11 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError
+from deepseek_r1.server.api_paths import ApiPaths
 from deepseek_r1.server.api_requests import DetokenizeBody, TokenizeBody
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import _Serving, listen
-from deepseek_r1.server.text_api import TextApi
 from host.scripted_engine import LOADED
 from support.patience import PATIENCE_S
 
@@ -92,7 +92,7 @@ def test_a_timeout_of_the_work_itself_is_not_the_deadline():
 def test_texts_and_tokens_have_a_deadline(path: str, late: bool):
     async def main() -> None:
         answers = service(request_s=0.01 if late else PATIENCE_S)
-        api = TextApi(answers)
+        api = ApiPaths(answers)
         call = (
             api.tokenize(TokenizeBody(prompt="a"))
             if path == "tokenize"

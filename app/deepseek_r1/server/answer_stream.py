@@ -80,12 +80,10 @@ async def with_pings(events: AsyncIterator[_T], every_s: float) -> AsyncGenerato
                 await iterating
 
 
-async def close_iterator(events: AsyncIterator[Any]) -> None:
-    """Close an asynchronous generator, also inside of a cancelled scope of Starlette's."""
-    close = getattr(events, "aclose", None)
-    if close is not None:
-        with CancelScope(shield=True):
-            await close()
+async def _close(parts: AsyncGenerator[str]) -> None:
+    """Close a generator, also inside of a cancelled scope of Starlette's."""
+    with CancelScope(shield=True):
+        await parts.aclose()
 
 
 async def wait_for_disconnect(request: Request) -> None:
@@ -97,17 +95,22 @@ async def wait_for_disconnect(request: Request) -> None:
 class EventStream(StreamingResponse):
     """A response of server-sent events, which ends its answer if the client disconnects."""
 
-    def __init__(self, parts: AsyncIterator[str]) -> None:
+    def __init__(self, first: str, others: AsyncGenerator[str]) -> None:
+        async def parts() -> AsyncIterator[str]:
+            yield first
+            async for part in others:
+                yield part
+
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(parts, media_type="text/event-stream", headers=headers)
-        self._parts = parts
+        super().__init__(parts(), media_type="text/event-stream", headers=headers)
+        self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await close_iterator(self._parts)
+            await _close(self._others)
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
@@ -129,30 +132,16 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
             await asyncio.wait({task})
 
 
-async def wait_for_first_part(request: Request, parts: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Wait for the first part, so that an error before it gets an HTTP status. Return all parts.
+async def begun_stream(request: Request, parts: AsyncGenerator[str]) -> EventStream:
+    """Wait for the first part, so that an error before it gets an HTTP status.
 
     Raises ApiError, ClientDisconnectedError.
     """
-
-    async def first_part() -> str:
-        return await anext(parts)
-
     try:
-        first = await cancel_on_disconnect(request, first_part())
+        return EventStream(await cancel_on_disconnect(request, anext(parts)), parts)
     except BaseException:
-        await close_iterator(parts)
+        await _close(parts)
         raise
-
-    async def all_parts() -> AsyncIterator[str]:
-        try:
-            yield first
-            async for part in parts:
-                yield part
-        finally:
-            await close_iterator(parts)
-
-    return all_parts()
 
 
 @dataclass(frozen=True)
@@ -237,7 +226,7 @@ Answer = tuple[ChatChoice | TextChoice, Callable[[], AsyncIterator[Event]]]
 
 async def answer_parts(
     head: ResponseHead, answers: Sequence[Answer], *, include_usage: bool, ping_s: float
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """Yield the server-sent events of one or several answers, one answer after the other.
 
     Raises ApiError for an error before the first event; a later one is an event of its own.

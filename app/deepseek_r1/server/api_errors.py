@@ -32,10 +32,11 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """The error as JSON."""
+        other = "invalid_request_error" if self.status < 500 else "server_error"
         return {
             "error": {
                 "message": self.message,
-                "type": _TYPES.get(self.status, "server_error"),
+                "type": _TYPES.get(self.status, other),
                 "param": self.param,
                 "code": self.code,
             }
@@ -52,13 +53,9 @@ class ApiError(Exception):
 
 
 _TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
-    413: "invalid_request_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
 }
 
@@ -75,11 +72,8 @@ _STATUSES: tuple[tuple[type[R1Error], int, str], ...] = (
 
 def api_error(error: R1Error, param: str | None = None) -> ApiError:
     """Return the HTTP error for an error of the application; `param` is the field concerned."""
-    status, code = 500, type(error).__name__
-    for kind, known_status, known_code in _STATUSES:
-        if isinstance(error, kind):
-            status, code = known_status, known_code
-            break
+    known = ((status, code) for kind, status, code in _STATUSES if isinstance(error, kind))
+    status, code = next(known, (500, type(error).__name__))
     if isinstance(error, PromptTooLong | TemplateUnusable):
         param = "messages"
     return ApiError(status, str(error), param=param, code=code)

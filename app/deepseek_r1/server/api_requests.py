@@ -172,12 +172,13 @@ class ChatRequest(SamplingFields):
 
 
 TokenIds = list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+Prompts = str | TokenIds | list[str] | list[TokenIds]
 
 
 class CompletionRequest(SamplingFields):
     """The body of `/v1/completions`: prompts that are continued without the chat template."""
 
-    prompt: str | TokenIds | list[str] | list[TokenIds] = ""
+    prompt: Prompts = ""
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = None
@@ -190,9 +191,7 @@ class CompletionRequest(SamplingFields):
             raise not_supported("echo", "together with logprobs")
         if self.best_of not in (None, self.n or 1):
             raise not_supported("best_of", "all answers are returned")
-        given = self.prompt
-        several = given if isinstance(given, list) and given and not _is_id(given[0]) else [given]
-        return [_raw_prompt(each, self.suffix) for each in several]
+        return _raw_prompts(self.prompt, self.suffix)
 
     def completion_sampling(self, most_tokens: int) -> SamplingSettings:
         """Return the settings of the answers: by default 16 tokens, as with OpenAI."""
@@ -204,31 +203,30 @@ class CompletionRequest(SamplingFields):
         )
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, int)
-
-
-def _raw_prompt(given: object, suffix: str | None) -> RawPrompt:
-    if isinstance(given, str):
-        return RawPrompt(text=given, suffix=suffix)
-    assert isinstance(given, list)  # noqa: S101 - validated by the model
-    return RawPrompt(tokens=tuple(given), suffix=suffix)
+def _raw_prompts(given: Prompts, suffix: str | None = None) -> list[RawPrompt]:
+    is_one = isinstance(given, str) or not given or isinstance(given[0], int)
+    several: list[Any] = [given] if is_one else list(given)
+    return [
+        RawPrompt(text=each, suffix=suffix)
+        if isinstance(each, str)
+        else RawPrompt(tokens=tuple(each), suffix=suffix)
+        for each in several
+    ]
 
 
 class EmbeddingsRequest(_Body):
     """The body of `/v1/embeddings`."""
 
     model: str | None = None
-    input: str | TokenIds | list[str] | list[TokenIds]  # tokens are the model's own
+    input: Prompts  # tokens are the model's own
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = None
 
-    def inputs(self) -> list[str | list[int]]:
+    def inputs(self) -> list[RawPrompt]:
         """Return each text, or its tokens. Raises ApiError."""
-        given: Any = self.input
-        if not given or given == [[]]:
+        if self.input in ("", [], [[]]):
             raise ApiError(400, "`input` is empty.", param="input")
-        return [given] if isinstance(given, str) or _is_id(given[0]) else list(given)
+        return _raw_prompts(self.input)
 
 
 class TokenizeBody(_Body):

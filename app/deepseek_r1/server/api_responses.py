@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, TokenLogprob
@@ -96,24 +97,17 @@ def chat_logprobs(logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
 
 
 def _chat_logprob(logprob: TokenLogprob) -> dict[str, Any]:
-    return {
-        "token": _text(logprob),
-        "logprob": logprob.logprob,
-        "bytes": list(logprob.data),
-    }
+    return {"token": _text(logprob), "logprob": logprob.logprob, "bytes": list(logprob.data)}
 
 
 def completion_logprobs(logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
     """Return log probabilities in the shape of completions."""
-    offsets, at = [], 0
-    for each in logprobs:
-        offsets.append(at)
-        at += len(_text(each))
+    tokens = [_text(each) for each in logprobs]
     return {
-        "tokens": [_text(each) for each in logprobs],
+        "tokens": tokens,
         "token_logprobs": [each.logprob for each in logprobs],
         "top_logprobs": [{_text(top): top.logprob for top in each.top} for each in logprobs],
-        "text_offset": offsets,
+        "text_offset": list(accumulate(map(len, tokens), initial=0))[:-1],
     }
 
 

@@ -12,18 +12,23 @@ from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
+from deepseek_r1.host.client import ReplyT
 from deepseek_r1.host.open_requests import ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
     DetokenizeRequest,
+    DoneReply,
+    EmbeddingReply,
     EmbedRequest,
     ErrorReply,
     EventReply,
     GenerateRequest,
     Heartbeat,
     PrepareRequest,
+    TextReply,
     TokenizeRequest,
+    TokensReply,
 )
 from deepseek_r1.host.supervisor_events import EngineState
 
@@ -106,51 +111,42 @@ class AsyncEngine:
         """
         self.require_model()
         request = self._submit(GenerateRequest, **fields)
-        closed = False
         try:
             while isinstance(reply := await request.replies.get(), EventReply):
                 yield reply.event
-            closed = True
-            _raise_for(reply)
-        finally:
-            if not closed:
-                request.cancel()
-                await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
+        except BaseException:  # the iteration was left
+            request.cancel()
+            await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
+            raise
+        _raise_for(reply)
 
     async def prepare(self, messages: tuple[Message, ...]) -> None:
         """Fill the KV cache with the beginning of a conversation; any other request ends that.
 
         Raises the engine's R1Error, as do the methods below.
         """
-        self.require_model()
-        request = self._submit(PrepareRequest, messages=messages, owner="", compute=True)
-        while isinstance(reply := await request.replies.get(), EventReply):
-            pass
-        _raise_for(reply)
+        await self._result(DoneReply, PrepareRequest, messages=messages, owner="", compute=True)
 
     async def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
         """Return the tokens of a text."""
-        reply = await self._result(TokenizeRequest, text=text, special=special)
-        tokens: tuple[int, ...] = reply.tokens
-        return tokens
+        reply = await self._result(TokensReply, TokenizeRequest, text=text, special=special)
+        return reply.tokens
 
     async def detokenize(self, tokens: tuple[int, ...]) -> str:
         """Return the text of tokens."""
-        reply = await self._result(DetokenizeRequest, tokens=tokens)
-        text: str = reply.text
-        return text
+        return (await self._result(TextReply, DetokenizeRequest, tokens=tokens)).text
 
     async def embed(self, text: str) -> tuple[float, ...]:
         """Return the embedding of a text."""
-        reply = await self._result(EmbedRequest, text=text)
-        values: tuple[float, ...] = reply.values
-        return values
+        return (await self._result(EmbeddingReply, EmbedRequest, text=text)).values
 
-    async def _result(self, kind: type[AnsweredRequest], **fields: Any) -> Any:
+    async def _result(
+        self, reply_kind: type[ReplyT], kind: type[AnsweredRequest], **fields: Any
+    ) -> ReplyT:
         self.require_model()
-        request = self._submit(kind, **fields)
-        reply = await request.replies.get()
+        reply = await _until_closed(self._submit(kind, **fields))
         _raise_for(reply)
+        assert isinstance(reply, reply_kind)  # noqa: S101 - the host closes each kind by its own
         return reply
 
     def _submit(self, kind: type[AnsweredRequest], **fields: Any) -> _LoopRequest:
@@ -167,7 +163,7 @@ def _raise_for(reply: EventReply | ClosingReply | None) -> None:
         raise reply.report.error
 
 
-async def _despite_cancellation(work: asyncio.Future[None]) -> None:
+async def _despite_cancellation(work: asyncio.Future[Any]) -> None:
     """Wait for the end of `work`, also where the waiting task is cancelled meanwhile.
 
     Starlette's cancel scopes cancel a task again at every await; the shielded scope prevents that.
@@ -183,7 +179,8 @@ async def _despite_cancellation(work: asyncio.Future[None]) -> None:
         raise cancelled
 
 
-async def _until_closed(request: _LoopRequest) -> None:
+async def _until_closed(request: _LoopRequest) -> ClosingReply | None:
     """Wait for the closing reply. A request whose process ends gets one as well."""
-    while isinstance(await request.replies.get(), EventReply):
+    while isinstance(reply := await request.replies.get(), EventReply):
         pass
+    return reply

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,20 +33,20 @@ class ClientLog:
             for name, each in reversed(self._counts.items())
         )[:MAX_CLIENTS]
 
-    def begin(self, name: str) -> Callable[[], None]:
-        """Count a request; the returned function counts its end."""
+    @contextmanager
+    def counted(self, name: str) -> Iterator[None]:
+        """Count a request, which runs during the block."""
         counts = self._counts.setdefault(name, _Counts())
         self._counts.move_to_end(name)
         counts.requests += 1
         counts.running += 1
         self._drop_oldest()
         self._on_change()
-
-        def end() -> None:
+        try:
+            yield
+        finally:
             counts.running -= 1
             self._on_change()
-
-        return end
 
     def _drop_oldest(self) -> None:
         idle = [name for name, counts in self._counts.items() if not counts.running]
@@ -64,11 +65,8 @@ class CountedRequests:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        end = self._log.begin(program_name(dict(scope["headers"]).get(b"user-agent", b"")))
-        try:
+        with self._log.counted(program_name(dict(scope["headers"]).get(b"user-agent", b""))):
             await self._app(scope, receive, send)
-        finally:
-            end()
 
 
 def program_name(user_agent: bytes) -> str:

@@ -41,8 +41,18 @@ class RequestGuard:
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
-        limited = _LimitedBody(receive, self._options.max_body_bytes)
-        await self._app(scope, limited.receive, send)
+        most, read = self._options.max_body_bytes, 0
+
+        async def limited() -> Message:
+            """Receive the next message, whether or not the body announces its length."""
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > most:
+                raise HTTPException(413, _too_large(most).message)
+            return message
+
+        await self._app(scope, limited, send)
 
     def _check(self, scope: Scope, headers: Mapping[str, str]) -> None:
         if scope["path"] in OPEN_PATHS:
@@ -70,21 +80,6 @@ class RequestGuard:
         allowed = self._options.allowed_origins
         if origin is not None and origin not in allowed and "*" not in allowed:
             raise ApiError(403, f"Pages of {origin[:200]} may not use this server.")
-
-
-class _LimitedBody:
-    """Limits the bytes of a body, whether or not it announces its length."""
-
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._most, self._read = receive, most, 0
-
-    async def receive(self) -> Message:
-        """Receive the next message. Raises HTTPException."""
-        message = await self._receive()
-        self._read += len(message.get("body", b""))
-        if self._read > self._most:
-            raise HTTPException(413, _too_large(self._most).message)
-        return message
 
 
 def _too_large(most: int) -> ApiError:

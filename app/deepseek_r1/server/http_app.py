@@ -10,14 +10,12 @@ from starlette.exceptions import HTTPException
 
 from deepseek_r1 import __version__
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.server.answer_api import AnswerApi
 from deepseek_r1.server.answer_stream import ClientDisconnectedError
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, api_error
+from deepseek_r1.server.api_paths import ApiPaths
 from deepseek_r1.server.client_log import ClientLog, CountedRequests
 from deepseek_r1.server.guard import RequestGuard
-from deepseek_r1.server.health_api import HealthApi
-from deepseek_r1.server.text_api import TextApi
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; it is not sent to anyone
 
@@ -29,9 +27,7 @@ def create_app(service: AnswerService, *, clients: ClientLog | None = None) -> F
     """
     options = service.options
     app = FastAPI(title="deepseek-r1", version=__version__, docs_url=None, redoc_url=None)
-    app.include_router(HealthApi(service).router)
-    app.include_router(TextApi(service).router)
-    app.include_router(AnswerApi(service).router)
+    app.include_router(ApiPaths(service).router)
     _handle_errors(app)
     if clients is not None:
         app.add_middleware(CountedRequests, log=clients)

@@ -64,7 +64,6 @@ class _Instance:
     """One process and the record of its starts. Times are those of `time.monotonic`."""
 
     number: int
-    start: InstanceStart
     sockets: list[socket.socket]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -88,7 +87,7 @@ class InstanceSupervisor:
         if sys.platform == "win32":
             raise WrongUsage(detail=tr("Several instances are not supported on Windows."))
         options.check()
-        share = share_of(options, count)
+        self._share = share_of(options, count)
         self._ending = threading.Event()
         self._drain_s = options.drain_s
         common = listen(options.host, options.port)
@@ -98,9 +97,7 @@ class InstanceSupervisor:
         for number in range(1, count + 1):
             own = listen(options.host, port + number if options.port else 0)
             on_listening(address_of(own))
-            descriptors = (common.fileno(), own.fileno())
-            start = InstanceStart(options=share, descriptors=descriptors)
-            self._instances.append(_Instance(number, start, [common, own]))
+            self._instances.append(_Instance(number, [common, own]))
 
     def run(self) -> None:
         """Keep the instances running. Raises InstanceFailed."""
@@ -132,15 +129,17 @@ class InstanceSupervisor:
         instance.due_at = now + PAUSE_S
 
     def _start(self, instance: _Instance) -> None:
+        descriptors = tuple(each.fileno() for each in instance.sockets)
         process = subprocess.Popen(
             child_command(ChildKind.INSTANCE),
             env=child_environment(),
             stdin=subprocess.PIPE,
-            pass_fds=instance.start.descriptors,
+            pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C in a terminal reaches this process only
         )
         assert process.stdin is not None  # noqa: S101 - requested above
-        process.stdin.write(frames.pack(instance.start, frames.TO_CHILD_CAP))
+        start = InstanceStart(options=self._share, descriptors=descriptors)
+        process.stdin.write(frames.pack(start, frames.TO_CHILD_CAP))
         process.stdin.flush()  # left open: the instance ends when this process does
         instance.process, instance.started_at = process, time.monotonic()
 
@@ -199,9 +198,7 @@ def main() -> None:
     start = frames.parse(body, TypeAdapter(InstanceStart))
     listening = [socket.socket(fileno=descriptor) for descriptor in start.descriptors]
     try:
-        serve_on(
-            listening, start.options, on_event=lambda _event: None, on_loaded=lambda _loaded: None
-        )
+        serve_on(listening, start.options)
     except R1Error as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - the owner's terminal
         sys.exit(error.exit_code)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -15,6 +14,7 @@ from deepseek_r1.core.events import (
     GenerationStats,
     ThinkingDelta,
 )
+from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.server.admission import FairQueue
 from deepseek_r1.server.async_engine import AsyncEngine
 
@@ -29,7 +29,7 @@ class ServeMetrics:
 
     def __init__(self, engine: AsyncEngine, queue: FairQueue) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_EngineState(engine, queue))
+        self._add_gauges(engine, queue)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, text, labels, registry=self._registry)
@@ -49,6 +49,32 @@ class ServeMetrics:
         )
         self._between = histogram("time_per_output_token_seconds", "Between tokens.", _TOKEN_S)
         self._total = histogram("e2e_request_latency_seconds", "From request to end.", _REQUEST_S)
+
+    def _add_gauges(self, engine: AsyncEngine, queue: FairQueue) -> None:
+        """Add what is read whenever the metrics are collected."""
+
+        def gauge(name: str, text: str, read: Callable[[], float]) -> None:
+            Gauge(PREFIX + name, text, registry=self._registry).set_function(read)
+
+        def gauge_of_beat(name: str, text: str, read: Callable[[Heartbeat], float]) -> None:
+            gauge(name, text, lambda: read(beat) if (beat := engine.heartbeat) else 0.0)
+
+        gauge("num_requests_running", "Answers that are computed.", lambda: queue.running)
+        gauge("num_requests_waiting", "Requests in the queue.", lambda: queue.waiting)
+        gauge_of_beat(
+            "kv_cache_usage_perc",
+            "The share of the KV cache in use, 0 to 1.",
+            lambda beat: beat.context_used / max(beat.context_length, 1),
+        )
+        gauge_of_beat("engine_memory_mib", "Memory of the engine's process.", lambda b: b.rss_mib)
+        gauge_of_beat("engine_memory_peak_mib", "The peak of that memory.", lambda b: b.peak_mib)
+        gauge_of_beat("engine_cpu_seconds", "The engine's processor time.", lambda b: b.cpu_s)
+        gauge_of_beat(
+            "memory_budget_mib",
+            "The memory budget in force.",
+            lambda beat: beat.memory.budget_mib if beat.memory is not None else 0.0,
+        )
+        gauge("engine_ready", "1 while requests are answered.", lambda: float(engine.ready))
 
     def text(self) -> bytes:
         """Return the metrics in Prometheus' format."""
@@ -84,37 +110,3 @@ class ServeMetrics:
         if stats.completion_tokens > 1:
             self._between.observe(stats.decode_s / (stats.completion_tokens - 1))
         self._total.observe(seconds)
-
-
-class _EngineState:
-    """Reads the gauges whenever the metrics are collected."""
-
-    def __init__(self, engine: AsyncEngine, queue: FairQueue) -> None:
-        self._engine, self._queue = engine, queue
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the gauges."""
-        beat = self._engine.heartbeat
-        cells = beat.context_length if beat is not None else 0
-        values = {
-            "num_requests_running": ("Answers that are computed.", self._queue.running),
-            "num_requests_waiting": ("Requests in the queue.", self._queue.waiting),
-            "kv_cache_usage_perc": (
-                "The share of the KV cache in use, 0 to 1.",
-                beat.context_used / cells if beat is not None and cells else 0.0,
-            ),
-            "engine_memory_mib": ("Memory of the engine's process.", beat.rss_mib if beat else 0.0),
-            "engine_memory_peak_mib": ("The peak of that memory.", beat.peak_mib if beat else 0.0),
-            "engine_cpu_seconds": ("The engine's processor time.", beat.cpu_s if beat else 0.0),
-            "memory_budget_mib": (
-                "The memory budget in force.",
-                beat.memory.budget_mib if beat is not None and beat.memory is not None else 0.0,
-            ),
-            "engine_ready": ("1 while requests are answered.", float(self._engine.ready)),
-        }
-        for name, (text, value) in values.items():
-            yield GaugeMetricFamily(PREFIX + name, text, value=value)
-
-    def describe(self) -> Iterable[Metric]:
-        """Describe no gauges: the registry calls `collect`."""
-        return ()

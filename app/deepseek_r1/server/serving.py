@@ -47,15 +47,14 @@ def serve(
     options.check()
     listening = listen(options.host, options.port)
     on_listening(address_of(listening))
-    serve_on([listening], options, on_event=on_event, on_loaded=on_loaded)
+    serve_on([listening], options, on_event, on_loaded)
 
 
 def serve_on(
     listening: Sequence[socket.socket],
     options: ServeOptions,
-    *,
-    on_event: Callable[[Event], None],
-    on_loaded: Callable[[ModelLoaded], None],
+    on_event: Callable[[Event], None] = lambda _event: None,
+    on_loaded: Callable[[ModelLoaded], None] = lambda _loaded: None,
 ) -> None:
     """Serve on sockets that listen already. Raises the errors of a load."""
     with EngineClient() as client:
