@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from anyio import CancelScope
 
@@ -12,7 +12,6 @@ from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
-from deepseek_r1.host.client import ReplyT
 from deepseek_r1.host.open_requests import ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
@@ -31,6 +30,8 @@ from deepseek_r1.host.protocol import (
     TokensReply,
 )
 from deepseek_r1.host.supervisor_events import EngineState
+
+_ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 
 
 class EngineConnection(Protocol):
@@ -141,8 +142,8 @@ class AsyncEngine:
         return (await self._result(EmbeddingReply, EmbedRequest, text=text)).values
 
     async def _result(
-        self, reply_kind: type[ReplyT], kind: type[AnsweredRequest], **fields: Any
-    ) -> ReplyT:
+        self, reply_kind: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any
+    ) -> _ReplyT:
         self.require_model()
         reply = await _until_closed(self._submit(kind, **fields))
         _raise_for(reply)
