@@ -110,6 +110,7 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
 ) -> None:
     with opened(qtbot, profile) as session:
         wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: not session._save_timer.isActive())  # else its notice comes later
         disk.fill()
         long = "Tell me. " * 2000
         session.window.composer.set_text(long)
