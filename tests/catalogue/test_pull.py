@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import threading
 import time
@@ -128,6 +129,24 @@ def test_a_damaged_journal_means_beginning_anew(
         pulled = pull([order(server, content)], tmp_path, policy=quick)
         assert pulled.path.read_bytes() == content
         assert server.requests[1].start == 0
+
+
+def test_a_download_that_version_1_began_goes_on(
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
+) -> None:
+    with HostileServer(Halting(content, 100_000)).running() as server:
+        stopped_at(server, content, tmp_path, quick)
+        journal = tmp_path / STAGING / "model.gguf.journal"
+        now = json.loads(journal.read_bytes().split(b"\n")[0])
+        now["spec"].pop("listed_in")
+        first = {"version": 1, **now.pop("spec"), **now}
+        starts = range(0, 3 * small_pieces, small_pieces)
+        digests = [sha(content[start : start + small_pieces]) for start in starts]
+        journal.write_text("\n".join([json.dumps(first), *digests, ""]))
+        ((waiting, done),) = unfinished(tmp_path)
+        assert (waiting, done) == (order(server, content), 100_000)
+        assert pull([waiting], tmp_path, policy=quick).path.read_bytes() == content
+        assert server.requests[1].start == 3 * small_pieces
 
 
 def test_another_source_goes_on_with_what_the_first_one_sent(

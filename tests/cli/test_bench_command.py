@@ -71,7 +71,7 @@ def test_machines_are_counted_with_room_for_uneven_requests():
 
 
 def test_wrong_rates_are_refused():
-    for wrong in ("a", "0", "-1", "1,,2", "5000"):
+    for wrong in ("a", "0", "-1", "1,,2", "1,nan", "5000"):
         done = run_here("bench", "serve", "--rates", wrong)
         assert done.returncode == 2
         assert "--rates" in done.stderr

@@ -292,14 +292,18 @@ def test_eight_bit_floats_have_the_values_of_their_definition(tmp_path: Path) ->
         assert stored.read_rows(0, 1).tolist() == [list(values[dtype])]
 
 
-def test_deepseeks_eight_bit_blocks_are_scaled(tmp_path: Path, to_gguf) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("self_attn.o_proj", "attn_output"), ("input_layernorm", "attn_norm")]
+)
+def test_deepseeks_eight_bit_blocks_are_scaled(
+    tmp_path: Path, to_gguf, theirs: str, ours: str
+) -> None:
     """As DeepSeek-R1 itself is published: E4M3 with a scale for each 128 x 128 numbers."""
     folder = tmp_path / "eight"
     shutil.copytree(REFERENCE / "deepseek_v3", folder)
-    name = "model.layers.1.self_attn.o_proj.weight"
-    write_eight_bit(folder / "model.safetensors", name, scale=0.25)
+    write_eight_bit(folder / "model.safetensors", f"model.layers.1.{theirs}.weight", scale=0.25)
     path = to_gguf(folder).path
-    found = np.frombuffer(weight_bytes(path, "blk.1.attn_output.weight"), np.float32)
+    found = np.frombuffer(weight_bytes(path, f"blk.1.{ours}.weight"), np.float32)
     assert set(np.unique(np.abs(found))) == {0.25}
 
 
@@ -312,7 +316,7 @@ def write_eight_bit(path: Path, name: str, scale: float) -> None:
         first, last = entry["data_offsets"]
         piece, dtype = data[first:last], entry["dtype"]
         if each == name:
-            count = entry["shape"][0] * entry["shape"][1]
+            count = int(np.prod(entry["shape"]))
             piece, dtype = bytes([0x38, 0xB8] * (count // 2)), "F8_E4M3"
         ends = [len(packed), len(packed) + len(piece)]
         fresh[each] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": ends}

@@ -63,9 +63,9 @@ def test_a_window_that_has_grown_raises_the_least(starter: Path) -> None:
     with CPUInference(
         starter, memory_budget=300, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
     ) as model:
-        before = model._budget.wanted.least_mib
+        before = model.wanted.least_mib
         model.set_memory_budget(4096, window_mib=GROWN_MIB)
-        assert model._budget.wanted.least_mib >= before + GROWN_MIB - WINDOW_MIB
+        assert model.wanted.least_mib >= before + GROWN_MIB - WINDOW_MIB
 
 
 @pytest.fixture

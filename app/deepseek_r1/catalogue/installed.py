@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -253,18 +254,22 @@ def _model_blob(manifest: Path, blobs: Path) -> Path | None:
 
 def _files_below(folder: Path, depth: int, suffix: str = "") -> Iterator[Path]:
     """Files and links to files, sorted within each folder; linked folders are not entered."""
-    left = MOST_ENTRIES
-    for place, folders, names in os.walk(folder):
-        here = Path(place)
-        for name in sorted(names, key=str.casefold)[:left]:
-            if name.lower().endswith(suffix) and os.path.isfile(here / name):  # noqa: PTH113
-                yield here / name
-        left -= len(names) + len(folders)
-        if left <= 0:
-            return
-        folders.sort(key=str.casefold)
-        if len(here.relative_to(folder).parts) + 1 >= depth:
-            folders.clear()
+    left, waiting = MOST_ENTRIES, [(folder, depth)]
+    while waiting:
+        here, levels = waiting.pop()
+        listed: list[os.DirEntry[str]] = []
+        below: list[tuple[Path, int]] = []
+        with suppress(OSError), os.scandir(here) as entries:  # it may be another user's
+            listed = sorted(islice(entries, left), key=lambda entry: entry.name.casefold())
+        left -= len(listed)
+        for entry in listed:
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((Path(entry.path), levels - 1))
+                elif entry.name.lower().endswith(suffix) and entry.is_file():
+                    yield Path(entry.path)
+        if levels > 1:
+            waiting += reversed(below)
 
 
 def _is_gguf(path: Path) -> bool:

@@ -44,7 +44,7 @@ from deepseek_r1.core.child_call import (
 )
 from deepseek_r1.core.errors import ProtocolBroken, R1Error
 from deepseek_r1.core.file_path import FilePath
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.processes import ChildKind
 
 STOP_S: Final = 1.5  # from the request to stop until the process is killed
@@ -121,6 +121,7 @@ class RepositoryListed(_NetworkFrame):
         return self
 
 
+_UNEXPECTED: Final = N_("The process for the network sent something that could not be understood.")
 NetworkRequest = PullRequest | ListRequest
 ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed)
 
@@ -161,6 +162,8 @@ class NetworkProcess:
             spec.require_checkable()
         request = PullRequest(specs=tuple(specs), folder=str(folder), policy=policy)
         reply = self._call(request, FilesPulled, stop, on_progress)
+        if len(reply.sha256) != len(specs):
+            raise request.failed(tr(_UNEXPECTED))
         paths = tuple(folder / spec.file for spec in specs)
         verified = all(spec.verifiable for spec in specs)
         return PulledModel(paths[0], paths, reply.sha256, verified, reply.new)
@@ -208,8 +211,7 @@ class NetworkProcess:
             raise DownloadStopped(file=name) from None
         except ProtocolBroken as error:
             log.models.warning("the network process is ended: %s", error)
-            detail = tr("The process for the network sent something that could not be understood.")
-            raise request.failed(detail) from error
+            raise request.failed(tr(_UNEXPECTED)) from error
         except ChildDied as died:
             if stop.asked:
                 raise DownloadStopped(file=name) from None

@@ -16,10 +16,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
@@ -42,6 +42,16 @@ class DownloadJournal(BaseModel):
     spec: DownloadSpec
     total_bytes: Annotated[int, Field(gt=0)] | None = None  # from the server
     etag: str | None = None  # only a strong one
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, given: Any) -> Any:
+        """Read the first form as well, in which the spec's fields are beside the others."""
+        if not isinstance(given, dict) or given.get("version") != 1:
+            return given
+        server = {"total_bytes": given.get("total_bytes"), "etag": given.get("etag")}
+        others = (*server, "version")
+        return {**server, "spec": {key: v for key, v in given.items() if key not in others}}
 
 
 class PartialFile:
@@ -80,17 +90,19 @@ class PartialFile:
         self, pieces: list[str], stop: Stop, on_progress: Callable[[int], object]
     ) -> None:
         for expected in pieces:
-            whole, size = self._whole.copy(), 0
+            whole, piece, size = self._whole.copy(), hashlib.sha256(), 0
             while block := self._file.read(min(BLOCK_BYTES, PIECE_BYTES - size)):
                 whole.update(block)
+                piece.update(block)  # a journal of version 1 has this digest
                 size += len(block)
                 on_progress(self.done + size)
                 stop.check(self.spec.file)
-            if size < PIECE_BYTES or whole.hexdigest() != expected:
+            digests = whole.hexdigest(), piece.hexdigest()
+            if size < PIECE_BYTES or expected not in digests:
                 return
             self._whole = whole
             self.done += size
-            self._pieces.append(expected)
+            self._pieces.append(digests[0])
 
     def set_server_file(self, total_bytes: int | None, etag: str | None) -> None:
         """Record the size and the ETag that the server reports."""

@@ -207,7 +207,7 @@ def _numbers(option: str, text: str, kind: type[NumberT], most: float) -> list[N
         numbers = [kind(each) for each in text.split(",")]
     except ValueError:
         numbers = []
-    if not numbers or not 0 < min(numbers) <= max(numbers) <= most:
+    if not numbers or not all(0 < each <= most for each in numbers):
         raise WrongUsage(
             detail=tr(
                 "{option} takes numbers up to {n} with commas between.", option=option, n=most

@@ -16,6 +16,7 @@ from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
 from deepseek_r1.inference.loading import ModelToLoad, open_model, prompt_cache_of
 from deepseek_r1.inference.prompt_calls import PromptCalls
 from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile
+from deepseek_r1.memory.governor import Allowance, MemoryLimits
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -169,6 +170,16 @@ class CPUInference(PromptCalls):
         with_options(LoadSettings(), memory_budget=memory_budget)
         bill = self._budget.set_budget(memory_budget, self.loaded.bill, window_mib)
         self.loaded = self.loaded.model_copy(update={"bill": bill})
+
+    def hold(self, allowance: Allowance) -> None:
+        """Apply the limits of a memory shortage; the user's own budget stays stored."""
+        self._require_engine()
+        self._budget.set_limit(allowance)
+
+    @property
+    def wanted(self) -> MemoryLimits:
+        """The memory that the user allows, and the least this model can run with."""
+        return self._budget.wanted
 
     @property
     def memory(self) -> MemoryState:

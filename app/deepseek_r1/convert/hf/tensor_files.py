@@ -200,16 +200,17 @@ class Weights:
         """Returns a reader of rows as float32; those of 8-bit floats are multiplied by scales."""
         if stored.dtype not in _EIGHT_BITS:
             return stored.read_rows
-        high, wide = (-(-size // SCALE_BLOCK) for size in stored.shape)
+        rows = stored.nbytes // stored.columns  # a byte each; a vector is one row
+        high, wide = (-(-size // SCALE_BLOCK) for size in (rows, stored.columns))
         scales = self.take(f"{stored.name}_scale_inv", high, wide)
 
         def read_rows(first: int, last: int) -> Floats:
-            rows = stored.read_rows(first, last)
+            numbers = stored.read_rows(first, last)
             top = first // SCALE_BLOCK
             few = scales.read_rows(top, -(-last // SCALE_BLOCK))
             factors = np.repeat(few, SCALE_BLOCK, axis=1)[:, : stored.columns]
-            rows *= factors[np.arange(first, last) // SCALE_BLOCK - top]
-            return rows
+            numbers *= factors[np.arange(first, last) // SCALE_BLOCK - top]
+            return numbers
 
         return read_rows
 
