@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
@@ -34,7 +34,8 @@ class StoreBridge(QObject):
         super().__init__(parent)
         self._store = store
         self._closed = False
-        self._finished.connect(self._on_finished)
+        # Queued: work may be done before anybody could connect, and results come in their order.
+        self._finished.connect(self._on_finished, Qt.ConnectionType.QueuedConnection)
         self._watch(store.opened, self.opened.emit, None)
 
     def call(
