@@ -40,6 +40,7 @@ class BatchRequests:
         self._is_cancelled, self._text_every_s = is_cancelled, text_every_s
         self._open: set[int] = set()
         self._batch: AnswerBatch | None = None
+        self._following: WorkerRequest | None = None  # waits for the end of the batch
 
     def cancel(self, request_id: int) -> None:
         """End an answer early."""
@@ -60,31 +61,30 @@ class BatchRequests:
             with model.batch() as batch:
                 self._batch = batch
                 self._add(batch, first)
-                return self._until_empty(batch)
+                self._until_empty(batch)
         except Exception as error:  # noqa: BLE001 - reported to the owner
             failure = reported_failure(error)
             for request_id in sorted(self._open or {first.id}):
                 self._end(request_id, failure)
         finally:
             self._batch = None
-        return None
+        following, self._following = self._following, None
+        return following
 
-    def _until_empty(self, batch: AnswerBatch) -> WorkerRequest | None:
-        following: WorkerRequest | None = None
+    def _until_empty(self, batch: AnswerBatch) -> None:
         while batch.busy:
-            while following is None and not self._requests.empty():
+            while self._following is None and not self._requests.empty():
                 request = self._requests.get()
                 if isinstance(request, protocol.GenerateRequest):
                     self._add(batch, request)
                 else:
-                    following = request
+                    self._following = request
             try:
                 events = batch.step()
             except BaseException:
                 self._hand_over(batch.drop_all())
                 raise
             self._hand_over(events)
-        return following
 
     def _add(self, batch: AnswerBatch, request: protocol.GenerateRequest) -> None:
         self._open.add(request.id)
