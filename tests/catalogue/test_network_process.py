@@ -30,10 +30,15 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
-from deepseek_r1.catalogue.network_process import ListRequest, NetworkProcess, reply_adapter
+from deepseek_r1.catalogue.network_process import (
+    FilesPulled,
+    ListRequest,
+    NetworkProcess,
+    reply_adapter,
+)
 from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_call import ChildFailure
+from deepseek_r1.core.child_call import ChildCall, ChildFailure
 from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
@@ -350,6 +355,14 @@ def listed(**changes: object) -> bytes:
     models = [{"files": [file], "quantisation": ""}]
     reply = {"kind": "listed", "models": models}
     return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
+
+
+def test_a_reply_without_a_checksum_for_each_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChildCall, "ask", lambda *_, **__: FilesPulled(sha256=(), new=True))
+    with pytest.raises(DownloadFailed):
+        NetworkProcess().pull([DownloadSpec("", FILE, "0" * 64)], tmp_path, policy=QUICK)
 
 
 @pytest.mark.parametrize("changes", [
