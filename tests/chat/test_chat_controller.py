@@ -82,6 +82,17 @@ def test_a_message_sent_while_another_is_being_stored_is_given_back(stack: ChatS
     assert back[-1] == "And cherries?"
 
 
+def test_what_is_written_while_a_new_chat_is_stored_goes_with_it(stack: ChatStack) -> None:
+    drafts: list[str] = []
+    stack.chat.draft_restored.connect(lambda text, _files: drafts.append(text))
+    stack.chat.unsent_restored.connect(lambda text, _files: stack.chat.save_draft(text))
+    stack.chat.send("Apples?")
+    stack.do(stack.chat.send, "And pears?")
+    stack.open(None)
+    stack.open(1)
+    assert drafts == ["", "And pears?"]
+
+
 def test_the_conversation_opened_last_is_shown(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
     stack.open(None)

@@ -316,6 +316,8 @@ class ChatController(QObject):
     def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
         if self.conversation_id == before:
             self.conversation_id = stored
+            if before is None:
+                self.pending_writes.move_draft_of_new_chat(stored)
         self.show_changed(stored, branch)
 
     # ---- how answers end --------------------------------------------------------------------

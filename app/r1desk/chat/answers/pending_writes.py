@@ -136,6 +136,13 @@ class PendingWrites(QObject):
         """The newest draft of a conversation, of the kind of the `stored` one."""
         return self._drafts.get((conversation_id, type(stored)), stored)
 
+    def move_draft_of_new_chat(self, conversation_id: int) -> None:
+        """Keep what was written while the new chat was being stored as the draft of it."""
+        for empty in ("", ()):
+            if draft := self.draft(None, empty):
+                self.save_draft(conversation_id, draft)
+                self.save_draft(None, empty)
+
     def drop_draft(self, conversation_id: int | None) -> None:
         """Drop a draft that is being sent, with its files."""
         self._drafts.pop((conversation_id, str), None)
