@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from chat.shown_messages import Show, conversation
@@ -95,3 +96,14 @@ def test_the_page_is_never_empty_while_the_text_changes_its_size(
     finally:
         use_font(before)
         settled(view)
+
+
+def test_what_is_being_edited_stays_open(view: ChatView, settled: Settled, show: Show) -> None:
+    show(conversation(500))
+    view.edit_last()
+    editor = view.view(1).editor
+    QTest.keyClicks(editor.focusProxy(), " Changed.")
+    view.column.rebuild()
+    settled(view)
+    assert view.view(1).editor is not editor
+    assert view.view(1).editor.text().endswith(" Changed.")

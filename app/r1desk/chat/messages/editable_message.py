@@ -215,9 +215,12 @@ class EditableMessage(QWidget):
     @Slot()
     def edit(self) -> None:
         """Open the editor in place of the text."""
+        self.open_editor(self._message.content)
+
+    def open_editor(self, text: str) -> None:
+        """Open the editor with a text of its own."""
         if self.editor is None:
-            message = self._message
-            self.editor = MessageEditor(message.content, self, saves=message.is_answer)
+            self.editor = MessageEditor(text, self, saves=self._message.is_answer)
             self.editor.sent.connect(self._on_edited)
             self.editor.left.connect(self._on_left)
             self._set_text_visible(False)

@@ -91,13 +91,19 @@ class MessageList(QScrollArea):
         self.place()
 
     def rebuild(self, key: int | None = None) -> None:
-        """Build one message anew, or all of them; the reader's place stays and is never empty."""
+        """Build one message anew, or all of them.
+
+        The reader's place stays and is never empty, and what is being edited stays open.
+        """
         visible = {position.key for position in self._near(0.0)}
         for position in self._positions:
             if key is None or position.key == key:
+                editor = position.view.editor if position.view else None
                 self._forget(position)
-                if position.key in visible:
+                if editor or position.key in visible:
                     self._build_position(position)
+                if editor and position.view:
+                    position.view.open_editor(editor.text())
         self.place()
 
     def view(self, key: int) -> MessageView | None:
