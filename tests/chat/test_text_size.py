@@ -9,7 +9,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from chat.shown_messages import Show, conversation
+from chat.shown_messages import Show, conversation, user
 from r1desk.chat.messages.view import ChatView
 
 Settled = Callable[[ChatView], None]
@@ -99,7 +99,7 @@ def test_the_page_is_never_empty_while_the_text_changes_its_size(
 
 
 def test_what_is_being_edited_stays_open(view: ChatView, settled: Settled, show: Show) -> None:
-    show(conversation(500))
+    show([user(1, "Why?")])
     view.edit_last()
     editor = view.view(1).editor
     QTest.keyClicks(editor.focusProxy(), " Changed.")
