@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import mmap
 import os
 import random
@@ -40,6 +41,7 @@ class FakeKernel32:
         self.error = 0
         self.open: dict[int, tuple[int, int]] = {}  # handle: descriptor and flags
         self.events: set[int] = set()
+        self.numbers = itertools.count(5000)
         self.pending: dict[int, int] = {}  # event: bytes, or an error below zero
         self.maps: dict[int, mmap.mmap] = {}
         self.committed: set[int] = set()
@@ -78,7 +80,7 @@ class FakeKernel32:
     def _CreateEventW(self, _security, manual, signalled, _name) -> int:
         assert manual
         assert not signalled
-        self.events.add(event := 5000 + len(self.events))
+        self.events.add(event := next(self.numbers))
         return event
 
     def _ReadFile(self, handle, address, nbytes, count, where) -> int:
