@@ -126,7 +126,7 @@ def memory(profiles: Profiles, quick: bool) -> list[Row]:
         for number in range(2 if quick else 4):
             window.tell("ask", text=f"Tell me fact number {number} about trees.", seed=number)
             window.hear("answered")
-        time.sleep(13.0)  # the cursor blinks for ten
+        time.sleep(13.0)  # what an answer leaves to do is done
         rows += _sizes(own, "after a chat")
         seconds = 20.0 if quick else 60.0  # some of what is measured happens every five seconds
         before = _busy_s(own), _busy_s(engine)
@@ -138,12 +138,9 @@ def memory(profiles: Profiles, quick: bool) -> list[Row]:
         window.hear("watching")
         time.sleep(seconds)
         window.tell("paints")
-        rows.append(Row("rest", "paint events a minute", _count(window) * 60 / seconds, ""))
+        count = int(window.hear("paints")["count"])
+        rows.append(Row("rest", "paint events a minute", count * 60 / seconds, ""))
     return rows
-
-
-def _count(window: MeasuredProcess) -> int:
-    return int(window.hear("paints")["count"])
 
 
 def _sizes(process: psutil.Process, when: str) -> list[Row]:

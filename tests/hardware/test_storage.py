@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import itertools
 import mmap
 import os
 import random
@@ -41,7 +40,7 @@ class FakeKernel32:
         self.error = 0
         self.open: dict[int, tuple[int, int]] = {}  # handle: descriptor and flags
         self.events: set[int] = set()
-        self.numbers = itertools.count(5000)
+        self.numbers = iter(range(5000, 9000))
         self.pending: dict[int, int] = {}  # event: bytes, or an error below zero
         self.maps: dict[int, mmap.mmap] = {}
         self.committed: set[int] = set()

@@ -48,8 +48,7 @@ def longest_stall_ms(conversation: int) -> float:
     assert answered["stream_tokens"] == 299
     assert 2.5 < answered["stream_s"] < 4
     assert statistics.median(gaps) < MEDIAN_GAP_MS
-    longest: float = max(gaps)
-    return longest
+    return float(max(gaps))
 
 
 def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ app.sendEvent(app, QFileOpenEvent(sys.argv[1]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="macOS sends documents as events")
 def test_a_document_of_the_finder_is_opened(tmp_path: Path) -> None:
-    """A model that is double-clicked there comes as an event of the system."""
     model = tmp_path / "模型.gguf"
     assert printed(OPEN, str(model)).strip() == repr(model)
 
@@ -63,6 +62,11 @@ import hashlib, hmac, secrets
 print('_ssl' in sys.modules, sys.modules['_hashlib'], hashlib.sha256(b'').hexdigest()[:8])
 """
 SOURCES = "import r1desk.shell.startup, linecache; print(len(linecache.cache) < 10)"
+CURSOR = """
+from r1desk import preferences
+from r1desk.shell.startup import create_application
+print(create_application(["r1desk"], preferences.Preferences()).cursorFlashTime())
+"""
 COLLECTOR = "import r1desk.platform.interpreter_setup, gc; print(gc.isenabled())"
 
 
@@ -73,8 +77,9 @@ COLLECTOR = "import r1desk.platform.interpreter_setup, gc; print(gc.isenabled())
         (OPENSSL, "False None e3b0c442"),
         (SOURCES, "True"),
         (COLLECTOR, "False"),
+        (CURSOR, "0"),  # at rest nothing is painted
     ],
-    ids=["what comes later", "openssl", "sources of modules", "the collector rests"],
+    ids=["what comes later", "openssl", "sources of modules", "the collector rests", "the cursor"],
 )
 def test_the_start_loads_and_keeps_nothing_it_does_not_need(program: str, says: str) -> None:
     assert printed(program) == f"{says}\n"

@@ -81,10 +81,11 @@ class PerformancePresenter(Presenter):
 
     @Slot(object)
     def _on_beat(self, beat: Heartbeat) -> None:
-        self._beat = beat
+        before, self._beat = (self._beat, self._streaming), beat
         self._streaming = self._rate_meter.update(beat.weights, time.monotonic())
         self._notify_shortage(beat.memory)
-        self._show()
+        if _shown_part(*before) != _shown_part(beat, self._streaming):
+            self._show()
 
     @Slot(object)
     def _on_event(self, event: events.Event) -> None:
@@ -170,3 +171,10 @@ class PerformancePresenter(Presenter):
             return self._beat.context_used
         counts = (m.stats.context_used for m in reversed(self._chat.shown_branch) if m.stats)
         return next(counts, 0)
+
+
+def _shown_part(beat: Heartbeat | None, streaming: object) -> tuple[object, ...]:
+    """What the window shows of a beat: at rest they come each second, and change nothing."""
+    if beat is None:
+        return ()
+    return beat.context_used, beat.context_length, beat.memory, beat.phase, streaming

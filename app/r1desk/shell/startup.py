@@ -105,6 +105,7 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> Deskt
     app.setDesktopFileName("r1desk")
     apply_theme(app, ThemeChoice(stored.theme))
     app.setWindowIcon(app_icon())
+    app.setCursorFlashTime(0)  # a cursor that blinks paints seven widgets, twice a second
     install_qt_translations(app)
     # No collection walks what exists now: modules and classes, which stay. Nothing is collected
     # before: of 110,000 objects that would free 900.
