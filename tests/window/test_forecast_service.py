@@ -19,7 +19,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.plan import ProcessOverhead, plan
-from r1desk.engine.bill_reader import BillReader
+from r1desk.engine.engine_bridge import BillReader
 from r1desk.models import forecast_service as module
 from r1desk.models.forecast import Forecast, format_fit
 from r1desk.models.forecast_service import Forecaster, ForecastService

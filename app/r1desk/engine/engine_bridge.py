@@ -6,19 +6,26 @@ All else of the window lives in the main thread.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.model_bill import model_bill
+from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
 from deepseek_r1.core.events import AnswerDelta, ModelLoaded, ThinkingDelta
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
-from r1desk.engine.bill_reader import BillReader
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 
 TEXT_EVERY_MS = 40
 
@@ -94,6 +101,42 @@ class EngineRequest(QObject):
     def abandon(self) -> None:
         """Emit no more signals: another request has taken this one's place."""
         self.blockSignals(True)
+
+
+class BillReader:
+    """Reads the memory bills of model files, one after the other, in threads and a child process.
+
+    Lives in the main thread, which gets the results.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._process = HeaderProcess()
+        self._closed = False
+
+    def ask(
+        self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
+    ) -> BackgroundAnswer:
+        """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
+        return ask_in_background(partial(self._bill, path, settings, window_mib, measure_disk))
+
+    def close(self) -> None:
+        """End the header process; the bills that are due fail."""
+        self._closed = True
+        self._process.close()
+
+    def _bill(
+        self, path: Path, settings: LoadSettings, window_mib: float, measure_disk: bool
+    ) -> Estimate:
+        with self._turn:
+            if self._closed:
+                raise ModelFileUnreadable(path=str(path), detail="")
+            try:
+                return model_bill(
+                    self._process, path, settings, window_mib, measure_disk=measure_disk
+                )
+            finally:
+                self._process.close()
 
 
 class EngineBridge(QObject):

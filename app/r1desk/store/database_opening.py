@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import apsw
+
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import R1Error
 from r1desk.store import migrations
@@ -31,7 +33,10 @@ from r1desk.store.row_recovery import read_rows, repair_schema, restore_rows
 
 # Up to here the search index is checked at every start (0.3 s); above only after an unclean end.
 FULL_CHECK_BYTES = 32 * 2**20
-_TABLES = ("conversations", "messages", "remembered", "attachments", "migrations")
+_TABLES = (
+    *("folders", "conversations", "messages", "remembered", "attachments", "prompts"),
+    "migrations",
+)
 
 
 def recover_database(path: Path) -> int:
@@ -182,7 +187,10 @@ def check(database: Database, *, thorough: bool) -> None:
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
     checks = [f"integrity_check('{table}')" for table in _TABLES if table in present]
     for pragma in ["quick_check", *checks] if thorough else checks:
-        rows = list(database.rows(f"PRAGMA {pragma}"))  # nothing is repaired before a copy is kept
+        try:
+            rows = list(database.rows(f"PRAGMA {pragma}"))  # nothing repaired before a copy is kept
+        except apsw.SQLError as problem:  # the search index says so of its own damage
+            raise StoreDamaged(path=str(database.path), detail=str(problem)) from problem
         if rows != [("ok",)]:
             raise StoreDamaged(path=str(database.path), detail=str(rows[0][0]))
 

@@ -95,10 +95,38 @@ def m003_memory_start(db: apsw.Connection) -> None:
     """)
 
 
+def m004_folders_unread_and_prompts(db: apsw.Connection) -> None:
+    """Folders of conversations, answers that were not looked at yet, and a library of prompts.
+
+    A folder has what its new conversations begin with. `content` of a prompt may have fields.
+    """
+    db.execute("""
+        CREATE TABLE folders (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            model_path TEXT NOT NULL DEFAULT '',
+            system_prompt TEXT NOT NULL DEFAULT '',
+            sampling_json TEXT
+        ) STRICT;
+        ALTER TABLE conversations
+            ADD COLUMN folder_id INTEGER REFERENCES folders (id) ON DELETE SET NULL;
+        CREATE INDEX conversations_by_folder ON conversations (folder_id);
+        ALTER TABLE conversations
+            ADD COLUMN unread INTEGER NOT NULL DEFAULT 0 CHECK (unread IN (0, 1));
+
+        CREATE TABLE prompts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            content TEXT NOT NULL
+        ) STRICT;
+    """)
+
+
 MIGRATIONS: Sequence[Migration] = (
     m001_conversations_and_search,
     m002_attachments_and_edited_answers,
     m003_memory_start,
+    m004_folders_unread_and_prompts,
 )
 
 _INDEXED = (("title_index", "conversations", "title"), ("message_index", "messages", "content"))

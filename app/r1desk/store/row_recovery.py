@@ -31,7 +31,7 @@ _DAMAGE = (
     UnicodeDecodeError,
 )
 
-_TABLES = ("conversations", "messages", "remembered", "attachments")
+_TABLES = ("folders", "conversations", "messages", "remembered", "attachments", "prompts")
 _STATES = set(MessageState) - {MessageState.QUEUED}
 Record = dict[str, Any]
 
@@ -132,8 +132,16 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
     """
     lost = 0
     with database.transaction():
+        folders = {
+            record["id"]
+            for record in found.tables["folders"]
+            if _insert(database, "folders", _folder(record))
+        }
+        lost += len(found.tables["folders"]) - len(folders)
         conversations: set[int] = set()
         for record in found.tables["conversations"]:
+            if record.get("folder_id") not in folders:
+                record["folder_id"] = None
             if _insert(database, "conversations", _conversation(record)):
                 conversations.add(record["id"])
             else:
@@ -162,6 +170,9 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
         for record in found.tables["attachments"]:
             attachment = _attachment(record, conversations, conversation_of)
             lost += not attachment or not _insert(database, "attachments", attachment)
+        for record in found.tables["prompts"]:
+            prompt = {"id": record["id"], **_texts(record, "name", "content")}
+            lost += not _insert(database, "prompts", prompt)
     return lost
 
 
@@ -207,6 +218,16 @@ def _conversation(record: Record) -> Record:
         "created_at": _number(record.get("created_at"), time.time()),
         "updated_at": _number(record.get("updated_at"), time.time()),
         "trashed_at": _number(record.get("trashed_at"), None),
+        "sampling_json": _json(record.get("sampling_json")),
+        "folder_id": record.get("folder_id"),
+        "unread": int(record.get("unread") == 1),
+    }
+
+
+def _folder(record: Record) -> Record:
+    return {
+        "id": record["id"],
+        **_texts(record, "name", "model_path", "system_prompt"),
         "sampling_json": _json(record.get("sampling_json")),
     }
 
