@@ -12,6 +12,7 @@ from r1desk.conversations.widgets.conversation_rows import (
     ItemRole,
     Row,
     RowModel,
+    RowState,
     rows_by_day,
     rows_of_hits,
 )
@@ -60,12 +61,12 @@ def test_a_search_hit_has_the_date_of_its_conversation(
     assert row.date in model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
 
 
-def test_only_the_conversation_being_answered_is_marked_and_only_titles_are_renamed() -> None:
+def test_conversations_being_answered_or_waiting_are_marked_and_only_titles_are_renamed() -> None:
     model = RowModel()
     model.show_rows([Row("Today"), Row("Apples?", 1), Row("Pears?", 2)])
-    model.set_answering(2)
-    marked = [model.index(number).data(ItemRole.IS_ANSWERING) for number in range(3)]
-    assert marked == [False, False, True]
+    model.set_answering(2, frozenset({1}))
+    marked = [model.index(number).data(ItemRole.STATE) for number in range(3)]
+    assert marked == [RowState.NONE, RowState.QUEUED, RowState.ANSWERING]
     assert "being written" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
     renamed: list[tuple[int, str]] = []
     model.renamed.connect(lambda conversation, title: renamed.append((conversation, title)))

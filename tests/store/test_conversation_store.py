@@ -31,6 +31,17 @@ def test_the_latest_conversation_comes_first_and_renaming_moves_none(store: Stor
     assert [c.id for c in store.conversations.infos()] == [first, second]
 
 
+def test_a_conversation_is_unread_until_it_was_seen(store: Store) -> None:
+    first, second = ask(store, "Apples?"), ask(store, "Pears?")
+    store.conversations.set_unread(first, True)
+    assert {info.id: info.unread for info in store.conversations.infos()} == {
+        first: True,
+        second: False,
+    }
+    store.conversations.set_unread(first, False)
+    assert not store.conversations.get(first).unread
+
+
 def test_title_and_preview_follow_the_text_until_a_title_is_given(store: Store) -> None:
     conversation = ask(store, "What is a tree?", "A tree\nis a graph.")
     info = store.conversations.get(conversation)

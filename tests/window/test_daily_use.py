@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QTextEd
 from pytestqt.qtbot import QtBot
 
 from r1desk.conversations.conversation_intents import NewChat
-from r1desk.conversations.widgets.conversation_rows import ItemRole
+from r1desk.conversations.widgets.conversation_rows import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
@@ -267,10 +267,10 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         qtbot.waitUntil(
             lambda: (
                 has_row(conversations, "Write a long")
-                and row_of(conversations, "Write a long").data(ItemRole.IS_ANSWERING)
+                and row_of(conversations, "Write a long").data(ItemRole.STATE) is RowState.ANSWERING
             )
         )
-        assert not row_of(conversations, "Bananas").data(ItemRole.IS_ANSWERING)
+        assert row_of(conversations, "Bananas").data(ItemRole.STATE) is RowState.NONE
         click_row(conversations, "Bananas")
         wait_shown(qtbot, session, "Yellow.")
         type_text("And apples?")

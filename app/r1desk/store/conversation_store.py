@@ -27,7 +27,7 @@ _HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never s
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 # In the order of the fields of ConversationInfo.
 _INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
-    CAST(preview AS BLOB)"""
+    CAST(preview AS BLOB), unread"""
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -140,6 +140,13 @@ class ConversationStore:
         pins = self._pinned() - {conversation_id}
         self._key_value.set(_PINNED, sorted(pins | {conversation_id} if pinned else pins))
 
+    def set_unread(self, conversation_id: int, unread: bool) -> None:
+        """Mark that an answer was finished which nobody has looked at yet, or that it was seen."""
+        self._db.execute(
+            "UPDATE conversations SET unread = ? WHERE id = ? AND unread <> ?",
+            (int(unread), conversation_id, int(unread)),
+        )
+
     def _pinned(self) -> set[int]:
         stored = self._key_value.get(_PINNED, [])
         return (
@@ -248,5 +255,5 @@ class ConversationStore:
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:
-    fields = (text_of(value) if isinstance(value, bytes) else value for value in row)
-    return ConversationInfo(*fields, pinned=pinned)
+    *fields, unread = (text_of(value) if isinstance(value, bytes) else value for value in row)
+    return ConversationInfo(*fields, unread=bool(unread), pinned=pinned)

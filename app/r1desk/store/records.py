@@ -36,6 +36,7 @@ class ConversationInfo:
     model_path: str = ""
     trashed_at: float | None = None
     preview: str = ""  # the beginning of the last message shown, on one line
+    unread: bool = False  # its last answer was finished while it was not shown
     pinned: bool = False
 
 

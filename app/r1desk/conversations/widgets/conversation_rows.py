@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 from PySide6.QtCore import (
@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     Signal,
 )
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from r1desk.store import ConversationInfo, SearchHit
 
 Index = QModelIndex | QPersistentModelIndex
@@ -28,7 +28,16 @@ class ItemRole(IntEnum):
     """Data of a row beside Qt's own."""
 
     ROW = Qt.ItemDataRole.UserRole + 1
-    IS_ANSWERING = Qt.ItemDataRole.UserRole + 2
+    STATE = Qt.ItemDataRole.UserRole + 2  # a `RowState`
+
+
+class RowState(Enum):
+    """State of a conversation; the value is for people who do not see its sign."""
+
+    NONE = ""
+    ANSWERING = N_("An answer is being written")
+    QUEUED = N_("A message waits until another answer is finished")
+    UNREAD = N_("Not read yet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class Row:
     message_id: int | None = None
     query: str = ""
     pinned: bool = False
+    unread: bool = False
     date: str = ""
 
 
@@ -58,7 +68,8 @@ def rows_by_day(conversations: Sequence[ConversationInfo], now: datetime) -> lis
         if age != heading:
             heading = age
             rows.append(Row(title=heading))
-        rows.append(Row(title=info.title, conversation_id=info.id, pinned=info.pinned))
+        row = Row(info.title, info.id, pinned=info.pinned, unread=info.unread)
+        rows.append(row)
     return rows
 
 
@@ -107,6 +118,7 @@ class RowModel(QAbstractListModel):
         super().__init__()
         self._rows: list[Row] = []
         self._answering: int | None = None
+        self._queued: frozenset[int] = frozenset()
 
     def show_rows(self, rows: list[Row]) -> None:
         """Replace all rows; an equal list changes nothing, so selection and editor survive."""
@@ -116,12 +128,12 @@ class RowModel(QAbstractListModel):
         self._rows = rows
         self.endResetModel()
 
-    def set_answering(self, conversation_id: int | None) -> None:
-        """Mark the conversation whose answer is being written."""
-        changed = {self._answering, conversation_id} - {None}
-        if self._answering == conversation_id:
+    def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
+        """Mark the conversation whose answer is being written, and those whose turn comes."""
+        changed = {self._answering, conversation_id, *self._queued, *queued} - {None}
+        if (self._answering, self._queued) == (conversation_id, queued):
             return
-        self._answering = conversation_id
+        self._answering, self._queued = conversation_id, queued
         for number, row in enumerate(self._rows):
             if row.conversation_id in changed:
                 self.dataChanged.emit(self.index(number), self.index(number))
@@ -138,21 +150,30 @@ class RowModel(QAbstractListModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self._rows[index.row()]
-        answering = row.conversation_id is not None and row.conversation_id == self._answering
-        state = tr("An answer is being written") if answering else ""
+        state = self._state_of(row)
+        state_text = tr(state.value) if state.value else ""
         answers: dict[int, Any] = {
             Qt.ItemDataRole.DisplayRole: row.title,
             Qt.ItemDataRole.EditRole: row.title,
             Qt.ItemDataRole.ToolTipRole: (
-                "\n".join(filter(None, (row.title, state))) if row.conversation_id else None
+                "\n".join(filter(None, (row.title, state_text))) if row.conversation_id else None
             ),
             Qt.ItemDataRole.AccessibleTextRole: ". ".join(
-                filter(None, (row.title, row.date, row.subtitle, state))
+                filter(None, (row.title, row.date, row.subtitle, state_text))
             ),
             ItemRole.ROW: row,
-            ItemRole.IS_ANSWERING: answering,
+            ItemRole.STATE: state,
         }
         return answers.get(role)
+
+    def _state_of(self, row: Row) -> RowState:
+        if row.conversation_id is None:
+            return RowState.NONE
+        if row.conversation_id == self._answering:
+            return RowState.ANSWERING
+        if row.conversation_id in self._queued:
+            return RowState.QUEUED
+        return RowState.UNREAD if row.unread else RowState.NONE
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         row = self._rows[index.row()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QPoint, QPointF, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from r1desk.conversations.widgets.conversation_rows import Index, ItemRole
+from r1desk.conversations.widgets.conversation_rows import Index, ItemRole, RowState
 from r1desk.theme import tokens
+from r1desk.theme.icons import icon
 
 PADDING_PX = 8
 RADIUS_PX = 6
@@ -47,12 +48,12 @@ class RowDelegate(QStyledItemDelegate):
         on_accent = text == QPalette.ColorRole.HighlightedText
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
         metrics = option.fontMetrics
-        if index.data(ItemRole.IS_ANSWERING):
+        state = index.data(ItemRole.STATE)
+        if state is not RowState.NONE:
             box.setRight(box.right() - 2 * DOT_PX)
-            dot = QPoint(box.right() + DOT_PX, box.top() + metrics.height() // 2)
-            painter.setPen(Qt.PenStyle.NoPen)  # the sign of an answer being written here
-            painter.setBrush(QColor(tokens().accent_text if on_accent else tokens().accent))
-            painter.drawEllipse(dot, DOT_PX // 2, DOT_PX // 2)
+            sign = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
+            sign.moveCenter(QPoint(box.right() + DOT_PX, box.top() + metrics.height() // 2))
+            paint_state(painter, sign, state, "accent_text" if on_accent else "accent")
         dim = palette.color(text if on_accent else QPalette.ColorRole.PlaceholderText)
         left = box.width()
         if row.date:
@@ -62,9 +63,11 @@ class RowDelegate(QStyledItemDelegate):
             painter.setPen(dim)
             painter.drawText(box.topLeft() + QPoint(left - width, metrics.ascent()), row.date)
             left -= width + PADDING_PX
-        painter.setFont(option.font)
+        font = QFont(option.font)
+        font.setWeight(QFont.Weight.DemiBold if row.unread else font.weight())
+        painter.setFont(font)
         painter.setPen(palette.color(text))
-        title = metrics.elidedText(row.title, ELIDE, left)
+        title = QFontMetrics(font).elidedText(row.title, ELIDE, left)
         painter.drawText(box.topLeft() + QPoint(0, metrics.ascent()), title)
         if row.subtitle:
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
@@ -95,6 +98,18 @@ class RowDelegate(QStyledItemDelegate):
         editor = super().createEditor(parent, option, index)
         editor.setAutoFillBackground(True)
         return editor
+
+
+def paint_state(painter: QPainter, box: QRect, state: RowState, colour: str) -> None:
+    """The sign of a state: three dots as of someone who types, a clock, or one large dot."""
+    if state is RowState.QUEUED:
+        icon("clock", colour).paint(painter, box)
+        return
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(getattr(tokens(), colour)))
+    steps, radius = ((-1, 0, 1), 1.7) if state is RowState.ANSWERING else ((0,), DOT_PX / 2)
+    for step in steps:
+        painter.drawEllipse(QPointF(box.center()) + QPointF(step * 5, 0), radius, radius)
 
 
 def smaller(font: QFont) -> QFont:

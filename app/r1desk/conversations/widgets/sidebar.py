@@ -201,9 +201,11 @@ class Sidebar(QWidget):
         self._current = conversation_id
         self._mark_current()
 
-    def set_answering(self, conversation_id: int | None) -> None:
-        """Mark the conversation whose answer is being written; None for none."""
-        self._model.set_answering(conversation_id)
+    def set_answering(
+        self, conversation_id: int | None, queued: frozenset[int] = frozenset()
+    ) -> None:
+        """Mark the conversation whose answer is being written, and those whose turn comes."""
+        self._model.set_answering(conversation_id, queued)
 
     @Slot()
     def focus_search(self) -> None:
