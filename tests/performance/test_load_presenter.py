@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
+from deepseek_r1.core.events import Bill
 from deepseek_r1.host.protocol import LoadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.advice import Advice
@@ -18,6 +19,7 @@ from performance.samples import a_bill, a_model
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -36,6 +38,9 @@ class BillsStandIn:
     def ask(self, *_given: Any, measure_disk: bool = True) -> BackgroundAnswer:
         self.asked.append(BackgroundAnswer())
         return self.asked[-1]
+
+    def with_disk_speed(self, bill: Bill) -> Bill:
+        return bill
 
 
 class EngineStandIn(QObject):
@@ -66,10 +71,11 @@ class Case:
         self.engine = EngineStandIn()
         preferences = Preferences()
         self.models = ModelController(self.engine, preferences)
+        self.live = LiveSettings(self.engine, self.models, preferences)
         self.recent = RecentModels(self.models, preferences, ForecastService(preferences))
         self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
         self.models.load_failed.disconnect(self.recent.refresh)
-        self.presenter = LoadPresenter(panel, self.models, self.recent, preferences)
+        self.presenter = LoadPresenter(panel, self.models, self.live, self.recent, preferences)
 
     @property
     def headings(self) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import (
     AnswerDelta,
+    Bill,
     Event,
     FinishReason,
     GenerationFinished,
@@ -36,6 +37,10 @@ class Bills:
         self.asked.append(settings)
         self.requests.append(BackgroundAnswer())
         return self.requests[-1]
+
+    def with_disk_speed(self, bill: Bill) -> Bill:
+        """As `BillReader.with_disk_speed`, with none."""
+        return bill
 
 
 class EngineDouble:

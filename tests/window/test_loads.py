@@ -16,7 +16,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
-from r1desk.models import controller, feature
+from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on, refuses
@@ -28,7 +28,8 @@ from window.session_fixture import ask, ready_session, running_session, wait_ans
 @pytest.fixture(autouse=True)
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process has pytest and other tests in it."""
-    monkeypatch.setattr(controller, "window_and_helpers_mib", lambda: 120.0)
+    for module in (controller, live_settings):
+        monkeypatch.setattr(module, "window_and_helpers_mib", lambda: 120.0)
 
 
 def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(

@@ -18,8 +18,9 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import model_bill
+from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
-from deepseek_r1.core.events import AnswerDelta, ModelLoaded, ThinkingDelta
+from deepseek_r1.core.events import AnswerDelta, Bill, ModelLoaded, ThinkingDelta
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor import Supervisor
@@ -113,12 +114,18 @@ class BillReader:
         self._turn = threading.Lock()
         self._process = HeaderProcess()
         self._closed = False
+        self._speed_known: Bill | None = None  # the last bill that had the disk's speed
 
     def ask(
         self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
     ) -> BackgroundAnswer:
         """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
         return ask_in_background(partial(self._bill, path, settings, window_mib, measure_disk))
+
+    def with_disk_speed(self, bill: Bill) -> Bill:
+        """Add the speed that was measured last to the bill of a model that runs from the disk."""
+        known = bill.disk_mib_s or not bill.streams or self._speed_known is None
+        return bill if known else bill.with_speed_of(self._speed_known)
 
     def close(self) -> None:
         """End the header process; the bills that are due fail."""
@@ -132,11 +139,19 @@ class BillReader:
             if self._closed:
                 raise ModelFileUnreadable(path=str(path), detail="")
             try:
-                return model_bill(
+                found = model_bill(
                     self._process, path, settings, window_mib, measure_disk=measure_disk
                 )
             finally:
                 self._process.close()
+            if found.bill.disk_mib_s:
+                self._speed_known = found.bill
+            return found
+
+
+def log_refusal(report: ErrorReport) -> None:
+    """The present state stays in force and is shown; only the reason is recorded."""
+    log.window.info("the engine refused a change: %s", report.text())
 
 
 class EngineBridge(QObject):

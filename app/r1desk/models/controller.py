@@ -1,4 +1,4 @@
-"""Loads, plans and remembers the model: between panel, preferences and engine."""
+"""Chooses, loads, unloads and remembers the model: between window, preferences and engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core import events, log
+from deepseek_r1.core import events
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
     ContextTooLarge,
@@ -24,14 +24,11 @@ from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import (
     LoadRequest,
-    MeasureThreadsRequest,
-    SetBudgetRequest,
-    SetThreadsRequest,
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.forecast import larger_budget
 from r1desk.platform.background_thread import BackgroundAnswer
@@ -63,11 +60,6 @@ class ModelController(QObject):
     unloaded = Signal()  # the model was unloaded; the next message loads it again
     load_planned = Signal(object)  # the Bill of the file that is being loaded
     settings_refused = Signal(object)  # the LoadSettings that stay in force
-    planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
-    plan_failed = Signal(ErrorReport)
-    threads_measured = Signal(object)  # events.ThreadsMeasured
-    measuring_failed = Signal(ErrorReport)
-    budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
     preferences_changed = Signal()  # the preferences are to be saved
 
     def __init__(self, engine: EngineBridge, preferences: Preferences) -> None:
@@ -76,8 +68,6 @@ class ModelController(QObject):
         self._preferences = preferences
         self._load: EngineRequest | None = None
         self._plan: BackgroundAnswer | None = None
-        self._budget_change: EngineRequest | None = None  # the user's, not yet in force
-        self._speed_known: events.Bill | None = None  # the last bill that had the disk's speed
         self._loading_path: Path | None = None
         self._new_settings: LoadSettings | None = None  # in force once a model has loaded with them
         self._templates = ChosenTemplates(preferences)
@@ -199,10 +189,22 @@ class ModelController(QObject):
         if self.current is None or self.loading or self._engine.state is EngineState.GENERATING:
             return
         request = self._engine.submit(UnloadRequest)
-        request.failed.connect(_log_failure)
+        request.failed.connect(log_refusal)
         self.current = None
         self.resting = True
         self.unloaded.emit()
+
+    def keep_settings(self, **changed: int) -> None:
+        """Remember settings that are in force without a reload."""
+        self._preferences.load = self._preferences.load.model_copy(update=changed)
+        if self._new_settings is not None:
+            self._new_settings = self._new_settings.model_copy(update=changed)
+        self.preferences_changed.emit()
+
+    def update_current(self, **changed: object) -> None:
+        """Record what changed in the loaded model: its bill, what was measured with it."""
+        if self.current is not None:
+            self.current = self.current.model_copy(update=changed)
 
     @property
     def _load_settings(self) -> LoadSettings:
@@ -232,7 +234,9 @@ class ModelController(QObject):
         """Ask for the bill before the load: what was shown belongs to another model."""
         if self._plan is not None:
             self._plan.abandon()
-        self._plan = self._ask_bill(path, settings, measure_disk=False)  # the load reads from it
+        self._plan = self._engine.bills.ask(
+            path, settings, window_and_helpers_mib(), measure_disk=False
+        )  # the load reads from the disk
         self._plan.done.connect(self._on_load_planned)
 
     @Slot(object)
@@ -250,10 +254,7 @@ class ModelController(QObject):
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
         self._loading_path = None
         self._load = None
-        if self._budget_change is not None:
-            self._budget_change.abandon()
-            self._budget_change = None
-        bill = self._with_disk_speed(loaded.bill)
+        bill = self._engine.bills.with_disk_speed(loaded.bill)
         self.current = loaded = loaded.model_copy(update={"bill": bill})
         self._preferences.load = self._load_settings
         self._new_settings = None
@@ -279,9 +280,9 @@ class ModelController(QObject):
         is_own = not self._templates.of(path).template
         self._templates.discard()
         if report.code == BudgetTooSmall.__name__:
-            request = self._ask_bill(path, settings)
+            request = self._engine.bills.ask(path, settings, window_and_helpers_mib())
             request.done.connect(partial(self._on_alternative, path, settings, report))
-            request.failed.connect(_log_failure)
+            request.failed.connect(log_refusal)
         self.load_failed.emit(report)
         if self._new_settings is not None:
             self._new_settings = None
@@ -301,7 +302,7 @@ class ModelController(QObject):
         """Offer settings that fit, unless another load has begun."""
         if self.loading:
             return
-        advice, fits_with = estimate.advice.text, _possible(estimate.fits_with)
+        advice, fits_with = estimate.advice.text, possible(estimate.fits_with)
         current_mib = self.current.bill.total_mib if self.current is not None else 0.0
         available_mib = memory_reading().available_mib + current_mib
         if (raised := larger_budget(settings, estimate.bill, available_mib)) is not None:
@@ -321,119 +322,6 @@ class ModelController(QObject):
         if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
             self.current = None
 
-    # ---- the bill of other settings ---------------------------------------------------------
-
-    def plan(self, settings: LoadSettings) -> None:
-        """Ask for the bill of the chosen model with other settings."""
-        if self.path is None:
-            return
-        if self._plan is not None:
-            self._plan.abandon()
-        self._plan = self._ask_bill(self.path, settings)
-        self._plan.done.connect(self._on_planned)
-        self._plan.failed.connect(self.plan_failed)
-
-    def _ask_bill(
-        self, path: Path, settings: LoadSettings, *, measure_disk: bool = True
-    ) -> BackgroundAnswer:
-        window_mib = window_and_helpers_mib()
-        request = self._engine.bills.ask(path, settings, window_mib, measure_disk=measure_disk)
-        request.done.connect(self._record_disk_speed)
-        return request
-
-    @Slot(object)
-    def _record_disk_speed(self, estimate: Estimate) -> None:
-        if estimate.bill.disk_mib_s:
-            self._speed_known = estimate.bill
-
-    @Slot(object)
-    def _on_planned(self, estimate: Estimate) -> None:
-        self.planned.emit(estimate.bill, estimate.advice.text, _possible(estimate.fits_with))
-
-    def _with_disk_speed(self, bill: events.Bill) -> events.Bill:
-        """Add the speed that was measured last to the bill of a model that runs from the disk."""
-        known = bill.disk_mib_s or not bill.streams or self._speed_known is None
-        return bill if known else bill.with_speed_of(self._speed_known)
-
-    # ---- changes without a reload -----------------------------------------------------------
-
-    def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Change the threads at once, also while an answer is written."""
-        changed = {"threads": threads, "threads_prefill": threads_prefill}
-        self._preferences.load = self._preferences.load.model_copy(update=changed)
-        if self._new_settings is not None:
-            self._new_settings = self._new_settings.model_copy(update=changed)
-        self.preferences_changed.emit()
-        if self.current is not None:
-            request = self._engine.submit(SetThreadsRequest, **changed)
-            request.failed.connect(_log_failure)
-
-    @Slot()
-    def measure_threads(self) -> None:
-        """Find the thread counts that suit the loaded model."""
-        request = self._engine.submit(MeasureThreadsRequest)
-        request.event.connect(self._on_threads_measured)
-        request.failed.connect(self.measuring_failed)
-
-    @Slot(object)
-    def _on_threads_measured(self, event: events.Event) -> None:
-        if not isinstance(event, events.ThreadsMeasured):
-            return
-        if self.current is not None:
-            self.current = self.current.model_copy(update={"measured": event})
-        self.threads_measured.emit(event)
-
-    def set_budget(self, memory_budget: int) -> None:
-        """Change the budget, in MiB, of a model that runs from the disk at once."""
-        if self.current is None:
-            return
-        if self._budget_change is not None:
-            self._budget_change.abandon()
-        self._budget_change = self._submit_budget(memory_budget, window_and_helpers_mib())
-        self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
-        self._budget_change.failed.connect(self._on_budget_refused)
-
-    def grow_window_share(self, more_mib: float) -> None:
-        """Shift `more_mib` of the budget from the model's weights to the window.
-
-        Only a model that runs from the disk can follow; otherwise the bill keeps its lines. While
-        the user's own change is under way nothing is done: its budget is not in the bill yet.
-        """
-        if self.current is None or not self.current.bill.streams or self._budget_change is not None:
-            return
-        bill = self.current.bill
-        share_mib = next(line.planned_mib for line in bill.lines if line.name == "window")
-        request = self._submit_budget(int(bill.budget_mib), share_mib + more_mib)
-        request.failed.connect(_log_failure)
-
-    def _submit_budget(self, memory_budget: int, share_mib: float) -> EngineRequest:
-        request = self._engine.submit(
-            SetBudgetRequest, memory_budget=memory_budget, window_mib=share_mib
-        )
-        request.event.connect(self._on_budget_event)
-        return request
-
-    @Slot(object)
-    def _on_budget_event(self, event: events.Event) -> None:
-        if isinstance(event, events.BudgetChanged) and self.current is not None:
-            bill = self._with_disk_speed(event.bill)
-            self.current = self.current.model_copy(update={"bill": bill})
-            self.budget_moved.emit(self.current)
-
-    def _on_budget_set(self, memory_budget: int, _reply: object) -> None:
-        self._budget_change = None
-        if self.current is None:
-            return
-        changed = {"memory_budget": memory_budget}
-        self._preferences.load = self._preferences.load.model_copy(update=changed)
-        self.preferences_changed.emit()
-
-    @Slot(ErrorReport)
-    def _on_budget_refused(self, report: ErrorReport) -> None:
-        self._budget_change = None
-        self.settings_refused.emit(self._preferences.load)
-        self.plan_failed.emit(report)
-
 
 def with_draft_model(settings: LoadSettings, draft_model: str) -> LoadSettings:
     """The settings with another draft model; where there is none, drafts do not require one."""
@@ -452,13 +340,8 @@ def _is_about_draft(report: ErrorReport, settings: LoadSettings) -> bool:
     return same_file or report.code == DraftUnfit.__name__
 
 
-def _possible(settings: LoadSettings | None) -> LoadSettings | None:
+def possible(settings: LoadSettings | None) -> LoadSettings | None:
     """The settings, unless they need more memory than this computer has."""
     if settings is not None and settings.memory_budget > machine_memory_mib():
         return None
     return settings
-
-
-def _log_failure(report: ErrorReport) -> None:
-    """The present state stays in force and is shown; only the reason is recorded."""
-    log.window.info("the engine refused a change: %s", report.text())

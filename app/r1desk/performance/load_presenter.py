@@ -15,6 +15,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads, DownloadState
 from r1desk.models.formatting import format_size
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -78,12 +79,13 @@ class LoadPresenter(Presenter):
         self,
         panel: PerformancePanel,
         models: ModelController,
+        live: LiveSettings,
         recent: RecentModels,
         preferences: Preferences,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._models = models
+        self._models, self._live = models, live
         self._preferences = preferences
         panel.load.set_settings(preferences.load)
         panel.sampling.set_sampling(preferences.sampling)
@@ -99,28 +101,29 @@ class LoadPresenter(Presenter):
             panel.show_unloaded()
 
     def _connect_panel(self) -> None:
-        panel, models = self._panel, self._models
+        panel, models, live = self._panel, self._models, self._live
         panel.settings_applied.connect(models.apply)
-        panel.load.plan_wanted.connect(models.plan)
-        panel.load.threads_changed.connect(models.set_threads)
-        panel.load.budget_changed.connect(models.set_budget)
-        panel.threads.measure_requested.connect(models.measure_threads)
+        panel.load.plan_wanted.connect(live.plan)
+        panel.load.threads_changed.connect(live.set_threads)
+        panel.load.budget_changed.connect(live.set_budget)
+        panel.threads.measure_requested.connect(live.measure_threads)
         panel.model.model_chosen.connect(models.choose)
 
     def _connect_models(self) -> None:
-        panel, models = self._panel, self._models
-        models.threads_measured.connect(panel.show_threads)
-        models.measuring_failed.connect(self._on_measuring_failed)
-        models.planned.connect(panel.show_plan)
-        models.plan_failed.connect(self._on_plan_failed)
+        panel, models, live = self._panel, self._models, self._live
+        live.threads_measured.connect(panel.show_threads)
+        live.measuring_failed.connect(self._on_measuring_failed)
+        live.planned.connect(panel.show_plan)
+        live.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
         models.load_planned.connect(panel.show_load_planned)
         models.load_progressed.connect(panel.model.show_progress)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_failed)
         models.unloaded.connect(panel.show_unloaded)
-        models.budget_moved.connect(self._on_budget_moved)
+        live.budget_moved.connect(self._on_budget_moved)
         models.settings_refused.connect(panel.load.restore)
+        live.budget_refused.connect(panel.load.restore)
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
@@ -135,7 +138,7 @@ class LoadPresenter(Presenter):
             panel.load.set_settings(self._preferences.load)
         panel.show_model(with_window_measured(loaded))
         if loaded.bill.streams and not loaded.bill.disk_mib_s:
-            self._models.plan(self._preferences.load)  # it measures the disk's speed
+            self._live.plan(self._preferences.load)  # it measures the disk's speed
 
     @Slot()
     def _on_recent_changed(self) -> None:

@@ -17,6 +17,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
+from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.readings import (
     EngineActivity,
     GaugeValues,
@@ -48,6 +49,8 @@ class PerformancePresenter(Presenter):
         window: PerformanceWindow,
         engine: EngineBridge,
         models: ModelController,
+        live: LiveSettings,
+        *,
         chat: ChatController,
         guard: BudgetGuard,
     ) -> None:
@@ -66,7 +69,7 @@ class PerformancePresenter(Presenter):
         engine.heartbeat.connect(self._on_beat)
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
-        models.budget_moved.connect(self._forget_peak)
+        live.budget_moved.connect(self._forget_peak)
         chat.branch_shown.connect(self._show)
         window.gauge.state_clicked.connect(self._on_state_clicked)
         window.gauge.stop_clicked.connect(chat.stop)

@@ -35,6 +35,7 @@ from deepseek_r1.host.sharing_protocol import (
 )
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
+from r1desk.models.live_settings import LiveSettings
 from r1desk.preferences import Preferences
 from r1desk.serving.served_answer import ServedAnswer
 from r1desk.serving.server_process import ServerProcess
@@ -62,11 +63,13 @@ class ServingController(QObject):
         self,
         engine: EngineBridge,
         models: ModelController,
+        live: LiveSettings,
         preferences: Preferences,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._engine, self._models, self._preferences = engine, models, preferences
+        self._engine, self._models, self._live = engine, models, live
+        self._preferences = preferences
         self._process: ServerProcess | None = None
         self._refused: ErrorReport | None = None
         self._answers: dict[int, ServedAnswer] = {}
@@ -149,7 +152,7 @@ class ServingController(QObject):
         if loaded is None:
             return  # the bill of the next load contains the server
         if loaded.bill.streams:
-            self._models.grow_window_share(SERVER_MIB)
+            self._live.grow_window_share(SERVER_MIB)
             return
         left = int(loaded.bill.budget_mib - loaded.bill.total_mib)
         if left < SERVER_MIB:
@@ -157,7 +160,7 @@ class ServingController(QObject):
 
     def _release_memory(self) -> None:
         """Give the server's memory back to the weights of a model that runs from the disk."""
-        self._models.grow_window_share(-SERVER_MIB)
+        self._live.grow_window_share(-SERVER_MIB)
 
     def _set(self, state: ServingState) -> None:
         if state != self.state:

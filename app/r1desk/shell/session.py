@@ -23,6 +23,7 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
+from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.feature import PerformanceFeature
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.feature import ServingFeature
@@ -63,6 +64,7 @@ class Session(QObject):
         self.engine = EngineBridge(self, engine_command)
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
+        self.live = LiveSettings(self.engine, self.models, stored)
         self._make_features()
         with style_sheet_set_aside(_application()):
             self._build_window()
@@ -86,8 +88,8 @@ class Session(QObject):
         models = self.models_feature = ModelsFeature(services, self.models, chat)
         conversations = self.conversations_feature = ConversationsFeature(services, chat)
         conversations.opened.connect(models.idle_unload.wake)
-        performance = PerformanceFeature(services, self.models, chat, models)
-        serving = ServingFeature(services, self.models)
+        performance = PerformanceFeature(services, self.models, self.live, chat, models)
+        serving = ServingFeature(services, self.models, self.live)
         menu = MenuFeature(services, models, self.set_language)
         self.features: list[Feature] = [chat, models, conversations, performance, serving, menu]
         self.chat, self.chat_settings = chat.controller, chat.settings

@@ -1,0 +1,135 @@
+"""Changes settings of the loaded model without a reload, and asks for the bill of others."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.host.protocol import MeasureThreadsRequest, SetBudgetRequest, SetThreadsRequest
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.models.controller import ModelController, possible
+from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.preferences import Preferences
+
+
+class LiveSettings(QObject):
+    """Lives in the main thread."""
+
+    planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
+    plan_failed = Signal(ErrorReport)
+    threads_measured = Signal(object)  # events.ThreadsMeasured
+    measuring_failed = Signal(ErrorReport)
+    budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
+    budget_refused = Signal(object)  # the LoadSettings that stay in force
+
+    def __init__(
+        self, engine: EngineBridge, models: ModelController, preferences: Preferences
+    ) -> None:
+        super().__init__()
+        self._engine, self._models, self._preferences = engine, models, preferences
+        self._plan: BackgroundAnswer | None = None
+        self._budget_change: EngineRequest | None = None  # the user's, not yet in force
+        models.load_started.connect(self._forget_plan)
+        models.loaded.connect(self._forget_budget_change)
+
+    def plan(self, settings: LoadSettings) -> None:
+        """Ask for the bill of the chosen model with other settings."""
+        if self._models.path is None:
+            return
+        self._forget_plan()
+        self._plan = self._engine.bills.ask(self._models.path, settings, window_and_helpers_mib())
+        self._plan.done.connect(self._on_planned)
+        self._plan.failed.connect(self.plan_failed)
+
+    @Slot()
+    def _forget_plan(self) -> None:
+        if self._plan is not None:
+            self._plan.abandon()
+
+    @Slot(object)
+    def _on_planned(self, estimate: Estimate) -> None:
+        self.planned.emit(estimate.bill, estimate.advice.text, possible(estimate.fits_with))
+
+    # ---- threads ----------------------------------------------------------------------------
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Change the threads at once, also while an answer is written."""
+        self._models.keep_settings(threads=threads, threads_prefill=threads_prefill)
+        if self._models.current is not None:
+            request = self._engine.submit(
+                SetThreadsRequest, threads=threads, threads_prefill=threads_prefill
+            )
+            request.failed.connect(log_refusal)
+
+    @Slot()
+    def measure_threads(self) -> None:
+        """Find the thread counts that suit the loaded model."""
+        request = self._engine.submit(MeasureThreadsRequest)
+        request.event.connect(self._on_threads_measured)
+        request.failed.connect(self.measuring_failed)
+
+    @Slot(object)
+    def _on_threads_measured(self, event: events.Event) -> None:
+        if isinstance(event, events.ThreadsMeasured):
+            self._models.update_current(measured=event)
+            self.threads_measured.emit(event)
+
+    # ---- the budget -------------------------------------------------------------------------
+
+    def set_budget(self, memory_budget: int) -> None:
+        """Change the budget, in MiB, of a model that runs from the disk at once."""
+        if self._models.current is None:
+            return
+        self._forget_budget_change()
+        self._budget_change = self._submit_budget(memory_budget, window_and_helpers_mib())
+        self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
+        self._budget_change.failed.connect(self._on_budget_refused)
+
+    def grow_window_share(self, more_mib: float) -> None:
+        """Shift `more_mib` of the budget from the model's weights to the window.
+
+        Only a model that runs from the disk can follow; otherwise the bill keeps its lines. While
+        the user's own change is under way nothing is done: its budget is not in the bill yet.
+        """
+        loaded = self._models.current
+        if loaded is None or not loaded.bill.streams or self._budget_change is not None:
+            return
+        share_mib = next(line.planned_mib for line in loaded.bill.lines if line.name == "window")
+        request = self._submit_budget(int(loaded.bill.budget_mib), share_mib + more_mib)
+        request.failed.connect(log_refusal)
+
+    def _submit_budget(self, memory_budget: int, share_mib: float) -> EngineRequest:
+        request = self._engine.submit(
+            SetBudgetRequest, memory_budget=memory_budget, window_mib=share_mib
+        )
+        request.event.connect(self._on_budget_event)
+        return request
+
+    @Slot(object)
+    def _on_budget_event(self, event: events.Event) -> None:
+        if isinstance(event, events.BudgetChanged) and self._models.current is not None:
+            self._models.update_current(bill=self._engine.bills.with_disk_speed(event.bill))
+            self.budget_moved.emit(self._models.current)
+
+    @Slot()
+    def _forget_budget_change(self) -> None:
+        if self._budget_change is not None:
+            self._budget_change.abandon()
+            self._budget_change = None
+
+    def _on_budget_set(self, memory_budget: int, _reply: object) -> None:
+        self._budget_change = None
+        if self._models.current is not None:
+            self._models.keep_settings(memory_budget=memory_budget)
+
+    @Slot(ErrorReport)
+    def _on_budget_refused(self, report: ErrorReport) -> None:
+        self._budget_change = None
+        self.budget_refused.emit(self._preferences.load)
+        self.plan_failed.emit(report)
