@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -15,7 +16,7 @@ from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.message_list import MAX_BUILT
-from r1desk.chat.messages.stats_line import stats_line
+from r1desk.chat.messages.stats_line import stats_details, stats_line
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.chat.text.code_box import CodeText
@@ -261,7 +262,9 @@ def test_a_users_message_is_not_markdown(view: ChatView, show: Show) -> None:
 
 
 def test_the_numbers_under_an_answer() -> None:
-    assert stats_line(STATS) == "9.8 tok/s · 412 tokens · 1.9 s to first token · finished"
+    assert stats_line(STATS) == "9.8 tok/s · 412 tokens"
+    assert stats_line(STATS.model_copy(update={"decode_s": 6.5})) == "63 tok/s · 412 tokens"
+    assert "First token after 1.9 s" in stats_details(STATS, "")
     for reason, words in {
         FinishReason.LENGTH: "length limit reached",
         FinishReason.CONTEXT: "context full",
@@ -275,6 +278,39 @@ def test_every_button_has_a_name(view: ChatView, show: Show) -> None:
     show([user(1, "x" * 30_000), answer(2, ANSWER, thinking="t", sibling_count=2, stats=STATS)])
     for found in view.findChildren(QToolButton):
         assert found.accessibleName(), found.objectName()
+
+
+def test_the_buttons_below_a_message_are_drawn_where_the_mouse_or_the_keyboard_is(
+    view: ChatView, qtbot: QtBot, show: Show
+) -> None:
+    messages = [
+        user(1, "Hello"),
+        answer(2, "Hello.", stats=STATS),
+        user(3, "Bye"),
+        answer(4, "Bye."),
+    ]
+    show(messages)
+    buttons = {message.id: button(view.view(message.id), "Copy") for message in messages}
+
+    def drawn() -> list[int]:
+        pictures = {key: copy.parentWidget().grab().toImage() for key, copy in buttons.items()}
+        return [key for key, picture in pictures.items() if len(set(colours(picture))) > 1]
+
+    def colours(picture: QImage) -> Iterator[int]:
+        return (
+            picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())
+        )
+
+    place = view.view(2).geometry()
+    assert drawn() == [4]
+    qtbot.mouseMove(view.view(2), view.view(2).rect().center())
+    qtbot.waitUntil(lambda: drawn() == [2, 4])
+    qtbot.mouseMove(view.view(4), view.view(4).rect().center())
+    qtbot.waitUntil(lambda: drawn() == [4])
+    view.column.setFocus()
+    qtbot.keyClick(view.column, Qt.Key.Key_Tab)
+    assert drawn() == [1, 4]
+    assert view.view(2).geometry() == place
 
 
 def test_tab_goes_from_top_to_bottom(view: ChatView, qtbot: QtBot, show: Show) -> None:

@@ -47,8 +47,7 @@ class AnswerView(EditableMessage):
         `open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
         widget of this message.
         """
-        super().__init__(message, style, slicer, request, parent)
-        self._is_last = is_last
+        super().__init__(message, style, slicer, request, parent, is_last=is_last)
         self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
         self.card: ContextCard | None = None
@@ -97,7 +96,7 @@ class AnswerView(EditableMessage):
     def set_last(self, is_last: bool) -> None:
         """Another message is the last one now, or this one is."""
         if is_last != self._is_last:
-            self._is_last = is_last
+            super().set_last(is_last)
             if self._footer and self._message.state != "streaming":
                 self._show_ways_on()
                 self.grown.emit()

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QPoint, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QPoint, QTimer, Signal, Slot
+from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QGraphicsOpacityEffect,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QToolButton,
+    QWidget,
+)
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import stats_details, stats_line
@@ -85,9 +93,10 @@ def _copy(text: str) -> None:
 
 
 class Footer(FittedWidget):
-    """Small buttons that are always in the same place.
+    """Small buttons that are always in the same place, for Tab and screen readers too.
 
-    `edit_button`, which a question has, and `menu_button` are left to the message above.
+    `veil` hides them from the eye alone. `edit_button`, which a question has, and `menu_button` are
+    left to the message above.
     """
 
     def __init__(
@@ -95,6 +104,8 @@ class Footer(FittedWidget):
     ) -> None:
         super().__init__(parent)
         self._message, self._style, self._request = message, style, request
+        self.veil = QGraphicsOpacityEffect(self, opacity=0.0)
+        self.setGraphicsEffect(self.veil)
         self._copy = icon_button("copy", tr("Copy"), self)
         self._copy.clicked.connect(self._on_copy)
         row = filled(QHBoxLayout(self), self._copy, spacing=2)
@@ -144,6 +155,7 @@ class Footer(FittedWidget):
         row.addSpacing(round(self._style.em_px * 0.4))
         label = self._label(text, ElidedLabel(self))
         label.setToolTip(fit.plain_tooltip(tooltip))
+        label.setAccessibleDescription(tooltip)
         row.addWidget(label, 10)
 
     def _label(self, text: str, label: QLabel | None = None) -> QLabel:
@@ -182,10 +194,12 @@ class EditableMessage(QWidget):
         slicer: Slicer,
         request: Request,
         parent: QWidget,
+        *,
+        is_last: bool,
     ) -> None:
         super().__init__(parent)
         self._message, self._style, self._slicer = message, style, slicer
-        self._request = request
+        self._request, self._is_last = request, is_last
         self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 
@@ -194,7 +208,28 @@ class EditableMessage(QWidget):
         footer.menu_button.clicked.connect(self._on_menu)
         if footer.edit_button is not None:
             footer.edit_button.clicked.connect(self.edit)
+        self.reveal_footer()
         return footer
+
+    def set_last(self, is_last: bool) -> None:
+        """Another message is the last one now, or this one is."""
+        self._is_last = is_last
+        self.reveal_footer()
+
+    def reveal_footer(self) -> None:
+        """Draw the footer of the last message, and where the mouse or the keyboard is."""
+        if self._footer:
+            focused = QApplication.focusWidget()
+            has_focus = focused is not None and self.isAncestorOf(focused)
+            self._footer.veil.setEnabled(not (self._is_last or has_focus or self.underMouse()))
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self.reveal_footer()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.reveal_footer()
 
     # ---- menu
 

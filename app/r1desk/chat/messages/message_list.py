@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.message_positions import (
@@ -66,6 +66,7 @@ class MessageList(QScrollArea):
         bar.valueChanged.connect(self._on_scrolled)
         bar.rangeChanged.connect(self._on_range)
         bar.setEnabled(False)
+        QApplication.instance().focusChanged.connect(self._on_focus_moved)
 
     # ---- contents
 
@@ -299,6 +300,12 @@ class MessageList(QScrollArea):
         self._by_key[key].width = 0
 
     # ---- events of Qt
+
+    @Slot()
+    def _on_focus_moved(self) -> None:
+        for position in self._positions:
+            if position.view:
+                position.view.reveal_footer()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Wrap anew."""

@@ -7,7 +7,6 @@ from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.values.duration import duration_text
 
 _REASONS = {
-    FinishReason.STOP: N_("finished"),
     FinishReason.LENGTH: N_("length limit reached"),
     FinishReason.CONTEXT: N_("context full"),
     FinishReason.REPETITION: N_("repeated itself"),
@@ -17,17 +16,14 @@ _REASONS = {
 
 
 def stats_line(stats: GenerationStats) -> str:
-    """Rate, tokens, time to the first token, and why it ended."""
+    """Rate, tokens, and why it ended early."""
     parts = []
-    if stats.decode_tok_s > 0:
-        parts.append(tr("{rate} tok/s", rate=f"{stats.decode_tok_s:.1f}"))
-    if stats.accepted:
-        parts.append(tr("{each} tokens a pass", each=f"{stats.tokens_per_pass:.1f}"))
+    if (rate := stats.decode_tok_s) > 0:
+        parts.append(tr("{rate} tok/s", rate=f"{rate:.{0 if rate >= 10 else 1}f}"))
     if stats.completion_tokens:
         parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
-    if stats.ttft_s > 0:
-        parts.append(tr("{seconds} s to first token", seconds=f"{stats.ttft_s:.1f}"))
-    parts.append(tr(_REASONS[stats.finish_reason]))
+    if reason := _REASONS.get(stats.finish_reason):
+        parts.append(tr(reason))
     return " · ".join(parts)
 
 
@@ -38,6 +34,7 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
         tr("Prompt: {count} tokens, {cached} of them remembered",
            count=f"{stats.prompt_tokens:,}", cached=f"{stats.cached_tokens:,}"),
         tr("Reading: {seconds} s ({rate} tok/s)", seconds=f"{stats.prefill_s:.1f}", rate=reading),
+        tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
         tr("Answer: {count} tokens, {thinking} of them thinking",
            count=f"{stats.completion_tokens:,}", thinking=f"{stats.thinking_tokens:,}"),
         tr("Writing: {seconds} s ({rate} tok/s)",

@@ -73,8 +73,10 @@ class UserView(EditableMessage):
         slicer: Slicer,
         request: Request,
         parent: QWidget,
+        *,
+        is_last: bool,
     ) -> None:
-        super().__init__(message, style, slicer, request, parent)
+        super().__init__(message, style, slicer, request, parent, is_last=is_last)
         self._pieces: list[ProseView] = []
         self.more: QToolButton | None = None  # while only the beginning is shown
         self._bubble = QRectF()

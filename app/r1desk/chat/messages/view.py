@@ -142,11 +142,10 @@ class ChatView(QWidget):
         self.column.order_focus()
 
     def _mark_last(self) -> None:
-        """Only the last answer can be continued."""
+        """The last message has its buttons in sight, and can be continued if it is an answer."""
         last = next(reversed(self._messages), None)
         for key in self._messages:
-            view = self.column.view(key)
-            if isinstance(view, AnswerView):
+            if view := self.column.view(key):
                 view.set_last(key == last)
 
     def append(self, message: ChatMessage) -> None:
@@ -289,6 +288,7 @@ class ChatView(QWidget):
 
     def _build(self, message_id: int, parent: QWidget) -> MessageView:
         message, request = self._messages[message_id], self.requested.emit
+        is_last = message_id == next(reversed(self._messages), None)
         view: MessageView
         if message.is_answer:
             view = AnswerView(
@@ -297,14 +297,14 @@ class ChatView(QWidget):
                 self._slicer,
                 request,
                 parent,
-                is_last=message_id == next(reversed(self._messages), None),
+                is_last=is_last,
                 open_thinking=self._open_thinking,
             )
             options = self._context_options
             if options is not None and options.message_id == message_id:
                 view.show_context_options(options)
         else:
-            view = UserView(message, self._style, self._slicer, request, parent)
+            view = UserView(message, self._style, self._slicer, request, parent, is_last=is_last)
             if message_id == self._memory_line:
                 view.show_memory_line()
         view.setProperty(MESSAGE, message_id)
