@@ -185,7 +185,7 @@ def test_coming_back_to_an_answer_shows_its_text_once(stack: ChatStack) -> None:
 def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
     stack.exchange("Name a fruit.", "Pear.")
     question, first = stack.shown
-    stack.do(stack.chat.regenerate_last)
+    stack.do(stack.chat.regenerate, stack.shown[-1].id)
     stack.answer("Plum.")
     second = stack.shown[-1]
     assert (second.sibling_index, second.sibling_count) == (1, 2)
@@ -213,13 +213,13 @@ def test_a_failed_answer_without_text_is_replaced(stack: ChatStack) -> None:
     stack.settle()
     assert stack.shown[-1].state == "failed"
     assert stack.shown[-1].error_text == EngineFailed(detail="no").report().text()
-    stack.do(stack.chat.regenerate_last)
+    stack.do(stack.chat.regenerate, stack.shown[-1].id)
     assert stack.shown[-1].sibling_count == 1
     stack.engine.say("Pe")
     stack.engine.fail(EngineFailed(detail="no"))
     stack.settle()
     assert stack.shown[-1].content == "Pe"
-    stack.do(stack.chat.regenerate_last)
+    stack.do(stack.chat.regenerate, stack.shown[-1].id)
     assert stack.shown[-1].sibling_count == 2
 
 

@@ -67,7 +67,7 @@ def ask_again(session: Session, question: str, during: Callable[[], None] | None
     """
     chat = session.chat
     if chat.shown_branch:
-        chat.regenerate_last()
+        chat.regenerate(chat.shown_branch[-1].id)
     else:
         session.window.composer.set_text(question)
         session.window.composer.submit()

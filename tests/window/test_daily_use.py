@@ -109,19 +109,30 @@ def match_is_visible(session: Session) -> bool:
 
 def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, fruit: Session) -> None:
     window = fruit.window
-    window.search_action.trigger()
+    press(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
     type_text("zebra")
     assert (window.sidebar.search.text(), window.composer.text()) == ("zebra", "")
     press(Qt.Key.Key_Return)  # before the hits are there
     wait_shown(qtbot, fruit, "A red zebra.")
     assert window.composer.editor.hasFocus()
-    window.search_action.trigger()
+    press(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
     type_text("yellow")
     qtbot.waitUntil(lambda: has_row(window.sidebar.list, "Bananas"))
     qtbot.waitUntil(lambda: window.sidebar.list.model().rowCount() == 1)
     press(Qt.Key.Key_Down)
     wait_shown(qtbot, fruit, "Yellow.")
     assert focused() is window.sidebar.list
+
+
+def test_the_next_chat_and_the_one_before_are_opened_from_the_message_box(
+    qtbot: QtBot, fruit: Session
+) -> None:
+    fruit.window.composer.setFocus()
+    press(Qt.Key.Key_PageDown, Qt.KeyboardModifier.ControlModifier)
+    wait_shown(qtbot, fruit, "A red zebra.")
+    press(Qt.Key.Key_PageUp, Qt.KeyboardModifier.ControlModifier)
+    wait_shown(qtbot, fruit, "Yellow.")
+    assert fruit.window.composer.editor.hasFocus()
 
 
 def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -> None:

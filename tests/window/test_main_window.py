@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
@@ -14,6 +14,7 @@ from performance.samples import a_bill, a_model, gauge_values
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
+from r1desk.shell.menu_feature import shortcuts
 from r1desk.theme import ThemeChoice, apply_theme
 from window.mouse_and_keys import click, press, type_text
 
@@ -98,6 +99,13 @@ def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(
     end = QPoint(row.slider.width() - 3, row.slider.height() // 2)
     qtbot.mouseClick(row.slider, Qt.MouseButton.LeftButton, pos=end)
     assert row.slider.value() == before + 1
+
+
+def test_the_page_of_shortcuts_has_every_one_of_the_menu(window: MainWindow) -> None:
+    window.answer_menu.addAction("Sing", "Ctrl+Shift+9")  # as a feature does
+    names = [label.text() for label in shortcuts(window).findChildren(QLabel)]
+    assert names[names.index("Sing") + 1 :][:3] == ["Ctrl", "Shift", "9"]
+    assert names[names.index("Larger text") + 1 :][:5] == ["Ctrl", "+", "or", "Ctrl", "="]
 
 
 def test_f10_opens_the_menu(window: MainWindow, qtbot: QtBot) -> None:

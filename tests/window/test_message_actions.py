@@ -50,6 +50,7 @@ def choose(message: QWidget, action: str) -> None:
     """Open the menu with the button below a message and choose an entry."""
     press_button(message, "More")
     menu = message.findChildren(MessageMenu)[-1]
+    assert menu.y() > message.mapToGlobal(message.rect().center()).y()  # below its button
     entry = next(a for a in menu.actions() if a.objectName() == action)
     QTest.mouseClick(menu, Qt.MouseButton.LeftButton, NO_KEYS, menu.actionGeometry(entry).center())
 
@@ -87,6 +88,29 @@ def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undo
         qtbot.waitUntil(lambda: shown_texts(session) == texts)
         qtbot.waitUntil(lambda: notice_text(session) == "Undone: The message was deleted.")
         assert not session.window.notices.action_button.isVisible()
+
+
+def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    answer = "Red.\n\n1. Look:\n\n   ```sh\n   ls\n   ```"
+    store_conversation(own_profile, "Apples?", answer)
+    shift, alt = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.AltModifier
+    with running_session(qtbot, own_profile) as session:
+        shown = opened(qtbot, session, 2)[1]
+        session.window.composer.setFocus()
+        press(Qt.Key.Key_X, CTRL | shift)
+        assert QGuiApplication.clipboard().text() == "ls"
+        press(Qt.Key.Key_C, CTRL | shift)
+        assert QGuiApplication.clipboard().text() == answer
+        choose(shown, "edit")
+        type_text("!")
+        press(Qt.Key.Key_Return, CTRL)
+        qtbot.waitUntil(lambda: shown_texts(session)[1] == f"{answer}!")
+        opened(qtbot, session, 2)
+        for key, text in ((Qt.Key.Key_Left, answer), (Qt.Key.Key_Right, f"{answer}!")):
+            press(key, alt)
+            qtbot.waitUntil(lambda text=text: shown_texts(session)[1] == text)
 
 
 def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(

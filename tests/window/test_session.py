@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -25,7 +26,9 @@ from r1desk.shell import main_window
 from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.session import Session
+from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.widgets.layouts import put_inside
+from window.mouse_and_keys import press
 from window.session_fixture import (
     ask,
     first_start,
@@ -76,14 +79,17 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
             action.trigger()
             dialog = QApplication.activeModalWidget()
             assert isinstance(dialog, QDialog)
+            if isinstance(dialog, SettingsDialog):
+                assert dialog.focusWidget() is dialog.language
             dialog.reject()
-        window.larger_action.trigger()
+        control = Qt.KeyboardModifier.ControlModifier
+        press(Qt.Key.Key_Equal, control)
         assert QApplication.font().pointSize() == session.preferences.text_size_pt
-        window.normal_action.trigger()
+        press(Qt.Key.Key_0, control)
         assert session.preferences.text_size_pt == 0
         window.panel_action.trigger()
         assert window.panel.isVisible()
-        window.search_action.trigger()
+        press(Qt.Key.Key_K, control)
         assert window.focusWidget() is window.sidebar.search
 
 

@@ -20,6 +20,7 @@ from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerFooterPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
@@ -169,7 +170,8 @@ class ChatFeature(Feature):
             overflow=self.overflow,
             load_model=self._models.choose,
         )
-        self.presenters = [presenter, presenter.attachments, footer, handler]
+        answer = AnswerActions(window, self.controller)
+        self.presenters = [presenter, presenter.attachments, footer, handler, answer]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 

@@ -77,7 +77,7 @@ class MainWindow(QMainWindow):
         self._create_actions()
         self._arrange()
         self.drop_target = DropTarget(self)
-        self.menu_button.setMenu(self._create_menu())
+        self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
         self.gauge.context_clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
@@ -140,64 +140,59 @@ class MainWindow(QMainWindow):
     # ---- actions ----------------------------------------------------------------------------
 
     def _create_actions(self) -> None:
+        """An action is declared once, as an entry of the menu; its shortcut works by that.
+
+        The page of shortcuts reads the menu, and features add their own entries to it.
+        """
+        self.menu = menu = QMenu(self)
+        self.models_action = menu.addAction(tr("Choose a model…"), "Ctrl+O")
+        self.presets_menu = menu.addMenu(tr("Presets"))
+        self.chats_menu, self.answer_menu = menu.addMenu(tr("Chats")), menu.addMenu(tr("Answer"))
+        self.view_menu = view = menu.addMenu(tr("View"))
+        menu.addSeparator()
+        self.settings_action = menu.addAction(tr("Settings…"), "Ctrl+,")
+        self.serving_action = menu.addAction(tr("Serve on this computer…"))
+        menu.addSeparator()
+        self.doctor_action = menu.addAction(tr("Check this computer…"))
+        self.shortcuts_action = menu.addAction(tr("Keyboard shortcuts"), "F1")
+        self.about_action = menu.addAction(tr("About"))
+        menu.addSeparator()
+        self.quit_action = menu.addAction(tr("Quit"), "Ctrl+Q", self.close)
+        self.menu_action = QAction(tr("Menu"), self, shortcut="F10")
+        self.addAction(self.menu_action)
+        self._fill_chats_menu()
+        self.stop_action = self.answer_menu.addAction(tr("Stop the answer"), "Esc")
+        self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
         self.sidebar_action = self._toggle(
             "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
         )
         self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
-        self.menu_action = self._action(tr("Menu"), "F10")
+        view.addSeparator()
+        resized = self.text_size_changed.emit
+        larger = view.addAction(tr("Larger text"), lambda: resized(1))
+        larger.setShortcuts(["Ctrl++", "Ctrl+="])
+        view.addAction(tr("Smaller text"), "Ctrl+-", lambda: resized(-1))
+        view.addAction(tr("Normal text size"), "Ctrl+0", lambda: resized(0))
+
+    def _fill_chats_menu(self) -> None:
         # Not the button's own shortcut: Qt clicks a button 100 ms after the keys, and what is typed
         # meanwhile would be sent into the chat before.
-        self.new_chat_action = self._action(
-            tr("New chat"), "Ctrl+N", lambda: self.sidebar.requested.emit(NewChat())
-        )
-        self.settings_action = self._action(tr("Settings…"), "Ctrl+,")
-        self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
-        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O")
-        self.larger_action = self._action(
-            tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1)
-        )
-        self.larger_action.setShortcuts(["Ctrl++", "Ctrl+="])
-        self.smaller_action = self._action(
-            tr("Smaller text"), "Ctrl+-", lambda: self.text_size_changed.emit(-1)
-        )
-        self.normal_action = self._action(
-            tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0)
-        )
-        self.stop_action = self._action(tr("Stop the answer"), "Esc")
-        self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
-        self.regenerate_action = self._action(tr("Another answer"), "Ctrl+R")
-        self.shortcuts_action = self._action(tr("Keyboard shortcuts"), "F1")
-        self.serving_action = self._action(tr("Serve on this computer…"), "")
-        self.doctor_action = self._action(tr("Check this computer…"), "")
-        self.about_action = self._action(tr("About"), "")
-        self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
+        new_chat = partial(self.sidebar.requested.emit, NewChat())
+        for text, keys, chosen in (
+            (tr("New chat"), "Ctrl+N", new_chat),
+            (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
+            (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
+            (tr("Search conversations"), "Ctrl+K", self._on_search),
+        ):
+            self.chats_menu.addAction(text, keys, chosen)
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
-        action = QAction(icon(name), text, self, checkable=True, checked=True, shortcut=keys)
+        action = self.view_menu.addAction(icon(name), text, keys)
+        action.setCheckable(True)
+        action.setChecked(True)
         action.setToolTip(f"{text} ({action.shortcut().toString()})")
         action.toggled.connect(partial(self._show_side, widget))
-        self.addAction(action)
         return action
-
-    def _action(self, text: str, keys: str, slot: object | None = None) -> QAction:
-        action = QAction(text, self, shortcut=keys)
-        if slot is not None:  # else a feature connects it
-            action.triggered.connect(slot)
-        self.addAction(action)
-        return action
-
-    def _create_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.addActions([self.models_action, self.search_action])
-        self.presets_menu = menu.addMenu(tr("Presets"))
-        menu.addSeparator()
-        menu.addActions([self.larger_action, self.smaller_action, self.normal_action])
-        menu.addActions([self.settings_action, self.serving_action])
-        menu.addSeparator()
-        menu.addActions([self.doctor_action, self.shortcuts_action, self.about_action])
-        menu.addSeparator()
-        menu.addAction(self.quit_action)
-        return menu
 
     def _show_side(self, side: QWidget, shown: bool) -> None:
         """Show or hide a side of the window; its keyboard goes back to the message box."""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QFormLayout, QHBoxLayout, QLabel, QWidget
+from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1 import __version__
 from deepseek_r1.core.i18n import tr
@@ -23,8 +32,8 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, app_icon, apply_theme, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import selectable_label
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import selectable_label, text_label
 
 
 class MenuFeature(Feature):
@@ -150,32 +159,53 @@ def about(parent: QWidget, engine: str) -> QDialog:
     return _table(parent, tr("About R1 Desk"), text, rows)
 
 
-def shortcuts(parent: QWidget) -> QDialog:
-    """The keyboard map."""
-    rows = [
-        (tr("Send"), "Enter"),
-        (tr("New line"), "Shift+Enter"),
-        (tr("Stop the answer"), "Esc"),
-        (tr("End the thinking, answer now"), "Ctrl+Enter"),
-        (tr("Edit the last message"), "↑"),
-        (tr("Attach files"), "Ctrl+U"),
-        (tr("Undo the last deletion or change"), "Ctrl+Z, Ctrl+Alt+Z"),
-        (tr("New chat"), "Ctrl+N"),
-        (tr("Search conversations"), "Ctrl+K"),
-        (tr("Find in this conversation"), "Ctrl+F"),
-        (tr("Rename the conversation"), "F2"),
-        (tr("Move to trash"), "Ctrl+Del"),
-        (tr("Another answer"), "Ctrl+R"),
-        (tr("Choose a model"), "Ctrl+O"),
-        (tr("Conversations"), "Ctrl+B"),
-        (tr("Performance"), "Ctrl+J"),
-        (tr("Menu"), "F10"),
-        (tr("Settings"), "Ctrl+,"),
-        (tr("Larger text"), "Ctrl++"),
-        (tr("Smaller text"), "Ctrl+-"),
-        (tr("Quit"), "Ctrl+Q"),
-    ]
-    return _table(parent, tr("Keyboard shortcuts"), "", rows)
+def shortcuts(window: MainWindow) -> QDialog:
+    """The keyboard map: what the menu has a shortcut for, and the keys of the message box."""
+    groups = {
+        tr("Message box"): [
+            (tr("Send"), ["Enter"]),
+            (tr("New line"), ["Shift+Enter"]),
+            (tr("Edit the last message"), ["↑"]),
+        ]
+    }
+    row_actions = window.sidebar.list.actions()
+    for menu in (window.chats_menu, window.answer_menu, window.view_menu, window.menu):
+        actions = menu.actions() + (row_actions if menu is window.chats_menu else [])
+        groups[menu.title() or tr("Window")] = [
+            (action.text().rstrip("…"), list(dict.fromkeys(map(_keys_text, action.shortcuts()))))
+            for action in actions
+            if action.shortcuts()
+        ]
+    dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(760, 160))
+    columns = put_inside(dialog.fill_column(spacing=0), QHBoxLayout(spacing=36))
+    sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(2)]
+    for title, rows in groups.items():
+        side = min(sides, key=QVBoxLayout.count)
+        if side.count():
+            side.addSpacing(10)
+        side.addWidget(text_label(title, "heading"))
+        for name, keys in rows:
+            side.addWidget(_shortcut_row(name, keys))
+    for side in sides:
+        side.addStretch(1)
+    return dialog
+
+
+def _keys_text(keys: QKeySequence) -> str:
+    return keys.toString().replace("Return", "Enter")
+
+
+def _shortcut_row(name: str, shortcuts: Sequence[str]) -> QWidget:
+    """A name, and the keys of each of its shortcuts as caps."""
+    row = QWidget()
+    layout = filled(QHBoxLayout(row), text_label(name), spacing=4)
+    layout.addStretch(1)
+    for number, keys in enumerate(shortcuts):
+        if number:
+            layout.addWidget(text_label(tr("or"), "dim"))
+        for key in re.split(r"\+(?=.)", keys):
+            layout.addWidget(text_label(key, "key"))
+    return row
 
 
 def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) -> QDialog:

@@ -70,6 +70,7 @@ class SettingsDialog(BoundedDialog):
         self._fill_folders(put_inside(column, QGridLayout()))
         column.addWidget(self._models_folder_row())
         column.addStretch(1)
+        self.language.setFocus()
         self._measure()
 
     def _measure(self) -> None:

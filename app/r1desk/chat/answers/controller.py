@@ -248,12 +248,6 @@ class ChatController(QObject):
 
         self._store.call(work, lambda branch: self._show(conversation, branch))
 
-    @Slot()
-    def regenerate_last(self) -> None:
-        """Write another answer to the last question shown."""
-        if self.shown_branch and self.shown_branch[-1].is_answer:
-            self.regenerate(self.shown_branch[-1].id)
-
     def select_sibling(self, message_id: int, delta: int) -> None:
         """Show the branch of the next or previous version of a message."""
 

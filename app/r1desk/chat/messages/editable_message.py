@@ -235,8 +235,9 @@ class EditableMessage(QWidget):
 
     @Slot()
     def _on_menu(self) -> None:
-        footer = self._footer or self
-        self.open_menu(footer.mapToGlobal(footer.rect().topLeft()))
+        if self._footer is not None:
+            button = self._footer.menu_button
+            self.open_menu(button.mapToGlobal(button.rect().bottomLeft()))
 
     def open_menu(self, place: QPoint) -> None:
         """Open the message's menu at a place of the screen; not while it is being written."""

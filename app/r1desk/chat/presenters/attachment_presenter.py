@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSize, QStandardPaths, Qt, Signal, Slot
-from PySide6.QtGui import QFontDatabase, QGuiApplication, QKeySequence
+from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
@@ -97,7 +97,7 @@ class AttachmentPresenter(Presenter):
         self.attachments: tuple[Attachment, ...] = ()
         self._readings: dict[QObject, int] = {}  # numbers of files
         self._context_length = 0  # tokens; 0 without a model
-        window.addAction(tr("Attach files…"), QKeySequence("Ctrl+U"), self.choose)
+        window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         chat.leaving.connect(self.show_stored)
         chat.branch_shown.connect(self._show)
 

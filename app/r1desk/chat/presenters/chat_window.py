@@ -6,7 +6,7 @@ from typing import Protocol
 
 from PySide6.QtCore import SignalInstance
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QMenu
 
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_footer import ComposerFooter
@@ -27,7 +27,8 @@ class ChatWindow(Protocol):
     notices: NoticeBar
     title: QLabel
     stop_action: QAction
-    regenerate_action: QAction
+    chats_menu: QMenu
+    answer_menu: QMenu
     files_dropped: SignalInstance
 
     def hold_open(self, reason: str) -> None:

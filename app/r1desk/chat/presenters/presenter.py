@@ -65,12 +65,13 @@ class ChatPresenter(Presenter):
         self._estimate = ReadingEstimate()
         self._view_only = ""  # why nothing can be sent at all
         find = QKeySequence(QKeySequence.StandardKey.Find)
-        window.addAction(tr("Find in this conversation"), find, window.chat.find_bar.open_bar)
+        window.chats_menu.addAction(
+            tr("Find in this conversation"), find, window.chat.find_bar.open_bar
+        )
         self.attachments = AttachmentPresenter(window, chat, engine)
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
-        window.regenerate_action.triggered.connect(self._on_regenerate_last)
         engine.state_changed.connect(self._on_engine_state)
         self._on_busy_changed()
 
@@ -90,11 +91,6 @@ class ChatPresenter(Presenter):
         chat.leaving.connect(self._on_leaving)
         chat.draft_restored.connect(self._on_draft_restored)
         chat.unsent_restored.connect(self._on_unsent_restored)
-
-    @Slot()
-    def _on_regenerate_last(self) -> None:
-        self._chat.regenerate_last()
-        self._window.composer.setFocus()
 
     @Slot(object, list)
     def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:

@@ -52,9 +52,10 @@ class RequestHandler(Presenter):
         self._history, self._overflow, self._load_model = actions.history, overflow, load_model
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
-        self._answer_now = window.addAction(tr("Answer now"), chat.answer_now)
+        self._answer_now = window.answer_menu.addAction(tr("Answer now"), chat.answer_now)
         self._answer_now.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
-        undo = window.addAction(tr("Undo the last deletion or change"), self._history.undo)
+        undo_text = tr("Undo the last deletion or change")
+        undo = window.chats_menu.addAction(undo_text, self._history.undo)
         # The first one where no text box has its own.
         undo.setShortcuts([QKeySequence(QKeySequence.StandardKey.Undo), QKeySequence("Ctrl+Alt+Z")])
         overflow.options_changed.connect(window.chat.show_context_options)

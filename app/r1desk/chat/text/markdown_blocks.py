@@ -91,6 +91,13 @@ def groups_of(source: str, *, open_end: bool = False) -> list[SourceBlock]:
     ]
 
 
+def last_code(source: str) -> str:
+    """The last code block of `source`, also one inside of a list; empty where there is none."""
+    kinds = {"fence", "code_block"}
+    codes = [t.content for t in _BLOCKS.parse(source, {OPEN_END: False}) if t.type in kinds]
+    return codes[-1].removesuffix("\n") if codes else ""
+
+
 def inlined(group: SourceBlock, *, open_end: bool = False) -> Sequence[Token]:
     """The tokens of `group`, with what stands inside of its lines.
 

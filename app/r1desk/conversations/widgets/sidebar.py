@@ -260,10 +260,21 @@ class Sidebar(QWidget):
             self.requested.emit(intents.OpenConversation(row.conversation_id))
         return True
 
-    def _first_conversation(self) -> QModelIndex:
-        """The first row that is no heading, or an invalid index."""
+    def _conversation_rows(self) -> list[QModelIndex]:
+        """The rows that are no headings."""
         rows = (self._model.index(number) for number in range(self._model.rowCount()))
-        return next((row for row in rows if _row(row).conversation_id is not None), QModelIndex())
+        return [row for row in rows if _row(row).conversation_id is not None]
+
+    def _first_conversation(self) -> QModelIndex:
+        return next(iter(self._conversation_rows()), QModelIndex())
+
+    def step(self, delta: int) -> None:
+        """Open the conversation below the one that is shown (1) or above it (-1)."""
+        rows = self._conversation_rows()
+        keys = [_row(row).conversation_id for row in rows]
+        place = keys.index(self._current) + delta if self._current in keys else 0
+        if 0 <= place < len(rows):
+            self._open(rows[place])
 
     @Slot()
     def _on_search_text(self) -> None:
