@@ -40,12 +40,25 @@ if TYPE_CHECKING:
     from deepseek_r1.core.settings import LoadSettings, SamplingSettings
     from deepseek_r1.engine.prompt.template import template_names
     from deepseek_r1.engine.protocol.base import GenerationResult
+    from deepseek_r1.host.comparison import (
+        Candidate,
+        CandidateEnded,
+        CandidateEvent,
+        CandidateFailed,
+        ComparisonPlanned,
+        compare,
+    )
     from deepseek_r1.inference import AsyncCPUInference, CPUInference
 
 __all__ = [
     "AnswerDelta",
     "AsyncCPUInference",
     "CPUInference",
+    "Candidate",
+    "CandidateEnded",
+    "CandidateEvent",
+    "CandidateFailed",
+    "ComparisonPlanned",
     "EngineBusy",
     "EngineFailed",
     "FinishReason",
@@ -67,6 +80,7 @@ __all__ = [
     "TokenLogprob",
     "WrongUsage",
     "__version__",
+    "compare",
     "errors",
     "starter_model",
     "template_names",
@@ -86,6 +100,10 @@ _MODULES = {
     "core.settings": ("LoadSettings", "SamplingSettings"),
     "engine.protocol.base": ("GenerationResult",),
     "engine.prompt.template": ("template_names",),
+    "host.comparison": (
+        "Candidate", "CandidateEnded", "CandidateEvent", "CandidateFailed", "ComparisonPlanned",
+        "compare",
+    ),
     "inference": ("AsyncCPUInference", "CPUInference"),
 }  # fmt: skip
 

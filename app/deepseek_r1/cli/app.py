@@ -13,8 +13,8 @@ from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 
 _COMMANDS = (
-    "generate", "chat", "plan", "models", "convert", "quality", "prune", "serve", "cluster",
-    "bench", "doctor",
+    "generate", "chat", "compare", "plan", "models", "convert", "quality", "prune", "serve",
+    "cluster", "bench", "doctor",
 )  # fmt: skip
 
 

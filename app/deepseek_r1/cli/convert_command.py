@@ -101,7 +101,7 @@ def convert(
 
             converted = prune_file(request, prune or 0.0, text, prune_layers)
         else:
-            with _bar() as on_progress:
+            with conversion_bar() as on_progress:
                 converted = convert_model(request, on_progress)
     except KeyboardInterrupt:
         console.note(tr("Stopped. Run the same command again to continue."))
@@ -171,7 +171,7 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
 
 
 @contextmanager
-def _bar() -> Iterator[OnProgress]:
+def conversion_bar() -> Iterator[OnProgress]:
     """Show a progress bar on standard error if it is a terminal."""
     with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as show_bar:
         yield lambda now: show_bar(now.stage, _stage_text(now.stage), now.done, now.total)

@@ -125,16 +125,21 @@ def refuse_misfit(
     """Raise BudgetTooSmall with the advice for a bill over its budget."""
     if bill.fits:
         return
+    raise too_small(bill, settings.memory_budget, advise(header, settings, overhead).text)
+
+
+def too_small(bill: Bill, budget_mib: int, advice: str) -> BudgetTooSmall:
+    """The error that this budget is too small for what the bill needs."""
     needed = ceil(bill.total_mib)
     weights = round(bill.mib_of(*WEIGHT_ITEMS))
     context = round(bill.mib_of(BillItem.KV_CACHE))
-    raise BudgetTooSmall(
+    return BudgetTooSmall(
         needed_mib=needed,
-        budget_mib=settings.memory_budget,
+        budget_mib=budget_mib,
         weights_mib=weights,
         kv_mib=context,
         rest_mib=needed - weights - context,
-        advice=advise(header, settings, overhead).text,
+        advice=advice,
     )
 
 

@@ -1,0 +1,312 @@
+"""Compares models: several of them answer the same questions inside one memory budget.
+
+Each model has an engine process of its own, which ends after its last answer. They run together
+where the sum of their bills fits the budget, each with its share of it and of the processor's
+cores; else one after the other, each with all of both.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+from queue import SimpleQueue
+
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.model_bill import model_bill
+from deepseek_r1.core.errors import ErrorReport, R1Error, WrongUsage
+from deepseek_r1.core.events import Bill, Event
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import (
+    LEAST_BUDGET_MIB,
+    LoadSettings,
+    SamplingSettings,
+    default_budget,
+)
+from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import SetBudgetRequest, SetThreadsRequest
+from deepseek_r1.memory import meter
+from deepseek_r1.memory.advice import too_small
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model and the settings that it answers with. The budget is that of the comparison."""
+
+    model: Path
+    load: LoadSettings = field(default_factory=LoadSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    system: str = ""
+    chat_template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPlanned:
+    """The first event: the bill of each candidate, or why it is refused; and how they run."""
+
+    bills: tuple[Bill | ErrorReport, ...]  # each with the whole budget
+    together: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateEvent:
+    """An event of a candidate, by their places in the lists. Load events have question 0."""
+
+    candidate: int
+    question: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFailed:
+    """A question has no answer of this candidate, or only the text that came before."""
+
+    candidate: int
+    question: int
+    report: ErrorReport
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateEnded:
+    """The last event of a candidate, whose memory is free again."""
+
+    candidate: int
+
+
+ComparisonEvent = ComparisonPlanned | CandidateEvent | CandidateFailed | CandidateEnded
+
+
+class Comparison:
+    """One run. `events` may be iterated once; the other methods are for any thread."""
+
+    def __init__(
+        self,
+        questions: Sequence[Sequence[Message]],
+        candidates: Sequence[Candidate],
+        *,
+        memory_budget: int,
+        window_mib: float = 0.0,
+    ) -> None:
+        """`memory_budget` and `window_mib`, the memory of the caller's own process, are MiB."""
+        if not questions or not candidates:
+            raise WrongUsage(detail=tr("A comparison needs a question and a model."))
+        self._questions = questions
+        self._candidates = list(candidates)
+        self._budget, self._window_mib = memory_budget, window_mib
+        self._bills: tuple[Bill | ErrorReport, ...] = ()
+        self._together = False
+        self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
+        self._lock = threading.Lock()  # for the three below
+        self._running: dict[int, EngineClient] = {}
+        self._question: dict[int, int] = {}  # of those whose model is loaded
+        self._cancelled: set[int] = set()
+
+    def events(self) -> Iterator[ComparisonEvent]:
+        """The plan, then the events of all candidates as they come. Leaving early ends them all."""
+        left = len(self._candidates)
+        with ThreadPoolExecutor(left, thread_name_prefix="candidate") as threads:
+            try:
+                self._plan()
+                yield ComparisonPlanned(self._bills, self._together)
+                turns = [range(left)] if not self._together else [[each] for each in range(left)]
+                for turn in turns:
+                    threads.submit(self._run, turn)
+                while left:
+                    event = self._events.get()
+                    left -= isinstance(event, CandidateEnded)
+                    yield event
+            finally:
+                self.cancel(*range(len(self._candidates)))
+
+    def cancel(self, *candidates: int) -> None:
+        """End the answers of these candidates early, also before they have begun."""
+        with self._lock:
+            self._cancelled.update(candidates)
+            engines = [self._running[each] for each in candidates if each in self._running]
+        for engine in engines:
+            engine.cancel()
+
+    def set_budget(self, memory_budget: int) -> None:
+        """Change the budget. A candidate that runs and cannot keep it ends with the reason."""
+        self._budget = memory_budget
+        with self._lock:
+            loaded = {each: self._running[each] for each in self._question}
+        for index, engine in loaded.items():
+            threading.Thread(target=self._move_budget, args=(index, engine)).start()
+
+    def _plan(self) -> None:
+        """Make the bills under the whole budget, and decide whether all run together."""
+        bills: list[Bill | ErrorReport] = []
+        with HeaderProcess() as headers:
+            for each in self._candidates:
+                settings = each.load.model_copy(update={"memory_budget": self._budget})
+                try:
+                    found = model_bill(headers, each.model, settings, self._window_mib)
+                    bills.append(found.bill)
+                except R1Error as refused:
+                    bills.append(refused.report())
+        self._bills = tuple(bills)
+        able = [each for each in bills if isinstance(each, Bill)]
+        self._together = len(able) > 1 and self._needed_mib(able) <= self._budget
+
+    def _needed_mib(self, bills: Sequence[Bill]) -> float:
+        """Memory of these together: each of the bills has the caller's process, which is one."""
+        of_all = sum(max(ceil(bill.total_mib), LEAST_BUDGET_MIB) for bill in bills)
+        return of_all - self._window_mib * (len(bills) - 1)
+
+    # ---- one candidate's thread ---------------------------------------------------------------
+
+    def _run(self, turn: Sequence[int]) -> None:
+        """Run candidates one after the other."""
+        for index in turn:
+            refused = self._bills[index]
+            try:
+                if isinstance(refused, ErrorReport):
+                    self._events.put(CandidateFailed(index, 0, refused))
+                elif index not in self._cancelled:
+                    self._answer_all(index)
+            except R1Error as error:  # of the load
+                self._fail(index, 0, error)
+            finally:
+                self._events.put(CandidateEnded(index))
+
+    def _answer_all(self, index: int) -> None:
+        with EngineClient() as engine, ExitStack() as stack:
+            with self._lock:
+                self._running[index] = engine
+            stack.callback(self._leave, index)
+            share = self._share(index)
+            self._load(index, engine, share)
+            with self._lock:
+                self._question[index] = 0
+            if self._share(index) != share:  # it was changed meanwhile
+                self._move_budget(index, engine)
+            if not self._together:
+                stack.callback(self._read_ahead(index).set)
+            for question in range(len(self._questions)):
+                with self._lock:
+                    self._question[index] = question
+                try:
+                    self._answer(index, question, engine)
+                except R1Error as error:
+                    self._fail(index, question, error)
+
+    def _load(self, index: int, engine: EngineClient, share: int) -> None:
+        chosen = self._candidates[index]
+        changes = {"memory_budget": share}
+        if self._together and not chosen.load.threads:
+            changes["threads"] = changes["threads_prefill"] = _threads_each(len(self._candidates))
+        engine.load(
+            chosen.model,
+            chosen.load.model_copy(update=changes),
+            window_mib=self._window_mib,
+            chat_template=chosen.chat_template,
+            on_event=lambda event: self._events.put(CandidateEvent(index, 0, event)),
+        )
+
+    def _answer(self, index: int, question: int, engine: EngineClient) -> None:
+        chosen = self._candidates[index]
+        system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
+        if index in self._cancelled:
+            return
+        for event in engine.generate([*system, *self._questions[question]], chosen.sampling):
+            if index in self._cancelled:  # perhaps before the engine knew the request
+                engine.cancel()
+            self._events.put(CandidateEvent(index, question, event))
+
+    def _leave(self, index: int) -> None:
+        """Give the cores of a candidate that is done to those that still run together."""
+        with self._lock:
+            del self._running[index]
+            self._question.pop(index, None)
+            left = dict(self._running)
+        for other, engine in left.items():
+            if not self._candidates[other].load.threads:
+                threads = _threads_each(len(left))
+                engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads)
+
+    def _fail(self, index: int, question: int, error: R1Error) -> None:
+        if index not in self._cancelled:
+            self._events.put(CandidateFailed(index, question, error.report()))
+
+    def _share(self, index: int) -> int:
+        """The budget of a candidate: all of it, or its bill and an equal part of what is left.
+
+        Where the bills do not fit any more, the first ones keep theirs.
+        """
+        if not self._together:
+            return self._budget
+        bills = [each for each in self._bills if isinstance(each, Bill)]
+        before = [each for each in self._bills[: index + 1] if isinstance(each, Bill)]
+        own = self._needed_mib(before[-1:])
+        spare = max(0.0, self._budget - self._needed_mib(bills)) / len(bills)
+        return int(min(own + spare, self._budget - self._needed_mib(before) + own))
+
+    def _move_budget(self, index: int, engine: EngineClient) -> None:
+        share, bill = self._share(index), self._bills[index]
+        try:
+            if self._together and isinstance(bill, Bill) and share < bill.total_mib:
+                raise too_small(bill, max(0, share), tr("Compare fewer models at once."))
+            request = engine.submit(SetBudgetRequest, memory_budget=share)
+            for event in request.events():
+                self._events.put(CandidateEvent(index, self._question.get(index, 0), event))
+        except R1Error as error:
+            self._fail(index, self._question.get(index, 0), error)
+            self.cancel(index)
+
+    def _read_ahead(self, index: int) -> threading.Event:
+        """Read the next model's file into the memory that this one leaves free.
+
+        The system keeps it in its page cache, so that the next load takes less time. Setting the
+        event that is returned ends it. A model that runs from the disk is read past that cache.
+        """
+        ended = threading.Event()
+        bills = [each for each in self._bills[index : index + 2] if isinstance(each, Bill)]
+        if len(bills) == 2 and not any(each.streams for each in bills):
+            free_mib = int(self._budget - bills[0].total_mib)
+            arguments = (self._candidates[index + 1].model, free_mib, ended)
+            threading.Thread(target=_read, args=arguments, daemon=True).start()
+        return ended
+
+
+def compare(
+    questions: str | Sequence[str],
+    candidates: Sequence[Candidate | str | Path],
+    *,
+    memory_budget: int | None = None,
+    window_mib: float | None = None,
+) -> Iterator[ComparisonEvent]:
+    """Let several models answer the same questions, all within `memory_budget` MiB.
+
+    A candidate is a model's file, or a `Candidate` with settings of its own. `window_mib` is the
+    memory of this process, measured where it is None. A candidate that is refused or fails has a
+    `CandidateFailed`, and the others go on. Leaving the iteration early ends all of them.
+    """
+    texts = [questions] if isinstance(questions, str) else questions
+    comparison = Comparison(
+        [[Message(role=Role.USER, content=text)] for text in texts],
+        [each if isinstance(each, Candidate) else Candidate(Path(each)) for each in candidates],
+        memory_budget=memory_budget or default_budget(machine_memory_mib()),
+        window_mib=meter.process_mib(os.getpid()) if window_mib is None else window_mib,
+    )
+    return comparison.events()
+
+
+def _read(path: Path, most_mib: int, ended: threading.Event) -> None:
+    piece = bytearray(_MIB)
+    with suppress(OSError), path.open("rb", buffering=0) as file:  # the load says what is wrong
+        while most_mib > 0 and not ended.is_set() and file.readinto(piece):
+            most_mib -= 1
+
+
+def _threads_each(count: int) -> int:
+    return max(1, cpu().usable_cores // count)

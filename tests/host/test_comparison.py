@@ -1,0 +1,139 @@
+"""Several models answer the same questions inside one budget, in the library and by command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import deepseek_r1
+from deepseek_r1 import Candidate, CandidateEvent, CandidateFailed, ComparisonPlanned
+from deepseek_r1.core.events import AnswerDelta, FinishReason, ModelLoaded
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.host.comparison import Comparison, ComparisonEvent
+from support.command import run
+
+pytestmark = pytest.mark.integration
+
+SMALL = LoadSettings(context_length=512, micro_batch=64)
+SHORT = SamplingSettings(temperature=0.0, max_tokens=12)
+LONG = SamplingSettings(temperature=0.0, max_tokens=450)
+STORY = [Message(role=Role.USER, content="Write a very long story about a whale.")]
+
+
+def answers(events: Iterable[ComparisonEvent]) -> dict[tuple[int, int], ResultCollector]:
+    found: dict[tuple[int, int], ResultCollector] = {}
+    for each in events:
+        if isinstance(each, CandidateEvent):
+            key = each.candidate, each.question
+            found.setdefault(key, ResultCollector()).add(each.event)
+    return found
+
+
+def failures(events: Iterable[ComparisonEvent]) -> list[tuple[int, int, str]]:
+    failed = [each for each in events if isinstance(each, CandidateFailed)]
+    return [(each.candidate, each.question, each.report.code) for each in failed]
+
+
+def acting(
+    comparison: Comparison, when: type, act: Callable[[CandidateEvent], None]
+) -> list[ComparisonEvent]:
+    """All events; `act` is called with the first one that carries `when`."""
+    seen: list[ComparisonEvent] = []
+    acted = False
+    for each in comparison.events():
+        seen.append(each)
+        if not acted and isinstance(each, CandidateEvent) and isinstance(each.event, when):
+            acted = True
+            act(each)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def alone(shallow_starter: Path) -> list[str]:
+    with deepseek_r1.CPUInference(shallow_starter, settings=SMALL) as model:
+        return [model.generate(text, sampling=SHORT) for text in ("Name a colour.", "Say hello.")]
+
+
+@pytest.mark.parametrize(("budget", "together"), [(900, True), (350, False)])
+def test_each_answer_is_the_one_of_the_model_alone_together_or_one_after_the_other(
+    shallow_starter: Path, alone: list[str], budget: int, together: bool
+) -> None:
+    models = [Candidate(shallow_starter, SMALL, SHORT), Candidate(shallow_starter, SMALL, SHORT)]
+    questions = ["Name a colour.", "Say hello."]
+    seen = list(deepseek_r1.compare(questions, models, memory_budget=budget, window_mib=80))
+    assert isinstance(seen[0], ComparisonPlanned)
+    assert seen[0].together is together
+    texts = {key: each.text for key, each in answers(seen).items() if each.text}
+    assert texts == {(model, n): alone[n] for model in (0, 1) for n in (0, 1)}
+    loaded = [each for each in seen if isinstance(getattr(each, "event", None), ModelLoaded)]
+    shares = [each.event.bill.budget_mib for each in loaded]
+    assert sum(shares) <= budget + 80 if together else shares == [budget, budget]
+
+
+def test_what_one_model_cannot_do_the_others_do(shallow_starter: Path, tmp_path: Path) -> None:
+    models = [tmp_path / "gone.gguf", Candidate(shallow_starter, SMALL, SHORT)]
+    seen = list(deepseek_r1.compare("Name a colour.", models, memory_budget=600))
+    assert failures(seen) == [(0, 0, "ModelFileMissing")]
+    assert answers(seen)[1, 0].text
+
+
+def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
+    shallow_starter: Path,
+) -> None:
+    models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, SHORT)]
+    comparison = Comparison([STORY], models, memory_budget=350, window_mib=80)
+
+    def kill(_event: CandidateEvent) -> None:
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+
+    seen = acting(comparison, AnswerDelta, kill)
+    (failed,) = failures(seen)
+    assert failed[:2] == (0, 0)
+    assert answers(seen)[0, 0].text
+    assert answers(seen)[1, 0].result().stats.finish_reason in (FinishReason.LENGTH, FinishReason.REPETITION)
+
+
+def test_a_stopped_model_stops_alone(shallow_starter: Path) -> None:
+    longer = SHORT.model_copy(update={"max_tokens": 100})
+    models = [Candidate(shallow_starter, SMALL, longer), Candidate(shallow_starter, SMALL, longer)]
+    comparison = Comparison([STORY], models, memory_budget=900, window_mib=80)
+    seen = acting(comparison, AnswerDelta, lambda first: comparison.cancel(first.candidate))
+    reasons = {each.result().stats.finish_reason for each in answers(seen).values()}
+    assert reasons == {FinishReason.CANCELLED, FinishReason.LENGTH}
+    assert failures(seen) == []
+
+
+def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starter: Path) -> None:
+    models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, LONG)]
+    comparison = Comparison([STORY], models, memory_budget=900, window_mib=80)
+
+    def lower(_event: CandidateEvent) -> None:
+        comparison.set_budget(350)
+
+    seen = acting(comparison, AnswerDelta, lower)
+    assert [failed[0] for failed in failures(seen)] == [1]
+    assert answers(seen)[0, 0].result().stats.finish_reason in (FinishReason.LENGTH, FinishReason.REPETITION)
+
+
+def test_the_command_checks_answers_and_prints_what_generate_prints(
+    starter: Path, tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.txt"
+    questions.write_text("What is the capital of France?\tParis\nName a colour.\tmauve 12\n")
+    done = run(
+        *("compare", "--json", "--file", questions, "--model", starter, "--model", "gone.gguf"),
+        *("--max-tokens", "12", "--temperature", "0", "--context-length", "512"),
+    )
+    assert done.returncode == 3, done.stderr
+    first, second, missing, _ = json.loads(done.stdout)["answers"]
+    assert first["right"], first
+    assert not second["right"]
+    assert first["timings"]["decode_tok_s"] > 0
+    assert "gone.gguf" in missing["error"]
