@@ -50,6 +50,7 @@ PAGES = {
     "messages": ("Messages", ("deepseek_r1.core.messages",)),
     "events": ("Events of the engine", ("deepseek_r1.core.events",)),
     "engine-process": ("The engine in a process of its own", ("deepseek_r1.host.client",)),
+    "comparison": ("Comparing models", ("deepseek_r1.host.comparison",)),
     "checks": ("Checks of the computer", ("deepseek_r1.checks.finding", "deepseek_r1.checks")),
 }
 _NOT_FOR_CALLERS = {"Engine", "OpenRequest"}

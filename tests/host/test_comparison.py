@@ -119,7 +119,8 @@ def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starte
 
     seen = acting(comparison, AnswerDelta, lower)
     assert [failed[0] for failed in failures(seen)] == [1]
-    assert answers(seen)[0, 0].result().stats.finish_reason in (FinishReason.LENGTH, FinishReason.REPETITION)
+    ends = answers(seen)[0, 0].result().stats.finish_reason
+    assert ends in (FinishReason.LENGTH, FinishReason.REPETITION)
 
 
 def test_the_command_checks_answers_and_prints_what_generate_prints(
