@@ -97,7 +97,7 @@ def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
     (failed,) = failures(seen)
     assert failed[:2] == (0, 0)
     assert answers(seen)[0, 0].text
-    assert answers(seen)[1, 0].result().stats.finish_reason in (FinishReason.LENGTH, FinishReason.REPETITION)
+    assert answers(seen)[1, 0].text
 
 
 def test_a_stopped_model_stops_alone(shallow_starter: Path) -> None:
