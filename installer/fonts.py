@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Makes the bundled font, a subset of Noto Sans SC for simplified Chinese.
+"""Makes the bundled font, two weights of a subset of Noto Sans SC for simplified Chinese.
 
-    python installer/fonts.py NotoSansSC_400Regular.ttf     # writes resources/fonts/r1desk-sc.ttf
+    python installer/fonts.py package     # writes resources/fonts/r1desk-sc*.ttf
 
-The source is the npm package @expo-google-fonts/noto-sans-sc 0.4.3 (`npm pack`), which has Google's
-Noto Sans SC as TrueType under the SIL Open Font License. Needs fonttools. Kept are Latin, Greek and
-Cyrillic letters, punctuation, arrows, mathematical signs and all characters of GB 2312 (6,763
-Chinese ones, 99.9 % of modern text). The family is renamed: beside a complete Noto Sans SC of the
-system, two fonts of one name would be confused, and the licence allows that. Two things are changed
-because the font is used for English as well: quotation marks and the ellipsis are those of Latin
-text, and lines are 1.24 em high in place of 1.45.
+`package` is the unpacked npm package @expo-google-fonts/noto-sans-sc 0.4.3 (`npm pack`), which has
+Google's Noto Sans SC as TrueType under the SIL Open Font License. Needs fonttools. Kept are Latin,
+Greek and Cyrillic letters, punctuation, arrows, mathematical signs and all characters of GB 2312
+(6,763 Chinese ones, 99.9 % of modern text). SemiBold is the family's bold; it has the same
+characters, so that none is smeared or taken from elsewhere. The family is renamed: beside a
+complete Noto Sans SC of the system, two fonts of one name would be confused, and the licence allows
+that. Two things are changed because the font is used for English as well: quotation marks and the
+ellipsis are those of Latin text, and lines are 1.24 em high in place of 1.45.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "resources" / "fonts" / "r1desk-sc.ttf"
+FOLDER = ROOT / "resources" / "fonts"
 FAMILY = "R1 Desk SC"
 RANGES = (
     (0x20, 0x17F),
@@ -45,7 +46,6 @@ RANGES = (
 # As wide as a Chinese character in this font; without them the next family's are used.
 WIDE_SIGNS = "·×÷•"
 ASCENT, DESCENT = 1000, -240  # of 1,000 units; the characters themselves reach 880 and -120
-_NAMES = {1: FAMILY, 2: "Regular", 3: "R1 Desk SC Regular", 4: FAMILY, 6: "R1DeskSC-Regular"}
 
 
 def characters() -> set[int]:
@@ -86,12 +86,9 @@ def set_line_height(font: TTFont) -> None:
     metrics.usWinAscent, metrics.usWinDescent = ASCENT, -DESCENT
 
 
-def main() -> int:
-    """Write the subset of the font that the one argument names."""
-    if len(sys.argv) != 2:
-        print(__doc__)
-        return 2
-    font = TTFont(sys.argv[1], recalcTimestamp=False)
+def make(source: Path, target: Path, style: str, *, bold: bool) -> None:
+    """Write the subset of one weight."""
+    font = TTFont(source, recalcTimestamp=False)
     use_latin_widths(font)
     options = Options()
     options.layout_features = ["kern", "mark", "mkmk", "ccmp", "locl"]
@@ -100,19 +97,36 @@ def main() -> int:
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=characters())
     subsetter.subset(font)
+    full = f"{FAMILY} {style}"
+    names = {1: FAMILY, 2: style, 3: full, 4: full if bold else FAMILY, 6: f"R1DeskSC-{style}"}
     for record in list(font["name"].names):
-        if record.nameID in _NAMES:
+        if record.nameID in names:
             font["name"].setName(
-                _NAMES[record.nameID],
+                names[record.nameID],
                 record.nameID,
                 record.platformID,
                 record.platEncID,
                 record.langID,
             )
     set_line_height(font)
-    TARGET.parent.mkdir(exist_ok=True)
-    font.save(TARGET)
-    print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, {font['maxp'].numGlyphs:,} glyphs")
+    if bold:  # or Qt would thicken it once more where bold is asked for
+        font["OS/2"].usWeightClass = 700
+        font["OS/2"].fsSelection = font["OS/2"].fsSelection & ~0x40 | 0x20
+        font["head"].macStyle |= 1
+    font.save(target)
+    print(f"{target}: {target.stat().st_size:,} bytes, {font['maxp'].numGlyphs:,} glyphs")
+
+
+def main() -> int:
+    """Write both weights of the package that the one argument names."""
+    if len(sys.argv) != 2:
+        print(__doc__)
+        return 2
+    package = Path(sys.argv[1])
+    regular = package / "400Regular" / "NotoSansSC_400Regular.ttf"
+    semibold = package / "600SemiBold" / "NotoSansSC_600SemiBold.ttf"
+    make(regular, FOLDER / "r1desk-sc.ttf", "Regular", bold=False)
+    make(semibold, FOLDER / "r1desk-sc-semibold.ttf", "Bold", bold=True)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -15,7 +16,9 @@ from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
+from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.prose_view import ProseView, document_text
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
 Settled = Callable[[ChatView], None]
@@ -58,6 +61,24 @@ def test_a_streamed_answer_looks_exactly_like_the_stored_one(
     assert view.view(50) is not streamed
     assert text_of(view.view(50).body) == shown
     assert view.view(50).body.grab().toImage() == picture
+
+
+def colours_of(picture: QImage) -> set[str]:
+    places = ((x, y) for x in range(picture.width()) for y in range(picture.height()))
+    return {picture.pixelColor(*place).name() for place in places}
+
+
+def test_marks_beside_the_text_are_drawn_outside_of_a_selection_and_copied(
+    view: ChatView, show: Show
+) -> None:
+    show([answer(50, "---\n\n```\nx\n```\n\n- one\n  1. two\n- [x] three\n- [ ] four")])
+    rule, items = view.view(50).body.findChildren(ProseView)
+    colours = chat_colours()
+    assert colours.edge.name() in colours_of(rule.grab().toImage()), "a rule above a code box"
+    items.selectAll()
+    left = colours_of(items.grab().toImage().copy(0, 0, 18, items.height()))
+    assert {colours.dim.name(), colours.accent.name()} <= left
+    assert document_text(items.document()) == "- one\n  1. two\n- [x] three\n- [ ] four"
 
 
 def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, show: Show) -> None:

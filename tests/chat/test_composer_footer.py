@@ -92,6 +92,12 @@ def test_the_row_is_as_high_as_its_buttons_after_another_style_sheet(
     assert footer.minimumHeight() == footer.thinking.sizeHint().height() > 60
 
 
+def test_the_size_follows_the_size_of_the_text(footer: ComposerFooter) -> None:
+    before = footer.size_bar.sizeHint().height()
+    footer.parentWidget().setStyleSheet("QWidget { font-size: 30pt; }")
+    assert footer.size_bar.sizeHint().height() > before
+
+
 # ---- the chat template of a model whose file has none
 
 

@@ -82,6 +82,22 @@ def test_copied_formulas_are_latex_with_their_delimiters(
     assert "\ufdd0" not in text
 
 
+def test_a_selected_formula_has_the_colour_of_selected_text(
+    formula_body: Bodies, qtbot: QtBot
+) -> None:
+    body = formula_body()
+    body.load(r"\(|\)")
+    qtbot.waitUntil(lambda: drawn(body) == 1)
+    view = body.findChild(ProseView)
+    view.fit_width(700)
+    view.selectAll()
+    palette = view.palette()
+    selected = {palette.highlight().color().name(), palette.highlightedText().color().name()}
+    picture = view.grab().toImage().copy(0, 0, 12, 12)
+    shown = {picture.pixelColor(x, y).name() for x in range(12) for y in range(12)}
+    assert selected <= shown
+
+
 def test_a_part_of_the_text_is_copied_without_its_neighbours(
     formula_body: Bodies, qtbot: QtBot
 ) -> None:

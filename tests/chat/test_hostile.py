@@ -134,10 +134,12 @@ def test_control_characters_are_shown_as_symbols(qtbot: QtBot, make_body: Bodies
     assert "x⟨ZWSP⟩⟨LRI⟩y" in shown
 
 
-def test_html_is_shown_as_it_was_written(qtbot: QtBot, make_body: Bodies) -> None:
+def test_html_but_a_break_of_the_line_is_shown_as_it_was_written(
+    qtbot: QtBot, make_body: Bodies
+) -> None:
     body = make_body()
-    load(qtbot, body, "<b onclick=x>bold</b>")
-    assert text_of(body) == "<b onclick=x>bold</b>"
+    load(qtbot, body, "<b onclick=x>bold</b><br onclick=x> one<BR/>two<br>\nthree")
+    assert text_of(body) == "<b onclick=x>bold</b><br onclick=x> one\ntwo\nthree"
 
 
 @settings(

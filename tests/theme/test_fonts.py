@@ -6,14 +6,14 @@ import sys
 
 import pytest
 from babel.messages.pofile import read_po
-from PySide6.QtGui import QFont, QFontMetricsF, QRawFont
+from PySide6.QtGui import QFont, QFontInfo, QFontMetricsF, QRawFont
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core.paths import resources_dir
 from r1desk.theme import fonts
 from r1desk.theme.fonts import BUNDLED_FAMILY, chinese_families, ui_font
 
-FILE = resources_dir() / "fonts" / "r1desk-sc.ttf"
+FILE, BOLD_FILE = (resources_dir() / "fonts" / name for name in fonts.BUNDLED_FILES)
 FROM_OTHERS = set("·×÷•⟨⟩\n")  # as wide as a Chinese character there: left to the next font
 
 
@@ -44,6 +44,22 @@ def test_quotation_marks_in_it_are_as_narrow_as_in_latin_text(qapp: QApplication
     ui_font(qapp.font())
     metrics = QFontMetricsF(QFont(BUNDLED_FAMILY, 20))
     assert metrics.horizontalAdvance("“") < metrics.horizontalAdvance("中") / 1.8
+
+
+def test_nothing_in_it_is_thickened_by_qt(qapp: QApplication) -> None:
+    """Its bold is a face of its own with the same characters, which every heavier weight gets."""
+    ui_font(qapp.font())
+    plain, bold = (QRawFont(str(path), 16.0) for path in (FILE, BOLD_FILE))
+    assert bold.supportedWritingSystems() == plain.supportedWritingSystems()
+    assert [
+        n for n in range(1 << 16) if plain.supportsCharacter(n) != bold.supportsCharacter(n)
+    ] == []
+    for weight in (QFont.Weight.DemiBold, QFont.Weight.Bold):
+        shown = QFont(BUNDLED_FAMILY, 20, weight)
+        widths = [QFontMetricsF(shown).horizontalAdvance(c) for c in "AxW"]
+        bold.setPixelSize(QFontInfo(shown).pixelSize())
+        advances = bold.advancesForGlyphIndexes(bold.glyphIndexesForString("AxW"))
+        assert widths == pytest.approx([point.x() for point in advances], abs=0.5)
 
 
 def test_it_comes_with_its_licence() -> None:
@@ -84,7 +100,7 @@ def test_without_its_file_the_system_fonts_are_used(
     qapp: QApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fonts.bundled_families.cache_clear()
-    monkeypatch.setattr(fonts, "BUNDLED_FILE", "not there.ttf")
+    monkeypatch.setattr(fonts, "BUNDLED_FILES", ("not there.ttf",) * 2)
     try:
         assert BUNDLED_FAMILY not in ui_font(QFont("DejaVu Sans")).families()
     finally:

@@ -22,7 +22,7 @@ CJK_FAMILIES = (
     "Noto Sans CJK TC",
 )
 BUNDLED_FAMILY = "R1 Desk SC"  # a subset of Noto Sans SC, by installer/fonts.py
-BUNDLED_FILE = "r1desk-sc.ttf"
+BUNDLED_FILES = ("r1desk-sc.ttf", "r1desk-sc-semibold.ttf")  # the second is its bold
 # What a Linux without a font of its own falls back to; our font is made for reading on screens.
 _LAST_RESORTS = ("DejaVu Sans", "Bitstream Vera Sans", "FreeSans")
 _MONO_FAMILIES = ("Cascadia Mono", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono")
@@ -56,9 +56,10 @@ def chinese_families() -> list[str]:
 
 @cache
 def bundled_families() -> tuple[str, ...]:
-    """Registers the bundled font once; empty where its file is missing or unusable."""
-    number = QFontDatabase.addApplicationFont(str(resources_dir() / "fonts" / BUNDLED_FILE))
-    if number < 0:
+    """Registers the bundled font once; empty where a file is missing or unusable."""
+    folder = resources_dir() / "fonts"
+    number, *more = [QFontDatabase.addApplicationFont(str(folder / f)) for f in BUNDLED_FILES]
+    if min(number, *more) < 0:
         log.window.warning("the bundled font cannot be used")
         return ()
     return tuple(QFontDatabase.applicationFontFamilies(number))

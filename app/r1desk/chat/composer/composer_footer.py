@@ -65,7 +65,6 @@ class PromptSizeBar(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._size: PromptSize | None = None
-        self.setFont(scaled(self.font(), _FONT_SCALE))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def show_size(self, size: PromptSize | None) -> None:
@@ -77,7 +76,7 @@ class PromptSizeBar(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(120, round(self.fontMetrics().height() * 1.3))
+        return QSize(120, round(self.fontMetrics().height() * _FONT_SCALE * 1.3))
 
     minimumSizeHint = sizeHint
 
@@ -88,6 +87,7 @@ class PromptSizeBar(QWidget):
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(scaled(self.font(), _FONT_SCALE))
         painter.setPen(_text_colour(size, colours))
         metrics = painter.fontMetrics()
         line = _line(size)

@@ -192,9 +192,9 @@ class ThinkingBox(QWidget):
             height += gap + self._body.fit_width(width - indent)
         if not self.end_note.isHidden():
             line = self.end_note.sizeHint().height()
-            left = round(self._style.em_px * 0.25)
-            self.end_note.setGeometry(left, height, max(0, width - left), line)
-            height += line
+            left, gap = round(self._style.em_px * 0.25), round(self._style.em_px * 0.35)
+            self.end_note.setGeometry(left, height + gap, max(0, width - left), line)
+            height += line + 2 * gap
         self.resize(width, height)
         return height
 

@@ -223,18 +223,18 @@ class FormulaObjects(QPyTextObject):
             baseline = rect.top() + formula.layout.ascent * scale
         elif self._descends(formula):
             baseline = rect.top() + rect.height() / 2 + formula.x_height / 4
-        shown = replace(formula.style, em_px=scale * _UNITS)
+        # The colour of the text around it: another one in a selection.
+        colour = fmt.toCharFormat().foreground().color()
+        shown = replace(formula.style, em_px=scale * _UNITS, colour=colour)
         place = QPointF(rect.left(), baseline)
         self._service.painter.paint(painter, place, formula.layout, shown)
+        if colour != formula.style.colour:  # Qt would lay half of the selection's colour over it
+            painter.setOpacity(0.0)
 
     def _scale(self, formula: SetFormula, position: int) -> float:
         """Pixels of a thousandth of an em, smaller where the formula is wider than its line."""
         scale = formula.style.em_px / _UNITS
-        block = self._document.findBlock(position)
-        fmt: QTextBlockFormat = block.blockFormat()
-        indent = fmt.indent()
-        if block.textList() is not None:
-            indent += block.textList().format().indent()
-        taken = indent * self._document.indentWidth() + fmt.leftMargin()
+        fmt: QTextBlockFormat = self._document.findBlock(position).blockFormat()
+        taken = fmt.indent() * self._document.indentWidth() + fmt.leftMargin()
         free = max(40.0, self._document.textWidth() - taken)
         return min(scale, free / max(1.0, formula.layout.width))

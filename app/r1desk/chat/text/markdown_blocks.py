@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.markdown_math import OPEN_END, add_math_rules
@@ -26,6 +27,7 @@ _TRAILING = re.compile(r"[.,;:!?*_~'\"]+\Z")
 _MAX_LINKS = 200  # in one paragraph
 _DOMAIN = re.compile(r"(?:https?://)?(?:[^\s/@]+@)?((?:[\w-]+\.)+[^\W\d]{2,})", re.IGNORECASE)
 _MAX_ADDRESS = 2_000
+_BREAK = re.compile(r"<br\s*/?>[ \t]*\n?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,22 @@ class SourceBlock:
 def _parser(*off: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", *off])
+    parser.inline.ruler.before("autolink", "line_break", _line_break)
     add_math_rules(parser)
     # Which links may be followed is decided where they are drawn, with their text kept.
     parser.validateLink = lambda _url: True  # type: ignore[method-assign]
     return parser
+
+
+def _line_break(state: StateInline, silent: bool) -> bool:
+    """`<br>`, the only tag that is not text: models write it into cells of tables."""
+    found = _BREAK.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push("hardbreak", "br", 0)
+    state.pos = found.end()
+    return True
 
 
 _FULL = _parser()

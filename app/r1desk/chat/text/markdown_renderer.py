@@ -6,28 +6,33 @@ and http(s) links. Nothing that loads anything exists in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from markdown_it.token import Token
-from PySide6.QtCore import QObject, QRectF, Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QFont,
-    QPainter,
-    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
-    QTextFormat,
-    QTextList,
-    QTextListFormat,
     QTextTable,
 )
 
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
+from r1desk.chat.text.block_marks import (
+    BULLET,
+    DONE_TASK,
+    MARKER,
+    OPEN_TASK,
+    QUOTE_LEVEL,
+    QUOTE_STEP_EM,
+    RULE,
+)
 from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
@@ -35,15 +40,13 @@ from r1desk.chat.text.text_style import TextStyle
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects
 
-QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
-RULE = QTextFormat.Property.UserProperty.value + 2
-_HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
-QUOTE_STEP_EM = 0.95
+_HEADINGS = {"h1": 1.5, "h2": 1.25, "h3": 1.1}  # the others as large as text
 _LINE_GAP_EM = 0.38  # between lines; a share of their height would tear formulas apart
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _LINE_DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
 _FORMULA_GAP_EM = 0.5
 _BELOW_FORMULA_EM = 0.8  # as far as the line above, which ends with the gap between lines
+_TASK = re.compile(r"\[[ xX]\] ")
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
@@ -63,7 +66,8 @@ class MarkdownRenderer(QObject):
         self._cursor = QTextCursor(document)
         self._fresh = True  # the current block is empty and waits to be used
         self._first = True  # nothing stands above in this document
-        self._lists: list[tuple[QTextListFormat, QTextList | None]] = []
+        self._lists: list[int | None] = []  # of each open one the next number; None has bullets
+        self._item_gap = 0.0  # above the next item of a list
         self._quote = 0
         self._in_item = False
         self.formulas: FormulaObjects | None = None  # made for the first formula
@@ -167,33 +171,26 @@ class MarkdownRenderer(QObject):
         self._in_item = False
         self._plain = self._text_format()
         self._plain.setFontWeight(QFont.Weight.DemiBold)
-        size = self._style.font.pointSizeF()
-        self._plain.setFontPointSize(size * (1.0 if self._style.aside else _HEADINGS[token.tag]))
+        factor = 1.0 if self._style.aside else _HEADINGS.get(token.tag, 1.0)
+        self._plain.setFontPointSize(self._style.font.pointSizeF() * factor)
 
     def _open_list(self, token: Token) -> None:
-        fmt = QTextListFormat()
-        fmt.setIndent(len(self._lists) + 1)
-        if token.type == "ordered_list_open":
-            fmt.setStyle(QTextListFormat.Style.ListDecimal)
-            fmt.setStart(min(int(token.attrGet("start") or 1), 999_999_999))
-        else:
-            fmt.setStyle(QTextListFormat.Style.ListDisc)
-        self._lists.append((fmt, None))
+        ordered = token.type == "ordered_list_open"
+        self._lists.append(int(token.attrGet("start") or 1) if ordered else None)
+        self._item_gap = 0.5 if len(self._lists) == 1 else 0.2
 
     def _close_list(self, _token: Token) -> None:
         self._lists.pop()
         self._in_item = False
 
     def _open_item(self, _token: Token) -> None:
-        fmt, made = self._lists[-1]
-        first = made is None and len(self._lists) == 1
-        block = self._block_format(0.5 if first else 0.2)
-        block.setIndent(0)  # the list's own indent counts
-        self._start_block(0, block)
-        if made is None:
-            self._lists[-1] = (fmt, self._cursor.createList(fmt))
-        else:
-            made.add(self._cursor.block())
+        number = self._lists[-1]
+        fmt = self._block_format(self._item_gap)
+        fmt.setProperty(MARKER, BULLET if number is None else f"{number}.")
+        self._start_block(0, fmt)
+        if number is not None:
+            self._lists[-1] = number + 1
+        self._item_gap = 0.2
         self._in_item = True
 
     def _change_quote(self, token: Token) -> None:
@@ -241,6 +238,8 @@ class MarkdownRenderer(QObject):
 
     def _set_inline(self, token: Token) -> None:
         """Set what stands inside of lines; formulas that ask for it get a line of their own."""
+        if self._cursor.atBlockStart() and (task := _TASK.match(token.content)):
+            token = self._mark_task(token, task.group())
         for index, part in enumerate(_parted(token)):
             if part.type != "inline":
                 self._set_formula(part)
@@ -248,6 +247,16 @@ class MarkdownRenderer(QObject):
             if index:
                 self._start_block(_FORMULA_GAP_EM)
             self.inline.set(self._cursor, part, self._plain)
+
+    def _mark_task(self, token: Token, box: str) -> Token:
+        """Show the box of an item in place of its bullet; returns the text after it."""
+        fmt = self._cursor.blockFormat()
+        first, *rest = token.children or ()
+        if not (fmt.hasProperty(MARKER) and first.content.startswith(box)):
+            return token
+        fmt.setProperty(MARKER, OPEN_TASK if box[1] == " " else DONE_TASK)
+        self._cursor.setBlockFormat(fmt)
+        return token.copy(children=[first.copy(content=first.content[len(box) :]), *rest])
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)
@@ -325,28 +334,3 @@ def plain_font(document: QTextDocument, font: QFont) -> None:
     option.setWrapMode(option.WrapMode.WrapAtWordBoundaryOrAnywhere)
     option.setAlignment(Qt.AlignmentFlag.AlignLeading)
     document.setDefaultTextOption(option)
-
-
-def paint_quote_bars(
-    painter: QPainter, document: QTextDocument, width: float, style: TextStyle, clip: QRectF
-) -> None:
-    """Paint the bars beside quotes and the rules of a document, as far as they are in `clip`."""
-    block: QTextBlock = document.begin()
-    layout = document.documentLayout()
-    edge = style.colours.edge
-    above, bottom = 0, 0.0
-    while block.isValid():
-        fmt = block.blockFormat()
-        levels = int(fmt.property(QUOTE_LEVEL) or 0)
-        ruled = bool(fmt.property(RULE))
-        if levels or ruled:
-            box = layout.blockBoundingRect(block)
-            if ruled and box.intersects(clip):
-                painter.fillRect(QRectF(0, box.center().y(), width, 1), edge)
-            for level in range(levels):
-                top = bottom if level < above else box.top()
-                x = level * style.em_px * QUOTE_STEP_EM + 1
-                painter.fillRect(QRectF(x, top, 3, box.bottom() - top), edge)
-            bottom = box.bottom()
-        above = levels
-        block = block.next()

@@ -17,17 +17,16 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextDocument,
     QTextFragment,
-    QTextListFormat,
     QTextTable,
 )
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
+from r1desk.chat.text.block_marks import marker_source, paint_marks
 from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, source_of
 from r1desk.chat.text.markdown_renderer import (
     MarkdownRenderer,
-    paint_quote_bars,
     plain_font,
     wrap_at_spaces,
 )
@@ -150,7 +149,7 @@ class ProseView(MessageTextBox, QTextBrowser):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
-        paint_quote_bars(painter, self.document(), self.width(), self._style, QRectF(event.rect()))
+        paint_marks(painter, self.document(), self.width(), self._style, QRectF(event.rect()))
         painter.end()
         super().paintEvent(event)
 
@@ -181,7 +180,7 @@ def document_text(
         if previous is not None:
             pieces.append(_separator(previous, block))
         if start <= block.position():
-            pieces.append(_marker(block))
+            pieces.append(marker_source(block))
         pieces.append(text)
         previous = block
         block = block.next()
@@ -235,13 +234,3 @@ def _is_edge_of_table(block: QTextBlock) -> bool:
 def _cell(block: QTextBlock) -> tuple[QTextTable | None, int]:
     table = QTextCursor(block).currentTable()
     return (table, table.cellAt(block.position()).row()) if table else (None, -1)
-
-
-def _marker(block: QTextBlock) -> str:
-    items = block.textList()
-    if items is None:
-        return ""
-    indent = "  " * (items.format().indent() - 1)
-    if items.format().style() == QTextListFormat.Style.ListDecimal:
-        return f"{indent}{items.itemText(block).strip()} "
-    return f"{indent}- "

@@ -25,13 +25,13 @@ from PySide6.QtGui import (
 
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text import display_text
+from r1desk.chat.text.block_marks import paint_marks
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
-from r1desk.chat.text.markdown_renderer import MarkdownRenderer, paint_quote_bars, plain_font
+from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.theme.fonts import scaled
-from r1desk.theme.theme import palette
 from r1desk.theme.tokens import LIGHT
 
 PDF_SUFFIX = ".pdf"
@@ -71,7 +71,6 @@ class PdfWriter:
         font = QFont(QGuiApplication.font())
         font.setPointSizeF(_TEXT_PT)
         font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-        self._palette = palette(LIGHT)
         self._style = TextStyle.of(font, formulas, colours_of(LIGHT))
         self._aside = self._style.as_aside()
         self._current = self._style
@@ -240,9 +239,8 @@ class PdfWriter:
         painter.translate(0, -start)
         clip = QRectF(-pad, start, self._width / scale, end - start)
         painter.setClipRect(clip)
-        paint_quote_bars(painter, document, self._width, self._current, clip)
+        paint_marks(painter, document, self._width, self._current, clip)
         context = QAbstractTextDocumentLayout.PaintContext()
-        context.palette = self._palette  # the markers of lists have the palette's colour
         context.clip = clip
         document.documentLayout().draw(painter, context)
         painter.restore()
