@@ -10,6 +10,8 @@ from pytestqt.qtbot import QtBot
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import Counting
 from r1desk.chat.values.prompt import with_attachments
@@ -33,7 +35,14 @@ class ShownChat(QObject):
 
     def __init__(self, branch: list[ChatMessage]) -> None:
         super().__init__()
-        self.shown_branch, self.busy = branch, False
+        self.shown_branch, self.busy, self.busy_here = branch, False, False
+
+
+class Engine(QObject):
+    """The engine, which counts while it writes."""
+
+    heartbeat = Signal(object)
+    state = EngineState.IDLE
 
 
 class SlowCounter:
@@ -42,6 +51,7 @@ class SlowCounter:
     available = True
 
     def __init__(self) -> None:
+        self.engine = Engine()
         self.waiting: list[Callable[[], None]] = []
         self._counting: Counting | None = None
 
@@ -90,7 +100,7 @@ def test_the_parts_of_the_next_message_are_counted(qtbot: QtBot) -> None:
 def test_a_count_that_waits_is_estimated_and_not_sent_twice(qtbot: QtBot) -> None:
     sizes, counter = controller([user(1, "x"), answer(2, "y", stats=STATS)])
     sizes.set_message("hello")
-    qtbot.waitUntil(lambda: sizes.size is not None)
+    qtbot.waitUntil(lambda: bool(counter.waiting) and sizes.size is not None)
     assert sizes.size.history == 150  # of the last answer's numbers, without its thinking
     assert not sizes.size.history_exact
     sizes.set_message("hello there")
@@ -129,6 +139,28 @@ def test_a_file_is_estimated_by_the_tokens_that_were_counted(qtbot: QtBot) -> No
     counter.serve()
     assert sizes.size.text == len(with_attachments("", (table,)))
     assert sizes.size.exact
+
+
+def test_while_an_answer_is_written_the_engine_counts(qtbot: QtBot) -> None:
+    branch = [user(1, "x"), answer(2, "y", stats=STATS)]
+    chat, counter = ShownChat(branch), SlowCounter()
+    sizes = PromptSizeController(
+        chat, counter, lambda: FACTS, lambda: (SamplingSettings(max_tokens=50), "")
+    )
+    chat.busy = True
+    chat.busy_changed.emit()
+    assert sizes.size is not None
+    assert (sizes.size.used, sizes.size.history_exact) == (150, False)  # another chat's answer
+    beat = Heartbeat(
+        phase=EnginePhase.WORKING, idle_s=0, cpu_s=0, rss_mib=0, peak_mib=0,
+        context_used=321, context_length=1000,
+    )  # fmt: skip
+    counter.engine.state = EngineState.GENERATING
+    counter.engine.heartbeat.emit(beat)
+    assert sizes.size.used == 150
+    chat.busy_here = True
+    counter.engine.heartbeat.emit(beat)
+    assert (sizes.size.used, sizes.size.history_exact) == (321, True)
 
 
 def test_only_what_the_model_reads_is_counted(qtbot: QtBot) -> None:

@@ -75,8 +75,6 @@ def gauge_values(**changes: object) -> GaugeValues:
         "budget_mib": 2048.0,
         "state": "Ready",
         "tok_s": 0.0,
-        "context_used": 1240,
-        "context_length": 4096,
     }
     return GaugeValues(**(values | changes))
 

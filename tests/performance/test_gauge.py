@@ -37,6 +37,7 @@ def gauge(qapp: QApplication, qtbot, clock: Clock) -> Gauge:
     qtbot.addWidget(gauge)
     gauge.resize(1366, 44)
     gauge.show()
+    gauge.all_button.click()
     return gauge
 
 
@@ -73,6 +74,18 @@ def test_it_is_one_line_high(gauge: Gauge):
     assert 40 <= gauge.height() <= 48
 
 
+def test_memory_and_state_are_shown_and_the_rest_on_a_click(gauge: Gauge, qtbot):
+    gauge.show_values(gauge_values(streaming=STREAMING))
+    rest = (gauge._speed, gauge._disk, gauge._cpu, gauge._machine, gauge._cores, gauge._history)
+    assert all(part.isVisible() for part in rest)
+    qtbot.mouseClick(gauge.all_button, Qt.MouseButton.LeftButton)
+    assert not any(part.isVisible() for part in rest)
+    gauge.show_values(gauge_values(tok_s=9.8))
+    assert not any(part.isVisible() for part in rest)
+    assert gauge._memory.isVisible()
+    assert gauge._state.isVisible()
+
+
 def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
     gauge.show_values(gauge_values())
     assert gauge._history.isVisible()
@@ -80,7 +93,7 @@ def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
     gauge.resize(720, 44)
     assert not gauge._history.isVisible()
     assert gauge._memory.isVisible()
-    assert gauge._context.isVisible()
+    assert gauge._state.isVisible()
     gauge.resize(1366, 44)
     assert gauge._history.isVisible()
 
@@ -90,7 +103,7 @@ def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
     gauge.show_values(gauge_values())
     gauge.resize(width, 44)
     gauge.layout().activate()
-    for meter in (gauge._memory, gauge._machine, gauge._context, gauge._speed, gauge._state):
+    for meter in (gauge._memory, gauge._machine, gauge._speed, gauge._state):
         assert not meter.isVisible() or meter.width() >= meter.sizeHint().width()
 
 
@@ -136,9 +149,8 @@ def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock
 
 
 def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
-    gauge.show_values(gauge_values(budget_mib=0.0, context_length=0, context_used=0, cores=()))
+    gauge.show_values(gauge_values(budget_mib=0.0, cores=()))
     assert gauge._memory._value == "412 MiB"
-    assert gauge._context._value == "–"
 
 
 def test_the_curve_forgets_what_is_older_than_two_minutes(gauge: Gauge, clock: Clock):
@@ -170,7 +182,7 @@ def test_a_screen_reader_hears_of_the_disk(gauge: Gauge):
     assert "Reading 1,234 MiB a second from the disk" in gauge.accessibleDescription()
 
 
-@pytest.mark.parametrize("part", ["memory", "context", "state"])
+@pytest.mark.parametrize("part", ["memory", "state"])
 def test_a_click_on_a_part_asks_for_more_of_it(gauge: Gauge, qtbot, part: str):
     gauge.show_values(gauge_values())
     gauge.layout().activate()

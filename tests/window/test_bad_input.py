@@ -149,14 +149,14 @@ def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
     click(bar.action_button)
     qtbot.waitUntil(lambda: ready.models.loaded_path == path)
     assert not bar.isVisible(), "the refusal is over"
-    assert ready.window.composer_footer.template.text() == "Template: none, text is continued"
+    assert ready.window.composer.template.text() == "Template: none, text is continued"
 
 
 def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
     qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
 ) -> None:
     path = tiny_llama(tmp_path / "mute.gguf")
-    button, label = ready.window.composer_footer.template, ready.window.notices.label
+    button, label = ready.window.composer.template, ready.window.notices.label
     assert button.isHidden()  # the starter model has its own
     engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
     drop(ready.window, path)
@@ -196,13 +196,13 @@ def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
     with ready_session(qtbot, own_profile, engine=engine) as session:
         before = session.models.current
         engine.loads(refuses(errors.TemplateUnusable(detail="line 1")))
-        session.window.composer_footer.template.file_requested.emit()
+        session.window.composer.template.file_requested.emit()
         choose_file(session.window, file)
         qtbot.waitUntil(lambda: shown in session.window.notices.label.text())
         assert session.models.current == before
         assert session.preferences.chat_templates == {}
         assert session.preferences.load == LoadSettings()
-        assert session.window.composer_footer.template.text().startswith("Template: none")
+        assert session.window.composer.template.text().startswith("Template: none")
 
 
 def make_file(file: Path, content: bytes | None) -> None:

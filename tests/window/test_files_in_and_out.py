@@ -44,7 +44,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
         wait_chips(qtbot, session, 1)
         qtbot.waitUntil(lambda: "about" not in labels(session)[0])
         assert labels(session)[0].startswith("prices.csv · ")
-        assert labels(session)[0].endswith("tokens · fits the context")
+        assert labels(session)[0].endswith(" tokens")  # without a word: it fits
         type_text("Which?")
         press(Qt.Key.Key_Return)
         wait_answered(qtbot, session)
@@ -129,8 +129,13 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     assert labels(ready) == []
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
-    assert labels(ready)[0].endswith("does not fit")
-    assert labels(ready)[1].endswith("fits the context")
+    qtbot.waitUntil(lambda: labels(ready)[0].endswith("does not fit"))
+    assert labels(ready)[1].endswith(" tokens")
+    assert "too many" in ready.window.composer.size_bar.text()  # the chips and the row agree
+    ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
+    wait_chips(qtbot, ready, 1)
+    qtbot.waitUntil(lambda: ready.window.composer.size_bar.text().endswith(" tokens"))
+    assert labels(ready)[0].endswith(" tokens")
 
 
 def choose(session: Session, start: str, file: Path) -> None:

@@ -73,24 +73,25 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
         qtbot.waitUntil(lambda: not any(m.memory_start for m in session.chat.shown_branch))
 
 
-def wait_context(qtbot: QtBot, session: Session, tokens: int) -> None:
-    gauge = session.window.gauge
-    qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.context_used == tokens)
+def wait_context(qtbot: QtBot, session: Session, tokens: str) -> None:
+    """Wait until the row in the box and the panel show this number."""
+    bar, meter = session.window.composer.size_bar, session.window.panel.context
+    qtbot.waitUntil(lambda: (bar.text() or "0").partition(" of ")[0] == tokens)
+    assert meter.text.text().startswith(f"{tokens} of ")
 
 
 def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
         ask(qtbot, session, "Name a tree.")
         wait_answered(qtbot, session)
-        stats = session.chat.shown_branch[-1].stats
-        assert stats is not None
-        full = stats.context_used
-        assert full > 0
+        bar = session.window.composer.size_bar
+        qtbot.waitUntil(lambda: bar.text()[:1] in set("123456789"))  # counted, not estimated
+        full = bar.text().partition(" of ")[0]
         wait_context(qtbot, session, full)
         conversation = session.chat.conversation_id
 
         session.window.sidebar.new_button.click()
-        wait_context(qtbot, session, 0)
+        wait_context(qtbot, session, "0")
         session.chat.open(conversation)
         wait_context(qtbot, session, full)
 
@@ -122,7 +123,7 @@ def test_ctrl_enter_ends_the_thinking_and_the_answer_follows(qtbot: QtBot, ready
 
 @pytest.mark.usefixtures("thinker")
 def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Session) -> None:
-    button = ready.window.composer_footer.thinking
+    button = ready.window.composer.thinking
     assert button.isVisible()
     assert button.text() == "Thinking: No limit"
     button.budget_chosen.emit(20)

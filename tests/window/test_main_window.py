@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, gauge_values
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
+from r1desk.chat.values.prompt import PromptSize
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import shortcuts
@@ -44,12 +45,14 @@ def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "tab"), [("memory", PanelTab.MODEL), ("context", PanelTab.CONVERSATION)]
+    ("number", "tab"), [("memory", PanelTab.MODEL), ("tokens", PanelTab.CONVERSATION)]
 )
-def test_a_click_on_the_strip_opens_the_panel_at_its_place(
-    window: MainWindow, qtbot: QtBot, part: str, tab: PanelTab
+def test_a_click_on_a_number_opens_the_panel_at_its_place(
+    window: MainWindow, qtbot: QtBot, number: str, tab: PanelTab
 ) -> None:
-    click(getattr(window.gauge, f"_{part}"))
+    bar = window.composer.size_bar
+    bar.show_size(PromptSize(text=0, history=300, reserve=100, context=1000))
+    click(window.gauge._memory if number == "memory" else bar)
     assert window.panel.isVisible()
     assert window.panel.tabs.currentWidget() is window.panel.pages[tab]
 

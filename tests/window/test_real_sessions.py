@@ -512,7 +512,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
         stored.model_path = str(mute)
 
     with real_session(qtbot, own_profile, with_mute) as session:
-        button = session.window.composer_footer.template
+        button = session.window.composer.template
         button.menu().aboutToShow.emit()
         button.menu().actions()[-1].trigger()
         dialog = session.window.findChild(QFileDialog)
@@ -527,7 +527,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
         assert session.chat.shown_branch[-1].thinking
     file.unlink()
     with real_session(qtbot, own_profile) as session:
-        button = session.window.composer_footer.template
+        button = session.window.composer.template
         assert button.text() == "Template: mine.jinja"
         button.menu().aboutToShow.emit()
         button.menu().actions()[0].trigger()  # automatic

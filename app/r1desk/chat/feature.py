@@ -22,7 +22,7 @@ from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.presenter import ChatPresenter, ComposerFooterPresenter
+from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import Feature, Services
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -79,7 +79,7 @@ class ChatFeature(Feature):
         self._actions = MessageActions(store, chat, self.history, self)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, lambda: models.ready, self)
-        self._sizes = PromptSizeController(
+        self.sizes = PromptSizeController(
             chat, counter, lambda: models.facts, lambda: settings.present
         )
         self.overflow = ContextOverflow(
@@ -151,14 +151,14 @@ class ChatFeature(Feature):
             window, self.controller, self._services.engine, lambda: self._models.ready
         )
         window.files_dropped.connect(presenter.attachments.add_paths)
-        footer = ComposerFooterPresenter(
+        row = ComposerRowPresenter(
             window,
             presenter.attachments,
-            sizes=self._sizes,
+            sizes=self.sizes,
             settings=self.settings,
             speed=self._speed,
         )
-        for shown in (presenter, footer):
+        for shown in (presenter, row):
             self._models.loaded.connect(shown.on_model_loaded)
             if self._models.current is not None:
                 shown.on_model_loaded(self._models.current)
@@ -171,7 +171,7 @@ class ChatFeature(Feature):
             load_model=self._models.choose,
         )
         answer = AnswerActions(window, self.controller)
-        self.presenters = [presenter, presenter.attachments, footer, handler, answer]
+        self.presenters = [presenter, presenter.attachments, row, handler, answer]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 

@@ -13,7 +13,7 @@ from deepseek_r1.catalogue.errors import FolderUnusable
 from deepseek_r1.catalogue.file_rules import require_usable
 from deepseek_r1.core.models_folders import choose_models_dir, default_models_dir, user_models_dir
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.composer.composer_footer import ComposerFooter
+from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
 from r1desk.engine.engine_bridge import EngineBridge
@@ -94,7 +94,7 @@ class ModelsWindow(Protocol):
     """The main window, as the models use it."""
 
     chat: ChatView
-    composer_footer: ComposerFooter
+    composer: Composer
     downloads: DownloadList
     model_pill: ModelPill
     models_action: QAction
@@ -130,7 +130,7 @@ class ModelsFeature(Feature):
         window.model_dropped.connect(models.choose)
         self.presenters = [
             presenter,
-            TemplatePresenter(window.composer_footer.template, window.notices, models),
+            TemplatePresenter(window.composer.template, window.notices, models),
             PillPresenter(
                 window.model_pill,
                 models=models,

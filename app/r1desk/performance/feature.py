@@ -60,6 +60,8 @@ class PerformanceFeature(Feature):
         chat.controller.leaving.connect(panel.flush_answer_settings)
         settings.shown.connect(panel.show_answer_settings)
         settings.emit_shown()
+        chat.sizes.changed.connect(panel.context.show_size)
+        panel.context.show_size(chat.sizes.size)
         panel.next_turn.set_settings(self._services.preferences.prompts)
         panel.next_turn.show_state(chat.prompts.state)
         panel.next_turn.settings_changed.connect(chat.set_prompt_settings)

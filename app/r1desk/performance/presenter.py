@@ -70,7 +70,6 @@ class PerformancePresenter(Presenter):
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         live.budget_moved.connect(self._forget_peak)
-        chat.branch_shown.connect(self._show)
         window.gauge.state_clicked.connect(self._on_state_clicked)
         window.gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
@@ -134,14 +133,12 @@ class PerformancePresenter(Presenter):
 
     @Slot()
     def _show(self) -> None:
-        sample, beat = self._sample, self._beat
+        sample = self._sample
         if sample is None:
             return
         loaded = self._models.current
         engine_mib, window_mib = self._peak_mib
         self._panel.show_peak(engine_mib if loaded else 0.0, window_mib)
-        used, length = self._context_used(), beat.context_length if beat else 0
-        self._panel.context.show_tokens(used, length)
         state = format_engine_state(self._engine.state, self._activity.activity)
         if self._models.resting and self._engine.state is EngineState.READY:
             state = tr("Unloaded")
@@ -153,8 +150,6 @@ class PerformancePresenter(Presenter):
                 budget_mib=self._guard.budget_mib,
                 state=state,
                 tok_s=self._activity.tok_s,
-                context_used=used,
-                context_length=length,
                 streaming=self._streaming if loaded else None,
                 preparing=self._chat.preparing,
             )
@@ -165,19 +160,9 @@ class PerformancePresenter(Presenter):
         idle = self._engine.state is EngineState.IDLE
         return idle and self._beat is not None and self._beat.phase is EnginePhase.PREPARING
 
-    def _context_used(self) -> int:
-        """Tokens of the conversation on the screen, which may not be the one in the engine.
-
-        While it is answered, the engine counts; else the last answer remembers its count.
-        """
-        if self._chat.busy_here and self._engine.state is EngineState.GENERATING and self._beat:
-            return self._beat.context_used
-        counts = (m.stats.context_used for m in reversed(self._chat.shown_branch) if m.stats)
-        return next(counts, 0)
-
 
 def _shown_part(beat: Heartbeat | None, streaming: object) -> tuple[object, ...]:
     """What the window shows of a beat: at rest they come each second, and change nothing."""
     if beat is None:
         return ()
-    return beat.context_used, beat.context_length, beat.memory, beat.phase, streaming
+    return beat.memory, beat.phase, streaming

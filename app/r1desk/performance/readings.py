@@ -152,13 +152,11 @@ class ResourceSample:
 
 @dataclass(frozen=True, slots=True)
 class GaugeValues:
-    """Everything the strip shows. A budget or context length of 0 is not known yet."""
+    """Everything the strip shows. A budget of 0 is not known yet."""
 
     sample: ResourceSample
     budget_mib: float
     state: str
     tok_s: float
-    context_used: int
-    context_length: int
     streaming: StreamingRates | None = None  # of a model that runs from the disk
     preparing: bool = False  # the next turn, which nobody has asked for yet

@@ -30,7 +30,6 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import local_files
-from r1desk.chat.composer.composer_footer import ComposerFooter
 from r1desk.chat.messages.view import ChatView
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.sidebar import Sidebar
@@ -68,7 +67,6 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar()
         self.chat = ChatView()
         self.composer = Composer()
-        self.composer_footer = ComposerFooter()
         self.notices = NoticeBar()
         self.downloads = DownloadList(most=2)
         self.panel = PerformancePanel()
@@ -80,7 +78,8 @@ class MainWindow(QMainWindow):
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
-        self.gauge.context_clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
+        size_bar = self.composer.size_bar
+        size_bar.clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
         self.composer.setFocus()
 
     # ---- arrangement ------------------------------------------------------------------------
@@ -101,15 +100,13 @@ class MainWindow(QMainWindow):
     def _centre(self) -> QWidget:
         centre = QWidget()
         centre.setObjectName("centre")
-        layout = filled(QVBoxLayout(centre), spacing=6, margins=(0, 0, 0, 2))
+        layout = filled(QVBoxLayout(centre), spacing=6, margins=(0, 0, 0, 8))
         self._fill_header(put_inside(layout, QHBoxLayout()))
         notices = put_inside(layout, QVBoxLayout())
         filled(notices, self.notices, self.downloads, margins=(16, 0, 16, 0))
         self.notices.keyboard_left.connect(self.composer.setFocus)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
-        layout.addSpacing(-3)
-        layout.addWidget(self.composer_footer)
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:
@@ -217,13 +214,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def lay_out_again(self) -> None:
         """Let the chat and the composer take up another reading width."""
-        for widget in (
-            self.chat,
-            self.chat.column,
-            self.chat.welcome,
-            self.composer,
-            self.composer_footer,
-        ):
+        for widget in (self.chat, self.chat.column, self.chat.welcome, self.composer):
             QCoreApplication.postEvent(widget, QResizeEvent(widget.size(), widget.size()))
             widget.update()
 

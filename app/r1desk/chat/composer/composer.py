@@ -18,13 +18,15 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
+from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
+from r1desk.chat.composer.prompt_size_bar import PromptSizeBar
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
 from r1desk.store import Attachment
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 
 _MAX_LINES = 8
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
@@ -47,7 +49,7 @@ def _area_for(row: AttachmentRow, parent: QWidget) -> QScrollArea:
 
 
 class Composer(QWidget):
-    """Grows with its text to eight lines; one button sends or stops.
+    """Grows with its text to eight lines; the row below it has the buttons, one sends or stops.
 
     Signals:
         requested: an `Intent`. The box is empty when it is `Send`; `SaveDraft` comes half a second
@@ -85,6 +87,8 @@ class Composer(QWidget):
         self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
+        self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
+        self.size_bar = PromptSizeBar(self)
         self._hint_label = QLabel(self)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
@@ -104,11 +108,12 @@ class Composer(QWidget):
         column.addWidget(self._hint_label)
         column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._attachment_area)
-        row = put_inside(column, QHBoxLayout())
-        row.setSpacing(round(em * 0.4))
-        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
-        row.addWidget(self.editor, 1, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
+        column.addWidget(self.editor)
+        row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
+        row.setSpacing(round(em * 0.2))
+        row.addStretch(1)
+        row.addWidget(self.size_bar)
+        row.addWidget(self._button)
 
     def _side(self) -> int:
         """The space left and right of the box, which is as wide as the messages above it."""
@@ -118,7 +123,7 @@ class Composer(QWidget):
         em = self.fontMetrics().height()
         pad, side = round(em * 0.5), self._side()
         if layout := self.layout():
-            layout.setContentsMargins(side + round(em * 0.9), pad, side + pad, pad)
+            layout.setContentsMargins(side + round(em * 0.9), pad, side + pad, round(em * 0.25))
 
     # ---- text
 

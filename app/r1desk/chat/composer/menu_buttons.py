@@ -1,4 +1,4 @@
-"""The flat buttons below the composer, each with a menu of which one entry is checked."""
+"""The flat buttons of the composer, each with a menu of which one entry is checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import THINKING_BUDGETS
 from deepseek_r1.core.template_names import COMPLETION, TEMPLATE_NAMES
-from r1desk.chat.values.duration import budget_cost, budget_name, duration_text
+from r1desk.chat.values.duration import budget_cost, budget_name
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 
@@ -90,13 +90,11 @@ class ThinkingButton(_MenuButton):
         """
         self._budget, self._default, self._decode_tok_s = budget, default, decode_tok_s
         text = tr("Thinking: {budget}", budget=budget_name(budget))
-        if budget and decode_tok_s:
-            duration = duration_text(budget / decode_tok_s)
-            text = f"{text} · {tr('at most {duration}', duration=duration)}"
         self.setText(text)
         self.setAccessibleName(text)
         cost = budget_cost(budget, decode_tok_s)
         self.setToolTip(tr("How long the model may think before it answers: {cost}", cost=cost))
+        self.setAccessibleDescription(self.toolTip())
 
     def _fill(self) -> None:
         for budget in THINKING_BUDGETS.values():

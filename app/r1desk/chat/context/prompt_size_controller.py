@@ -1,4 +1,4 @@
-"""Measures the next message before it is sent."""
+"""Measures the conversation on the screen and the message being written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from shiboken6 import isValid
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.protocol import Heartbeat
+from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import (
@@ -31,10 +33,11 @@ SLOW_MS = 600  # without a count an estimate is shown
 class PromptSizeController(QObject):
     """Follows the text that is typed and the conversation shown. Main thread.
 
-    While an answer is written or no model is loaded there is nothing to measure.
+    While an answer is written here the engine counts; while another chat is answered, the last
+    numbers have to do.
     """
 
-    changed = Signal(object)  # PromptSize, or None where nothing is known
+    changed = Signal(object)  # PromptSize, or None without a model
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class PromptSizeController(QObject):
         chat.branch_shown.connect(self.refresh)
         chat.answer_finished.connect(self.refresh)
         chat.busy_changed.connect(self._on_busy_changed)
+        counter.engine.heartbeat.connect(self._on_beat)
 
     def set_message(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
         """The message in the composer is another one; counted once typing pauses."""
@@ -94,14 +98,20 @@ class PromptSizeController(QObject):
         if self._chat.busy:
             self._run += 1
             self._history = None
-            self._emit(None)
+            self._show_estimate()
         else:
             self._delay.start()
+
+    @Slot(object)
+    def _on_beat(self, beat: Heartbeat) -> None:
+        if self._chat.busy_here and self._counter.engine.state is EngineState.GENERATING:
+            self._history = beat.context_used
+            self._show_estimate()
 
     @Slot()
     def _count(self) -> None:
         if self._chat.busy or not self._counter.available:
-            self._emit(None)
+            self._show_estimate()
             return
         if self._is_counting:  # one count at a time: it may have to wait for a preparation
             self._is_outdated = True
@@ -115,7 +125,7 @@ class PromptSizeController(QObject):
     def _on_slow(self) -> None:
         """The engine prepares the next turn, and the count waits for it."""
         if self._is_counting and not self._chat.busy:
-            self._show(self._estimated_tokens(), exact=self._is_empty)
+            self._show_estimate()
 
     def _counting(self, run: int) -> Counting:
         before = prompt_messages(self._chat.shown_branch, self._settings()[1])
@@ -136,21 +146,21 @@ class PromptSizeController(QObject):
                 if self._is_outdated:
                     self._delay.start()
 
+    def _show_estimate(self) -> None:
+        tokens = 0 if self._is_empty else self._estimated_tokens()
+        self._show(tokens, exact=self._is_empty)
+
     def _show(self, text_tokens: int, *, exact: bool = True) -> None:
         facts = self._facts()
         history = self._history
         if history is None:
             branch = self._chat.shown_branch
             history = conversation_tokens(branch[memory_start(branch) :]) if branch else 0
-        if facts is None or not (history or text_tokens):
-            self._emit(None)
-            return
-        context = facts.context_length
-        reserve = answer_reserve(context, self._settings()[0])
-        known = self._history is not None
-        self._emit(PromptSize(text_tokens, history, reserve, context, exact, known))
-
-    def _emit(self, size: PromptSize | None) -> None:
+        size = None
+        if facts is not None:
+            context, known = facts.context_length, self._history is not None or not history
+            reserve = answer_reserve(context, self._settings()[0])
+            size = PromptSize(text_tokens, history, reserve, context, exact, known)
         if size != self.size:
             self.size = size
             self.changed.emit(size)

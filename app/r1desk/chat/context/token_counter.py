@@ -25,12 +25,12 @@ class TokenCounter(QObject):
         self, engine: EngineBridge, is_model_ready: Callable[[], bool], parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._engine, self._is_model_ready = engine, is_model_ready
+        self.engine, self._is_model_ready = engine, is_model_ready
 
     @property
     def available(self) -> bool:
         """True while a model is loaded and writes no answer."""
-        return self._is_model_ready() and self._engine.state is EngineState.IDLE
+        return self._is_model_ready() and self.engine.state is EngineState.IDLE
 
     def run(self, counting: Counting) -> None:
         """Count what `counting` yields, one conversation after the other.
@@ -47,7 +47,7 @@ class TokenCounter(QObject):
         if not self.available:
             counting.close()
             return
-        request = self._engine.submit(CountTokensRequest, messages=messages)
+        request = self.engine.submit(CountTokensRequest, messages=messages)
         request.done.connect(lambda reply: self._advance(counting, reply.tokens))
         request.failed.connect(partial(_give_up, counting))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.editor import PlainEdit
-from r1desk.chat.values.prompt import conversation_tokens, fenced, tokens_of
+from r1desk.chat.values.prompt import PromptSize, fenced, tokens_of
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
@@ -96,7 +96,10 @@ class AttachmentPresenter(Presenter):
         self._window, self._chat, self._engine = window, chat, engine
         self.attachments: tuple[Attachment, ...] = ()
         self._readings: dict[QObject, int] = {}  # numbers of files
-        self._context_length = 0  # tokens; 0 without a model
+        self._size: PromptSize | None = None  # what the composer's row says
+        self._fits: list[bool] = []  # of each file
+        self._can_count = False  # a model is loaded
+        self._empty_tokens = 0  # of a message that says nothing: what the template adds
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         chat.leaving.connect(self.show_stored)
         chat.branch_shown.connect(self._show)
@@ -187,19 +190,26 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def _show(self) -> None:
         reading = bool(self._readings)
-        self._window.composer.set_attachments(self.attachments, self._fitting(), reading)
+        self._fits = self._fitting()
+        self._window.composer.set_attachments(self.attachments, self._fits, reading)
         self.changed.emit()
+
+    def show_size(self, size: PromptSize | None) -> None:
+        """The chips say of what fits the same as the composer's row."""
+        self._size = size
+        if self._fitting() != self._fits:
+            self._show()
 
     def _fitting(self) -> list[bool]:
         """Whether each file fits beside the fitting ones before it; empty without a model."""
-        if not self._context_length:
+        if (size := self._size) is None:
             return []
-        left = self._context_length - conversation_tokens(self._chat.shown_branch)
+        tokens = [tokens_of(attachment) for attachment in self.attachments]
+        left = size.context - size.total + sum(tokens)
         fitting = []
-        for attachment in self.attachments:
-            fits = tokens_of(attachment) < left
-            left -= tokens_of(attachment) if fits else 0
-            fitting.append(fits)
+        for count in tokens:
+            fitting.append(count <= left)
+            left -= count if fitting[-1] else 0
         return fitting
 
     def _refuse(self, report: ErrorReport) -> None:
@@ -207,23 +217,31 @@ class AttachmentPresenter(Presenter):
 
     # ---- tokens
 
-    def on_model_loaded(self, context_length: int) -> None:
+    def on_model_loaded(self) -> None:
         """Another model counts otherwise."""
-        self._context_length = context_length
+        self._can_count = True
+        self._ask_tokens("", self._on_empty_counted)
         self._count(again=True)
-        self._show()
 
     def _count(self, *, again: bool = False) -> None:
         """Count the files that were not counted yet; they are estimated until there is a model."""
         for attachment in self.attachments:
-            if self._context_length and (again or not attachment.tokens):
-                message = Message(role=Role.USER, content=fenced(attachment))
-                request = self._engine.submit(CountTokensRequest, messages=(message,))
-                request.done.connect(partial(self._on_counted, attachment))
-                request.failed.connect(self._on_not_counted)
+            if self._can_count and (again or not attachment.tokens):
+                self._ask_tokens(fenced(attachment), partial(self._on_counted, attachment))
+
+    def _ask_tokens(self, text: str, counted: Callable[[CountTokensReply], None]) -> None:
+        message = Message(role=Role.USER, content=text)
+        request = self._engine.submit(CountTokensRequest, messages=(message,))
+        request.done.connect(counted)
+        request.failed.connect(self._on_not_counted)
+
+    @Slot(object)
+    def _on_empty_counted(self, reply: CountTokensReply) -> None:
+        self._empty_tokens = reply.tokens  # comes before the files, which were asked for later
 
     def _on_counted(self, attachment: Attachment, reply: CountTokensReply) -> None:
-        counted, before = replace(attachment, tokens=reply.tokens), self.attachments
+        tokens, before = max(1, reply.tokens - self._empty_tokens), self.attachments
+        counted = replace(attachment, tokens=tokens)
         attachments = tuple(counted if a is attachment else a for a in before)
         if attachments != before:
             self._set(attachments)

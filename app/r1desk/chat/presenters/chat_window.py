@@ -9,7 +9,6 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMenu
 
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.composer_footer import ComposerFooter
 from r1desk.chat.messages.view import ChatView
 from r1desk.widgets.notice_bar import NoticeBar
 
@@ -23,7 +22,6 @@ class ChatWindow(Protocol):
 
     chat: ChatView
     composer: Composer
-    composer_footer: ComposerFooter
     notices: NoticeBar
     title: QLabel
     stop_action: QAction

@@ -170,7 +170,7 @@ class ChatPresenter(Presenter):
         )
         is_starter = loaded.facts.name == STARTER_NAME
         self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
-        self.attachments.on_model_loaded(loaded.facts.context_length)
+        self.attachments.on_model_loaded()
         self._forwarder.take_idle_focus()
 
     @Slot(object, str)
@@ -180,7 +180,7 @@ class ChatPresenter(Presenter):
             self._forwarder.take_idle_focus()
 
 
-class ComposerFooterPresenter(Presenter):
+class ComposerRowPresenter(Presenter):
     """Shows the settings of the next answer, and what the next message takes."""
 
     def __init__(
@@ -195,21 +195,22 @@ class ComposerFooterPresenter(Presenter):
         super().__init__(window)
         self._window, self._attachments = window, attachments
         self._sizes, self._settings, self._speed = sizes, settings, speed
-        footer = window.composer_footer
-        window.composer.text_changed.connect(self._on_message_changed)
+        composer = window.composer
+        composer.text_changed.connect(self._on_message_changed)
         attachments.changed.connect(self._on_message_changed)
-        sizes.changed.connect(footer.size_bar.show_size)
-        footer.thinking.budget_chosen.connect(settings.set_thinking_budget)
-        footer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
+        for show in (composer.size_bar.show_size, attachments.show_size):
+            sizes.changed.connect(show)
+            show(sizes.size)
+        composer.thinking.budget_chosen.connect(settings.set_thinking_budget)
+        composer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
         for changed in (settings.changed, settings.defaults_changed, speed.changed):
             changed.connect(self._show_settings)
         self._show_settings()
-        footer.size_bar.show_size(sizes.size)
 
     @Slot(object)
     def on_model_loaded(self, loaded: ModelLoaded) -> None:
         """Another model counts otherwise, and may not think."""
-        self._window.composer_footer.thinking.setVisible(loaded.facts.reasons)
+        self._window.composer.thinking.setVisible(loaded.facts.reasons)
         self._sizes.refresh()
 
     @Slot()
@@ -219,7 +220,7 @@ class ComposerFooterPresenter(Presenter):
     @Slot()
     def _show_settings(self) -> None:
         sampling, system_prompt = self._settings.present
-        self._window.composer_footer.thinking.show_budget(
+        self._window.composer.thinking.show_budget(
             sampling.thinking_budget,
             self._settings.default_thinking_budget,
             self._speed.decode_tok_s,

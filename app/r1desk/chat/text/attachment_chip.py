@@ -21,7 +21,7 @@ _RADIUS = 9
 
 
 def chip_label(attachment: Attachment, fits: bool | None) -> str:
-    """A file's name, its size in tokens, and whether it fits; None where that is not known."""
+    """A file's name, its size in tokens, and where it does not fit."""
     count = tokens_of(attachment)
     size = (
         trn("{n:,} token", "{n:,} tokens", count)
@@ -29,8 +29,8 @@ def chip_label(attachment: Attachment, fits: bool | None) -> str:
         else trn("about {n:,} token", "about {n:,} tokens", count)
     )
     parts = [short_name(attachment.name), size]
-    if fits is not None:
-        parts.append(tr("fits the context") if fits else tr("does not fit"))
+    if fits is False:
+        parts.append(tr("does not fit"))
     return " · ".join(parts)
 
 

@@ -30,9 +30,14 @@ class PromptSize:
     history_exact: bool = True
 
     @property
+    def used(self) -> int:
+        """Text and history."""
+        return self.text + self.history
+
+    @property
     def total(self) -> int:
         """All three."""
-        return self.text + self.history + self.reserve
+        return self.used + self.reserve
 
     @property
     def fits(self) -> bool:

@@ -1,4 +1,4 @@
-"""The strip below the chat: the resources in use right now, in one line.
+"""The strip below the chat: memory and state, and on request all else that is in use right now.
 
 It shows values and never measures. Nothing is repainted for a value that did not change.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QWidget
 
@@ -21,19 +21,18 @@ from r1desk.widgets.layouts import filled
 HEIGHT_PX = 44
 SUMMARY_EVERY_S = 5.0
 MARGIN_PX, SPACING_PX = 8, 8
-STOP_PX = 24
+BUTTON_PX, MEMORY_PX = 24, 260
 
 
 class Gauge(QWidget):
-    """Memory against the budget, the machine, cores, state, speed, context, and a short history.
+    """Memory against the budget and the state; a button shows machine, cores, speed, disk, history.
 
     Signals:
-        memory_clicked, context_clicked, state_clicked: the user wants to see more of it.
+        memory_clicked, state_clicked: the user wants to see more of it.
         stop_clicked: the next turn is not to be prepared.
     """
 
     memory_clicked = Signal()
-    context_clicked = Signal()
     state_clicked = Signal()
     stop_clicked = Signal()
 
@@ -51,19 +50,24 @@ class Gauge(QWidget):
         self._cores = CoreBars()
         self._state = Meter("", tr("Loading"), grows=False)
         self._stop = QToolButton(icon=icon("close"), autoRaise=True)
-        self._stop.setFixedSize(STOP_PX, STOP_PX)
+        self._stop.setFixedSize(BUTTON_PX, BUTTON_PX)
         self._stop.setAccessibleName(tr("Stop preparing the next turn"))
         self._stop.setToolTip(tr("Stop preparing the next turn"))
         self._stop.clicked.connect(self.stop_clicked)
         self._stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
         self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
-        self._context = Meter(tr("Context"), "88,888 / 88,888")
         self._history = Sparkline()
+        self.all_button = QToolButton(icon=icon("cpu", "text_dim"), autoRaise=True, checkable=True)
+        self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
+        self.all_button.setAccessibleName(tr("All readings"))
+        self.all_button.setToolTip(tr("All readings"))
+        self.all_button.toggled.connect(self._fit)
+        self._memory.setMaximumWidth(MEMORY_PX)
+        self._machine.setMaximumWidth(MEMORY_PX)
         for meter, name, signal in (
             (self._memory, tr("Memory: open the panel"), self.memory_clicked),
             (self._state, tr("State: show the chat that is answered"), self.state_clicked),
-            (self._context, tr("Context: open the panel"), self.context_clicked),
         ):
             meter.make_button(name)
             meter.clicked.connect(signal)
@@ -72,17 +76,18 @@ class Gauge(QWidget):
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         for part, factor in (
             (self._memory, 3),
-            (self._machine, 2),
-            (self._cpu, 0),
-            (self._cores, 0),
             (self._state, 0),
             (self._stop, 0),
             (self._speed, 0),
+            (self._machine, 2),
+            (self._cpu, 0),
+            (self._cores, 0),
             (self._disk, 0),
-            (self._context, 2),
             (self._history, 0),
         ):
             layout.addWidget(part, factor, Qt.AlignmentFlag.AlignVCenter)
+        layout.addStretch(1)
+        layout.addWidget(self.all_button)
 
     def show_values(self, values: GaugeValues) -> None:
         """Show `values`. GUI thread; cheap when nothing changed."""
@@ -112,11 +117,6 @@ class Gauge(QWidget):
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
         streaming = values.streaming
         self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
-        known = values.context_length > 0
-        self._context.show_value(
-            f"{values.context_used:,} / {values.context_length:,}" if known else "–",
-            _share(values.context_used, values.context_length),
-        )
         self._set_tooltips(values)
         self._fit()
 
@@ -145,13 +145,6 @@ class Gauge(QWidget):
         self._speed.setToolTip(tr("Tokens written per second"))
         if values.streaming is not None:
             self._disk.setToolTip(rates_tooltip(values.streaming))
-        self._context.setToolTip(
-            tr(
-                "{used:,} of {length:,} tokens of the context in use",
-                used=values.context_used,
-                length=values.context_length,
-            )
-        )
         self._history.setToolTip(tr("The last two minutes: memory (area) and processor (dots)"))
 
     def _record(self, values: GaugeValues) -> None:
@@ -169,27 +162,27 @@ class Gauge(QWidget):
             self._summarised_s = now
             self.setAccessibleDescription(text)
 
+    @Slot()
     def _fit(self) -> None:
-        """Hide the least important parts first in a narrow window."""
-        left = self.width() - 2 * MARGIN_PX + SPACING_PX
+        """Show all that is wanted; in a narrow window the least important parts go first."""
+        left = self.width() - 2 * MARGIN_PX - BUTTON_PX
         if not self._stop.isHidden():
-            left -= STOP_PX + SPACING_PX
+            left -= BUTTON_PX + SPACING_PX
+        shows_all = self.all_button.isChecked()
         streams = self.values is not None and self.values.streaming is not None
-        if not streams:
-            self._disk.setVisible(False)
-        for part in (
-            self._memory,
-            self._state,
-            self._context,
-            self._speed,
-            *([self._disk] if streams else []),
-            self._cpu,
-            self._machine,
-            self._cores,
-            self._history,
+        for part, wanted in (
+            (self._memory, True),
+            (self._state, True),
+            (self._speed, shows_all),
+            (self._disk, shows_all and streams),
+            (self._cpu, shows_all),
+            (self._machine, shows_all),
+            (self._cores, shows_all),
+            (self._history, shows_all),
         ):
-            left -= max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
-            part.setVisible(left >= 0)
+            width = max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
+            left -= width if wanted else 0
+            part.setVisible(wanted and left >= 0)
 
     def minimumSizeHint(self) -> QSize:
         # Not the layout's own: parts that can go must not keep the window wide.
@@ -216,13 +209,11 @@ def gauge_summary(values: GaugeValues) -> str:
     """The gauge as sentences."""
     text = tr(
         "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
-        "{tok_s:.1f} tokens per second. Context {used:,} of {length:,} tokens.",
+        "{tok_s:.1f} tokens per second.",
         state=values.state,
         app=values.sample.app_mib,
         budget=values.budget_mib,
         cpu=values.sample.cpu,
         tok_s=values.tok_s,
-        used=values.context_used,
-        length=values.context_length,
     )
     return text if values.streaming is None else f"{text} {rates_summary(values.streaming)}"

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
+from r1desk.chat.values.prompt import PromptSize
 from r1desk.performance.hints import format_context_left
 from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
 from r1desk.performance.widgets.setting_rows import (
@@ -35,15 +36,17 @@ class ContextMeter(QWidget):
         self._bar = _Bar()
         heading = text_label(tr("This conversation"), "heading")
         filled(QVBoxLayout(self), heading, self._bar, self.text, spacing=6)
-        self.show_tokens(0, 0)
+        self.show_size(None)
 
-    def show_tokens(self, used: int, length: int) -> None:
-        """Show `used` of `length` tokens; a length of 0 is not known yet."""
+    @Slot(object)
+    def show_size(self, size: PromptSize | None) -> None:
+        """Show the tokens in use; None without a model."""
+        used, length = (size.used, size.context) if size is not None else (0, 0)
         text = format_context_left(used, length)
         if text != self.text.text():
             self.text.setText(text)
             self._bar.setAccessibleName(text)
-        self._bar.show_picture(used / length if length > 0 else 0.0)
+        self._bar.show_picture(used / length if length else 0.0)
 
 
 class _Bar(Picture):

@@ -1,4 +1,4 @@
-"""The row below the box: the tokens of the next message, thinking, and the template."""
+"""The row in the box: thinking, the template, and the tokens that are in use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
 from deepseek_r1.engine.prompt import template
-from r1desk.chat.composer.composer_footer import ComposerFooter
+from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.menu_buttons import TemplateButton
 from r1desk.chat.values.prompt import PromptSize, answer_reserve
 
@@ -26,8 +26,8 @@ def parent(qtbot: QtBot) -> Iterator[QWidget]:
 
 
 @pytest.fixture
-def footer(parent: QWidget) -> ComposerFooter:
-    return ComposerFooter(parent)
+def composer(parent: QWidget) -> Composer:
+    return Composer(parent)
 
 
 @pytest.fixture
@@ -46,34 +46,49 @@ def test_a_message_fits_with_what_is_kept_free() -> None:
     assert not PromptSize(text=101, history=668, reserve=256, context=1024).fits
 
 
-def test_the_row_shows_the_parts_and_what_is_too_much(footer: ComposerFooter) -> None:
-    height = footer.sizeHint().height()
-    footer.size_bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
-    assert (
-        footer.size_bar.accessibleName()
-        == "Message 1,200 + conversation 3,000 + answer 1,024 of 8,192"
-    )
-    footer.size_bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
-    assert footer.size_bar.accessibleName() == "1,032 tokens too many for the context of 8,192"
-    footer.size_bar.show_size(None)
-    assert not footer.size_bar.accessibleName()
-    assert footer.sizeHint().height() == height  # nothing moves
+def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -> None:
+    height, bar = composer.sizeHint().height(), composer.size_bar
+    bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
+    assert bar.accessibleName() == "4,200 of 8,192 tokens"
+    assert "Message: 1,200 tokens" in bar.accessibleDescription()
+    bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192, exact=False))
+    assert bar.accessibleName() == "≈ 4,200 of 8,192 tokens"
+    bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
+    assert bar.accessibleName() == "1,032 tokens too many for the context of 8,192"
+    bar.show_size(None)
+    assert not bar.accessibleName()
+    assert not bar.isEnabled()  # Tab does not stop at nothing
+    assert composer.sizeHint().height() == height  # nothing moves
 
 
-def test_from_four_fifths_on_the_row_warns(footer: ComposerFooter) -> None:
-    bar = footer.size_bar
+@pytest.mark.parametrize("width", [400, 700])
+def test_thinking_template_and_tokens_are_one_row_inside_the_box(
+    composer: Composer, width: int
+) -> None:
+    composer.template.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
+    composer.thinking.show()
+    composer.size_bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
+    composer.resize(width, composer.sizeHint().height())
+    composer.parentWidget().show()
+    row = (composer.thinking, composer.template, composer.size_bar)
+    below = composer.editor.geometry().bottom()
+    for part in row:
+        assert part.y() > below
+        assert composer.box().contains(part.geometry().toRectF())
+
+
+def test_from_four_fifths_on_the_row_warns(composer: Composer) -> None:
+    bar = composer.size_bar
     bar.show_size(PromptSize(text=0, history=2200, reserve=1024, context=4096))
-    assert bar.accessibleName() == "Conversation 2,200 of 4,096 tokens"
+    assert bar.accessibleName() == "2,200 of 4,096 tokens"
     bar.show_size(PromptSize(text=0, history=2300, reserve=1024, context=4096))
-    assert bar.accessibleName() == "Conversation 2,300 of 4,096 tokens · nearly full"
+    assert bar.accessibleName() == "2,300 of 4,096 tokens · nearly full"
 
 
-def test_thinking_is_offered_with_its_time(qtbot: QtBot, footer: ComposerFooter) -> None:
-    button = footer.thinking
-    button.show_budget(2048)
-    assert button.text() == "Thinking: Normal"
+def test_thinking_is_offered_with_its_time(qtbot: QtBot, composer: Composer) -> None:
+    button = composer.thinking
     button.show_budget(2048, decode_tok_s=0.9)
-    assert button.text() == "Thinking: Normal · at most 37 min 56 s"
+    assert button.text() == "Thinking: Normal"
     assert "2,048 tokens: about 37 min 56 s" in button.toolTip()
     button.menu().aboutToShow.emit()
     texts = [action.text() for action in button.menu().actions()]
@@ -84,18 +99,10 @@ def test_thinking_is_offered_with_its_time(qtbot: QtBot, footer: ComposerFooter)
     assert button.text() == "Thinking: Off"
 
 
-def test_the_row_is_as_high_as_its_buttons_after_another_style_sheet(
-    footer: ComposerFooter,
-) -> None:
-    footer.thinking.hide()
-    footer.parentWidget().setStyleSheet("QToolButton { padding: 30px; }")
-    assert footer.minimumHeight() == footer.thinking.sizeHint().height() > 60
-
-
-def test_the_size_follows_the_size_of_the_text(footer: ComposerFooter) -> None:
-    before = footer.size_bar.sizeHint().height()
-    footer.parentWidget().setStyleSheet("QWidget { font-size: 30pt; }")
-    assert footer.size_bar.sizeHint().height() > before
+def test_the_size_follows_the_size_of_the_text(composer: Composer) -> None:
+    before = composer.size_bar.sizeHint().height()
+    composer.parentWidget().setStyleSheet("QWidget { font-size: 30pt; }")
+    assert composer.size_bar.sizeHint().height() > before
 
 
 # ---- the chat template of a model whose file has none
