@@ -27,6 +27,16 @@ _FORMER_CONTEXT = 4096  # the default of version 1, which had no automatic conte
 _FORMER_KV_TYPE = KVType.F16  # the default up to version 2, which had no automatic precision
 
 
+class OwnSettings(BaseModel):
+    """Settings that each model has of its own; a model that is loaded for the first time, these."""
+
+    model_config = ConfigDict(frozen=True)
+
+    draft_model: FilePath = ""
+    context_length: Annotated[int, Field(ge=0)] = 0
+    kv_type: KVType = KVType.AUTO
+
+
 class Preferences(BaseModel):
     """Everything remembered. Unknown keys of a newer version are kept."""
 
@@ -51,7 +61,8 @@ class Preferences(BaseModel):
     chat_template_files: dict[FilePath, str] = {}  # of files they were read from
     serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080
     serving_key: str = ""  # made when the server is switched on for the first time
-    draft_models: dict[FilePath, FilePath] = {}  # the draft model's file by that of the model
+    own_settings: dict[FilePath, OwnSettings] = {}  # by the path of the model's file
+    draft_models: dict[FilePath, FilePath] = Field({}, exclude=True)  # their former place
     welcomed: bool = False  # the card of the first start has been answered
 
 
@@ -73,6 +84,8 @@ def _migrated(stored: Preferences) -> Preferences:
         stored.load = stored.load.model_copy(update={"context_length": 0})
     if stored.version < 3 and stored.load.kv_type is _FORMER_KV_TYPE:
         stored.load = stored.load.model_copy(update={"kv_type": KVType.AUTO})
+    for path, draft in stored.draft_models.items():
+        stored.own_settings.setdefault(path, OwnSettings(draft_model=draft))
     stored.version = max(VERSION, stored.version)
     return stored
 

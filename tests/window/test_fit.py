@@ -11,8 +11,10 @@ import pytest
 
 from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models import catalogue_picks, forecast
+from deepseek_r1.hardware.pressure import MemoryReading
+from r1desk.models import catalogue_picks, forecast, refusal
 from r1desk.models import forecast_service as module
 from r1desk.models.catalogue_picks import recommend_download
 from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
@@ -130,3 +132,23 @@ def test_the_fastest_measurement_counts_and_later_starts_know_it(
     module._known.clear()  # a later start
     assert known_speed() == machine_speed() == first
     module._known.clear()
+
+
+def test_a_refusal_offers_a_larger_budget_and_the_disk_each_with_its_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, file = find_known("deepseek-r1-distill-qwen-7b/Q4_K_M")
+    headers = HeaderProcess()
+    monkeypatch.setattr(headers, "read_header", lambda _path: model.header(file))
+    monkeypatch.setattr(module, "machine_speed", lambda: SPEED)
+    monkeypatch.setattr(refusal, "memory_reading", lambda: MemoryReading(24_000.0, 16_000.0))
+    report = BudgetTooSmall(
+        needed_mib=5790, budget_mib=2048, weights_mib=4460, kv_mib=900, rest_mib=430, advice=""
+    ).report()
+    refused = refusal.Refusal(Path("/models/7b.gguf"), SETTINGS, report)
+    (found,) = refusal.memory_ways(refused, 0.0, Forecaster(SETTINGS, headers))
+    larger, disk = (way.label for way in found.ways)
+    assert larger == "Give it 4.8 GiB · 2.3 tok/s"
+    assert disk.startswith("Run it from the disk · 0.")
+    assert [way.settings.swap_enabled for way in found.ways] == [False, True]
+    assert [way.settings.memory_budget for way in found.ways] == [4928, 2048]

@@ -8,16 +8,13 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import errors, events
-from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
-from deepseek_r1.memory.advice import Advice
-from deepseek_r1.memory.estimate import Estimate
-from r1desk.models import controller
 from r1desk.models.chosen_templates import ChosenTemplate
-from r1desk.models.controller import LoadAlternative, ModelController
+from r1desk.models.controller import ModelController
 from r1desk.models.live_settings import LiveSettings
+from r1desk.models.refusal import Refusal, plain_way
 from r1desk.preferences import Preferences
 from support.engine_double import EngineDouble
 
@@ -44,9 +41,9 @@ class Models:
         self.models = ModelController(self.engine.bridge, self.stored)
         self.live = LiveSettings(self.engine.bridge, self.models, self.stored)
         self.failures: list[str] = []
-        self.alternatives: list[LoadAlternative] = []
+        self.refusals: list[Refusal] = []
         self.models.load_failed.connect(lambda report: self.failures.append(report.code))
-        self.models.alternative_found.connect(self.alternatives.append)
+        self.models.refused.connect(self.refusals.append)
 
     @property
     def asked(self) -> protocol.LoadRequest:
@@ -82,9 +79,8 @@ class Models:
 
 
 @pytest.fixture
-def one(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> Models:
-    """A model is loaded; no memory is free for more."""
-    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, 0.0))
+def one(qapp: QApplication) -> Models:
+    """A model is loaded."""
     made = Models()
     made.load()
     return made
@@ -154,42 +150,39 @@ def test_an_engine_that_ended_has_no_model(one: Models) -> None:
     assert one.models.current is None
 
 
-def test_a_budget_that_is_too_small_offers_the_settings_that_fit(one: Models) -> None:
-    one.models.apply(LoadSettings(memory_budget=512))
-    one.fail(TOO_SMALL)
-    assert one.alternatives == []
-    advice = Advice(SHORT, "It fits with 512 tokens.")
-    one.engine.bills.requests[-1].done.emit(Estimate(bill(512.0), advice))
-    (found,) = one.alternatives
-    assert (found.path, found.settings) == (ONE, SHORT)
-    assert "It fits with 512 tokens." in found.refused.text()
-    one.models.load_alternative(found)
+def test_a_load_takes_the_settings_that_the_panel_shows(one: Models) -> None:
+    from_disk = LoadSettings(swap_enabled=True)
+    one.models.edited = from_disk
+    one.models.choose(TWO)
+    assert one.asked.settings == from_disk
     one.succeed()
-    assert one.stored.load == SHORT
+    assert one.stored.load == from_disk
 
 
-def test_where_memory_is_free_a_larger_budget_is_offered_first(
-    one: Models, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, 32_000.0))
-    one.models.apply(LoadSettings(memory_budget=512))
-    one.fail(TOO_SMALL)
-    one.engine.bills.requests[-1].done.emit(Estimate(bill(512.0), Advice(SHORT, "Or shorter.")))
-    assert one.alternatives[0].settings == LoadSettings(memory_budget=832)
-    assert "832 MiB, which is free now" in one.alternatives[0].refused.text()
+def test_the_context_of_one_model_is_not_that_of_the_next(one: Models) -> None:
+    longer = LoadSettings(context_length=32_768, kv_type=KVType.Q8_0, memory_budget=4096)
+    one.models.apply(longer)
+    one.succeed()
+    one.load(TWO)
+    assert one.stored.load == LoadSettings(memory_budget=4096)
+    one.load(ONE)
+    assert one.stored.load == longer
 
 
 def test_a_context_the_model_was_not_trained_for_offers_a_shorter_one(one: Models) -> None:
     one.models.apply(LoadSettings(context_length=9000))
     one.fail(errors.ContextTooLarge(asked=9000, trained=8192))
-    assert one.alternatives[0].settings == LoadSettings(context_length=8192)
+    found = plain_way(one.refusals[0])
+    assert found is not None
+    assert found.ways[0].settings == LoadSettings(context_length=8192)
 
 
 def test_a_draft_model_that_does_not_suit_can_be_left_out(one: Models) -> None:
     one.models.apply_draft(Path("/models/draft.gguf"))
     one.fail(errors.DraftUnfit(path="/models/draft.gguf", detail="no"))
-    assert one.alternatives[0].without_draft
-    assert one.alternatives[0].settings.draft_model == ""
+    found = plain_way(one.refusals[0])
+    assert found is not None
+    assert found.ways[0].settings.draft_model == ""
 
 
 def test_a_model_whose_own_template_cannot_be_used_is_told(one: Models) -> None:

@@ -557,7 +557,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
     with session_with(qtbot, own_profile, small_budget, None) as session:
         button = session.window.notices.action_button
         qtbot.waitUntil(button.isVisible)
-        assert "It fits with a budget of" in session.window.notices.label.text()
+        assert button.text().startswith("Give it 576 MiB · ")
         assert session.models.current is None
         assert session.window.panel.bill.total.text() == "The bill appears with the model."
         click(button)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,18 +9,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import (
-    BudgetTooSmall,
-    ContextTooLarge,
-    DraftUnfit,
     ErrorReport,
     ModelFileMissing,
     TemplateUnusable,
 )
-from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware import machine_memory_mib
-from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import (
     LoadRequest,
     UnloadRequest,
@@ -30,22 +24,12 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
-from r1desk.models.forecast import larger_budget
+from r1desk.models.refusal import Refusal, with_draft_model
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.preferences import Preferences
+from r1desk.preferences import OwnSettings, Preferences
 
 RECENT_MODELS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class LoadAlternative:
-    """A model that was refused for memory, context or draft model, and settings that load it."""
-
-    refused: ErrorReport
-    path: Path
-    settings: LoadSettings
-    without_draft: bool = False  # the draft model alone was the reason
 
 
 class ModelController(QObject):
@@ -56,7 +40,7 @@ class ModelController(QObject):
     loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
     own_template_refused = Signal(object)  # the path, after its `load_failed`
-    alternative_found = Signal(object)  # LoadAlternative, soon after its `load_failed`
+    refused = Signal(object)  # Refusal, after its `load_failed`
     unloaded = Signal()  # the model was unloaded; the next message loads it again
     load_planned = Signal(object)  # the Bill of the file that is being loaded
     settings_refused = Signal(object)  # the LoadSettings that stay in force
@@ -70,6 +54,7 @@ class ModelController(QObject):
         self._plan: BackgroundAnswer | None = None
         self._loading_path: Path | None = None
         self._new_settings: LoadSettings | None = None  # in force once a model has loaded with them
+        self.edited: LoadSettings | None = None  # the panel's, where they wait for a load
         self._templates = ChosenTemplates(preferences)
         self.current: events.ModelLoaded | None = None
         self.resting = False  # unloaded on purpose: the next message loads it again
@@ -132,7 +117,7 @@ class ModelController(QObject):
         if path is None:
             self.load_failed.emit(ModelFileMissing(path="SmolLM2").report())
         else:
-            self._start_load(path)
+            self.load(path, self._settings_of(path))
 
     @Slot()
     def ensure_loading(self) -> None:
@@ -142,16 +127,21 @@ class ModelController(QObject):
 
     def choose(self, path: Path, draft_model: Path | None = None) -> None:
         """Load another model, with `draft_model` or its own one; remembered once it has loaded."""
+        settings = self._settings_of(path)
         if draft_model is not None:
-            chosen = str(draft_model)
-        elif path == self.next_path:
-            chosen = self._load_settings.draft_model
-        else:
-            chosen = self._preferences.draft_models.get(str(path), "")
-        settings = with_draft_model(self._load_settings, chosen)
-        if settings != self._load_settings:
-            self._new_settings = settings
-        self._start_load(path)
+            settings = with_draft_model(settings, str(draft_model))
+        self.load(path, settings)
+
+    def _settings_of(self, path: Path) -> LoadSettings:
+        """What the panel shows; of another model, with its own context and draft model."""
+        applied = self._new_settings or self._preferences.load
+        shown = self.edited or applied
+        if path == self.next_path:
+            return shown
+        own = self._preferences.own_settings.get(str(path), OwnSettings())
+        edited = {key: value for key, value in shown if value != getattr(applied, key)}
+        settings = applied.model_copy(update=dict(own) | edited)
+        return with_draft_model(settings, settings.draft_model)
 
     def apply_draft(self, draft_model: Path) -> None:
         """Load the model again with a draft model, and use it."""
@@ -162,18 +152,13 @@ class ModelController(QObject):
 
     def apply(self, settings: LoadSettings) -> None:
         """Load the model again with new settings; they are remembered once it has loaded."""
-        self._new_settings = settings
-        self.load_chosen()
-
-    def load_alternative(self, alternative: LoadAlternative) -> None:
-        """Load a refused model with settings that fit; remembered once it has loaded."""
-        self._new_settings = alternative.settings
-        self._start_load(alternative.path)
+        if (path := self.next_path) is not None:
+            self.load(path, settings)
 
     def choose_template(self, path: Path, chosen: ChosenTemplate) -> None:
         """Load a model with this chat template; remembered once it has loaded."""
         self._templates.try_out(path, chosen)
-        self._start_load(path)
+        self.load(path, self._settings_of(path))
 
     @property
     def chosen_template(self) -> ChosenTemplate:
@@ -206,18 +191,14 @@ class ModelController(QObject):
         if self.current is not None:
             self.current = self.current.model_copy(update=changed)
 
-    @property
-    def _load_settings(self) -> LoadSettings:
-        return self._new_settings or self._preferences.load
-
-    def _start_load(self, path: Path) -> None:
+    def load(self, path: Path, settings: LoadSettings) -> None:
+        """Load a model with these settings; both are remembered once it has loaded."""
         if self._load is not None:
             self._load.cancel()
             self._load.abandon()
-        self._loading_path = path
+        self._loading_path, self._new_settings = path, settings
         self.resting = False
         self.load_started.emit(str(path))
-        settings = self._load_settings
         self._plan_load(path, settings)
         self._load = self._engine.submit(
             LoadRequest,
@@ -256,22 +237,21 @@ class ModelController(QObject):
         self._load = None
         bill = self._engine.bills.with_disk_speed(loaded.bill)
         self.current = loaded = loaded.model_copy(update={"bill": bill})
-        self._preferences.load = self._load_settings
+        self._preferences.load = self._new_settings or self._preferences.load
         self._new_settings = None
         self._templates.accept(Path(loaded.facts.path))
         self._remember(Path(loaded.facts.path))
         self.loaded.emit(loaded)
 
     def _remember(self, path: Path) -> None:
-        """Remember the model, and its draft model: another one needs another."""
+        """Remember the model, and what another one needs in another way."""
         p, starter = self._preferences, starter_model()
         p.model_path = None if path == starter else str(path)
         if path != starter:
             others = [known for known in p.recent_models if known != str(path)]
             p.recent_models = [str(path), *others][:RECENT_MODELS]
-        p.draft_models.pop(str(path), None)
-        if p.load.draft_model:
-            p.draft_models[str(path)] = p.load.draft_model
+        own = {key: getattr(p.load, key) for key in OwnSettings.model_fields}
+        p.own_settings[str(path)] = OwnSettings(**own)
         self.preferences_changed.emit()
 
     def _on_load_failed(self, path: Path, settings: LoadSettings, report: ErrorReport) -> None:
@@ -279,65 +259,20 @@ class ModelController(QObject):
         self._load = None
         is_own = not self._templates.of(path).template
         self._templates.discard()
-        if report.code == BudgetTooSmall.__name__:
-            request = self._engine.bills.ask(path, settings, window_and_helpers_mib())
-            request.done.connect(partial(self._on_alternative, path, settings, report))
-            request.failed.connect(log_refusal)
         self.load_failed.emit(report)
-        if self._new_settings is not None:
-            self._new_settings = None
+        self._new_settings = None
+        if settings != self._preferences.load:
             self.settings_refused.emit(self._preferences.load)
         if report.code == TemplateUnusable.__name__ and is_own:
             self.own_template_refused.emit(path)
-        elif _is_about_draft(report, settings):
-            without = with_draft_model(settings, "")
-            self.alternative_found.emit(LoadAlternative(report, path, without, without_draft=True))
-        elif report.code == ContextTooLarge.__name__:
-            shorter = settings.model_copy(update={"context_length": report.facts["trained"]})
-            self.alternative_found.emit(LoadAlternative(report, path, shorter))
-
-    def _on_alternative(
-        self, path: Path, settings: LoadSettings, report: ErrorReport, estimate: Estimate
-    ) -> None:
-        """Offer settings that fit, unless another load has begun."""
-        if self.loading:
-            return
-        advice, fits_with = estimate.advice.text, possible(estimate.fits_with)
-        current_mib = self.current.bill.total_mib if self.current is not None else 0.0
-        available_mib = memory_reading().available_mib + current_mib
-        if (raised := larger_budget(settings, estimate.bill, available_mib)) is not None:
-            fits_with = raised
-            advice = tr(
-                "It fits with a budget of {budget:,} MiB, which is free now.",
-                budget=raised.memory_budget,
-            )
-        if fits_with is None:
-            return
-        refused = report.model_copy(update={"facts": report.facts | {"advice": advice}})
-        self.alternative_found.emit(LoadAlternative(refused, path, fits_with))
+        else:
+            self.refused.emit(Refusal(path, settings, report))
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
         """A refused file leaves the present model in the engine; an ended engine has none."""
         if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
             self.current = None
-
-
-def with_draft_model(settings: LoadSettings, draft_model: str) -> LoadSettings:
-    """The settings with another draft model; where there is none, drafts do not require one."""
-    changed: dict[str, object] = {"draft_model": draft_model}
-    if not draft_model and settings.drafts is DraftMode.MODEL:
-        changed["drafts"] = DraftMode.AUTO
-    return settings.model_copy(update=changed)
-
-
-def _is_about_draft(report: ErrorReport, settings: LoadSettings) -> bool:
-    """True where the draft model was refused, not the model."""
-    if not settings.draft_model:
-        return False
-    at_fault = report.facts.get("path")
-    same_file = isinstance(at_fault, str) and Path(at_fault) == Path(settings.draft_model)
-    return same_file or report.code == DraftUnfit.__name__
 
 
 def possible(settings: LoadSettings | None) -> LoadSettings | None:

@@ -15,7 +15,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.estimate import CORE_MIB_S, planned_share, unhidden_compute_s
-from deepseek_r1.memory.plan import plan
+from deepseek_r1.memory.plan import ProcessOverhead, plan
 
 BUDGET_STEP_MIB = 64
 LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
@@ -62,10 +62,11 @@ def estimate_fit(
     settings: LoadSettings,
     speed: MachineSpeed,
     available_mib: float,
+    overhead: ProcessOverhead | None = None,
 ) -> Forecast:
     """Estimate for a file's header; plain arithmetic, some milliseconds."""
     in_memory_tok_s = expected_tok_s(header, speed)
-    overhead = planned_share(WINDOW_MAX_MIB)
+    overhead = overhead or planned_share(WINDOW_MAX_MIB)
     bill = plan(header, settings, overhead).bill
     if bill.fits and not bill.streams:
         return Forecast(Fit.IN_MEMORY, bill, settings, in_memory_tok_s)
@@ -118,7 +119,7 @@ def format_fit(forecast: Forecast) -> str:
         Fit.FROM_DISK: tr("from the disk"),
         Fit.TOO_LARGE: tr("too large for the budget"),
     }
-    text = _with_rate(texts[forecast.fit], forecast.tok_s)
+    text = with_rate(texts[forecast.fit], forecast.tok_s)
     return tr("{fit}, measured", fit=text) if forecast.measured else text
 
 
@@ -127,7 +128,7 @@ def format_raised(forecast: Forecast) -> str:
     if forecast.raised is None:
         return ""
     budget = forecast.raised.memory_budget
-    return _with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), forecast.raised_tok_s)
+    return with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), forecast.raised_tok_s)
 
 
 def format_rate(tok_s: float) -> str:
@@ -135,5 +136,6 @@ def format_rate(tok_s: float) -> str:
     return f"{tok_s:.0f}" if tok_s >= 9.95 else f"{tok_s:.1f}"
 
 
-def _with_rate(text: str, tok_s: float) -> str:
+def with_rate(text: str, tok_s: float) -> str:
+    """The text with tokens a second, where they are known."""
     return tr("{fit} · {rate} tok/s", fit=text, rate=format_rate(tok_s)) if tok_s else text

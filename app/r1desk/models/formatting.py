@@ -19,6 +19,11 @@ def format_size(nbytes: int) -> str:
     return f"{nbytes / GB:.2f} GB" if nbytes >= GB else f"{nbytes / MB:.0f} MB"
 
 
+def format_mib(mib: float) -> str:
+    """An amount of memory for people."""
+    return f"{mib / 1024:.1f} GiB" if mib >= 1000 else f"{mib:,.0f} MiB"
+
+
 def format_parameters(count: int) -> str:
     """The number of a model's weights, as models are named by it: 135M, 7.6B."""
     number = f"{count / GB:.1f}B" if count >= GB else f"{count / MB:.0f}M"

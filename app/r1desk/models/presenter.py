@@ -17,10 +17,11 @@ from deepseek_r1.formats.template_file import read_template_file
 from r1desk.chat.composer.menu_buttons import TemplateButton
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
-from r1desk.models.controller import LoadAlternative, ModelController
+from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.models.widgets.page_parts import open_template_dialog
-from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -46,7 +47,8 @@ class ModelPresenter(Presenter):
         self._notices = notices
         self._forecasts = forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
-        models.alternative_found.connect(self._on_alternative)
+        self._looking: BackgroundAnswer | None = None  # for what helps
+        models.refused.connect(self._on_refused)
         models.load_failed.connect(self._on_load_failed)
         models.own_template_refused.connect(self._on_own_template_refused)
         models.load_started.connect(self._on_load_started)
@@ -56,18 +58,27 @@ class ModelPresenter(Presenter):
         self._refusal = report.text()
 
     @Slot(object)
-    def _on_alternative(self, alternative: LoadAlternative) -> None:
-        """Show the refusal again, with a button for its advice."""
+    def _on_refused(self, refusal: Refusal) -> None:
+        """Look for what helps."""
+        if refusal.is_for_memory:
+            loaded = self._models.current
+            freed_mib = loaded.bill.total_mib if loaded is not None else 0.0
+            ways = partial(memory_ways, refusal, freed_mib)
+            self._looking = self._forecasts.ask(ways, self._on_ways)
+        elif (way := plain_way(refusal)) is not None:
+            self._on_ways(way)
+
+    @Slot(object)
+    def _on_ways(self, found: WaysOut) -> None:
+        """Show the refusal again, with a button for each way out."""
         self._notices.withdraw(self._refusal)
-        self._refusal = alternative.refused.text()
-        notice = Notice(
-            self._refusal,
-            action=tr("Load without the draft model")
-            if alternative.without_draft
-            else tr("Load it this way"),
-            on_action=lambda: self._models.load_alternative(alternative),
+        self._refusal = found.text
+        load = partial(self._models.load, found.path)
+        buttons = [(way.label, partial(load, way.settings)) for way in found.ways]
+        (action, on_action), (other, on_other) = [*buttons, ("", None), ("", None)][:2]
+        self._notices.show_notice(
+            Notice(found.text, action=action, on_action=on_action, other=other, on_other=on_other)
         )
-        self._notices.show_notice(notice)
 
     @Slot(object)
     def _on_own_template_refused(self, path: Path) -> None:
@@ -82,6 +93,8 @@ class ModelPresenter(Presenter):
     @Slot(str)
     def _on_load_started(self, _path: str) -> None:
         """Withdraw the refusal of the load before."""
+        if self._looking is not None:
+            self._looking.abandon()
         self._notices.withdraw(self._refusal)
         self._refusal = ""
 

@@ -103,6 +103,7 @@ class LoadPresenter(Presenter):
     def _connect_panel(self) -> None:
         panel, models, live = self._panel, self._models, self._live
         panel.settings_applied.connect(models.apply)
+        panel.load.edited_changed.connect(self._on_edited)
         panel.load.plan_wanted.connect(live.plan)
         panel.load.threads_changed.connect(live.set_threads)
         panel.load.budget_changed.connect(live.set_budget)
@@ -131,6 +132,12 @@ class LoadPresenter(Presenter):
         name = names.get(Path(path), Path(path).stem)
         self._panel.model.show_loading(name, waits=self._models.load_waits)
 
+    @Slot()
+    def _on_edited(self) -> None:
+        """A load takes what the panel shows."""
+        section = self._panel.load
+        self._models.edited = section.edited if section.pending else None
+
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         panel = self._panel
@@ -154,6 +161,8 @@ class LoadPresenter(Presenter):
         if present is not None:
             present = with_window_measured(present)
         self._panel.show_load_failed(report.text(), present)
+        if self._panel.load.pending:
+            self._live.plan(self._panel.load.edited)
 
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:

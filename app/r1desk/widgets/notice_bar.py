@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import tokens
 from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import selectable_label
 
 INFO_SHOWN_MS = 8000
@@ -31,12 +40,14 @@ _COLOURS = {Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "danger
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence, and at most one thing that can be done about it."""
+    """A sentence, and at most two things that can be done about it."""
 
     text: str
     level: Level = Level.ERROR
     action: str = ""
     on_action: Callable[[], None] | None = None
+    other: str = ""
+    on_other: Callable[[], None] | None = None
 
 
 class NoticeBar(QWidget):
@@ -59,6 +70,8 @@ class NoticeBar(QWidget):
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.action_button = QPushButton()
         self.action_button.clicked.connect(self._on_action)
+        self.other_button = QPushButton()
+        self.other_button.clicked.connect(self._on_other)
         self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
         self.close_button.setAccessibleName(tr("Close this notice"))
         self.close_button.clicked.connect(self.clear)
@@ -66,7 +79,9 @@ class NoticeBar(QWidget):
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.label, stretch=1)
-        layout.addWidget(self.action_button)
+        buttons = put_inside(layout, QVBoxLayout(spacing=6))
+        buttons.addWidget(self.action_button)
+        buttons.addWidget(self.other_button)
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
         self._align_symbol()
         self._expiry = QTimer(self, singleShot=True, interval=INFO_SHOWN_MS)
@@ -87,6 +102,8 @@ class NoticeBar(QWidget):
         self.setAccessibleName(notice.text)
         self.action_button.setText(notice.action)
         self.action_button.setVisible(bool(notice.action))
+        self.other_button.setText(notice.other)
+        self.other_button.setVisible(bool(notice.other))
         self._colour(notice.level)
         self.show()
         if notice.level == Level.INFO:
@@ -137,7 +154,13 @@ class NoticeBar(QWidget):
 
     @Slot()
     def _on_action(self) -> None:
-        notice = self.notice
+        self._do(self.notice.on_action if self.notice is not None else None)
+
+    @Slot()
+    def _on_other(self) -> None:
+        self._do(self.notice.on_other if self.notice is not None else None)
+
+    def _do(self, action: Callable[[], None] | None) -> None:
         self.clear()
-        if notice is not None and notice.on_action is not None:
-            notice.on_action()
+        if action is not None:
+            action()

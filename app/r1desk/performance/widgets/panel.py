@@ -229,7 +229,7 @@ class PerformancePanel(QWidget):
     def show_load_planned(self, bill: Bill) -> None:
         """Show the bill of the model that is being loaded: nothing is measured yet."""
         self._bill = None
-        self.bill.show_bill(bill)
+        self._show_bill(bill)
 
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
@@ -252,8 +252,10 @@ class PerformancePanel(QWidget):
         """The model did not load, and why; `present` is the one that is still there."""
         self.model.show_failure(text, present)
         self._bill = present.bill if present is not None else None
-        if not self.load.pending:
-            self.bill.show_bill(self._bill)
+        if self._bill is not None:
+            self._show_bill(self._bill)
+        else:
+            self.bill.show_bill(None)
 
     @Slot()
     def show_unloaded(self) -> None:

@@ -1,0 +1,110 @@
+"""What helps where a model was refused: settings that load it, each with its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge, DraftUnfit, ErrorReport
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.hardware.pressure import memory_reading
+from deepseek_r1.memory.advice import advise
+from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.estimate import planned_share
+from r1desk.models.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
+from r1desk.models.forecast_service import Forecaster
+from r1desk.models.formatting import format_mib
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A model that was refused, with the settings of that load."""
+
+    path: Path
+    settings: LoadSettings
+    report: ErrorReport
+
+    @property
+    def is_for_memory(self) -> bool:
+        """True where the bill was over the budget; then `memory_ways` has the ways out."""
+        return self.report.code == BudgetTooSmall.__name__
+
+    @property
+    def is_about_draft(self) -> bool:
+        """True where the draft model was refused, not the model."""
+        if not self.settings.draft_model:
+            return False
+        at_fault = self.report.facts.get("path")
+        same_file = isinstance(at_fault, str) and Path(at_fault) == Path(self.settings.draft_model)
+        return same_file or self.report.code == DraftUnfit.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Settings that load the refused model, and the text of their button."""
+
+    label: str
+    settings: LoadSettings
+
+
+@dataclass(frozen=True, slots=True)
+class WaysOut:
+    """At most two ways to load a refused model, and the refusal's text without other advice."""
+
+    path: Path
+    text: str
+    ways: tuple[Way, ...]
+
+
+def plain_way(refusal: Refusal) -> WaysOut | None:
+    """The way out that needs no estimate: without the draft model, or with the trained context."""
+    settings, report = refusal.settings, refusal.report
+    if refusal.is_about_draft:
+        way = Way(tr("Load without the draft model"), with_draft_model(settings, ""))
+    elif report.code == ContextTooLarge.__name__:
+        shorter = settings.model_copy(update={"context_length": report.facts["trained"]})
+        way = Way(tr("Load it this way"), shorter)
+    else:
+        return None
+    return WaysOut(refusal.path, report.text(), (way,))
+
+
+def memory_ways(refusal: Refusal, freed_mib: float, forecaster: Forecaster) -> Iterator[WaysOut]:
+    """A larger budget, where so much is free, and a smaller context or else the disk.
+
+    `freed_mib` is the memory of the present model, which goes when the other one is loaded.
+    """
+    settings, read = refusal.settings, forecaster.headers.read_header
+    header = read(refusal.path)
+    forecaster.measure()
+    share = with_draft(planned_share(WINDOW_MAX_MIB), settings, header, read)
+    reading = memory_reading()
+    available_mib = reading.available_mib + freed_mib
+    found = estimate_fit(header, settings, forecaster.speed, available_mib, share)
+    nearest = advise(header, settings, share)
+    ways, advice = [], ""
+    if (raised := found.raised) is not None:
+        label = tr("Give it {memory}", memory=format_mib(raised.memory_budget))
+        ways.append(Way(with_rate(label, found.raised_tok_s), raised))
+    if nearest.bill is not None and not nearest.bill.streams:
+        ways.append(Way(tr("Load it this way"), nearest.settings))
+        advice = nearest.text
+    elif found.fit is Fit.FROM_DISK and not header.legacy:
+        ways.append(Way(with_rate(tr("Run it from the disk"), found.tok_s), found.settings))
+    if not ways:
+        advice = nearest.text
+        if nearest.settings.memory_budget <= reading.total_mib:
+            ways.append(Way(tr("Load it this way"), nearest.settings))
+    facts = refusal.report.facts | {"advice": advice}
+    report = refusal.report.model_copy(update={"facts": facts})
+    yield WaysOut(refusal.path, report.text(), tuple(ways))
+
+
+def with_draft_model(settings: LoadSettings, draft_model: str) -> LoadSettings:
+    """The settings with another draft model; where there is none, drafts do not require one."""
+    changed: dict[str, object] = {"draft_model": draft_model}
+    if not draft_model and settings.drafts is DraftMode.MODEL:
+        changed["drafts"] = DraftMode.AUTO
+    return settings.model_copy(update=changed)
