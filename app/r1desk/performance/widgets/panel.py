@@ -230,6 +230,8 @@ class PerformancePanel(QWidget):
         """Show the bill of the model that is being loaded: nothing is measured yet."""
         self._bill = None
         self._show_bill(bill)
+        self.message.show_text("")  # settings that waited are those of this load
+        self.message.show_buttons(pending=False, advice=False)
 
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
