@@ -133,7 +133,7 @@ class ModelController(QObject):
         self.load(path, settings)
 
     def _settings_of(self, path: Path) -> LoadSettings:
-        """What the panel shows; of another model, with its own context and draft model."""
+        """Settings as the panel shows them; another model has its own context and draft model."""
         applied = self._new_settings or self._preferences.load
         shown = self.edited or applied
         if path == self.next_path:

@@ -1,4 +1,4 @@
-"""What helps where a model was refused: settings that load it, each with its speed."""
+"""Ways out where a model was refused: settings that load it, each with its speed."""
 
 from __future__ import annotations
 
