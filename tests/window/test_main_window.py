@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +14,12 @@ from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, gauge_values
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
+from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import shortcuts
+from r1desk.shell.palette_entries import open_palette
+from r1desk.store import ConversationInfo
 from r1desk.theme import ThemeChoice, apply_theme
 from window.mouse_and_keys import click, press, type_text
 
@@ -109,6 +113,31 @@ def test_the_page_of_shortcuts_has_every_one_of_the_menu(window: MainWindow) -> 
     names = [label.text() for label in shortcuts(window).findChildren(QLabel)]
     assert names[names.index("Sing") + 1 :][:3] == ["Ctrl", "Shift", "9"]
     assert names[names.index("Larger text") + 1 :][:5] == ["Ctrl", "+", "or", "Ctrl", "="]
+
+
+@pytest.mark.quiet
+def test_the_palette_is_there_at_once_with_a_thousand_chats_and_opens_one_by_words(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    chats = [ConversationInfo(n, f"Chat {n} on tides", 0.0, float(n)) for n in range(1000)]
+    window.sidebar.show_conversations(chats)
+    window.sidebar.search.setFocus()
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        open_palette(window)
+        window.palette_list.repaint()
+        took.append(time.perf_counter() - began)
+        press(Qt.Key.Key_Escape)
+    assert min(took) < 0.05
+    assert window.sidebar.search.hasFocus()
+    open_palette(window)
+    type_text("tid 42")
+    press(Qt.Key.Key_Down)
+    with qtbot.waitSignal(window.sidebar.requested) as opened:
+        press(Qt.Key.Key_Return)
+    assert opened.args == [OpenConversation(428)]  # 429 is newer
+    assert window.composer.editor.hasFocus()
 
 
 def test_f10_opens_the_menu(window: MainWindow, qtbot: QtBot) -> None:

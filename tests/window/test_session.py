@@ -28,7 +28,7 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.widgets.layouts import put_inside
-from window.mouse_and_keys import press
+from window.mouse_and_keys import press, type_text
 from window.session_fixture import (
     ask,
     first_start,
@@ -89,7 +89,9 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         assert session.preferences.text_size_pt == 0
         window.panel_action.trigger()
         assert window.panel.isVisible()
-        press(Qt.Key.Key_K, control)
+        press(Qt.Key.Key_P, control)
+        type_text("search con")
+        press(Qt.Key.Key_Return)
         assert window.focusWidget() is window.sidebar.search
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.catalogue.installed import model_files, resolved
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
@@ -84,7 +86,11 @@ class RecentModels(QObject):
 def _read_all(
     known: tuple[RecentModel, ...], forecaster: Forecaster
 ) -> Iterator[tuple[RecentModel, ...]]:
-    yield tuple(_read(each, forecaster) for each in known)
+    """Read the headers of these; files of our folders that were never loaded are named only."""
+    paths = {resolved(each.path) for each in known}
+    files = (path for folder in models_dirs() for path in model_files(folder))
+    others = (RecentModel(path, path.stem) for path in files if resolved(path) not in paths)
+    yield (*(_read(each, forecaster) for each in known), *others)
 
 
 def _read(model: RecentModel, forecaster: Forecaster) -> RecentModel:
@@ -129,7 +135,7 @@ class PillPresenter(Presenter):
 
     @Slot()
     def _on_recent_changed(self) -> None:
-        self._pill.show_models(self._recent.items)
+        self._pill.models = self._recent.items
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:

@@ -31,7 +31,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import local_files
 from r1desk.chat.messages.view import ChatView
-from r1desk.conversations.conversation_intents import NewChat
+from r1desk.conversations.conversation_intents import NewChat, ShowTrash
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
@@ -41,6 +41,7 @@ from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.widgets.palette import Palette
 from r1desk.widgets.text_label import DropTarget, ElidedLabel
 
 SIDEBAR_PX, PANEL_PX = 240, 340
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self._create_actions()
         self._arrange()
         self.drop_target = DropTarget(self)
+        self.palette_list = Palette(self)
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
@@ -139,9 +141,10 @@ class MainWindow(QMainWindow):
     def _create_actions(self) -> None:
         """An action is declared once, as an entry of the menu; its shortcut works by that.
 
-        The page of shortcuts reads the menu, and features add their own entries to it.
+        The palette and the page of shortcuts read the menu; features add entries of their own.
         """
         self.menu = menu = QMenu(self)
+        self.palette_action = menu.addAction(tr("Find anything…"), "Ctrl+P")
         self.models_action = menu.addAction(tr("Choose a model…"), "Ctrl+O")
         self.presets_menu = menu.addMenu(tr("Presets"))
         self.chats_menu, self.answer_menu = menu.addMenu(tr("Chats")), menu.addMenu(tr("Answer"))
@@ -180,8 +183,20 @@ class MainWindow(QMainWindow):
             (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
             (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
             (tr("Search conversations"), "Ctrl+K", self._on_search),
+            (tr("Trash"), "", partial(self.sidebar.requested.emit, ShowTrash())),
         ):
             self.chats_menu.addAction(text, keys, chosen)
+
+    def entries(self) -> dict[str, list[QAction]]:
+        """The menu's actions by the titles of its parts; those on the current chat among them."""
+        parts = {tr("Window"): self.menu}
+        parts |= {part.title(): part for action in self.menu.actions() if (part := action.menu())}
+        found = {
+            title: [action for action in part.actions() if action.text() and not action.menu()]
+            for title, part in parts.items()
+        }
+        found[self.chats_menu.title()] += self.sidebar.list.actions()
+        return found
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
         action = self.view_menu.addAction(icon(name), text, keys)

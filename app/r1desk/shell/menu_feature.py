@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import PySide6
@@ -29,6 +30,7 @@ from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.shell.main_window import MainWindow
+from r1desk.shell.palette_entries import open_palette
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, app_icon, apply_theme, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -58,6 +60,7 @@ class MenuFeature(Feature):
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
         window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
+        window.palette_action.triggered.connect(partial(open_palette, window))
         window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
 
@@ -168,10 +171,8 @@ def shortcuts(window: MainWindow) -> QDialog:
             (tr("Edit the last message"), ["↑"]),
         ]
     }
-    row_actions = window.sidebar.list.actions()
-    for menu in (window.chats_menu, window.answer_menu, window.view_menu, window.menu):
-        actions = menu.actions() + (row_actions if menu is window.chats_menu else [])
-        groups[menu.title() or tr("Window")] = [
+    for title, actions in window.entries().items():
+        groups[title] = [
             (action.text().rstrip("…"), list(dict.fromkeys(map(_keys_text, action.shortcuts()))))
             for action in actions
             if action.shortcuts()
@@ -180,6 +181,8 @@ def shortcuts(window: MainWindow) -> QDialog:
     columns = put_inside(dialog.fill_column(spacing=0), QHBoxLayout(spacing=36))
     sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(2)]
     for title, rows in groups.items():
+        if not rows:
+            continue
         side = min(sides, key=QVBoxLayout.count)
         if side.count():
             side.addSpacing(10)

@@ -213,6 +213,11 @@ class Sidebar(QWidget):
         self.search.setFocus()
         self.search.selectAll()
 
+    @property
+    def conversations(self) -> Sequence[ConversationInfo]:
+        """All of them, also while a search is shown."""
+        return self._conversations
+
     def _show_list(self) -> None:
         now = datetime.now().astimezone()
         self._model.show_rows(rows_by_day(self._conversations, now))

@@ -60,7 +60,7 @@ class ModelPill(QToolButton):
     def __init__(self) -> None:
         super().__init__()
         set_role(self, "pill")
-        self._models: Sequence[RecentModel] = ()
+        self.models: Sequence[RecentModel] = ()  # the menu has them when it is opened next
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setIconSize(QSize(_DOT_PX, _DOT_PX))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -88,13 +88,9 @@ class ModelPill(QToolButton):
         self.setAccessibleDescription(description)
         self.setIcon(icon("dot", _COLOURS[state]))
 
-    def show_models(self, models: Sequence[RecentModel]) -> None:
-        """Show these in the menu when it is opened next."""
-        self._models = tuple(models)
-
     def _fill_menu(self) -> None:
         menu = self.menu()
-        fill_model_menu(menu, self._models, self.model_chosen.emit)
+        fill_model_menu(menu, self.models, self.model_chosen.emit)
         menu.addSeparator()
         menu.addAction(tr("Choose model…"), self.choose_requested.emit)
 
