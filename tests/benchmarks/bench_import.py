@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.runner import machine
 from r1desk.store import Store, StoreThread
-from r1desk.store.archive_import import import_json
+from r1desk.store.export_process import import_export
 
 EVERY_S = 0.02
 
@@ -74,7 +74,7 @@ def measure(file: Path) -> dict[str, float]:
     watcher.start()
     started_s = time.monotonic()
     try:
-        import_json(run, file)
+        import_export(run, file, threading.Event())
     finally:
         done.set()
         watcher.join()

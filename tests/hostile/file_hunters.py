@@ -30,8 +30,8 @@ from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from hostile.campaign import Case
 from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown
-from r1desk.store.archive_import import import_json
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
+from support import foreign_exports
 from support.file_verdicts import Verdict, checked_mutants
 from support.ggml_files import FAMILIES
 from support.gguf_files import tiny_qwen2
@@ -233,11 +233,13 @@ _STORE_CASES = 200  # of one database
 def imports(seed: int, folder: Path) -> Iterator[Case]:
     """Changed documents of conversations: imported and shown, or refused in a sentence."""
     chosen, path = random.Random(seed), folder / "changed.json"
-    sound = _document(folder)
+    foreign = [foreign_exports.chatgpt_chat(), foreign_exports.open_webui_chat()]
+    documents = [_document(folder), json.dumps(foreign).encode()]
+    documents.append(json.dumps(foreign_exports.lm_studio_chat()).encode())
     for number in range(10**9):
         with Store(folder / f"{number}" / "conversations.db") as store:
             for _ in range(_STORE_CASES):
-                document = _changed_document(sound, chosen)
+                document = _changed_document(chosen.choice(documents), chosen)
                 path.write_bytes(document)
                 began = time.monotonic()
                 verdict, bad = _imported(store, path, folder / "out.md")
@@ -261,7 +263,7 @@ def _document(folder: Path) -> bytes:
 
 def _imported(store: Store, path: Path, shown: Path) -> tuple[str, str]:
     try:
-        found = import_json(lambda work: work(store), path)
+        found = foreign_exports.import_into(store, path)
         export_markdown(store, shown, list(found.ids))
     except (ArchiveNotRead, ArchiveUnreadable):
         return "refused", ""

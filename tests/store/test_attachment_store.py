@@ -8,8 +8,8 @@ import pytest
 
 from r1desk.store import Attachment, Store
 from r1desk.store.archive import duplicate, export_json
-from r1desk.store.archive_import import import_json
 from r1desk.store.database_opening import recover_database
+from support.foreign_exports import import_into
 
 NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
 TABLE = Attachment("table.csv", "a,b\n1,2\n", 6)
@@ -59,7 +59,7 @@ def test_an_archive_and_a_duplicate_have_the_attachments(
 ) -> None:
     export_json(store, tmp_path / "all.json")
     store.conversations.trash(key)
-    (again,) = import_json(lambda work: work(store), tmp_path / "all.json").ids
+    (again,) = import_into(store, tmp_path / "all.json").ids
     for copy in (again, duplicate(store, key)):
         assert store.messages.path(copy)[0].attachments == (NOTES, TABLE)
 

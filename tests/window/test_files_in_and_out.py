@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QToolButton
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
@@ -146,6 +146,8 @@ def choose(session: Session, start: str, file: Path) -> None:
         if button.accessibleName() == "Export and import"
     )
     next(a for a in more.menu().actions() if a.text().startswith(start)).trigger()
+    for box in session.window.findChildren(QMessageBox):  # of an import
+        click(next(button for button in box.buttons() if button.text() == "File…"))
     choose_file(session.window, file)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QDir, QObject, QStandardPaths, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from deepseek_r1.catalogue.installed import Owner, app_folders
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import join_sentences, tr, trn
+from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store.archive import export_json, export_markdown
-from r1desk.store.archive_import import ImportedConversations, import_json
+from r1desk.store.archive_import import ImportedConversations
+from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -60,10 +64,32 @@ class ArchivePresenter(QObject):
         dialog.open()
 
     def choose_import(self) -> None:
-        """Ask for a file with conversations."""
-        filters = [tr("Exported conversations (*.json)"), tr("All files (*)")]
+        """Ask what is to be imported: a file, a folder, or another program's on this computer."""
+        box = QMessageBox(parent=self._window, text=tr("Import conversations"))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setInformativeText(
+            tr(
+                "From a file or zip that R1 Desk, ChatGPT or Open WebUI exported, or from the"
+                " folder where LM Studio or Jan keep their chats."
+            )
+        )
+        choices = {
+            tr("File…"): partial(self._choose_source, QFileDialog.FileMode.ExistingFile),
+            tr("Folder…"): partial(self._choose_source, QFileDialog.FileMode.Directory),
+        } | {
+            program.value: partial(self.import_file, folder)
+            for program, folder in chats_of_programs().items()
+        }
+        for text, choose in choices.items():
+            button = box.addButton(text, QMessageBox.ButtonRole.ActionRole)
+            button.clicked.connect(choose)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.open()
+
+    def _choose_source(self, mode: QFileDialog.FileMode) -> None:
+        filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]
         dialog = self._dialog(tr("Import conversations"), filters)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setFileMode(mode)
         dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
         dialog.open()
 
@@ -92,36 +118,59 @@ class ArchivePresenter(QObject):
         )
 
         export = ConversationExport(self._store, file, chosen, self)
-        waiting = Notice(
-            tr("Writing {file}…", file=file.name), Level.INFO, tr("Cancel"), export.cancel
-        )
+        stop_waiting = self._wait(tr("Writing {file}…", file=file.name), export.cancel)
 
         def finished(report: ErrorReport | None) -> None:
-            self._notices.withdraw(waiting.text)
+            stop_waiting()
             if report is None:
                 self._show_exported(file)
             else:
                 self._show(report.text(), Level.ERROR)
 
-        QTimer.singleShot(NOTICE_AFTER_MS, export, lambda: self._notices.show_notice(waiting))
         export.finished.connect(finished)
         self.closing.connect(export.close)
         export.start()
 
     def import_file(self, file: Path) -> None:
-        """Store the conversations of a file as new ones, but for those that are here already."""
+        """Store the conversations of an export as new ones, but for those that are here already."""
+        stop = threading.Event()
+        stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
 
         def imported(done: ImportedConversations) -> None:
-            text = trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))
+            stop_waiting()
+            texts = [
+                trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))
+            ]
             if done.already_here:
                 here = trn("{n} was here already.", "{n} were here already.", done.already_here)
-                text = join_sentences((text, here))
-            self._show(text)
+                texts.append(here)
+            kinds = [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]
+            if kinds:
+                texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
+            self._show(join_sentences(texts), Level.WARNING if kinds else Level.INFO)
             self.imported.emit(list(done.ids))
 
-        answer = ask_in_background(partial(import_json, self._store.run, file))
+        def failed(report: ErrorReport) -> None:
+            stop_waiting()
+            self._show(report.text(), Level.INFO if stop.is_set() else Level.ERROR)
+
+        answer = ask_in_background(partial(import_export, self._store.run, file, stop))
         answer.done.connect(imported)
-        answer.failed.connect(lambda report: self._show(report.text(), Level.ERROR))
+        answer.failed.connect(failed)
+        self.closing.connect(stop.set)
+
+    def _wait(self, text: str, stop: Callable[[], object]) -> Callable[[], None]:
+        """Show a notice that stays while work lasts; call what is returned at its end."""
+        waiting = Notice(text, Level.INFO, tr("Cancel"), stop, stays=True)
+        timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
+        timer.timeout.connect(lambda: self._notices.show_notice(waiting))
+        timer.start()
+
+        def end() -> None:
+            timer.deleteLater()
+            self._notices.withdraw(text)
+
+        return end
 
     def _show_exported(self, file: Path) -> None:
         folder = str(file.absolute().parent)
@@ -129,6 +178,16 @@ class ArchivePresenter(QObject):
 
     def _show(self, text: str, level: Level = Level.INFO) -> None:
         self._notices.show_notice(Notice(text, level))
+
+
+def chats_of_programs() -> dict[Owner, Path]:
+    """The folders with the chats of other programs on this computer."""
+    folders = app_folders()
+    places = [
+        (Owner.LM_STUDIO, folder.parent / "conversations") for folder in folders[Owner.LM_STUDIO]
+    ]
+    places += [(Owner.JAN, folder / "threads") for folder in folders[Owner.JAN]]
+    return {program: place for program, place in reversed(places) if place.is_dir()}
 
 
 def suffix_of(name_filter: str) -> str:

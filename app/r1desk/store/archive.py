@@ -59,6 +59,9 @@ class ArchivedConversation(_ArchivePart):
     messages: tuple[ArchivedMessage, ...] = ()
 
 
+Piece = ArchivedMessage | ArchivedConversation  # one after the other: messages, then theirs
+
+
 # What a message of a document has as a stored one has it.
 _ALIKE = {field.name for field in fields(ChatMessage)} & {*ArchivedMessage.model_fields} - {"state"}
 
@@ -114,7 +117,7 @@ class ConversationWriter:
         self._new_ids: dict[int, int] = {}  # of its messages, by their numbers
         self._last: int | None = None
 
-    def write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
+    def write(self, store: Store, piece: Piece) -> None:
         """Store a message, or end its conversation."""
         if self._conversation_id is None:
             self._conversation_id = store.conversations.create(hidden=self._hidden).id

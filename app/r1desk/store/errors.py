@@ -78,7 +78,16 @@ class ArchiveUnreadable(StoreError):
 
     what = N_("This file holds no conversations that can be imported.")
     why = N_("What was found: {detail}.")
-    todo = N_("Choose a JSON file that this application exported. Nothing was changed.")
+    todo = N_(
+        "Choose an export of R1 Desk, ChatGPT, Open WebUI, LM Studio or Jan. Nothing changed."
+    )
+
+
+class ImportStopped(StoreError):
+    """The user stopped an import, or the application is closing."""
+
+    what = N_("The import was stopped.")
+    why = N_("Nothing was changed.")
 
 
 class ArchiveNotRead(StoreError):

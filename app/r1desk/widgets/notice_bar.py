@@ -45,9 +45,10 @@ class Notice:
     text: str
     level: Level = Level.ERROR
     action: str = ""
-    on_action: Callable[[], None] | None = None
+    on_action: Callable[[], object] | None = None
     other: str = ""
     on_other: Callable[[], None] | None = None
+    stays: bool = False  # until it is withdrawn
 
 
 class NoticeBar(QWidget):
@@ -91,7 +92,8 @@ class NoticeBar(QWidget):
     def show_notice(self, notice: Notice) -> None:
         """Show `notice` in place of the present one."""
         before = self.notice
-        if before is not None and before.level == Level.WARNING and before.text != notice.text:
+        lasts = before is not None and (before.level == Level.WARNING or before.stays)
+        if before is not None and lasts and before.text != notice.text:
             self._covered.append(before)
         self._covered = [covered for covered in self._covered if covered.text != notice.text]
         self._show(notice)
@@ -106,7 +108,7 @@ class NoticeBar(QWidget):
         self.other_button.setVisible(bool(notice.other))
         self._colour(notice.level)
         self.show()
-        if notice.level == Level.INFO:
+        if notice.level == Level.INFO and not notice.stays:
             self._expiry.start()
         else:
             self._expiry.stop()

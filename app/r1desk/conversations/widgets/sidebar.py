@@ -143,7 +143,7 @@ class Sidebar(QWidget):
         menu = QMenu(button)
         emit = self.requested.emit
         menu.addAction(tr("Export all conversations…"), lambda: emit(intents.ExportConversations()))
-        menu.addAction(tr("Import conversations…"), lambda: emit(intents.ImportConversations()))
+        menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
         return button
 
