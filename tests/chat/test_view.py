@@ -30,6 +30,7 @@ from r1desk.chat.values.intents import (
     SelectVersion,
     SendExample,
 )
+from window.mouse_and_keys import click
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(
@@ -46,11 +47,13 @@ def button(view: object, name: str) -> QToolButton:
 
 def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot: QtBot) -> None:
     view.welcome.set_model_name("SmolLM2")
-    buttons = [b for b in view.findChildren(QPushButton) if b.isVisible()]
-    assert [b.text() for b in buttons] == list(EXAMPLES)
+    text = list(EXAMPLES)[1]
     with qtbot.waitSignal(view.requested) as chosen:
-        buttons[1].click()
-    assert chosen.args == [SendExample(EXAMPLES[1])]
+        click(button(view, text))
+    assert chosen.args == [SendExample(text)]
+    view.welcome.show_questions(False)
+    assert not any(button(view, example).isVisible() for example in EXAMPLES)
+    assert view.welcome.preset_button.isVisible()
 
 
 # ---- where things are
@@ -75,6 +78,20 @@ def test_messages_and_the_box_below_them_have_one_edge(
     shown = view.view(2)
     box = composer.box()
     assert (box.left(), box.right()) == (shown.x(), shown.x() + shown.width())
+
+
+def test_the_way_to_the_end_covers_no_text(view: ChatView, show: Show) -> None:
+    show([user(1, "Hello"), answer(2, "Hello.\n\n" * 100)])
+    jump, bar = button(view, "Jump to the end"), view.column.verticalScrollBar()
+    assert not jump.isVisible()
+    bar.setValue(200)
+    view.layout().activate()
+    assert jump.isVisible()
+    assert bar.value() == 200
+    assert jump.y() >= view.column.geometry().bottom()
+    click(jump)
+    assert not jump.isVisible()
+    assert bar.value() == bar.maximum()
 
 
 def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, show: Show) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+from PySide6.QtWidgets import QApplication, QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.preferences import Preferences
-from r1desk.serving.serving_state import ServingPhase
+from r1desk.serving.serving_state import ServingPhase, ServingState
 from r1desk.serving.widgets import ServingDialog
+from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
 from support.patience import PATIENCE_S
@@ -239,3 +242,20 @@ def test_the_servers_memory_is_part_of_the_window_in_the_next_bill(
         server_mib = psutil.Process(session.serving.pid).memory_info().rss / 2**20
         assert window.planned_mib > server_mib
         dialog.close()
+
+
+def test_off_and_the_button_close_are_two_words_in_chinese(
+    qtbot: QtBot, qapp: QApplication
+) -> None:
+    use_language("zh_CN")
+    install_qt_translations(qapp)
+    try:
+        dialog = ServingDialog(None)
+        qtbot.addWidget(dialog)
+        dialog.show_state(ServingState())
+        close = dialog.buttons.button(QDialogButtonBox.StandardButton.Close)
+        assert close.text().partition("(")[0] == "关闭"
+        assert "关闭" not in dialog.status.text()
+    finally:
+        use_language("en")
+        install_qt_translations(qapp)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QTextEdit, QToolButton
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QTextEdit, QToolButton
 from pytestqt.qtbot import QtBot
 
+from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.conversation_rows import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
@@ -232,8 +233,7 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
     session.window.sidebar.new_button.setFocus()
     wait_ready(qtbot, session)
     assert session.window.composer.editor.hasFocus()
-    example = next(b for b in session.window.chat.findChildren(QPushButton) if b.isVisible())
-    click(example)
+    press_button(session.window.chat, next(iter(EXAMPLES)))
     assert session.window.composer.editor.hasFocus()
     wait_answered(qtbot, session)
     press_button(last_view(session), "Answer again")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
+from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea, QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import installed
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
 from deepseek_r1.catalogue.installed import AppFile, Owner
-from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.chat.messages.welcome import Welcome
+from r1desk.chat.messages.welcome import EXAMPLES, Welcome
 from r1desk.models.catalogue_picks import CatalogueFile, RecommendedDownload
 from r1desk.models.forecast import estimate_fit
 from r1desk.models.widgets.first_start_card import FirstStartCard
@@ -98,7 +98,9 @@ def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(
 
 def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welcome) -> None:
     shown_card(qtbot, welcome, (780, 620))
-    questions = [b for b in welcome.findChildren(QPushButton) if b.parent() is not welcome.card]
+    texts = set(map(tr, EXAMPLES))
+    questions = [b for b in welcome.findChildren(QToolButton) if b.text() in texts]
+    assert len(questions) == len(EXAMPLES)
     assert not any(button.isVisible() for button in questions)
     welcome.show_card(False)
     assert not welcome.card.isVisible()

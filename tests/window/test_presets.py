@@ -54,7 +54,9 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
 
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
-        trigger(session.window.presets_menu, "Mathematics")  # the panel is closed
+        button = session.window.chat.welcome.preset_button
+        trigger(button.menu(), "Mathematics")
+        assert button.text() == "Preset: Mathematics ▾"
         assert "\\boxed{}" in session.window.chat.instructions.label.text()
         row = opened_row(qtbot, session)
         choose(row, "Code")

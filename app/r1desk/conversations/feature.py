@@ -11,6 +11,7 @@ from PySide6.QtCore import Signal, Slot
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
+from r1desk.chat.messages.view import ChatView
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
 from r1desk.conversations.widgets.sidebar import Sidebar
@@ -22,12 +23,14 @@ from r1desk.widgets.notice_bar import NoticeBar
 
 TRASH_DAYS = 30
 LAST_CONVERSATION = "last_conversation"
+QUESTIONS_UNTIL = 10  # conversations; then one knows what to ask
 
 
 class ConversationsWindow(Protocol):
     """The main window, the parent of dialogs, as the conversations use it."""
 
     sidebar: Sidebar
+    chat: ChatView
     composer: Composer
     notices: NoticeBar
 
@@ -133,6 +136,7 @@ class ConversationsFeature(Feature):
     def _on_list(self, conversations: Sequence[ConversationInfo]) -> None:
         self._titles = {info.id: info.title for info in conversations}
         self._window.sidebar.show_conversations(conversations)
+        self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
         self._on_busy_changed()
         self._show_title()
 

@@ -14,6 +14,7 @@ from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.messages.view import ChatView
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
@@ -35,6 +36,7 @@ from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 class PerformanceWindow(Protocol):
     """The main window, as the measurements use it."""
 
+    chat: ChatView
     gauge: Gauge
     panel: PerformancePanel
     presets_menu: QMenu

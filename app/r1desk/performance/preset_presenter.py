@@ -34,6 +34,7 @@ class PresetPresenter(Presenter):
         self._row.chosen.connect(self.apply)
         self._row.menu_button.menu().aboutToShow.connect(self._fill_row_menu)
         window.presets_menu.aboutToShow.connect(self._fill_menu)
+        window.chat.welcome.preset_button.setMenu(window.presets_menu)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)
         self._show()
@@ -63,7 +64,9 @@ class PresetPresenter(Presenter):
 
     @Slot()
     def _show(self) -> None:
-        self._row.show_presets(self._presets.presets, self._current())
+        current = self._current()
+        self._row.show_presets(self._presets.presets, current)
+        self._window.chat.welcome.show_preset(current.name if current else "")
 
     @Slot()
     def _fill_menu(self) -> None:

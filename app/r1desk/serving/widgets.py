@@ -181,7 +181,7 @@ def _value_label(name: str) -> QLabel:
 
 def _phase_text(phase: ServingPhase) -> str:
     return {
-        ServingPhase.OFF: tr("Off"),
+        ServingPhase.OFF: tr("Switched off"),
         ServingPhase.STARTING: tr("Starting"),
         ServingPhase.ON: tr("On"),
         ServingPhase.ENDING: tr("Ending"),

@@ -92,7 +92,7 @@ class Composer(QWidget):
         self._hint_label = QLabel(self)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
-        self._button = RoundButton("send", tr("Send"), self, filled=True)
+        self._button = RoundButton("send", tr("Send"), self)
         self._button.clicked.connect(self._on_button)
         self._draft_timer = QTimer(self, singleShot=True, interval=_DRAFT_MS)
         self._draft_timer.timeout.connect(self._report_draft)

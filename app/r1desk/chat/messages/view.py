@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
@@ -22,7 +22,7 @@ from r1desk.chat.messages.text_finder import TextFinder
 from r1desk.chat.messages.top_bars import FindBar, InstructionsChip
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.messages.welcome import Welcome
-from r1desk.chat.text.buttons import RoundButton, text_button
+from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.message_selection import MESSAGE
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
@@ -61,7 +61,6 @@ class ChatView(QWidget):
         self._formulas = FormulaService(self)
         self._style = TextStyle.of(self.font(), self._formulas)
         self.column = MessageList(self._build, self._estimate, self._slicer, self)
-        self.column.end_shown.connect(self._on_end_shown)
         self.welcome = Welcome(self.requested.emit, self)
         self.welcome.set_model_name("")
         self.instructions = InstructionsChip(self)
@@ -86,10 +85,12 @@ class ChatView(QWidget):
         self._stack.addWidget(self.column)
         self._finder = TextFinder(self.column, self._slicer)
         self.find_bar.stepped.connect(self._finder.step)
-        self._jump = RoundButton("arrow-down", tr("Jump to the end"), self, filled=False)
+        self._jump = text_button("arrow-down", tr("Jump to the end"), self)
         self._jump.setObjectName("jump")
         self._jump.clicked.connect(self.column.to_end)
+        self.column.end_shown.connect(self._jump.setHidden)
         self._jump.hide()
+        column.addWidget(self._jump, 0, Qt.AlignmentFlag.AlignHCenter)
         self._throttle = DrawThrottle(self)
         self._throttle.due.connect(self._flush)
 
@@ -314,21 +315,6 @@ class ChatView(QWidget):
         return estimated_height(self._messages[message_id], width, self._style.em_px)
 
     # ---- events of Qt
-
-    @Slot(bool)
-    def _on_end_shown(self, shown: bool) -> None:
-        self._jump.setVisible(not shown)
-        self._place_jump()
-
-    def _place_jump(self) -> None:
-        size = self._jump.sizeHint()
-        x = (self.width() - size.width()) // 2
-        self._jump.setGeometry(x, self.height() - size.height() - 12, size.width(), size.height())
-        self._jump.raise_()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._place_jump()
 
     def changeEvent(self, event: QEvent) -> None:
         """Other colours or another font: build what is visible anew."""

@@ -1,4 +1,4 @@
-"""The empty conversation: a greeting, and questions or the card of the first start."""
+"""The empty conversation: a greeting, presets, and questions or the card of the first start."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
+    QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
 from r1desk.theme.fonts import scaled
-from r1desk.widgets.layouts import put_inside
 
-EXAMPLES = (
-    N_("Explain why the sky is blue, for a ten-year-old"),
-    N_("Write a Python function that finds prime numbers"),
-    N_("Give me three ideas for a rainy Sunday"),
-    N_("How many days from 3 March to 17 May?"),
-)
+EXAMPLES = {  # questions and their icons
+    N_("Explain why the sky is blue, for a ten-year-old"): "sun",
+    N_("Write a Python function that finds prime numbers"): "code",
+    N_("Give me three ideas for a rainy Sunday"): "bulb",
+    N_("How many days from 3 March to 17 May?"): "clock",
+}
 
 
 class WelcomeCard(QFrame):
@@ -40,7 +40,7 @@ class WelcomeCard(QFrame):
 
 
 class Welcome(QWidget):
-    """The greeting with questions that can be sent, or with the card."""
+    """The greeting with the presets and questions that can be sent, or with the card."""
 
     def __init__(self, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
@@ -57,14 +57,12 @@ class Welcome(QWidget):
             label.setWordWrap(True)
         self.card: WelcomeCard | None = None
         self._card_shown = False
+        self._wants_questions = True
         em = self.fontMetrics().height()
-        self._buttons: list[QPushButton] = []
-        for text in map(tr, EXAMPLES):
-            button = QPushButton(text, self)
-            button.setMinimumHeight(round(em * 2.6))
-            button.setCursor(Qt.CursorShape.PointingHandCursor)
-            button.clicked.connect(lambda _checked, text=text: request(SendExample(text)))
-            self._buttons.append(button)
+        self.preset_button = text_button("settings", "", self)
+        self.preset_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.show_preset("")
+        self._questions = self._made_questions(request)
         self._inner = inner = QWidget(self)
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 0, 0)
@@ -74,10 +72,8 @@ class Welcome(QWidget):
         column.addWidget(self._line)
         column.addWidget(self._note)
         self._column = column
-        self._grid = put_inside(column, QGridLayout())
-        self._grid.setContentsMargins(0, em, 0, 0)  # gone with the questions
-        self._grid.setSpacing(round(em * 0.6))
-        self._set_columns(2)
+        for part in (self.preset_button, self._questions):
+            column.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(4)
         self._area = area = QScrollArea(self)  # a card too tall for the window is read by scrolling
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -92,18 +88,24 @@ class Welcome(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(area)
 
-    def _set_columns(self, columns: int) -> None:
-        self._columns = columns
-        for index, button in enumerate(self._buttons):
-            self._grid.addWidget(button, index // columns, index % columns)
+    def _made_questions(self, request: Request) -> QWidget:
+        questions = QWidget(self)
+        em = self.fontMetrics().height()
+        below = QVBoxLayout(questions)
+        below.setContentsMargins(0, em, 0, 0)  # gone with the questions
+        below.setSpacing(2)
+        for example, name in EXAMPLES.items():
+            text = tr(example)
+            button = text_button(name, text, questions)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setMinimumHeight(round(em * 2))
+            button.clicked.connect(lambda _checked, text=text: request(SendExample(text)))
+            below.addWidget(button)
+        return questions
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """One below the other where there is no room for two."""
         super().resizeEvent(event)
         self._inner.setMaximumWidth(self._inner_width())
-        widest = max(button.sizeHint().width() for button in self._buttons)
-        two = 2 * widest + self._grid.spacing()
-        self._set_columns(2 if two <= self._inner_width() else 1)
         self._show_what_fits()
 
     def _inner_width(self) -> int:
@@ -115,15 +117,14 @@ class Welcome(QWidget):
         width, gap = self._inner_width(), 12
         texts = self._labels[:2] if self._card_shown else self._labels
         above = sum(label.heightForWidth(width) + gap for label in texts if label.text())
-        rows = len(self._buttons) // self._columns
-        below = rows * (self._buttons[0].sizeHint().height() + self._grid.spacing())
+        below = self.preset_button.sizeHint().height() + self._questions.sizeHint().height()
         if self._card_shown and self.card is not None:
             below = self.card.heightForWidth(self.card.width())
         fits = above + below + 2 * self.fontMetrics().height() <= self.height()
         for label in (self._title, self._line):
             label.setVisible(fits or not self._card_shown)
-        for button in self._buttons:
-            button.setVisible(fits and not self._card_shown)
+        self.preset_button.setVisible(not self._card_shown)
+        self._questions.setVisible(fits and self._wants_questions and not self._card_shown)
 
     def minimumSizeHint(self) -> QSize:
         """Narrow windows are fine."""
@@ -143,6 +144,17 @@ class Welcome(QWidget):
             self.card.setVisible(shown)
         self._note.setVisible(not self._card_shown and bool(self._note.text()))
         self._show_what_fits()
+
+    def show_questions(self, wanted: bool) -> None:
+        """Offer questions, or none to a person who knows what to ask."""
+        self._wants_questions = wanted
+        self._show_what_fits()
+
+    def show_preset(self, name: str) -> None:
+        """Name the preset of this conversation; its menu is the window's."""
+        text = tr("Preset: {name}", name=name) if name else tr("Choose a preset…")
+        self.preset_button.setText(f"{text} ▾")
+        self.preset_button.setAccessibleName(text)
 
     def set_model_name(self, name: str, note: str = "") -> None:
         """Say who answers, and what to expect of it."""

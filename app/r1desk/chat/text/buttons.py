@@ -35,11 +35,10 @@ def text_button(name: str, text: str, parent: QWidget) -> QToolButton:
 
 
 class RoundButton(QToolButton):
-    """A disc with an icon: filled with the accent, or quiet with an edge."""
+    """A disc with an icon, filled with the accent."""
 
-    def __init__(self, name: str, label: str, parent: QWidget, *, filled: bool) -> None:
+    def __init__(self, name: str, label: str, parent: QWidget) -> None:
         super().__init__(parent)
-        self._filled = filled
         self._name = ""
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.set_action(name, label)
@@ -63,18 +62,13 @@ class RoundButton(QToolButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         disc = QRectF(self.rect()).adjusted(2, 2, -2, -2)
-        colour = "text"
-        if self._filled and self.isEnabled():
-            colour = "accent_text"
+        colour = "accent_text" if self.isEnabled() else "text_dim"
+        if self.isEnabled():
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colours.accent.darker(112) if self.underMouse() else colours.accent)
-        elif self._filled:
-            colour = "text_dim"
-            painter.setPen(QPen(colours.edge, 1))
-            painter.setBrush(colours.hover)
         else:
             painter.setPen(QPen(colours.edge, 1))
-            painter.setBrush(colours.code_background if self.underMouse() else colours.background)
+            painter.setBrush(colours.hover)
         painter.drawEllipse(disc)
         side = round(disc.width() * 0.52)
         spot = QRectF(0, 0, side, side)

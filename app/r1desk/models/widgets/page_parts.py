@@ -27,7 +27,7 @@ FIT_COLUMN = 3
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ICONS = {
     Fit.IN_MEMORY: ("check", "success"),
-    Fit.FROM_DISK: ("download", "text_dim"),
+    Fit.FROM_DISK: ("disk", "text_dim"),
     Fit.TOO_LARGE: ("warning", "warning"),
 }
 
