@@ -65,8 +65,12 @@ def test_the_button_shows_all_lines_and_hides_them_again(make_body: Bodies, qtbo
 def test_copying_folded_code_gives_all_of_it(make_body: Bodies, qtbot: QtBot) -> None:
     lines = MAX_CODE_LINES + 50
     body = loaded(make_body, qtbot, lines)
-    next(b for b in body.findChildren(QToolButton) if b.accessibleName() == "Copy code").click()
+    copy = next(b for b in body.findChildren(QToolButton) if b.accessibleName() == "Copy code")
+    before = copy.icon().pixmap(16).toImage()
+    copy.click()
     assert QGuiApplication.clipboard().text() == code(lines)
+    assert copy.icon().pixmap(16).toImage() != before
+    qtbot.waitUntil(lambda: copy.icon().pixmap(16).toImage() == before)
 
 
 def test_code_that_grows_is_folded_on_the_way(make_body: Bodies, qtbot: QtBot) -> None:

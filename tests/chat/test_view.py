@@ -20,7 +20,8 @@ from r1desk.chat.messages.stats_line import stats_details, stats_line
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.chat.text.code_box import CodeText
-from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.text.message_selection import text_boxes
+from r1desk.chat.text.prose_view import ProseView, document_text
 from r1desk.chat.values.intents import (
     EditQuestion,
     Intent,
@@ -273,6 +274,18 @@ def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(view: ChatView, 
 def test_a_users_message_is_not_markdown(view: ChatView, show: Show) -> None:
     show([user(1, "*a*  <b>\n    `x`")])
     assert text_of(view.view(1)) == "*a*  <b>\n    `x`"
+
+
+def test_code_and_formulas_of_a_users_message_are_set_and_all_else_is_as_typed(
+    view: ChatView, qtbot: QtBot, show: Show
+) -> None:
+    text = "Is $5 enough?\n\n  *why*\n```py\nx = 1\n\n```\n\n\\(x^2\\) and\n\n$$x$$\n~~~\nopen"
+    show([user(1, text)])
+    first, code, last, unclosed = text_boxes(view.view(1))
+    assert document_text(first.document()) == "Is $5 enough?\n\n  *why*"
+    assert (code.toPlainText(), unclosed.toPlainText()) == ("x = 1\n", "open")
+    qtbot.waitUntil(lambda: last.toPlainText().count("\ufffc") == 2)
+    assert document_text(last.document()) == "\\(x^2\\) and\n\n$$x$$"
 
 
 # ---- numbers, names, colours

@@ -1,4 +1,4 @@
-"""Where formulas begin and end in text, and that no text is lost around them."""
+"""Where formulas begin and end in text, that no text is lost there, and lines without them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.delimiters import formula_at
+from r1desk.chat.formulas.formula_text import readable
 from r1desk.chat.text.markdown_blocks import groups_of, inlined
 
 
@@ -125,3 +126,17 @@ def test_a_formula_is_exactly_what_stands_in_the_text(text: str, start: int) -> 
     span = formula_at(text, start)
     if span is not None:
         assert text[start : start + span.length] == span.text
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (r"so \(5^2 \times \frac{1}{2}\) is", "so 5² × 1/2 is"),
+        (r"then \(x^{10} \le \alpha", "then x¹⁰ ≤ α"),  # its end has not come
+        (r"$x = \dfrac{-b \pm \sqrt{b^{2}}}{2a}$ or $y$", "x = (-b ± √(b²))/(2a) or y"),
+        (r"\left(\text{area}\right) = \boxed{42}", "(area) = 42"),
+        (r"**$5** in C:\temp, $6 left", r"$5 in C:\temp, $6 left"),
+    ],
+)
+def test_a_line_of_plain_text_has_formulas_that_can_be_read(line: str, shown: str) -> None:
+    assert readable(line) == shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QEvent, QPoint, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QPoint, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import stats_details, stats_line
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.buttons import icon_button
+from r1desk.chat.text.buttons import copy_button, icon_button
 from r1desk.chat.text.editor import MessageEditor
 from r1desk.chat.text.message_selection import select_all, selected_text, text_boxes
 from r1desk.chat.text.text_style import TextStyle
@@ -40,8 +40,6 @@ from r1desk.store import ChatMessage
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import FittedWidget, discard, filled
 from r1desk.widgets.text_label import ElidedLabel
-
-_COPIED_MS = 1_500
 
 
 class MessageMenu(QMenu):
@@ -106,9 +104,8 @@ class Footer(FittedWidget):
         self._message, self._style, self._request = message, style, request
         self.veil = QGraphicsOpacityEffect(self, opacity=0.0)
         self.setGraphicsEffect(self.veil)
-        self._copy = icon_button("copy", tr("Copy"), self)
-        self._copy.clicked.connect(self._on_copy)
-        row = filled(QHBoxLayout(self), self._copy, spacing=2)
+        copy = copy_button(tr("Copy"), lambda: message.content, self)
+        row = filled(QHBoxLayout(self), copy, spacing=2)
         self.edit_button: QToolButton | None = None
         if message.is_answer:
             again = icon_button("refresh", tr("Answer again"), self)
@@ -164,18 +161,6 @@ class Footer(FittedWidget):
         label.setMinimumWidth(10)
         self._style.dress(label, scale=0.88)
         return label
-
-    @Slot()
-    def _on_copy(self) -> None:
-        _copy(self._message.content)
-        self._copy.setIcon(icon("check", "success"))
-        self._copy.setToolTip(tr("Copied"))
-        QTimer.singleShot(_COPIED_MS, self, self._restore)
-
-    @Slot()
-    def _restore(self) -> None:
-        self._copy.setIcon(icon("copy", "text_dim"))
-        self._copy.setToolTip(tr("Copy"))
 
 
 class EditableMessage(QWidget):

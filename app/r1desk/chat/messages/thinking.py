@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.formulas.formula_text import readable
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
@@ -109,7 +110,7 @@ class ThinkingBox(QWidget):
         self._show_last_line()
 
     def _show_last_line(self) -> None:
-        line = "" if self.is_open else fit.prose(last_line_of(self.text))
+        line = "" if self.is_open else fit.prose(readable(last_line_of(self.text)))
         note = "" if self._since is not None or self._end is None else _END_NOTES.get(self._end, "")
         for label, text in ((self.last_line, line), (self.end_note, tr(note) if note else "")):
             label.setText(text)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.editable_message import EditableMessage
-from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, icon_button, text_button
-from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.text.typed_text import TypedSplitter
 from r1desk.chat.values.intents import MoveMemory, Request
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import FittedWidget, discard, filled
@@ -24,7 +22,6 @@ FOLD_OVER = 20_000  # characters
 FOLD_OVER_LINES = 40
 _FOLDED = 2_000
 _FOLDED_LINES = 12
-_SLICE = 4_000
 _WIDEST = 0.85  # of the column
 _RADIUS = 14.0
 
@@ -77,7 +74,6 @@ class UserView(EditableMessage):
         is_last: bool,
     ) -> None:
         super().__init__(message, style, slicer, request, parent, is_last=is_last)
-        self._pieces: list[ProseView] = []
         self.more: QToolButton | None = None  # while only the beginning is shown
         self._bubble = QRectF()
         self.memory_line: MemoryLine | None = None
@@ -92,17 +88,10 @@ class UserView(EditableMessage):
         if len(beginning) < len(content):
             self.more = text_button("chevron-down", _unfold_label(content), self)
             self.more.clicked.connect(self.unfold)
-        long = len(beginning) > _SLICE
-        first, *rest = fit.paragraph_slices(beginning, _SLICE) if long else [beginning]
-        self._add_piece(first)
-        slicer.add(self, self._unfolding(rest), urgent=True)
+        self.body = MarkdownView(style, slicer, self, TypedSplitter())
+        self.body.grown.connect(self.grown)
+        self.body.load(beginning, final=self.more is None)
         self._footer = self._add_footer()
-
-    def _add_piece(self, content: str) -> None:
-        piece = ProseView(self._style, self)
-        piece.append_text(content.removesuffix("\n"))
-        piece.setVisible(self.editor is None)
-        self._pieces.append(piece)
 
     @Slot()
     def unfold(self) -> None:
@@ -110,22 +99,15 @@ class UserView(EditableMessage):
         if self.more:
             discard(self.more)
             self.more = None
-            content = self._message.content
-            remaining = content[len(folded_text(content)) :]
-            self._slicer.add(self, self._unfolding(fit.paragraph_slices(remaining, _SLICE)))
-
-    def _unfolding(self, rest: list[str]) -> Iterator[None]:
-        for piece in rest:
-            self._add_piece(piece)
+            self.body.load(self._message.content)
             self.grown.emit()
-            yield
 
     def show_memory_line(self) -> None:
         """Show above the message that the model reads from here on."""
         self.memory_line = MemoryLine(self._style, self._request, self)
 
     def _set_text_visible(self, visible: bool) -> None:
-        for part in (*self._pieces, self._footer, self.more, self._attached, self.memory_line):
+        for part in (self.body, self._footer, self.more, self._attached, self.memory_line):
             if part:
                 part.setVisible(visible)
 
@@ -145,15 +127,14 @@ class UserView(EditableMessage):
         if self._attached:
             self._attached.move(0, top)
             top += self._attached.fit_width(width) + round(em * 0.3)
-        heights = [piece.fit_width(widest) for piece in self._pieces]
-        inner = min(widest, max(piece.ideal_width() for piece in self._pieces) + 1)
+        height = self.body.fit_width(widest)
+        inner = min(widest, self.body.ideal_width() + 1)
         if self.more:
             inner = max(inner, self.more.sizeHint().width())
         left = width - inner - pad_x
         y = top + pad_y
-        for piece, height in zip(self._pieces, heights, strict=True):
-            piece.move(left, y)
-            y += height
+        self.body.move(left, y)
+        y += height
         if self.more:
             size = self.more.sizeHint()
             self.more.setGeometry(left, y, size.width(), size.height())

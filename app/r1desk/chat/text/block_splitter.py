@@ -60,7 +60,7 @@ class MarkdownBlock:
 
 
 @dataclass(slots=True)
-class _Fence:
+class Fence:
     """The code block that is open at the end of the text."""
 
     marker: str
@@ -75,7 +75,7 @@ class BlockSplitter:
     def __init__(self) -> None:
         self._pending = ""
         self._goes_on = False  # what is pending begins inside of a paragraph that was cut
-        self._fence: _Fence | None = None
+        self._fence: Fence | None = None
         self._held = ""  # a lone "\r" at the end, which may begin "\r\n"
 
     def feed(self, text: str) -> list[MarkdownBlock]:
@@ -159,7 +159,7 @@ class BlockSplitter:
         first, _, _ = group.source.partition("\n")
         indent = len(first) - len(first.lstrip(" "))
         self._goes_on = False
-        self._fence = _Fence(token.markup, indent, _language(token.info))
+        self._fence = Fence(token.markup, indent, _language(token.info))
         self._pending = self._pending[group.start + len(first) + 1 :]
 
     def _split_off(self, group: SourceBlock) -> MarkdownBlock:
@@ -172,7 +172,7 @@ class BlockSplitter:
         tokens = tuple(token for part in parts for token in inlined(part))
         return MarkdownBlock(tokens=tokens, size=len(head))
 
-    def _commit_code(self, fence: _Fence) -> list[MarkdownBlock] | None:
+    def _commit_code(self, fence: Fence) -> list[MarkdownBlock] | None:
         """The open code block once it is closed or long, or None."""
         lines = self._pending.split("\n")
         chars = 0

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from collections.abc import Callable
+
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QToolButton, QWidget
 
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.colours import chat_colours
 from r1desk.theme.icons import icon
 
 BUTTON_INSET_EM = 0.3  # a flat button's padding: moved out so that its icon lines up with text
+_COPIED_MS = 1_500
 
 
 def icon_button(name: str, label: str, parent: QWidget) -> QToolButton:
@@ -31,6 +36,24 @@ def text_button(name: str, text: str, parent: QWidget) -> QToolButton:
     button.setText(text)
     button.setToolTip("")
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    return button
+
+
+def copy_button(label: str, text: Callable[[], str], parent: QWidget) -> QToolButton:
+    """A button that copies `text()`, and shows for a moment that it did."""
+    button = icon_button("copy", label, parent)
+
+    def rest() -> None:
+        button.setIcon(icon("copy", "text_dim"))
+        button.setToolTip(label)
+
+    def copy() -> None:
+        QGuiApplication.clipboard().setText(fit.clipped(text()))
+        button.setIcon(icon("check", "success"))
+        button.setToolTip(tr("Copied"))
+        QTimer.singleShot(_COPIED_MS, button, rest)
+
+    button.clicked.connect(copy)
     return button
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QMimeData, QRectF, QTimer, Signal, Slot
+from PySide6.QtCore import QMimeData, QRectF, Signal, Slot
 from PySide6.QtGui import (
     QBrush,
-    QGuiApplication,
     QPainter,
     QPainterPath,
     QPaintEvent,
@@ -23,7 +22,7 @@ from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.buttons import icon_button, text_button
+from r1desk.chat.text.buttons import copy_button, text_button
 from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
@@ -35,7 +34,6 @@ FOLDED_LINES = 60  # that are shown of it
 _MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
 _LINE_HEIGHT = 125.0  # percent
-_COPIED_MS = 1_500
 
 
 class CodeBox(QWidget):
@@ -75,8 +73,7 @@ class CodeBox(QWidget):
     def _make_header(self) -> None:
         self._label = QLabel(display_text.code(self.language)[:40] or tr("Code"), self)
         self._style.dress(self._label, scale=0.88)
-        self._copy = icon_button("copy", tr("Copy code"), self)
-        self._copy.clicked.connect(self._on_copy)
+        self._copy = copy_button(tr("Copy code"), lambda: self.code, self)
 
     @property
     def code(self) -> str:
@@ -236,13 +233,6 @@ class CodeBox(QWidget):
             painter.restore()
         painter.setPen(QPen(colours.edge, 1))
         painter.drawPath(path)
-
-    @Slot()
-    def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.code)
-        if (copy := self._copy) is not None:
-            copy.setIcon(icon("check"))
-            QTimer.singleShot(_COPIED_MS, copy, lambda: copy.setIcon(icon("copy")))
 
 
 def _broken_lines(code: str) -> str:

@@ -62,7 +62,7 @@ class InlineRenderer:
                     display_text.breakable(display_text.code(child.content)), self._code(fmt)
                 )
             elif kind in {"math_inline", "math_open"}:
-                self._insert_formula(child, fmt)
+                self.insert_formula(cursor, child, fmt)
             elif kind == "image":
                 self._insert_blocked(child, fmt)
             elif kind == "link_open":
@@ -87,13 +87,14 @@ class InlineRenderer:
         code.setBackground(QBrush(self._style.colours.inline_background))
         return code
 
-    def _insert_formula(self, token: Token, fmt: QTextCharFormat) -> None:
+    def insert_formula(self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat) -> None:
+        """Insert a formula inside of a line: as an object, or its source while it is unfinished."""
         objects = self._formulas() if token.type == "math_inline" else None
         if objects:
-            objects.insert(self._cursor, token, fmt)
+            objects.insert(cursor, token, fmt)
         else:
             joined = token.type == "math_open"
-            insert_source(self._cursor, formula_source(token), fmt, self._style, joined=joined)
+            insert_source(cursor, formula_source(token), fmt, self._style, joined=joined)
 
     def _insert_blocked(self, token: Token, fmt: QTextCharFormat) -> None:
         note = QTextCharFormat(fmt)

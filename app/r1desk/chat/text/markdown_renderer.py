@@ -87,6 +87,7 @@ class MarkdownRenderer(QObject):
             "hr": self._set_rule,
             "math_block": self._set_formula,
             "math_open": self._set_formula,
+            "typed": self._set_typed,
         }
 
     def clear(self) -> None:
@@ -114,16 +115,6 @@ class MarkdownRenderer(QObject):
             elif action := self._blocks.get(token.type):
                 action(token)
             index += 1
-        self._cursor.endEditBlock()
-
-    def append_plain(self, text: str) -> None:
-        """Set `text` as it is, lines and spaces included."""
-        self._cursor.beginEditBlock()
-        for line in display_text.breakable(display_text.prose(display_text.newlines(text))).split(
-            "\n"
-        ):
-            self._start_block(gap=0.0)
-            self._cursor.insertText(line, self._text_format())
         self._cursor.endEditBlock()
 
     # ---- formats
@@ -207,6 +198,18 @@ class MarkdownRenderer(QObject):
         char = self._text_format()
         self._style.set_mono(char)
         self._cursor.insertText(source.replace("\n", display_text.LINE), char)
+
+    def _set_typed(self, token: Token) -> None:
+        """Set typed text: its lines and blanks stay as they are."""
+        self._start_block(gap=0.0)
+        for child in token.children or ():
+            if child.type != "text":
+                self.inline.insert_formula(self._cursor, child, self._plain)
+                continue
+            for number, line in enumerate(child.content.split("\n")):
+                if number:
+                    self._start_block(gap=0.0)
+                self._cursor.insertText(display_text.breakable(line), self._plain)
 
     def _formula_objects(self) -> FormulaObjects | None:
         if self.formulas is None and self._style.formulas is not None:

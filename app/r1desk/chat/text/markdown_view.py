@@ -35,11 +35,18 @@ class MarkdownView(QWidget):
     grown = Signal()
     link_chosen = Signal(str)
 
-    def __init__(self, style: TextStyle, slicer: Slicer, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        style: TextStyle,
+        slicer: Slicer,
+        parent: QWidget | None = None,
+        splitter: BlockSplitter | None = None,
+    ) -> None:
+        """`splitter`: what cuts the text into blocks, where it is not Markdown."""
         super().__init__(parent)
         self._style = style
         self._slicer = slicer
-        self._splitter = BlockSplitter()
+        self._splitter = splitter or BlockSplitter()
         self._pieces: list[Piece] = []
         self._tail: list[Piece] = []
         self._code_head: CodeBox | None = None
@@ -71,7 +78,10 @@ class MarkdownView(QWidget):
         self._show_tail([])
 
     def load(self, source: str, *, final: bool = True) -> None:
-        """Show a text, the first part at once and the rest in slices."""
+        """Show a text, the first part at once and the rest in slices.
+
+        It may begin with what was loaded before without being final.
+        """
         self.source = source
         self._ending = final
         self._consume_slice()
@@ -247,6 +257,12 @@ class MarkdownView(QWidget):
             y += height
         self.resize(width, y)
         return y
+
+    def ideal_width(self) -> int:
+        """The width of the longest line; a code box takes all there is."""
+        pieces = [*self._pieces, *self._tail]
+        widths = [p.ideal_width() if isinstance(p, ProseView) else self._width for p in pieces]
+        return max(widths, default=0)
 
 
 def _as_text(block: MarkdownBlock) -> MarkdownBlock:

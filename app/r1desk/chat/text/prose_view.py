@@ -90,10 +90,6 @@ class ProseView(MessageTextBox, QTextBrowser):
         self._renderer.clear()
         self.append_tokens(tokens)
 
-    def append_text(self, text: str) -> None:
-        """Add plain text."""
-        self._renderer.append_plain(text)
-
     def _set_focus_policy(self) -> None:
         # Reachable with Tab only where there is something to do.
         links = self._renderer.inline.has_links

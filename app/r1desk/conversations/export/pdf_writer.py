@@ -31,6 +31,7 @@ from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.typed_text import typed_token
 from r1desk.theme.fonts import scaled
 from r1desk.theme.tokens import LIGHT
 
@@ -103,7 +104,8 @@ class PdfWriter:
     def add_question(self, content: str) -> None:
         for piece in display_text.paragraph_slices(content, _PIECE):
             document = self._document(self._style)
-            MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
+            text = display_text.prose(display_text.newlines(piece.removesuffix("\n")))
+            MarkdownRenderer(document, self._style).append([typed_token(text)])
             self._place(document, self._style.colours.bubble)
 
     def begin_thinking(self, label: str) -> None:
