@@ -19,7 +19,9 @@ from deepseek_r1.core.settings import (
     LoadSettings,
     PromptCacheSettings,
     SamplingSettings,
+    default_budget,
 )
+from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 
 FILE_NAME = "preferences.json"
 VERSION = 3
@@ -66,13 +68,28 @@ class Preferences(BaseModel):
     welcomed: bool = False  # the card of the first start has been answered
 
 
+FREE_SHARE = 0.5  # of the memory that is free at the first start, for the application
+_SMALL_MACHINE_MIB = 8_000_000_000 / (1 << 20)
+_BUDGET_STEP_MIB = 256
+
+
+def first_budget(memory: MemoryReading) -> int:
+    """The budget of the first start in MiB: on a computer of 8 GB or more by what is free."""
+    default = default_budget(memory.total_mib)
+    if memory.total_mib < _SMALL_MACHINE_MIB:
+        return default
+    share_mib = int(memory.available_mib * FREE_SHARE)
+    return max(default, share_mib // _BUDGET_STEP_MIB * _BUDGET_STEP_MIB)
+
+
 def load(profile: Path) -> tuple[Preferences, Path | None]:
     """The stored preferences and, if they were damaged, where the damaged file went."""
     file = profile / FILE_NAME
     try:
         return _migrated(Preferences.model_validate_json(file.read_bytes())), None
     except FileNotFoundError:
-        return Preferences(version=VERSION), None
+        budget = first_budget(memory_reading())
+        return Preferences(version=VERSION, load=LoadSettings(memory_budget=budget)), None
     except (ValidationError, OSError) as error:
         log.window.warning("preferences are damaged: %s", error)
         return Preferences(version=VERSION), _set_aside(file)

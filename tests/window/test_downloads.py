@@ -279,10 +279,10 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
-        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.heading.text()
-        assert "MiB of the budget of 2,048 MiB" in card.facts.text()
+        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.small.name.text()
+        assert "2.0 GiB of memory" in card.small.memory.text()
         assert "huggingface.co" in card.source.text()
-        qtbot.waitUntil(lambda: "tokens a second" in card.speed.text())
+        qtbot.waitUntil(lambda: "tokens a second" in card.small.speed.text())
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
@@ -306,10 +306,11 @@ def test_download_and_start_does_both(
             card = session.window.chat.welcome.card
             qtbot.waitUntil(card.isVisible)
             with qtbot.waitSignal(session.models.loaded) as loaded:
-                card.download_button.click()
+                card.small.button.click()
             assert Path(loaded.args[0].facts.path).parent == own_profile / "models"
             assert model.name in loaded.args[0].facts.path
             assert session.preferences.welcomed
+            assert session.preferences.load.memory_budget == 2048, "as the button said"
 
 
 def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Path) -> None:
@@ -318,4 +319,4 @@ def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Pa
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
         assert "modelscope.cn" in card.source.text()
-        assert card.download_button.text() == "下载并开始"
+        assert card.small.button.text() == "下载并分给它 2.0 GiB"

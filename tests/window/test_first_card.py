@@ -10,24 +10,41 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import installed
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
+from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import AppFile, Owner
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.chat.messages.welcome import EXAMPLES, Welcome
-from r1desk.models.catalogue_picks import CatalogueFile, RecommendedDownload
-from r1desk.models.forecast import estimate_fit
+from r1desk.models import catalogue_picks, forecast_service
+from r1desk.models.catalogue_picks import (
+    CatalogueFile,
+    FirstOffers,
+    RecommendedDownload,
+    first_offers,
+)
+from r1desk.models.forecast import MachineSpeed, estimate_fit
+from r1desk.models.forecast_service import Forecaster
 from r1desk.models.widgets.first_start_card import FirstStartCard
+from r1desk.preferences import first_budget
 from support.gguf_files import tiny_llama
 from window.catalogue_pages import SPEED
 from window.mouse_and_keys import click, type_text
 from window.session_fixture import first_start, ready_session
 
 
-def offer() -> RecommendedDownload:
-    model, file = find_known("deepseek-r1-distill-qwen-1.5b/Q5_K_M")
-    forecast = estimate_fit(model.header(file), LoadSettings(), SPEED, 0.0)
+def offer(name: str, budget_mib: int) -> RecommendedDownload:
+    model, file = find_known(name)
+    settings = LoadSettings(memory_budget=budget_mib)
+    forecast = estimate_fit(model.header(file), settings, SPEED, 0.0)
     found = CatalogueFile(model, file, forecast)
-    return RecommendedDownload(found, spec_for_known(model, file), "Hugging Face", 50_000_000_000)
+    return RecommendedDownload(found, spec_for_known(model, file), "Hugging Face")
+
+
+def offers() -> FirstOffers:
+    small = offer("deepseek-r1-distill-qwen-1.5b/Q5_K_M", 2048)
+    better = offer("deepseek-r1-0528-qwen3-8b/Q4_K_M", 5632)
+    return FirstOffers(small, better, 21_500.0, 50_000_000_000)
 
 
 @pytest.fixture(params=["en", "zh_CN"])
@@ -37,8 +54,7 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     qtbot.addWidget(made)
     made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
     made.set_card(FirstStartCard(made))
-    made.card.show_offer(offer())
-    made.card.show_speed(offer())
+    made.card.show_offers(offers())
     made.show_card(True)
     return made
 
@@ -46,10 +62,48 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
 def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
     qtbot: QtBot, welcome: Welcome
 ) -> None:
-    card = welcome.card
-    assert offer().order.url.split("/")[2] in card.source.text()
-    assert offer().order.url in card.source.toolTip()
-    assert card.download_button.accessibleDescription() == offer().order.url
+    card, url = welcome.card, offers().small.order.url
+    assert url.split("/")[2] in card.source.text()
+    assert url in card.source.toolTip()
+    assert card.small.button.accessibleDescription() == url
+
+
+@pytest.mark.parametrize(
+    ("machine_gib", "free_gib", "small", "better"),
+    [
+        (3.8, 2.6, "Distill-Qwen-1.5B Q6_K in 2048", None),
+        (7.7, 5.8, "Distill-Qwen-1.5B Q6_K in 2048", None),
+        (15.6, 12.5, "Distill-Qwen-1.5B Q6_K in 2048", "0528-Qwen3-8B Q4_K_M in 5888"),
+        (23.5, 21.5, "Distill-Qwen-1.5B Q6_K in 2048", "0528-Qwen3-8B Q4_K_M in 5888"),
+        (2.5, 2.0, "Distill-Qwen-1.5B Q6_K in 1920", None),
+    ],
+)
+def test_what_is_offered_follows_the_memory_that_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+    machine_gib: float,
+    free_gib: float,
+    small: str,
+    better: str | None,
+) -> None:
+    memory = MemoryReading(machine_gib * 1024, free_gib * 1024)
+    monkeypatch.setattr(catalogue_picks, "memory_reading", lambda: memory)
+    monkeypatch.setattr(forecast_service, "known_speed", lambda: MachineSpeed(threads=2))
+    (found,) = first_offers(Forecaster(LoadSettings(memory_budget=8192), HeaderProcess()))
+    assert named(found.small) == small
+    assert named(found.better) == better
+
+
+def named(offer: RecommendedDownload | None) -> str | None:
+    if offer is None:
+        return None
+    return f"{offer.file.name} in {offer.budget_mib}".removeprefix("DeepSeek-R1-")
+
+
+def test_the_budget_of_the_first_start_is_a_share_of_what_is_free() -> None:
+    assert first_budget(MemoryReading(3900.0, 3000.0)) == 2048
+    assert first_budget(MemoryReading(7900.0, 3000.0)) == 2048
+    assert first_budget(MemoryReading(7900.0, 5900.0)) == 2816
+    assert first_budget(MemoryReading(24_000.0, 21_500.0)) == 10_496
 
 
 def shown_card(qtbot: QtBot, welcome: Welcome, size: tuple[int, int]) -> FirstStartCard:
@@ -65,7 +119,7 @@ def assert_labels_are_whole(card: FirstStartCard) -> None:
         assert label.height() >= label.heightForWidth(label.width())
 
 
-@pytest.mark.parametrize("size", [(780, 620), (380, 440), (1600, 900), (500, 460)])
+@pytest.mark.parametrize("size", [(780, 620), (380, 640), (1600, 900), (500, 640)])
 def test_everything_on_the_card_can_be_read(
     qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
 ) -> None:
@@ -110,10 +164,10 @@ def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welco
 
 
 def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welcome) -> None:
-    welcome.card.show_offer(None)
+    welcome.card.show_offers(FirstOffers(None, None, 900.0, None))
     welcome.show()
     qtbot.waitExposed(welcome)
-    assert not welcome.card.download_button.isVisible()
+    assert not welcome.card.small.isVisible()
     assert welcome.card.starter_button.isVisible()
     assert welcome.card.file_button.isVisible()
 

@@ -14,9 +14,9 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import catalogue_picks, forecast, refusal
+from r1desk.models import forecast, refusal
 from r1desk.models import forecast_service as module
-from r1desk.models.catalogue_picks import recommend_download
+from r1desk.models.catalogue_picks import Purpose, pick, survey_catalogue
 from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
 from window.catalogue_pages import SPEED
 
@@ -89,14 +89,6 @@ def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:
     assert 3.5 < small / expected("deepseek-r1-distill-qwen-7b/Q4_K_M", 60_000.0) < 5
 
 
-def recommended(budget_mib: int, machine_mib: int = 32_768) -> str:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(catalogue_picks, "machine_memory_mib", lambda: machine_mib)
-        settings = LoadSettings(memory_budget=budget_mib)
-        (found,) = recommend_download(Forecaster(settings, HeaderProcess()))
-    return found.file.name.removeprefix("DeepSeek-R1-") if found is not None else ""
-
-
 @pytest.mark.parametrize(
     ("budget_mib", "name"),
     [
@@ -111,12 +103,10 @@ def recommended(budget_mib: int, machine_mib: int = 32_768) -> str:
     ],
 )
 def test_the_best_model_that_fits_is_recommended(budget_mib: int, name: str) -> None:
-    assert recommended(budget_mib) == name
-
-
-def test_the_budget_does_not_outgrow_the_machine() -> None:
-    assert recommended(100_000, machine_mib=2600) == recommended(1950)
-    assert recommended(8192, machine_mib=700) == ""
+    forecaster = Forecaster(LoadSettings(memory_budget=budget_mib), HeaderProcess())
+    files = next(survey_catalogue(forecaster))
+    picks = {each.purpose: each.file.name for each in pick(files)}
+    assert picks.get(Purpose.RECOMMENDED, "").removeprefix("DeepSeek-R1-") == name
 
 
 def test_the_fastest_measurement_counts_and_later_starts_know_it(

@@ -6,7 +6,7 @@ Of the catalogue's also the few that most people choose between, and the one for
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from deepseek_r1.catalogue.checksums import Stop
@@ -23,16 +23,19 @@ from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware import machine_memory_mib
+from deepseek_r1.core.settings import LoadSettings, default_budget
+from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.plan import preferred_context
 from r1desk.models.forecast import Fit, Forecast
 from r1desk.models.forecast_service import Forecaster
 from r1desk.models.scan import free_models_bytes
 from r1desk.platform.helper_processes import add_helper, remove_helper
+from r1desk.preferences import FREE_SHARE
 
 MIN_BITS = 4.5  # a weight; below it a model loses more than the next smaller one has
 MIN_DISK_TOK_S = 0.25  # slower than this nobody waits for an answer
+LEAST_TOK_S = 3.0  # by this computer's cores, of the better model of the first start
+_BUDGET_STEP_MIB = 128
 _MACHINE_SHARE = 0.75  # of the machine's memory; the rest is the system's and other programs'
 
 
@@ -136,34 +139,77 @@ def pick(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RecommendedDownload:
-    """The recommended model for this machine and budget, and where it comes from."""
+    """A model for this computer: its budget is that of its forecast."""
 
     file: CatalogueFile
     order: DownloadSpec
     host: str
-    free_bytes: int | None
+
+    @property
+    def budget_mib(self) -> int:
+        """The budget that it is given."""
+        return self.file.forecast.settings.memory_budget
 
 
-def recommend_download(forecaster: Forecaster) -> Iterator[RecommendedDownload | None]:
-    """The model to recommend at the first start, None where no known one fits."""
-    budget_mib = min(forecaster.settings.memory_budget, int(machine_memory_mib() * _MACHINE_SHARE))
-    forecaster.settings = forecaster.settings.model_copy(update={"memory_budget": budget_mib})
+@dataclass(frozen=True, slots=True)
+class FirstOffers:
+    """The models of the first start: a small one, and a better one in a share of what is free."""
+
+    small: RecommendedDownload | None
+    better: RecommendedDownload | None
+    free_mib: float  # memory
+    free_bytes: int | None  # on the drive
+
+
+def first_offers(forecaster: Forecaster) -> Iterator[FirstOffers]:
+    """The models to offer at the first start, with the speeds that are known."""
+    reading, settings = memory_reading(), forecaster.settings
+    budget = min(default_budget(reading.total_mib), int(reading.total_mib * _MACHINE_SHARE))
+    forecaster.settings = settings.model_copy(update={"memory_budget": budget})
     picks = {each.purpose: each.file for each in pick(_files(forecaster))}
-    if (best := picks.get(Purpose.RECOMMENDED)) is None:
-        yield None
-        return
-    order, host = spec_for_known(best.model, best.file), default_source(best.model, best.file)
-    yield RecommendedDownload(best, order, host, free_models_bytes())
+    small = picks.get(Purpose.RECOMMENDED)
+    better = _better(forecaster, small, int(reading.available_mib * FREE_SHARE))
+    yield FirstOffers(_order(small), _order(better), reading.available_mib, free_models_bytes())
 
 
-def measure_download(
-    offer: RecommendedDownload, forecaster: Forecaster
-) -> Iterator[RecommendedDownload]:
-    """The same offer with its speed, once the computer is measured; none where that fails."""
+def measured_offers(forecaster: Forecaster) -> Iterator[FirstOffers]:
+    """The same once the computer is measured."""
     forecaster.measure()
-    forecast = forecaster.forecast(offer.file.model.header(offer.file.file))
-    if forecast.tok_s:
-        yield replace(offer, file=replace(offer.file, forecast=forecast))
+    yield from first_offers(forecaster)
+
+
+def _order(file: CatalogueFile | None) -> RecommendedDownload | None:
+    if file is None:
+        return None
+    order, host = spec_for_known(file.model, file.file), default_source(file.model, file.file)
+    return RecommendedDownload(file, order, host)
+
+
+def _better(
+    forecaster: Forecaster, small: CatalogueFile | None, most_mib: int
+) -> CatalogueFile | None:
+    """The largest model that `most_mib` hold and that is quick enough, with its least budget."""
+    if small is None:
+        return None
+    settings = forecaster.settings
+    larger = [(model, file) for model in known_models() for file in model.files]
+    larger.sort(key=lambda each: (-each[0].parameters, each[1].size_bytes))
+    for model, file in larger:
+        header, least_mib = model.header(file), file.size_bytes >> 20
+        if (
+            model.parameters <= small.model.parameters
+            or forecaster.most_tok_s(header) < LEAST_TOK_S
+        ):
+            continue
+        for budget in range(settings.memory_budget, most_mib + 1, _BUDGET_STEP_MIB):
+            if budget < least_mib:
+                continue
+            forecaster.settings = settings.model_copy(update={"memory_budget": budget})
+            found = CatalogueFile(model, file, forecaster.forecast(header))
+            in_memory = found.forecast.fit is Fit.IN_MEMORY
+            if in_memory and found.context_suffices and found.bits >= MIN_BITS:
+                return found
+    return None
 
 
 def purpose_texts(purpose: Purpose) -> tuple[str, str]:

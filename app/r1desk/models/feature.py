@@ -23,6 +23,7 @@ from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
 from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
@@ -105,9 +106,16 @@ class ModelsWindow(Protocol):
 class ModelsFeature(Feature):
     """Owns what is done with models, but for the controller of the loaded one. Main thread."""
 
-    def __init__(self, services: Services, models: ModelController, chat: ChatFeature) -> None:
+    def __init__(
+        self,
+        services: Services,
+        models: ModelController,
+        live: LiveSettings,
+        chat: ChatFeature,
+    ) -> None:
         super().__init__()
         self._services, self._models, self._chat = services, models, chat
+        self._live = live
         preferences = services.preferences
         forecasts = ForecastService(preferences, services.engine)
         self.recent = RecentModels(models, preferences, forecasts)
@@ -149,8 +157,9 @@ class ModelsFeature(Feature):
             FirstStartPresenter(
                 window.chat.welcome,
                 models,
+                self._live,
                 self.downloads,
-                self._chat.controller,
+                chat=self._chat.controller,
                 preferences=services.preferences,
                 forecasts=self.recent.forecasts,
             ),

@@ -1,8 +1,7 @@
-"""Recommends a model at the first start, on a card in the empty conversation."""
+"""Offers models at the first start, on a card in the empty conversation."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Slot
@@ -14,13 +13,15 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.features import Presenter
 from r1desk.models.catalogue_picks import (
+    FirstOffers,
     RecommendedDownload,
-    measure_download,
-    recommend_download,
+    first_offers,
+    measured_offers,
 )
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.models.widgets.page_parts import open_model_dialog
@@ -36,20 +37,20 @@ class FirstStartPresenter(Presenter):
         self,
         welcome: Welcome,
         models: ModelController,
+        live: LiveSettings,
         downloads: Downloads,
-        chat: ChatController,
         *,
+        chat: ChatController,
         preferences: Preferences,
         forecasts: ForecastService,
     ) -> None:
         super().__init__(welcome)
         self._welcome = welcome
-        self._models = models
+        self._models, self._live = models, live
         self._downloads = downloads
         self._chat = chat
         self._preferences = preferences
         self._forecasts = forecasts
-        self._offer: RecommendedDownload | None = None
         self._looked = False  # the card has its contents
         p = preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
@@ -69,17 +70,17 @@ class FirstStartPresenter(Presenter):
 
     @Slot()
     def _look(self) -> None:
-        self._forecasts.ask(recommend_download, self._on_found)
+        self._forecasts.ask(first_offers, self._on_found)
         self._forecasts.ask(find_r1_file, self._card.show_file)
 
     @Slot(object)
-    def _on_found(self, offer: RecommendedDownload | None) -> None:
+    def _on_found(self, offers: FirstOffers) -> None:
         if self._preferences.welcomed:
             return
-        self._offer, self._looked = offer, True
-        self._card.show_offer(offer)
+        self._looked = True
+        self._card.show_offers(offers)
         self._welcome.show_card(True)
-        if offer is not None:
+        if offers.small is not None:
             self._measure_timer.start()
 
     @Slot(str)
@@ -104,11 +105,12 @@ class FirstStartPresenter(Presenter):
         if self._models.current is None or self._chat.busy or self._models.loading:
             return
         self._measure_timer.stop()
-        if self._offer is not None and not self._preferences.welcomed:
-            self._forecasts.ask(partial(measure_download, self._offer), self._card.show_speed)
+        if not self._preferences.welcomed:
+            self._forecasts.ask(measured_offers, self._card.show_offers)
 
     @Slot(object)
     def _on_download(self, offer: RecommendedDownload) -> None:
+        self._live.give_budget(offer.budget_mib)
         self._downloads.start(offer.order, load_after=True)
         self._end()
 

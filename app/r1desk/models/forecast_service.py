@@ -34,7 +34,13 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.read_speed import memory_read_mib_s, read_speed_mib_s
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.models.forecast import Fit, Forecast, MachineSpeed, estimate_fit
+from r1desk.models.forecast import (
+    Fit,
+    Forecast,
+    MachineSpeed,
+    estimate_fit,
+    expected_tok_s,
+)
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     ask_in_background,
@@ -142,6 +148,10 @@ class Forecaster:
     def measure(self) -> None:
         """Measure the computer, unless that was done often enough: half a second to two seconds."""
         self.speed = machine_speed()
+
+    def most_tok_s(self, header: ModelHeader) -> float:
+        """The bound that the cores set, however fast the memory is."""
+        return expected_tok_s(header, MachineSpeed(memory_mib_s=1e6, threads=self.speed.threads))
 
     def forecast(self, header: ModelHeader, *, reads_all: bool = True) -> Forecast:
         """Forecast a file; without a speed where a token does not read all of its weights."""

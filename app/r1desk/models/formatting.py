@@ -7,16 +7,15 @@ import re
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 
-GB = 1_000_000_000
-MB = 1_000_000
+GIB, MIB = 1 << 30, 1 << 20
 BREAK = "\u200b"  # zero-width: a line may be broken there
 _HOST = re.compile(r"\w+://[^/]*")
 _PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
 
 
 def format_size(nbytes: int) -> str:
-    """A file's size as download pages give it: decimal units."""
-    return f"{nbytes / GB:.2f} GB" if nbytes >= GB else f"{nbytes / MB:.0f} MB"
+    """A file's size, in the units of memory."""
+    return f"{nbytes / GIB:.2f} GiB" if nbytes >= GIB else f"{nbytes / MIB:.0f} MiB"
 
 
 def format_mib(mib: float) -> str:
@@ -26,7 +25,7 @@ def format_mib(mib: float) -> str:
 
 def format_parameters(count: int) -> str:
     """The number of a model's weights, as models are named by it: 135M, 7.6B."""
-    number = f"{count / GB:.1f}B" if count >= GB else f"{count / MB:.0f}M"
+    number = f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
     return tr("{number} parameters", number=number)
 
 

@@ -26,6 +26,7 @@ class LiveSettings(QObject):
     threads_measured = Signal(object)  # events.ThreadsMeasured
     measuring_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
+    budget_given = Signal(int)  # MiB, with a model or by an offer: the panel shows it
     budget_refused = Signal(object)  # the LoadSettings that stay in force
 
     def __init__(
@@ -81,6 +82,12 @@ class LiveSettings(QObject):
             self.threads_measured.emit(event)
 
     # ---- the budget -------------------------------------------------------------------------
+
+    def give_budget(self, memory_budget: int) -> None:
+        """Change the budget, in MiB, from elsewhere than the panel, for this and later loads."""
+        self._models.keep_settings(memory_budget=memory_budget)
+        self.budget_given.emit(memory_budget)
+        self.set_budget(memory_budget)
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget, in MiB, of a model that runs from the disk at once."""

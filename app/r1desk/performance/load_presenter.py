@@ -124,6 +124,7 @@ class LoadPresenter(Presenter):
         models.unloaded.connect(panel.show_unloaded)
         live.budget_moved.connect(self._on_budget_moved)
         models.settings_refused.connect(panel.load.restore)
+        live.budget_given.connect(panel.load.take_budget)
         live.budget_refused.connect(panel.load.restore)
 
     @Slot(str)

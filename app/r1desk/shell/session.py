@@ -85,7 +85,7 @@ class Session(QObject):
             can_write=self.writable,
         )
         chat = self.chat_feature = ChatFeature(services, self.models)
-        models = self.models_feature = ModelsFeature(services, self.models, chat)
+        models = self.models_feature = ModelsFeature(services, self.models, self.live, chat)
         conversations = self.conversations_feature = ConversationsFeature(services, chat)
         conversations.opened.connect(models.idle_unload.wake)
         performance = PerformanceFeature(services, self.models, self.live, chat, models)

@@ -1,14 +1,16 @@
-"""The card of the first start: the model for this computer, its cost, and three buttons."""
+"""The card of the first start: a small model, a better one where memory is free, and other ways."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -21,65 +23,41 @@ from deepseek_r1.catalogue.installed import AppFile
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
-from r1desk.models.catalogue_picks import RecommendedDownload
+from r1desk.models.catalogue_picks import LEAST_TOK_S, FirstOffers, RecommendedDownload
 from r1desk.models.forecast import format_rate
-from r1desk.models.formatting import format_bill_summary, format_download
+from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role
 from r1desk.theme.fonts import scaled
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel
 
 ICON_PX = 16
+_COLUMN_EMS = 17  # narrower offers are one below the other
 
 
-class FirstStartCard(WelcomeCard):
-    """Shows a recommendation. Its owner connects the buttons and hides the card."""
+class OfferBox(QFrame):
+    """One model: its name, memory, speed and size, and the button that downloads it."""
 
-    download_requested = Signal(object)  # RecommendedDownload
-    found_requested = Signal(object)  # the Path of a model that is on this computer
-
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, caption: str, parent: QWidget) -> None:
         super().__init__(parent)
-        self._symbols = {name: QLabel(self) for name in ("download", "memory", "clock", "link")}
-        set_role(self, "card")
-        self._offer: RecommendedDownload | None = None
-        self.heading = self._label("heading")
-        self.heading.setFont(scaled(self.font(), 1.15))
-        self.size, self.facts, self.speed, self.source = (self._label("") for _ in range(4))
-        self.download_button = QPushButton(tr("Download and start"), self)
-        set_role(self.download_button, "primary")
-        self.download_button.clicked.connect(lambda: self.download_requested.emit(self._offer))
-        self.found_label = ElidedLabel(self)
-        self.found_label.setTextFormat(Qt.TextFormat.PlainText)
-        self.found_button = QPushButton(tr("Use it"), self)
-        self._found: Path | None = None
-        self.found_button.clicked.connect(lambda: self.found_requested.emit(self._found))
-        self.starter_button = QPushButton(tr("Use the starter model now"), self)
-        self.file_button = QPushButton(tr("I have a file…"), self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 14, 12, 14)
-        layout.setSpacing(10)
-        found = put_inside(layout, QHBoxLayout())
-        found.addWidget(self.found_label, 1)
-        found.addWidget(self.found_button)
-        self.found_label.hide()
-        self.found_button.hide()
-        layout.addWidget(self.heading)
-        self._fill_facts(put_inside(layout, QGridLayout()))
-        self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
-        for button in (self.download_button, self.starter_button, self.file_button):
-            self._buttons.addWidget(button)
-        self._buttons.addStretch(1)
-
-    def _fill_facts(self, grid: QGridLayout) -> None:
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(6)
+        self.caption, self.name = _label(self, "dim"), _label(self)
+        self.caption.setText(caption)
+        bold = QFont(self.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        self.name.setFont(bold)
+        self._symbols = {name: QLabel(self) for name in ("memory", "clock", "download")}
+        self.memory, self.speed, self.size = _label(self), _label(self), _label(self)
+        self.button = QPushButton(self)
+        box = filled(QVBoxLayout(self), self.caption, self.name, spacing=6)
+        grid = put_inside(box, QGridLayout(horizontalSpacing=8, verticalSpacing=4))
         grid.setColumnStretch(1, 1)
-        labels = (self.size, self.facts, self.speed, self.source)
+        labels = (self.memory, self.speed, self.size)
         for row, (symbol, label) in enumerate(zip(self._symbols.values(), labels, strict=True)):
             grid.addWidget(symbol, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
+        box.addStretch(1)
+        box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
         self._draw_symbols()
 
     def _draw_symbols(self) -> None:
@@ -92,23 +70,87 @@ class FirstStartCard(WelcomeCard):
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_symbols()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Stack the buttons where a row would be too wide."""
-        super().resizeEvent(event)
-        buttons = (self.download_button, self.starter_button, self.file_button)
-        row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)
-        margins = self.layout().contentsMargins()
-        narrow = row > self.width() - margins.left() - margins.right()
-        way = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
-        if self._buttons.direction() != way:
-            self._buttons.setDirection(way)
-        self.resized.emit()
+    def show_offer(self, offer: RecommendedDownload | None, memory: str) -> None:
+        """Show a model; None hides the box. `memory` is what the model is given, in words."""
+        self.setVisible(offer is not None)
+        if offer is None:
+            return
+        self.name.setText(offer.file.name)
+        self.memory.setText(memory)
+        rate = offer.file.forecast.tok_s
+        self.speed.setText(
+            tr("About {rate} tokens a second", rate=format_rate(rate))
+            if rate
+            else tr("Measuring how fast it would be…")
+        )
+        self.size.setText(tr("{size} to download", size=format_size(offer.file.file.size_bytes)))
+        self.button.setText(
+            tr("Download and give it {memory}", memory=format_mib(offer.budget_mib))
+        )
+        explain(self.button, offer.order.url)
 
-    def _label(self, role: str) -> QLabel:
-        label = QLabel(self, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
-        if role:
-            set_role(label, role)
-        return label
+
+class FirstStartCard(WelcomeCard):
+    """Shows the offers. Its owner connects the buttons and hides the card."""
+
+    download_requested = Signal(object)  # RecommendedDownload
+    found_requested = Signal(object)  # the Path of a model that is on this computer
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        set_role(self, "card")
+        self._offers: FirstOffers | None = None
+        self.heading, self.source = _label(self, "heading"), _label(self, "dim")
+        self.heading.setFont(scaled(self.font(), 1.15))
+        self.small, self.better = OfferBox(tr("Small"), self), OfferBox(tr("Better"), self)
+        for name in ("small", "better"):
+            getattr(self, name).button.clicked.connect(partial(self._on_download, name))
+        self.found_label = ElidedLabel(self)
+        self.found_label.setTextFormat(Qt.TextFormat.PlainText)
+        self.found_button = QPushButton(tr("Use it"), self)
+        self._found: Path | None = None
+        self.found_button.clicked.connect(lambda: self.found_requested.emit(self._found))
+        self.starter_button = QPushButton(tr("Use the starter model now"), self)
+        self.file_button = QPushButton(tr("I have a file…"), self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 14, 14, 14)
+        layout.setSpacing(12)
+        found = put_inside(layout, QHBoxLayout())
+        found.addWidget(self.found_label, 1)
+        found.addWidget(self.found_button)
+        self.found_label.hide()
+        self.found_button.hide()
+        layout.addWidget(self.heading)
+        self._columns = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight, spacing=20))
+        self._columns.addWidget(self.small, 1)
+        self._columns.addWidget(self.better, 1)
+        layout.addWidget(self.source)
+        self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
+        for button in (self.starter_button, self.file_button):
+            self._buttons.addWidget(button)
+        self._buttons.addStretch(1)
+
+    def _on_download(self, name: str) -> None:
+        if self._offers is not None:
+            self.download_requested.emit(getattr(self._offers, name))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put one below the other what would be too wide."""
+        super().resizeEvent(event)
+        margins = self.layout().contentsMargins()
+        width = self.width() - margins.left() - margins.right()
+        buttons = (self.starter_button, self.file_button)
+        row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)
+        least = max(
+            self.small.button.sizeHint().width(),
+            self.better.button.sizeHint().width(),
+            _COLUMN_EMS * self.fontMetrics().height(),
+        )
+        for box, narrow in ((self._buttons, row > width), (self._columns, 2 * least > width)):
+            way = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+            if box.direction() != way:
+                box.setDirection(way)
+        self.resized.emit()
 
     @Slot(object)
     def show_file(self, file: AppFile) -> None:
@@ -119,38 +161,60 @@ class FirstStartCard(WelcomeCard):
             tr("On this computer ({place}): {model}", place=owner_name(file.owner), model=name)
         )
         self.found_label.setToolTip(display_text.prose(str(file.path)))
-        set_role(self.found_button, "primary")
-        set_role(self.download_button, "")
         self.found_label.show()
         self.found_button.show()
+        self._mark_primary()
         self.resized.emit()
 
-    def show_offer(self, offer: RecommendedDownload | None) -> None:
-        """Show the recommended model, or None where none fits the budget."""
-        self._offer = offer
-        self.download_button.setVisible(offer is not None)
-        parts = (("download", self.size), ("clock", self.speed), ("link", self.source))
-        for name, widget in parts:
-            for part in (self._symbols[name], widget):
-                part.setVisible(offer is not None)
-        if offer is None:
-            self.heading.setText(tr("No DeepSeek-R1 model fits the memory budget"))
-            self.facts.setText(tr("Raise the memory budget, or start with a small model."))
-            return
-        self.heading.setText(tr("For this computer: {model}", model=offer.file.name))
-        self.size.setText(format_download(offer.file.file.size_bytes, offer.free_bytes))
-        self.facts.setText(format_bill_summary(offer.file.forecast.bill))
-        self.speed.setText(tr("Measuring how fast it would be…"))
-        site = urlsplit(offer.order.url).hostname or ""
-        self.source.setText(tr("From {host} ({site})", host=offer.host, site=site))
-        for part in (self.source, self.download_button):
-            explain(part, offer.order.url)
-        self.resized.emit()
+    def _mark_primary(self) -> None:
+        """One button stands out: a file that is here, else the better model where it is quick."""
+        better = self._offers.better if self._offers is not None else None
+        quick = better is not None and not 0 < better.file.forecast.tok_s < LEAST_TOK_S
+        chosen = self.better.button if quick else self.small.button
+        if self._found is not None:
+            chosen = self.found_button
+        for button in (self.found_button, self.small.button, self.better.button):
+            set_role(button, "primary" if button is chosen else "")
 
     @Slot(object)
-    def show_speed(self, offer: RecommendedDownload) -> None:
-        """Show the expected speed."""
-        rate = format_rate(offer.file.forecast.tok_s)
-        self.speed.setText(
-            tr("About {rate} tokens a second, estimated from this computer's memory", rate=rate)
-        )
+    def show_offers(self, offers: FirstOffers) -> None:
+        """Show the models; where none fits the budget, say so."""
+        self._offers = offers
+        small, better = offers.small, offers.better
+        self.small.caption.setVisible(better is not None)
+        if small is not None:
+            self.small.show_offer(small, tr("{n} of memory", n=format_mib(small.budget_mib)))
+        else:
+            self.small.hide()
+        self.better.show_offer(better, _free_text(better, offers.free_mib))
+        self.source.setVisible(small is not None)
+        if small is None:
+            self.heading.setText(tr("No DeepSeek-R1 model fits into this computer's memory"))
+        else:
+            self.heading.setText(tr("For this computer"))
+            self.source.setText(_source_text(small, offers.free_bytes))
+            explain(self.source, small.order.url)
+        self._mark_primary()
+        self.resized.emit()
+
+
+def _label(parent: QWidget, role: str = "") -> QLabel:
+    label = QLabel(parent, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+    if role:
+        set_role(label, role)
+    return label
+
+
+def _free_text(offer: RecommendedDownload | None, free_mib: float) -> str:
+    if offer is None:
+        return ""
+    given, free = format_mib(offer.budget_mib), format_mib(free_mib)
+    return tr("{given} of your {free} of free memory", given=given, free=free)
+
+
+def _source_text(offer: RecommendedDownload, free_bytes: int | None) -> str:
+    site = urlsplit(offer.order.url).hostname or ""
+    source = tr("From {host} ({site})", host=offer.host, site=site)
+    if free_bytes is None:
+        return source
+    return f"{source} · {tr('{free} free on the drive', free=format_size(free_bytes))}"
