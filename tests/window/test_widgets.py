@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QDir, QPoint, QRect, QSettings, Qt
 from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import about, shortcuts
+from r1desk.shell.startup import use_system_dialogs
 from r1desk.store import ConversationInfo
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import ElidedLabel
+from window.mouse_and_keys import choose_file
 from window.test_settings_dialog import settings
 
 
@@ -219,3 +225,36 @@ def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
     bottom = dialog.buttons.mapTo(dialog, dialog.buttons.rect().bottomRight())
     assert dialog.rect().contains(bottom)
     dialog.close()
+
+
+def test_a_file_dialog_begins_where_the_last_file_was_chosen(qtbot: QtBot, tmp_path: Path) -> None:
+    QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(tmp_path))
+    file = tmp_path / "letters" / "a.txt"
+    file.parent.mkdir()
+    file.write_text("A")
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    first = file_dialog(parent, "Attach files", ["All files (*)"])
+    assert first.selectedFiles() in ([], [first.directory().path()])  # no folder as a file's name
+    assert QDir(first.directory().path()).exists()
+    first.open()
+    choose_file(parent, file)
+    qtbot.waitUntil(lambda: not isValid(first))
+    assert Path(file_dialog(parent, "", ["All files (*)"]).directory().path()) == file.parent
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="portals are Linux desktops'")
+@pytest.mark.parametrize(("service", "theme"), [(True, "xdgdesktopportal"), (False, None)])
+def test_the_dialogs_of_a_desktop_are_used_where_it_has_a_portal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: bool, theme: str | None
+) -> None:
+    (tmp_path / "dbus-1/services").mkdir(parents=True)
+    if service:
+        (tmp_path / "dbus-1/services/org.freedesktop.portal.Desktop.service").touch()
+    for name in ("XDG_CURRENT_DESKTOP", "DBUS_SESSION_BUS_ADDRESS"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
+    monkeypatch.setenv("QT_QPA_PLATFORMTHEME", "")  # what is set below goes with the test
+    monkeypatch.delenv("QT_QPA_PLATFORMTHEME")
+    use_system_dialogs()
+    assert os.environ.get("QT_QPA_PLATFORMTHEME") == theme

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QDir, QObject, QStandardPaths, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from deepseek_r1.catalogue.installed import Owner, app_folders
@@ -18,6 +18,7 @@ from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
@@ -55,12 +56,19 @@ class ArchivePresenter(QObject):
         archive = tr("For R1 Desk on another computer, with all versions (*.json)")
         of_all = conversation_id is None
         filters = [archive, *texts] if of_all else [*texts, archive]
-        dialog = self._dialog(tr("Export"), filters)
+        dialog = file_dialog(self._window, tr("Export"), filters)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(suffix_of(filters[0]))
         dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
         dialog.selectFile(file_name(tr("All conversations") if of_all else title))
-        dialog.fileSelected.connect(lambda path: self.export(conversation_id, Path(path)))
+
+        def chosen(path: str) -> None:
+            """A dialog of the system does not tell of another filter before its end."""
+            suffix = suffix_of(dialog.selectedNameFilter())
+            base = path.removesuffix(f".{dialog.defaultSuffix()}")
+            self.export(conversation_id, Path(path if base == path else f"{base}.{suffix}"))
+
+        dialog.fileSelected.connect(chosen)
         dialog.open()
 
     def choose_import(self) -> None:
@@ -88,18 +96,10 @@ class ArchivePresenter(QObject):
 
     def _choose_source(self, mode: QFileDialog.FileMode) -> None:
         filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]
-        dialog = self._dialog(tr("Import conversations"), filters)
+        dialog = file_dialog(self._window, tr("Import conversations"), filters)
         dialog.setFileMode(mode)
         dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
         dialog.open()
-
-    def _dialog(self, title: str, filters: list[str]) -> QFileDialog:
-        folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        folder = folder if QDir(folder).exists() else QDir.homePath()
-        dialog = QFileDialog(self._window, title, folder)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setNameFilters(filters)
-        return dialog
 
     def export(self, conversation_id: int | None, file: Path) -> None:
         """Write one conversation, or all for None; the file's suffix decides on the form."""

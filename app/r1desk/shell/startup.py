@@ -10,6 +10,7 @@ from r1desk.platform import plain_imports  # noqa: F401 - first, before anything
 
 # isort: split
 import gc
+import os
 import sys
 import threading
 from pathlib import Path
@@ -94,6 +95,7 @@ def _as_text(argument: str) -> str:
 def create_application(arguments: list[str], stored: prefs.Preferences) -> DesktopApplication:
     """Qt with our theme, language and name."""
     keep_heap_small()
+    use_system_dialogs()
     qInstallMessageHandler(_on_qt_message)
     DesktopApplication.setHighDpiScaleFactorRoundingPolicy(
         Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
@@ -111,6 +113,16 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> Deskt
     # before: of 110,000 objects that would free 900.
     gc.freeze()
     return app
+
+
+def use_system_dialogs() -> None:
+    """Take the file dialogs of a Linux desktop through its portal, where it has one."""
+    folders = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    service = "dbus-1/services/org.freedesktop.portal.Desktop.service"
+    desktop = ("XDG_CURRENT_DESKTOP", "DBUS_SESSION_BUS_ADDRESS")
+    if sys.platform == "linux" and all(os.environ.get(name) for name in desktop):
+        if any((Path(folder) / service).exists() for folder in folders.split(":")):
+            os.environ.setdefault("QT_QPA_PLATFORMTHEME", "xdgdesktopportal")
 
 
 def _log_to_profile(folder: Path) -> None:

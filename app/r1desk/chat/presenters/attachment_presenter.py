@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QSize, QStandardPaths, Qt, Signal, Slot
+from PySide6.QtCore import QObject, QSize, Signal, Slot
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -34,6 +34,7 @@ from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import Attachment
 from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 
 TEXT_PATTERNS = (
@@ -112,15 +113,9 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def choose(self) -> None:
         """Ask for files."""
-        documents = QStandardPaths.StandardLocation.DocumentsLocation
-        dialog = QFileDialog(
-            self._window, tr("Attach files"), QStandardPaths.writableLocation(documents)
-        )
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        texts = tr("Text, code and tables ({patterns})", patterns=TEXT_PATTERNS)
+        dialog = file_dialog(self._window, tr("Attach files"), [texts, tr("All files (*)")])
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters(
-            [tr("Text, code and tables ({patterns})", patterns=TEXT_PATTERNS), tr("All files (*)")]
-        )
         dialog.filesSelected.connect(self.add_paths)
         dialog.open()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QDir, QStandardPaths, Qt
+from PySide6.QtCore import QStandardPaths, Qt
 from PySide6.QtWidgets import (
     QFileDialog,
     QHeaderView,
@@ -21,6 +21,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised
 from r1desk.models.formatting import format_size
 from r1desk.theme import explain, icon, set_role
+from r1desk.widgets.file_dialog import file_dialog
 
 VALUE_ROLE = Qt.ItemDataRole.UserRole
 FIT_COLUMN = 3
@@ -129,9 +130,10 @@ def open_model_dialog(
 ) -> None:
     """Open the system's dialog for an existing model file."""
     filters = [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
-    dialog = _dialog(parent, tr("Open a model file"), filters, on_chosen)
-    downloads = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DownloadLocation)
-    dialog.setDirectory(downloads if QDir(downloads).exists() else QDir.homePath())
+    downloads = QStandardPaths.StandardLocation.DownloadLocation
+    dialog = file_dialog(parent, tr("Open a model file"), filters, downloads)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.fileSelected.connect(lambda path: on_chosen(Path(path)))
     if selected:
         dialog.selectFile(selected)
     dialog.open()
@@ -140,15 +142,7 @@ def open_model_dialog(
 def open_template_dialog(parent: QWidget, on_chosen: Callable[[Path], object]) -> None:
     """Open the system's dialog for an existing chat template."""
     filters = [tr("Chat templates (*.jinja *.jinja2 *.j2 *.txt)"), tr("All files (*)")]
-    _dialog(parent, tr("Open a chat template"), filters, on_chosen).open()
-
-
-def _dialog(
-    parent: QWidget, title: str, filters: list[str], on_chosen: Callable[[Path], object]
-) -> QFileDialog:
-    dialog = QFileDialog(parent, title)
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog = file_dialog(parent, tr("Open a chat template"), filters)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.setNameFilters(filters)
     dialog.fileSelected.connect(lambda path: on_chosen(Path(path)))
-    return dialog
+    dialog.open()

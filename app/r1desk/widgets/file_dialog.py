@@ -1,0 +1,29 @@
+"""The system's dialog for files, which begins in the folder of the last choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QDir, QSettings, QStandardPaths, Qt, QUrl
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+_QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
+
+
+def file_dialog(
+    parent: QWidget,
+    title: str,
+    filters: Sequence[str],
+    first: QStandardPaths.StandardLocation = QStandardPaths.StandardLocation.DocumentsLocation,
+) -> QFileDialog:
+    """A dialog that Qt deletes once it is closed; `first` is where the very first one begins."""
+    kept = QSettings(QSettings.Scope.UserScope, "QtProject").value(_QT_KEEPS, "")
+    folders = (QUrl(str(kept)).toLocalFile(), QStandardPaths.writableLocation(first))
+    there = (folder for folder in folders if folder and QDir(folder).exists())
+    dialog = QFileDialog(parent, title, next(there, QDir.homePath()))
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setNameFilters(list(filters))
+    # Qt itself leaves that out where the dialog is the system's.
+    dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
+    return dialog
