@@ -25,6 +25,7 @@ class Services:
     preferences: Preferences
     save_preferences: Callable[[], None]  # soon, all changes of a moment together
     notify: Callable[[Notice], None]  # in the window that is shown just then, as `show_error`
+    withdraw: Callable[[str], None]  # the notices of a topic
     show_error: Callable[[ErrorReport], None]
     profile: Path  # its folder
     can_write: bool  # unless another process has the profile's lock or the drive refuses

@@ -57,6 +57,7 @@ class Preferences(BaseModel):
     sidebar_visible: bool = True
     panel_visible: bool = False
     unload_after_min: Annotated[int, Field(ge=0, le=1440)] = 0  # without use; 0 is never
+    system_notices: bool = True  # when an answer is ready and the window is not in front
     window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[FilePath] = []
     chat_templates: dict[FilePath, str] = {}  # the chosen ones, by the path of the model's file

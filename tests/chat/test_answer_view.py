@@ -19,7 +19,7 @@ from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView, document_text
-from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay, WithdrawQuestion
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(
@@ -268,10 +268,14 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
 
 
 def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
-    view: ChatView, show: Show, drawn: Settled
+    view: ChatView, show: Show, drawn: Settled, qtbot: QtBot
 ) -> None:
     show([answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")])
-    assert view.view(4)._status.text == "Waits until the answer being written is finished."
+    waiting = view.view(4).queued_row
+    assert waiting.accessibleName() == "Waits until the answer being written is finished."
+    with qtbot.waitSignal(view.requested) as requested:
+        qtbot.mouseClick(waiting.button, Qt.MouseButton.LeftButton)
+    assert requested.args == [WithdrawQuestion(4)]
     view.stream_answer(2, " and on")
     drawn(view)
     assert text_of(view.view(2).body) == "so far and on"

@@ -41,7 +41,6 @@ def test_text_is_decoded(tmp_path: Path, data: bytes, text: str) -> None:
     "data",
     [
         b"\x7fELF\x02\x01\x01\x00",
-        b"%PDF-1.7\n" + bytes(range(256)) * 8,
         b"PK\x03\x04" + bytes(64),
         random.Random(1).randbytes(5_000),
         b"\xff\xfe\x00\xd8",  # half a character of UTF-16
@@ -53,6 +52,20 @@ def test_a_file_that_is_not_text_is_refused_with_a_sentence(tmp_path: Path, data
     with pytest.raises(AttachmentNotText) as refused:
         read_attachment(file)
     assert "thing.bin is not a text file." in str(refused.value)
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    (b"%PDF-1.4\nplain letters\n", "notes.txt is not plain text but PDF."),
+    (b"{\\rtf1\\ansi Hello}", "notes.txt is not plain text but RTF."),
+    (b"\x89PNG\r\n\x1a\n" + bytes(2 * MAX_BYTES), "A picture cannot be attached."),
+])  # fmt: skip
+def test_documents_and_pictures_are_known_by_their_beginning(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    (tmp_path / "notes.txt").write_bytes(data)
+    with pytest.raises(R1Error) as refused:
+        read_attachment(tmp_path / "notes.txt")
+    assert said in str(refused.value)
 
 
 def test_the_size_is_checked_before_anything_is_read(tmp_path: Path) -> None:

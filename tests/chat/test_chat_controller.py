@@ -7,6 +7,7 @@ import pytest
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, ThinkingEnd, ThinkingFinished
+from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
 from r1desk.chat.answers import answer_generation, pending_writes
@@ -145,6 +146,41 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
     stack.finish(FinishReason.CANCELLED)
     assert (stack.chat.answering, stack.shown[-1].state) == (2, "streaming")
     assert prompt(stack) == ["Apples?"]
+
+
+def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack: ChatStack) -> None:
+    unsent: list[str] = []
+    stack.chat.unsent_restored.connect(lambda text, _files: unsent.append(text))
+    for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
+        stack.send(question)
+    assert stack.chat.waiting == {1}
+    stack.do(stack.chat.withdraw, stack.shown[3].id)
+    assert unsent == ["Name a tree.\n\nName a fish."]
+    assert not stack.chat.waiting
+    stack.answer("Pear.")
+    assert stack.texts == ["Name a fruit.", "Pear."]
+    assert not stack.chat.busy
+
+
+def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    stack.open(None)
+    stack.send("Write a story.")
+    stack.open(1)
+    stack.do(stack.chat.regenerate, stack.shown[-1].id)
+    assert (stack.chat.waiting, stack.shown[-1].state) == ({1}, "queued")
+    stack.do(stack.chat.withdraw, stack.shown[-1].id)
+    assert stack.texts == ["Apples?", "Red."]
+
+
+def test_an_answer_that_ended_with_its_thought_is_written_on_request(stack: ChatStack) -> None:
+    stack.send("Apples?")
+    stack.engine.think("Red or green.")
+    stack.finish(thinking_end=ThinkingEnd.MODEL)
+    stack.do(stack.chat.continue_answer, stack.shown[-1].id)
+    assert stack.engine.asked.continues == PartialAnswer(thinking="Red or green.")
+    stack.answer("Red.")
+    assert (stack.shown[-1].content, stack.shown[-1].thinking) == ("Red.", "Red or green.")
 
 
 def test_a_stopped_answer_keeps_its_text(stack: ChatStack) -> None:

@@ -231,6 +231,17 @@ def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, 
     assert first.total - first.cached == 1  # nothing but the last token was computed again
 
 
+def test_after_a_thought_without_an_answer_the_answer_is_written(
+    deep_thinker: CPUInference,
+) -> None:
+    """A model that ended at once after its thinking would do so again."""
+    ends = {2: 100.0}  # <|im_end|>
+    thought = PartialAnswer(thinking="I am a dragon.")
+    answer = deep_thinker.complete(STORY, 4, sampling=GREEDY, logit_bias=ends, continues=thought)
+    assert answer.text.strip()
+    assert answer.stats.finish_reason is FinishReason.STOP
+
+
 def test_a_stopped_answer_goes_on_in_its_thinking(deep_thinker: CPUInference) -> None:
     whole = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=50)
     stream = deep_thinker.stream(STORY, 12, sampling=GREEDY)

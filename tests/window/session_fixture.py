@@ -97,8 +97,8 @@ def wait_ready(qtbot: QtBot, session: Session) -> None:
 
     def loaded() -> bool:
         assert not failures, failures
-        shown = session.window.notices.notice
-        assert session.models.current is not None, (session.engine.state, shown and shown.text)
+        shown = session.window.notices.text
+        assert session.models.current is not None, (session.engine.state, shown)
         return True
 
     qtbot.waitUntil(loaded)
@@ -134,9 +134,8 @@ def shown_texts(session: Session) -> list[str]:
 
 
 def notice_text(session: Session) -> str:
-    """What the notice bar says; empty where it is not there."""
-    notice = session.window.notices.notice
-    return notice.text if notice is not None else ""
+    """What the notices say, the newest first; empty where there are none."""
+    return session.window.notices.text
 
 
 def wait_thinking(qtbot: QtBot, session: Session, least: int = 1) -> ThinkingBox:

@@ -44,10 +44,11 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
     before, received = ready.models.current, []
     ready.engine.event.connect(received.append)
     for give in (partial(drop, ready.window), ready.models.choose):
-        ready.window.notices.clear()
+        for row in tuple(ready.window.notices.rows):
+            row.close_button.click()
         with answering_window(), qtbot.waitSignal(ready.models.load_failed) as said:
             give(path)
-        assert ready.window.notices.label.text() == said.args[0].text()
+        assert ready.window.notices.text == said.args[0].text()
         assert "Still in use" in ready.window.panel.model.state.text()
     assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
     assert ready.models.current == before
@@ -67,7 +68,7 @@ def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
     engine.loads(refuses(errors.ContextTooLarge(asked=1_000_000, trained=8192)))
     with answering_window(), qtbot.waitSignal(ready.models.load_failed):
         panel.message.apply_button.click()
-    assert "8192 tokens or less" in ready.window.notices.label.text().replace(",", "")
+    assert "8192 tokens or less" in ready.window.notices.text.replace(",", "")
     assert "Still in use" in panel.model.state.text()
     assert ready.preferences.load == before
     assert panel.load.pending, "the edit must stay in sight, as not yet applied"
@@ -92,7 +93,7 @@ def test_a_budget_that_is_too_small_is_refused_and_forgotten(
         engine.loads(refuses(refusal))
         with answering_window(), qtbot.waitSignal(session.models.load_failed):
             session.models.apply(panel.load.edited)  # as if the bill had come too late
-        assert "256 MiB" in session.window.notices.label.text()
+        assert "256 MiB" in session.window.notices.text
         assert session.models.current is not None
         assert session.preferences.load == before
         assert_still_answers(qtbot, session)
@@ -108,7 +109,7 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         stored.model_path = str(tmp_path / "gone.gguf")
 
     with running_session(qtbot, own_profile, gone) as session:
-        qtbot.waitUntil(lambda: "gone.gguf" in session.window.notices.label.text())
+        qtbot.waitUntil(lambda: "gone.gguf" in session.window.notices.text)
         assert session.models.current is None
         ask(qtbot, session, "Is anybody there?")
         wait_answered(qtbot, session)
@@ -144,9 +145,10 @@ def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
     path = broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "b.gguf")
     bar = ready.window.notices
     drop(ready.window, path)
-    qtbot.waitUntil(lambda: bar.action_button.text() == "Use another template")
+    other = "Use another template"
+    qtbot.waitUntil(lambda: any(row.notice.action == other for row in bar.rows))
     engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
-    click(bar.action_button)
+    click(bar.rows[0].action_button)
     qtbot.waitUntil(lambda: ready.models.loaded_path == path)
     assert not bar.isVisible(), "the refusal is over"
     assert ready.window.composer.template.text() == "Template: none, text is continued"
@@ -156,15 +158,15 @@ def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
     qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
 ) -> None:
     path = tiny_llama(tmp_path / "mute.gguf")
-    button, label = ready.window.composer.template, ready.window.notices.label
+    button, shown = ready.window.composer.template, ready.window.notices
     assert button.isHidden()  # the starter model has its own
     engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
     drop(ready.window, path)
     qtbot.waitUntil(lambda: button.text() == "Template: gemma")
-    assert "The template of its family is used: gemma." in label.text()
+    assert "The template of its family is used: gemma." in shown.text
     engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
     drop(ready.window, path)
-    qtbot.waitUntil(lambda: "has no chat template" in label.text())
+    qtbot.waitUntil(lambda: "has no chat template" in shown.text)
     assert not button.isHidden()
     engine.knows(template={"source": TemplateSource.CHOSEN, "name": "llama3"})
     button.menu().aboutToShow.emit()
@@ -198,7 +200,7 @@ def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
         engine.loads(refuses(errors.TemplateUnusable(detail="line 1")))
         session.window.composer.template.file_requested.emit()
         choose_file(session.window, file)
-        qtbot.waitUntil(lambda: shown in session.window.notices.label.text())
+        qtbot.waitUntil(lambda: shown in session.window.notices.text)
         assert session.models.current == before
         assert session.preferences.chat_templates == {}
         assert session.preferences.load == LoadSettings()

@@ -167,12 +167,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
         disk.fill()
         engine.open_gate("full")
         qtbot.waitUntil(lambda: session.chat.answer is None)
-        bar = session.window.notices  # that of the settings, as unsaved, may cover this one
-        qtbot.waitUntil(
-            lambda: any(
-                "drive is full" in each.text for each in (bar.notice, *bar._covered) if each
-            )
-        )
+        qtbot.waitUntil(lambda: "drive is full" in session.window.notices.text)
         qtbot.waitUntil(lambda: texts(session)[1] == whole)
         assert not session.chat.busy
         assert not session.window.close(), "it asks before text is lost"
@@ -238,7 +233,6 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
         qtbot.waitUntil(lambda: "conversation file was damaged" in notice_text(session))
         [aside] = own_profile.glob("conversations.damaged-*.db")
         assert aside.name in notice_text(session)
-        session.window.notices.clear()
         assert "settings file was damaged" in notice_text(session)
         wait_ready(qtbot, session)
         ask(qtbot, session, "Does it go on?")

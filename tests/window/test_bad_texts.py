@@ -95,10 +95,10 @@ def test_what_is_no_text_is_made_visible_and_answered(qtbot: QtBot, own_profile:
             session.window.sidebar.requested.emit(RenameConversation(conversation, typed))
             session.window.sidebar.requested.emit(SearchConversations(typed))
             qtbot.wait(100)
-            assert session.window.notices.notice is None
+            assert not session.window.notices.text
     with ready_session(qtbot, own_profile) as session:
         assert session.preferences.sampling.max_tokens == 48
-        assert session.window.notices.notice is None
+        assert not session.window.notices.text
 
 
 def was_read(file: Path) -> bool:

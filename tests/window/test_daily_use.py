@@ -14,9 +14,10 @@ from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.conversation_rows import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
+from r1desk.platform.system_notice import SystemNotices
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
-from support.engine_script import EngineScript, goes_on, waits
+from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import (
     choose_file,
@@ -322,18 +323,6 @@ def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(
         assert session.window.composer.editor.hasFocus()
 
 
-def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alerts: list[object] = []
-    monkeypatch.setattr(QApplication, "alert", lambda window, *_: alerts.append(window))
-    with ready_session(qtbot, own_profile) as session:
-        monkeypatch.setattr(session.window, "isActiveWindow", lambda: False)
-        ask(qtbot, session, "Name a fruit.")
-        wait_answered(qtbot, session)
-        assert alerts == [session.window]
-
-
 def test_a_conversation_is_pinned_duplicated_and_exported(
     qtbot: QtBot, fruit: Session, tmp_path: Path
 ) -> None:
@@ -381,18 +370,58 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
         assert session.window.panel.sampling.settings.seed == 7
 
 
+def test_an_answer_that_nobody_saw_is_marked_until_its_chat_is_opened(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: list[str] = []
+    monkeypatch.setattr(QApplication, "alert", lambda *_: announced.append("in the task bar"))
+    monkeypatch.setattr(
+        SystemNotices, "show", lambda _self, _key, _title, text: announced.append(text)
+    )
+    engine.answers(waits_for(engine.gate("apples")), says("Red."), to="Apples?")
+    engine.answers(waits_for(engine.gate("pears")), says("Green."), to="Pears?")
+
+    def unread(session: Session) -> list[str]:
+        rows = session.window.sidebar.list.model()
+        indexes = [rows.index(number, 0) for number in range(rows.rowCount())]
+        return [i.data() for i in indexes if i.data(ItemRole.STATE) is RowState.UNREAD]
+
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        ask(qtbot, session, "Apples?")
+        qtbot.waitUntil(lambda: session.chat.answering is not None)
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        ask(qtbot, session, "Pears?")
+        engine.open_gate("apples")
+        qtbot.waitUntil(lambda: unread(session) == ["Apples?"])
+        assert announced == [], "the window is in front"
+        monkeypatch.setattr(QApplication, "activeWindow", lambda: None)
+        engine.open_gate("pears")
+        qtbot.waitUntil(lambda: announced == ["in the task bar", "Pears?"])
+        qtbot.waitUntil(lambda: sorted(unread(session)) == ["Apples?", "Pears?"])
+    monkeypatch.undo()
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Green.")
+        qtbot.waitUntil(lambda: unread(session) == ["Apples?"])
+        click_row(session.window.sidebar.list, "Apples")
+        qtbot.waitUntil(lambda: unread(session) == [])
+
+
 def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
     qtbot: QtBot, session: Session
 ) -> None:
     qtbot.waitUntil(session.window.chat.isVisible)
-    session.window.panel.system_prompt.editor.setPlainText("Be brief.")
-    session.window.panel.flush_answer_settings()
+    panel, chip = session.window.panel, session.window.chat.instructions.label
+    panel.system_prompt.editor.setPlainText("Be brief.")
+    panel.flush_answer_settings()
+    assert session.preferences.system_prompt == ""
+    panel.preset_row.default_button.click()
     assert session.preferences.system_prompt == "Be brief."
+    assert panel.preset_row.default_button.isHidden()
     ask(qtbot, session, "Name a fruit.")
     wait_answered(qtbot, session)
     session.chat_settings.set_system_prompt("")  # of this conversation
     session.window.sidebar.requested.emit(NewChat())
-    assert session.window.chat.instructions.label.text() == "Instructions: Be brief."
+    assert chip.text() == "Instructions: Be brief."
 
 
 def test_a_model_that_was_replaced_before_it_answered_is_not_offered(

@@ -123,9 +123,9 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
-    for file, words in ((picture, "is not a text file"), (huge, "is too large")):
+    for file, said in ((picture, "A picture cannot be"), (huge, "huge.txt is too large")):
         drop(ready.window, file)
-        qtbot.waitUntil(lambda said=f"{file.name} {words}": said in notice_text(ready))
+        qtbot.waitUntil(lambda said=said: said in notice_text(ready))
     assert labels(ready) == []
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)

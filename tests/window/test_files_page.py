@@ -125,7 +125,7 @@ def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
     qtbot.waitUntil(lambda: not mine.exists())
     assert (own_trash / "mine.gguf").exists()
     qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
-    click(page.notices.action_button)
+    click(page.notices.rows[0].action_button)
     qtbot.waitUntil(mine.exists)
     assert not (own_trash / "mine.gguf").exists()
     assert not list((own_trash.parent / "info").iterdir())
@@ -162,7 +162,7 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
     select(page, "R1 Desk")
     click(page.delete_button)
     answer_box(page, "Move to the trash")
-    qtbot.waitUntil(lambda: "no trash" in page.notices.label.text())
+    qtbot.waitUntil(lambda: "no trash" in page.notices.text)
     assert mine.exists()
 
 

@@ -128,7 +128,7 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     assert button.text() == "Thinking: No limit"
     button.budget_chosen.emit(20)
     assert button.text() == "Thinking: 20 tokens"
-    assert ready.preferences.sampling.thinking_budget == 20  # of new conversations
+    assert ready.preferences.sampling.thinking_budget is None  # of other new conversations
     ask(qtbot, ready, "How many?")
     wait_answered(qtbot, ready)
     stats = ready.chat.shown_branch[-1].stats
@@ -138,7 +138,7 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     assert box is not None
     assert "budget" in box.end_note.text()
     button.budget_chosen.emit(0)  # of this conversation alone
-    assert ready.preferences.sampling.thinking_budget == 20
+    assert ready.preferences.sampling.thinking_budget is None
     button.menu().aboutToShow.emit()
     default = button.menu().actions()[-1]
     assert default.text() == "“Off” for new chats too"

@@ -41,10 +41,12 @@ def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
     engine.loads(refuses(ModelFileMissing(path="/nowhere/gone.gguf")))
     with running_session(qtbot, own_profile, with_draft, engine) as session:
         notices = session.window.notices
-        qtbot.waitUntil(lambda: notices.action_button.text() == "Load without the draft model")
-        assert "gone.gguf does not exist" in notices.label.text()
+        qtbot.waitUntil(
+            lambda: any(row.notice.action == "Load without the draft model" for row in notices.rows)
+        )
+        assert "gone.gguf does not exist" in notices.text
         engine.loads()
-        click(notices.action_button)
+        click(notices.rows[0].action_button)
         wait_ready(qtbot, session)
         assert session.preferences.load.draft_model == ""
 

@@ -397,14 +397,15 @@ def test_a_conversation_that_is_deleted_for_good_leaves_nothing(
 
 def refusal(qtbot: QtBot, session: Session, path: Path) -> errors.ErrorReport:
     """What the window says about `path` in ten seconds, after seeing that it says it everywhere."""
-    session.window.notices.clear()
+    for row in tuple(session.window.notices.rows):
+        row.close_button.click()
     with (
         answering_window(),
         qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS) as said,
     ):
         session.models.choose(path)
     report: errors.ErrorReport = said.args[0]
-    assert session.window.notices.label.text() == report.text()
+    assert session.window.notices.text == report.text()
     assert "Still in use" in session.window.panel.model.state.text()
     assert session.models.current is not None
     return report
@@ -555,9 +556,9 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
         stored.load = too_little
 
     with session_with(qtbot, own_profile, small_budget, None) as session:
-        button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible)
-        assert button.text().startswith("Give it 576 MiB · ")
+        rows = session.window.notices.rows
+        qtbot.waitUntil(lambda: any(row.notice.action.startswith("Give it 576") for row in rows))
+        button = rows[0].action_button
         assert session.models.current is None
         assert session.window.panel.bill.total.text() == "The bill appears with the model."
         click(button)

@@ -28,6 +28,7 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.notice_bar import Level, Notice
 from window.mouse_and_keys import press, type_text
 from window.session_fixture import (
     ask,
@@ -63,8 +64,15 @@ def test_the_language_changes_under_a_running_conversation(qtbot: QtBot, own_pro
         wait_answered(qtbot, session)
         before = texts(session)
         old = session.window
-        session.set_language("zh_CN")
+        session.window.notices.show_notice(Notice("Writing…", Level.WORK))
+        qtbot.waitUntil(lambda: old.gauge.values is not None)
+        session.window.settings_action.trigger()
+        qtbot.keyClick(QApplication.activeModalWidget().language, Qt.Key.Key_End)
         qtbot.waitUntil(lambda: session.window is not old)
+        assert session.window.gauge.values is not None, "the strip is not empty"
+        assert session.window.notices.text == "Writing…"
+        qtbot.waitUntil(lambda: isinstance(QApplication.activeModalWidget(), SettingsDialog))
+        QApplication.activeModalWidget().reject()
         qtbot.waitUntil(lambda: texts(session) == before)
         assert session.window.sidebar.new_button.text() == "新对话"
         session.set_language("en")

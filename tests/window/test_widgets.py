@@ -36,11 +36,11 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
     bar = NoticeBar()
     qtbot.addWidget(bar)
     bar.show_notice(Notice("The disk is full.", Level.ERROR))
-    assert LIGHT.danger in bar.styleSheet()
+    assert LIGHT.danger in bar.rows[0].styleSheet()
     apply_theme(qapp, ThemeChoice.DARK)
     QApplication.processEvents()
-    assert DARK.raised in bar.styleSheet()
-    assert DARK.danger in bar.styleSheet()
+    assert DARK.raised in bar.rows[0].styleSheet()
+    assert DARK.danger in bar.rows[0].styleSheet()
     apply_theme(qapp, ThemeChoice.LIGHT)
 
 
@@ -49,9 +49,27 @@ def test_the_symbol_is_level_with_a_line_after_another_style_sheet(
 ) -> None:
     bar = NoticeBar()
     qtbot.addWidget(bar)
+    bar.show_notice(Notice("The disk is full."))
+    bar.show()
+    row = bar.rows[0]
     bar.setStyleSheet("QToolButton { padding: 30px; }")
-    symbol = bar.layout().itemAt(0).widget()
-    assert symbol.height() == bar.close_button.sizeHint().height() > 60
+    symbol = row.layout().itemAt(0).widget()
+    assert symbol.height() == row.close_button.sizeHint().height() > 60
+
+
+def test_several_notices_are_read_and_information_gives_way_to_information(qtbot: QtBot) -> None:
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    bar.show()
+    full = Notice("The drive is full.", Level.ERROR)
+    for notice in (full, Notice("One", Level.INFO), Notice("Two", Level.INFO), full):
+        bar.show_notice(notice)
+    assert bar.text == "The drive is full.\nTwo"
+    for number in range(3):
+        bar.show_notice(Notice(f"Broken {number}", Level.WARNING))
+    assert [row.isVisible() for row in bar.rows] == [True, True, True, False, False]
+    qtbot.mouseClick(bar.rows[1].close_button, Qt.MouseButton.LeftButton)
+    assert [row.notice.text for row in bar.rows if row.isVisible()][-1] == "The drive is full."
 
 
 def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
@@ -61,8 +79,8 @@ def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot
     followed: list[bool] = []
     notice = Notice("It fits.", Level.ERROR, "Load it", lambda: followed.append(True))
     window.notices.show_notice(notice)
-    window.notices.action_button.setFocus()
-    qtbot.keyClick(window.notices.action_button, Qt.Key.Key_Space)
+    window.notices.rows[0].action_button.setFocus()
+    qtbot.keyClick(window.notices.rows[0].action_button, Qt.Key.Key_Space)
     assert followed == [True]
     assert window.focusWidget() is window.composer.editor
     window.close()

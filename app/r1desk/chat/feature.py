@@ -7,6 +7,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QTimer, SignalInstance, Slot
 
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
@@ -30,6 +31,7 @@ from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
+NOT_SAVED = "not saved"  # a topic of notices
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 
 
@@ -114,7 +116,7 @@ class ChatFeature(Feature):
         models.loaded.connect(self.prompts.restore_shown)
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
-        chat.failed.connect(services.show_error)
+        chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
         for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
             outcome.connect(self._hold_open_while_unsaved)
@@ -211,7 +213,12 @@ class ChatFeature(Feature):
         text = tr("Some text could not be saved yet and would be lost.")
         self._window.hold_open(text if self.controller.pending_writes.waiting else "")
 
+    @Slot(ErrorReport)
+    def _on_failed(self, report: ErrorReport) -> None:
+        self._services.notify(Notice(report.text(), topic=NOT_SAVED))
+
     @Slot()
     def _on_recovered(self) -> None:
+        self._services.withdraw(NOT_SAVED)
         text = tr("What could not be saved before is saved now.")
         self._services.notify(Notice(text, Level.INFO))

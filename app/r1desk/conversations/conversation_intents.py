@@ -34,6 +34,13 @@ class RenameConversation(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
+class NameConversation(ConversationIntent):
+    """Have the loaded model write a title for it."""
+
+    conversation: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrashConversation(ConversationIntent):
     """Move it to the trash."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QMenu
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
@@ -14,6 +15,8 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
+from r1desk.conversations.title_writer import TitleWriter
+from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.features import Feature, Services
@@ -33,6 +36,10 @@ class ConversationsWindow(Protocol):
     chat: ChatView
     composer: Composer
     notices: NoticeBar
+    chats_menu: QMenu
+
+    def raise_to_front(self) -> None:
+        """Show the window above the others."""
 
     def set_title(self, title: str) -> None:
         """Show the title of the conversation on the screen."""
@@ -51,6 +58,9 @@ class ConversationsFeature(Feature):
         self._titles: dict[int, str] = {}
         self._archives = ArchivePresenter(services.store, self)
         self._archives.imported.connect(self._on_imported)
+        self.unseen = UnseenAnswers(services, self._chat, self._title_of, self.refresh)
+        self.unseen.notices.clicked.connect(self._on_notice_clicked)
+        self._titler = TitleWriter(services, self._chat, self._rename)
         self._chat.list_changed.connect(self.refresh)
         self._chat.branch_shown.connect(self._on_branch_shown)
         self._chat.busy_changed.connect(self._on_busy_changed)
@@ -58,7 +68,12 @@ class ConversationsFeature(Feature):
     def attach(self, window: ConversationsWindow) -> None:
         """Show the conversations in this window."""
         self._window = window
+        self.unseen.window = window
         self._archives.attach(window, window.notices)
+        self._name_action = window.chats_menu.addAction(
+            tr("Name this chat"),
+            lambda: self.handle(intents.NameConversation(self._chat.conversation_id or 0)),
+        )
         window.sidebar.requested.connect(self.handle)
         window.sidebar.chosen.connect(window.composer.setFocus)
 
@@ -87,6 +102,7 @@ class ConversationsFeature(Feature):
 
     def close(self) -> None:
         """End exports: the store closes."""
+        self.unseen.close()
         self._archives.closing.emit()
 
     @Slot(object)
@@ -100,7 +116,7 @@ class ConversationsFeature(Feature):
                 self._chat.open(conversation, message, query)
                 self.opened.emit()
             case intents.RenameConversation(conversation, title):
-                self._change(lambda store: store.conversations.rename(conversation, title))
+                self._rename(conversation, title)
             case intents.PinConversation(conversation, pinned):
                 self._change(lambda store: store.conversations.set_pinned(conversation, pinned))
             case intents.DuplicateConversation(conversation):
@@ -108,6 +124,8 @@ class ConversationsFeature(Feature):
                     lambda store: duplicate(store, conversation),
                     lambda key: self._on_imported([key]),
                 )
+            case intents.NameConversation(conversation):
+                self._titler.start(conversation)
             case intents.TrashConversation(conversation):
                 self._trash(conversation)
             case intents.ExportConversations(conversation):
@@ -128,6 +146,9 @@ class ConversationsFeature(Feature):
         """Change a conversation in the list."""
         self._store.call(change, lambda _: self.refresh())
 
+    def _rename(self, conversation: int, title: str) -> None:
+        self._change(lambda store: store.conversations.rename(conversation, title))
+
     @Slot()
     def refresh(self) -> None:
         """Read the list anew."""
@@ -137,12 +158,14 @@ class ConversationsFeature(Feature):
         self._titles = {info.id: info.title for info in conversations}
         self._window.sidebar.show_conversations(conversations)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
+        self.unseen.show_list(conversations)
         self._on_busy_changed()
         self._show_title()
 
     @Slot(object, list)
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         self._window.sidebar.set_current(conversation_id)
+        self._name_action.setEnabled(conversation_id is not None)
         self._show_title()
         self._store.call(
             lambda store: (
@@ -152,7 +175,7 @@ class ConversationsFeature(Feature):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self._window.sidebar.set_answering(self._chat.answering)
+        self._window.sidebar.set_answering(self._chat.answering, self._chat.waiting)
 
     def _title_of(self, conversation_id: int | None) -> str:
         return self._titles.get(conversation_id or 0, "")
@@ -165,6 +188,12 @@ class ConversationsFeature(Feature):
 
     def _show_title(self) -> None:
         self._window.set_title(self._title_of(self._chat.conversation_id))
+
+    @Slot(str)
+    def _on_notice_clicked(self, key: str) -> None:
+        """Show the conversation of a notice of the desktop."""
+        self._chat.open(int(key))
+        self._window.raise_to_front()
 
     def _trash(self, conversation_id: int) -> None:
         self._chat.stop_conversation(conversation_id)

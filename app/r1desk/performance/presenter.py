@@ -27,7 +27,7 @@ from r1desk.performance.readings import (
     StreamingRates,
     format_engine_state,
 )
-from r1desk.performance.resource_sampler import AT_WORK, BudgetGuard
+from r1desk.performance.resource_sampler import BudgetGuard
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
@@ -75,6 +75,12 @@ class PerformancePresenter(Presenter):
         window.gauge.state_clicked.connect(self._on_state_clicked)
         window.gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
+        if guard.beat is not None:
+            self._on_beat(guard.beat)
+        if guard.sampler.last is not None:
+            self._on_sampled(
+                guard.sampler.last
+            )  # the window is a new one: not empty until the next
 
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:
@@ -108,7 +114,7 @@ class PerformancePresenter(Presenter):
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
-        if state in AT_WORK:
+        if state is not EngineState.IDLE:  # then the last answer's speed is of interest
             self._activity.start()
         self._show()
 

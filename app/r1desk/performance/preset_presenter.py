@@ -37,6 +37,8 @@ class PresetPresenter(Presenter):
         window.chat.welcome.preset_button.setMenu(window.presets_menu)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)
+        settings.defaults_changed.connect(self._show)
+        self._row.default_button.clicked.connect(self._on_default)
         self._show()
 
     @Slot(object)
@@ -67,6 +69,12 @@ class PresetPresenter(Presenter):
         current = self._current()
         self._row.show_presets(self._presets.presets, current)
         self._window.chat.welcome.show_preset(current.name if current else "")
+        self._row.default_button.setVisible(not self._settings.are_defaults)
+
+    @Slot()
+    def _on_default(self) -> None:
+        self._panel.flush_answer_settings()
+        self._settings.make_defaults()
 
     @Slot()
     def _fill_menu(self) -> None:

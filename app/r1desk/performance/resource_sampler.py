@@ -7,7 +7,6 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from deepseek_r1.core.events import MemoryState
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
@@ -44,7 +43,7 @@ class BudgetGuard(QObject):
     ) -> None:
         super().__init__(parent)
         self._models, self._live, self.sampler = models, live, sampler
-        self._memory: MemoryState | None = None
+        self.beat: Heartbeat | None = None  # the last one
         self._draft_released = False  # by the last heartbeat
         self._overrun = OverrunDetector()
         engine.heartbeat.connect(self._on_beat)
@@ -53,7 +52,7 @@ class BudgetGuard(QObject):
     @property
     def budget_mib(self) -> float:
         """The budget in force; while the machine is short of memory, less than the user's."""
-        loaded, memory = self._models.current, self._memory
+        loaded, memory = self._models.current, self.beat.memory if self.beat else None
         if loaded is None:
             return 0.0
         most = loaded.bill.budget_mib
@@ -61,7 +60,7 @@ class BudgetGuard(QObject):
 
     @Slot(object)
     def _on_beat(self, beat: Heartbeat) -> None:
-        self._memory = beat.memory
+        self.beat = beat
         released = beat.memory is not None and beat.memory.draft_released
         if released and not self._draft_released:
             self._live.grow_window_share(0.0)  # the new bill has no draft model
@@ -69,7 +68,8 @@ class BudgetGuard(QObject):
 
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:
-        if self._models.current is None or (self._memory is not None and self._memory.short):
+        memory = self.beat.memory if self.beat else None
+        if self._models.current is None or (memory is not None and memory.short):
             return  # while the machine is short, the engine moves the weights by itself
         more_mib = self._overrun.observe(sample.app_mib, self.budget_mib, time.monotonic())
         if more_mib:
@@ -111,6 +111,7 @@ class ResourceSampler(QObject):
         self._engine = engine
         self._helper_mib = 0.0  # of the engine's own child process
         self._measuring = False
+        self.last: ResourceSample | None = None
         self._before = meter.cpu_times()
         self._timer = QTimer(self, interval=IDLE_MS, timerType=Qt.TimerType.CoarseTimer)
         self._timer.timeout.connect(self._on_tick)
@@ -154,9 +155,9 @@ class ResourceSampler(QObject):
     @Slot(object)
     def _on_measured(self, measured: tuple[ResourceSample, meter.CpuTimes]) -> None:
         self._measuring = False
-        sample, self._before = measured
+        self.last, self._before = measured
         if self._timer.isActive():
-            self.sampled.emit(sample)
+            self.sampled.emit(self.last)
 
     @Slot()
     def _on_failed(self) -> None:

@@ -29,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.composer_field import local_files
+from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.view import ChatView
 from r1desk.conversations.conversation_intents import NewChat, ShowTrash
 from r1desk.conversations.widgets.sidebar import Sidebar
@@ -280,6 +280,8 @@ class MainWindow(QMainWindow):
                 if is_model_file(dragged[0])
                 else tr("Drop text files to attach them")
             )
+        elif is_picture(event.mimeData()):
+            event.acceptProposedAction()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.drop_target.hide()
@@ -293,6 +295,8 @@ class MainWindow(QMainWindow):
                 self.model_dropped.emit(Path(dropped[0]))
             else:
                 self.files_dropped.emit(dropped)
+        elif is_picture(event.mimeData()):
+            self.composer.editor.picture_pasted.emit()
 
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""

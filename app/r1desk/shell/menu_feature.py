@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import PySide6
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
@@ -88,10 +88,11 @@ class MenuFeature(Feature):
             tr("Logs"): log_dir(),
         }
         dialog = SettingsDialog(self._window, self._services.preferences, folders)
-        dialog.language_chosen.connect(self._set_language)
+        dialog.language_chosen.connect(self._on_language)
         dialog.theme_chosen.connect(self.set_theme)
         dialog.text_size_chosen.connect(self.set_text_size)
         dialog.reading_width_chosen.connect(self.set_reading_width)
+        dialog.system_notices_chosen.connect(self._on_system_notices)
         dialog.unload_after_chosen.connect(self._models.unload_after)
 
         def use_folder(folder: Path | None) -> None:
@@ -101,6 +102,17 @@ class MenuFeature(Feature):
 
         dialog.models_folder_chosen.connect(use_folder)
         dialog.open()
+
+    @Slot(bool)
+    def _on_system_notices(self, shown: bool) -> None:
+        self._services.preferences.system_notices = shown
+        self._services.save_preferences()
+
+    @Slot(object)
+    def _on_language(self, code: str | None) -> None:
+        """The window is built anew, and the settings are to stay open."""
+        self._set_language(code)
+        QTimer.singleShot(0, self._on_settings)
 
     # ---- appearance: every change is in force at once
 

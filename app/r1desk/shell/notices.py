@@ -8,6 +8,8 @@ from deepseek_r1.core.i18n import tr
 from r1desk.store import Opening, StoreFull
 from r1desk.widgets.notice_bar import Level, Notice
 
+PREFERENCES = "preferences"  # not saved, as long as that is so
+
 
 def unexpected(detail: str, profile: Path) -> Notice:
     """Report a bug of the application."""
@@ -64,4 +66,4 @@ def preferences_damaged(set_aside: Path) -> Notice:
 def preferences_not_saved(error: OSError) -> Notice:
     """Report that the preferences could not be written."""
     text = tr("The settings could not be saved: {reason}.", reason=error.strerror or error)
-    return Notice(text, Level.WARNING)
+    return Notice(text, Level.WARNING, topic=PREFERENCES)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport
+from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport, ModelFileMissing
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr, use_language
 from r1desk import preferences as prefs
@@ -80,6 +80,7 @@ class Session(QObject):
             preferences=self.preferences,
             save_preferences=self._save_timer.start,
             notify=self._notify,
+            withdraw=lambda topic: self.window.notices.withdraw(topic),  # noqa: PLW0108 - made later
             show_error=self.show_error,
             profile=self._folder,
             can_write=self.writable,
@@ -153,6 +154,9 @@ class Session(QObject):
         for feature in self.features:
             feature.detach()
         self._build_window()
+        for row in reversed(old.notices.rows):  # what they report goes on
+            if row.notice.level != Level.INFO:
+                self._notify(row.notice)
         self.window.show()
         old.closed.disconnect(self._on_closed)
         old.hold_open("")  # the new one asks
@@ -184,6 +188,8 @@ class Session(QObject):
         except OSError as error:
             log.window.warning("preferences not saved: %s", error)
             self._notify(notices.preferences_not_saved(error))
+        else:
+            self.window.notices.withdraw(notices.PREFERENCES)
 
     # ---- notices ----------------------------------------------------------------------------
 
@@ -193,6 +199,8 @@ class Session(QObject):
         action = {}
         if report.code == EngineKeepsDying.__name__:
             action = {"action": tr("Start engine"), "on_action": self._restart_engine}
+        elif report.code == ModelFileMissing.__name__:
+            action = {"action": tr("Choose a model…"), "on_action": self.models_feature.choose}
         self._notify(Notice(report.text(), Level.ERROR, **action))
 
     def _restart_engine(self) -> None:

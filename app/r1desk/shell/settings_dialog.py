@@ -28,6 +28,7 @@ from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.system_notice import OFFERED
 from r1desk.preferences import Preferences
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -45,6 +46,7 @@ class SettingsDialog(BoundedDialog):
         language_chosen: a code, or None for the system's.
         theme_chosen, reading_width_chosen: the value.
         text_size_chosen: points, 0 for the system's size.
+        system_notices_chosen: whether the desktop says that an answer is ready.
         unload_after_chosen: minutes without use, 0 for never.
         models_folder_chosen: the Path of another folder for models, None for the profile's.
     """
@@ -54,6 +56,7 @@ class SettingsDialog(BoundedDialog):
     reading_width_chosen = Signal(str)
     text_size_chosen = Signal(int)
     unload_after_chosen = Signal(int)
+    system_notices_chosen = Signal(bool)
     models_folder_chosen = Signal(object)
 
     def __init__(
@@ -101,6 +104,14 @@ class SettingsDialog(BoundedDialog):
         self.reading_width = choice(
             tr("Reading width"), _widths(), present.reading_width, self.reading_width_chosen
         )
+        notices = {True: tr("Notice with the chat's title"), False: tr("Sign in the task bar")}
+        if OFFERED:
+            self.notices = choice(
+                tr("When an answer is ready"),
+                notices,
+                present.system_notices,
+                self.system_notices_chosen,
+            )
         self.unload_after = choice(
             tr("Unload the unused model"),
             _unload_times(present.unload_after_min),

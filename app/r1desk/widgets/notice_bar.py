@@ -1,4 +1,4 @@
-"""A strip for one notice. It never covers other widgets and never blocks."""
+"""Notices above the conversation. They never cover other widgets and never block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -20,27 +20,37 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import tokens
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import selectable_label
 
 INFO_SHOWN_MS = 8000
+MOST_SHOWN = 3  # the others wait until one of these goes
 
 
 class Level(StrEnum):
     """Severity of a notice; only information goes away by itself."""
 
     INFO = "info"
+    WORK = "work"  # something goes on; it is withdrawn when that ends
     WARNING = "warning"
     ERROR = "error"
 
 
 # The colour of a notice's edge and symbol, a field of `Tokens`.
-_COLOURS = {Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "danger"}
+_COLOURS = {
+    Level.INFO: "accent",
+    Level.WORK: "accent",
+    Level.WARNING: "warning",
+    Level.ERROR: "danger",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence, and at most two things that can be done about it."""
+    """A sentence, and at most two things that can be done about it.
+
+    All notices of a `topic` can be withdrawn together, once their cause is gone.
+    """
 
     text: str
     level: Level = Level.ERROR
@@ -48,34 +58,34 @@ class Notice:
     on_action: Callable[[], object] | None = None
     other: str = ""
     on_other: Callable[[], None] | None = None
-    stays: bool = False  # until it is withdrawn
+    topic: str = ""
 
 
-class NoticeBar(QWidget):
-    """Shows the newest notice; a warning that it covers comes back when it goes.
+class NoticeRow(QWidget):
+    """One notice.
 
     Signals:
-        keyboard_left: it had the keyboard and has gone.
+        ended: it was closed, followed, or shown long enough.
     """
 
-    keyboard_left = Signal()
+    ended = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, notice: Notice, parent: QWidget) -> None:
         super().__init__(parent)
-        self.notice: Notice | None = None
+        self.notice = notice
         self.setObjectName("notice")
+        self.setAccessibleName(notice.text)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._covered: list[Notice] = []
         self._symbol = QLabel()
-        self.label = selectable_label()
+        self.label = selectable_label(notice.text)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.action_button = QPushButton()
-        self.action_button.clicked.connect(self._on_action)
-        self.other_button = QPushButton()
-        self.other_button.clicked.connect(self._on_other)
+        self.action_button = QPushButton(notice.action)
+        self.action_button.clicked.connect(lambda: self._follow(notice.on_action))
+        self.other_button = QPushButton(notice.other)
+        self.other_button.clicked.connect(lambda: self._follow(notice.on_other))
         self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
         self.close_button.setAccessibleName(tr("Close this notice"))
-        self.close_button.clicked.connect(self.clear)
+        self.close_button.clicked.connect(self.ended)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
@@ -84,50 +94,28 @@ class NoticeBar(QWidget):
         buttons.addWidget(self.action_button)
         buttons.addWidget(self.other_button)
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
-        self._align_symbol()
-        self._expiry = QTimer(self, singleShot=True, interval=INFO_SHOWN_MS)
-        self._expiry.timeout.connect(self.clear)
-        self.hide()
-
-    def show_notice(self, notice: Notice) -> None:
-        """Show `notice` in place of the present one."""
-        before = self.notice
-        lasts = before is not None and (before.level == Level.WARNING or before.stays)
-        if before is not None and lasts and before.text != notice.text:
-            self._covered.append(before)
-        self._covered = [covered for covered in self._covered if covered.text != notice.text]
-        self._show(notice)
-
-    def _show(self, notice: Notice) -> None:
-        self.notice = notice
-        self.label.setText(notice.text)
-        self.setAccessibleName(notice.text)
-        self.action_button.setText(notice.action)
         self.action_button.setVisible(bool(notice.action))
-        self.other_button.setText(notice.other)
         self.other_button.setVisible(bool(notice.other))
-        self._colour(notice.level)
-        self.show()
-        if notice.level == Level.INFO and not notice.stays:
-            self._expiry.start()
-        else:
-            self._expiry.stop()
+        self._align_symbol()
+        self._colour()
+        if notice.level == Level.INFO:
+            QTimer.singleShot(INFO_SHOWN_MS, self, self.ended.emit)
 
-    def _colour(self, level: Level) -> None:
-        colours, role = tokens(), _COLOURS[level]
+    def _colour(self) -> None:
+        colours, role = tokens(), _COLOURS[self.notice.level]
         sheet = (
             f"#notice {{ background: {colours.raised}; border: 1px solid {colours.border};"
             f" border-left: 4px solid {getattr(colours, role)}; border-radius: 6px; }}"
         )
         if sheet != self.styleSheet():
             self.setStyleSheet(sheet)
-        name = "info" if level == Level.INFO else "warning"
+        name = "info" if role == "accent" else "warning"
         self._symbol.setPixmap(icon(name, role).pixmap(18, 18))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self.notice is not None:
-            self._colour(self.notice.level)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._colour()
         elif event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
             self._align_symbol()
 
@@ -135,34 +123,59 @@ class NoticeBar(QWidget):
         """Keep one line of text level with the symbol."""
         self._symbol.setFixedHeight(self.close_button.sizeHint().height())
 
-    def withdraw(self, text: str) -> None:
-        """Take the notice with this text away, also from below another one."""
-        self._covered = [covered for covered in self._covered if covered.text != text]
-        if self.notice is not None and self.notice.text == text:
-            self.clear()
-
-    @Slot()
-    def clear(self) -> None:
-        """Take the notice away."""
-        self.notice = None
-        if self._covered:
-            self._show(self._covered.pop())
-            return
-        focused = self.window().focusWidget()
-        had_keyboard = focused is not None and self.isAncestorOf(focused)
-        self.hide()
-        if had_keyboard:
-            self.keyboard_left.emit()
-
-    @Slot()
-    def _on_action(self) -> None:
-        self._do(self.notice.on_action if self.notice is not None else None)
-
-    @Slot()
-    def _on_other(self) -> None:
-        self._do(self.notice.on_other if self.notice is not None else None)
-
-    def _do(self, action: Callable[[], None] | None) -> None:
-        self.clear()
+    def _follow(self, action: Callable[[], object] | None) -> None:
+        self.ended.emit()
         if action is not None:
             action()
+
+
+class NoticeBar(QWidget):
+    """Shows the newest notices, the newest first; information takes the place of information.
+
+    Signals:
+        keyboard_left: a notice had the keyboard and has gone.
+    """
+
+    keyboard_left = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rows: list[NoticeRow] = []
+        self._column = filled(QVBoxLayout(self), spacing=6)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """All notices, one a line."""
+        return "\n".join(row.notice.text for row in self.rows)
+
+    def show_notice(self, notice: Notice) -> None:
+        """Show `notice` above the others."""
+        is_info = notice.level == Level.INFO
+        for row in tuple(self.rows):
+            if row.notice.text == notice.text or (is_info and row.notice.level == Level.INFO):
+                self._remove(row)
+        row = NoticeRow(notice, self)
+        row.ended.connect(lambda: self._remove(row))
+        self.rows.insert(0, row)
+        self._column.insertWidget(0, row)
+        self._show_newest()
+
+    def _show_newest(self) -> None:
+        for place, row in enumerate(self.rows):
+            row.setVisible(place < MOST_SHOWN)
+        self.setVisible(bool(self.rows))
+
+    def _remove(self, row: NoticeRow) -> None:
+        focused = self.window().focusWidget()
+        self.rows.remove(row)
+        discard(row)
+        self._show_newest()
+        if focused is not None and row.isAncestorOf(focused):
+            self.keyboard_left.emit()
+
+    def withdraw(self, outdated: str) -> None:
+        """Take the notices of this topic, or with this text, away."""
+        for row in tuple(self.rows):
+            if outdated and outdated in {row.notice.text, row.notice.topic}:
+                self._remove(row)

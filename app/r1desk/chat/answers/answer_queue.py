@@ -154,14 +154,22 @@ class AnswerQueue(QObject):
 
         self._store.call(read, loaded, refused)
 
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The conversations of which an answer waits for its turn."""
+        return frozenset(queued.message.conversation_id for queued in self._queue)
+
+    def take(self, is_taken: Callable[[ChatMessage], bool]) -> list[ChatMessage]:
+        """Take answers out of the queue, and return them as they were before they were wanted."""
+        taken = [queued for queued in self._queue if is_taken(queued.message)]
+        self._queue = deque(queued for queued in self._queue if queued not in taken)
+        return [queued.message for queued in taken]
+
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too; texts that are there stay."""
-        waiting = list(self._queue)
-        self._queue = deque(q for q in waiting if q.message.conversation_id != conversation_id)
-        for queued in waiting:
-            if queued not in self._queue:
-                stopped = replace(queued.message, state=MessageState.STOPPED, error=None)
-                self._pending_writes.finish(stopped)
+        for message in self.take(lambda each: each.conversation_id == conversation_id):
+            stopped = replace(message, state=MessageState.STOPPED, error=None)
+            self._pending_writes.finish(stopped)
         answer = self._generation.answer
         if answer is not None and answer.conversation_id == conversation_id:
             self._generation.stop()

@@ -1,6 +1,6 @@
 """Reads the files that are attached to a message.
 
-A file comes from outside: its size is checked before it is opened, and it is only decoded.
+A file comes from outside: its size is checked before it is read, and it is only decoded.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_DOCUMENTS = {b"%PDF-": "PDF", b"{\\rtf": "RTF"}
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+_MARK_BYTES = 64  # of a file's beginning, which tell its kind
 _CONTROLS = re.compile(b"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _HIGH_PAIR = re.compile(b"[\xa1-\xfe][\xa1-\xfe]")  # a Chinese character of GB 2312
 _HIGH = re.compile(b"[\x80-\xff]")
@@ -47,8 +50,24 @@ class AttachmentTooLarge(R1Error):
     todo = N_("Copy the part that matters into a smaller file, or into the message.")
 
 
+class AttachmentIsDocument(R1Error):
+    """A PDF or RTF document, which may look like text."""
+
+    what = N_("{name} is not plain text but {kind}.")
+    why = N_("Its text is packed in a form that cannot be read here.")
+    todo = N_("Save it as plain text (UTF-8), or copy its text into the message.")
+
+
+class AttachmentIsPicture(R1Error):
+    """A picture: a file, or one that was copied elsewhere."""
+
+    what = N_("A picture cannot be attached.")
+    why = N_("The models here read text only.")
+    todo = N_("Write what is to be seen in it, or copy its text into the message.")
+
+
 class AttachmentNotText(R1Error):
-    """A picture, a program, an archive, a document of an office program."""
+    """A program, an archive, a document of an office program."""
 
     what = N_("{name} is not a text file.")
     why = N_("Only plain text can be attached: notes, Markdown, code, CSV.")
@@ -89,10 +108,12 @@ def read_attachment(path: Path) -> Attachment:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
             raise AttachmentNotText(name=name)
-        if facts.st_size > MAX_BYTES:
-            raise AttachmentTooLarge(name=name, size=facts.st_size, limit=MAX_BYTES)
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(_MARK_BYTES)
+            _refuse_known(data, name)
+            if facts.st_size > MAX_BYTES:
+                raise AttachmentTooLarge(name=name, size=facts.st_size, limit=MAX_BYTES)
+            data += file.read(MAX_BYTES)
     except OSError as problem:
         detail = problem.strerror or os.strerror(problem.errno or 0)
         raise AttachmentNotRead(name=name, detail=detail) from problem
@@ -104,6 +125,21 @@ def read_attachment(path: Path) -> Attachment:
     if not text.strip():
         raise AttachmentEmpty(name=name)
     return Attachment(name, text)
+
+
+def _refuse_known(beginning: bytes, name: str) -> None:
+    """Raise for what is better known by its name than as no text."""
+    if beginning.startswith(_PICTURES) or beginning[8:12] == b"WEBP":
+        raise AttachmentIsPicture
+    for mark, kind in _DOCUMENTS.items():
+        if beginning.lstrip().startswith(mark):
+            raise AttachmentIsDocument(name=name, kind=kind)
+
+
+def is_web_page(attachment: Attachment) -> bool:
+    """Whether a file is HTML, which is attached as its source."""
+    beginning = attachment.content[:200].lstrip().lower()
+    return beginning.startswith(("<!doctype html", "<html"))
 
 
 def decoded(data: bytes) -> str | None:

@@ -26,7 +26,6 @@ class ChatController(QObject):
     match_requested = Signal(int, str)  # message, query: scroll to it and mark the query's words
     answer_started = Signal(int)  # message
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
-    generation_ended = Signal()  # of any conversation
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
@@ -93,6 +92,11 @@ class ChatController(QObject):
     def busy(self) -> bool:
         """True while an answer is being written or a message being stored."""
         return self.answer is not None or bool(self._answers.storing)
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The conversations of which an answer waits for its turn."""
+        return self._answers.waiting
 
     @property
     def busy_here(self) -> bool:
@@ -202,10 +206,13 @@ class ChatController(QObject):
             above = self.shown_branch[position - 1].id if position else None
             self._ask(text, above, self.shown_branch[position].attachments, is_edit=True)
 
-    def regenerate(self, message_id: int, *, fills_context: bool = False) -> None:
+    def regenerate(
+        self, message_id: int, *, fills_context: bool = False, memory_start: int | None = None
+    ) -> None:
         """Write another answer to the same message; the old one is kept if it has any text.
 
-        `fills_context`: also where less than the reserve is free for it.
+        `fills_context`: also where less than the reserve is free for it. `memory_start`: the model
+        reads from this message on.
         """
         position = self._position(message_id)
         if not position or self._answers.storing:
@@ -216,6 +223,8 @@ class ChatController(QObject):
         model = self.model_name()
 
         def begin(store: Store) -> QueuedAnswer:
+            if memory_start is not None:
+                store.messages.set_memory_start(question, memory_start)
             if discardable(old) and not store.messages.has_replies(old.id):
                 store.branches.delete(old.id)
             answer = store.messages.begin_answer(old.conversation_id, question, model)
@@ -223,7 +232,9 @@ class ChatController(QObject):
 
         self._answers.add(begin, old.conversation_id)
 
-    def continue_answer(self, message_id: int, *, answers_now: bool = False) -> None:
+    def continue_answer(
+        self, message_id: int, *, answers_now: bool = False, memory_start: int | None = None
+    ) -> None:
         """Let an answer that was cut go on; `answers_now` ends its thinking first."""
         position = self._position(message_id)
         message = self.shown_branch[position] if position else None
@@ -231,10 +242,43 @@ class ChatController(QObject):
             return
 
         def begin(store: Store) -> QueuedAnswer:
+            if memory_start is not None:
+                store.messages.set_memory_start(message_id, memory_start)
             store.messages.reopen_answer(message_id)
             return QueuedAnswer(message, answers_now=answers_now)
 
         self._answers.add(begin, message.conversation_id)
+
+    def withdraw(self, message_id: int) -> None:
+        """Take an answer that waits out of the queue, with all that was asked below it.
+
+        Questions that have no other answer become a text that is not sent yet.
+        """
+        position = self._position(message_id)
+        below = self.shown_branch[position:] if position else []
+        keys = {message.id for message in below}
+        taken = self._answers.take(lambda each: each.id in keys)
+        if not position or not taken:
+            return
+        conversation = taken[0].conversation_id
+        if taken[0].content or taken[0].thinking:  # it was to be continued
+            self.pending_writes.finish(taken[0])
+            return
+        if below[0].sibling_count == 1:
+            below.insert(0, self.shown_branch[position - 1])
+        questions = [message for message in below if not message.is_answer]
+        text = "\n\n".join(message.content for message in questions if message.content)
+        files = tuple(each for message in questions for each in message.attachments)
+
+        def work(store: Store) -> Branch:
+            store.branches.delete(below[0].id)
+            return store.messages.path(conversation)
+
+        def done(branch: Branch) -> None:
+            self.show_changed(conversation, branch)
+            self._answers.give_back(conversation, text, files)
+
+        self._store.call(work, done)
 
     def change_branch(self, change: Callable[[Store], None]) -> None:
         """Carry out a change of the messages shown, and show them anew."""
@@ -333,7 +377,6 @@ class ChatController(QObject):
             if message is not None:  # else another branch is shown by now
                 self.shown_branch = branch
                 self.answer_finished.emit(message)
-        self.generation_ended.emit()
         self._answers.generate_next()
         self.busy_changed.emit()
 

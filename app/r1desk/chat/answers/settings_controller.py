@@ -17,7 +17,7 @@ from r1desk.store.store_bridge import StoreBridge
 class ChatSettingsController(QObject):
     """Reads the settings of the conversation shown, and stores changes of them.
 
-    While no stored conversation is shown, a change is one of the defaults for new ones.
+    While no stored conversation is shown, they are those of the chat that is about to begin.
     """
 
     shown = Signal(object, str)  # SamplingSettings, system prompt: of another conversation
@@ -31,7 +31,7 @@ class ChatSettingsController(QObject):
         self._defaults = defaults
         self._conversation: int | None = None
         self._current = ConversationSettings()
-        self._new_chat: tuple[SamplingSettings, str] | None = None  # a preset, before the chat
+        self._new_chat: tuple[SamplingSettings, str] | None = None  # chosen before the chat
         self._changes = 0  # counts the user's changes, to tell which reading is outdated
         chat.branch_shown.connect(self._on_branch_shown)
 
@@ -62,28 +62,23 @@ class ChatSettingsController(QObject):
     # ---- what the user changes
 
     def apply(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        """Replace both for the conversation shown. Before the first message they are for the new
-        chat alone: the defaults stay.
-        """
-        if self._conversation is None:
-            self._new_chat = (sampling, system_prompt)
-        else:
-            self._save(sampling, system_prompt)
+        """Replace both for the conversation shown; the defaults stay."""
+        self._set(sampling, system_prompt)
         self.emit_shown()
 
     @Slot(object)
     def set_sampling(self, sampling: SamplingSettings) -> None:
-        """Change the sampling of the conversation shown, or of new ones."""
+        """Change the sampling of the conversation shown."""
         self._set(sampling, self.present[1])
 
     @Slot(str)
     def set_system_prompt(self, text: str) -> None:
-        """Change the system prompt of the conversation shown, or of new ones."""
+        """Change the system prompt of the conversation shown."""
         self._set(self.present[0], text)
 
     @Slot(object)
     def set_thinking_budget(self, budget: int | None) -> None:
-        """Change the thinking budget of the conversation shown, or of new ones."""
+        """Change the thinking budget of the conversation shown."""
         self.set_sampling(self.present[0].model_copy(update={"thinking_budget": budget}))
         self.shown.emit(*self.present)
 
@@ -94,14 +89,22 @@ class ChatSettingsController(QObject):
         self._defaults.sampling = self._defaults.sampling.model_copy(update=changed)
         self.defaults_changed.emit()
 
+    @property
+    def are_defaults(self) -> bool:
+        """Whether new conversations begin with the present settings."""
+        return self.present == self._default_values()
+
+    @Slot()
+    def make_defaults(self) -> None:
+        """Let new conversations begin with the present settings."""
+        self._defaults.sampling, self._defaults.system_prompt = self.present
+        self.defaults_changed.emit()
+
     def _set(self, sampling: SamplingSettings, system_prompt: str) -> None:
         if self._conversation is not None:
             self._save(sampling, system_prompt)
-        elif self._new_chat is not None:
-            self._new_chat = (sampling, system_prompt)
         else:
-            self._defaults.sampling, self._defaults.system_prompt = sampling, system_prompt
-            self.defaults_changed.emit()
+            self._new_chat = (sampling, system_prompt)
         self.changed.emit(sampling, system_prompt)
 
     def _save(self, sampling: SamplingSettings, system_prompt: str) -> None:

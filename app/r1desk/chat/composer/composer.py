@@ -77,6 +77,7 @@ class Composer(QWidget):
         self.editor.files_pasted.connect(
             lambda paths: self.requested.emit(intents.AttachFiles(tuple(paths)))
         )
+        self.editor.picture_pasted.connect(lambda: self.requested.emit(intents.AttachPicture()))
         self.editor.textChanged.connect(self._on_changed)
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))
@@ -89,7 +90,7 @@ class Composer(QWidget):
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
         self.size_bar = PromptSizeBar(self)
-        self._hint_label = QLabel(self)
+        self._hint_label = QLabel(self, wordWrap=True)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
         self._button = RoundButton("send", tr("Send"), self)
@@ -197,10 +198,10 @@ class Composer(QWidget):
         self._button.set_action(name, label)
         hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
         self._button.setToolTip(hint)
-        self.editor.setPlaceholderText(self._reason or self.hint or tr("Write a message"))
+        self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
-        self._hint_label.setText(self.hint)
-        self._hint_label.setVisible(bool(self.hint and self.text()))
+        self._hint_label.setText(self._reason or self.hint)
+        self._hint_label.setVisible(bool(self._reason or (self.hint and self.text())))
         self._chip.setVisible(bool(self._large))
         if self._large:
             count = f"{len(self._large):,}"

@@ -17,12 +17,14 @@ class ComposerField(MessageField):
     Signals:
         last_requested: Up in the empty box.
         files_pasted: paths of files that were copied elsewhere.
+        picture_pasted: a picture without a file.
         large_pasted: a paste too large to be edited here.
     """
 
     last_requested = Signal()
     large_pasted = Signal(str)
     files_pasted = Signal(list)
+    picture_pasted = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -47,8 +49,10 @@ class ComposerField(MessageField):
             super().keyPressEvent(event)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        """Leave dragged files to the window, which attaches them."""
-        return not local_files(source) and super().canInsertFromMimeData(source)
+        """Leave dragged files and pictures to the window."""
+        return not (local_files(source) or is_picture(source)) and super().canInsertFromMimeData(
+            source
+        )
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Insert plain text only; a large text goes beside the box, files are attached."""
@@ -56,10 +60,17 @@ class ComposerField(MessageField):
             self.files_pasted.emit(files)
             return
         text = source.text()
-        if len(text) > LARGE_PASTE:
+        if is_picture(source):
+            self.picture_pasted.emit()
+        elif len(text) > LARGE_PASTE:
             self.large_pasted.emit(text)
         else:
             super().insertFromMimeData(source)
+
+
+def is_picture(data: QMimeData) -> bool:
+    """Whether this is a picture without a file, and without a text beside it."""
+    return data.hasImage() and not local_files(data) and not data.text().strip()
 
 
 def local_files(data: QMimeData) -> list[str]:

@@ -194,9 +194,7 @@ class ContextOverflow(QObject):
                 self.settings_wanted.emit(found.settings)
                 self._go_on(found.branch[-1])
             case ContextWay.LEAVE_OUT if found.left is not None:
-                first, leaf = found.branch[found.left.start].id, found.branch[-2].id
-                self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
-                self._go_on(found.branch[-1])
+                self._go_on(found.branch[-1], found.branch[found.left.start].id)
             case ContextWay.SUMMARY if found.summary is not None:
                 question, parent = found.branch[-2], found.branch[-3]
                 summary, sampling = found.summary, self._settings()[0]
@@ -206,11 +204,9 @@ class ContextOverflow(QObject):
             case _:
                 pass
 
-    def _go_on(self, answer: ChatMessage) -> None:
-        if can_go_on(answer):
-            self._chat.continue_answer(answer.id)
-        else:
-            self._chat.regenerate(answer.id)
+    def _go_on(self, answer: ChatMessage, memory_start: int | None = None) -> None:
+        again = self._chat.continue_answer if can_go_on(answer) else self._chat.regenerate
+        again(answer.id, memory_start=memory_start)
 
 
 def _thinking_tokens(message: ChatMessage) -> int:

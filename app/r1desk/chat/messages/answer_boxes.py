@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import (
     ContextOption,
@@ -17,6 +18,7 @@ from r1desk.chat.values.intents import (
     Regenerate,
     Request,
     TakeWay,
+    WithdrawQuestion,
 )
 from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import ChatMessage
@@ -51,7 +53,9 @@ def note_for(message: ChatMessage) -> str:
     ended = message.state in {"complete", "stopped"}
     if not ended or not message.thinking.strip() or message.content.strip():
         return ""
-    return tr(_STILL_THINKING[_reason(message)])
+    if ended_inside_thinking(message):
+        return tr(_STILL_THINKING[_reason(message)])
+    return tr("It thought, then wrote no answer.")
 
 
 def can_continue(message: ChatMessage) -> bool:
@@ -105,6 +109,22 @@ class StatusLine(QWidget):
         bar.setWidth(max(bar.height(), bar.width() * self._fraction))
         painter.setBrush(colours.accent)
         painter.drawRoundedRect(bar, radius, radius)
+
+
+class QueuedRow(FittedWidget):
+    """Says that an answer waits for its turn, and takes its message back."""
+
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        label = QLabel(tr("Waits until the answer being written is finished."), self)
+        style.dress(label, scale=0.94)
+        self.setAccessibleName(label.text())
+        self.button = text_button("close", tr("Withdraw"), self)
+        self.button.clicked.connect(lambda: request(WithdrawQuestion(message.id)))
+        row = filled(QHBoxLayout(self), label, self.button, spacing=round(style.em_px * 0.5))
+        row.addStretch(1)
 
 
 class _Box(FittedWidget):
@@ -189,7 +209,7 @@ class ContextCard(_Box):
 
 
 class ContinueRow(FittedWidget):
-    """Says why an answer ended early. For an answer: Continue. For a thought: Answer now, Go on."""
+    """Says why an answer ended early, and has the ways to go on from its text or its thought."""
 
     def __init__(
         self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
@@ -201,6 +221,8 @@ class ContinueRow(FittedWidget):
                 tr("Answer now"): ContinueAnswer(message.id, closes_thinking=True),
                 tr("Go on thinking"): ContinueAnswer(message.id),
             }
+        elif not message.content.strip():
+            ways = {tr("Write the answer"): ContinueAnswer(message.id)}
         row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.5))
         self.buttons: list[QPushButton] = []
         for text, intent in ways.items():
@@ -208,7 +230,8 @@ class ContinueRow(FittedWidget):
             button.clicked.connect(lambda _checked, intent=intent: request(intent))
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
             self.buttons.append(button)
-        reason = QLabel("" if inside or message.state == "failed" else tr(_CUT[_reason(message)]))
+        cut = None if inside or message.state == "failed" else _CUT.get(_reason(message))
+        reason = QLabel(tr(cut) if cut else "")
         reason.setWordWrap(True)
         style.dress(reason, scale=0.94)
         row.addWidget(reason, 1, Qt.AlignmentFlag.AlignVCenter)

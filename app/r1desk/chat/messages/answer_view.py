@@ -12,6 +12,7 @@ from r1desk.chat.messages.answer_boxes import (
     ContextCard,
     ContinueRow,
     ErrorBox,
+    QueuedRow,
     StatusLine,
     can_continue,
     note_for,
@@ -54,6 +55,7 @@ class AnswerView(EditableMessage):
         self.continue_row: ContinueRow | None = None
         self.thinking: ThinkingBox | None = None
         self._status: StatusLine | None = None
+        self.queued_row: QueuedRow | None = None
         self._error: ErrorBox | None = None
         self.note: AnswerNote | None = None
         self.body = self._new_body()
@@ -69,7 +71,7 @@ class AnswerView(EditableMessage):
             self.body.load(message.content, final=False)
         elif message.state == "queued":
             self.body.load("", final=False)
-            self.show_status(tr("Waits until the answer being written is finished."), None)
+            self.queued_row = QueuedRow(message, style, request, self)
         else:
             self.body.load(message.content)
             self._conclude()
@@ -198,7 +200,7 @@ class AnswerView(EditableMessage):
         body = self.editor or (self.body if self.body.source else None)
         parts = (
             (self.thinking, 0.45),
-            (self._status, 0.3),
+            (self._status or self.queued_row, 0.3),
             (body, 0.45),
             (self.note, 0.45),
             (self._error, 0.45),

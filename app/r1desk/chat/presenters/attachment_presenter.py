@@ -23,7 +23,13 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
-from r1desk.chat.answers.attachment_reader import MAX_FILES, TooManyAttachments, read_attachments
+from r1desk.chat.answers.attachment_reader import (
+    MAX_FILES,
+    AttachmentIsPicture,
+    TooManyAttachments,
+    is_web_page,
+    read_attachments,
+)
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
@@ -43,6 +49,7 @@ TEXT_PATTERNS = (
     "*.go *.rs *.rb *.php *.swift *.sh *.bat *.ps1 *.sql *.r *.m *.lua"
 )
 
+_FILES = "files of the message"  # a topic of notices
 SHOWN_CHARACTERS = 60_000  # a longer text would hold the window up while it is laid out
 _SUITED = QSize(760, 560)
 
@@ -140,6 +147,11 @@ class AttachmentPresenter(Presenter):
             if isinstance(refused, ErrorReport):
                 self._refuse(refused)
         read = tuple(each for each in results if isinstance(each, Attachment))
+        for page in filter(is_web_page, read):
+            text = tr(
+                "{name} is attached as its source: the model reads the tags too.", name=page.name
+            )
+            self._window.notices.show_notice(Notice(text, Level.INFO, topic=_FILES))
         self._set(self.attachments + read)
         self._count()
 
@@ -157,6 +169,7 @@ class AttachmentPresenter(Presenter):
     def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
         """Show the files of another message. What is being read for this one is dropped."""
         self._readings.clear()
+        self._window.notices.withdraw(_FILES)
         self.attachments = attachments
         self._show()
         self._count()
@@ -207,8 +220,13 @@ class AttachmentPresenter(Presenter):
             left -= count if fitting[-1] else 0
         return fitting
 
+    def refuse_picture(self) -> None:
+        """Say why a picture that was pasted or dropped is not attached."""
+        self._refuse(AttachmentIsPicture().report())
+
     def _refuse(self, report: ErrorReport) -> None:
-        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+        """Show why, until the message is sent or another conversation is shown."""
+        self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
 
     # ---- tokens
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core.events import ModelLoaded, PrefillProgress
 from deepseek_r1.core.i18n import tr
@@ -85,7 +84,6 @@ class ChatPresenter(Presenter):
         chat.thinking_finished.connect(view.thinking_finished)
         chat.prefill_progressed.connect(self._on_prefill)
         chat.answer_finished.connect(view.finish_stream)
-        chat.generation_ended.connect(self._on_generation_ended)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.preparing_changed.connect(self._on_busy_changed)
         chat.leaving.connect(self._on_leaving)
@@ -114,12 +112,6 @@ class ChatPresenter(Presenter):
             done, total, cached = progress.done, progress.total, progress.cached
             left_s = self._estimate.seconds_left(message_id, done, total)
             self._window.chat.stream_reading(message_id, done, total, cached, left_s)
-
-    @Slot()
-    def _on_generation_ended(self) -> None:
-        """Slow answers are left alone: the task bar says when one is ready."""
-        if not self._window.isActiveWindow():
-            QApplication.alert(self._window)
 
     @Slot()
     def _on_leaving(self) -> None:

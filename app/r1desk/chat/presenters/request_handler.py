@@ -26,6 +26,7 @@ _RETURNING = (
     | intents.Regenerate
     | intents.ContinueAnswer
     | intents.AnswerNow
+    | intents.WithdrawQuestion
     | intents.TakeWay
     | intents.MoveMemory
     | intents.BranchOff
@@ -79,6 +80,8 @@ class RequestHandler(Presenter):
                 chat.save_draft(text)
             case intents.StopAnswer():
                 chat.stop()
+            case intents.WithdrawQuestion(message):
+                chat.withdraw(message)
             case intents.AnswerNow():
                 chat.answer_now()
             case intents.Regenerate(message):
@@ -108,6 +111,8 @@ class RequestHandler(Presenter):
                 attachments.choose()
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
+            case intents.AttachPicture():
+                attachments.refuse_picture()
             case intents.RemoveAttachment(place):
                 attachments.remove(place)
             case intents.OpenAttachment(attachment):

@@ -69,6 +69,11 @@ class AttachFiles(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class AttachPicture(Intent):
+    """Attach a picture that was copied or dragged without a file, which no model here can see."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveAttachment(Intent):
     """Take a file off the message being written; `place` counts from 0."""
 
@@ -111,6 +116,13 @@ class ContinueAnswer(Intent):
 
     message: int
     closes_thinking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawQuestion(Intent):
+    """Take back a question whose answer, this message, waits for its turn."""
+
+    message: int
 
 
 @dataclass(frozen=True, slots=True)

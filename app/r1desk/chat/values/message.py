@@ -38,7 +38,7 @@ def can_go_on(message: ChatMessage) -> bool:
     if message.state != "complete":
         return message.state in {"stopped", "failed"}
     was_cut = message.stats is not None and message.stats.finish_reason in _CUT
-    return was_cut or ended_inside_thinking(message)
+    return was_cut or not message.content.strip()  # it thought, and wrote nothing
 
 
 def ended_inside_thinking(message: ChatMessage) -> bool:

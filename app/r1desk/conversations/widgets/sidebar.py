@@ -45,7 +45,12 @@ from r1desk.widgets.layouts import put_inside
 
 SEARCH_DELAY_MS = 150
 
-_OfChosen = intents.TrashConversation | intents.DuplicateConversation | intents.ExportConversations
+_OfChosen = (
+    intents.NameConversation
+    | intents.TrashConversation
+    | intents.DuplicateConversation
+    | intents.ExportConversations
+)
 
 
 class ConversationListView(QListView):
@@ -173,6 +178,7 @@ class Sidebar(QWidget):
         trash = partial(self._request, intents.TrashConversation)
         view.addAction(icon("pencil"), tr("Rename"), QKeySequence("F2"), self._on_rename)
         self._pin = view.addAction(tr("Pin"), self._on_pin)
+        view.addAction(tr("Name this chat"), partial(self._request, intents.NameConversation))
         view.addAction(icon("copy"), tr("Duplicate"), duplicate)
         view.addAction(icon("download"), tr("Export…"), export)
         view.addAction(icon("trash"), tr("Move to trash"), QKeySequence("Ctrl+Del"), trash)

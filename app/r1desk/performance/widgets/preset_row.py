@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QMenu,
+    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,7 +25,7 @@ from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset
 from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import filled
+from r1desk.widgets.layouts import filled, keep_place, put_inside
 from r1desk.widgets.text_label import text_label
 
 
@@ -39,7 +40,7 @@ class _PresetBox(QComboBox):
 
 
 class PresetRow(QWidget):
-    """A drop-down with all presets, and a menu beside it.
+    """Whose settings follow, a drop-down with all presets, and a menu beside it.
 
     Signals:
         chosen: the `Preset` to apply.
@@ -62,7 +63,14 @@ class PresetRow(QWidget):
         self.menu_button.setToolTip(tr("Save and change presets"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(QMenu(self.menu_button))
-        filled(QHBoxLayout(self), self.box, self.menu_button, spacing=6).setStretch(0, 1)
+        self.default_button = QPushButton(tr("Make it the default"), flat=True)
+        explain(self.default_button, tr("New chats begin with these settings and instructions."))
+        keep_place(self.default_button)
+        column = filled(QVBoxLayout(self), spacing=4)
+        head = put_inside(column, QHBoxLayout())
+        filled(head, text_label(tr("This chat"), "heading"), self.default_button)
+        head.setStretch(0, 1)
+        filled(put_inside(column, QHBoxLayout()), self.box, self.menu_button, spacing=6)
 
     def show_presets(self, presets: Sequence[Preset], current: Preset | None) -> None:
         """Show these presets; `current` is the one in force, None for settings of no preset."""

@@ -22,6 +22,8 @@ from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template_process import renderer_mib
 from deepseek_r1.memory.meter import peak_mib
 
+_LEAST_TOKENS = 3  # of an answer that the user wants after a thought without one
+
 
 class AnswerParts(NamedTuple):
     """The parts of an engine that answers share."""
@@ -59,6 +61,7 @@ class Answer:
             sampling=sampling,
             plain=request.plain,
         )
+        self._begins = False  # a thought is continued after which nothing was written
         begun = self._begun_tokens(request, thinking_open=thinking_open)
         self.tokens = self.prompt + begun
         if len(self.tokens) + 1 > length:
@@ -84,15 +87,22 @@ class Answer:
         partial, parts = request.continues, self.parts
         if partial is None:
             return []
+        closed = bool(partial.thinking) and not partial.inside_thinking
+        self._begins = closed and not partial.text.strip()
         if request.json_schema:
             raise WrongUsage(detail=tr("An answer with a schema cannot be continued."))
         begun = parts.recent.find(
             self.prompt, partial, thinking_open=thinking_open, plain=request.plain
         )
-        if begun is None:
+        if begun is None or self._begins:  # then after the model's own empty line
             begun = parts.prompts.answer_tokens(partial, thinking_open=thinking_open)
         self.output.resume(parts.recent.text_of(begun), partial)
         return begun
+
+    @property
+    def has_to_go_on(self) -> bool:
+        """Whether it may not end yet: the model would end at once again after its thought."""
+        return self._begins and self.output.answer_tokens < _LEAST_TOKENS
 
     def end_thinking(self) -> None:
         """Close the thinking block at the next token. From any thread."""

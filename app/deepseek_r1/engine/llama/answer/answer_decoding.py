@@ -138,6 +138,9 @@ class AnswerDecoder:
         try:
             token = yield from self._first_token()
             while token is not None:
+                while self._answer.has_to_go_on and self._model.is_end(token):
+                    self._samplers.rule_out(token, self._row)
+                    token = self._sample(self._row)
                 piece = self._model.token_text(token)
                 if events := self._output.on_token(piece, self._samplers.logprob(token, self._row)):
                     yield from events

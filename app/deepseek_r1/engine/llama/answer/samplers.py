@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -174,6 +175,10 @@ class SamplerPair:
                 self._use_constrained()
                 token = self._sample(self.chain, self._context, row)
         return token
+
+    def rule_out(self, token: int, row: int) -> None:
+        """Let a token not be sampled from this row again."""
+        self._api.llama_get_logits_ith(self._context, row)[token] = -math.inf
 
     def logprob(self, token: int, row: int) -> TokenLogprob | None:
         """Return the log probability of a token sampled from this row, where it is wanted."""

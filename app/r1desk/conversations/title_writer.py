@@ -1,0 +1,124 @@
+"""Has the loaded model write the title of a conversation, when the user asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core.errors import EngineBusy, ErrorReport, ModelNotLoaded, R1Error
+from deepseek_r1.core.events import AnswerDelta, Event, FinishReason, GenerationFinished
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.protocol import GenerateRequest
+from deepseek_r1.host.supervisor_events import EngineState
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.values.prompt import prompt_messages
+from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.features import Services
+from r1desk.store import Store
+from r1desk.widgets.notice_bar import Level, Notice
+
+LONGEST = 10  # the model is asked for eight
+_MOST_CHARACTERS = 2_000  # of each of the first messages, where they have to be read
+_TOPIC = "title"
+_SAMPLING = SamplingSettings(temperature=0.0, max_tokens=24, thinking_budget=0)
+_SCHEMA = json.dumps({"type": "string", "minLength": 2, "maxLength": 80})
+
+
+class NoTitle(R1Error):
+    """The model said nothing that could be a title."""
+
+    what = N_("The model wrote no title.")
+    todo = N_("Name the chat yourself: F2 in the list.")
+
+
+class TitleWriter(QObject):
+    """One title at a time; it gives way to an answer, and Esc ends it. Main thread."""
+
+    def __init__(
+        self, services: Services, chat: ChatController, rename: Callable[[int, str], None]
+    ) -> None:
+        super().__init__()
+        self._services, self._chat, self._rename = services, chat, rename
+        self._request: EngineRequest | None = None
+        self._text = ""
+        chat.stopped.connect(self.stop)
+
+    def start(self, conversation: int) -> None:
+        """Have a title written."""
+        state = self._services.engine.state
+        if state is not EngineState.IDLE:
+            busy = state is EngineState.GENERATING
+            self._fail((EngineBusy() if busy else ModelNotLoaded()).report())
+            return
+
+        def read(store: Store) -> tuple[Message, ...]:
+            branch = store.messages.path(conversation)
+            if conversation == self._chat.conversation_id:  # in the cells already
+                prompt = store.conversations.settings(conversation).system_prompt
+                return prompt_messages(branch, prompt)
+            begun = [replace(m, content=m.content[:_MOST_CHARACTERS]) for m in branch[:2]]
+            return prompt_messages(begun, "")
+
+        self._services.store.call(read, partial(self._ask, conversation))
+
+    def _ask(self, conversation: int, messages: tuple[Message, ...]) -> None:
+        instruction = tr(
+            "Write a title for this conversation, in the language of its messages: at most eight "
+            "words, and nothing else."
+        )
+        self._text = ""
+        self._request = request = self._services.engine.submit(
+            GenerateRequest,
+            messages=(*messages, Message(role=Role.USER, content=instruction)),
+            sampling=_SAMPLING,
+            json_schema=_SCHEMA,
+            yields=True,
+        )
+        request.event.connect(partial(self._on_event, conversation))
+        request.failed.connect(self._fail)
+        text = tr("The model is writing a title…")
+        self._services.notify(Notice(text, Level.WORK, tr("Stop"), self.stop, topic=_TOPIC))
+
+    @Slot()
+    def stop(self) -> None:
+        """Write no title."""
+        if self._request is not None:
+            self._request.cancel()
+
+    def _on_event(self, conversation: int, event: Event) -> None:
+        match event:
+            case AnswerDelta(text=text):
+                self._text += text
+            case GenerationFinished(stats=stats):
+                self._request = None
+                self._services.withdraw(_TOPIC)
+                if stats.finish_reason is FinishReason.CANCELLED:
+                    return
+                if title := title_of(self._text):
+                    self._rename(conversation, title)
+                else:
+                    self._fail(NoTitle().report())
+
+    @Slot(ErrorReport)
+    def _fail(self, report: ErrorReport) -> None:
+        self._request = None
+        self._services.withdraw(_TOPIC)
+        self._services.notify(Notice(report.text(), topic=_TOPIC))
+
+
+def title_of(text: str) -> str:
+    """The title in a JSON string; of one that was cut all but its last word."""
+    for end in ("", '"'):
+        try:
+            parts = str(json.loads(text + end)).split()
+        except ValueError:
+            continue
+        parts = parts[: -1 if end and len(parts) > 1 else LONGEST]
+        return " ".join(parts).strip(' .。:："“”')
+    return ""

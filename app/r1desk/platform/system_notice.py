@@ -1,0 +1,49 @@
+"""Notices of the desktop. On Linux through the portal of the session's bus, elsewhere none."""
+
+from __future__ import annotations
+
+import sys
+
+from PySide6.QtCore import SLOT, QObject, Signal, Slot
+
+OFFERED = sys.platform == "linux"
+_SERVICE, _PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
+_INTERFACE = "org.freedesktop.portal.Notification"
+
+
+class SystemNotices(QObject):
+    """Shows notices by key; one of the same key is replaced. Without a portal nothing happens.
+
+    Signals:
+        clicked: the key of a notice.
+    """
+
+    clicked = Signal(str)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._listens = False
+
+    def show(self, key: str, title: str, text: str) -> None:
+        """Show a notice."""
+        self._call("AddNotification", key, {"title": title, "body": text, "default-action": "open"})
+
+    def withdraw(self, key: str) -> None:
+        """Take a notice away, if any was shown."""
+        if self._listens:
+            self._call("RemoveNotification", key)
+
+    def _call(self, method: str, *arguments: object) -> None:
+        from PySide6.QtDBus import QDBusConnection, QDBusMessage  # noqa: PLC0415 - not at start
+
+        bus = QDBusConnection.sessionBus()
+        if not self._listens:
+            slot = SLOT("_on_action(QString,QString)")
+            self._listens = bus.connect(_SERVICE, _PATH, _INTERFACE, "ActionInvoked", self, slot)
+        message = QDBusMessage.createMethodCall(_SERVICE, _PATH, _INTERFACE, method)
+        message.setArguments(list(arguments))
+        bus.asyncCall(message)
+
+    @Slot(str, str)
+    def _on_action(self, key: str, _action: str) -> None:
+        self.clicked.emit(key)
