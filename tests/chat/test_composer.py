@@ -12,7 +12,15 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton,
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.values.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
+from r1desk.chat.values.intents import (
+    ChoosePrompt,
+    EditLastQuestion,
+    Intent,
+    SaveDraft,
+    Send,
+    StopAnswer,
+)
+from r1desk.store.prompt_store import SavedPrompt
 
 
 @pytest.fixture
@@ -225,3 +233,28 @@ def test_a_huge_draft_comes_back_exactly(composer: Composer) -> None:
     text = "z" * 300_000
     composer.set_text(text)
     assert composer.text() == text
+
+
+@pytest.mark.parametrize("slash", ["/", "、"])
+def test_the_fields_of_a_prompt_are_filled_in_by_tab_and_none_is_forgotten(
+    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot, slash: str
+) -> None:
+    content = "🙂 Say {{text}} in {{the language}}, {{语气}}, not {{ x }}."
+    composer.prompts = (SavedPrompt(name="Say", content=content),)
+    typed = QInputMethodEvent()
+    typed.setCommitString(slash)
+    QApplication.sendEvent(field, typed) if slash == "、" else qtbot.keyClicks(field, slash)
+    assert asked.pop() == ChoosePrompt()
+    composer.prompt_entries()[0].run()
+    for key, text in (("", "hi"), (Qt.Key.Key_Tab, ""), (Qt.Key.Key_Tab, ""), ("", "polite")):
+        qtbot.keyClick(field, key) if key else qtbot.keyClicks(field, text)
+    qtbot.keyClick(field, Qt.Key.Key_Backtab)
+    assert field.textCursor().selectedText() == "{{the language}}"
+    field.moveCursor(field.textCursor().MoveOperation.End)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert not asked
+    hints = [label.text() for label in composer.findChildren(QLabel) if label.isVisible()]
+    assert "{{the language}} is not filled in. Enter sends it as it is." in hints
+    qtbot.keyClicks(field, "French")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert asked == [Send("🙂 Say hi in French, polite, not {{ x }}.")]

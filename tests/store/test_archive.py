@@ -19,8 +19,15 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, export_reader
 from r1desk.store.archive import archived_conversation, duplicate, export_json, export_markdown
 from r1desk.store.archive_import import SLICE_MESSAGES, ImportedConversations
-from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
+from r1desk.store.errors import (
+    ArchiveNotRead,
+    ArchiveNotWritten,
+    ArchiveUnreadable,
+    PromptsUnreadable,
+    StoreFull,
+)
 from r1desk.store.export_process import import_export
+from r1desk.store.prompt_store import import_prompts
 from support.foreign_exports import import_here, import_into
 
 Result = TypeVar("Result")
@@ -291,3 +298,29 @@ def test_an_archive_of_an_unfinished_answer_has_it_stopped(store: Store) -> None
     question = store.messages.append_user(key, "q", None)
     store.messages.begin_answer(key, question.id)
     assert archived_conversation(store, key).messages[1].state == "stopped"
+
+
+HEAD = '{"format": "r1desk-prompts", "version": 1, "prompts": ['
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"format": "r1desk-prompts", "version": 2, "prompts": []}',
+        HEAD + '{"name": "", "content": "x"}]}',
+        HEAD + '{"name": "x", "content": 1}]}',
+        HEAD + '{"name": "x", "content": "y", "more": ""}]}',
+        HEAD + '{"name": "x", "content": "' + "y" * 20_001 + '"}]}',
+        HEAD + ",".join(501 * ['{"name": "x", "content": "y"}']) + "]}",
+        HEAD + "]," + "z" * 2**22,
+    ],
+    ids=range(9),
+)
+def test_a_damaged_file_of_prompts_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(PromptsUnreadable) as refused:
+        import_prompts(file)
+    assert len(refused.value.report().text()) < 400

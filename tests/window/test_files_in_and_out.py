@@ -10,11 +10,13 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from r1desk.chat.composer.prompt_dialog import PromptDialog
 from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.chat.values.intents import SavePrompt
 from r1desk.conversations.conversation_intents import ExportConversations
 from r1desk.shell.session import Session
-from window.mouse_and_keys import choose_file, click, drop, files_of, press, type_text
+from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
 
@@ -189,3 +191,50 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         choose(session, "Import", file)
         wait_notice(qtbot, session, "1 conversation imported")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
+
+
+def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    store_conversation(own_profile, "Explain {{topic}} to me", "Yes.")
+    file = tmp_path / "prompts.json"
+
+    def entry(start: str) -> None:
+        actions = session.window.prompts_menu.actions()
+        next(action for action in actions if action.text().startswith(start)).trigger()
+
+    def activate() -> None:
+        session.window.activateWindow()  # a dialog leaves no window active on this platform
+        qtbot.waitUntil(session.window.isActiveWindow)
+
+    def names() -> list[str]:
+        return [prompt.name for prompt in session.window.composer.prompts]
+
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
+        session.window.chat.requested.emit(SavePrompt("Explain {{topic}} to me"))
+        dialog = session.window.findChildren(PromptDialog)[-1]
+        assert dialog.focusWidget() is dialog.name
+        dialog.name.setText("Explain")
+        press_button(dialog, "Save")
+        qtbot.waitUntil(lambda: names() == ["Explain"])
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: names() == ["Explain"])
+        activate()
+        session.window.composer.setFocus()
+        type_text("/exp")
+        press(Qt.Key.Key_Return)
+        assert session.window.composer.text() == "Explain {{topic}} to me"
+        assert session.window.composer.editor.textCursor().selectedText() == "{{topic}}"
+        entry("Export")
+        choose_file(session.window, file)
+        wait_notice(qtbot, session, "Exported to prompts.json")
+        activate()
+        entry("Edit")
+        press(Qt.Key.Key_Return)
+        press_button(session.window.findChildren(PromptDialog)[-1], "Delete")
+        wait_notice(qtbot, session, "The prompt “Explain” was deleted.")
+        qtbot.waitUntil(lambda: names() == [])
+        entry("Import")
+        choose_file(session.window, file)
+        qtbot.waitUntil(lambda: names() == ["Explain"])

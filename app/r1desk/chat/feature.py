@@ -24,6 +24,7 @@ from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
+from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import Feature, Services
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -164,16 +165,18 @@ class ChatFeature(Feature):
             self._models.loaded.connect(shown.on_model_loaded)
             if self._models.current is not None:
                 shown.on_model_loaded(self._models.current)
+        prompts = PromptLibrary(window, self._services.store)
         handler = RequestHandler(
             window,
             presenter.attachments,
             chat=self.controller,
             actions=self._actions,
+            prompts=prompts,
             overflow=self.overflow,
             load_model=self._models.choose,
         )
         answer = AnswerActions(window, self.controller)
-        self.presenters = [presenter, presenter.attachments, row, handler, answer]
+        self.presenters = [presenter, presenter.attachments, row, handler, answer, prompts]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 

@@ -181,6 +181,7 @@ def shortcuts(window: MainWindow) -> QDialog:
             (tr("Send"), ["Enter"]),
             (tr("New line"), ["Shift+Enter"]),
             (tr("Edit the last message"), ["↑"]),
+            (tr("Use a prompt of the library"), ["/"]),
         ]
     }
     for title, actions in window.entries().items():

@@ -16,7 +16,12 @@ def open_palette(window: MainWindow) -> None:
     if window.palette_list.isVisible():
         window.palette_list.leave()
         return
-    entries = (*_chats(window), *_entries(window), *_models(window))
+    entries = (
+        *_chats(window),
+        *window.composer.prompt_entries(),
+        *_entries(window),
+        *_models(window),
+    )
     window.palette_list.open(entries, tr("Find a chat, a model, a prompt or an action"))
 
 

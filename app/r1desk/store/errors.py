@@ -106,6 +106,18 @@ class ArchiveNotWritten(StoreError):
     todo = N_("Choose another folder, or free some space there.")
 
 
+class PromptsUnreadable(ArchiveUnreadable):
+    """A file that should hold prompts is none of ours, or damaged."""
+
+    what = N_("This file holds no prompts that can be imported.")
+
+
+class PromptsNotWritten(ArchiveNotWritten):
+    """The system does not take a file to export prompts to."""
+
+    what = N_("The prompts could not be exported.")
+
+
 class SearchIndexRepaired(StoreError):
     """The index for searching was damaged, the texts were not."""
 

@@ -28,6 +28,7 @@ from r1desk.store.errors import (
     user_error,
 )
 from r1desk.store.message_store import MessageStore
+from r1desk.store.prompt_store import PromptStore
 from r1desk.store.records import SearchHit
 from r1desk.store.search import search
 
@@ -98,6 +99,7 @@ class Store(AbstractContextManager["Store"]):
         self.conversations = ConversationStore(self._db, self.key_value)
         self.messages = MessageStore(self._db)
         self.attachments = self.messages.attachments
+        self.prompts = PromptStore(self._db)
         self.branches = BranchStore(self._db, self.messages, self.conversations)
         self.opening = opened.opening
         if self.opening.problem is None:

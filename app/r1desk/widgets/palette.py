@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Slot
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QKeyEvent, QPalette
 from PySide6.QtWidgets import (
     QApplication,
@@ -25,12 +25,7 @@ from r1desk.widgets.layouts import filled
 _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
 _WIDTH_EM, _KEYS_EM, _LINES = 38, 11, 14
 _ENTRY = Qt.ItemDataRole.UserRole
-_STEPS = {
-    Qt.Key.Key_Down: 1,
-    Qt.Key.Key_Up: -1,
-    Qt.Key.Key_PageDown: _LINES,
-    Qt.Key.Key_PageUp: -_LINES,
-}
+_STEPS = (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +48,15 @@ def matching(entries: Sequence[PaletteEntry], text: str) -> list[PaletteEntry]:
             ranked = (sum(filter(None, found)), place, entry)
             ranks.setdefault(entry.group, []).append(ranked)
     groups = sorted(map(sorted, ranks.values()), key=lambda group: group[0][0])
-    most = _MOST_SHOWN if terms else _FIRST_SHOWN
+    most = _MOST_SHOWN if terms or len(groups) < 3 else _FIRST_SHOWN
     return [entry for group in groups for _, _, entry in group[:most]]
 
 
 def _rank(term: str, entry: PaletteEntry) -> int | None:
     """0 at the beginning of the title, then of a word, then anywhere; None where it is not."""
-    title = entry.title.casefold()
-    if title.startswith(term):
-        return 0
-    if term in title:
-        return 1 if f" {term}" in title else 2
-    return 3 if term in entry.group.casefold() else None
+    title, group = entry.title.casefold(), entry.group.casefold()
+    found = (title.startswith(term), f" {term}" in title, term in title, term in group)
+    return found.index(True) if any(found) else None
 
 
 class Palette(QFrame):
@@ -74,7 +66,6 @@ class Palette(QFrame):
         super().__init__(window)
         self.setObjectName("palette")
         self._entries: Sequence[PaletteEntry] = ()
-        self._items: list[QTreeWidgetItem] = []  # those that can be chosen
         self._above: QWidget | None = None
         self._unused: Callable[[str], None] | None = None
         self._before: QWidget | None = None
@@ -89,6 +80,7 @@ class Palette(QFrame):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.list.itemClicked.connect(self._choose)
+        self.list.currentItemChanged.connect(self._on_current_changed)
         filled(QVBoxLayout(self), self.field, self.list, spacing=6, margins=(8, 8, 8, 8))
         self.hide()
 
@@ -123,13 +115,15 @@ class Palette(QFrame):
 
     def _place(self) -> None:
         """As high as its rows are, at the window's top or right above a widget."""
-        window, above, em = self.parentWidget(), self._above, self.fontMetrics().height()
+        window, em = self.parentWidget(), self.fontMetrics().height()
+        anchor = self._above or window
         self.list.setColumnWidth(1, _KEYS_EM * em)
         width = min(_WIDTH_EM * em, window.width() - 2 * em)
         lines = min(_LINES, self.list.topLevelItemCount()) * self.list.sizeHintForRow(0)
         height = min(lines + self.field.sizeHint().height() + 2 * em, window.height() - 4 * em)
-        end = above.mapTo(window, above.rect().topLeft()).y() if above else 3 * em + height
-        self.setGeometry((window.width() - width) // 2, max(em, end - height), width, height)
+        place = anchor.mapTo(window, QPoint((anchor.width() - width) // 2, 0))
+        y = max(em, place.y() - height) if self._above else 3 * em
+        self.setGeometry(place.x(), y, width, height)
 
     @Slot()
     def _fill(self) -> None:
@@ -139,7 +133,6 @@ class Palette(QFrame):
             self._give_up(text)
             return
         self.list.clear()
-        self._items = []
         dim = self.palette().brush(QPalette.ColorRole.PlaceholderText)
         heading = ""
         for entry in found:
@@ -150,37 +143,29 @@ class Palette(QFrame):
             item.setData(0, _ENTRY, entry)
             item.setForeground(1, dim)
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self._items.append(item)
         if not found:
             self._add_heading(tr("Nothing found."))
+        else:
+            self.list.setCurrentItem(self.list.topLevelItem(1))  # the first is a heading
+            self.list.scrollToTop()
         self._place()
-        self._step(0)
 
     def _add_heading(self, text: str) -> None:
         item = QTreeWidgetItem(self.list, [text])
         item.setFlags(Qt.ItemFlag.NoItemFlags)
         item.setFirstColumnSpanned(True)
 
-    def _step(self, delta: int) -> None:
-        """Make another row current, in a circle for single steps; 0 is the first."""
-        if not self._items:
-            return
-        current, last = self.list.currentItem(), len(self._items) - 1
-        place = self._items.index(current) + delta if delta and current in self._items else 0
-        if abs(delta) == 1:
-            place %= last + 1
-        item = self._items[max(0, min(last, place))]
-        self.list.setCurrentItem(item)
-        if place <= 0:
-            self.list.scrollToTop()  # to its heading
-        focused = QAccessibleEvent(self.list, QAccessible.Event.Focus)
-        focused.setChild(2 * self.list.indexOfTopLevelItem(item) + 2)  # cells, after the header
-        QAccessible.updateAccessibility(focused)
+    @Slot(QTreeWidgetItem)
+    def _on_current_changed(self, item: QTreeWidgetItem | None) -> None:
+        """Let screen readers say it: the field keeps the keyboard."""
+        if item is not None:
+            focused = QAccessibleEvent(self.list, QAccessible.Event.Focus)
+            focused.setChild(2 * self.list.indexOfTopLevelItem(item) + 2)  # cells, after a header
+            QAccessible.updateAccessibility(focused)
 
     @Slot(QTreeWidgetItem)
     def _choose(self, item: QTreeWidgetItem | None) -> None:
-        if item in self._items:
-            entry = item.data(0, _ENTRY)
+        if item is not None and (entry := item.data(0, _ENTRY)) is not None:
             self.leave()
             entry.run()
 
@@ -207,7 +192,7 @@ class Palette(QFrame):
         if kind != QEvent.Type.KeyPress:
             return False
         if key in _STEPS:
-            self._step(_STEPS[key])
+            QApplication.sendEvent(self.list, event)
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._choose(self.list.currentItem())
         elif key == Qt.Key.Key_Escape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
@@ -13,11 +14,12 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QResizeEvent,
+    QTextCursor,
 )
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
+from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_bar import PromptSizeBar
 from r1desk.chat.text.attachment_chip import AttachmentRow
@@ -26,7 +28,9 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
 from r1desk.store import Attachment
+from r1desk.store.prompt_store import SavedPrompt
 from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.palette import PaletteEntry
 
 _MAX_LINES = 8
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
@@ -64,6 +68,8 @@ class Composer(QWidget):
         super().__init__(parent)
         self._busy = False
         self._reason = self.hint = ""
+        self._unfilled = ""  # why Enter did not send: a second one does
+        self.prompts: Sequence[SavedPrompt] = ()
         self._large = ""
         self._reported_draft = ""
         self.setStyleSheet(_SHEET)
@@ -73,6 +79,7 @@ class Composer(QWidget):
         self.editor.sent.connect(self.submit)
         self.editor.escaped.connect(self._on_stop)
         self.editor.last_requested.connect(lambda: self.requested.emit(intents.EditLastQuestion()))
+        self.editor.slash_typed.connect(lambda: self.requested.emit(intents.ChoosePrompt()))
         self.editor.large_pasted.connect(self._on_large_pasted)
         self.editor.files_pasted.connect(
             lambda paths: self.requested.emit(intents.AttachFiles(tuple(paths)))
@@ -162,6 +169,30 @@ class Composer(QWidget):
             self.editor.ensureCursorVisible()
         self.editor.setFocus()
 
+    def prompt_entries(self) -> list[PaletteEntry]:
+        """The prompts of the library, each to be put into the box."""
+        return [
+            PaletteEntry(
+                tr("Prompts"),
+                prompt.name,
+                partial(self._insert_prompt, prompt.content),
+                " ".join(prompt.content[:60].split()),
+            )
+            for prompt in self.prompts
+        ]
+
+    def _insert_prompt(self, content: str) -> None:
+        """Put a prompt where the cursor is, in place of a slash; its first field is selected."""
+        cursor = self.editor.textCursor()
+        if self.editor.toPlainText() in SLASHES:
+            cursor.select(QTextCursor.SelectionType.Document)
+        start = cursor.selectionStart()
+        cursor.insertText(content)
+        self.editor.setTextCursor(cursor)
+        cursor.setPosition(start)
+        self.editor.select_field(cursor)
+        self.editor.setFocus()
+
     def clear(self) -> None:
         """Empty the box."""
         self.set_text("")
@@ -200,8 +231,9 @@ class Composer(QWidget):
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
-        self._hint_label.setText(self._reason or self.hint)
-        self._hint_label.setVisible(bool(self._reason or (self.hint and self.text())))
+        asks = self._unfilled or self._reason
+        self._hint_label.setText(asks or self.hint)
+        self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
         self._chip.setVisible(bool(self._large))
         if self._large:
             count = f"{len(self._large):,}"
@@ -239,6 +271,7 @@ class Composer(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
+        self._unfilled = ""
         self._refresh()
         self.text_changed.emit(self.text())
         self._draft_timer.start()
@@ -261,9 +294,19 @@ class Composer(QWidget):
     def submit(self) -> None:
         """Send what is in the box, as Enter does."""
         text = self.text()
-        if self._can_send():
+        if self._can_send() and not self._asks_for_fields():
             self.clear()
             self.requested.emit(intents.Send(text))
+
+    def _asks_for_fields(self) -> bool:
+        """Select the first field of a prompt that is not filled in, once; the next Enter sends."""
+        start = QTextCursor(self.editor.document())
+        if self._unfilled or not self.editor.select_field(start):
+            return False
+        field = self.editor.textCursor().selectedText()
+        self._unfilled = tr("{field} is not filled in. Enter sends it as it is.", field=field)
+        self._refresh()
+        return True
 
     @Slot()
     def _on_stop(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMimeData, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtCore import QMimeData, QRegularExpression, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QFrame, QWidget
 
 from r1desk.chat.text.editor import MessageField
 
+SLASHES = ("/", "、")
+_FIELD = QRegularExpression(
+    r"\{\{\w[^{}]{0,39}\}\}", QRegularExpression.PatternOption.UseUnicodePropertiesOption
+)
 LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 
 
@@ -16,12 +20,14 @@ class ComposerField(MessageField):
 
     Signals:
         last_requested: Up in the empty box.
+        slash_typed: a slash, or what its key types in Chinese, is all that is in the box.
         files_pasted: paths of files that were copied elsewhere.
         picture_pasted: a picture without a file.
         large_pasted: a paste too large to be edited here.
     """
 
     last_requested = Signal()
+    slash_typed = Signal()
     large_pasted = Signal(str)
     files_pasted = Signal(list)
     picture_pasted = Signal()
@@ -43,10 +49,34 @@ class ComposerField(MessageField):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up in the empty box asks for the last message; the rest is the box's own."""
-        if event.key() == Qt.Key.Key_Up and self.document().isEmpty():
+        was_empty = self.document().isEmpty()
+        if event.key() == Qt.Key.Key_Up and was_empty:
             self.last_requested.emit()
         else:
             super().keyPressEvent(event)
+            self._look_for_slash(was_empty=was_empty)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        was_empty = self.document().isEmpty()
+        super().inputMethodEvent(event)
+        self._look_for_slash(was_empty=was_empty)
+
+    def _look_for_slash(self, *, was_empty: bool) -> None:
+        if was_empty and self.toPlainText() in SLASHES:
+            self.slash_typed.emit()
+
+    def select_field(self, start: QTextCursor, *, backwards: bool = False) -> bool:
+        """Select the field to be filled in that comes after a place, or before it, if there is."""
+        flags = QTextDocument.FindFlag.FindBackward if backwards else QTextDocument.FindFlag(0)
+        found = self.document().find(_FIELD, start, flags)
+        if not found.isNull():
+            self.setTextCursor(found)
+        return not found.isNull()
+
+    def focusNextPrevChild(self, is_next: bool) -> bool:
+        """Go from field to field, and out after the last."""
+        found = self.select_field(self.textCursor(), backwards=not is_next)
+        return found or super().focusNextPrevChild(is_next)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
         """Leave dragged files and pictures to the window."""

@@ -34,6 +34,7 @@ from r1desk.chat.values.intents import (
     Regenerate,
     Request,
     ReturnToComposer,
+    SavePrompt,
     SelectVersion,
 )
 from r1desk.store import ChatMessage
@@ -59,6 +60,9 @@ class MessageMenu(QMenu):
         self._add("select_all", tr("Select all of the message"), self._select_all, keys="Ctrl+A")
         quote = tr("Quote the selection") if selection else tr("Quote the message")
         self._add("quote", quote, partial(request, Quote(selection or message.content)))
+        if not message.is_answer:
+            keep = partial(request, SavePrompt(message.content))
+            self._add("prompt", tr("Save as a prompt…"), keep)
         self.addSeparator()
         label = tr("Edit the answer…") if message.is_answer else tr("Edit and send again…")
         self._add("edit", label, edit, "pencil")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 
@@ -13,7 +11,7 @@ from r1desk.chat.messages.answer_boxes import can_continue
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.markdown_blocks import last_code
-from r1desk.chat.values import intents
+from r1desk.chat.values.intents import ContinueAnswer, Regenerate, SelectVersion
 from r1desk.features import Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
@@ -25,11 +23,24 @@ class AnswerActions(Presenter):
     def __init__(self, window: ChatWindow, chat: ChatController) -> None:
         super().__init__(window)
         self._window, self._chat = window, chat
-        add = window.answer_menu.addAction
-        self._again = add(tr("Another answer"), "Ctrl+R", self._on_again)
-        self._go_on = add(tr("Continue the answer"), "Ctrl+Shift+Return", self._on_go_on)
-        self._before = add(tr("Version before"), "Alt+Left", partial(self._select, -1))
-        self._next = add(tr("Next version"), "Alt+Right", partial(self._select, 1))
+        self._last: ChatMessage | None = None  # if it is an ended answer
+        self._several: ChatMessage | None = None  # the last message that has several versions
+        add, request = window.answer_menu.addAction, window.chat.requested.emit
+        self._again = add(
+            tr("Another answer"), "Ctrl+R", lambda: request(Regenerate(self._last.id))
+        )
+        self._go_on = add(
+            tr("Continue the answer"),
+            "Ctrl+Shift+Return",
+            lambda: request(ContinueAnswer(self._last.id)),
+        )
+        self._before, self._next = (
+            add(text, keys, lambda by=by: request(SelectVersion(self._several.id, by)))
+            for text, keys, by in (
+                (tr("Version before"), "Alt+Left", -1),
+                (tr("Next version"), "Alt+Right", 1),
+            )
+        )
         self._copy = add(tr("Copy the last answer"), "Ctrl+Shift+C", self._on_copy)
         self._copy_code = add(tr("Copy the last code block"), "Ctrl+Shift+X", self._on_copy_code)
         # After the presenter that shows them.
@@ -37,58 +48,32 @@ class AnswerActions(Presenter):
             changed.connect(self._show_possible)
         self._show_possible()
 
-    @property
-    def _last(self) -> ChatMessage | None:
-        """The last message, if it is an ended answer."""
-        last = next(reversed(self._window.chat.messages), None)
-        ended = last is not None and last.is_answer and last.state not in ("streaming", "queued")
-        return last if ended else None
-
-    def _versions(self) -> ChatMessage | None:
-        """The last message that has several versions."""
-        several = (m for m in reversed(self._window.chat.messages) if m.sibling_count > 1)
-        return None if self._chat.busy_here else next(several, None)
-
     @Slot()
     def _show_possible(self) -> None:
-        last, versions = self._last, self._versions()
-        self._again.setEnabled(last is not None)
+        messages = self._window.chat.messages
+        last = messages[-1] if messages else None
+        ended = last is not None and last.is_answer and last.state not in ("streaming", "queued")
+        self._last = last = last if ended else None
+        several = (m for m in reversed(messages) if m.sibling_count > 1)
+        self._several = shown = None if self._chat.busy_here else next(several, None)
+        self._again.setEnabled(ended)
         self._go_on.setEnabled(last is not None and can_continue(last))
-        place, count = (versions.sibling_index, versions.sibling_count) if versions else (0, 1)
-        self._before.setEnabled(place > 0)
-        self._next.setEnabled(place < count - 1)
-        self._copy.setEnabled(last is not None and bool(last.content))
-        self._copy_code.setEnabled(self._copy.isEnabled())
-
-    @Slot()
-    def _on_again(self) -> None:
-        if (last := self._last) is not None:
-            self._window.chat.requested.emit(intents.Regenerate(last.id))
-
-    @Slot()
-    def _on_go_on(self) -> None:
-        if (last := self._last) is not None:
-            self._window.chat.requested.emit(intents.ContinueAnswer(last.id))
-
-    def _select(self, delta: int) -> None:
-        if (versions := self._versions()) is not None:
-            self._window.chat.requested.emit(intents.SelectVersion(versions.id, delta))
+        self._before.setEnabled(shown is not None and shown.sibling_index > 0)
+        self._next.setEnabled(shown is not None and shown.sibling_index < shown.sibling_count - 1)
+        for copy in (self._copy, self._copy_code):
+            copy.setEnabled(last is not None and bool(last.content))
 
     @Slot()
     def _on_copy(self) -> None:
-        if (last := self._last) is not None:
-            QGuiApplication.clipboard().setText(fit.clipped(last.content))
-            self._notify(tr("The last answer was copied."))
+        self._take(self._last.content, tr("The last answer was copied."))
 
     @Slot()
     def _on_copy_code(self) -> None:
-        if (last := self._last) is None:
-            return
-        if code := last_code(last.content):
-            QGuiApplication.clipboard().setText(code)
-            self._notify(tr("The last code block was copied."))
-        else:
-            self._notify(tr("The last answer has no code block."))
+        code = last_code(self._last.content)
+        missing = tr("The last answer has no code block.")
+        self._take(code, tr("The last code block was copied.") if code else missing)
 
-    def _notify(self, text: str) -> None:
-        self._window.notices.show_notice(Notice(text, Level.INFO))
+    def _take(self, text: str, notice: str) -> None:
+        if text:
+            QGuiApplication.clipboard().setText(fit.clipped(text))
+        self._window.notices.show_notice(Notice(notice, Level.INFO))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QLabel, QMenu
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.view import ChatView
 from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.widgets.palette import Palette
 
 
 class ChatWindow(Protocol):
@@ -27,6 +28,8 @@ class ChatWindow(Protocol):
     stop_action: QAction
     chats_menu: QMenu
     answer_menu: QMenu
+    prompts_menu: QMenu
+    palette_list: Palette
     files_dropped: SignalInstance
 
     def hold_open(self, reason: str) -> None:

@@ -16,6 +16,7 @@ from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.values import intents
 from r1desk.features import Presenter
 from r1desk.widgets.notice_bar import Level, Notice
@@ -44,11 +45,12 @@ class RequestHandler(Presenter):
         *,
         chat: ChatController,
         actions: MessageActions,
+        prompts: PromptLibrary,
         overflow: ContextOverflow,
         load_model: Callable[[Path], None],
     ) -> None:
         super().__init__(window)
-        self._window, self._composer = window, window.composer
+        self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._history, self._overflow, self._load_model = actions.history, overflow, load_model
         window.chat.requested.connect(self.handle)
@@ -107,6 +109,10 @@ class RequestHandler(Presenter):
                 actions.branch_off(message, title)
             case intents.DeleteMessage(message):
                 actions.delete(message)
+            case intents.ChoosePrompt():
+                self._prompts.choose()
+            case intents.SavePrompt(text):
+                self._prompts.edit(text)
             case intents.ChooseFiles():
                 attachments.choose()
             case intents.AttachFiles(paths):

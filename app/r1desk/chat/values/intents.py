@@ -69,6 +69,18 @@ class AttachFiles(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class ChoosePrompt(Intent):
+    """Offer the prompts of the library for the message being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavePrompt(Intent):
+    """Keep a text as a prompt of the library."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttachPicture(Intent):
     """Attach a picture that was copied or dragged without a file, which no model here can see."""
 

@@ -1,0 +1,149 @@
+"""The library of prompts: offered for the message being written, edited, kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QStandardPaths, Qt, Slot
+from PySide6.QtWidgets import QFileDialog
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.i18n import tr, trn
+from r1desk.chat.composer.prompt_dialog import PromptDialog
+from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.features import Presenter
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.store.prompt_store import (
+    CONTENT_CHARACTERS,
+    NAME_CHARACTERS,
+    SavedPrompt,
+    export_prompts,
+    import_prompts,
+)
+from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.widgets.notice_bar import Level, Notice
+from r1desk.widgets.palette import PaletteEntry
+
+
+class PromptLibrary(Presenter):
+    """Has the prompts of the store for one window."""
+
+    def __init__(self, window: ChatWindow, store: StoreBridge) -> None:
+        super().__init__(window)
+        self._window, self._store = window, store
+        add = window.prompts_menu.addAction
+        add(tr("New prompt…"), self.edit)
+        self._edit = add(tr("Edit a prompt…"), self._on_edit)
+        self._export = add(tr("Export prompts…"), self._on_export)
+        add(tr("Import prompts…"), self._on_import)
+        self._show(())
+        store.call(lambda opened: opened.prompts.all(), self._show)
+
+    def _show(self, prompts: Sequence[SavedPrompt]) -> None:
+        self._window.composer.prompts = tuple(prompts)
+        self._edit.setEnabled(bool(prompts))
+        self._export.setEnabled(bool(prompts))
+
+    def _keep(self, prompts: Sequence[SavedPrompt]) -> None:
+        """Store these as the library, each once, by their names; show them once they are stored."""
+        kept = sorted(dict.fromkeys(prompts), key=lambda prompt: prompt.name.casefold())
+        self._store.call(
+            lambda store: store.prompts.replace(kept),
+            lambda _: self._show(kept),
+            lambda error: self._on_refused(report_of(error)),
+        )
+
+    def choose(self) -> None:
+        """Offer the prompts for the message; what is typed and is none of them stays there."""
+        composer = self._window.composer
+
+        def write_one() -> None:
+            composer.clear()  # of the slash
+            self.edit()
+
+        new = PaletteEntry(tr("Library"), tr("New prompt…"), write_one)
+        entries = [*composer.prompt_entries(), new]
+        unused = composer.editor.insertPlainText
+        self._window.palette_list.open(entries, tr("Find a prompt"), composer, unused)
+
+    @Slot()
+    def _on_edit(self) -> None:
+        entries = [
+            PaletteEntry(tr("Prompts"), prompt.name, partial(self._edit_kept, prompt))
+            for prompt in self._window.composer.prompts
+        ]
+        self._window.palette_list.open(entries, tr("Which prompt do you want to edit?"))
+
+    def edit(self, content: str = "") -> None:
+        """Let the user write a new prompt, which begins with this text."""
+        first_line = content.strip().partition("\n")[0][:NAME_CHARACTERS]
+        dialog = PromptDialog(self._window, first_line, content[:CONTENT_CHARACTERS], is_kept=False)
+        dialog.saved.connect(lambda new: self._keep((*self._window.composer.prompts, new)))
+        dialog.open()
+
+    def _edit_kept(self, prompt: SavedPrompt) -> None:
+        before = self._window.composer.prompts
+        others = [each for each in before if each != prompt]
+
+        def delete() -> None:
+            self._keep(others)
+            text = tr("The prompt “{name}” was deleted.", name=prompt.name)
+            self._notify(text, tr("Undo"), lambda: self._keep(before))
+
+        dialog = PromptDialog(self._window, prompt.name, prompt.content, is_kept=True)
+        dialog.saved.connect(lambda changed: self._keep((*others, changed)))
+        dialog.deleted.connect(delete)
+        dialog.open()
+
+    # ---- files
+
+    def _file_dialog(self, title: str, chosen: Callable[[Path], None]) -> QFileDialog:
+        documents = QStandardPaths.StandardLocation.DocumentsLocation
+        dialog = QFileDialog(self._window, title, QStandardPaths.writableLocation(documents))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setNameFilters([tr("Prompts (*.json)"), tr("All files (*)")])
+        dialog.fileSelected.connect(lambda path: chosen(Path(path)))
+        return dialog
+
+    @Slot()
+    def _on_export(self) -> None:
+        dialog = self._file_dialog(tr("Export prompts"), self.export_to)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("json")
+        dialog.selectFile(tr("Prompts"))
+        dialog.open()
+
+    @Slot()
+    def _on_import(self) -> None:
+        dialog = self._file_dialog(tr("Import prompts"), self.import_from)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.open()
+
+    def export_to(self, file: Path) -> None:
+        """Write the library to a file."""
+        text = tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.parent))
+        answer = ask_in_background(partial(export_prompts, self._window.composer.prompts, file))
+        answer.done.connect(lambda _: self._notify(text))
+        answer.failed.connect(self._on_refused)
+
+    def import_from(self, file: Path) -> None:
+        """Add the prompts of a file, but for those that are here already."""
+
+        def imported(prompts: tuple[SavedPrompt, ...]) -> None:
+            here = self._window.composer.prompts
+            new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in here]
+            self._keep((*here, *new))
+            self._notify(trn("{n} prompt imported.", "{n} prompts imported.", len(new)))
+
+        answer = ask_in_background(partial(import_prompts, file))
+        answer.done.connect(imported)
+        answer.failed.connect(self._on_refused)
+
+    def _notify(self, text: str, *action: object) -> None:
+        self._window.notices.show_notice(Notice(text, Level.INFO, *action))
+
+    @Slot(ErrorReport)
+    def _on_refused(self, report: ErrorReport) -> None:
+        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
