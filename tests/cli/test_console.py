@@ -104,7 +104,7 @@ import io, sys
 sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="cp1252", errors="strict")
 sys.stdin = io.TextIOWrapper(sys.stdin.buffer, encoding="cp1252", errors="strict")
 from deepseek_r1.cli import console
-console.use_utf8_for_pipes()
+console.prepare_streams()
 console.answer(f"天空 {len(sys.stdin.readline())}")
 """
 
@@ -117,21 +117,38 @@ def test_a_pipe_is_utf8_where_windows_has_a_code_page_unless_one_was_chosen(chos
     assert done.stdout.decode() == written
 
 
-@posix
+UNWRITTEN = "The output cannot be written.\n"
+FULL = UNWRITTEN + "No space left on device."
+CAN_MOUNT = hasattr(os, "geteuid") and os.geteuid() == 0
+NO_PROC = 'unshare -m sh -c \'mount -t tmpfs none /proc && exec "$0" "$@"\''
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has these devices and limits")
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("redirection", "reason"),
+    ("before", "arguments", "code", "sentences"),
     [
-        (">&-", "It is closed."),
+        ("", "generate --max-tokens 2 hi >&-", 1, UNWRITTEN + "It is closed."),
+        ("", "generate --max-tokens 2 hi > /dev/full", 1, FULL),
+        ("", "--version > /dev/full", 1, FULL),
+        ("", "generate --help > /dev/full", 1, FULL),
+        ("", "generate <&-", 2, "The question is empty."),
+        ("ulimit -v 200000;", "generate hi", 4, "The engine could not be started.\ncan't start"),
         pytest.param(
-            "> /dev/full",
-            "No space left on device.",
-            marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux has this device"),
+            NO_PROC,
+            "generate hi",
+            4,
+            "The engine could not be started.\nIt measures memory by /proc",
+            marks=pytest.mark.skipif(
+                sys.platform != "win32" and os.geteuid() != 0, reason="mounts"
+            ),
         ),
     ],
 )
-def test_an_output_that_cannot_be_written_is_named(redirection: str, reason: str):
-    command = f'"{sys.executable}" -m deepseek_r1.cli generate --max-tokens 2 hi {redirection}'
+def test_what_the_system_does_not_give_is_named(
+    before: str, arguments: str, code: int, sentences: str
+):
+    command = f'{before} "{sys.executable}" -m deepseek_r1.cli {arguments}'
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         env=environment(),
@@ -139,6 +156,6 @@ def test_an_output_that_cannot_be_written_is_named(redirection: str, reason: str
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: The output cannot be written.\n" + reason)
-    assert "Traceback" not in done.stderr
+    assert done.returncode == code
+    assert done.stderr.startswith("Error: " + sentences)
+    assert "Install the application again" not in done.stderr

@@ -22,7 +22,7 @@ def test_the_source_is_the_text_of_the_file_without_its_byte_order_mark(tmp_path
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR{{", "not in UTF-8"),
         (b"", "no place for messages"),
         (b"Dear model, please answer.", "no place for messages"),
-        (b"{" * (MAX_SOURCE_CHARACTERS + 1), "more than 262,144 characters"),
+        (b"{" * (MAX_SOURCE_CHARACTERS + 1), "more than 65,536 characters"),
     ],
     ids=["picture", "empty", "letter", "too long"],
 )

@@ -98,7 +98,12 @@ def test_a_model_with_a_monstrous_name_is_read(sound: RawGguf, tmp_path: Path, n
 
 
 def _many_merges(sound: RawGguf) -> None:
-    merges: list[object] = [b"%x %x" % (number, number) for number in range(400_000)]
+    merges: list[object] = [b"%x %x" % (number, number) for number in range(1_000_000)]
+    sound.set("tokenizer.ggml.merges", ARRAY, array(STRING, merges))
+
+
+def _long_merges(sound: RawGguf) -> None:
+    merges: list[object] = [b"%024x %024x" % (number, number) for number in range(200_000)]
     sound.set("tokenizer.ggml.merges", ARRAY, array(STRING, merges))
 
 
@@ -108,7 +113,7 @@ def _special_tokens_only(sound: RawGguf) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [_many_merges, _special_tokens_only])
+@pytest.mark.parametrize("change", [_many_merges, _long_merges, _special_tokens_only])
 def test_the_bill_of_an_odd_vocabulary_holds(
     sound: RawGguf, tmp_path: Path, client: EngineClient, change: Callable[[RawGguf], None]
 ) -> None:

@@ -23,7 +23,7 @@ def main() -> None:
         sys.exit(str(error))
     from deepseek_r1.cli import console  # noqa: PLC0415 - like all else here
 
-    console.use_utf8_for_pipes()
+    console.prepare_streams()
     # The options' help is translated on import, so the language must be set before it.
     from deepseek_r1.cli.app import run  # noqa: PLC0415
 

@@ -8,7 +8,13 @@ import click
 
 from deepseek_r1 import __version__
 from deepseek_r1.cli import console
-from deepseek_r1.cli.command import INTERRUPTED, Group, normalised, use_catalogue_for_click
+from deepseek_r1.cli.command import (
+    INTERRUPTED,
+    Group,
+    normalised,
+    printing,
+    use_catalogue_for_click,
+)
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 
@@ -45,8 +51,13 @@ class _Commands(Group):
         "DeepSeek-R1 and its relatives on this computer's processor, within one memory budget."
     ),
 )
-@click.version_option(
-    __version__, message="%(prog)s %(version)s", help=tr("Show the version and exit.")
+@click.option(
+    "--version",
+    help=tr("Show the version and exit."),
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=printing(lambda ctx: f"{ctx.info_name} {__version__}"),
 )
 def app() -> None:
     """The options that belong to no command."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from deepseek_r1.cli import console
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import DOMAIN, N_, Nn_, tr
 from deepseek_r1.core.paths import resources_dir
@@ -108,6 +109,13 @@ class Command(click.Command):
         """All of the help: the lines are wrapped, nothing need be cut."""
         return self.help or ""
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """The option `--help`, whose output may be a full disk."""
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.callback = printing(click.Context.get_help)
+        return found
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments after naming the switches' values."""
         return super().parse_args(ctx, with_values_named(self.params, args))
@@ -132,6 +140,17 @@ def option(names: str, text: str, kind: Any = None, **more: Any) -> Decorator:
 def flag(names: str, text: str) -> Decorator:
     """Returns an option without a value, which is off where it is not given."""
     return click.option(*names.split(), help=text, is_flag=True)
+
+
+def printing(text_of: Callable[[click.Context], str]) -> Callable[..., None]:
+    """Returns the callback of an option that prints a text in place of the command."""
+
+    def show(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+        if given and not ctx.resilient_parsing:
+            console.result(text_of(ctx))
+            ctx.exit()
+
+    return show
 
 
 def normalised(option: str) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core.errors import R1Error
@@ -18,12 +19,16 @@ _CODE_PAGE = re.compile(r"cp\d+|mbcs|gbk|gb2312|gb18030|big5", re.IGNORECASE)
 _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
-def use_utf8_for_pipes() -> None:
-    """Read and write UTF-8 where a standard stream is no terminal and has a code page of Windows.
+def prepare_streams() -> None:
+    """Replace standard streams that are closed, and use UTF-8 where a pipe has a code page.
 
-    Python takes the system's code page there, which has no Chinese in Europe or America. A user's
-    PYTHONIOENCODING is respected, and on other systems the locale, which is the user's choice too.
+    A closed input is an empty one; what a closed error stream would get is lost. Python takes the
+    code page of Windows, which has no Chinese in Europe or America. A user's PYTHONIOENCODING is
+    respected, and on other systems the locale, which is the user's choice too.
     """
+    nothing = Path(os.devnull)
+    sys.stdin = sys.stdin or nothing.open(encoding="utf-8")
+    sys.stderr = sys.stderr or nothing.open("w", encoding="utf-8")
     if os.environ.get("PYTHONIOENCODING"):
         return
     for stream in (sys.stdin, sys.stdout, sys.stderr):

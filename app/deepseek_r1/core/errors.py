@@ -159,6 +159,12 @@ class SplitPartMissing(ModelRefused):
     todo = N_("Put all parts of the model into one folder and choose the first.")
 
 
+class TrainedTooShort(ModelRefused):
+    what = N_("{path} cannot be used for chat.")
+    why = N_("It was trained for {trained} tokens at a time; a question takes {least} or more.")
+    todo = N_("Choose another model.")
+
+
 class ContextTooLarge(ModelRefused):
     what = N_("A context of {asked} tokens is more than this model can use.")
     why = N_("It was trained for {trained}.")
@@ -305,6 +311,13 @@ class EngineStartFailed(EngineFailed):
     why = N_("{detail}")
     todo = N_(
         "Install the application again. If that does not help, report the problem with the log."
+    )
+
+
+class SystemTooTight(EngineStartFailed):
+    todo = N_(
+        "Close other programs, or give this one more memory, processes and open files "
+        "(“ulimit -a” shows its limits). In a container, mount /proc."
     )
 
 

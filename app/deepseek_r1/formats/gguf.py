@@ -26,7 +26,7 @@ from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader
 from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import CHAT, check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
-from deepseek_r1.formats.vocabulary import MERGES, chat_markers, check_vocabulary, end_text
+from deepseek_r1.formats.vocabulary import MERGES, TOKENS, chat_markers, check_vocabulary, end_text
 
 __all__ = ["ModelHeader", "TensorInfo", "read_header"]
 
@@ -81,9 +81,16 @@ def read_header(path: Path) -> ModelHeader:
         tokenizer_pre=keys.text("tokenizer.ggml.pre") or "",
         markers=chat_markers(first),
         merges=arrays[MERGES].length if MERGES in arrays else 0,
+        template_bytes=_bytes_of(first, "tokenizer.chat_template"),
+        vocabulary_bytes=_bytes_of(first, TOKENS, MERGES),
         special_tokens=first.special_tokens,
         end_text=end_text(first),
     )
+
+
+def _bytes_of(file: Container, *keys: str) -> int:
+    """The bytes that the values of keys take in the file."""
+    return sum(end - start for key, (start, end) in file.spans.items() if key in keys)
 
 
 def _architecture(file: Container, keys: Metadata) -> str:

@@ -53,6 +53,8 @@ class ModelHeader(ModelShape):
     tokenizer_pre: str
     markers: frozenset[str] = frozenset()  # of chat formats, that are tokens of the vocabulary
     merges: int = 0  # of byte pairs in the vocabulary, where the file lists them
+    template_bytes: int = 0
+    vocabulary_bytes: int = 0  # of the file, for tokens and merges: texts and their lengths
     special_tokens: int = 0  # control tokens and those that a user defined
     end_text: str = ""  # of the token that ends an answer
     container: str = GGUF  # or the old "GGML", "GGMF", "GGJT", "GGCC"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from deepseek_r1.core.errors import TrainedTooShort
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_types import F32
@@ -60,8 +61,11 @@ def read_shape(file: Container, architecture: str) -> ModelShape:
     heads_kv = keys.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
     if heads % heads_kv:
         raise keys.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
+    trained = keys.number(key("context_length"), 1, MAX_CONTEXT)
+    if trained < LEAST_CONTEXT:
+        raise TrainedTooShort(path=str(file.path), trained=trained, least=LEAST_CONTEXT)
     shape = ModelShape(
-        context_trained=keys.number(key("context_length"), LEAST_CONTEXT, MAX_CONTEXT),
+        context_trained=trained,
         blocks=blocks,
         embedding=embedding,
         feed_forward=keys.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),

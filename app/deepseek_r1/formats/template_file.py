@@ -8,7 +8,7 @@ from typing import Final
 from deepseek_r1.core.errors import TemplateFileUnusable
 from deepseek_r1.core.i18n import tr
 
-MAX_SOURCE_CHARACTERS: Final = 256 * 1024  # the longest published one has about 30,000
+MAX_SOURCE_CHARACTERS: Final = 64 * 1024  # the longest published one has about 30,000
 
 
 def read_template_file(path: Path) -> str:

@@ -14,6 +14,7 @@ from deepseek_r1.formats.metadata import Metadata
 # The tokenizers of chat models; llama.cpp knows more, for encoders and experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})
 MAX_TOKEN_BYTES = 64 << 10
+TOKENS: Final = "tokenizer.ggml.tokens"
 MERGES: Final = "tokenizer.ggml.merges"
 # Used unless the file says otherwise, as in `llama_vocab::impl::load`.
 _DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
@@ -38,9 +39,9 @@ def check_vocabulary(file: Container) -> int:
         raise keys.unknown(
             tr("Its tokenizer is “{model}”.", model="".join(filter(str.isprintable, model[:40])))
         )
-    tokens = keys.array("tokenizer.ggml.tokens", "str")
+    tokens = keys.array(TOKENS, "str")
     if tokens is None:
-        raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.tokens"))
+        raise keys.damaged(tr("the key {key} is missing", key=TOKENS))
     if not 1 <= tokens.length <= MAX_TOKENS:
         raise keys.damaged(tr("a list has {count} entries", count=tokens.length))
     _check_lengths(keys, tokens.length)

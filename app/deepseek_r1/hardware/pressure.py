@@ -8,6 +8,7 @@ all of them can be tested on any system.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,9 +68,10 @@ def linux_reading(root: Path = _ROOT) -> MemoryReading:
     fields = _fields(root / "proc/meminfo")
     total_mib = fields.get("MemTotal:", 0) / 1024
     available_mib = fields.get("MemAvailable:", 0) / 1024
-    if not total_mib:  # hidden in some sandboxes
-        now = psutil.virtual_memory()
-        total_mib, available_mib = now.total / _MIB, now.available / _MIB
+    if not total_mib:  # hidden in some sandboxes, where the C library asks the kernel
+        page_bytes = os.sysconf("SC_PAGE_SIZE")
+        total_mib = os.sysconf("SC_PHYS_PAGES") * page_bytes / _MIB
+        available_mib = os.sysconf("SC_AVPHYS_PAGES") * page_bytes / _MIB
     stalls, grouped = [_stalls(root / "proc/pressure/memory")], False
     for folder in linux.control_groups(root, "memory"):
         stalls.append(_stalls(folder / "memory.pressure"))

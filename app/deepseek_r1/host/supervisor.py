@@ -34,6 +34,7 @@ from deepseek_r1.core.errors import (
     ErrorReport,
     ProtocolBroken,
     R1Error,
+    SystemTooTight,
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
@@ -239,7 +240,7 @@ class Supervisor:
                 environment.start_options(),
             )
         except OSError as error:
-            self._on_crash(EngineStartFailed(detail=str(error)), None)
+            self._on_crash(SystemTooTight(detail=str(error)), None)
             return
         self._running = _Running(process, EngineSession(self._limits, time.monotonic()))
         log.host.info("engine process %d started", process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.errors import SystemTooTight, WrongUsage
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
@@ -107,6 +108,8 @@ def open_model(
     `on_accepted` is called with the files that will be opened, and not where the model is refused
     by its header or its bill.
     """
+    if sys.platform == "linux" and not Path("/proc/self").exists():
+        raise SystemTooTight(detail=tr("It measures memory by /proc, which is missing."))
     began = time.perf_counter()
     accepted = _accepted(request)
     header, chosen, planned = accepted.header, accepted.settings, accepted.planned

@@ -27,11 +27,11 @@ from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure
 from deepseek_r1.core.errors import (
     EngineDied,
     EngineFailed,
-    EngineStartFailed,
     LegacyEngineUnavailable,
     LoadStopped,
     ModelLoadFailed,
     R1Error,
+    SystemTooTight,
 )
 from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
@@ -213,7 +213,7 @@ class LegacyModelProcess:
         try:
             self._child = ChildCall(ChildKind.OLD_MODEL, TypeAdapter(_Reply))
         except OSError as error:
-            raise EngineStartFailed(detail=str(error)) from error
+            raise SystemTooTight(detail=str(error)) from error
         self.process_id = self._child.pid
 
         def on_wait(_waited_s: float) -> None:

@@ -33,7 +33,12 @@ _SORTED_BYTES = 12  # per token of the vocabulary: the sampler's candidates (id,
 _GRAMMAR_BYTES = 780
 _VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, a merge. SmolLM2 288, R1 291
 _MERGE_BYTES = 135  # per further merge: measured with 100,000 to 1,000,000, at the load's peak
+# Texts of up to 15 bytes lie in their tables; of longer ones there are up to four copies. Published
+# vocabularies take 16 to 20 bytes a text in the file, 8 of them for its length.
+_SHORT_TEXT_BYTES, _LONG_TEXT_COPIES = 18, 8
 _SPECIAL_BYTES = 1000  # per special token: measured with 49,152, at the peak of tokenizing
+# What the template's process may take: per character of it, and per token of a full context.
+_TEMPLATE_BYTES, _PROMPT_BYTES = 256, 5 * 32
 _SEGMENT_CELLS = 256  # of `engine.llama.prompt_cache`
 _STAGING_MOST_BYTES = 32 << 20  # malloc returns larger blocks to the system when they are freed
 _PAGE_BYTES = 4096
@@ -183,7 +188,16 @@ def grammar_bytes(header: ModelHeader) -> int:
 def vocabulary_bytes(header: ModelHeader) -> int:
     """The tokenizer's tables, which the engine builds from the file."""
     further = max(0, header.merges - header.vocabulary) * _MERGE_BYTES
-    return header.vocabulary * _VOCABULARY_BYTES + further + header.special_tokens * _SPECIAL_BYTES
+    short_bytes = (header.vocabulary + header.merges) * _SHORT_TEXT_BYTES
+    long = max(0, header.vocabulary_bytes - short_bytes) * _LONG_TEXT_COPIES
+    special = header.special_tokens * _SPECIAL_BYTES
+    return header.vocabulary * _VOCABULARY_BYTES + further + long + special
+
+
+def runtime_bytes(header: ModelHeader, settings: LoadSettings) -> int:
+    """The tokenizer's tables, and what the renderer takes for the template and a full context."""
+    renderer = header.template_bytes * _TEMPLATE_BYTES + settings.context_length * _PROMPT_BYTES
+    return vocabulary_bytes(header) + renderer
 
 
 def staging_bytes(header: ModelHeader) -> int:

@@ -44,7 +44,7 @@ LEAST_CONTEXT = 512  # an answer needs some context; neither advice nor automati
 _PREFERRED_CONTEXT = 4096  # automatic: as much as this before weights are left to the disk
 _AUTOMATIC_SHARE = 1 / 4  # of the budget at most for a context beyond the preferred one
 _AUTOMATIC_SPARE = 1 / 16  # of the budget that such a context leaves free beside weights in memory
-RENDERER_MIB = 14.0  # measured, without the libraries that it shares with the engine
+RENDERER_MIB = 14.0  # measured: 12, without the libraries that it shares, and 2 for any template
 LEGACY_PROCESS_MIB = 48.0  # of the process that holds an old file, without the model
 FIRST_ANSWER_MIB = 2.0  # of the libraries, which the first answer pages in
 # Measured on Linux: resident memory of the engine's process with its libraries loaded and no model;
@@ -288,7 +288,7 @@ def _fixed_mib(
             BillItem.KV_CACHE: cost_model.kv_cache_bytes(header, settings) / _MIB,
             BillItem.COMPUTE: cost_model.compute_bytes(header, settings, rows) / _MIB,
             BillItem.OUTPUT: cost_model.output_bytes(header, rows) / _MIB,
-            BillItem.RUNTIME: cost_model.vocabulary_bytes(header) / _MIB,
+            BillItem.RUNTIME: cost_model.runtime_bytes(header, settings) / _MIB,
         }
     mib[BillItem.RUNTIME] += overhead.runtime_mib
     return mib | {

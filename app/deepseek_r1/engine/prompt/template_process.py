@@ -17,7 +17,12 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
-from deepseek_r1.core.errors import EngineStartFailed, ProtocolBroken, TemplateUnusable
+from deepseek_r1.core.errors import (
+    EngineStartFailed,
+    ProtocolBroken,
+    SystemTooTight,
+    TemplateUnusable,
+)
 from deepseek_r1.core.frames import FrameTooLong
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.processes import ChildKind
@@ -102,7 +107,7 @@ class _Renderer:
                     memory_bytes=MEMORY_BYTES,
                 )
             except OSError as error:
-                raise EngineStartFailed(detail=str(error)) from error
+                raise SystemTooTight(detail=str(error)) from error
             self._ready = False
         return self._child
 

@@ -28,7 +28,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.i18n import current_language, tr, use_language
 from deepseek_r1.core.process_lock import lock_without_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.prompt.template_frames import (
@@ -38,8 +38,10 @@ from deepseek_r1.engine.prompt.template_frames import (
     encoded,
 )
 
-MEMORY_BYTES = 20 << 20  # beyond the process's own: 32,000 characters of a template take 12 MiB
-CONTENT_BYTES = 64  # and for each byte of the request: texts of four bytes a character, copied
+# What a request may take beyond the process's own memory; the bill has all of it (`memory.plan`).
+MEMORY_BYTES = 2 << 20
+SOURCE_BYTES = 256  # for each character of the template: published ones take 2 MiB and up to 225
+CONTENT_BYTES = 32  # for each byte of the request: texts of four bytes a character take 26
 CPU_SECONDS = 2.5  # of one request
 BASE_CHARACTERS = 256 * 1024  # that a prompt may have beyond the contents
 MESSAGE_CHARACTERS = 1024  # for each message
@@ -67,18 +69,31 @@ def main() -> None:
 
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
-    own_bytes, language = _address_space_bytes(), ""
+    own_bytes = _address_space_bytes()
     with contextlib.suppress(BrokenPipeError):
-        while (body := _read(source)) is not None:
-            _limit_memory(own_bytes, len(body))
-            request = json.loads(body)
-            if request["language"] != language:
-                language = use_language(request["language"])
-            with _limited_time():
-                results = render_calls(request["source"], request["calls"])
-            _write(sink, results)
-            if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
-                gc.collect()  # what a template has filled is in cycles with its exception's frames
+        while _answer(source, sink, own_bytes):
+            pass  # what a request took is free before the next one comes
+
+
+def _answer(source: BinaryIO, sink: BinaryIO, own_bytes: int) -> bool:
+    """Answer the next request; False where none comes any more."""
+    head = source.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return False
+    (size,) = LENGTH.unpack(head)
+    _limit_memory(own_bytes, CONTENT_BYTES * size)
+    if len(body := source.read(size)) < size:
+        return False
+    request = json.loads(body)
+    if request["language"] != current_language():
+        use_language(request["language"])
+    _limit_memory(own_bytes, CONTENT_BYTES * size + SOURCE_BYTES * len(request["source"]))
+    with _limited_time():
+        results = render_calls(request["source"], request["calls"])
+    _write(sink, results)
+    if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
+        gc.collect()  # what a template has filled is in cycles with its exception's frames
+    return True
 
 
 @contextlib.contextmanager
@@ -107,8 +122,8 @@ def _address_space_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def _limit_memory(own_bytes: int, request_bytes: int) -> None:
-    """Limit the address space to the process's own, and what a request of this length may need.
+def _limit_memory(own_bytes: int, more_bytes: int) -> None:
+    """Limit the address space to the process's own, what any request may need, and `more_bytes`.
 
     Its own is that of the start: what an earlier template has left would be allowed again.
     """
@@ -116,20 +131,11 @@ def _limit_memory(own_bytes: int, request_bytes: int) -> None:
         return
     import resource  # noqa: PLC0415 - not on Windows
 
-    most = own_bytes + MEMORY_BYTES + CONTENT_BYTES * request_bytes
+    most = own_bytes + MEMORY_BYTES + more_bytes
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(
         resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
     )
-
-
-def _read(source: BinaryIO) -> bytes | None:
-    head = source.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    (size,) = LENGTH.unpack(head)
-    body = source.read(size)
-    return body if len(body) == size else None
 
 
 def _write(sink: BinaryIO, value: Any) -> None:
