@@ -8,14 +8,8 @@ import pytest
 from PySide6.QtCore import QDate, QLocale, Qt
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.conversations.widgets.conversation_rows import (
-    ItemRole,
-    Row,
-    RowModel,
-    RowState,
-    rows_by_day,
-    rows_of_hits,
-)
+from r1desk.conversations.widgets.conversation_rows import Row, rows_by_day, rows_of_hits
+from r1desk.conversations.widgets.row_model import ItemRole, RowModel, RowState
 from r1desk.store import ConversationInfo, SearchHit
 
 NOW = datetime(2026, 11, 29, 12, 0).astimezone()
@@ -26,7 +20,15 @@ def updated(days_ago: int) -> float:
 
 
 def test_conversations_stand_under_their_age_and_pinned_ones_first() -> None:
-    ages = {"Pin": 9, "Now": 0, "Later": 0, "Before": 1, "Some days": 5, "Long ago": 40}
+    ages = {
+        "Pin": 9,
+        "Now": 0,
+        "Later": 0,
+        "Before": 1,
+        "Some days": 5,
+        "Long ago": 40,
+        "Earlier": 400,
+    }
     infos = [
         ConversationInfo(
             id=number, title=title, created_at=0.0, updated_at=updated(age), pinned=title == "Pin"
@@ -36,7 +38,7 @@ def test_conversations_stand_under_their_age_and_pinned_ones_first() -> None:
     titles = [row.title for row in rows_by_day(infos, NOW)]
     assert titles == [
         "Pinned", "Pin", "Today", "Now", "Later", "Yesterday", "Before",
-        "This week", "Some days", "Older", "Long ago",
+        "This week", "Some days", "October", "Long ago", "2025", "Earlier",
     ]  # fmt: skip
 
 
@@ -68,9 +70,9 @@ def test_conversations_being_answered_or_waiting_are_marked_and_only_titles_are_
     marked = [model.index(number).data(ItemRole.STATE) for number in range(3)]
     assert marked == [RowState.NONE, RowState.QUEUED, RowState.ANSWERING]
     assert "being written" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
-    renamed: list[tuple[int, str]] = []
-    model.renamed.connect(lambda conversation, title: renamed.append((conversation, title)))
+    renamed: list[tuple[Row, str]] = []
+    model.renamed.connect(lambda row, title: renamed.append((row, title)))
     assert not model.setData(model.index(0), "Tomorrow")
     assert not model.setData(model.index(1), "  ")
     assert model.setData(model.index(1), " Plums? ")
-    assert renamed == [(1, "Plums?")]
+    assert renamed == [(Row("Apples?", 1), "Plums?")]

@@ -163,6 +163,7 @@ def test_an_import_of_a_device_or_a_pipe_is_refused_at_once(store: Store, tmp_pa
 
 def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path) -> None:
     key = a_conversation_with_branches(store)
+    store.folders.move([key], store.folders.create("Sums"))
     assert export_json(store, tmp_path / "all.json") == 1
     store.conversations.trash(key)
     (again,) = import_into(store, tmp_path / "all.json").ids
@@ -176,6 +177,7 @@ def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path)
     )
     before, after = store.conversations.get(key), store.conversations.get(again)
     assert (after.title, after.updated_at) == (before.title, before.updated_at)
+    assert (after.folder_id, len(store.folders.infos())) == (before.folder_id, 1)
     assert {hit.conversation_id for hit in store.search("Four")} == {key, again}
 
 

@@ -12,7 +12,7 @@ from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store import ChatMessage, ConversationSettings, MessageState, Store
+from r1desk.store import ChatMessage, ConversationSettings, FolderInfo, MessageState, Store
 
 
 def ask(store: Store, text: str, answer: str = "") -> int:
@@ -40,6 +40,28 @@ def test_a_conversation_is_unread_until_it_was_seen(store: Store) -> None:
     }
     store.conversations.set_unread(first, False)
     assert not store.conversations.get(first).unread
+
+
+def test_folders_have_conversations_and_settings_and_come_back_whole(database: Path) -> None:
+    settings = ConversationSettings("/m/r1.gguf", "Be short.", SamplingSettings(temperature=0.2))
+    with Store(database) as store:
+        key, other = store.folders.create("  Garden\n"), store.folders.create("House")
+        first, second = ask(store, "Roses?"), ask(store, "Roof?")
+        store.folders.move([first, second], key)
+        store.folders.move([second], None)
+        store.folders.save(FolderInfo(key, "Plants", settings))
+        store.folders.set_folded(other, True)
+    with Store(database) as store:
+        plants, house = store.folders.infos()
+        assert (plants, house.folded) == (FolderInfo(key, "Plants", settings), True)
+        assert store.conversations.get(first).folder_id == key
+        assert store.conversations.get(second).folder_id is None
+        assert store.folders.delete(key) == [first]
+        assert store.conversations.get(first).folder_id is None
+        store.folders.save(plants)
+        store.folders.move([first], plants.id)
+        assert plants in store.folders.infos()
+        assert (store.folders.named("Plants"), len(store.folders.infos())) == (key, 2)
 
 
 def test_title_and_preview_follow_the_text_until_a_title_is_given(store: Store) -> None:

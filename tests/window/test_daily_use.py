@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QTextEdit, QToolButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QMessageBox,
+    QPlainTextEdit,
+    QTextEdit,
+    QToolButton,
+)
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import NewChat
-from r1desk.conversations.widgets.conversation_rows import ItemRole, RowState
+from r1desk.conversations.widgets.row_model import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.platform.system_notice import SystemNotices
 from r1desk.shell.session import Session
-from r1desk.store import ConversationSettings, Profile, Store
+from r1desk.store import ConversationSettings, FolderInfo, Profile, Store
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import (
@@ -157,6 +164,39 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         wait_rows(qtbot, session, 3)
         dialog.reject()
         qtbot.waitUntil(lambda: not session.chat.trashed)
+
+
+def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_it(
+    qtbot: QtBot, ready: Session
+) -> None:
+    settings = ConversationSettings("", "Be short.", SamplingSettings(temperature=0.2))
+
+    def make(store: Store) -> int:
+        key = store.folders.create("Garden")
+        store.folders.save(FolderInfo(key, "Garden", settings))
+        return key
+
+    garden, rows = ready.store.run(make), ready.window.sidebar.list
+    ready.conversations_feature.refresh()
+    qtbot.waitUntil(lambda: has_row(rows, "Garden"))
+    click_row(rows, "Garden")
+    press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    assert row_of(rows, "Garden").model().index(0, 0, row_of(rows, "Garden")).data() == "New chat"
+    ask(qtbot, ready, "Roses?")
+    wait_answered(qtbot, ready)
+    roses = ready.chat.conversation_id
+    kept = ready.store.run(lambda store: store.conversations.settings(roses))
+    assert (kept.system_prompt, kept.sampling) == (settings.system_prompt, settings.sampling)
+    qtbot.waitUntil(lambda: rows.rows.index_of(roses).parent() == row_of(rows, "Garden"))
+    click_row(rows, "Garden")
+    rows.setFocus()
+    press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
+    press_button(ready.window.findChildren(QMessageBox)[-1], "Move them to the trash")
+    qtbot.waitUntil(lambda: not has_row(rows, "Garden"))
+    assert ready.store.run(lambda store: store.conversations.get(roses)).trashed_at
+    ready.chat_feature.history.undo()
+    qtbot.waitUntil(lambda: has_row(rows, "Garden"))
+    assert ready.store.run(lambda store: store.conversations.get(roses)).folder_id == garden
 
 
 def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Session) -> None:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QDir, QPoint, QRect, QSettings, Qt
+from PySide6.QtCore import QDir, QPoint, QPointF, QRect, QSettings, Qt
+from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
-from r1desk.conversations.conversation_intents import OpenConversation
+from r1desk.conversations.conversation_intents import (
+    FoldFolder,
+    MoveToFolder,
+    OpenConversation,
+    SearchConversations,
+    TrashConversations,
+)
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import about, shortcuts
 from r1desk.shell.startup import use_system_dialogs
-from r1desk.store import ConversationInfo
+from r1desk.store import ConversationInfo, FolderInfo
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -27,7 +35,7 @@ from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import ElidedLabel
-from window.mouse_and_keys import choose_file
+from window.mouse_and_keys import NO_KEYS, choose_file
 from window.test_settings_dialog import settings
 
 
@@ -118,7 +126,8 @@ def test_the_handle_can_still_be_dragged(slider: StepSlider, qtbot: QtBot) -> No
     assert slider.value() > 25
 
 
-OLD, NEW = 1, 2
+OLD, NEW, FOLDER = 1, 2, 5
+TAKES_KEYBOARD = pytest.mark.qt_log_ignore("This plugin does not support")  # a menu
 
 
 @pytest.fixture
@@ -159,6 +168,112 @@ def test_the_arrows_open_conversations(sidebar: Sidebar, qtbot: QtBot) -> None:
     with qtbot.waitSignal(sidebar.requested) as opened:
         qtbot.keyClick(sidebar.list, Qt.Key.Key_Down)
     assert opened.args == [OpenConversation(OLD)]
+
+
+@pytest.fixture
+def requested(sidebar: Sidebar) -> list[object]:
+    """What a person asks for, in a list with a folder, where the newest conversation is open."""
+    inside = replace(a_conversation(3), folder_id=FOLDER)
+    sidebar.show_conversations(
+        [a_conversation(NEW), a_conversation(OLD), inside], [FolderInfo(FOLDER, "Garden")]
+    )
+    sidebar.set_current(NEW)
+    requested: list[object] = []
+    sidebar.requested.connect(requested.append)
+    return requested
+
+
+def centre_of(sidebar: Sidebar, conversation: int) -> QPoint:
+    return sidebar.list.visualRect(sidebar.list.rows.index_of(conversation)).center()
+
+
+def click_with(
+    qtbot: QtBot, sidebar: Sidebar, conversation: int, keys: Qt.KeyboardModifier = NO_KEYS
+) -> None:
+    at = centre_of(sidebar, conversation)
+    qtbot.mouseClick(sidebar.list.viewport(), Qt.MouseButton.LeftButton, keys, pos=at)
+
+
+def test_several_are_selected_by_mouse_and_keys_and_go_together(
+    sidebar: Sidebar, requested: list[object], qtbot: QtBot
+) -> None:
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    click_with(qtbot, sidebar, OLD, control)
+    assert sidebar.list.selected_ids() == [NEW, OLD]
+    sidebar.show_conversations(
+        [replace(a_conversation(NEW), title="Other"), a_conversation(OLD)], [FolderInfo(7, "New")]
+    )
+    assert sidebar.list.selected_ids() == [NEW, OLD]
+    click_with(qtbot, sidebar, NEW)
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Down, shift)
+    assert sidebar.list.selected_ids() == [NEW, OLD]
+    assert requested == []  # the one on the screen stays there
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Delete, control)
+    assert requested == [TrashConversations((NEW, OLD))]
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_A, control)
+    assert sidebar.list.selected_ids() == [NEW, OLD]
+
+
+@TAKES_KEYBOARD
+def test_a_right_click_leaves_the_open_conversation_marked(
+    sidebar: Sidebar, requested: list[object], qtbot: QtBot
+) -> None:
+    viewport, at = sidebar.list.viewport(), centre_of(sidebar, OLD)
+    qtbot.mouseClick(viewport, Qt.MouseButton.RightButton, pos=at)
+    arguments = (QContextMenuEvent.Reason.Mouse, at, viewport.mapToGlobal(at))
+    QApplication.sendEvent(viewport, QContextMenuEvent(*arguments))
+    assert sidebar.list.selected_ids() == [NEW]
+    menu = QApplication.activePopupWidget()
+    trash = next(each for each in menu.actions() if each.text() == "Move to trash")
+    trash.trigger()
+    menu.close()
+    assert requested == [TrashConversations((OLD,))]
+
+
+@TAKES_KEYBOARD
+def test_conversations_are_moved_by_mouse_and_by_keys(
+    sidebar: Sidebar, requested: list[object], qtbot: QtBot
+) -> None:
+    def drop(at: QPoint) -> None:
+        data = sidebar.list.rows.mimeData([sidebar.list.rows.index_of(key) for key in (1, 2, 3)])
+        arguments = (Qt.DropAction.MoveAction, data, Qt.MouseButton.LeftButton, NO_KEYS)
+        QApplication.sendEvent(sidebar.list.viewport(), QDragEnterEvent(at, *arguments))
+        QApplication.sendEvent(sidebar.list.viewport(), QDropEvent(QPointF(at), *arguments))
+
+    drop(centre_of(sidebar, 3))  # inside of the folder
+    drop(centre_of(sidebar, OLD))
+    assert requested == [MoveToFolder((1, 2, 3), FOLDER), MoveToFolder((1, 2, 3), None)]
+    sidebar.list.setFocus()
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_M, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Return)
+    assert requested[2:] == [MoveToFolder((NEW,), FOLDER)]
+
+
+def test_a_folder_is_folded_by_key_and_stays_so_and_says_it_to_a_screen_reader(
+    sidebar: Sidebar, requested: list[object], qtbot: QtBot
+) -> None:
+    first = QAccessible.queryAccessibleInterface(sidebar.list).child(1)  # after the column
+    assert first.role() is QAccessible.Role.TreeItem
+    assert (first.state().expanded, first.state().expandable) == (1, 1)
+    sidebar.list.setFocus()
+    sidebar.list.setCurrentIndex(sidebar.list.rows.index_of_folder(FOLDER))
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Left)
+    assert requested == [FoldFolder(FOLDER, folded=True)]
+    folded = FolderInfo(FOLDER, "Garden", folded=True)
+    sidebar.show_conversations([replace(a_conversation(3), folder_id=FOLDER)], [folded])
+    assert not sidebar.list.isExpanded(sidebar.list.rows.index_of_folder(FOLDER))
+    assert sidebar.list.current_folder() == FOLDER
+
+
+def test_escape_ends_the_search(sidebar: Sidebar, requested: list[object], qtbot: QtBot) -> None:
+    sidebar.focus_search()
+    qtbot.keyClicks(sidebar.search, "zebra")
+    qtbot.waitUntil(lambda: requested == [SearchConversations("zebra")])
+    sidebar.show_hits("zebra", [])
+    with qtbot.waitSignal(sidebar.search.escape_pressed):
+        qtbot.keyClick(sidebar.search, Qt.Key.Key_Escape)
+    assert sidebar.search.text() == ""
+    assert sidebar.list.rows.index_of(NEW).isValid()
 
 
 class Screen:

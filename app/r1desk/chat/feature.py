@@ -28,7 +28,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import Feature, Services
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.store import ChatMessage
+from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
@@ -194,6 +194,22 @@ class ChatFeature(Feature):
         self.controller.close()
 
     # ---- what others ask for
+
+    def begin_chat(self, folder: FolderInfo | None = None) -> None:
+        """Show an empty conversation, with what its folder has; the folder's model is loaded."""
+        before, chat = self.controller.new_chat_folder, self.controller
+        chat.new_chat(folder.id if folder is not None else None)
+        settings = folder.settings if folder is not None else ConversationSettings()
+        if folder is not None or before is not None:
+            self.settings.begin(settings)
+        path = Path(settings.model_path)
+        if not settings.model_path or path == self._models.next_path:
+            return
+        if path.exists():
+            self._models.choose(path)
+        else:
+            missing = tr("The model of this folder no longer exists: {file}", file=path.name)
+            self._services.notify(Notice(missing, Level.WARNING))
 
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""

@@ -43,8 +43,8 @@ class ArchivePresenter(QObject):
         """Use this window for dialogs and notices."""
         self._window, self._notices = window, notices
 
-    def choose_export(self, conversation_id: int | None, title: str) -> None:
-        """Ask where one conversation with this title, or all for None, is to be written.
+    def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
+        """Ask where conversations, all where none is named, are to be written, in which file.
 
         All are most likely imported on another computer: the form that can be comes first then.
         """
@@ -54,19 +54,18 @@ class ArchivePresenter(QObject):
             tr("PDF, for printing (*.pdf)"),
         ]
         archive = tr("For R1 Desk on another computer, with all versions (*.json)")
-        of_all = conversation_id is None
-        filters = [archive, *texts] if of_all else [*texts, archive]
+        filters = [*texts, archive] if conversation_ids else [archive, *texts]
         dialog = file_dialog(self._window, tr("Export"), filters)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(suffix_of(filters[0]))
         dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
-        dialog.selectFile(file_name(tr("All conversations") if of_all else title))
+        dialog.selectFile(file_name(name))
 
         def chosen(path: str) -> None:
             """A dialog of the system does not tell of another filter before its end."""
             suffix = suffix_of(dialog.selectedNameFilter())
             base = path.removesuffix(f".{dialog.defaultSuffix()}")
-            self.export(conversation_id, Path(path if base == path else f"{base}.{suffix}"))
+            self.export(conversation_ids, Path(path if base == path else f"{base}.{suffix}"))
 
         dialog.fileSelected.connect(chosen)
         dialog.open()
@@ -101,9 +100,9 @@ class ArchivePresenter(QObject):
         dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
         dialog.open()
 
-    def export(self, conversation_id: int | None, file: Path) -> None:
-        """Write one conversation, or all for None; the file's suffix decides on the form."""
-        chosen = None if conversation_id is None else [conversation_id]
+    def export(self, conversation_ids: tuple[int, ...], file: Path) -> None:
+        """Write conversations, all where none is named; the file's suffix decides on the form."""
+        chosen = list(conversation_ids) or None
         if file.suffix.lower() in {HTML_SUFFIX, PDF_SUFFIX}:
             self._export_document(chosen, file)
             return

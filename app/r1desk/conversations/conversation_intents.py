@@ -13,7 +13,7 @@ class ConversationIntent:
 
 @dataclass(frozen=True, slots=True)
 class NewChat(ConversationIntent):
-    """Show an empty conversation."""
+    """Show an empty conversation, in the folder that is current in the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class NameConversation(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
-class TrashConversation(ConversationIntent):
-    """Move it to the trash."""
+class TrashConversations(ConversationIntent):
+    """Move them to the trash."""
 
-    conversation: int
+    conversations: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,54 @@ class DuplicateConversation(ConversationIntent):
 
 @dataclass(frozen=True, slots=True)
 class ExportConversations(ConversationIntent):
-    """Write one conversation, or all for None, to a file."""
+    """Write conversations, all where none is named, to one file."""
 
-    conversation: int | None = None
+    conversations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewFolder(ConversationIntent):
+    """Make a folder with these conversations in it, and let its name be typed."""
+
+    conversations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MoveToFolder(ConversationIntent):
+    """Put conversations into a folder; None takes them out."""
+
+    conversations: tuple[int, ...]
+    folder: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFolder(ConversationIntent):
+    """Remember whether the list shows what is in it."""
+
+    folder: int
+    folded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenameFolder(ConversationIntent):
+    """Give it another name."""
+
+    folder: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditFolder(ConversationIntent):
+    """Show what its new conversations begin with, to be changed."""
+
+    folder: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFolder(ConversationIntent):
+    """Delete it; what is in it stays in the list, or goes to the trash where that is asked for."""
+
+    folder: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QMenu
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
+from r1desk.conversations.folder_presenter import FolderPresenter
 from r1desk.conversations.title_writer import TitleWriter
+from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
-from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.features import Feature, Services
-from r1desk.store import ConversationInfo, Store
+from r1desk.store import ConversationInfo, FolderInfo, Store
 from r1desk.store.archive import duplicate
 from r1desk.widgets.notice_bar import NoticeBar
 
@@ -52,10 +52,11 @@ class ConversationsFeature(Feature):
 
     def __init__(self, services: Services, chat: ChatFeature) -> None:
         super().__init__()
-        self._store, self._chat = services.store, chat.controller
-        self._history, self._prompts = chat.history, chat.prompts
+        self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
-        self._titles: dict[int, str] = {}
+        self._infos: dict[int, ConversationInfo] = {}
+        self._trash = TrashPresenter(services.store, chat, self.refresh, self)
+        self._folders = FolderPresenter(services, chat, self._trash, self.refresh, self)
         self._archives = ArchivePresenter(services.store, self)
         self._archives.imported.connect(self._on_imported)
         self.unseen = UnseenAnswers(services, self._chat, self._title_of, self.refresh)
@@ -75,7 +76,8 @@ class ConversationsFeature(Feature):
             lambda: self.handle(intents.NameConversation(self._chat.conversation_id or 0)),
         )
         window.sidebar.requested.connect(self.handle)
-        window.sidebar.chosen.connect(window.composer.setFocus)
+        for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
+            left.connect(window.composer.setFocus)
 
     def start(self) -> None:
         """Show the conversation of last time, or a new one; empty the old trash."""
@@ -110,8 +112,7 @@ class ConversationsFeature(Feature):
         """Carry out what a person asks for."""
         match intent:
             case intents.NewChat():
-                self._chat.new_chat()
-                self._window.composer.setFocus()
+                self._new_chat()
             case intents.OpenConversation(conversation, message, query):
                 self._chat.open(conversation, message, query)
                 self.opened.emit()
@@ -126,21 +127,53 @@ class ConversationsFeature(Feature):
                 )
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
-            case intents.TrashConversation(conversation):
-                self._trash(conversation)
-            case intents.ExportConversations(conversation):
-                self._archives.choose_export(conversation, self._title_of(conversation))
+            case intents.TrashConversations(conversations):
+                self._move_to_trash(conversations)
+            case intents.ExportConversations(conversations):
+                everything = tr("All conversations")
+                name = self._name_of(conversations) if conversations else everything
+                self._archives.choose_export(conversations, name)
             case intents.ImportConversations():
                 self._archives.choose_import()
             case intents.ShowTrash():
-                self._show_trash()
+                self._trash.show_dialog(self._window)
             case intents.SearchConversations(query):
                 self._store.call(
                     lambda store: store.search(query),
                     lambda hits: self._window.sidebar.show_hits(query, hits),
                 )
             case _:
+                self._handle_folder(intent)
+
+    def _handle_folder(self, intent: intents.ConversationIntent) -> None:
+        """Carry out what a person asks for of a folder."""
+        folders = self._folders
+        match intent:
+            case intents.NewFolder(conversations):
+                folders.make(conversations, self._on_folder_made)
+            case intents.MoveToFolder(conversations, folder):
+                folders.change(lambda store: store.folders.move(conversations, folder))
+            case intents.FoldFolder(folder, folded):
+                self._store.call(lambda store: store.folders.set_folded(folder, folded))
+            case intents.RenameFolder(folder, name):
+                folders.rename(folder, name)
+            case intents.EditFolder(folder):
+                folders.edit(folder, self._window)
+            case intents.DeleteFolder(folder):
+                inside = (info.id for info in self._infos.values() if info.folder_id == folder)
+                folders.ask_to_delete(folder, tuple(inside), self._window)
+            case _:
                 raise NotImplementedError(intent)
+
+    def _new_chat(self) -> None:
+        """Begin a chat in the folder that is current in the list; the list shows it there."""
+        sidebar = self._window.sidebar
+        folder = self._folders.folder(sidebar.list.current_folder() or self._shown_folder())
+        self._begin_chat(folder)
+        sidebar.end_search()
+        if folder is not None:
+            sidebar.list.reveal_folder(folder.id)
+        self._window.composer.setFocus()
 
     def _change(self, change: Callable[[Store], None]) -> None:
         """Change a conversation in the list."""
@@ -152,11 +185,14 @@ class ConversationsFeature(Feature):
     @Slot()
     def refresh(self) -> None:
         """Read the list anew."""
-        self._store.call(lambda store: store.conversations.infos(), self._on_list)
+        self._store.call(
+            lambda store: (store.conversations.infos(), store.folders.infos()), self._on_list
+        )
 
-    def _on_list(self, conversations: Sequence[ConversationInfo]) -> None:
-        self._titles = {info.id: info.title for info in conversations}
-        self._window.sidebar.show_conversations(conversations)
+    def _on_list(self, read: tuple[Sequence[ConversationInfo], Sequence[FolderInfo]]) -> None:
+        conversations, self._folders.folders = read
+        self._infos = {info.id: info for info in conversations}
+        self._window.sidebar.show_conversations(*read)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
         self.unseen.show_list(conversations)
         self._on_busy_changed()
@@ -164,7 +200,8 @@ class ConversationsFeature(Feature):
 
     @Slot(object, list)
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
-        self._window.sidebar.set_current(conversation_id)
+        new_in = self._chat.new_chat_folder if conversation_id is None else None
+        self._window.sidebar.set_current(conversation_id, new_in)
         self._name_action.setEnabled(conversation_id is not None)
         self._show_title()
         self._store.call(
@@ -178,7 +215,37 @@ class ConversationsFeature(Feature):
         self._window.sidebar.set_answering(self._chat.answering, self._chat.waiting)
 
     def _title_of(self, conversation_id: int | None) -> str:
-        return self._titles.get(conversation_id or 0, "")
+        info = self._infos.get(conversation_id or 0)
+        return info.title if info is not None else ""
+
+    def _shown_folder(self) -> int | None:
+        info = self._infos.get(self._chat.conversation_id or 0)
+        return info.folder_id if info is not None else None
+
+    def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
+        """The title of one conversation, the number of several."""
+        if len(conversation_ids) == 1:
+            return self._title_of(conversation_ids[0])
+        return trn("{n} conversation", "{n} conversations", len(conversation_ids))
+
+    def _move_to_trash(self, conversation_ids: tuple[int, ...]) -> None:
+        if len(conversation_ids) == 1:
+            title = self._title_of(conversation_ids[0])
+            text = tr("“{title}” was moved to the trash.", title=title)
+        else:
+            text = trn(
+                "{n} conversation was moved to the trash.",
+                "{n} conversations were moved to the trash.",
+                len(conversation_ids),
+            )
+        self._trash.move(conversation_ids, text)
+
+    def _on_folder_made(self, folder_id: int) -> None:
+        """Let the name of a new folder be typed, once the list has it."""
+        self._window.sidebar.search.clear()
+        self.refresh()
+        reveal = self._window.sidebar.list.reveal_folder
+        self._store.call(lambda _: None, lambda _: reveal(folder_id, edit=True))
 
     @Slot(list)
     def _on_imported(self, conversation_ids: list[int]) -> None:
@@ -194,65 +261,3 @@ class ConversationsFeature(Feature):
         """Show the conversation of a notice of the desktop."""
         self._chat.open(int(key))
         self._window.raise_to_front()
-
-    def _trash(self, conversation_id: int) -> None:
-        self._chat.stop_conversation(conversation_id)
-        title = self._title_of(conversation_id)
-
-        def trashed(_: None) -> None:
-            if self._chat.conversation_id == conversation_id:
-                self._chat.new_chat()
-            self.refresh()
-            text = tr("“{title}” was moved to the trash.", title=title)
-            self._history.add(text, conversation_id, partial(self._untrash, conversation_id))
-
-        self._store.call(lambda store: store.conversations.trash(conversation_id), trashed)
-
-    def _untrash(self, conversation_id: int, refused: Callable[[Exception], None]) -> None:
-        """Undo the move to the trash and show the conversation."""
-
-        def restored(_: None) -> None:
-            self.refresh()
-            self._chat.open(conversation_id)
-
-        self._store.call(
-            lambda store: store.conversations.restore(conversation_id), restored, refused
-        )
-
-    def _show_trash(self) -> None:
-        dialog = TrashDialog(self._window)
-
-        def show() -> None:
-            self._store.call(
-                lambda store: store.conversations.infos(trashed=True), dialog.show_conversations
-            )
-            self.refresh()
-
-        def restore(ids: list[int]) -> None:
-            def work(store: Store) -> None:
-                for conversation_id in ids:
-                    store.conversations.restore(conversation_id)
-
-            def restored(_: None) -> None:
-                show()
-                if self._chat.conversation_id in ids:
-                    self._chat.reopen()
-
-            self._store.call(work, restored)
-
-        def purge(ids: list[int]) -> None:
-            def purged(_: int) -> None:
-                if self._chat.conversation_id in ids:
-                    self._chat.new_chat()
-                show()
-                self._history.forget(ids)
-                self._prompts.retain_present()
-
-            self._store.call(lambda store: store.conversations.purge(ids), purged)
-
-        dialog.opened.connect(self._chat.open)
-        dialog.restore_requested.connect(restore)
-        dialog.purge_requested.connect(purge)
-        dialog.finished.connect(dialog.deleteLater)
-        show()
-        dialog.open()

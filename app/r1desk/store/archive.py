@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,6 +53,7 @@ class ArchivedConversation(_ArchivePart):
     title: str = ""
     created_at: Seconds = 0.0
     updated_at: Seconds = 0.0
+    folder: str = ""  # its name
     model_path: str = ""
     system_prompt: str = ""
     sampling: SamplingSettings | None = None
@@ -75,6 +77,7 @@ def archived_conversation(store: Store, conversation_id: int) -> ArchivedConvers
         title=info.title,
         created_at=info.created_at,
         updated_at=info.updated_at,
+        folder=next((f.name for f in store.folders.infos() if f.id == info.folder_id), ""),
         model_path=settings.model_path,
         system_prompt=settings.system_prompt,
         sampling=settings.sampling,
@@ -101,13 +104,14 @@ def duplicate(store: Store, conversation_id: int) -> int:
     with store.transaction():
         for piece in (*archived.messages, archived):
             writer.write(store, piece)
+        writer.finish(store)
     return writer.ids[0]
 
 
 class ConversationWriter:
     """Stores archived conversations as new ones: of each its messages first, then itself.
 
-    `hidden`: they are in no list until `ConversationStore.show_hidden`.
+    `hidden`: they are in no list until `finish`.
     """
 
     def __init__(self, *, hidden: bool = False) -> None:
@@ -116,6 +120,7 @@ class ConversationWriter:
         self._conversation_id: int | None = None  # of the one being written
         self._new_ids: dict[int, int] = {}  # of its messages, by their numbers
         self._last: int | None = None
+        self._folders: dict[str, list[int]] = defaultdict(list)
 
     def write(self, store: Store, piece: Piece) -> None:
         """Store a message, or end its conversation."""
@@ -143,11 +148,20 @@ class ConversationWriter:
             archived.model_path, archived.system_prompt, archived.sampling
         )
         store.conversations.save_settings(conversation_id, settings)
+        if archived.folder.strip():
+            self._folders[archived.folder].append(conversation_id)
         shown = self._last if archived.shown is None else self._new_ids[archived.shown]
         store.messages.end_branch(conversation_id, shown)
         store.conversations.rename(conversation_id, archived.title)
         if archived.updated_at:
             store.conversations.set_times(conversation_id, archived.created_at, archived.updated_at)
+
+    def finish(self, store: Store) -> None:
+        """Put all that is whole into the folders of their names, and let it be seen."""
+        with store.transaction():
+            for name, ids in self._folders.items():
+                store.folders.move(ids, store.folders.named(name))
+            store.conversations.restore(*self.ids)
 
 
 def export_json(store: Store, file: Path, conversation_ids: list[int] | None = None) -> int:

@@ -137,7 +137,7 @@ def _store(run: RunInStore, read: ReadExport, is_here: list[bool]) -> list[int]:
 
     try:
         read(write)
-        run(lambda store: store.conversations.show_hidden(writer.ids))
+        run(writer.finish)
     except BaseException:
         with suppress(R1Error):  # else the next start does it
             run(lambda store: store.conversations.purge_hidden())

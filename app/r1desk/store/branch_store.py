@@ -100,7 +100,7 @@ class BranchStore:
         """
         path = self._messages.path_to(message_id)
         source = path[-1].conversation_id
-        new = self._conversations.create().id
+        new = self._conversations.create(folder_id=self._conversations.get(source).folder_id).id
         self._conversations.save_settings(new, self._conversations.settings(source))
         draft = path.pop() if path[-1].role.value == "user" else None
         parent = None

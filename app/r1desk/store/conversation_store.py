@@ -27,7 +27,7 @@ _HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never s
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 # In the order of the fields of ConversationInfo.
 _INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
-    CAST(preview AS BLOB), unread"""
+    CAST(preview AS BLOB), folder_id, unread"""
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -78,17 +78,18 @@ class ConversationStore:
         model_path: str = "",
         system_prompt: str = "",
         sampling: SamplingSettings | None = None,
+        folder_id: int | None = None,
         hidden: bool = False,
     ) -> ConversationInfo:
         """A new, empty conversation. It gets its title with the first message.
 
-        A `hidden` one is in no list, not even the trash's, until `show_hidden`.
+        A `hidden` one is in no list, not even the trash's, until `restore`.
         """
         now = time.time()
         (key,) = self._db.execute(
-            "INSERT INTO conversations (created_at, updated_at, trashed_at) VALUES (?, ?, ?) "
-            "RETURNING id",
-            (now, now, _HIDDEN if hidden else None),
+            "INSERT INTO conversations (created_at, updated_at, trashed_at, folder_id) "
+            "VALUES (?, ?, ?, ?) RETURNING id",
+            (now, now, _HIDDEN if hidden else None, folder_id),
         )[0]
         self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
         return self.get(key)
@@ -155,30 +156,25 @@ class ConversationStore:
 
     # ---- trash ------------------------------------------------------------------------------
 
-    def trash(self, conversation_id: int) -> None:
-        """Put a conversation into the trash; it is in no list and no search any more."""
+    def trash(self, *conversation_ids: int) -> None:
+        """Put conversations into the trash; they are in no list and no search any more."""
         self._db.execute(
-            "UPDATE conversations SET trashed_at = ? WHERE id = ? AND trashed_at IS NULL",
-            (time.time(), conversation_id),
+            "UPDATE conversations SET trashed_at = ? "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND trashed_at IS NULL",
+            (time.time(), json.dumps(conversation_ids)),
         )
 
-    def restore(self, conversation_id: int) -> None:
-        """Take a conversation out of the trash."""
+    def restore(self, *conversation_ids: int) -> None:
+        """Take conversations out of the trash; hidden ones can be seen from now on."""
         self._db.execute(
-            "UPDATE conversations SET trashed_at = NULL WHERE id = ?", (conversation_id,)
+            "UPDATE conversations SET trashed_at = NULL "
+            "WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(conversation_ids),),
         )
 
     def purge_trash(self, older_than_days: float = 30.0) -> int:
         """Delete for good what was trashed that long ago, and return how many conversations."""
         return self._purge("trashed_at <= ?", time.time() - older_than_days * _DAY_S)
-
-    def show_hidden(self, conversation_ids: Iterable[int]) -> None:
-        """Let conversations that were made hidden be seen, all at once."""
-        self._db.execute(
-            "UPDATE conversations SET trashed_at = NULL "
-            "WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(conversation_ids)),),
-        )
 
     def purge_hidden(self) -> int:
         """Delete for good what is still hidden, and return how many conversations."""

@@ -36,6 +36,7 @@ class ConversationInfo:
     model_path: str = ""
     trashed_at: float | None = None
     preview: str = ""  # the beginning of the last message shown, on one line
+    folder_id: int | None = None
     unread: bool = False  # its last answer was finished while it was not shown
     pinned: bool = False
 
@@ -93,6 +94,16 @@ class ConversationSettings:
     model_path: str = ""
     system_prompt: str = ""
     sampling: SamplingSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderInfo:
+    """A folder of the list of conversations; `settings` are what its new ones begin with."""
+
+    id: int
+    name: str
+    settings: ConversationSettings = ConversationSettings()
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

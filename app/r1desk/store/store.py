@@ -27,6 +27,7 @@ from r1desk.store.errors import (
     translated_errors,
     user_error,
 )
+from r1desk.store.folder_store import FolderStore
 from r1desk.store.message_store import MessageStore
 from r1desk.store.prompt_store import PromptStore
 from r1desk.store.records import SearchHit
@@ -81,7 +82,7 @@ class Profile(AbstractContextManager["Profile"]):
 class Store(AbstractContextManager["Store"]):
     """Conversations, messages, search and key-value pairs of one profile.
 
-    `conversations`, `messages`, `attachments` and `key_value` share one connection: a
+    `conversations`, `folders`, `messages`, `attachments` and `key_value` share one connection: a
     `transaction` spans them.
     """
 
@@ -97,6 +98,7 @@ class Store(AbstractContextManager["Store"]):
         self._release = opened.release
         self.key_value = KeyValueStore(self._db)
         self.conversations = ConversationStore(self._db, self.key_value)
+        self.folders = FolderStore(self._db, self.key_value)
         self.messages = MessageStore(self._db)
         self.attachments = self.messages.attachments
         self.prompts = PromptStore(self._db)

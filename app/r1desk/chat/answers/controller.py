@@ -47,6 +47,7 @@ class ChatController(QObject):
         self._store, self.model_name = store, model_name
         self.new_chat_defaults: Defaults = defaults  # of a conversation that is stored just now
         self.conversation_id: int | None = None
+        self.new_chat_folder: int | None = None  # where the next new conversation is stored
         self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
         self.preparing = False  # its next turn is being computed, before it is asked for
@@ -108,9 +109,10 @@ class ChatController(QObject):
         """The conversation whose answer is being written."""
         return self.answer.conversation_id if self.answer is not None else None
 
-    def new_chat(self) -> None:
-        """Show an empty conversation; it is stored with its first message."""
+    def new_chat(self, folder_id: int | None = None) -> None:
+        """Show an empty conversation; it is stored with its first message, in this folder."""
         self.leaving.emit()
+        self.new_chat_folder = folder_id
         self.begin()
 
     def begin(self) -> None:
@@ -331,7 +333,7 @@ class ChatController(QObject):
         if self._answers.storing:  # a moment: the end of the branch is not known yet
             self._answers.give_back(shown, text, attachments)
             return
-        defaults = self.new_chat_defaults()
+        defaults, folder_id = self.new_chat_defaults(), self.new_chat_folder
         if not is_edit:  # else the draft is another message
             self.pending_writes.drop_draft(shown)
 
@@ -340,7 +342,7 @@ class ChatController(QObject):
             if conversation is None:
                 sampling, system_prompt = defaults
                 conversation = store.conversations.create(
-                    sampling=sampling, system_prompt=system_prompt
+                    sampling=sampling, system_prompt=system_prompt, folder_id=folder_id
                 ).id
             question = store.messages.append_user(conversation, text, parent, attachments)
             if not is_edit:

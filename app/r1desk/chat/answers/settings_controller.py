@@ -61,6 +61,15 @@ class ChatSettingsController(QObject):
 
     # ---- what the user changes
 
+    def begin(self, folder: ConversationSettings) -> None:
+        """Let the new chat begin with what its folder has, and else with the defaults."""
+        sampling, system_prompt = self._default_values()
+        if folder.sampling is None and not folder.system_prompt:
+            self._new_chat = None
+        else:
+            self._new_chat = (folder.sampling or sampling, folder.system_prompt or system_prompt)
+        self.emit_shown()
+
     def apply(self, sampling: SamplingSettings, system_prompt: str) -> None:
         """Replace both for the conversation shown; the defaults stay."""
         self._set(sampling, system_prompt)

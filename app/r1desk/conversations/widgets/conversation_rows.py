@@ -1,48 +1,21 @@
-"""Conversations and search hits as rows of one list, grouped by day."""
+"""Folders, conversations and search hits as rows, grouped by day and month."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import Enum, IntEnum
-from typing import Any
 
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QDate,
-    QLocale,
-    QModelIndex,
-    QPersistentModelIndex,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QCollator, QDate, QLocale
 
-from deepseek_r1.core.i18n import N_, tr
-from r1desk.store import ConversationInfo, SearchHit
-
-Index = QModelIndex | QPersistentModelIndex
-
-
-class ItemRole(IntEnum):
-    """Data of a row beside Qt's own."""
-
-    ROW = Qt.ItemDataRole.UserRole + 1
-    STATE = Qt.ItemDataRole.UserRole + 2  # a `RowState`
-
-
-class RowState(Enum):
-    """State of a conversation; the value is for people who do not see its sign."""
-
-    NONE = ""
-    ANSWERING = N_("An answer is being written")
-    QUEUED = N_("A message waits until another answer is finished")
-    UNREAD = N_("Not read yet")
+from deepseek_r1.core.i18n import tr
+from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading or a conversation; `marks` are the matches (start, length) in the subtitle.
+    """A heading, a folder or a conversation; `marks` are matches (start, length) in the subtitle.
 
     A search hit has the `query`, the message that matched, None where only the title did, and the
     day of the conversation's last message, since hits stand under no headings.
@@ -57,20 +30,52 @@ class Row:
     pinned: bool = False
     unread: bool = False
     date: str = ""
+    folder_id: int | None = None  # of a folder's own row
+    folded: bool = field(default=False, compare=False)  # at first; then the view knows
+    is_new: bool = False  # the conversation that begins with the next message
+    children: tuple[Row, ...] = ()
+
+    @property
+    def is_heading(self) -> bool:
+        """True for what is only read."""
+        return self.conversation_id is None and self.folder_id is None and not self.is_new
 
 
-def rows_by_day(conversations: Sequence[ConversationInfo], now: datetime) -> list[Row]:
-    """All conversations under headings: pinned ones first, the others by their age."""
-    rows: list[Row] = []
-    heading = ""
+def rows_by_day(
+    conversations: Sequence[ConversationInfo],
+    now: datetime,
+    folders: Sequence[FolderInfo] = (),
+    new_in: int | None = None,
+) -> list[Row]:
+    """Folders, then all other conversations under headings: pinned ones first.
+
+    A new chat stands in the folder `new_in` before it is stored.
+    """
+    inside: dict[int | None, list[Row]] = defaultdict(list)
+    inside[new_in] += [Row(tr("New chat"), is_new=True)] if new_in is not None else []
+    outside: list[Row] = []
+    known, heading = {folder.id for folder in folders}, ""
     for info in conversations:
+        row = Row(info.title, info.id, pinned=info.pinned, unread=info.unread)
+        if info.folder_id in known:
+            inside[info.folder_id].append(row)
+            continue
         age = tr("Pinned") if info.pinned else _age_heading(info.updated_at, now)
         if age != heading:
             heading = age
-            rows.append(Row(title=heading))
-        row = Row(info.title, info.id, pinned=info.pinned, unread=info.unread)
-        rows.append(row)
-    return rows
+            outside.append(Row(title=heading))
+        outside.append(row)
+    return [
+        Row(each.name, folder_id=each.id, folded=each.folded, children=tuple(inside[each.id]))
+        for each in folders
+    ] + outside
+
+
+def by_name(folders: Sequence[FolderInfo]) -> list[FolderInfo]:
+    """Folders in the order of the language; numbers in names count."""
+    collator = QCollator()
+    collator.setNumericMode(True)
+    return sorted(folders, key=lambda each: collator.sortKey(each.name))
 
 
 def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[Row]:
@@ -83,21 +88,28 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[R
             marks=tuple(hit.marks),
             message_id=hit.message_id,
             query=query,
-            date=_date_text(hit.updated_at, now),
+            date=date_text(hit.updated_at, now),
         )
         for hit in hits
     ]
 
 
 def _age_heading(updated_at: float, now: datetime) -> str:
+    """Today, yesterday, this week, a month of this year, or an earlier year."""
     day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
     if recent := _recent_day(day, now):
         return recent
-    return tr("This week") if day > now.date() - timedelta(days=7) else tr("Older")
+    if day > now.date() - timedelta(days=7):
+        return tr("This week")
+    if day.year == now.year:
+        month = QLocale().standaloneMonthName(day.month)
+        return month[:1].upper() + month[1:]
+    return tr("{year}", year=day.year)
 
 
-def _date_text(updated_at: float, now: datetime) -> str:
-    day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
+def date_text(moment: float, now: datetime) -> str:
+    """The day of a moment in few letters."""
+    day = datetime.fromtimestamp(moment, tz=now.tzinfo).date()
     shown = QDate(day.year, day.month, day.day)
     return _recent_day(day, now) or QLocale().toString(shown, QLocale.FormatType.ShortFormat)
 
@@ -107,83 +119,3 @@ def _recent_day(day: date, now: datetime) -> str:
     if day >= now.date():
         return tr("Today")
     return tr("Yesterday") if day >= now.date() - timedelta(days=1) else ""
-
-
-class RowModel(QAbstractListModel):
-    """The rows, for a view. Only a title can be edited."""
-
-    renamed = Signal(int, str)  # conversation, new title
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[Row] = []
-        self._answering: int | None = None
-        self._queued: frozenset[int] = frozenset()
-
-    def show_rows(self, rows: list[Row]) -> None:
-        """Replace all rows; an equal list changes nothing, so selection and editor survive."""
-        if rows == self._rows:
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
-        """Mark the conversation whose answer is being written, and those whose turn comes."""
-        changed = {self._answering, conversation_id, *self._queued, *queued} - {None}
-        if (self._answering, self._queued) == (conversation_id, queued):
-            return
-        self._answering, self._queued = conversation_id, queued
-        for number, row in enumerate(self._rows):
-            if row.conversation_id in changed:
-                self.dataChanged.emit(self.index(number), self.index(number))
-
-    def index_of(self, conversation_id: int | None) -> QModelIndex:
-        """The first row of a conversation, or an invalid index."""
-        for number, row in enumerate(self._rows):
-            if row.conversation_id == conversation_id and conversation_id is not None:
-                return self.index(number)
-        return QModelIndex()
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row = self._rows[index.row()]
-        state = self._state_of(row)
-        state_text = tr(state.value) if state.value else ""
-        answers: dict[int, Any] = {
-            Qt.ItemDataRole.DisplayRole: row.title,
-            Qt.ItemDataRole.EditRole: row.title,
-            Qt.ItemDataRole.ToolTipRole: (
-                "\n".join(filter(None, (row.title, state_text))) if row.conversation_id else None
-            ),
-            Qt.ItemDataRole.AccessibleTextRole: ". ".join(
-                filter(None, (row.title, row.date, row.subtitle, state_text))
-            ),
-            ItemRole.ROW: row,
-            ItemRole.STATE: state,
-        }
-        return answers.get(role)
-
-    def _state_of(self, row: Row) -> RowState:
-        if row.conversation_id is None:
-            return RowState.NONE
-        if row.conversation_id == self._answering:
-            return RowState.ANSWERING
-        if row.conversation_id in self._queued:
-            return RowState.QUEUED
-        return RowState.UNREAD if row.unread else RowState.NONE
-
-    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        row = self._rows[index.row()]
-        title = str(value).strip()
-        if role != Qt.ItemDataRole.EditRole or row.conversation_id is None or not title:
-            return False
-        self.renamed.emit(row.conversation_id, title)
-        return True
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        if self._rows[index.row()].conversation_id is None:
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable

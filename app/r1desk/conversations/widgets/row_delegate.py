@@ -1,23 +1,40 @@
-"""Draws a row of the conversation list: a title, a date, a snippet with its matches marked."""
+"""Draws a row of the conversation list: signs, a title, a date, a snippet with its matches."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QPointF, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtCore import QPersistentModelIndex, QPoint, QPointF, QRect, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
-from r1desk.conversations.widgets.conversation_rows import Index, ItemRole, RowState
+from r1desk.conversations.widgets.conversation_rows import Row
+from r1desk.conversations.widgets.row_model import Index, ItemRole, RowState
 from r1desk.theme import tokens
 from r1desk.theme.icons import icon
 
 PADDING_PX = 8
 RADIUS_PX = 6
 DOT_PX = 8
+ICON_PX = 16
+MORE_PX = 28  # what opens the menu of a row, at its end
 ELIDE = Qt.TextElideMode.ElideRight
 
 
 class RowDelegate(QStyledItemDelegate):
-    """Draws headings small and dim, conversations with a rounded selection."""
+    """Draws headings small and dim, folders with their signs, conversations with a selection.
+
+    `outlined` is the row whose menu is open, or the folder that something is held over.
+    """
+
+    def __init__(self, view: QAbstractItemView, *, has_menus: bool = True) -> None:
+        super().__init__(view)
+        self._has_menus = has_menus
+        self.outlined = QPersistentModelIndex()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         lines = 2 if index.data(ItemRole.ROW).subtitle else 1
@@ -26,73 +43,105 @@ class RowDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if index.data(ItemRole.ROW).conversation_id is None:
-            self._paint_heading(painter, option, index)
+        row = index.data(ItemRole.ROW)
+        if row.is_heading:
+            painter.setFont(smaller(option.font))
+            painter.setPen(QColor(tokens().text_dim))
+            box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, 0)
+            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, row.title)
         else:
-            self._paint_conversation(painter, option, index)
+            self._paint_row(painter, option, index, row)
         painter.restore()
 
-    def _paint_heading(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        painter.setFont(smaller(option.font))
-        painter.setPen(option.palette.color(QPalette.ColorRole.PlaceholderText))
-        box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, 0)
-        painter.drawText(
-            box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, index.data()
-        )
-
-    def _paint_conversation(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: Index
+    def _paint_row(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: Index, row: Row
     ) -> None:
-        palette, row = option.palette, index.data(ItemRole.ROW)
-        text = self._paint_background(painter, option)
-        on_accent = text == QPalette.ColorRole.HighlightedText
+        is_folder = row.folder_id is not None
+        unfolded = bool(option.state & QStyle.StateFlag.State_Open)
+        strong = self._paint_background(painter, option, index, unfolded=unfolded)
+        text, sign, dim = ("selection_text",) * 3 if strong else ("text", "accent", "text_dim")
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
-        metrics = option.fontMetrics
-        state = index.data(ItemRole.STATE)
+        middle = box.top() + option.fontMetrics.height() // 2
+        if is_folder:
+            for name in ("chevron-down" if unfolded else "chevron-right", "folder"):
+                self._paint_icon(painter, name, dim, QPoint(box.left() + ICON_PX // 2 - 3, middle))
+                box.setLeft(box.left() + ICON_PX + 2)
+        elif index.parent().isValid():
+            box.setLeft(box.left() + 2 * ICON_PX + 4)
+        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver) and not row.is_new
+        inside = sum(not child.is_new for child in row.children)
+        aside = row.date or (str(inside) if inside else "")
+        if self._has_menus and (hovered or index == self.outlined):
+            self._paint_icon(painter, "more", dim, QPoint(box.right() - ICON_PX // 2, middle))
+            box.setRight(box.right() - MORE_PX + PADDING_PX)
+            aside = ""
+        state = RowState.NONE if is_folder and unfolded else index.data(ItemRole.STATE)
         if state is not RowState.NONE:
             box.setRight(box.right() - 2 * DOT_PX)
-            sign = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
-            sign.moveCenter(QPoint(box.right() + DOT_PX, box.top() + metrics.height() // 2))
-            paint_state(painter, sign, state, "accent_text" if on_accent else "accent")
-        dim = palette.color(text if on_accent else QPalette.ColorRole.PlaceholderText)
-        left = box.width()
-        if row.date:
+            place = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
+            place.moveCenter(QPoint(box.right() + DOT_PX, middle))
+            paint_state(painter, place, state, sign)
+        self._paint_text(painter, option, box, row, aside=aside, colours=(text, dim))
+
+    def _paint_text(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        box: QRect,
+        row: Row,
+        *,
+        aside: str,
+        colours: tuple[str, str],
+    ) -> None:
+        """The title with a date or a number beside it, and the snippet below."""
+        text, dim = (QColor(getattr(tokens(), colour)) for colour in colours)
+        metrics = option.fontMetrics
+        base, left = QPoint(0, metrics.ascent()), box.width()
+        if aside:
             font = smaller(option.font)
-            width = QFontMetrics(font).horizontalAdvance(row.date)
+            width = QFontMetrics(font).horizontalAdvance(aside)
             painter.setFont(font)
             painter.setPen(dim)
-            painter.drawText(box.topLeft() + QPoint(left - width, metrics.ascent()), row.date)
+            painter.drawText(box.topLeft() + base + QPoint(left - width, 0), aside)
             left -= width + PADDING_PX
         font = QFont(option.font)
         font.setWeight(QFont.Weight.DemiBold if row.unread else font.weight())
         painter.setFont(font)
-        painter.setPen(palette.color(text))
+        painter.setPen(dim if row.is_new else text)
         title = QFontMetrics(font).elidedText(row.title, ELIDE, left)
-        painter.drawText(box.topLeft() + QPoint(0, metrics.ascent()), title)
+        painter.drawText(box.topLeft() + base, title)
         if row.subtitle:
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
             painter.setPen(dim)
             paint_marked(painter, below, row.subtitle, row.marks, smaller(option.font))
 
-    def _paint_background(
-        self, painter: QPainter, option: QStyleOptionViewItem
-    ) -> QPalette.ColorRole:
-        """Fill behind a selected or hovered row; returns the role its text is drawn in.
+    def _paint_icon(self, painter: QPainter, name: str, colour: str, middle: QPoint) -> None:
+        place = QRect(0, 0, ICON_PX, ICON_PX)
+        place.moveCenter(middle)
+        icon(name, colour).paint(painter, place)
 
-        The open conversation is strong only while the list has the keyboard.
+    def _paint_background(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: Index, *, unfolded: bool
+    ) -> bool:
+        """Fill behind an open, selected or hovered row; True where its text is on the selection.
+
+        What is selected is strong only while the list has the keyboard.
         """
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
-        if not selected and not hovered:
-            return QPalette.ColorRole.Text
+        state, at = option.state, QStyle.StateFlag
+        selected, current = bool(state & at.State_Selected), bool(state & at.State_HasFocus)
+        is_open = index.data(ItemRole.IS_OPEN) and not unfolded
         strong = selected and option.widget.hasFocus()
-        quiet = tokens().pressed if selected else tokens().hover
+        fill = tokens().selection if strong else tokens().pressed
+        box = option.rect.adjusted(1, 1, -1, -1)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(
-            option.palette.color(QPalette.ColorRole.Highlight) if strong else QColor(quiet)
-        )
-        painter.drawRoundedRect(option.rect.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
-        return QPalette.ColorRole.HighlightedText if strong else QPalette.ColorRole.Text
+        if selected or is_open or state & at.State_MouseOver:
+            painter.setBrush(QColor(fill if selected or is_open else tokens().hover))
+            painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+        if index == self.outlined or (current and not selected):
+            painter.setPen(QPen(QColor(tokens().focus), 1.5))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
+        return strong
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
         editor = super().createEditor(parent, option, index)

@@ -1,0 +1,291 @@
+"""The list of conversations: opened one at a time, selected and moved several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from PySide6.QtCore import (
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QSignalBlocker,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QDrag,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QMouseEvent,
+)
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
+
+from deepseek_r1.core.i18n import tr, trn
+from r1desk.conversations import conversation_intents as intents
+from r1desk.conversations.widgets.conversation_rows import Row
+from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
+from r1desk.conversations.widgets.row_model import CONVERSATIONS_MIME, ItemRole, RowModel
+from r1desk.widgets.text_label import text_label
+
+_SELECT = QItemSelectionModel.SelectionFlag
+
+
+class ConversationList(QTreeView):
+    """Folders and conversations. Letters are left to the window, which lets the composer write.
+
+    Signals:
+        chosen: a conversation was chosen for good, by click or Enter, not by walking the list.
+        left_upwards: Up in the first row.
+        menu_wanted: the row that it is about, and where on the screen it is to open.
+    """
+
+    chosen = Signal()
+    left_upwards = Signal()
+    menu_wanted = Signal(QModelIndex, QPoint)
+
+    def __init__(self, request: Callable[[intents.ConversationIntent], None]) -> None:
+        super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
+        self._request = request
+        self.rows = RowModel()
+        self.rows.renamed.connect(self._on_renamed)
+        self._open: int | None = None
+        self._delegate = RowDelegate(self)
+        self.setObjectName("conversations")
+        self.setAccessibleName(tr("Conversations"))
+        self.setModel(self.rows)
+        self.setItemDelegate(self._delegate)
+        self.setMouseTracking(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.viewport().setAutoFillBackground(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setExpandsOnDoubleClick(False)
+        self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
+        self.setDropIndicatorShown(False)
+        self.setAutoExpandDelay(600)
+        self.clicked.connect(self._on_clicked)
+        self.activated.connect(self.choose)
+        self.expanded.connect(partial(self._on_folded, False))
+        self.collapsed.connect(partial(self._on_folded, True))
+
+    # ---- what is shown ----------------------------------------------------------------------
+
+    def show_rows(self, rows: list[Row]) -> None:
+        """Replace all rows; what is selected, current and in sight stays so."""
+        selected, folder = self.selected_ids(), row_of(self.currentIndex()).folder_id
+        place = self.verticalScrollBar().value()
+        with QSignalBlocker(self), QSignalBlocker(self.selectionModel()):
+            if not self.rows.show_rows(rows):
+                return
+            for at, row in enumerate(rows):
+                self.setExpanded(self.rows.index(at), row.folder_id is not None and not row.folded)
+            self.set_open(self._open)
+            if folder is not None:
+                current = self.rows.index_of_folder(folder)
+                self.selectionModel().setCurrentIndex(current, _SELECT.ClearAndSelect)
+            for key in selected if len(selected) > 1 else ():
+                self.selectionModel().select(self.rows.index_of(key), _SELECT.Select)
+        self.executeDelayedItemsLayout()
+        self.verticalScrollBar().setValue(place)
+
+    def set_open(self, conversation_id: int | None) -> None:
+        """Mark the conversation that is shown; None for a new one."""
+        several = len(self.selected_ids()) > 1 and conversation_id == self._open
+        self._open = conversation_id
+        self.rows.set_open(conversation_id)
+        if several:
+            return
+        index, flag = self.rows.index_of(conversation_id), _SELECT.ClearAndSelect
+        if index.parent().isValid() and not self.isExpanded(index.parent()):
+            index, flag = index.parent(), _SELECT.Clear
+        with QSignalBlocker(self.selectionModel()):
+            self.selectionModel().setCurrentIndex(index, flag)
+        self.viewport().update()
+
+    def outline(self, index: QModelIndex = QModelIndex()) -> None:  # noqa: B008 - is no state
+        """Draw a frame around the row that a menu or a drop is about; none without one."""
+        self._delegate.outlined = QPersistentModelIndex(index)
+        self.viewport().update()
+
+    def reveal_folder(self, folder_id: int, *, edit: bool = False) -> None:
+        """Show what is in a folder; `edit` lets its name be typed."""
+        index = self.rows.index_of_folder(folder_id)
+        self.expand(index)
+        self.scrollTo(index)
+        if edit and index.isValid():
+            self.setFocus()
+            self.setCurrentIndex(index)
+            self.edit(index)
+
+    # ---- what is chosen ---------------------------------------------------------------------
+
+    def selected_ids(self) -> list[int]:
+        """The selected conversations, from the top."""
+        indexes = self.selectionModel().selectedIndexes()
+        indexes.sort(key=_place_of)
+        found = (row_of(index).conversation_id for index in indexes)
+        return [key for key in found if key is not None]
+
+    def current_folder(self) -> int | None:
+        """The folder that is current, or that has what is; None for none."""
+        return self._folder_of(self.currentIndex())
+
+    def _folder_of(self, index: QModelIndex) -> int | None:
+        return row_of(index.parent() if index.parent().isValid() else index).folder_id
+
+    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
+        super().currentChanged(current, previous)
+        # Tab into the list makes its first row current without selecting it: nobody chose it yet.
+        selection = self.selectionModel()
+        if selection.isSelected(current) and len(selection.selectedIndexes()) == 1:
+            self.open_row(current)
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        keys = QGuiApplication.keyboardModifiers()
+        if not keys & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier):
+            self.choose(index)
+
+    @Slot(QModelIndex)
+    def choose(self, index: QModelIndex) -> None:
+        """Fold or unfold a folder, or open a conversation for good."""
+        if row_of(index).folder_id is not None:
+            self.setExpanded(index, not self.isExpanded(index))
+        elif self.open_row(index):
+            self.chosen.emit()
+
+    def open_row(self, index: QModelIndex) -> bool:
+        """Ask for the conversation of a row; False where it has none."""
+        row = row_of(index)
+        if row.conversation_id is None:
+            return False
+        if row.query:
+            message = row.message_id or 0  # 0 where only the title has the query
+            self._request(intents.OpenConversation(row.conversation_id, message, row.query))
+        elif row.conversation_id != self._open:
+            self._open = row.conversation_id  # a double click opens it once
+            self._request(intents.OpenConversation(row.conversation_id))
+        return True
+
+    def _conversations(self) -> Iterator[QModelIndex]:
+        """The rows of all conversations outside of folded folders, from the top."""
+        index = self.rows.index(0)
+        while index.isValid():
+            if row_of(index).conversation_id is not None:
+                yield index
+            index = self.indexBelow(index)
+
+    def first_conversation(self) -> QModelIndex:
+        """The first conversation in sight, or an invalid index."""
+        return next(self._conversations(), QModelIndex())
+
+    def step(self, delta: int) -> None:
+        """Open the conversation below the one that is shown (1) or above it (-1)."""
+        rows = list(self._conversations())
+        keys = [row_of(row).conversation_id for row in rows]
+        place = keys.index(self._open) + delta if self._open in keys else 0
+        if 0 <= place < len(rows):
+            self.open_row(rows[place])
+
+    def _on_folded(self, folded: bool, index: QModelIndex) -> None:
+        if (folder := row_of(index).folder_id) is not None:
+            self._request(intents.FoldFolder(folder, folded))
+
+    @Slot(object, str)
+    def _on_renamed(self, row: Row, title: str) -> None:
+        if row.folder_id is not None:
+            self._request(intents.RenameFolder(row.folder_id, title))
+        elif row.conversation_id is not None:
+            self._request(intents.RenameConversation(row.conversation_id, title))
+
+    # ---- keys and mouse ---------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Leave printable keys alone; Up in the first row goes back to the search field."""
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
+        printable = event.text().isprintable() and event.text().strip()
+        if printable and modifiers == Qt.KeyboardModifier.NoModifier:
+            event.ignore()
+            return
+        before = self.currentIndex()
+        super().keyPressEvent(event)
+        if event.key() == Qt.Key.Key_Up and self.currentIndex() == before:
+            self.left_upwards.emit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """The right button and the dots at the end of a row are for its menu alone."""
+        index = self.indexAt(event.position().toPoint())
+        place = self.visualRect(index)
+        on_dots = event.position().x() > place.right() - MORE_PX
+        if event.button() == Qt.MouseButton.LeftButton and on_dots and self._has_menu(index):
+            self.menu_wanted.emit(index, self.viewport().mapToGlobal(place.bottomRight()))
+        elif event.button() != Qt.MouseButton.RightButton:
+            super().mousePressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        by_keys = event.reason() == QContextMenuEvent.Reason.Keyboard
+        index = self.currentIndex() if by_keys else self.indexAt(event.pos())
+        if self._has_menu(index):
+            at = self.viewport().mapToGlobal(self.visualRect(index).bottomLeft())
+            self.menu_wanted.emit(index, at if by_keys else event.globalPos())
+
+    def _has_menu(self, index: QModelIndex) -> bool:
+        return row_of(index).conversation_id is not None or row_of(index).folder_id is not None
+
+    # ---- conversations that are dragged -----------------------------------------------------
+
+    def startDrag(self, _actions: Qt.DropAction) -> None:
+        """Drag what is selected: its title, or how many there are, hangs at the pointer."""
+        indexes = self.selectedIndexes()
+        count = len(self.selected_ids())
+        sign = text_label(str(indexes[0].data()), "badge")
+        if count != 1:
+            sign.setText(trn("{n} conversation", "{n} conversations", count))
+        sign.setMargin(4)
+        drag = QDrag(self)
+        drag.setMimeData(self.rows.mimeData(indexes))
+        drag.setPixmap(sign.grab())
+        drag.setHotSpot(QPoint(-12, -4))
+        drag.exec(Qt.DropAction.MoveAction)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasFormat(CONVERSATIONS_MIME):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Show the folder that they would be in; outside of all there is none to show."""
+        super().dragMoveEvent(event)  # scrolls, and unfolds what the mouse stays over
+        folder = self._folder_of(self.indexAt(event.position().toPoint()))
+        self.outline(self.rows.index_of_folder(folder or 0))
+        event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        super().dragLeaveEvent(event)
+        self.outline()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        folder = self._folder_of(self.indexAt(event.position().toPoint()))
+        ids = bytes(event.mimeData().data(CONVERSATIONS_MIME).data()).decode().split(",")
+        super().dropEvent(event)  # ends the scrolling; the rows themselves stay where they are
+        self.outline()
+        event.acceptProposedAction()
+        self._request(intents.MoveToFolder(tuple(map(int, ids)), folder))
+
+
+def _place_of(index: QModelIndex) -> tuple[int, int]:
+    above = index.parent()
+    return (above.row(), index.row()) if above.isValid() else (index.row(), -1)
+
+
+def row_of(index: QModelIndex) -> Row:
+    """The row of an index, a heading without text for an invalid one."""
+    return index.data(ItemRole.ROW) or Row("")

@@ -1,0 +1,205 @@
+"""The rows of the list of conversations for Qt's views: one level of folders, and what goes on."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
+
+from deepseek_r1.core.i18n import N_, tr
+from r1desk.conversations.widgets.conversation_rows import Row
+
+Index = QModelIndex | QPersistentModelIndex
+CONVERSATIONS_MIME = "application/x-r1desk-conversations"  # ids, with commas between them
+NO_INDEX = QModelIndex()
+
+
+class ItemRole(IntEnum):
+    """Data of a row beside Qt's own."""
+
+    ROW = Qt.ItemDataRole.UserRole + 1
+    STATE = Qt.ItemDataRole.UserRole + 2  # a `RowState`
+    IS_OPEN = Qt.ItemDataRole.UserRole + 3  # it is on the screen, or in this folder
+
+
+class RowState(Enum):
+    """State of a conversation; the value is for people who do not see its sign."""
+
+    NONE = ""
+    ANSWERING = N_("An answer is being written")
+    QUEUED = N_("A message waits until another answer is finished")
+    UNREAD = N_("Not read yet")
+
+
+class RowModel(QAbstractItemModel):
+    """Rows, of which folders have children. Only titles and names can be edited.
+
+    Signals:
+        renamed: a `Row` and its new title.
+    """
+
+    renamed = Signal(object, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[Row] = []
+        self._open: int | None = None
+        self._answering: int | None = None
+        self._queued: frozenset[int] = frozenset()
+
+    def show_rows(self, rows: list[Row]) -> bool:
+        """Replace all rows; an equal list changes nothing, so selection and editor survive.
+
+        Returns whether anything changed.
+        """
+        if rows == self._rows:
+            return False
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+        return True
+
+    def set_open(self, conversation_id: int | None) -> None:
+        """Mark the conversation on the screen."""
+        changed, self._open = {self._open, conversation_id}, conversation_id
+        self._emit_changed(changed)
+
+    def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
+        """Mark the conversation whose answer is being written, and those whose turn comes."""
+        if (self._answering, self._queued) == (conversation_id, queued):
+            return
+        changed = {self._answering, conversation_id, *self._queued, *queued}
+        self._answering, self._queued = conversation_id, queued
+        self._emit_changed(changed)
+
+    def _emit_changed(self, conversation_ids: set[int | None]) -> None:
+        for key in conversation_ids - {None}:
+            index = self.index_of(key)
+            for each in (index, index.parent()):
+                if each.isValid():
+                    self.dataChanged.emit(each, each)
+
+    def index_of(self, conversation_id: int | None) -> QModelIndex:
+        """The first row of a conversation, or an invalid index."""
+        for at, row in enumerate(self._rows if conversation_id is not None else ()):
+            if row.conversation_id == conversation_id:
+                return self.index(at)
+            for below, child in enumerate(row.children):
+                if child.conversation_id == conversation_id:
+                    return self.index(below, 0, self.index(at))
+        return NO_INDEX
+
+    def index_of_folder(self, folder_id: int) -> QModelIndex:
+        """The row of a folder, or an invalid index."""
+        places = (at for at, row in enumerate(self._rows) if row.folder_id == folder_id)
+        return next((self.index(at) for at in places), NO_INDEX)
+
+    # ---- Qt's questions ---------------------------------------------------------------------
+
+    def _row(self, index: Index) -> Row:
+        above = index.internalId()
+        return self._rows[above - 1].children[index.row()] if above else self._rows[index.row()]
+
+    def index(self, row: int, column: int = 0, parent: Index = NO_INDEX) -> QModelIndex:
+        if not 0 <= row < self.rowCount(parent):
+            return QModelIndex()
+        return self.createIndex(row, column, parent.row() + 1 if parent.isValid() else 0)
+
+    def parent(self, index: Index | None = None) -> Any:
+        if index is None:
+            return QObject.parent(self)
+        above = index.internalId() if index.isValid() else 0
+        return self.createIndex(above - 1, 0, 0) if above else QModelIndex()
+
+    def rowCount(self, parent: Index = NO_INDEX) -> int:
+        if not parent.isValid():
+            return len(self._rows)
+        return 0 if parent.internalId() else len(self._rows[parent.row()].children)
+
+    def columnCount(self, _parent: Index = NO_INDEX) -> int:
+        return 1
+
+    def headerData(self, _section: int, _way: Qt.Orientation, role: int = 0) -> str | None:
+        """Name the column, which is not shown, for screen readers."""
+        return tr("Conversations") if role == Qt.ItemDataRole.DisplayRole else None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row, answer = self._row(index), None
+        match role:
+            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
+                answer = row.title
+            case Qt.ItemDataRole.ToolTipRole if not row.is_heading:
+                answer = "\n".join(filter(None, (row.title, self._state_text(row))))
+            case Qt.ItemDataRole.AccessibleTextRole:
+                parts = (row.title, row.date, row.subtitle, self._state_text(row))
+                answer = ". ".join(filter(None, parts))
+            case ItemRole.ROW:
+                answer = row
+            case ItemRole.STATE:
+                answer = self._state_of(row)
+            case ItemRole.IS_OPEN:
+                answer = self._is_open(row)
+        return answer
+
+    def _state_text(self, row: Row) -> str:
+        if row.folder_id is not None:
+            return tr("Folder")
+        return tr(state.value) if (state := self._state_of(row)).value else ""
+
+    def _state_of(self, row: Row) -> RowState:
+        """The state of a conversation; of a folder the most urgent one in it."""
+        if row.folder_id is not None:
+            states = {self._state_of(child) for child in row.children}
+            return next((state for state in list(RowState)[1:] if state in states), RowState.NONE)
+        if row.conversation_id is None:
+            return RowState.NONE
+        if row.conversation_id == self._answering:
+            return RowState.ANSWERING
+        if row.conversation_id in self._queued:
+            return RowState.QUEUED
+        return RowState.UNREAD if row.unread else RowState.NONE
+
+    def _is_open(self, row: Row) -> bool:
+        if row.folder_id is not None:
+            return any(self._is_open(child) for child in row.children)
+        return row.is_new or (row.conversation_id == self._open is not None)
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        title = str(value).strip()
+        if role != Qt.ItemDataRole.EditRole or not title or not self.flags(index):
+            return False
+        self.renamed.emit(self._row(index), title)
+        return True
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        row = self._row(index) if index.isValid() else Row("")
+        if row.is_heading or row.is_new:
+            return Qt.ItemFlag.NoItemFlags
+        usual = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        usual |= Qt.ItemFlag.ItemIsEditable
+        return usual if row.folder_id is not None else usual | Qt.ItemFlag.ItemIsDragEnabled
+
+    def supportedDropActions(self) -> Qt.DropAction:
+        return Qt.DropAction.MoveAction
+
+    def dropMimeData(self, *_dropped: object) -> bool:
+        """Take nothing: the view has what is dropped moved. Qt would read it as rows of its own."""
+        return False
+
+    def mimeTypes(self) -> list[str]:
+        return [CONVERSATIONS_MIME]
+
+    def mimeData(self, indexes: list[QModelIndex]) -> QMimeData:
+        ids = (self._row(index).conversation_id for index in indexes)
+        data = QMimeData()
+        data.setData(CONVERSATIONS_MIME, ",".join(str(key) for key in ids if key).encode())
+        return data
