@@ -34,6 +34,7 @@ from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
+from window.stall_meter import StallMeter
 
 SCRIPTED = Path(__file__).resolve().parents[1] / "host" / "scripted_engine.py"
 BENCH_CONTEXT = 1024
@@ -162,6 +163,18 @@ class Measured(QObject):
         composer.set_text(text)
         self._asked_at = time.perf_counter()
         composer.submit()
+
+    def do_import(self, path: str) -> None:
+        """Import an export; `imported` follows, with the longest stall until some seconds later."""
+        archives, meter = self._session.conversations_feature._archives, StallMeter()
+
+        def imported(ids: list[int]) -> None:
+            meter.stop()
+            stall_ms = round(meter.worst_s * 1000, 1)
+            say("imported", conversations=len(ids), longest_stall_ms=stall_ms)
+
+        archives.imported.connect(lambda ids: QTimer.singleShot(3000, lambda: imported(ids)))
+        archives.import_file(Path(path))
 
     def do_watch_paints(self) -> None:
         """Count paint events from now on."""

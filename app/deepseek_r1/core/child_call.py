@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.child_process import (
+    UNHANDLED_FRAMES,
     ChildProcess,
     FrameReceived,
     ProcessEvent,
@@ -78,13 +79,15 @@ class ChildCall:
         reply_share: int = 0,
         request_bytes: int = frames.TO_CHILD_CAP,
         memory_bytes: int = 0,
+        most_waiting: int = UNHANDLED_FRAMES,
     ) -> None:
         """Start the process. Raises OSError.
 
         `replies` validates what it sends, frames of up to `most_bytes` and `reply_share` for each
         byte of the request; it gets up to `request_bytes`. `environment` and `options` of Popen are
         those of `kind` by default. It has at most `memory_bytes`: Windows sees to that, and on
-        macOS whoever waits for a reply; 0 is no limit. On Linux a process limits itself.
+        macOS whoever waits for a reply; 0 is no limit. On Linux a process limits itself. It waits
+        while `most_waiting` messages are not taken.
         """
         self._most_bytes, self._reply_share = most_bytes, reply_share
         self._request_bytes, self._memory_bytes = request_bytes, memory_bytes
@@ -98,6 +101,7 @@ class ChildCall:
             options or background_options(),
             most_bytes=most_bytes,
             memory_bytes=memory_bytes,
+            most_waiting=most_waiting,
         )
         self.pid = self._process.pid
         self.running = True

@@ -19,7 +19,7 @@ from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.windows_job import end_with_this_process
 
 STDERR_TAIL_BYTES = 64 * 1024
-UNHANDLED_FRAMES = 1024  # read but not yet handled; then the child has to wait
+UNHANDLED_FRAMES = 1024  # read but not yet handled
 EXIT_GRACE_S = 2.0  # between closing its pipe and its exit
 JOIN_S = 1.0
 
@@ -77,8 +77,12 @@ class ChildProcess:
         *,
         most_bytes: int = frames.FROM_CHILD_CAP,
         memory_bytes: int = 0,
+        most_waiting: int = UNHANDLED_FRAMES,
     ) -> None:
-        """`most_bytes` of a frame are read; on Windows it commits at most `memory_bytes`."""
+        """`most_bytes` of a frame are read; on Windows it commits at most `memory_bytes`.
+
+        It has to wait while `most_waiting` frames are not handled.
+        """
         self._adapter = adapter
         self.most_bytes = most_bytes
         self._on_event = on_event
@@ -99,7 +103,7 @@ class ChildProcess:
         self._blocked_since: float | None = None
         self._stderr = bytearray()
         self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
-        self._unhandled = threading.BoundedSemaphore(UNHANDLED_FRAMES)
+        self._unhandled = threading.BoundedSemaphore(most_waiting)
         self._threads = [
             threading.Thread(target=body, name=f"child-{body.__name__[1:]}", daemon=True)
             for body in (self._write, self._read_stderr, self._read)

@@ -74,7 +74,11 @@ def import_export(run: RunInStore, path: Path, stop: threading.Event) -> Importe
 
     try:
         with ChildCall(
-            ChildKind.EXPORTS, _replies, most_bytes=FRAME_BYTES, memory_bytes=MEMORY_BYTES
+            ChildKind.EXPORTS,
+            _replies,
+            most_bytes=FRAME_BYTES,
+            memory_bytes=MEMORY_BYTES,
+            most_waiting=2,
         ) as child:
             return import_conversations(run, read)
     except ChildDied as died:
