@@ -95,13 +95,18 @@ class Comparison:
         *,
         memory_budget: int,
         window_mib: float = 0.0,
+        command: Sequence[str] | None = None,
     ) -> None:
-        """`memory_budget` and `window_mib`, the memory of the caller's own process, are MiB."""
+        """`memory_budget` and `window_mib`, the memory of the caller's own process, are MiB.
+
+        `command` is the engine's command line, where it is not this installation's own.
+        """
         if not questions or not candidates:
             raise WrongUsage(detail=tr("A comparison needs a question and a model."))
         self._questions = questions
         self._candidates = list(candidates)
         self._budget, self._window_mib = memory_budget, window_mib
+        self._command = command
         self._bills: tuple[Bill | ErrorReport, ...] = ()
         self._together = False
         self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
@@ -125,13 +130,21 @@ class Comparison:
                     left -= isinstance(event, CandidateEnded)
                     yield event
             finally:
-                self.cancel(*range(len(self._candidates)))
+                self.cancel()
+
+    @property
+    def memory_mib(self) -> float:
+        """Memory of the engines that run now, by their last heartbeats."""
+        with self._lock:
+            beats = [engine.heartbeat for engine in self._running.values()]
+        return sum(beat.rss_mib for beat in beats if beat is not None)
 
     def cancel(self, *candidates: int) -> None:
-        """End the answers of these candidates early, also before they have begun."""
+        """End the answers of these candidates early, or of all; also before they have begun."""
+        chosen = set(candidates or range(len(self._candidates)))
         with self._lock:
-            self._cancelled.update(candidates)
-            engines = [self._running[each] for each in candidates if each in self._running]
+            self._cancelled |= chosen
+            engines = [engine for each, engine in self._running.items() if each in chosen]
         for engine in engines:
             engine.cancel()
 
@@ -155,13 +168,7 @@ class Comparison:
                 except R1Error as refused:
                     bills.append(refused.report())
         self._bills = tuple(bills)
-        able = [each for each in bills if isinstance(each, Bill)]
-        self._together = len(able) > 1 and self._needed_mib(able) <= self._budget
-
-    def _needed_mib(self, bills: Sequence[Bill]) -> float:
-        """Memory of these together: each of the bills has the caller's process, which is one."""
-        of_all = sum(max(ceil(bill.total_mib), LEAST_BUDGET_MIB) for bill in bills)
-        return of_all - self._window_mib * (len(bills) - 1)
+        self._together = run_together(bills, self._budget, self._window_mib)
 
     # ---- one candidate's thread ---------------------------------------------------------------
 
@@ -180,7 +187,7 @@ class Comparison:
                 self._events.put(CandidateEnded(index))
 
     def _answer_all(self, index: int) -> None:
-        with EngineClient() as engine, ExitStack() as stack:
+        with EngineClient(command=self._command) as engine, ExitStack() as stack:
             with self._lock:
                 self._running[index] = engine
             stack.callback(self._leave, index)
@@ -246,10 +253,11 @@ class Comparison:
         if not self._together:
             return self._budget
         bills = [each for each in self._bills if isinstance(each, Bill)]
-        before = [each for each in self._bills[: index + 1] if isinstance(each, Bill)]
-        own = self._needed_mib(before[-1:])
-        spare = max(0.0, self._budget - self._needed_mib(bills)) / len(bills)
-        return int(min(own + spare, self._budget - self._needed_mib(before) + own))
+        before = [each for each in self._bills[:index] if isinstance(each, Bill)]
+        spare = (self._budget - needed_together_mib(bills, self._window_mib)) / len(bills)
+        upto = needed_together_mib([*before, *bills[len(before) :][:1]], self._window_mib)
+        own = needed_together_mib(bills[len(before) :][:1], self._window_mib)
+        return int(own + min(max(0.0, spare), self._budget - upto))
 
     def _move_budget(self, index: int, engine: EngineClient) -> None:
         share, bill = self._share(index), self._bills[index]
@@ -276,6 +284,18 @@ class Comparison:
             arguments = (self._candidates[index + 1].model, free_mib, ended)
             threading.Thread(target=_read, args=arguments, daemon=True).start()
         return ended
+
+
+def needed_together_mib(bills: Sequence[Bill], window_mib: float) -> float:
+    """Memory of models that run together: each bill has the caller's process, which is one."""
+    of_all = sum(max(ceil(bill.total_mib), LEAST_BUDGET_MIB) for bill in bills)
+    return of_all - window_mib * (len(bills) - 1)
+
+
+def run_together(bills: Sequence[Bill | ErrorReport], budget_mib: float, window_mib: float) -> bool:
+    """Whether the models that have a bill run together."""
+    able = [each for each in bills if isinstance(each, Bill)]
+    return len(able) > 1 and needed_together_mib(able, window_mib) <= budget_mib
 
 
 def compare(

@@ -23,10 +23,15 @@ from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
 from deepseek_r1.core.events import AnswerDelta, Bill, ModelLoaded, ThinkingDelta
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
+from deepseek_r1.host.comparison import Comparison
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import (
+    BackgroundAnswer,
+    ask_in_background,
+    stream_in_background,
+)
 
 TEXT_EVERY_MS = 40
 
@@ -171,6 +176,7 @@ class EngineBridge(QObject):
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)
+        self._command = command
         self._ids = count(1)
         self._requests: dict[int, EngineRequest] = {}
         self._thread = EngineThread(self, command)
@@ -183,6 +189,7 @@ class EngineBridge(QObject):
         self.engine_name = ""
         self.bills = BillReader()
         self.prompt_cache: protocol.PromptCacheFolder | None = None  # of the next load
+        self.comparison: Comparison | None = None  # the last one
 
     def start(self) -> None:
         """Start the thread; the child process starts with the first request."""
@@ -194,6 +201,8 @@ class EngineBridge(QObject):
         Events that are still pending are dropped: nobody is left who could act on them.
         """
         self._stopped = True
+        if self.comparison is not None:
+            self.comparison.cancel()
         self.bills.close()
         self._text_timer.stop()
         self._thread.supervisor.request_stop()
@@ -209,6 +218,11 @@ class EngineBridge(QObject):
         self._requests[request.id] = handle
         self._thread.supervisor.post(request)
         return handle
+
+    def compare(self, *what: Any, **options: Any) -> BackgroundAnswer:
+        """Run a `Comparison` of other models, whose events come; the loaded one is not asked."""
+        self.comparison = Comparison(*what, **options, command=self._command)
+        return stream_in_background(self.comparison.events)
 
     def restart(self) -> None:
         """Restart the engine, also after it kept crashing."""

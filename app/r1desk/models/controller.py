@@ -166,18 +166,19 @@ class ModelController(QObject):
         return self._templates.of(self.path) if self.path is not None else ChosenTemplate()
 
     @Slot()
-    def unload(self) -> None:
+    def unload(self) -> EngineRequest | None:
         """Unload the model, unless it writes an answer; the next message loads it again.
 
         It counts as unloaded at once: a message sent meanwhile is answered after a new load.
         """
         if self.current is None or self.loading or self._engine.state is EngineState.GENERATING:
-            return
+            return None
         request = self._engine.submit(UnloadRequest)
         request.failed.connect(log_refusal)
         self.current = None
         self.resting = True
         self.unloaded.emit()
+        return request
 
     def keep_settings(self, **changed: int) -> None:
         """Remember settings that are in force without a reload."""

@@ -146,8 +146,10 @@ class ResourceSampler(QObject):
         if self._measuring:
             return
         self._measuring = True
+        others = self._engine.comparison
+        others_mib = others.memory_mib if others is not None else 0.0
         answer = ask_in_background(
-            partial(_measure, self._before, self._engine.engine_pid, self._helper_mib)
+            partial(_measure, self._before, self._engine.engine_pid, self._helper_mib + others_mib)
         )
         answer.done.connect(self._on_measured)
         answer.failed.connect(self._on_failed)
@@ -165,12 +167,12 @@ class ResourceSampler(QObject):
 
 
 def _measure(
-    before: meter.CpuTimes, engine_pid: int, helper_mib: float
+    before: meter.CpuTimes, engine_pid: int, others_mib: float
 ) -> tuple[ResourceSample, meter.CpuTimes]:
     now, machine = meter.cpu_times(), memory_reading()
     sample = ResourceSample(
         window_mib=window_and_helpers_mib(),
-        engine_mib=meter.process_mib(engine_pid) + helper_mib if engine_pid else 0.0,
+        engine_mib=(meter.process_mib(engine_pid) if engine_pid else 0.0) + others_mib,
         machine_used_mib=machine.total_mib - machine.available_mib,
         machine_total_mib=machine.total_mib,
         cores=now.load_since(before),

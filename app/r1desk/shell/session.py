@@ -18,6 +18,7 @@ from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr, use_language
 from r1desk import preferences as prefs
 from r1desk.chat.feature import ChatFeature
+from r1desk.comparison.feature import ComparisonFeature
 from r1desk.conversations.feature import ConversationsFeature
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Feature, Services
@@ -91,8 +92,11 @@ class Session(QObject):
         conversations.opened.connect(models.idle_unload.wake)
         performance = PerformanceFeature(services, self.models, self.live, chat, models)
         serving = ServingFeature(services, self.models, self.live)
+        comparison = ComparisonFeature(services, self.models, chat, models.recent.forecasts)
         menu = MenuFeature(services, models, self.set_language)
-        self.features: list[Feature] = [chat, models, conversations, performance, serving, menu]
+        self.features: list[Feature] = [
+            *(chat, models, conversations, comparison, performance, serving, menu)
+        ]
         self.chat, self.chat_settings = chat.controller, chat.settings
         self.downloads, self.serving = models.downloads, serving.controller
         self.appearance = menu

@@ -77,6 +77,43 @@ class StreamingAnswer:
         thinking_s = self.thinking_s or self.begun.thinking_s
         return replace(stored, content=self.content, thinking=self.thinking, thinking_s=thinking_s)
 
+    def take(self, event: events.Event) -> ChatMessage | None:
+        """Take in an event of the engine; returns the whole message with the last one."""
+        match event:
+            case events.AnswerDelta(text=text):
+                self.content += text
+                self.dirty = True
+            case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
+                self.thinking += text
+                self.thinking_so_far_s = self.begun.thinking_s + elapsed_s
+                self.dirty = True
+            case events.ThinkingFinished(seconds=seconds):
+                self.thinking_s = self.begun.thinking_s + seconds
+            case events.GenerationFinished(stats=stats):
+                stopped = stats.finish_reason == events.FinishReason.CANCELLED
+                if self.answers_now and stats.thinking_end is not None:
+                    request = events.ThinkingEnd.REQUEST
+                    stats = stats.model_copy(update={"thinking_end": request})
+                return self.ended(MessageState.STOPPED if stopped else MessageState.COMPLETE, stats)
+        return None
+
+    def ended(
+        self,
+        state: MessageState,
+        stats: events.GenerationStats | None = None,
+        error: ErrorReport | None = None,
+    ) -> ChatMessage:
+        """The whole message, which may end inside of the thinking."""
+        return replace(
+            self.begun,
+            content=self.content,
+            thinking=self.thinking,
+            thinking_s=self.thinking_s or self.thinking_so_far_s,
+            state=state,
+            stats=merged_stats(self.begun.stats, stats),
+            error=error,
+        )
+
 
 class AnswerGeneration(QObject):
     """One answer at a time; its signals are for the conversation on the screen only."""
@@ -167,59 +204,29 @@ class AnswerGeneration(QObject):
     def _on_event(self, answer: StreamingAnswer, event: events.Event) -> None:
         if answer is not self.answer:
             return
-        shown = answer.conversation_id == self._shown()
+        if (ended := answer.take(event)) is not None:
+            self._finish(ended)
+        elif answer.conversation_id == self._shown():
+            self._show(answer, event)
+
+    def _show(self, answer: StreamingAnswer, event: events.Event) -> None:
+        key = answer.message_id
         match event:
             case events.AnswerDelta(text=text):
-                answer.content += text
-                answer.dirty = True
-                if shown:
-                    self.answer_streamed.emit(answer.message_id, text)
-            case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
-                answer.thinking += text
-                answer.thinking_so_far_s = answer.begun.thinking_s + elapsed_s
-                answer.dirty = True
-                if shown:
-                    self.thinking_streamed.emit(answer.message_id, text)
-            case events.ThinkingFinished(seconds=seconds, end=end):
-                answer.thinking_s = answer.begun.thinking_s + seconds
+                self.answer_streamed.emit(key, text)
+            case events.ThinkingDelta(text=text):
+                self.thinking_streamed.emit(key, text)
+            case events.ThinkingFinished(end=end):
                 end = events.ThinkingEnd.REQUEST if answer.answers_now else end
-                if shown:
-                    self.thinking_finished.emit(answer.message_id, answer.thinking_s, end)
+                self.thinking_finished.emit(key, answer.thinking_s, end)
             case events.PrefillProgress():
-                if shown:
-                    self.prefill_progressed.emit(answer.message_id, event)
-            case events.GenerationFinished(stats=stats):
-                stopped = stats.finish_reason == events.FinishReason.CANCELLED
-                state = MessageState.STOPPED if stopped else MessageState.COMPLETE
-                if answer.answers_now and stats.thinking_end is not None:
-                    request = events.ThinkingEnd.REQUEST
-                    stats = stats.model_copy(update={"thinking_end": request})
-                self._finish(answer, state, stats)
+                self.prefill_progressed.emit(key, event)
 
     def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
         if answer is self.answer:
-            self._finish(answer, MessageState.FAILED, error=report)
+            self._finish(answer.ended(MessageState.FAILED, error=report))
 
-    def _finish(
-        self,
-        answer: StreamingAnswer,
-        state: MessageState,
-        stats: events.GenerationStats | None = None,
-        error: ErrorReport | None = None,
-    ) -> None:
-        """Store the whole answer, which may end inside of the thinking.
-
-        `PendingWrites` says when it is stored, or could not be.
-        """
+    def _finish(self, message: ChatMessage) -> None:
+        """Store the whole answer. `PendingWrites` says when it is stored, or could not be."""
         self.discard()
-        self._pending_writes.finish(
-            replace(
-                answer.begun,
-                content=answer.content,
-                thinking=answer.thinking,
-                thinking_s=answer.thinking_s or answer.thinking_so_far_s,
-                state=state,
-                stats=merged_stats(answer.begun.stats, stats),
-                error=error,
-            )
-        )
+        self._pending_writes.finish(message)

@@ -59,6 +59,7 @@ class AnswerQueue(QObject):
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown = model_path, shown
         self._queue: deque[QueuedAnswer] = deque()
+        self._held = False
         self.storing = 0  # messages that are being stored: where their branches end is not known
 
     def is_queued(self, message_id: int) -> bool:
@@ -97,7 +98,7 @@ class AnswerQueue(QObject):
             answer, branch, settings = result
             self._pending_writes.forget_answers(unsaved)
             self.storing -= 1
-            if self._generation.answer is not None or self._queue:
+            if self._held or self._generation.answer is not None or self._queue:
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
                 self._generation.expect(answer)
@@ -125,9 +126,14 @@ class AnswerQueue(QObject):
             if conversation == self._shown():
                 self.unsent.emit(text, attachments)
 
+    def hold(self, held: bool) -> None:
+        """Let answers wait while other models use the memory; afterwards generate them."""
+        self._held = held
+        self.generate_next()
+
     def generate_next(self) -> None:
         """Begin the answer that has waited longest, if none is being written."""
-        if self._generation.answer is not None or not self._queue:
+        if self._held or self._generation.answer is not None or not self._queue:
             return
         queued = self._queue.popleft()
         self._generation.expect(queued)

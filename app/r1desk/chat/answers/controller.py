@@ -28,6 +28,7 @@ class ChatController(QObject):
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
+    comparison_wanted = Signal(object)  # ComparisonQuestion
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
@@ -76,6 +77,7 @@ class ChatController(QObject):
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
         self.add_answer = self._answers.add
         self.stop_conversation = self._answers.stop_conversation
+        self.hold_answers = self._answers.hold
         self.answer_now = self._generation.answer_now
         self.answer_streamed = self._generation.answer_streamed
         self.thinking_streamed = self._generation.thinking_streamed

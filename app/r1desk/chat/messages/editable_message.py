@@ -26,6 +26,7 @@ from r1desk.chat.text.message_selection import select_all, selected_text, text_b
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.intents import (
+    AskOthers,
     BranchOff,
     DeleteMessage,
     EditAnswer,
@@ -69,6 +70,9 @@ class MessageMenu(QMenu):
         self._add(
             "branch", tr("New chat from here"), partial(request, BranchOff(message.id)), "plus"
         )
+        if message.is_answer:
+            ask = partial(request, AskOthers(message.id))
+            self._add("ask_others", tr("Ask another model…"), ask)
         self.addSeparator()
         label = tr("Delete this version") if several else tr("Delete the message")
         self._add("delete", label, partial(request, DeleteMessage(message.id)), "trash")

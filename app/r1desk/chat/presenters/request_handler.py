@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -126,6 +127,8 @@ class RequestHandler(Presenter):
             case intents.OpenLink(address):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)
+            case intents.AskOthers(message):
+                chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
                 self._load_model(Path(path))
             case intents.ReturnToComposer():
@@ -134,6 +137,20 @@ class RequestHandler(Presenter):
                 raise NotImplementedError(intent)
         if isinstance(intent, _RETURNING):
             self._composer.setFocus()
+
+    def _question(self, answer: int) -> intents.ComparisonQuestion:
+        """What is asked: the message above an answer, or what is in the composer."""
+        branch = self._chat.shown_branch
+        for above, message in pairwise(branch):
+            if message.id == answer:
+                return intents.ComparisonQuestion(above.content, above.id)
+        files = self._attachments.attachments
+
+        def accepted() -> None:
+            self._composer.clear()
+            self._attachments.take()
+
+        return intents.ComparisonQuestion(self._composer.text(), 0, files, accepted)
 
     @Slot()
     def _on_busy_changed(self) -> None:

@@ -200,6 +200,13 @@ class OpenAttachment(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class AskOthers(Intent):
+    """Ask several models the question that a message answers; 0 is the message being written."""
+
+    message: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LoadModel(Intent):
     """Load the model that answered in this conversation before."""
 
@@ -209,6 +216,16 @@ class LoadModel(Intent):
 @dataclass(frozen=True, slots=True)
 class ReturnToComposer(Intent):
     """Give the keyboard back to the composer: an editor or the bar for finding text closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonQuestion:
+    """What several models are asked: a stored message, or a new text with its files."""
+
+    text: str
+    message_id: int = 0
+    attachments: tuple[Attachment, ...] = ()
+    accepted: Callable[[], object] = tuple  # called when it is stored
 
 
 @dataclass(frozen=True, slots=True)

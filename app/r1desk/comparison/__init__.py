@@ -1,0 +1,1 @@
+"""Several models answer one question, side by side."""

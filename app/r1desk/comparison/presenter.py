@@ -1,0 +1,283 @@
+"""Connects the comparison's controller with its dialog and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QMenu
+
+from deepseek_r1.core import events
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.comparison import (
+    ComparisonPlanned,
+    needed_together_mib,
+    run_together,
+)
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.values.intents import AskOthers, ComparisonQuestion, Intent, OpenLink
+from r1desk.comparison.column import Column
+from r1desk.comparison.controller import ComparisonController, ShownComparison
+from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
+from r1desk.comparison.widgets.comparison_page import ComparisonPage
+from r1desk.engine.engine_bridge import BillReader
+from r1desk.features import Presenter
+from r1desk.models.controller import ModelController
+from r1desk.models.forecast_service import ForecastService
+from r1desk.models.scan import FoundModel, find_models
+from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.preferences import Preferences
+from r1desk.store import ChatMessage
+
+
+class ComparisonWindow(Protocol):
+    """The main window, as the comparison uses it."""
+
+    chat: ChatView
+    composer: Composer
+    comparison: ComparisonPage
+    answer_menu: QMenu
+
+
+class ComparisonPresenter(Presenter):
+    """Asks which models, and shows their answers in place of the chat."""
+
+    def __init__(
+        self,
+        window: ComparisonWindow,
+        controller: ComparisonController,
+        *,
+        chat: ChatController,
+        settings: ChatSettingsController,
+        models: ModelController,
+        preferences: Preferences,
+        forecasts: ForecastService,
+        bills: BillReader,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._page, self._controller = window, window.comparison, controller
+        self._chat, self._settings = chat, settings
+        self._models, self._preferences = models, preferences
+        self._forecasts, self._bill_reader = forecasts, bills
+        self._dialog: ComparisonDialog | None = None
+        self._asked: list[BackgroundAnswer] = []
+        self._after: Intent | None = None  # asked for in a column, once its answer is shown
+        requested = window.chat.requested
+        window.answer_menu.addAction(
+            tr("Compare models…"), "Ctrl+Shift+M", lambda: requested.emit(AskOthers())
+        )
+        chat.comparison_wanted.connect(self._on_wanted)
+        chat.branch_shown.connect(self._on_branch_shown)
+        controller.begun.connect(self._on_begun)
+        controller.planned.connect(self._on_planned)
+        controller.event.connect(self._on_event)
+        controller.ended.connect(self._on_ended)
+        controller.finished.connect(self._on_finished)
+        self._page.stop_wanted.connect(controller.stop)
+        self._page.continue_wanted.connect(controller.leave)
+        self._page.requested.connect(self._on_requested)
+        self._page.closed.connect(self._on_closed)
+        if controller.shown is not None:
+            self._on_begun(controller.shown)
+
+    # ---- the dialog ---------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_wanted(self, question: ComparisonQuestion) -> None:
+        """Ask which models answer; not while a comparison or an answer runs."""
+        path = self._models.path
+        if self._controller.running or self._chat.busy or path is None:
+            return
+        sampling, system_prompt = self._settings.present
+        load = self._preferences.load
+        self._first = Column(path, self._models.name, load, sampling, system_prompt)
+        self._question = question
+        dialog = self._dialog = ComparisonDialog(
+            self._window, question.text, [self._first] * 2, stored=bool(question.message_id)
+        )
+        dialog.changed.connect(self._ask_bills)
+        dialog.start_wanted.connect(self._on_start)
+        dialog.finished.connect(self._on_dialog_closed)
+        dialog.open()
+        self._ask_bills()
+        opened = [Path(each) for each in self._preferences.recent_models]
+        self._asked.append(self._forecasts.ask(partial(find_models, opened), self._on_found))
+
+    @Slot(str, list)
+    def _on_start(self, text: str, columns: list[Column]) -> None:
+        self._controller.begin(replace(self._question, text=text), columns)
+
+    @Slot(tuple)
+    def _on_found(self, found: tuple[FoundModel, ...]) -> None:
+        if self._dialog is not None:
+            usable = [each.installed for each in found if each.installed.error is None]
+            self._dialog.set_models(
+                [replace(self._first, path=each.path, name=each.name) for each in usable]
+            )
+
+    @Slot()
+    def _on_dialog_closed(self) -> None:
+        self._dialog = None
+        for each in self._asked:
+            each.abandon()
+
+    @Slot()
+    def _ask_bills(self) -> None:
+        """Have the bills made one after the other; the text follows with the last."""
+        assert self._dialog is not None  # noqa: S101 - its signal
+        self._dialog.show_bill(tr("The bill is being made…"), can_run=False)
+        columns = self._bills_of = self._dialog.columns()
+        bills: list[Bill | ErrorReport] = []
+
+        def take(bill: Estimate | ErrorReport) -> None:
+            if self._dialog is None or columns is not self._bills_of:
+                return
+            bills.append(bill.bill if isinstance(bill, Estimate) else bill)
+            if len(bills) == len(columns):
+                self._show_bills(self._dialog, columns, bills)
+
+        for column in columns:
+            window_mib = window_and_helpers_mib()
+            request = self._bill_reader.ask(
+                column.path, column.load, window_mib, measure_disk=False
+            )
+            request.done.connect(take)
+            request.failed.connect(take)
+            self._asked.append(request)
+
+    def _show_bills(
+        self,
+        dialog: ComparisonDialog,
+        columns: Sequence[Column],
+        bills: Sequence[Bill | ErrorReport],
+    ) -> None:
+        fitting = [each for each in bills if isinstance(each, Bill) and each.fits]
+        lines = [self._plan_text(bills)] if fitting else []
+        for column, bill in zip(columns, bills, strict=True):
+            if isinstance(bill, ErrorReport):
+                lines.append(f"{column.name}: {bill.text()}")
+            elif not bill.fits:
+                needed = tr("needs {mib:,.0f} MiB: too much for the budget", mib=bill.total_mib)
+                lines.append(f"{column.name}: {needed}")
+        dialog.show_bill("\n".join(lines), can_run=bool(fitting))
+
+    def _plan_text(self, bills: Sequence[Bill | ErrorReport]) -> str:
+        """How the columns run, and what they take."""
+        budget, window = self._controller.budget_mib, window_and_helpers_mib()
+        able = [each for each in bills if isinstance(each, Bill)]
+        if run_together(able, budget, window):
+            needed = round(needed_together_mib(able, window))
+            text = tr("Together, in {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+        else:
+            text = tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
+        return text
+
+    # ---- the page -----------------------------------------------------------------------------
+
+    @Slot(object, list)
+    def _on_branch_shown(self, conversation_id: int | None, _branch: list[ChatMessage]) -> None:
+        shown = self._controller.shown
+        compares = shown is not None and shown.conversation_id == conversation_id
+        had = self._page.isVisible()
+        self._page.setVisible(compares)
+        for widget in (self._window.chat, self._window.composer):
+            widget.setVisible(not compares)
+        if compares and not had:
+            self._page.columns[0].button.setFocus()
+        elif had and not compares:
+            self._window.composer.setFocus()
+        if not compares and self._after is not None:
+            after, self._after = self._after, None
+            self._window.chat.requested.emit(after)
+
+    @Slot(object)
+    def _on_begun(self, shown: ShownComparison) -> None:
+        columns = [
+            (each.column.name, each.answer.over(each.answer.begun)) for each in shown.columns
+        ]
+        self._page.show_comparison(shown.question, columns)
+        for number, each in enumerate(shown.columns):
+            if each.ended is not None:
+                self._on_ended(number, each.ended)
+        if not self._controller.running:
+            self._on_finished()
+
+    @Slot(object)
+    def _on_planned(self, planned: ComparisonPlanned) -> None:
+        self._page.plan.setText(self._plan_text(planned.bills))
+
+    @Slot(int, object)
+    def _on_event(self, number: int, event: events.Event) -> None:
+        column = self._page.columns[number]
+        key = column.message_id
+        match event:
+            case events.LoadProgress(fraction=fraction):
+                column.show_status(tr("loading, {percent} %", percent=round(100 * fraction)))
+            case events.ModelLoaded():
+                column.show_status(tr("reading"))
+            case events.PrefillProgress(done=done, total=total, cached=cached) if done < total:
+                column.chat.stream_reading(key, done, total, cached)
+            case events.ThinkingDelta(text=text):
+                column.show_status(tr("thinking"))
+                column.chat.stream_thinking(key, text)
+            case events.AnswerDelta(text=text):
+                column.show_status(tr("writing"))
+                column.chat.stream_answer(key, text)
+            case events.ThinkingFinished(end=end, seconds=seconds):
+                column.chat.thinking_finished(key, seconds, end)
+
+    @Slot(int, object)
+    def _on_ended(self, number: int, message: ChatMessage) -> None:
+        self._page.finish(number, message)
+        shown = self._controller.shown
+        loaded = shown.columns[number].loaded if shown is not None else None
+        self._page.columns[number].show_status(numbers_text(message, loaded))
+
+    @Slot()
+    def _on_finished(self) -> None:
+        self._page.show_running(False)
+
+    @Slot()
+    def _on_closed(self) -> None:
+        if self._controller.running:
+            self._controller.stop()
+        elif self._controller.shown is not None:
+            self._controller.leave(len(self._page.columns) - 1)
+
+    @Slot(int, object)
+    def _on_requested(self, number: int, intent: Intent) -> None:
+        """What changes a message needs its branch: that answer is gone on with first."""
+        if isinstance(intent, OpenLink):
+            self._window.chat.requested.emit(intent)
+        else:
+            self._after = intent
+            self._controller.leave(number)
+
+
+def numbers_text(message: ChatMessage, loaded: events.ModelLoaded | None) -> str:
+    """What an answer took, below the name of its column."""
+    stats = message.stats
+    if stats is None:
+        return tr("stopped") if message.state == "stopped" else tr("failed")
+    parts = [
+        tr("{n:.1f} tok/s", n=stats.decode_tok_s),
+        tr("first token after {n:.1f} s", n=stats.ttft_s),
+        tr("peak {n:,.0f} MiB", n=stats.peak_mib),
+    ]
+    if loaded is not None:
+        parts.insert(0, tr("loaded in {n:.1f} s", n=loaded.load_s))
+    if stats.weights is not None:
+        each = stats.weights.read_mib / max(1, stats.completion_tokens)
+        parts.append(tr("{n:,.0f} MiB read a token", n=each))
+    return " · ".join(parts)

@@ -1,0 +1,229 @@
+"""The dialog that asks which models answer, and says how they will run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QGroupBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSizePolicy,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
+from r1desk.chat.values.duration import budget_name
+from r1desk.comparison.column import MOST_COLUMNS, Column
+from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.text_label import push_button, text_label
+
+
+class ColumnChoice(QGroupBox):
+    """Chooses a column's model and settings.
+
+    Signals:
+        changed: another model, or another setting.
+        removed: the user does not want this column.
+    """
+
+    changed = Signal()
+    removed = Signal()
+
+    def __init__(self, number: int, column: Column) -> None:
+        super().__init__(tr("Column {n}", n=number))
+        self._column = column
+        self._models: list[Column] = []
+        self.model = QComboBox()
+        self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        least, most = SamplingSettings.bounds("temperature")
+        self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
+        self.temperature.setValue(column.sampling.temperature)
+        self.thinking = QComboBox()
+        budgets = dict.fromkeys((*THINKING_BUDGETS.values(), column.sampling.thinking_budget))
+        for budget in budgets:
+            self.thinking.addItem(budget_name(budget), budget)
+        self.thinking.setCurrentIndex(list(budgets).index(column.sampling.thinking_budget))
+        self.instructions = QLineEdit(column.system_prompt.replace("\n", " "))
+        self.from_disk = QCheckBox(tr("From the disk, if it is larger than the budget"))
+        self.from_disk.setChecked(column.load.swap_enabled)
+        self.drafts = QCheckBox(tr("Drafts"))
+        self.drafts.setChecked(column.load.drafts is not DraftMode.OFF)
+        self.remove = push_button(tr("Remove"), self.removed)
+        self._arrange()
+        self.set_models([column])
+        for signal in (
+            self.model.currentIndexChanged,
+            self.temperature.valueChanged,
+            self.thinking.currentIndexChanged,
+            self.instructions.textEdited,
+            self.from_disk.toggled,
+            self.drafts.toggled,
+        ):
+            signal.connect(lambda *_: self.changed.emit())
+
+    def _arrange(self) -> None:
+        grid = QGridLayout(self)
+        grid.addWidget(self._labelled(tr("Model"), self.model), 0, 0)
+        grid.addWidget(self.model, 0, 1, 1, 3)
+        grid.addWidget(self.remove, 0, 4)
+        grid.addWidget(self._labelled(tr("Temperature"), self.temperature), 1, 0)
+        grid.addWidget(self.temperature, 1, 1)
+        grid.addWidget(self._labelled(tr("Thinking"), self.thinking), 1, 2)
+        grid.addWidget(self.thinking, 1, 3, 1, 2)
+        grid.addWidget(self._labelled(tr("Instructions"), self.instructions), 2, 0)
+        grid.addWidget(self.instructions, 2, 1, 1, 4)
+        grid.addWidget(self.from_disk, 3, 1, 1, 3)
+        grid.addWidget(self.drafts, 3, 4)
+        grid.setColumnStretch(3, 1)
+
+    def _labelled(self, text: str, widget: QWidget) -> QLabel:
+        label = text_label(text)
+        label.setBuddy(widget)
+        widget.setAccessibleName(text)
+        return label
+
+    def set_models(self, models: Sequence[Column]) -> None:
+        """Offer these models; the chosen one stays chosen."""
+        chosen = self._models[self.model.currentIndex()] if self._models else self._column
+        self._models = list(models)
+        paths = [each.path for each in models]
+        if chosen.path not in paths:
+            self._models.insert(0, chosen)
+            paths.insert(0, chosen.path)
+        self.model.blockSignals(True)
+        self.model.clear()
+        self.model.addItems([each.name for each in self._models])
+        for index, path in enumerate(paths):
+            self.model.setItemData(index, str(path), Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(paths.index(chosen.path))
+        self.model.blockSignals(False)
+
+    def column(self) -> Column:
+        """The column as it is chosen now."""
+        model, before = self._models[self.model.currentIndex()], self._column
+        drafts = before.load.drafts if before.load.drafts is not DraftMode.OFF else DraftMode.AUTO
+        load = before.load.model_copy(
+            update={
+                "swap_enabled": self.from_disk.isChecked(),
+                "drafts": drafts if self.drafts.isChecked() else DraftMode.OFF,
+                "draft_model": before.load.draft_model if model.path == before.path else "",
+            }
+        )
+        sampling = before.sampling.model_copy(
+            update={
+                "temperature": round(self.temperature.value(), 2),
+                "thinking_budget": self.thinking.currentData(),
+            }
+        )
+        text = self.instructions.text()
+        unchanged = text == before.system_prompt.replace("\n", " ")
+        prompt = before.system_prompt if unchanged else text
+        return replace(model, load=load, sampling=sampling, system_prompt=prompt)
+
+
+class ComparisonDialog(BoundedDialog):
+    """Up to three columns, the question, and the bill.
+
+    Signals:
+        changed: other columns; `show_bill` is due.
+        start_wanted: the question and the columns.
+    """
+
+    changed = Signal()
+    start_wanted = Signal(str, list)
+
+    def __init__(
+        self, parent: QWidget, question: str, columns: Sequence[Column], *, stored: bool
+    ) -> None:
+        """`stored`: the question is a message of the conversation, and cannot be changed."""
+        super().__init__(parent, tr("Compare models"), QSize(620, 560))
+        self._choices: list[ColumnChoice] = []
+        self._models: Sequence[Column] = ()
+        body = self.fill_column(spacing=10)
+        self.question = QPlainTextEdit(question, readOnly=stored, tabChangesFocus=True)
+        self.question.setAccessibleName(tr("Question"))
+        self.question.setPlaceholderText(tr("The question for all models"))
+        self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
+        self.question.textChanged.connect(self._refresh)
+        body.addWidget(self.question)
+        self._column = body
+        self.add = push_button(tr("Add a column"), self._on_add)
+        self.bill = text_label("", "dim")
+        self.start = self.buttons.addButton(tr("Ask them"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.start.setDefault(True)
+        set_role(self.start, "primary")
+        self.start.clicked.connect(self._on_start)
+        for each in columns:
+            self._add(each)
+        body.addWidget(self.add, 0, Qt.AlignmentFlag.AlignLeft)
+        body.addWidget(self.bill)
+        body.addStretch(1)
+        self._can_run = False
+        self._refresh()
+        (self._choices[-1].model if stored or question else self.question).setFocus()
+
+    def set_models(self, models: Sequence[Column]) -> None:
+        """Offer these models in all columns."""
+        self._models = models
+        for each in self._choices:
+            each.set_models(models)
+
+    def columns(self) -> list[Column]:
+        """The columns as they are chosen now."""
+        return [each.column() for each in self._choices]
+
+    def show_bill(self, text: str, *, can_run: bool) -> None:
+        """Say how the columns will run, and whether any of them can."""
+        self.bill.setText(text)
+        self._can_run = can_run
+        self._refresh()
+
+    def _add(self, column: Column) -> None:
+        choice = ColumnChoice(len(self._choices) + 1, column)
+        choice.changed.connect(self.changed)
+        choice.removed.connect(lambda: self._on_removed(choice))
+        if self._models:
+            choice.set_models(self._models)
+        self._column.insertWidget(1 + len(self._choices), choice)
+        self._choices.append(choice)
+
+    @Slot()
+    def _on_add(self) -> None:
+        self._add(self._choices[-1].column())
+        self._choices[-1].model.setFocus()
+        self._refresh()
+        self.changed.emit()
+
+    def _on_removed(self, choice: ColumnChoice) -> None:
+        self._choices.remove(choice)
+        choice.hide()
+        choice.deleteLater()
+        for number, each in enumerate(self._choices, 1):
+            each.setTitle(tr("Column {n}", n=number))
+        self._choices[0].model.setFocus()
+        self._refresh()
+        self.changed.emit()
+
+    @Slot()
+    def _refresh(self) -> None:
+        self.add.setEnabled(len(self._choices) < MOST_COLUMNS)
+        for each in self._choices:
+            each.remove.setEnabled(len(self._choices) > 1)
+        has_text = bool(self.question.toPlainText().strip())
+        self.start.setEnabled(self._can_run and has_text)
+
+    @Slot()
+    def _on_start(self) -> None:
+        self.start_wanted.emit(self.question.toPlainText(), self.columns())
+        self.accept()

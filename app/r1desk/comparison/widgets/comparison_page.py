@@ -1,0 +1,202 @@
+"""The page of a comparison: the answers side by side, or as tabs where the window is narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from functools import partial
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QTabBar, QToolButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.text.message_selection import TextMatch, mark, matches_in
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.store import ChatMessage
+from r1desk.theme import set_role
+from r1desk.widgets.layouts import discard, filled, put_inside
+from r1desk.widgets.text_label import ElidedLabel, push_button
+
+LEAST_COLUMN_PX = 330  # narrower ones become tabs
+_WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+
+
+class ColumnView(QWidget):
+    """One column: the model's name, its state and numbers, and its answer."""
+
+    def __init__(self, name: str, message: ChatMessage) -> None:
+        super().__init__()
+        self.message_id = message.id
+        self.name = ElidedLabel(name)
+        set_role(self.name, "heading")
+        self.status = ElidedLabel(tr("waits"))
+        set_role(self.status, "dim")
+        self.button = push_button(tr("Stop"), lambda: None)
+        self.chat = ChatView(self)
+        self.chat.show_branch([message])
+        layout = filled(QVBoxLayout(self), spacing=2, margins=(8, 0, 8, 0))
+        head = put_inside(layout, QHBoxLayout())
+        head.addWidget(self.name, stretch=1)
+        head.addWidget(self.button)
+        layout.addWidget(self.status)
+        layout.addWidget(self.chat, stretch=1)
+        self.setAccessibleName(name)
+
+    def show_status(self, text: str) -> None:
+        """Show the state, or the numbers."""
+        self.status.setText(text)
+        self.status.setToolTip(text)
+
+    def words(self) -> list[TextMatch]:
+        """The words of the answer as they are shown."""
+        view = self.chat.view(self.message_id)
+        return matches_in(view, _WORD) if view is not None else []
+
+    def mark(self, words: Sequence[TextMatch]) -> None:
+        """Mark these words, and no others."""
+        if (view := self.chat.view(self.message_id)) is not None:
+            mark(view, list(words))
+
+
+class ComparisonPage(QWidget):
+    """Shows up to three columns.
+
+    Signals:
+        stop_wanted, continue_wanted: a column's number.
+        requested: a column's number and an Intent of its message.
+        closed: the user wants to end all, or to go back to the conversation.
+    """
+
+    stop_wanted = Signal(int)
+    continue_wanted = Signal(int)
+    requested = Signal(int, object)
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns: list[ColumnView] = []
+        self._moving = False  # a column brings the others to its place
+        self.question = ElidedLabel()
+        self.plan = ElidedLabel()
+        set_role(self.plan, "dim")
+        self.together = self._switch(tr("Scroll together"), checked=True)
+        self.differences = self._switch(tr("Mark differences"))
+        self.differences.toggled.connect(self.mark_differences)
+        self.close_button = push_button("", self.closed)
+        QShortcut(QKeySequence("Esc"), self, self.closed.emit)
+        self.tabs = QTabBar(drawBase=False)
+        self.tabs.setAccessibleName(tr("Columns"))
+        self.tabs.currentChanged.connect(self._lay_out)
+        layout = filled(QVBoxLayout(self), spacing=4, margins=(12, 0, 12, 8))
+        top = put_inside(layout, QHBoxLayout())
+        top.addWidget(self.question, stretch=1)
+        for widget in (self.together, self.differences, self.close_button):
+            top.addWidget(widget)
+        layout.addWidget(self.plan)
+        layout.addWidget(self.tabs)
+        self._row = put_inside(layout, QHBoxLayout())
+        self._row.setSpacing(0)
+        layout.setStretch(3, 1)
+        self.hide()
+
+    def _switch(self, text: str, *, checked: bool = False) -> QToolButton:
+        return QToolButton(text=text, checkable=True, checked=checked, autoRaise=True)
+
+    def show_comparison(self, question: str, answers: Sequence[tuple[str, ChatMessage]]) -> None:
+        """Show these columns, each a model's name and its answer, in place of others."""
+        self.clear()
+        self.question.setText(" ".join(question.split()))
+        self.question.setToolTip(question[:2000])
+        for number, (name, message) in enumerate(answers):
+            column = ColumnView(name, message)
+            column.button.clicked.connect(partial(self.stop_wanted.emit, number))
+            column.chat.requested.connect(partial(self.requested.emit, number))
+            bar = column.chat.column.verticalScrollBar()
+            bar.valueChanged.connect(partial(self._on_scrolled, column))
+            self._row.addWidget(column, stretch=1)
+            self.columns.append(column)
+            self.tabs.addTab(name)
+        self._lay_out()
+        self.show_running(True)
+
+    def show_running(self, running: bool) -> None:
+        """Closing ends what runs."""
+        self.close_button.setText(tr("Stop all") if running else tr("Back to the chat"))
+
+    def clear(self) -> None:
+        """Show no column any more."""
+        discard(*self.columns)
+        self.columns = []
+        self.differences.setChecked(False)
+        while self.tabs.count():
+            self.tabs.removeTab(0)
+        self.plan.setText("")
+
+    def finish(self, number: int, message: ChatMessage) -> None:
+        """A column's answer is complete: it can be continued with."""
+        column = self.columns[number]
+        column.chat.finish_stream(message)
+        column.button.setText(tr("Continue with this one"))
+        column.button.clicked.disconnect()
+        column.button.clicked.connect(partial(self.continue_wanted.emit, number))
+
+    # ---- scrolling ----------------------------------------------------------------------------
+
+    def _on_scrolled(self, source: ColumnView, value: int) -> None:
+        """Bring the others to the same share of their height; the first that moves leads."""
+        if self._moving or not self.together.isChecked():
+            return
+        self._moving = True
+        most = source.chat.column.verticalScrollBar().maximum()
+        for other in self.columns:
+            if other is not source and most:
+                bar = other.chat.column.verticalScrollBar()
+                bar.setValue(round(value / most * bar.maximum()))
+        self._moving = False
+
+    # ---- differences --------------------------------------------------------------------------
+
+    @Slot(bool)
+    def mark_differences(self, marked: bool) -> None:
+        """Mark the words of each answer that the first one does not have, and the other way."""
+        words = [each.words() if marked else [] for each in self.columns]
+        if not marked:
+            for column in self.columns:
+                column.mark([])
+            return
+        texts = [[match.cursor.selectedText().casefold() for match in each] for each in words]
+
+        def show(found: list[set[int]]) -> None:
+            for column, own, differing in zip(self.columns, words, found, strict=True):
+                column.mark([own[place] for place in sorted(differing)])
+
+        ask_in_background(lambda: differing_words(texts)).done.connect(show)
+
+    # ---- geometry -----------------------------------------------------------------------------
+
+    @Slot()
+    def _lay_out(self) -> None:
+        """Show all columns, or where they were too narrow the one of the current tab."""
+        narrow = self.width() < LEAST_COLUMN_PX * len(self.columns)
+        self.tabs.setVisible(narrow)
+        self.together.setVisible(not narrow)
+        for number, column in enumerate(self.columns):
+            column.setVisible(not narrow or number == self.tabs.currentIndex())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._lay_out()
+
+
+def differing_words(texts: Sequence[Sequence[str]]) -> list[set[int]]:
+    """The places of words that differ between the first text and any other one."""
+    found: list[set[int]] = [set() for _ in texts]
+    for number, text in enumerate(texts[1:], 1):
+        for kind, *(a, b, c, d) in SequenceMatcher(None, texts[0], text).get_opcodes():
+            if kind != "equal":
+                found[0].update(range(a, b))
+                found[number].update(range(c, d))
+    return found
