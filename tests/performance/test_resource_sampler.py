@@ -30,6 +30,7 @@ class EngineStandIn(QObject):
     heartbeat = Signal(object)
     state_changed = Signal(object, str)
     engine_pid = 0
+    comparison = None
 
 
 @pytest.fixture

@@ -237,6 +237,7 @@ class ComparisonController(QObject):
         self.ended.emit(column, message)
         if not shown.running:
             self._save_timer.stop()
+            self._comparison = self._engine.comparison = None
             self._chat.hold_answers(False)
             self.finished.emit()
             if self._chosen is not None:

@@ -189,7 +189,7 @@ class EngineBridge(QObject):
         self.engine_name = ""
         self.bills = BillReader()
         self.prompt_cache: protocol.PromptCacheFolder | None = None  # of the next load
-        self.comparison: Comparison | None = None  # the last one
+        self.comparison: Comparison | None = None  # that runs
 
     def start(self) -> None:
         """Start the thread; the child process starts with the first request."""

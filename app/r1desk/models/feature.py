@@ -67,7 +67,7 @@ class IdleUnload(QObject):
     def wake(self) -> None:
         """A conversation was opened: load the model again if it was unloaded."""
         self.restart()
-        if self._models.resting:
+        if self._models.resting and self._engine.comparison is None:
             self._models.ensure_loading()
 
     @Slot()

@@ -21,7 +21,7 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.conversations.feature import ConversationsFeature
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import Feature, Services
+from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.models.live_settings import LiveSettings
@@ -67,7 +67,7 @@ class Session(QObject):
         self.models = ModelController(self.engine, stored)
         self.live = LiveSettings(self.engine, self.models, stored)
         self._make_features()
-        with style_sheet_set_aside(_application()):
+        with style_sheet_set_aside(QApplication.instance()):
             self._build_window()
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
@@ -94,9 +94,7 @@ class Session(QObject):
         serving = ServingFeature(services, self.models, self.live)
         comparison = ComparisonFeature(services, self.models, chat, models.recent.forecasts)
         menu = MenuFeature(services, models, self.set_language)
-        self.features: list[Feature] = [
-            *(chat, models, conversations, comparison, performance, serving, menu)
-        ]
+        self.features = [chat, models, conversations, comparison, performance, serving, menu]
         self.chat, self.chat_settings = chat.controller, chat.settings
         self.downloads, self.serving = models.downloads, serving.controller
         self.appearance = menu
@@ -147,7 +145,7 @@ class Session(QObject):
         """Speak another language, or the system's for None, from the next turn of the loop on."""
         self.preferences.language = code
         use_language(code)
-        install_qt_translations(_application())
+        install_qt_translations(QApplication.instance())
         self._save_timer.start()
         QTimer.singleShot(0, self._rebuild_window)  # after the menu that asked for it has closed
 
@@ -225,9 +223,3 @@ class Session(QObject):
 
     def _notify(self, notice: Notice) -> None:
         self.window.notices.show_notice(notice)
-
-
-def _application() -> QApplication:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
-    return application

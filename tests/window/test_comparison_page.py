@@ -1,0 +1,104 @@
+"""One question to several models in the window, by mouse and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
+from r1desk.comparison.widgets.comparison_page import ComparisonPage, differing_words
+from r1desk.shell.session import Session
+from r1desk.store import MessageState
+from support.engine_script import EngineScript, crashes, goes_on, says
+from window.mouse_and_keys import click, press, press_button, type_text
+from window.session_fixture import ready_session, shown_texts
+
+CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
+    """Type a question, and send it to two columns."""
+    type_text(question)
+    press(Qt.Key.Key_M, CTRL_SHIFT)
+    dialog = session.window.findChildren(ComparisonDialog)[-1]
+    qtbot.waitUntil(dialog.start.isEnabled)
+    click(dialog.start)
+    page = session.window.comparison
+    qtbot.waitUntil(page.isVisible)
+    session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
+    qtbot.waitUntil(session.window.isActiveWindow)
+    return page
+
+
+def texts(page: ComparisonPage) -> list[str]:
+    return [column.chat.messages[0].content for column in page.columns]
+
+
+def buttons(page: ComparisonPage) -> list[str]:
+    return [column.button.text() for column in page.columns]
+
+
+def test_one_answer_is_gone_on_with_and_the_other_stays_as_its_version(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(says("A pear."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        assert texts(page) == ["A pear."] * 2
+        assert not session.window.composer.isVisible()
+        click(page.columns[0].button)
+        qtbot.waitUntil(session.window.composer.isVisible)
+        assert shown_texts(session) == ["Fruit?", "A pear."]
+        assert session.window.composer.text() == ""
+        answer = session.window.chat.messages[1]
+        assert (answer.sibling_index, answer.sibling_count) == (0, 2)
+        type_text("And a nut?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: shown_texts(session)[2:] == ["And a nut?", "A pear."])
+
+
+def test_a_stopped_column_keeps_its_text_and_a_dead_engine_says_so_in_its_own(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(says("Begun"), crashes())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        assert all(text.startswith("Begun") for text in texts(page))
+        states = {column.chat.messages[0].state for column in page.columns}
+        assert states == {MessageState.FAILED}
+        engine.answers(goes_on())
+        press_button(page, "Back to the chat")
+        qtbot.waitUntil(lambda: not page.isVisible())
+        page = ask_two(qtbot, session, "And now?")
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+        click(page.columns[1].button)
+        qtbot.waitUntil(lambda: buttons(page)[1] == "Continue with this one")
+        assert page.columns[1].chat.messages[0].state is MessageState.STOPPED
+        press_button(page, "Stop all")
+        qtbot.waitUntil(lambda: buttons(page)[0] == "Continue with this one")
+
+
+def test_columns_are_tabs_in_a_narrow_window(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        session.window.resize(740, 600)
+        qtbot.waitUntil(page.tabs.isVisible)
+        assert [column.isVisible() for column in page.columns] == [True, False]
+        page.tabs.setFocus()
+        press(Qt.Key.Key_Right)
+        assert [column.isVisible() for column in page.columns] == [False, True]
+        assert all(isinstance(c.button, QPushButton) for c in page.columns)
+
+
+def test_words_that_differ_are_those_that_only_one_text_has() -> None:
+    first, second = ["a", "pear", "is", "red"], ["a", "pear", "is", "green", "and", "red"]
+    assert differing_words([first, second]) == [set(), {3, 4}]
+    assert differing_words([first, second, first]) == [set(), {3, 4}, set()]
