@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
-from r1desk.comparison.widgets.comparison_page import ComparisonPage, differing_words
+from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.shell.session import Session
 from r1desk.store import MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says
@@ -100,5 +100,5 @@ def test_columns_are_tabs_in_a_narrow_window(
 
 def test_words_that_differ_are_those_that_only_one_text_has() -> None:
     first, second = ["a", "pear", "is", "red"], ["a", "pear", "is", "green", "and", "red"]
-    assert differing_words([first, second]) == [set(), {3, 4}]
-    assert differing_words([first, second, first]) == [set(), {3, 4}, set()]
+    assert differences_of([first, second]) == [set(), {3, 4}]
+    assert differences_of([first, second, first]) == [set(), {3, 4}, set()]

@@ -50,15 +50,15 @@ class ColumnView(QWidget):
         self.status.setText(text)
         self.status.setToolTip(text)
 
-    def words(self) -> list[TextMatch]:
+    def parts(self) -> list[TextMatch]:
         """The words of the answer as they are shown."""
         view = self.chat.view(self.message_id)
         return matches_in(view, _WORD) if view is not None else []
 
-    def mark(self, words: Sequence[TextMatch]) -> None:
+    def mark(self, parts: Sequence[TextMatch]) -> None:
         """Mark these words, and no others."""
         if (view := self.chat.view(self.message_id)) is not None:
-            mark(view, list(words))
+            mark(view, list(parts))
 
 
 class ComparisonPage(QWidget):
@@ -162,18 +162,18 @@ class ComparisonPage(QWidget):
     @Slot(bool)
     def mark_differences(self, marked: bool) -> None:
         """Mark the words of each answer that the first one does not have, and the other way."""
-        words = [each.words() if marked else [] for each in self.columns]
+        parts = [each.parts() if marked else [] for each in self.columns]
         if not marked:
             for column in self.columns:
                 column.mark([])
             return
-        texts = [[match.cursor.selectedText().casefold() for match in each] for each in words]
+        texts = [[match.cursor.selectedText().casefold() for match in each] for each in parts]
 
         def show(found: list[set[int]]) -> None:
-            for column, own, differing in zip(self.columns, words, found, strict=True):
+            for column, own, differing in zip(self.columns, parts, found, strict=True):
                 column.mark([own[place] for place in sorted(differing)])
 
-        ask_in_background(lambda: differing_words(texts)).done.connect(show)
+        ask_in_background(lambda: differences_of(texts)).done.connect(show)
 
     # ---- geometry -----------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class ComparisonPage(QWidget):
         self._lay_out()
 
 
-def differing_words(texts: Sequence[Sequence[str]]) -> list[set[int]]:
+def differences_of(texts: Sequence[Sequence[str]]) -> list[set[int]]:
     """The places of words that differ between the first text and any other one."""
     found: list[set[int]] = [set() for _ in texts]
     for number, text in enumerate(texts[1:], 1):
