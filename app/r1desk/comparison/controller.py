@@ -34,7 +34,7 @@ from r1desk.store.store_bridge import StoreBridge, report_of
 
 @dataclass(slots=True)
 class ColumnAnswer:
-    """What there is of a column's answer."""
+    """The answer of a column as far as it has come."""
 
     column: Column
     answer: StreamingAnswer

@@ -266,7 +266,7 @@ class ComparisonPresenter(Presenter):
 
 
 def numbers_text(message: ChatMessage, loaded: events.ModelLoaded | None) -> str:
-    """What an answer took, below the name of its column."""
+    """The numbers of an answer, below the name of its column."""
     stats = message.stats
     if stats is None:
         return tr("stopped") if message.state == "stopped" else tr("failed")

@@ -220,7 +220,7 @@ class ReturnToComposer(Intent):
 
 @dataclass(frozen=True, slots=True)
 class ComparisonQuestion:
-    """What several models are asked: a stored message, or a new text with its files."""
+    """The question for several models: a stored message, or a new text with its files."""
 
     text: str
     message_id: int = 0
