@@ -37,6 +37,8 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import selectable_label, text_label
 
+TWO_COLUMNS_PX = 800
+
 
 class MenuFeature(Feature):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
@@ -191,8 +193,10 @@ def shortcuts(window: MainWindow) -> QDialog:
             if action.shortcuts()
         ]
     dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(760, 160))
+    dialog.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrows scroll it
     columns = put_inside(dialog.fill_column(spacing=0), QHBoxLayout(spacing=36))
-    sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(2)]
+    is_wide = window.screen().availableGeometry().width() > TWO_COLUMNS_PX
+    sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(1 + is_wide)]
     for title, rows in groups.items():
         if not rows:
             continue

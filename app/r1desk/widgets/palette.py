@@ -118,7 +118,7 @@ class Palette(QFrame):
         window, em = self.parentWidget(), self.fontMetrics().height()
         anchor = self._above or window
         self.list.setColumnWidth(1, _KEYS_EM * em)
-        width = min(_WIDTH_EM * em, window.width() - 2 * em)
+        width = min(_WIDTH_EM * em, anchor.width() - 2 * em)
         lines = min(_LINES, self.list.topLevelItemCount()) * self.list.sizeHintForRow(0)
         height = min(lines + self.field.sizeHint().height() + 2 * em, window.height() - 4 * em)
         place = anchor.mapTo(window, QPoint((anchor.width() - width) // 2, 0))

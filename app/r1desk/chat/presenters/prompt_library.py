@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QStandardPaths, Qt, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import ErrorReport
@@ -23,6 +23,7 @@ from r1desk.store.prompt_store import (
     import_prompts,
 )
 from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
 
@@ -70,9 +71,9 @@ class PromptLibrary(Presenter):
 
     @Slot()
     def _on_edit(self) -> None:
+        name, prompts = tr("Prompts"), self._window.composer.prompts
         entries = [
-            PaletteEntry(tr("Prompts"), prompt.name, partial(self._edit_kept, prompt))
-            for prompt in self._window.composer.prompts
+            PaletteEntry(name, each.name, partial(self._edit_kept, each)) for each in prompts
         ]
         self._window.palette_list.open(entries, tr("Which prompt do you want to edit?"))
 
@@ -99,47 +100,40 @@ class PromptLibrary(Presenter):
 
     # ---- files
 
-    def _file_dialog(self, title: str, chosen: Callable[[Path], None]) -> QFileDialog:
-        documents = QStandardPaths.StandardLocation.DocumentsLocation
-        dialog = QFileDialog(self._window, title, QStandardPaths.writableLocation(documents))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setNameFilters([tr("Prompts (*.json)"), tr("All files (*)")])
-        dialog.fileSelected.connect(lambda path: chosen(Path(path)))
-        return dialog
-
     @Slot()
     def _on_export(self) -> None:
-        dialog = self._file_dialog(tr("Export prompts"), self.export_to)
+        def export(path: str) -> None:
+            file = Path(path)
+            text = tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.parent))
+            answer = ask_in_background(partial(export_prompts, self._window.composer.prompts, file))
+            answer.done.connect(lambda _: self._notify(text))
+            answer.failed.connect(self._on_refused)
+
+        dialog = file_dialog(self._window, tr("Export prompts"), [tr("Prompts (*.json)")])
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("json")
         dialog.selectFile(tr("Prompts"))
+        dialog.fileSelected.connect(export)
         dialog.open()
 
     @Slot()
     def _on_import(self) -> None:
-        dialog = self._file_dialog(tr("Import prompts"), self.import_from)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.open()
-
-    def export_to(self, file: Path) -> None:
-        """Write the library to a file."""
-        text = tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.parent))
-        answer = ask_in_background(partial(export_prompts, self._window.composer.prompts, file))
-        answer.done.connect(lambda _: self._notify(text))
-        answer.failed.connect(self._on_refused)
-
-    def import_from(self, file: Path) -> None:
-        """Add the prompts of a file, but for those that are here already."""
-
-        def imported(prompts: tuple[SavedPrompt, ...]) -> None:
+        def keep(prompts: tuple[SavedPrompt, ...]) -> None:
             here = self._window.composer.prompts
-            new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in here]
-            self._keep((*here, *new))
-            self._notify(trn("{n} prompt imported.", "{n} prompts imported.", len(new)))
+            self._keep((*here, *prompts))
+            new = len({*prompts} - {*here})
+            self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
 
-        answer = ask_in_background(partial(import_prompts, file))
-        answer.done.connect(imported)
-        answer.failed.connect(self._on_refused)
+        def read(path: str) -> None:
+            answer = ask_in_background(partial(import_prompts, Path(path)))
+            answer.done.connect(keep)
+            answer.failed.connect(self._on_refused)
+
+        filters = [tr("Prompts (*.json)"), tr("All files (*)")]
+        dialog = file_dialog(self._window, tr("Import prompts"), filters)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(read)
+        dialog.open()
 
     def _notify(self, text: str, *action: object) -> None:
         self._window.notices.show_notice(Notice(text, Level.INFO, *action))
