@@ -347,7 +347,7 @@ def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
 ) -> None:
     monkeypatch.setattr(BoundedDialog, "screen", lambda _dialog: Screen(width, height))
     apply_theme(qapp, ThemeChoice.LIGHT)
-    parent = QWidget()
+    parent = MainWindow()
     qtbot.addWidget(parent)
     dialog = DIALOGS[name](parent)
     assert isinstance(dialog, BoundedDialog)

@@ -21,7 +21,7 @@ from r1desk.widgets.layouts import filled
 HEIGHT_PX = 44
 SUMMARY_EVERY_S = 5.0
 MARGIN_PX, SPACING_PX = 8, 8
-BUTTON_PX, MEMORY_PX = 24, 260
+BUTTON_PX, MEMORY_PX = 30, 260
 
 
 class Gauge(QWidget):
