@@ -62,17 +62,11 @@ class Notice:
 
 
 class NoticeRow(QWidget):
-    """One notice.
+    """One notice; it calls `end` when it is closed, followed, or was shown long enough."""
 
-    Signals:
-        ended: it was closed, followed, or shown long enough.
-    """
-
-    ended = Signal()
-
-    def __init__(self, notice: Notice, parent: QWidget) -> None:
+    def __init__(self, notice: Notice, end: Callable[[NoticeRow], None], parent: QWidget) -> None:
         super().__init__(parent)
-        self.notice = notice
+        self.notice, self._end = notice, end
         self.setObjectName("notice")
         self.setAccessibleName(notice.text)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -85,7 +79,7 @@ class NoticeRow(QWidget):
         self.other_button.clicked.connect(lambda: self._follow(notice.on_other))
         self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
         self.close_button.setAccessibleName(tr("Close this notice"))
-        self.close_button.clicked.connect(self.ended)
+        self.close_button.clicked.connect(lambda: end(self))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
@@ -99,7 +93,7 @@ class NoticeRow(QWidget):
         self._align_symbol()
         self._colour()
         if notice.level == Level.INFO:
-            QTimer.singleShot(INFO_SHOWN_MS, self, self.ended.emit)
+            QTimer.singleShot(INFO_SHOWN_MS, self, lambda: end(self))
 
     def _colour(self) -> None:
         colours, role = tokens(), _COLOURS[self.notice.level]
@@ -124,7 +118,7 @@ class NoticeRow(QWidget):
         self._symbol.setFixedHeight(self.close_button.sizeHint().height())
 
     def _follow(self, action: Callable[[], object] | None) -> None:
-        self.ended.emit()
+        self._end(self)
         if action is not None:
             action()
 
@@ -155,8 +149,7 @@ class NoticeBar(QWidget):
         for row in tuple(self.rows):
             if row.notice.text == notice.text or (is_info and row.notice.level == Level.INFO):
                 self._remove(row)
-        row = NoticeRow(notice, self)
-        row.ended.connect(lambda: self._remove(row))
+        row = NoticeRow(notice, self._remove, self)
         self.rows.insert(0, row)
         self._column.insertWidget(0, row)
         self._show_newest()
