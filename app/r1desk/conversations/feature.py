@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QMenu
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer import Composer
@@ -36,7 +35,6 @@ class ConversationsWindow(Protocol):
     chat: ChatView
     composer: Composer
     notices: NoticeBar
-    chats_menu: QMenu
 
     def raise_to_front(self) -> None:
         """Show the window above the others."""
@@ -71,10 +69,6 @@ class ConversationsFeature(Feature):
         self._window = window
         self.unseen.window = window
         self._archives.attach(window, window.notices)
-        self._name_action = window.chats_menu.addAction(
-            tr("Name this chat"),
-            lambda: self.handle(intents.NameConversation(self._chat.conversation_id or 0)),
-        )
         window.sidebar.requested.connect(self.handle)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)
@@ -202,7 +196,6 @@ class ConversationsFeature(Feature):
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
-        self._name_action.setEnabled(conversation_id is not None)
         self._show_title()
         self._store.call(
             lambda store: (

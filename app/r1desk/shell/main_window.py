@@ -190,6 +190,7 @@ class MainWindow(QMainWindow):
             (tr("Trash"), "", partial(self.sidebar.requested.emit, ShowTrash())),
         ):
             self.chats_menu.addAction(text, keys, chosen)
+        self.chats_menu.addAction(self.sidebar.name_action)
 
     def entries(self) -> dict[str, list[QAction]]:
         """The menu's actions by the titles of its parts; those on the current chat among them."""
@@ -199,7 +200,8 @@ class MainWindow(QMainWindow):
             title: [action for action in part.actions() if action.text() and not action.menu()]
             for title, part in parts.items()
         }
-        found[self.chats_menu.title()] += self.sidebar.list.actions()
+        of_chats = found[self.chats_menu.title()]
+        of_chats += [action for action in self.sidebar.list.actions() if action not in of_chats]
         return found
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:

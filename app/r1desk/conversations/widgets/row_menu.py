@@ -32,7 +32,7 @@ class RowMenu(QObject):
         view.menu_wanted.connect(self._on_menu)
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
         self._pin = self._action("pin", tr("Pin"), self._on_pin)
-        self._name = self._action("", tr("Name this chat"), self._on_name)
+        self.name = self._action("", tr("Name this chat"), self._on_name)
         self._copy = self._action("copy", tr("Duplicate"), self._on_duplicate)
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._settings = self._action("settings", tr("Settings of the folder…"), self._on_settings)
@@ -80,9 +80,7 @@ class RowMenu(QObject):
             menu.addAction(self._trash.icon(), tr("Delete the folder"), deleting)
         else:
             one = (
-                [self._rename, self._pin, self._name, self._copy]
-                if len(self._chosen()) == 1
-                else []
+                [self._rename, self._pin, self.name, self._copy] if len(self._chosen()) == 1 else []
             )
             menu.addActions(one)
             moving = menu.addMenu(self._move.icon(), self._move.text())

@@ -90,6 +90,7 @@ class Sidebar(QWidget):
         self.list.left_upwards.connect(self.focus_search)
         self.step = self.list.step  # to the next conversation, or the one before
         self._menu = RowMenu(self.list, self.requested.emit)
+        self.name_action = self._menu.name  # in the menu of the window too
         self.nothing = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.nothing.setTextFormat(Qt.TextFormat.PlainText)
         self.nothing.setForegroundRole(self.nothing.palette().ColorRole.PlaceholderText)
