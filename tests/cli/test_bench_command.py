@@ -53,7 +53,8 @@ def test_a_thread_count_that_fails_is_shown_with_the_reason(
     starter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(bench_command, "run_in_process", lambda _request: (None, "-9: killed"))
-    bench(starter, "--threads", "1", "--blocks", "1")
+    with pytest.raises(SystemExit, match="1"):
+        bench(starter, "--threads", "1", "--blocks", "1")
     assert "1: -9: killed" in capsys.readouterr().out
 
 

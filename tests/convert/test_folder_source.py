@@ -103,6 +103,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, to_gguf) -> None:
             "rope_parameters",
             {"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0},
         ),
+        (FeatureUnknown, "rope_parameters", {"rope_type": "llama3", "factor": 8.0}),
         (FeatureUnknown, "partial_rotary_factor", 0.5),
         (SourceDamaged, "hidden_size", -1),
         (SourceDamaged, "hidden_size", "32"),

@@ -11,6 +11,7 @@ from support.command import run_code
 
 # What both locked processes are refused, with a file `private` beside others of its folder.
 REFUSED = {
+    "hold another process": "os.pidfd_open(os.getppid())",
     "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
     "a socket of the system's own": "socket.socket(socket.AF_UNIX)",
     "start a program": "subprocess.run(['/bin/true'], check=True)",

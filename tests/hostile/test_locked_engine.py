@@ -32,6 +32,7 @@ REFUSED = {
     "list the profile": "os.listdir('{profile}')",
     "read conversations": "Path('{profile}/conversations.db').read_bytes()",
     "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "hold its owner": f"os.pidfd_open({OWN})",
     "signal its owner": f"os.kill({OWN}, 0)",
     "end its owner by a limit": f"__import__('resource').prlimit({OWN}, 0, (1, 1))",
     "open a file to everybody": "os.chmod('{private}/diary.txt', 0o777)",

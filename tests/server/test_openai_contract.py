@@ -312,6 +312,8 @@ def test_embeddings_of_tokens_are_those_of_their_text(
         for given in ("a cat", [tokens, tokens[:1]])
     )
     assert of_tokens == pytest.approx(text, abs=1e-2)
+    with pytest.raises(openai.BadRequestError, match="Control tokens alone have no text"):
+        client.embeddings.create(model=model, input=[0])
 
 
 def test_the_asynchronous_client_is_answered(server: RunningServer, model: str):

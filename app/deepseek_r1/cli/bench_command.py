@@ -83,8 +83,14 @@ def bench_engine(
         rows.append({"threads": count, **middle, "failures": failures[count]})
     if as_json:
         console.result_json({**machine(), "model": path.name, "rows": rows})
-        return
-    console.result(f"{machine()['machine']}\n{path.name}")
+    else:
+        _show_engine_rows(path.name, rows)
+    if any(failures.values()):
+        raise SystemExit(1)
+
+
+def _show_engine_rows(model: str, rows: list[dict[str, Any]]) -> None:
+    console.result(f"{machine()['machine']}\n{model}")
     for row in rows:
         rates = f"{row['tok_s']:8.2f} tok/s {row['prefill_tok_s']:8.1f} tok/s"
         console.result(

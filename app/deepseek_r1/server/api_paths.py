@@ -135,6 +135,8 @@ class ApiPaths:
         async with self._service.deadline(), self._service.queue.place(client_of(request)):
             for given in body.inputs():
                 text = await self._text_of(given)
+                if given.tokens and not text:
+                    raise ApiError(400, "Control tokens alone have no text.", param="input")
                 rows.append(await cancel_on_disconnect(request, self._engine.embed(text)))
                 tokens += len(await self._engine.tokenize(text, special=False))
         if body.dimensions not in (None, len(rows[0])):

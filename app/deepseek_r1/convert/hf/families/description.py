@@ -155,8 +155,8 @@ def _rope_keys(config: Config, architecture: str) -> dict[str, Scalar]:
     keys: dict[str, Scalar] = {"rope.freq_base": _rope_base(config)}
     config.require("partial_rotary_factor", 1.0)
     scaling.require("partial_rotary_factor", 1.0)
-    if kind in ("default", "llama3"):  # llama3 is a tensor, see `_rope_factors`
-        return keys
+    if kind == "default" or (kind == "llama3" and architecture == "llama"):
+        return keys  # llama3 is a tensor, see `_rope_factors`; other families' engines take none
     if kind not in ("linear", "yarn"):
         raise config.unknown("rope_type", kind)
     keys["rope.scaling.type"] = kind

@@ -150,7 +150,11 @@ class SamplerPair:
         self._constrained: Sampler | None = None
         if grammar:
             same = sampling.model_copy(update={"seed": self.seed})
-            self._constrained = Sampler(library, same, model, grammar=grammar)
+            try:
+                self._constrained = Sampler(library, same, model, grammar=grammar)
+            except BaseException:
+                self._free.close()
+                raise
         constrained = self._constrained is not None
         self._first_token_decides = constrained and reasons and not thinking_open
         self.until_answer = constrained and (reasons or thinking_open)
