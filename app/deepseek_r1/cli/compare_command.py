@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -22,46 +19,35 @@ from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import finish_text
 from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import ErrorReport, WrongUsage
-from deepseek_r1.core.events import FinishReason, LoadProgress, ModelLoaded
+from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.host.comparison import (
-    Candidate,
-    CandidateEnded,
-    CandidateEvent,
-    CandidateFailed,
-    Comparison,
-    ComparisonPlanned,
-)
+from deepseek_r1.host import comparison as c
 from deepseek_r1.memory import meter
 
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A question, and the answer that is expected; empty where none is given."""
-
-    text: str
-    expected: str = ""
-
-
 @dataclass(slots=True)
-class _Answers:
-    """The answers of one model."""
+class _Answer:
+    """The answer of a model to a question. `expected` is empty where it is not checked."""
 
     path: Path
+    question: str
+    expected: str
     loaded: ModelLoaded | None = None
-    texts: dict[int, ResultCollector] = field(default_factory=dict)  # by question
-    errors: dict[int, ErrorReport] = field(default_factory=dict)
+    text: ResultCollector = field(default_factory=ResultCollector)
+    error: ErrorReport | None = None
 
     @property
-    def name(self) -> str:
-        """The file's name, which also says the precision."""
-        return self.path.stem
+    def right(self) -> bool:
+        """Whether the last \\boxed{…}, else the last line, has what is expected as whole words."""
+        text = self.text.text.strip()
+        last = [text.rpartition("\n")[2], *_BOXED.findall(text)][-1]
+        pattern = rf"(?<![\w.,]){re.escape(self.expected)}(?![\w]|[.,]\d)"
+        return re.search(pattern, last, re.IGNORECASE) is not None
 
 
 @command("compare", tr("Let several models answer the same questions, within one memory budget."))
@@ -100,52 +86,69 @@ def compare(
     as_json: bool,
 ) -> None:
     """Let several models answer the same questions, within one memory budget."""
-    questions = _questions(prompt, file)
+    if bool(prompt) == (file is not None):
+        raise WrongUsage(detail=tr("Give a question, or a file of questions with --file."))
+    lines = o.text_in(file).splitlines() if file is not None else [o.clean_text(prompt)]
+    questions = [line.partition("\t")[::2] for line in lines if line.strip()]
     paths = [o.chosen_model(each).absolute() for each in models or [None]]
+    if precision and len(paths) > 1:
+        raise WrongUsage(detail=tr("--precision takes one model."))
     if precision:
-        if len(paths) != 1:
-            raise WrongUsage(detail=tr("--precision takes one model."))
         paths = [_converted(paths[0], each, load) for each in precision.split(",")]
-    template = o.chat_template(chat_template)
-    comparison = Comparison(
-        [[Message(role=Role.USER, content=each.text)] for each in questions],
-        [Candidate(path, load, sampling, o.clean_text(system), template) for path in paths],
+    system, template = o.clean_text(system), o.chat_template(chat_template)
+    events = c.compare(
+        [text for text, _ in questions],
+        [c.Candidate(path, load, sampling, system, template) for path in paths],
         memory_budget=load.memory_budget,
         window_mib=max(o.COMMAND_LINE_MIB, meter.process_mib(os.getpid())),
     )
-    answers = [_Answers(path) for path in paths]
-    with _interrupting(comparison, len(paths)):
-        for event in comparison.events():
-            match event:
-                case ComparisonPlanned(together=together):
-                    console.aside(
-                        tr("The models run together.")
-                        if together
-                        else tr("The models run one after the other.")
-                    )
-                case CandidateEvent(candidate, question, of_answer):
-                    _collect(answers[candidate], question, of_answer)
-                case CandidateFailed(candidate, question, report):
-                    answers[candidate].errors[question] = report
-                case CandidateEnded(candidate):
-                    console.status("")
-                    if not as_json:
-                        _show(answers[candidate], questions)
+    answers = [[_Answer(path, *each) for each in questions] for path in paths]
+    try:
+        for event in events:
+            _take(event, answers, as_json=as_json)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    every = [answer for of_model in answers for answer in of_model]
     if as_json:
-        reports = [_report(each, n, questions) for each in answers for n in range(len(questions))]
-        console.result_json({"answers": reports})
+        console.result_json({"answers": [_report(each, len(questions) > 1) for each in every]})
     else:
-        _show_table(answers, questions)
-    raise SystemExit(_exit_code(answers))
+        console.result("")
+        _show_table(answers)
+    raise SystemExit(
+        max((a.error.error.exit_code for a in every if a.error is not None), default=0)
+    )
 
 
-def _questions(prompt: str, file: Path | None) -> list[_Question]:
-    if bool(prompt) == (file is not None):
-        raise WrongUsage(detail=tr("Give a question, or a file of questions with --file."))
-    if file is None:
-        return [_Question(o.clean_text(prompt))]
-    lines = [line.partition("\t") for line in o.text_in(file).splitlines() if line.strip()]
-    return [_Question(text.strip(), expected.strip()) for text, _, expected in lines]
+def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bool) -> None:
+    match event:
+        case c.ComparisonPlanned(together=True):
+            console.aside(tr("The models run together."))
+        case c.ComparisonPlanned():
+            console.aside(tr("The models run one after the other."))
+        case c.CandidateEvent(candidate, question, of_engine):
+            _take_of_engine(of_engine, answers[candidate], answers[candidate][question])
+        case c.CandidateFailed(candidate, question, report):
+            for each in answers[candidate][question:]:
+                if each.loaded is None or each is answers[candidate][question]:
+                    each.error = report
+        case c.CandidateEnded(candidate):
+            console.status("")
+            if not as_json:
+                _show(answers[candidate])
+
+
+def _take_of_engine(event: Event, of_model: list[_Answer], answer: _Answer) -> None:
+    name = answer.path.stem
+    if isinstance(event, ModelLoaded):
+        for each in of_model:
+            each.loaded = event
+    elif isinstance(event, LoadProgress):
+        percent = round(100 * event.fraction)
+        console.status(tr("{model}: loading, {percent} %", model=name, percent=percent))
+    else:
+        answer.text.add(event)
+        tokens = getattr(event, "completion_tokens", 0)
+        console.status(tr("{model}: {n} tokens", model=name, n=tokens))
 
 
 def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
@@ -168,110 +171,56 @@ def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     return output
 
 
-@contextmanager
-def _interrupting(comparison: Comparison, count: int) -> Iterator[None]:
-    """Let Ctrl-C end all answers; a second one ends the program at once."""
-
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        comparison.cancel(*range(count))
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _show(of_model: Sequence[_Answer]) -> None:
+    console.result(f"\n── {of_model[0].path.stem}")
+    for each in of_model:
+        if len(of_model) > 1:
+            console.result(f"\n› {each.question}")
+        console.result(each.text.text.strip())
+        if each.error is not None:
+            console.error(each.error.error)
 
 
-def _collect(answers: _Answers, question: int, event: Any) -> None:
-    if isinstance(event, ModelLoaded):
-        answers.loaded = event
-    elif isinstance(event, LoadProgress):
-        percent = round(100 * event.fraction)
-        console.status(tr("{model}: loading, {percent} %", model=answers.name, percent=percent))
-    else:
-        answers.texts.setdefault(question, ResultCollector()).add(event)
-        tokens = getattr(event, "completion_tokens", 0)
-        console.status(tr("{model}: {n} tokens", model=answers.name, n=tokens))
-
-
-def _show(answers: _Answers, questions: Sequence[_Question]) -> None:
-    console.result(f"\n── {answers.name}")
-    for number, question in enumerate(questions):
-        if len(questions) > 1:
-            console.result(f"\n› {question.text}")
-        if number in answers.texts:
-            console.result(answers.texts[number].text.strip())
-        if number in answers.errors:
-            console.error(answers.errors[number].error)
-
-
-def _show_table(answers: Sequence[_Answers], questions: Sequence[_Question]) -> None:
-    checked = any(each.expected for each in questions)
+def _show_table(answers: Sequence[list[_Answer]]) -> None:
     titles = [
         *(tr("Model"), tr("Load s"), tr("First token s"), tr("Tokens/s"), tr("Tokens")),
-        *(tr("Peak MiB"), tr("Read MiB a token"), tr("Ended")),
-        *([tr("Right")] if checked else []),
+        *(tr("Peak MiB"), tr("Read MiB a token"), tr("Ended"), tr("Right")),
     ]
-    console.result("")
-    print_table(titles, [_row(each, questions, checked) for each in answers], numbers=True)
+    print_table(titles, map(_row, answers), numbers=True)
 
 
-def _row(answers: _Answers, questions: Sequence[_Question], checked: bool) -> list[str]:
+def _row(of_model: Sequence[_Answer]) -> list[str]:
     """The means of a model's answers; the peak is the highest."""
-    results = [each.result() for each in answers.texts.values()]
-    if answers.loaded is None or not results:
-        return [answers.name, *["–"] * 6, tr("no answer"), *(["–"] if checked else [])]
-    stats = [each.stats for each in results]
-    tokens = sum(each.completion_tokens for each in stats)
-    decode_s = sum(each.decode_s for each in stats)
-    read = sum(each.weights.read_mib for each in stats if each.weights is not None)
-    row = [
-        answers.name,
-        f"{answers.loaded.load_s:.1f}",
+    stats = [each.text.result().stats for each in of_model if each.text.text]
+    loaded, expected = of_model[0].loaded, [each for each in of_model if each.expected]
+    if loaded is None or not stats:
+        return [of_model[0].path.stem, *["–"] * 6, tr("no answer"), "–"]
+    tokens, decode_s = (
+        sum(getattr(s, key) for s in stats) for key in ("completion_tokens", "decode_s")
+    )
+    read_mib = sum(each.weights.read_mib for each in stats if each.weights is not None)
+    return [
+        of_model[0].path.stem,
+        f"{loaded.load_s:.1f}",
         f"{sum(each.ttft_s for each in stats) / len(stats):.2f}",
         f"{max(0, tokens - len(stats)) / decode_s:.1f}" if decode_s else "–",
         f"{tokens:,}",
         f"{max(each.peak_mib for each in stats) + meter.peak_mib():,.0f}",
-        f"{read / max(1, tokens):,.1f}",
+        f"{read_mib / max(1, tokens):,.1f}",
         ", ".join(dict.fromkeys(map(finish_text, stats))),
+        f"{sum(each.right for each in expected)}/{len(expected)}" if expected else "–",
     ]
-    if checked:
-        expected = [n for n, each in enumerate(questions) if each.expected]
-        right = sum(_is_right(answers, n, questions[n]) for n in expected)
-        row.append(f"{right}/{len(expected)}")
-    return row
 
 
-def _is_right(answers: _Answers, number: int, question: _Question) -> bool:
-    """Whether the last \\boxed{…}, else the last line, has the expected answer as whole words."""
-    if number not in answers.texts:
-        return False
-    text = answers.texts[number].text.strip()
-    boxed = _BOXED.findall(text)
-    last = boxed[-1] if boxed else text.rpartition("\n")[2]
-    pattern = rf"(?<![\w.,]){re.escape(question.expected)}(?![\w]|[.,]\d)"
-    return re.search(pattern, last, re.IGNORECASE) is not None
-
-
-def _report(answers: _Answers, number: int, questions: Sequence[_Question]) -> dict[str, Any]:
+def _report(answer: _Answer, several: bool) -> dict[str, Any]:
     """Returns what `generate` prints of an answer, with the model, or why there is none."""
-    question = questions[number]
-    report: dict[str, Any] = {"model": answers.name, "file": str(answers.path)}
-    if len(questions) > 1:
-        report["question"] = question.text
-    if answers.loaded is not None and number in answers.texts:
-        report |= generate_report(answers.texts[number].result(), answers.loaded)
-    if number in answers.errors:
-        report["error"] = answers.errors[number].text()
-    if question.expected:
-        report["right"] = _is_right(answers, number, question)
+    report: dict[str, Any] = {"model": answer.path.stem, "file": str(answer.path)}
+    if several:
+        report["question"] = answer.question
+    if answer.loaded is not None:
+        report |= generate_report(answer.text.result(), answer.loaded)
+    if answer.error is not None:
+        report["error"] = answer.error.text()
+    if answer.expected:
+        report["right"] = answer.right
     return report
-
-
-def _exit_code(answers: Sequence[_Answers]) -> int:
-    errors = [report.error for each in answers for report in each.errors.values()]
-    results = [text.result().stats for each in answers for text in each.texts.values()]
-    if any(each.finish_reason is FinishReason.CANCELLED for each in results):
-        return INTERRUPTED
-    return max((error.exit_code for error in errors), default=0)

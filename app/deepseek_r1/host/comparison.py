@@ -40,13 +40,17 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model and the settings that it answers with. The budget is that of the comparison."""
+    """A model and the settings that it answers with. The budget is that of the comparison.
+
+    `name` is for people.
+    """
 
     model: Path
     load: LoadSettings = field(default_factory=LoadSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     system: str = ""
     chat_template: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,55 +184,50 @@ class Comparison:
                 if isinstance(refused, ErrorReport):
                     self._events.put(CandidateFailed(index, 0, refused))
                 elif index not in self._cancelled:
-                    self._answer_all(index)
+                    self._answer_all(index, self._candidates[index])
             except R1Error as error:  # of the load
-                self._fail(index, 0, error)
+                self._fail(index, error)
             finally:
                 self._events.put(CandidateEnded(index))
 
-    def _answer_all(self, index: int) -> None:
+    def _answer_all(self, index: int, chosen: Candidate) -> None:
         with EngineClient(command=self._command) as engine, ExitStack() as stack:
             with self._lock:
                 self._running[index] = engine
             stack.callback(self._leave, index)
             share = self._share(index)
-            self._load(index, engine, share)
+            changes = {"memory_budget": share}
+            if self._together and not chosen.load.threads:
+                threads = _threads_each(len(self._candidates))
+                changes |= {"threads": threads, "threads_prefill": threads}
+            engine.load(
+                chosen.model,
+                chosen.load.model_copy(update=changes),
+                window_mib=self._window_mib,
+                chat_template=chosen.chat_template,
+                on_event=lambda event: self._events.put(CandidateEvent(index, 0, event)),
+            )
             with self._lock:
                 self._question[index] = 0
             if self._share(index) != share:  # it was changed meanwhile
                 self._move_budget(index, engine)
             if not self._together:
                 stack.callback(self._read_ahead(index).set)
-            for question in range(len(self._questions)):
-                with self._lock:
-                    self._question[index] = question
+            system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
+            for question, messages in enumerate(self._questions):
+                self._question[index] = question
                 try:
-                    self._answer(index, question, engine)
+                    self._answer(index, engine.generate([*system, *messages], chosen.sampling))
                 except R1Error as error:
-                    self._fail(index, question, error)
+                    self._fail(index, error)
 
-    def _load(self, index: int, engine: EngineClient, share: int) -> None:
-        chosen = self._candidates[index]
-        changes = {"memory_budget": share}
-        if self._together and not chosen.load.threads:
-            changes["threads"] = changes["threads_prefill"] = _threads_each(len(self._candidates))
-        engine.load(
-            chosen.model,
-            chosen.load.model_copy(update=changes),
-            window_mib=self._window_mib,
-            chat_template=chosen.chat_template,
-            on_event=lambda event: self._events.put(CandidateEvent(index, 0, event)),
-        )
-
-    def _answer(self, index: int, question: int, engine: EngineClient) -> None:
-        chosen = self._candidates[index]
-        system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
+    def _answer(self, index: int, events: Iterator[Event]) -> None:
         if index in self._cancelled:
             return
-        for event in engine.generate([*system, *self._questions[question]], chosen.sampling):
+        for event in events:
             if index in self._cancelled:  # perhaps before the engine knew the request
-                engine.cancel()
-            self._events.put(CandidateEvent(index, question, event))
+                self._running[index].cancel()
+            self._events.put(CandidateEvent(index, self._question[index], event))
 
     def _leave(self, index: int) -> None:
         """Give the cores of a candidate that is done to those that still run together."""
@@ -241,8 +240,9 @@ class Comparison:
                 threads = _threads_each(len(left))
                 engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads)
 
-    def _fail(self, index: int, question: int, error: R1Error) -> None:
+    def _fail(self, index: int, error: R1Error) -> None:
         if index not in self._cancelled:
+            question = self._question.get(index, 0)
             self._events.put(CandidateFailed(index, question, error.report()))
 
     def _share(self, index: int) -> int:
@@ -264,11 +264,10 @@ class Comparison:
         try:
             if self._together and isinstance(bill, Bill) and share < bill.total_mib:
                 raise too_small(bill, max(0, share), tr("Compare fewer models at once."))
-            request = engine.submit(SetBudgetRequest, memory_budget=share)
-            for event in request.events():
-                self._events.put(CandidateEvent(index, self._question.get(index, 0), event))
+            for _bill in engine.submit(SetBudgetRequest, memory_budget=share).events():
+                pass
         except R1Error as error:
-            self._fail(index, self._question.get(index, 0), error)
+            self._fail(index, error)
             self.cancel(index)
 
     def _read_ahead(self, index: int) -> threading.Event:

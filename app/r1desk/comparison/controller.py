@@ -23,7 +23,6 @@ from r1desk.chat.answers.answer_generation import SAVE_EVERY_MS, QueuedAnswer, S
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.comparison.column import Column
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -36,7 +35,7 @@ from r1desk.store.store_bridge import StoreBridge, report_of
 class ColumnAnswer:
     """The answer of a column as far as it has come."""
 
-    column: Column
+    column: Candidate
     answer: StreamingAnswer
     loaded: ModelLoaded | None = None
     written: ChatMessage | None = None  # its last event has come; its engine ends
@@ -104,7 +103,7 @@ class ComparisonController(QObject):
         """Whether columns are being written, or wait for their turn."""
         return self.shown is not None and self.shown.running
 
-    def begin(self, question: ComparisonQuestion, columns: Sequence[Column]) -> None:
+    def begin(self, question: ComparisonQuestion, columns: Sequence[Candidate]) -> None:
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
         chat = self._chat
         shown, branch = chat.conversation_id, chat.shown_branch
@@ -160,11 +159,10 @@ class ComparisonController(QObject):
         shown = self.shown
         if shown is None:
             return
-        columns = [each.column for each in shown.columns]
         pid = self._engine.engine_pid
         self._run = self._engine.compare(
             [prompt_messages(before, "")],
-            [Candidate(c.path, c.load, c.sampling, c.system_prompt) for c in columns],
+            [each.column for each in shown.columns],
             memory_budget=self.budget_mib,
             window_mib=window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0),
         )

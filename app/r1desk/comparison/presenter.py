@@ -16,6 +16,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.comparison import (
+    Candidate,
     ComparisonPlanned,
     needed_together_mib,
     run_together,
@@ -26,12 +27,12 @@ from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.values.intents import AskOthers, ComparisonQuestion, Intent, OpenLink
-from r1desk.comparison.column import Column
 from r1desk.comparison.controller import ComparisonController, ShownComparison
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.engine.engine_bridge import BillReader
 from r1desk.features import Presenter
+from r1desk.models.chosen_templates import ChosenTemplates
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel, find_models
@@ -70,6 +71,7 @@ class ComparisonPresenter(Presenter):
         self._chat, self._settings = chat, settings
         self._models, self._preferences = models, preferences
         self._forecasts, self._bill_reader = forecasts, bills
+        self._templates = ChosenTemplates(preferences)
         self._dialog: ComparisonDialog | None = None
         self._asked: list[BackgroundAnswer] = []
         self._after: Intent | None = None  # asked for in a column, once its answer is shown
@@ -101,7 +103,8 @@ class ComparisonPresenter(Presenter):
             return
         sampling, system_prompt = self._settings.present
         load = self._preferences.load
-        self._first = Column(path, self._models.name, load, sampling, system_prompt)
+        template = self._templates.of(path).template
+        self._first = Candidate(path, load, sampling, system_prompt, template, self._models.name)
         self._question = question
         dialog = self._dialog = ComparisonDialog(
             self._window, question.text, [self._first] * 2, stored=bool(question.message_id)
@@ -115,7 +118,7 @@ class ComparisonPresenter(Presenter):
         self._asked.append(self._forecasts.ask(partial(find_models, opened), self._on_found))
 
     @Slot(str, list)
-    def _on_start(self, text: str, columns: list[Column]) -> None:
+    def _on_start(self, text: str, columns: list[Candidate]) -> None:
         self._controller.begin(replace(self._question, text=text), columns)
 
     @Slot(tuple)
@@ -123,7 +126,15 @@ class ComparisonPresenter(Presenter):
         if self._dialog is not None:
             usable = [each.installed for each in found if each.installed.error is None]
             self._dialog.set_models(
-                [replace(self._first, path=each.path, name=each.name) for each in usable]
+                [
+                    replace(
+                        self._first,
+                        model=each.path,
+                        name=each.name,
+                        chat_template=self._templates.of(each.path).template,
+                    )
+                    for each in usable
+                ]
             )
 
     @Slot()
@@ -150,7 +161,7 @@ class ComparisonPresenter(Presenter):
         for column in columns:
             window_mib = window_and_helpers_mib()
             request = self._bill_reader.ask(
-                column.path, column.load, window_mib, measure_disk=False
+                column.model, column.load, window_mib, measure_disk=False
             )
             request.done.connect(take)
             request.failed.connect(take)
@@ -159,7 +170,7 @@ class ComparisonPresenter(Presenter):
     def _show_bills(
         self,
         dialog: ComparisonDialog,
-        columns: Sequence[Column],
+        columns: Sequence[Candidate],
         bills: Sequence[Bill | ErrorReport],
     ) -> None:
         fitting = [each for each in bills if isinstance(each, Bill) and each.fits]

@@ -22,11 +22,13 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
+from deepseek_r1.host.comparison import Candidate
 from r1desk.chat.values.duration import budget_name
-from r1desk.comparison.column import MOST_COLUMNS, Column
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.text_label import push_button, text_label
+
+MOST_COLUMNS = 3
 
 
 class ColumnChoice(QGroupBox):
@@ -40,10 +42,10 @@ class ColumnChoice(QGroupBox):
     changed = Signal()
     removed = Signal()
 
-    def __init__(self, number: int, column: Column) -> None:
+    def __init__(self, number: int, column: Candidate) -> None:
         super().__init__(tr("Column {n}", n=number))
         self._column = column
-        self._models: list[Column] = []
+        self._models: list[Candidate] = []
         self.model = QComboBox()
         self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         least, most = SamplingSettings.bounds("temperature")
@@ -54,7 +56,7 @@ class ColumnChoice(QGroupBox):
         for budget in budgets:
             self.thinking.addItem(budget_name(budget), budget)
         self.thinking.setCurrentIndex(list(budgets).index(column.sampling.thinking_budget))
-        self.instructions = QLineEdit(column.system_prompt.replace("\n", " "))
+        self.instructions = QLineEdit(column.system.replace("\n", " "))
         self.from_disk = QCheckBox(tr("From the disk, if it is larger than the budget"))
         self.from_disk.setChecked(column.load.swap_enabled)
         self.drafts = QCheckBox(tr("Drafts"))
@@ -93,23 +95,23 @@ class ColumnChoice(QGroupBox):
         widget.setAccessibleName(text)
         return label
 
-    def set_models(self, models: Sequence[Column]) -> None:
+    def set_models(self, models: Sequence[Candidate]) -> None:
         """Offer these models; the chosen one stays chosen."""
         chosen = self._models[self.model.currentIndex()] if self._models else self._column
         self._models = list(models)
-        paths = [each.path for each in models]
-        if chosen.path not in paths:
+        paths = [each.model for each in models]
+        if chosen.model not in paths:
             self._models.insert(0, chosen)
-            paths.insert(0, chosen.path)
+            paths.insert(0, chosen.model)
         self.model.blockSignals(True)
         self.model.clear()
         self.model.addItems([each.name for each in self._models])
         for index, path in enumerate(paths):
             self.model.setItemData(index, str(path), Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(paths.index(chosen.path))
+        self.model.setCurrentIndex(paths.index(chosen.model))
         self.model.blockSignals(False)
 
-    def column(self) -> Column:
+    def column(self) -> Candidate:
         """The column as it is chosen now."""
         model, before = self._models[self.model.currentIndex()], self._column
         drafts = before.load.drafts if before.load.drafts is not DraftMode.OFF else DraftMode.AUTO
@@ -117,7 +119,7 @@ class ColumnChoice(QGroupBox):
             update={
                 "swap_enabled": self.from_disk.isChecked(),
                 "drafts": drafts if self.drafts.isChecked() else DraftMode.OFF,
-                "draft_model": before.load.draft_model if model.path == before.path else "",
+                "draft_model": before.load.draft_model if model.model == before.model else "",
             }
         )
         sampling = before.sampling.model_copy(
@@ -127,9 +129,9 @@ class ColumnChoice(QGroupBox):
             }
         )
         text = self.instructions.text()
-        unchanged = text == before.system_prompt.replace("\n", " ")
-        prompt = before.system_prompt if unchanged else text
-        return replace(model, load=load, sampling=sampling, system_prompt=prompt)
+        unchanged = text == before.system.replace("\n", " ")
+        prompt = before.system if unchanged else text
+        return replace(model, load=load, sampling=sampling, system=prompt)
 
 
 class ComparisonDialog(BoundedDialog):
@@ -144,12 +146,12 @@ class ComparisonDialog(BoundedDialog):
     start_wanted = Signal(str, list)
 
     def __init__(
-        self, parent: QWidget, question: str, columns: Sequence[Column], *, stored: bool
+        self, parent: QWidget, question: str, columns: Sequence[Candidate], *, stored: bool
     ) -> None:
         """`stored`: the question is a message of the conversation, and cannot be changed."""
         super().__init__(parent, tr("Compare models"), QSize(620, 560))
         self._choices: list[ColumnChoice] = []
-        self._models: Sequence[Column] = ()
+        self._models: Sequence[Candidate] = ()
         body = self.fill_column(spacing=10)
         self.question = QPlainTextEdit(question, readOnly=stored, tabChangesFocus=True)
         self.question.setAccessibleName(tr("Question"))
@@ -173,13 +175,13 @@ class ComparisonDialog(BoundedDialog):
         self._refresh()
         (self._choices[-1].model if stored or question else self.question).setFocus()
 
-    def set_models(self, models: Sequence[Column]) -> None:
+    def set_models(self, models: Sequence[Candidate]) -> None:
         """Offer these models in all columns."""
         self._models = models
         for each in self._choices:
             each.set_models(models)
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[Candidate]:
         """The columns as they are chosen now."""
         return [each.column() for each in self._choices]
 
@@ -189,7 +191,7 @@ class ComparisonDialog(BoundedDialog):
         self._can_run = can_run
         self._refresh()
 
-    def _add(self, column: Column) -> None:
+    def _add(self, column: Candidate) -> None:
         choice = ColumnChoice(len(self._choices) + 1, column)
         choice.changed.connect(self.changed)
         choice.removed.connect(lambda: self._on_removed(choice))
