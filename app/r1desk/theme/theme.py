@@ -89,6 +89,8 @@ class Theme(QObject):
 
     def _apply(self, wanted: Tokens) -> None:
         Theme.in_force = wanted
+        # In place of another sheet, Qt polishes a widget again for each of its ancestors.
+        self._app.setStyleSheet("")
         self._app.setPalette(palette(wanted))
         self._app.setStyleSheet(stylesheet(wanted, self._app.font().pointSizeF()))
         self.changed.emit()
