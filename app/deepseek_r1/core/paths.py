@@ -34,6 +34,11 @@ def resources_dir() -> Path:
     return _shipped("resources", "r1desk")
 
 
+def guides_dir() -> Path:
+    """Return the folder of the guides for users, in English; those of a language are in it."""
+    return _shipped("docs", "r1desk") / "guides"
+
+
 def catalogue_dir() -> Path:
     """Return the folder of the catalogue of known models, as data."""
     return _shipped("models", "deepseek_r1")

@@ -63,6 +63,7 @@ class MenuFeature(Feature):
         window.doctor_action.triggered.connect(self._on_doctor)
         window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
         window.palette_action.triggered.connect(partial(open_palette, window))
+        window.help_action.triggered.connect(self._on_help)
         window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
 
@@ -73,6 +74,12 @@ class MenuFeature(Feature):
     @Slot()
     def _on_about(self) -> None:
         about(self._window, self._services.engine.engine_name).open()
+
+    @Slot()
+    def _on_help(self) -> None:
+        from r1desk.shell.help_window import HelpWindow  # noqa: PLC0415 - not at start
+
+        HelpWindow(self._window).show()
 
     @Slot()
     def _on_doctor(self) -> None:
