@@ -201,8 +201,9 @@ class MainWindow(QMainWindow):
             title: [action for action in part.actions() if action.text() and not action.menu()]
             for title, part in parts.items()
         }
+        more = (*self.sidebar.list.actions(), *self.sidebar.actions())
         of_chats = found[self.chats_menu.title()]
-        of_chats += [action for action in self.sidebar.list.actions() if action not in of_chats]
+        of_chats += [action for action in more if action not in of_chats]
         return found
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:

@@ -125,6 +125,8 @@ class Sidebar(QWidget):
         menu.addAction(tr("Export all conversations…"), lambda: emit(intents.ExportConversations()))
         menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
+        self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
+        self.addActions(menu.actions())  # for the palette
         return button
 
     def show_conversations(
