@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
+from r1desk.conversations.widgets.row_model import ItemRole
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.store import ConversationInfo
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
-def test_a_long_title_leaves_the_date_in_view_without_a_scroll_bar(qtbot: QtBot) -> None:
+def test_a_long_title_leaves_no_scroll_bar_and_the_dialog_fits_its_rows(qtbot: QtBot) -> None:
     dialog = TrashDialog()
     qtbot.addWidget(dialog)
     title = "A very long question about many things at once, " * 4
@@ -28,14 +29,12 @@ def test_a_long_title_leaves_the_date_in_view_without_a_scroll_bar(qtbot: QtBot)
     dialog.show_conversations([info])
     dialog.show()
     qtbot.waitExposed(dialog)
-    item = dialog.list.item(0)
-    metrics = dialog.list.fontMetrics()
-    shown = metrics.elidedText(
-        item.text(), dialog.list.textElideMode(), dialog.list.viewport().width()
-    )
     assert not dialog.list.horizontalScrollBar().isVisible()
-    assert shown != item.text()
-    assert shown.endswith(item.text()[-10:])  # the date ends the row
+    assert dialog.height() < 200, "one row, and no white below it"
+    index = dialog.list.model().index(0)
+    spoken = index.data(Qt.ItemDataRole.AccessibleTextRole)
+    assert spoken.startswith(title[:-1])
+    assert spoken.endswith(index.data(ItemRole.ROW).date)
 
 
 def test_on_a_small_screen_its_buttons_are_in_view(

@@ -153,7 +153,7 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         wait_shown(qtbot, session, "Yellow.")
         click(session.window.sidebar.trash_button)
         dialog = session.window.findChild(TrashDialog)
-        qtbot.waitUntil(lambda: dialog.list.count() == 1)
+        qtbot.waitUntil(lambda: dialog.list.model().rowCount() == 1)
         click_row(dialog.list, "Apples")
         wait_shown(qtbot, session, "Red.")
         composer = session.window.composer

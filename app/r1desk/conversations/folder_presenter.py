@@ -40,13 +40,10 @@ class FolderPresenter(QObject):
 
     def make(self, ids: tuple[int, ...], then: Callable[[int], None]) -> None:
         """Make a folder with these conversations in it; `then` gets its id."""
-        name, taken = tr("New folder"), {folder.name for folder in self.folders}
-        numbers = (tr("{name} {n}", name=name, n=n) for n in range(2, len(taken) + 3))
-        free = next(each for each in (name, *numbers) if each not in taken)
 
         def work(store: Store) -> int:
             with store.transaction():
-                key = store.folders.create(free)
+                key = store.folders.create(tr("New folder"))
                 store.folders.move(ids, key)
             return key
 

@@ -87,7 +87,8 @@ class ConversationList(QTreeView):
             if not self.rows.show_rows(rows):
                 return
             for at, row in enumerate(rows):
-                self.setExpanded(self.rows.index(at), row.folder_id is not None and not row.folded)
+                if row.folder_id is not None and not row.folded:
+                    self.expand(self.rows.index(at))
             self.set_open(self._open)
             if folder is not None:
                 current = self.rows.index_of_folder(folder)

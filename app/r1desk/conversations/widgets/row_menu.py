@@ -30,12 +30,13 @@ class RowMenu(QObject):
         self._about = QPersistentModelIndex()  # while its menu is open
         self.folders: Sequence[FolderInfo] = ()
         view.menu_wanted.connect(self._on_menu)
-        self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
-        self._pin = self._action("pin", tr("Pin"), self._on_pin)
-        self.name = self._action("", tr("Name this chat"), self._on_name)
-        self._copy = self._action("copy", tr("Duplicate"), self._on_duplicate)
-        self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
-        self._settings = self._action("settings", tr("Settings of the folder…"), self._on_settings)
+        rename, move = self._on_rename, self._on_move
+        self._rename = self._action("pencil", tr("Rename"), rename, "F2")
+        self._pin = self._action("pin", tr("Pin"), self._asks(self._pinned))
+        self.name = self._action("", tr("Name this chat"), self._asks(intents.NameConversation))
+        copy = self._asks(intents.DuplicateConversation)
+        self._copy = self._action("copy", tr("Duplicate"), copy)
+        self._move = self._action("folder", tr("Move to folder"), move, "Ctrl+M")
         export = partial(self._request_for_chosen, intents.ExportConversations)
         self._export = self._action("download", tr("Export…"), export)
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
@@ -48,6 +49,15 @@ class RowMenu(QObject):
         action.triggered.connect(slot)
         self._view.addAction(action)
         return action
+
+    def _asks(self, intent: Callable[[int], intents.ConversationIntent]) -> Callable[[], None]:
+        """What asks for this of one conversation."""
+
+        def ask() -> None:
+            if (conversation := self._row().conversation_id) is not None:
+                self._request(intent(conversation))
+
+        return ask
 
     # ---- what it is about -------------------------------------------------------------------
 
@@ -74,10 +84,12 @@ class RowMenu(QObject):
         self._pin.setText(tr("Unpin") if row.pinned else tr("Pin"))
         menu = QMenu(self._view)
         if row.folder_id is not None:
-            menu.addActions([self._rename, self._settings])
+            edit = partial(self._request, intents.EditFolder(row.folder_id))
+            delete = partial(self._request, intents.DeleteFolder(row.folder_id))
+            menu.addAction(self._rename)
+            menu.addAction(icon("settings"), tr("Settings of the folder…"), edit)
             menu.addSeparator()
-            deleting = partial(self._request, intents.DeleteFolder(row.folder_id))
-            menu.addAction(self._trash.icon(), tr("Delete the folder"), deleting)
+            menu.addAction(self._trash.icon(), tr("Delete the folder"), delete)
         else:
             one = (
                 [self._rename, self._pin, self.name, self._copy] if len(self._chosen()) == 1 else []
@@ -140,26 +152,8 @@ class RowMenu(QObject):
             with_selection.setCurrentIndex(index, with_selection.SelectionFlag.NoUpdate)
         self._view.edit(index)
 
-    @Slot()
-    def _on_pin(self) -> None:
-        row = self._row()
-        if row.conversation_id is not None:
-            self._request(intents.PinConversation(row.conversation_id, not row.pinned))
-
-    @Slot()
-    def _on_name(self) -> None:
-        if (conversation := self._row().conversation_id) is not None:
-            self._request(intents.NameConversation(conversation))
-
-    @Slot()
-    def _on_duplicate(self) -> None:
-        if (conversation := self._row().conversation_id) is not None:
-            self._request(intents.DuplicateConversation(conversation))
-
-    @Slot()
-    def _on_settings(self) -> None:
-        if (folder := self._row().folder_id) is not None:
-            self._request(intents.EditFolder(folder))
+    def _pinned(self, conversation: int) -> intents.PinConversation:
+        return intents.PinConversation(conversation, not self._row().pinned)
 
     @Slot()
     def _on_trash(self) -> None:

@@ -21,6 +21,11 @@ from r1desk.conversations.widgets.conversation_rows import Row
 Index = QModelIndex | QPersistentModelIndex
 CONVERSATIONS_MIME = "application/x-r1desk-conversations"  # ids, with commas between them
 NO_INDEX = QModelIndex()
+# Joined once: Qt asks for those of every row.
+_FOLDER_FLAGS = (
+    Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
+)
+_CONVERSATION_FLAGS = _FOLDER_FLAGS | Qt.ItemFlag.ItemIsDragEnabled
 
 
 class ItemRole(IntEnum):
@@ -184,9 +189,7 @@ class RowModel(QAbstractItemModel):
         row = self._row(index) if index.isValid() else Row("")
         if row.is_heading or row.is_new:
             return Qt.ItemFlag.NoItemFlags
-        usual = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        usual |= Qt.ItemFlag.ItemIsEditable
-        return usual if row.folder_id is not None else usual | Qt.ItemFlag.ItemIsDragEnabled
+        return _FOLDER_FLAGS if row.folder_id is not None else _CONVERSATION_FLAGS
 
     def supportedDropActions(self) -> Qt.DropAction:
         return Qt.DropAction.MoveAction

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from PySide6.QtCore import QDateTime, QLocale, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QDialogButtonBox,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
     QMessageBox,
     QPushButton,
+    QTreeView,
     QVBoxLayout,
     QWidget,
 )
 
 from deepseek_r1.core.i18n import tr, trn
+from r1desk.conversations.widgets.conversation_rows import Row, date_text
+from r1desk.conversations.widgets.row_delegate import RowDelegate
+from r1desk.conversations.widgets.row_model import ItemRole, RowModel
 from r1desk.store import ConversationInfo
 from r1desk.widgets.bounded_dialog import size_within_screen
+from r1desk.widgets.text_label import text_label
+
+SUITED_PX = 460, 420  # the width, and the most height
 
 
 class TrashDialog(QDialog):
@@ -39,15 +44,20 @@ class TrashDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Trash"))
-        self.list = QListWidget()
+        self._rows = RowModel()
+        self.list = QTreeView(headerHidden=True, rootIsDecorated=False, indentation=0)
+        self.list.setModel(self._rows)
+        self.list.setItemDelegate(RowDelegate(self.list, has_menus=False))
+        self.list.setMouseTracking(True)
+        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.list.setSizeAdjustPolicy(QTreeView.SizeAdjustPolicy.AdjustToContents)
         self.list.setAccessibleName(tr("Conversations in the trash"))
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.itemSelectionChanged.connect(self._on_selection)
-        self.list.itemClicked.connect(self._on_opened)
-        self.list.itemActivated.connect(self._on_opened)
+        self.list.selectionModel().selectionChanged.connect(self._on_selection)
+        self.list.clicked.connect(self._on_opened)
+        self.list.activated.connect(self._on_opened)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.note = QLabel(wordWrap=True)
+        self.note = text_label("", "dim")
         self.restore_button = QPushButton(tr("Restore"))
         self.restore_button.clicked.connect(self._on_restore)
         self.purge_button = QPushButton(tr("Delete for good…"))
@@ -62,31 +72,39 @@ class TrashDialog(QDialog):
         self.show_conversations(())
 
     def showEvent(self, event: QShowEvent) -> None:
-        self.resize(size_within_screen(self, QSize(480, 360)))
+        self._fit()
         super().showEvent(event)
 
     def show_conversations(self, conversations: Sequence[ConversationInfo]) -> None:
         """Fill the list."""
-        self.list.clear()
+        now = datetime.now().astimezone()
+        self._rows.show_rows(
+            [
+                Row(info.title, info.id, date=date_text(info.trashed_at or 0.0, now))
+                for info in conversations
+            ]
+        )
+        self.list.setVisible(bool(conversations))
         self.note.setText(
             tr("Conversations stay here for 30 days.")
             if conversations
             else tr("The trash is empty. What you move here stays for 30 days.")
         )
-        for info in conversations:
-            when = QDateTime.fromSecsSinceEpoch(int(info.trashed_at or 0))
-            date = QLocale().toString(when, QLocale.FormatType.ShortFormat)
-            item = QListWidgetItem(f"{info.title}    {date}")
-            item.setData(Qt.ItemDataRole.UserRole, info.id)
-            self.list.addItem(item)
+        self._fit()
         self._on_selection()
 
-    def _chosen(self) -> list[int]:
-        return [item.data(Qt.ItemDataRole.UserRole) for item in self.list.selectedItems()]
+    def _fit(self) -> None:
+        """Be as high as what is in the list."""
+        width, most = SUITED_PX
+        height = min(most, self.layout().totalHeightForWidth(width))
+        self.resize(size_within_screen(self, QSize(width, height)))
 
-    @Slot(QListWidgetItem)
-    def _on_opened(self, item: QListWidgetItem) -> None:
-        self.opened.emit(item.data(Qt.ItemDataRole.UserRole))
+    def _chosen(self) -> list[int]:
+        return [_id_of(index) for index in self.list.selectionModel().selectedRows()]
+
+    @Slot(QModelIndex)
+    def _on_opened(self, index: QModelIndex) -> None:
+        self.opened.emit(_id_of(index))
 
     @Slot()
     def _on_selection(self) -> None:
@@ -115,3 +133,7 @@ class TrashDialog(QDialog):
         question.setDefaultButton(QMessageBox.StandardButton.Cancel)
         delete.clicked.connect(lambda: self.purge_requested.emit(chosen))
         question.open()
+
+
+def _id_of(index: QModelIndex) -> int:
+    return int(index.data(ItemRole.ROW).conversation_id)
