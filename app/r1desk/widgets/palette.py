@@ -26,6 +26,7 @@ _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
 _WIDTH_EM, _KEYS_EM, _LINES = 38, 11, 14
 _ENTRY = Qt.ItemDataRole.UserRole
 _STEPS = (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp)
+_STAYS = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +179,16 @@ class Palette(QFrame):
     def eventFilter(self, _field: QObject, event: QEvent) -> bool:
         """Keys of the field that are for the list."""
         kind = event.type()
-        if kind == QEvent.Type.FocusOut and event.reason() not in (
-            Qt.FocusReason.PopupFocusReason,
-            Qt.FocusReason.ActiveWindowFocusReason,
-        ):
+        if kind == QEvent.Type.FocusOut and event.reason() not in _STAYS:
             self.hide()
         if not isinstance(event, QKeyEvent):
             return False
         key = event.key()
         if kind == QEvent.Type.ShortcutOverride and key == Qt.Key.Key_Escape:
             event.accept()  # else it stops an answer
-            return True
-        if kind != QEvent.Type.KeyPress:
+        elif kind != QEvent.Type.KeyPress:
             return False
-        if key in _STEPS:
+        elif key in _STEPS:
             QApplication.sendEvent(self.list, event)
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._choose(self.list.currentItem())

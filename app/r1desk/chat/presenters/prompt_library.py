@@ -71,30 +71,26 @@ class PromptLibrary(Presenter):
 
     @Slot()
     def _on_edit(self) -> None:
-        name, prompts = tr("Prompts"), self._window.composer.prompts
         entries = [
-            PaletteEntry(name, each.name, partial(self._edit_kept, each)) for each in prompts
+            PaletteEntry(tr("Prompts"), each.name, partial(self.edit, each.content, each))
+            for each in self._window.composer.prompts
         ]
         self._window.palette_list.open(entries, tr("Which prompt do you want to edit?"))
 
-    def edit(self, content: str = "") -> None:
-        """Let the user write a new prompt, which begins with this text."""
-        first_line = content.strip().partition("\n")[0][:NAME_CHARACTERS]
-        dialog = PromptDialog(self._window, first_line, content[:CONTENT_CHARACTERS], is_kept=False)
-        dialog.saved.connect(lambda new: self._keep((*self._window.composer.prompts, new)))
-        dialog.open()
-
-    def _edit_kept(self, prompt: SavedPrompt) -> None:
+    def edit(self, content: str = "", kept: SavedPrompt | None = None) -> None:
+        """Open the dialog for a prompt that is kept, or for a new one that begins with a text."""
         before = self._window.composer.prompts
-        others = [each for each in before if each != prompt]
+        others = [each for each in before if each != kept]
+        name = kept.name if kept else content.strip().partition("\n")[0][:NAME_CHARACTERS]
 
         def delete() -> None:
             self._keep(others)
-            text = tr("The prompt “{name}” was deleted.", name=prompt.name)
+            text = tr("The prompt “{name}” was deleted.", name=name)
             self._notify(text, tr("Undo"), lambda: self._keep(before))
 
-        dialog = PromptDialog(self._window, prompt.name, prompt.content, is_kept=True)
-        dialog.saved.connect(lambda changed: self._keep((*others, changed)))
+        is_kept = kept is not None
+        dialog = PromptDialog(self._window, name, content[:CONTENT_CHARACTERS], is_kept=is_kept)
+        dialog.saved.connect(lambda new: self._keep((*others, new)))
         dialog.deleted.connect(delete)
         dialog.open()
 
