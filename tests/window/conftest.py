@@ -40,14 +40,22 @@ def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, known_speed: None, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
+def given() -> list[int]:
+    """The budgets that the catalogue asks for."""
+    return []
+
+
+@pytest.fixture
+def page(
+    qtbot: QtBot, known_speed: None, given: list[int], monkeypatch: pytest.MonkeyPatch
+) -> CataloguePage:
     """The catalogue for a budget of 2 GiB where 22 GB are free: the 7B runs from the disk."""
     free = MemoryReading(32_000.0, 22_000.0)
     monkeypatch.setattr(forecast_service, "memory_reading", lambda: free)
     settings = Preferences(load=LoadSettings(memory_budget=2048))
-    made = CataloguePage(forecast_service.ForecastService(settings))
+    made = CataloguePage(forecast_service.ForecastService(settings), given.append)
     qtbot.addWidget(made)
     made.resize(760, 560)
     made.show()
-    qtbot.waitUntil(lambda: any("tok/s" in card.facts.text() for card in made.cards))
+    qtbot.waitUntil(lambda: any("tok/s" in card.chips[1].text() for card in made.cards))
     return made

@@ -22,7 +22,8 @@ from r1desk.models.scan import FoundModel
 from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
-from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
+from r1desk.models.widgets.chooser import ModelChooser
+from r1desk.models.widgets.model_card import ModelCard
 from r1desk.preferences import Preferences
 from window.catalogue_pages import SPEED, select
 
@@ -30,23 +31,41 @@ pytestmark = pytest.mark.usefixtures("known_speed")
 
 
 def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> None:
-    cards = {card.title.text(): card for card in page.cards}
+    cards = {card.purpose.text().split(" · ")[0]: card for card in page.cards}
     assert list(cards) == ["Fastest", "Recommended", "Smartest from the disk"]
-    assert "fits · " in cards["Recommended"].facts.text()
+    assert facts(cards["Recommended"])[0] == "fits"
     smartest = cards["Smartest from the disk"]
     assert "7B" in smartest.name.text() or "8B" in smartest.name.text()
-    assert smartest.facts.text().startswith("from the disk · 0.")
-    assert "with a budget of" in smartest.facts.text()
+    assert facts(smartest)[0] == "from the disk"
+    assert facts(smartest)[1].startswith("0.")
+
+
+def facts(card: ModelCard) -> list[str]:
+    return [chip.text() for chip in card.chips]
+
+
+def test_a_card_that_needs_more_memory_gives_it_and_downloads(
+    qtbot: QtBot, page: CataloguePage, given: list[int]
+) -> None:
+    smartest = page.cards[-1]
+    assert smartest.give.text().startswith("Download and give it ")
+    with qtbot.waitSignal(page.download_requested):
+        qtbot.mouseClick(smartest.give, Qt.MouseButton.LeftButton)
+    assert given == [smartest.file.forecast.raised.memory_budget]
+    page.show_arriving([smartest.file.file.file])
+    assert smartest.button.text() == "Downloading…"
+    assert not smartest.button.isEnabled()
+    assert not smartest.give.isEnabled()
 
 
 def test_there_is_nothing_to_scroll_where_all_cards_are_in_view(
     qtbot: QtBot, page: CataloguePage
 ) -> None:
     area = page.findChild(QScrollArea)
-    unused = area.viewport().height() - page.fold.geometry().bottom()
-    page.resize(page.width(), page.height() - unused + 20)
-    qtbot.waitUntil(lambda: area.viewport().height() < page.fold.geometry().bottom() + 25)
-    assert area.viewport().height() > page.fold.geometry().bottom()
+    unused = area.viewport().height() - page.all_button.geometry().bottom()
+    page.resize(page.width(), page.height() - unused + 30)
+    qtbot.waitUntil(lambda: area.viewport().height() < page.all_button.geometry().bottom() + 35)
+    assert area.viewport().height() > page.all_button.geometry().bottom()
     assert area.verticalScrollBar().maximum() == 0
 
 
@@ -58,14 +77,23 @@ def test_a_click_on_a_card_downloads_its_model(qtbot: QtBot, page: CataloguePage
     assert requested.args[0].url in card.button.toolTip(), "the address is shown before the click"
 
 
-def test_all_files_are_behind_a_fold_with_fit_and_speed(qtbot: QtBot, page: CataloguePage) -> None:
+def test_all_files_have_a_page_of_their_own_with_fit_and_speed(
+    qtbot: QtBot, page: CataloguePage
+) -> None:
     assert not page.table.isVisible()
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.all_button, Qt.MouseButton.LeftButton)
     assert page.table.isVisible()
     texts = fits(page)
     assert texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q4_K_M"].startswith("fits · ")
     assert texts["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"].startswith("from the disk · 0.")
     assert texts["DeepSeek-R1-Distill-Qwen-14B", "Q8_0"] == "too large for the budget"
+    families = [page.table.tree.topLevelItem(at) for at in range(2)]
+    assert [family.text(3) for family in families] == [
+        texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q6_K"],
+        texts["DeepSeek-R1-Distill-Qwen-7B", "Q3_K_M"],
+    ]
+    qtbot.mouseClick(page.back_button, Qt.MouseButton.LeftButton)
+    assert page.cards[0].isVisible()
 
 
 @pytest.fixture
@@ -73,7 +101,7 @@ def requested(page: CataloguePage) -> list[DownloadSpec]:
     """The downloads that the page asks for; all files are shown."""
     specs: list[DownloadSpec] = []
     page.download_requested.connect(lambda spec, _draft: specs.append(spec))
-    page.fold.click()
+    page.all_button.click()
     return specs
 
 
@@ -83,7 +111,7 @@ def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(
     table = page.table
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
     table.show_free_space(50_000_000_000)
-    assert "4.68 GB to download, 50.00 GB free on the drive" in table.detail.text()
+    assert "4.36 GiB to download, 46.57 GiB free on the drive" in table.detail.text()
     assert "MiB of the budget of 2,048 MiB" in table.detail.text()
     assert table.address.text().startswith("https://huggingface.co/")
     table.download_button.click()
@@ -133,22 +161,22 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     qtbot: QtBot, parent: QWidget
 ) -> None:
     chooser = shown_chooser(parent)
-    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
-    assert chooser.list.currentItem().data(PATH_ROLE) == str(starter_model())
-    assert "fits" in chooser.list.currentItem().text(), "the bill is known before a load"
-    assert "MiB of memory" in chooser.list.currentItem().text()
-    assert "135M parameters" in chooser.list.currentItem().text()
+    qtbot.waitUntil(lambda: chooser.files.tree.selected is not None)
+    assert chooser.files.tree.selected.installed.path == starter_model()
+    assert "fits" in chooser.files.tree.currentItem().text(2), "the bill is known before a load"
+    assert "of memory" in chooser.files.note.text()
+    assert "135M parameters" in chooser.files.note.text()
     assert chooser.use_button.isEnabled()
     chooser.tabs.setCurrentIndex(1)
     assert not chooser.use_button.isVisible()
-    assert chooser.catalogue.fold.isVisible()
+    assert chooser.catalogue.all_button.isVisible()
     chooser.tabs.setCurrentIndex(0)
     assert chooser.use_button.isVisible()
 
 
 def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot, parent: QWidget) -> None:
     chooser = shown_chooser(parent, loaded=starter_model())
-    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
+    qtbot.waitUntil(lambda: chooser.files.tree.selected is not None)
     assert not chooser.use_button.isEnabled()
 
 
@@ -195,11 +223,11 @@ def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
     other, here = page.cards
     assert other.button.text().startswith("Download ")
     assert here.button.text() == "Use this model"
-    assert here.source.text() == "On this computer, in Downloads"
+    assert here.place.text() == "On this computer, in Downloads"
     with qtbot.waitSignal(page.use_requested) as used:
         qtbot.mouseClick(here.button, Qt.MouseButton.LeftButton)
     assert used.args == [downloaded.installed.path]
-    assert here.facts.text().startswith(format_fit(downloaded.forecast))
+    assert format_fit(downloaded.forecast).startswith(facts(here)[0])
     assert fits(page)["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"] == format_fit(downloaded.forecast)
     page.show_places([downloaded], downloaded.installed.path)
     assert not page.cards[1].button.isEnabled(), "it is in use"
@@ -209,7 +237,7 @@ def test_among_all_files_too_it_is_offered_for_use(
     qtbot: QtBot, page: CataloguePage, downloaded: FoundModel
 ) -> None:
     page.show_places([downloaded], None)
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.all_button, Qt.MouseButton.LeftButton)
     table = page.table
     (seven,) = table.tree.findItems("Qwen-7B", Qt.MatchFlag.MatchContains)
     rows = {seven.child(at).text(0): seven.child(at) for at in range(seven.childCount())}

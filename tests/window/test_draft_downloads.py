@@ -45,7 +45,7 @@ def draft() -> KnownDraft:
 @pytest.fixture
 def seven_selected(page: CataloguePage) -> None:
     """All files are shown, and the 7B's is selected."""
-    click(page.fold)
+    click(page.all_button)
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
 
 
@@ -62,7 +62,7 @@ def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
     assert page.table.draft.isVisible()
-    assert "about 400 MB more" in page.table.draft.text()
+    assert "about 381 MiB more" in page.table.draft.text()
     assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
     assert requested(page) == [SEVEN, draft.file]
 
@@ -71,7 +71,7 @@ def test_the_button_stays_in_view_when_a_file_is_selected(
     qtbot: QtBot, page: CataloguePage
 ) -> None:
     page.resize(760, 620)
-    click(page.fold)
+    click(page.all_button)
     qtbot.wait(100)  # it scrolls to the table
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
     qtbot.wait(100)  # the lines about the file have their place
@@ -95,7 +95,7 @@ def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: Catalogue
 def test_the_check_mark_follows_the_file_until_the_user_sets_it(
     qtbot: QtBot, page: CataloguePage
 ) -> None:
-    click(page.fold)
+    click(page.all_button)
     box = page.table.draft
     for model, streams in (("7B", True), ("14B", False), ("7B", True)):
         (file,) = (f for f in files_of(page) if fits(f, model))
@@ -122,7 +122,7 @@ def test_a_card_offers_the_draft_model_too(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
     (file,) = (f for f in files_of(page) if fits(f, "7B"))
-    card = ModelCard(Pick(Purpose.SMARTEST, file))
+    card = ModelCard(Pick(Purpose.SMARTEST, file), print)
     qtbot.addWidget(card)
     card.show()
     assert card.draft.isVisible()
@@ -178,7 +178,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
-        assert row.offered.text() == "Download about 400 MB"
+        assert row.offered.text() == "Download about 381 MiB"
         row.offered.setFocus()
         with qtbot.waitSignal(session.downloads.finished):
             row.offered.click()

@@ -42,6 +42,9 @@ class DownloadState(StrEnum):
     FAILED = "failed"
 
 
+ON_ITS_WAY = (DownloadState.QUEUED, DownloadState.RUNNING)
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
     """One file for `folder`. `path` is set once it is done, `report` where it failed."""
@@ -95,7 +98,7 @@ class Downloads(QObject):
         `draft` is the file of the draft model that was requested with a model.
         """
         known = self._all.get(order.file)
-        if known is not None and known.state in (DownloadState.QUEUED, DownloadState.RUNNING):
+        if known is not None and known.state in ON_ITS_WAY:
             return
         done = known.part_bytes if known is not None else 0
         folder = known.folder if known is not None and done else self.folder

@@ -81,7 +81,7 @@ class DownloadPresenter(Presenter):
     def _on_changed(self) -> None:
         self._list.show_downloads(self._downloads.items, self._loadable_draft())
         if self._chooser is not None:
-            self._chooser.downloads.show_downloads(self._downloads.items)
+            self._chooser.show_downloads(self._downloads.items)
 
     def _find(self, file: str) -> Download | None:
         return next((each for each in self._downloads.items if each.order.file == file), None)
@@ -100,6 +100,8 @@ class DownloadPresenter(Presenter):
     @Slot(object)
     def _on_finished(self, download: Download) -> None:
         """Load a model that was requested for a chat, unless that would cut off an answer."""
+        if self._chooser is not None:
+            self._chooser.look_again()
         if download.load_after and not self._chat.busy:
             self._load(download.order.file)
 

@@ -132,7 +132,12 @@ class ModelsFeature(Feature):
         self._window = window
         models, services = self._models, self._services
         self._presenter = presenter = ModelPresenter(
-            window, models, services.preferences, window.notices, self.recent.forecasts
+            window,
+            models,
+            self._live,
+            preferences=services.preferences,
+            notices=window.notices,
+            forecasts=self.recent.forecasts,
         )
         window.models_action.triggered.connect(presenter.choose)
         window.model_dropped.connect(models.choose)

@@ -112,15 +112,22 @@ def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> L
     return settings.model_copy(update={"memory_budget": budget})
 
 
-def format_fit(forecast: Forecast) -> str:
-    """The fit and the speed in a few words."""
+def fit_facts(forecast: Forecast) -> tuple[str, ...]:
+    """The fit and, where it is known, the speed."""
     texts = {
         Fit.IN_MEMORY: tr("fits"),
         Fit.FROM_DISK: tr("from the disk"),
         Fit.TOO_LARGE: tr("too large for the budget"),
     }
-    text = with_rate(texts[forecast.fit], forecast.tok_s)
-    return tr("{fit}, measured", fit=text) if forecast.measured else text
+    fit, rate = texts[forecast.fit], tr("{rate} tok/s", rate=format_rate(forecast.tok_s))
+    if not forecast.tok_s:
+        return (fit,)
+    return fit, tr("{fit}, measured", fit=rate) if forecast.measured else rate
+
+
+def format_fit(forecast: Forecast) -> str:
+    """The fit and the speed in a few words."""
+    return " · ".join(fit_facts(forecast))
 
 
 def format_raised(forecast: Forecast) -> str:

@@ -19,6 +19,7 @@ from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.models.widgets.page_parts import open_template_dialog
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
@@ -35,6 +36,8 @@ class ModelPresenter(Presenter):
         self,
         parent: QWidget,
         models: ModelController,
+        live: LiveSettings,
+        *,
         preferences: Preferences,
         notices: NoticeBar,
         forecasts: ForecastService,
@@ -42,7 +45,7 @@ class ModelPresenter(Presenter):
         """`parent` is the window that the chooser belongs to."""
         super().__init__(parent)
         self._parent = parent
-        self._models = models
+        self._models, self._live = models, live
         self._preferences = preferences
         self._notices = notices
         self._forecasts = forecasts
@@ -106,7 +109,12 @@ class ModelPresenter(Presenter):
 
         recent, models = self._preferences.recent_models, self._models
         chooser = ModelChooser(
-            recent, models.path, self._forecasts, self._parent, models.loaded_path
+            recent,
+            models.path,
+            self._forecasts,
+            self._parent,
+            loaded=models.loaded_path,
+            give_budget=self._live.give_budget,
         )
         FilesPresenter(chooser.files, models, chooser.look_again)
         chooser.chosen.connect(models.choose)

@@ -13,7 +13,7 @@ from deepseek_r1.core.events import BillItem, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.models.downloads import Downloads, DownloadState
+from r1desk.models.downloads import ON_ITS_WAY, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
@@ -21,8 +21,6 @@ from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
-
-_ON_ITS_WAY = (DownloadState.QUEUED, DownloadState.RUNNING)
 
 
 class DraftOfferPresenter(Presenter):
@@ -43,7 +41,7 @@ class DraftOfferPresenter(Presenter):
 
     def _is_on_its_way(self, draft: KnownDraft) -> bool:
         return any(
-            each.order.file == draft.file and each.state in _ON_ITS_WAY
+            each.order.file == draft.file and each.state in ON_ITS_WAY
             for each in self._downloads.items
         )
 

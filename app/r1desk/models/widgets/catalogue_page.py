@@ -1,28 +1,30 @@
-"""Shows DeepSeek-R1's distilled models: a few picks as cards, all files in a fold.
+"""Shows DeepSeek-R1's distilled models: a few picks as cards, all files on a page of their own.
 
 Nothing is downloaded before its button is pressed; address, size and bill are shown before that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QPushButton,
     QScrollArea,
+    QStackedLayout,
     QVBoxLayout,
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import spec_for_draft, spec_for_known
+from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import join_sentences, tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
 from r1desk.models.forecast import Forecast
 from r1desk.models.forecast_service import ForecastService
@@ -31,40 +33,47 @@ from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.page_parts import ask_unverified
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, put_inside
+from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside
 from r1desk.widgets.text_label import text_label
 
 
 class CataloguePage(QWidget):
-    """The cards, the fold with all files, and the downloads below."""
+    """The cards, and the page with all files."""
 
     download_requested = Signal(object, object)  # the DownloadSpec, that of a draft model or None
     use_requested = Signal(object)  # the Path of a file that is on this computer
 
-    def __init__(self, forecasts: ForecastService) -> None:
+    def __init__(self, forecasts: ForecastService, give: Callable[[int], object]) -> None:
         super().__init__()
         self.cards: list[ModelCard] = []
         self._files: tuple[CatalogueFile, ...] = ()
         self._places: dict[str, Path] = {}
         self._known: dict[str, Forecast] = {}  # of the files at those places: by their own headers
         self._drafts: frozenset[str] = frozenset()  # ids of the draft models on this computer
+        self._arriving: Collection[str] = ()  # the files that are being downloaded
         self._loaded: Path | None = None
+        self._give = give
         self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
-        self.fold = QPushButton(icon("chevron-right"), tr("All files"), checkable=True)
-        self.fold.setAutoDefault(False)
-        set_role(self.fold, "fold")
-        self.fold.toggled.connect(self._on_fold)
-        self.table = CatalogueTable()
+        self.all_button = QPushButton(icon("chevron-right"), tr("All files"), autoDefault=False)
+        self.back_button = QPushButton(icon("chevron-left"), tr("Back"), autoDefault=False)
+        for button, page in ((self.all_button, 1), (self.back_button, 0)):
+            set_role(button, "fold")
+            button.clicked.connect(partial(self._show_page, page))
+        self.table = CatalogueTable(give)
         self.table.download_requested.connect(self._on_download)
         self.table.use_requested.connect(self.use_requested)
-        self.table.tree.itemSelectionChanged.connect(self._on_selection)
-        self.table.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self._area = self._create_scroll_area()
-        layout.addWidget(self._area, stretch=1)
+        all_files = QWidget()
+        filled(QVBoxLayout(all_files), self.back_button, self.table, margins=(9, 9, 9, 9))
+        self.pages = QStackedLayout(self)
+        self.pages.addWidget(self._create_scroll_area())
+        self.pages.addWidget(all_files)
         self._forecasts = forecasts
         self._started = False
+
+    def _show_page(self, index: int) -> None:
+        """Show the cards or all files, with the keyboard at the way back."""
+        self.pages.setCurrentIndex(index)
+        (self.table.tree if index else self.all_button).setFocus()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Estimate when the page is shown first: measuring takes two seconds of the machine."""
@@ -78,8 +87,7 @@ class CataloguePage(QWidget):
         column = QVBoxLayout(content)
         column.addWidget(self.note)
         self._card_column = put_inside(column, QVBoxLayout())
-        column.addWidget(self.fold)
-        column.addWidget(self.table, stretch=1)
+        column.addWidget(self.all_button)
         column.addStretch()
         area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         area.setWidget(content)
@@ -109,7 +117,15 @@ class CataloguePage(QWidget):
             place,
             in_use=place is not None and place == self._loaded,
             draft_here=card.file.model.draft in self._drafts,
+            arriving=card.file.file.file in self._arriving,
         )
+
+    def show_arriving(self, files: Collection[str]) -> None:
+        """These files are being downloaded."""
+        self._arriving = files
+        self.table.show_arriving(files)
+        for card in self.cards:
+            self._show_place(card)
 
     @Slot(tuple)
     def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
@@ -124,11 +140,12 @@ class CataloguePage(QWidget):
         )
         self.table.show_files(files)
         picks = pick(files)
-        self.note.setText(
-            tr("Each model comes in several sizes: smaller is faster and less exact.")
-            if picks
-            else tr("No model fits the memory budget. All of them are below.")
-        )
+        note = tr("No model fits the memory budget.")
+        if picks:
+            note = tr("Each model comes in several sizes: smaller is faster and less exact.")
+            host = default_source(picks[0].file.model, picks[0].file.file)
+            note = join_sentences((note, tr("They come from {host}.", host=host)))
+        self.note.setText(note)
         if [card.key for card in self.cards] == [each.key for each in picks]:
             for card, each in zip(self.cards, picks, strict=True):
                 card.show_file(each.file)
@@ -138,29 +155,12 @@ class CataloguePage(QWidget):
             card.deleteLater()
         self.cards = []
         for each in picks:
-            card = ModelCard(each)
+            card = ModelCard(each, self._give)
             card.download_requested.connect(self._on_download)
             card.use_requested.connect(self.use_requested)
             self._show_place(card)
             self._card_column.addWidget(card)
             self.cards.append(card)
-
-    @Slot(bool)
-    def _on_fold(self, opened: bool) -> None:
-        self.fold.setIcon(icon("chevron-down" if opened else "chevron-right"))
-        self.table.setVisible(opened)
-        if opened:
-            QTimer.singleShot(0, self._scroll_to_table)  # once it has its place
-
-    @Slot()
-    def _on_selection(self) -> None:
-        """Keep the buttons in view: what is said about another file may take more lines."""
-        QTimer.singleShot(0, self._scroll_to_table)
-
-    @Slot()
-    def _scroll_to_table(self) -> None:
-        bar = self._area.verticalScrollBar()
-        bar.setValue(min(bar.maximum(), self.fold.y()))
 
     @Slot(object, str, object)
     def _on_download(self, file: CatalogueFile, host: str, draft: KnownDraft | None) -> None:

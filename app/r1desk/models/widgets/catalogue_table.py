@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
@@ -20,10 +20,10 @@ from deepseek_r1.catalogue.download_spec import default_source
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.forecast import format_raised
+from r1desk.models.forecast import Fit
 from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
-from r1desk.models.widgets.page_parts import AddressLine, ModelTree
+from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, GiveButton, ModelTree
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import selectable_label
 
@@ -34,8 +34,9 @@ class CatalogueTable(QWidget):
     download_requested = Signal(object, str, object)  # CatalogueFile, the host, KnownDraft or None
     use_requested = Signal(object)  # the Path of the file, where it is on this computer
 
-    def __init__(self) -> None:
+    def __init__(self, give: Callable[[int], object]) -> None:
         super().__init__()
+        self._arriving: Collection[str] = ()
         self._free_bytes: int | None = None
         self._places: Mapping[str, Path] = {}
         self._drafts: Collection[str] = ()
@@ -47,6 +48,7 @@ class CatalogueTable(QWidget):
         self.open_button.clicked.connect(self._on_open)
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
+        self.give = GiveButton(give, self._on_download)
         self.draft = DraftCheckBox()
         self.detail, self.address = selectable_label(), AddressLine()
         layout = QVBoxLayout(self)
@@ -58,6 +60,7 @@ class CatalogueTable(QWidget):
         row.addWidget(QLabel(tr("From:")))
         row.addWidget(self.source, stretch=1)
         row.addWidget(self.open_button)
+        row.addWidget(self.give)
         row.addWidget(self.download_button)
         layout.addWidget(self.address)
         self._on_selection()
@@ -66,7 +69,6 @@ class CatalogueTable(QWidget):
         headings = [tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")]
         tree = ModelTree(tr("All files"), headings, number_columns=(1, 2))
         tree.setRootIsDecorated(True)
-        tree.setMinimumHeight(self.fontMetrics().height() * 10)
         tree.itemSelectionChanged.connect(self._on_selection)
         return tree
 
@@ -78,7 +80,19 @@ class CatalogueTable(QWidget):
         for item, file in zip(items, files, strict=True):
             size_bytes, name = file.file.size_bytes, file.file.quantisation
             self.tree.fill_offer(item, file, name, size_bytes, file.forecast)
+        for at in range(self.tree.topLevelItemCount()):
+            self._show_best(self.tree.topLevelItem(at))
         self._describe()
+
+    def _show_best(self, family: QTreeWidgetItem) -> None:
+        """Show size, memory, fit and speed of the largest file that fits, else of the smallest."""
+        rows = [family.child(at) for at in range(family.childCount())]
+        best = rows[0]
+        for row in rows:
+            if row.data(0, VALUE_ROLE).forecast.fit is Fit.IN_MEMORY:
+                best = row
+        texts = [best.text(column) for column in range(1, self.tree.columnCount())]
+        self.tree.fill(family, None, [family.text(0), *texts])
 
     def _items(self) -> list[QTreeWidgetItem]:
         tops = [self.tree.topLevelItem(at) for at in range(self.tree.topLevelItemCount())]
@@ -109,6 +123,11 @@ class CatalogueTable(QWidget):
         self._places, self._drafts, self._loaded = places, drafts, loaded
         self._describe()
 
+    def show_arriving(self, files: Collection[str]) -> None:
+        """These files are being downloaded."""
+        self._arriving = files
+        self._describe()
+
     @Slot()
     def _on_selection(self) -> None:
         file = self.tree.selected
@@ -122,10 +141,13 @@ class CatalogueTable(QWidget):
 
     def _describe(self) -> None:
         file, place = self.tree.selected, self._place
-        self.download_button.setText(tr("Use this model") if place else tr("Download now"))
-        self.download_button.setEnabled(
-            file is not None and (place is None or place != self._loaded)
-        )
+        arriving = file is not None and file.file.file in self._arriving
+        download = tr("Downloading…") if arriving else tr("Download now")
+        self.download_button.setText(tr("Use this model") if place else download)
+        free = file is not None and not arriving and (place is None or place != self._loaded)
+        for button in (self.download_button, self.give):
+            button.setEnabled(free)
+        self.give.offer(file.forecast if file is not None else None, here=place is not None)
         here = file is not None and file.model.draft in self._drafts
         self.draft.offer(file if place is None else None, here=here)
         if file is None:
@@ -135,7 +157,6 @@ class CatalogueTable(QWidget):
             on_this_computer(place) if place else "",
             f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
             format_bill_summary(file.forecast.bill),
-            format_raised(file.forecast),
             tr(
                 "Licence {licence}, base model {base} under {base_licence}.",
                 licence=file.model.licence.name,

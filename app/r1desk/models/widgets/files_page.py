@@ -1,4 +1,4 @@
-"""Lists every model file on this computer with its size, state and owner, and partial downloads."""
+"""Lists the models on this computer with size, state, fit and owner; they are deleted here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QFont, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMessageBox,
@@ -17,7 +17,13 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.models.formatting import breakable_address, format_size
+from r1desk.models.forecast import format_fit
+from r1desk.models.formatting import (
+    breakable_address,
+    format_mib,
+    format_parameters,
+    format_size,
+)
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree, warning_box
 from r1desk.widgets.layouts import put_inside
@@ -41,7 +47,7 @@ class FilesPage(QWidget):
         self._free_bytes: int | None = None
         self.total = text_label(tr("Looking for models…"), "dim")
         self.notices = NoticeBar()
-        headings = [tr("Model"), tr("On disk"), tr("State"), tr("Belongs to")]
+        headings = [tr("Model"), tr("On disk"), tr("Fit and speed"), tr("Belongs to")]
         self.tree = ModelTree(tr("Model files"), headings, number_columns=(1,))
         self.tree.itemSelectionChanged.connect(self._on_selection)
         self.path = AddressLine()
@@ -74,13 +80,13 @@ class FilesPage(QWidget):
 
     def show_models(self, models: Sequence[FoundModel]) -> None:
         """Show these files; the selected one stays selected."""
-        selected = self.tree.selected
+        wanted = self.tree.selected.place if self.tree.selected is not None else self._chosen
         self._models = tuple(models)
         self.tree.clear()
         for model in self._models:
             item = QTreeWidgetItem(self.tree)
             self._show_item(item, model)
-            if selected is not None and selected.installed.path == model.installed.path:
+            if model.place == wanted:
                 self.tree.setCurrentItem(item)
         if self.tree.currentItem() is None and self.tree.topLevelItemCount():
             self.tree.setCurrentItem(self.tree.topLevelItem(0))
@@ -107,7 +113,8 @@ class FilesPage(QWidget):
         self.tree.fill(item, found, texts)
         item.setToolTip(0, f"{model.name}\n{model.path}")
         font = item.font(0)
-        font.setBold(found.place == self._loaded)
+        loaded = found.place == self._loaded
+        font.setWeight(QFont.Weight.DemiBold if loaded else QFont.Weight.Normal)
         item.setFont(0, font)
 
     def _show_total(self) -> None:
@@ -120,16 +127,17 @@ class FilesPage(QWidget):
                 "{size} free on the drive of the models folder", size=format_size(self._free_bytes)
             )
             text = f"{text} · {free}"
+        text = f"{text} · {tr('A file can also be dropped onto the window.')}"
         self.total.setText(text)
 
     # ---- the selected file ------------------------------------------------------------------
 
     def _state_text(self, found: FoundModel) -> str:
-        if found.place == self._loaded:
-            return tr("loaded")
-        if found.installed.error is not None:
+        if found.forecast is None:
             return tr("cannot be used")
-        return tr("chosen, not loaded") if found.place == self._chosen else ""
+        state = tr("chosen, not loaded") if found.place == self._chosen else ""
+        state = tr("loaded") if found.place == self._loaded else state
+        return " · ".join(text for text in (state, format_fit(found.forecast)) if text)
 
     @Slot()
     def _on_selection(self) -> None:
@@ -143,7 +151,7 @@ class FilesPage(QWidget):
             return
         model, loaded = found.installed, found.place == self._loaded
         kept = why_kept(model, loaded=loaded)
-        reason = model.error.text() if model.error is not None else ""
+        reason = model.error.text() if model.error is not None else _facts_text(found)
         self.path.show_address(str(model.path))
         self.note.setText("\n".join(text for text in (reason, kept) if text))
         self.note.setVisible(bool(self.note.text()))
@@ -176,3 +184,16 @@ class FilesPage(QWidget):
         ):
             box.addButton(label, role).clicked.connect(partial(request.emit, found))
         box.open()
+
+
+def _facts_text(found: FoundModel) -> str:
+    header, forecast = found.installed.header, found.forecast
+    if header is None or forecast is None:
+        return ""
+    facts = [
+        format_parameters(header.parameters),  # the name may promise another number
+        header.quantisation,
+        tr("{n} of memory", n=format_mib(forecast.bill.total_mib)),
+        tr("context up to {tokens:,} tokens", tokens=header.context_trained),
+    ]
+    return " · ".join(facts)

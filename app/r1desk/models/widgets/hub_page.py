@@ -5,7 +5,7 @@ Nothing is sent before "List files" is pressed, and nothing downloaded before "D
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -34,9 +34,8 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import Offer, OfferedModel, find_offers
-from r1desk.models.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download
-from r1desk.models.widgets.page_parts import AddressLine, ModelTree, ask_unverified
+from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree, ask_unverified
 from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
@@ -48,7 +47,7 @@ class HubPage(QWidget):
 
     download_requested = Signal(object)  # a DownloadSpec
 
-    def __init__(self, settings: LoadSettings) -> None:
+    def __init__(self, settings: LoadSettings, give: Callable[[int], object]) -> None:
         super().__init__()
         self.policy = RetryPolicy()
         self._settings = settings
@@ -75,6 +74,8 @@ class HubPage(QWidget):
         self.tree.itemSelectionChanged.connect(self._on_selection)
         self.detail, self.address = text_label("", "dim"), AddressLine()
         self.download_button = push_button(tr("Download now"), self._on_download)
+        self.give = GiveButton(give, self._on_download)
+        self._arriving: Collection[str] = ()
         self._arrange()
         self._on_selection()
 
@@ -89,6 +90,7 @@ class HubPage(QWidget):
         layout.addWidget(self.detail)
         last = put_inside(layout, QHBoxLayout())
         last.addWidget(self.address, stretch=1)
+        last.addWidget(self.give)
         last.addWidget(self.download_button)
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -140,6 +142,11 @@ class HubPage(QWidget):
         self._free_bytes = free_bytes
         self._on_selection()
 
+    def show_arriving(self, files: Collection[str]) -> None:
+        """These files are being downloaded."""
+        self._arriving = files
+        self._on_selection()
+
     def _show_note(self, text: str, role: str = "dim") -> None:
         self.note.setText(text)
         self.note.setAccessibleName(text)
@@ -176,7 +183,11 @@ class HubPage(QWidget):
     @Slot()
     def _on_selection(self) -> None:
         model = self.tree.selected
-        self.download_button.setEnabled(model is not None)
+        arriving = model is not None and any(each.file in self._arriving for each in model.specs)
+        self.download_button.setText(tr("Downloading…") if arriving else tr("Download now"))
+        for button in (self.download_button, self.give):
+            button.setEnabled(model is not None and not arriving)
+        self.give.offer(model.forecast if model is not None else None)
         self.address.show_address(model.specs[0].url if model is not None else "")
         self.detail.setText(self._describe(model) if model is not None else "")
         self.detail.setVisible(model is not None)
@@ -186,7 +197,6 @@ class HubPage(QWidget):
         lines = [
             format_download(size, self._free_bytes) if size is not None else "",
             format_bill_summary(model.forecast.bill) if model.forecast is not None else "",
-            format_raised(model.forecast) if model.forecast is not None else "",
         ]
         if len(model.specs) > 1:
             lines.append(tr("It comes in {n} parts.", n=len(model.specs)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
@@ -16,8 +17,9 @@ from r1desk.models.catalogue_picks import (
     Purpose,
     purpose_texts,
 )
-from r1desk.models.forecast import format_fit, format_raised
-from r1desk.models.formatting import format_size
+from r1desk.models.forecast import fit_facts
+from r1desk.models.formatting import format_mib, format_size
+from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label
@@ -66,77 +68,90 @@ class DraftCheckBox(QCheckBox):
 
 
 class ModelCard(QFrame):
-    """Shows a pick of the catalogue."""
+    """Shows a pick of the catalogue: its name, its purpose, and its facts as chips."""
 
     download_requested = Signal(object, str, object)  # CatalogueFile, the host, KnownDraft or None
     use_requested = Signal(object)  # the Path of the file, where it is on this computer
 
-    def __init__(self, pick: Pick) -> None:
+    def __init__(self, pick: Pick, give: Callable[[int], object]) -> None:
         super().__init__()
         set_role(self, "card")
         file = pick.file
         self.key = pick.key
         self.file = file
-        self._host = default_source(file.model, file.file)
+        self.host = default_source(file.model, file.file)
         self._place: Path | None = None
         title, text = purpose_texts(pick.purpose)
         self.setAccessibleName(f"{title}: {file.name}")
-        self.title = text_label(title, "dim")
         self.name = text_label(file.name, "heading")
-        self.purpose = text_label(text)
-        self.purpose.setWordWrap(True)
-        self.facts = text_label("", "dim")
-        self.source = text_label("", "dim")
+        self.purpose = text_label(f"{title} · {text}", "dim")
+        self.place = text_label("", "dim")
         self.draft = DraftCheckBox()
         self.button = QPushButton(autoDefault=False)
+        self.give = GiveButton(give, self._on_button)
         if pick.purpose is Purpose.RECOMMENDED:
             set_role(self.button, "primary")
         self.button.clicked.connect(self._on_button)
         row = QHBoxLayout(self)
-        row.setContentsMargins(14, 10, 14, 12)
-        texts = put_inside(row, QVBoxLayout())
-        texts.setSpacing(3)
+        row.setContentsMargins(14, 12, 14, 12)
+        texts = put_inside(row, QVBoxLayout(spacing=5))
         row.setStretch(0, 1)
-        for part in (self.title, self.name, self.purpose, self.facts, self.source, self.draft):
+        for part in (self.name, self.purpose):
             texts.addWidget(part)
-        row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        line = put_inside(texts, QHBoxLayout(spacing=6))
+        self.chips = [text_label("", "badge") for _ in range(3)]
+        for chip in self.chips:
+            line.addWidget(chip)
+        line.addStretch()
+        for part in (self.place, self.draft):
+            texts.addWidget(part)
+        buttons = put_inside(row, QVBoxLayout(spacing=6))
+        for part in (self.button, self.give):
+            buttons.addWidget(part)
         self.show_file(file)
         self.show_place(None, in_use=False, draft_here=False)
 
-    def show_place(self, place: Path | None, *, in_use: bool, draft_here: bool) -> None:
+    def show_place(
+        self, place: Path | None, *, in_use: bool, draft_here: bool, arriving: bool = False
+    ) -> None:
         """Offer the file on this computer, unless it is in use; for None its download.
 
-        `draft_here`: its draft model is on this computer.
+        `draft_here`: its draft model is on this computer. `arriving`: it is being downloaded.
         """
         self._place = place
         self.draft.offer(self.file if place is None else None, here=draft_here)
+        self.place.setVisible(place is not None)
+        tip = str(place)
         if place is None:
-            button = tr("Download {size}", size=format_size(self.file.file.size_bytes))
-            url = spec_for_known(self.file.model, self.file.file, self._host).url
-            texts = tr("From {host}", host=self._host), button, url
+            size = format_size(self.file.file.size_bytes)
+            self.button.setText(tr("Download {size}", size=size))
+            tip = spec_for_known(self.file.model, self.file.file, self.host).url
         else:
-            texts = on_this_computer(place), tr("Use this model"), str(place)
-        source, button, tip = texts
-        self.source.setText(source)
-        self.button.setText(button)
-        self.button.setEnabled(not in_use)
-        for part in (self.source, self.button):
-            explain(part, tip)
+            self.place.setText(on_this_computer(place))
+            self.button.setText(tr("Use this model"))
+        if arriving:
+            self.button.setText(tr("Downloading…"))
+        for button in (self.button, self.give):
+            button.setEnabled(not in_use and not arriving)
+            explain(button, tip)
+        self.give.offer(self.file.forecast, here=place is not None)
 
     @Slot()
     def _on_button(self) -> None:
         if self._place is None:
-            self.download_requested.emit(self.file, self._host, self.draft.wanted)
+            self.download_requested.emit(self.file, self.host, self.draft.wanted)
         else:
             self.use_requested.emit(self._place)
 
     def show_file(self, file: CatalogueFile) -> None:
         """Show another estimate of the same file."""
         self.file = file
-        forecast = file.forecast
-        memory = tr("{mib:,.0f} MiB of memory", mib=forecast.bill.total_mib)
-        lines = [f"{format_fit(forecast)} · {memory}", format_raised(forecast)]
-        self.facts.setText("\n".join(line for line in lines if line))
+        memory = tr("{n} of memory", n=format_mib(file.forecast.bill.total_mib))
+        facts = [*fit_facts(file.forecast), memory, ""]
+        for chip, fact in zip(self.chips, facts, strict=False):
+            chip.setText(fact)
+            chip.setVisible(bool(fact))
+        self.give.offer(file.forecast, here=self._place is not None)
 
 
 def on_this_computer(place: Path) -> str:

@@ -12,14 +12,15 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QMessageBox,
+    QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
     QWidget,
 )
 
-from deepseek_r1.core.i18n import tr
-from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised
-from r1desk.models.formatting import format_size
+from deepseek_r1.core.i18n import N_, tr
+from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised, with_rate
+from r1desk.models.formatting import format_mib, format_size
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.file_dialog import file_dialog
 
@@ -91,6 +92,30 @@ class ModelTree(QTreeWidget):
         """Align numbers by their last digit."""
         for column in self._number_columns:
             item.setTextAlignment(column, _RIGHT)
+
+
+class GiveButton(QPushButton):
+    """Raises the budget so far that it holds a model whole, and then does what is offered beside.
+
+    Hidden where that is not needed, or where not so much memory is free.
+    """
+
+    def __init__(self, give: Callable[[int], object], then: Callable[[], object]) -> None:
+        super().__init__(autoDefault=False)
+        self._budget_mib = 0
+        self.clicked.connect(lambda: (give(self._budget_mib), then()))
+        self.hide()
+
+    def offer(self, forecast: Forecast | None, *, here: bool = False) -> None:
+        """Offer a model's larger budget; `here`: its file is on this computer."""
+        raised = forecast.raised if forecast is not None else None
+        self.setVisible(raised is not None)
+        if forecast is None or raised is None:
+            return
+        self._budget_mib = raised.memory_budget
+        text = N_("Use it and give it {memory}") if here else N_("Download and give it {memory}")
+        text = tr(text, memory=format_mib(raised.memory_budget))
+        self.setText(with_rate(text, forecast.raised_tok_s))
 
 
 class AddressLine(QLineEdit):
