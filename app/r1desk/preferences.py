@@ -56,6 +56,7 @@ class Preferences(BaseModel):
     prompts: PromptCacheSettings = PromptCacheSettings()
     sidebar_visible: bool = True
     panel_visible: bool = False
+    readings_visible: bool = False  # all of the strip's
     unload_after_min: Annotated[int, Field(ge=0, le=1440)] = 0  # without use; 0 is never
     system_notices: bool = True  # when an answer is ready and the window is not in front
     window_geometry: str = ""  # Qt's own bytes, base64

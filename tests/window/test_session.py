@@ -110,8 +110,10 @@ def test_an_open_panel_beside_the_sidebar_is_found_so_again_after_a_restart(
     with running_session(qtbot, own_profile, short_answers) as session:
         session.window.resize(800, 680)
         session.window.panel_action.trigger()
+        session.window.gauge.all_button.click()
         assert session.window.sidebar.isVisible()
     with running_session(qtbot, own_profile) as session:
+        assert session.window.gauge.all_button.isChecked()
         assert session.window.panel.isVisible()
         assert session.window.sidebar.isVisible()
 

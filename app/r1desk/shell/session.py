@@ -107,6 +107,7 @@ class Session(QObject):
         self.window.place(p.window_geometry.encode("ascii", "ignore"))  # the width decides below
         self.window.sidebar_action.setChecked(p.sidebar_visible)
         self.window.panel_action.setChecked(p.panel_visible)
+        self.window.gauge.all_button.setChecked(p.readings_visible)
         for feature in self.features:
             feature.attach(self.window)
         self.window.closed.connect(self._on_closed)
@@ -180,6 +181,7 @@ class Session(QObject):
         self.preferences.window_geometry = base64.b64encode(geometry).decode("ascii")
         self.preferences.sidebar_visible = self.window.sidebar_action.isChecked()
         self.preferences.panel_visible = self.window.panel_action.isChecked()
+        self.preferences.readings_visible = self.window.gauge.all_button.isChecked()
 
     @Slot()
     def _save_preferences(self) -> None:
