@@ -34,6 +34,14 @@ def test_every_word_is_looked_for_as_it_is(store: Store, query: str, titles: lis
     assert found(store, query) == titles
 
 
+def test_what_is_found_equally_well_is_found_newest_first(store: Store) -> None:
+    texts = ("A zebra.", "There is a zebra in every one of these zoos.", "Is it a zebra?")
+    asked = [ask(store, f"Question {number}?", text) for number, text in enumerate(texts)]
+    for day, key in enumerate(asked):
+        store.conversations.set_times(key, 0.0, float(day))
+    assert [hit.conversation_id for hit in store.search("zebra")] == asked[::-1]
+
+
 @settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

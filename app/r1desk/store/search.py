@@ -54,7 +54,7 @@ class Query:
 def search(db: Database, text: str, limit: int) -> list[SearchHit]:
     """The best `limit` conversations outside the trash: titles first, then texts by rank.
 
-    Among short words alone, where there is no rank, the latest message comes first.
+    Ranks that differ by a fraction, and short words, which have none, are equal: the latest first.
     """
     query = Query(text)
     if not query.terms or limit <= 0:
@@ -68,7 +68,10 @@ def search(db: Database, text: str, limit: int) -> list[SearchHit]:
 def _titles(db: Database, query: Query, limit: int) -> list[int]:
     short, bindings = query.condition("c.title")
     if query.match:
-        source, order = "title_index JOIN conversations AS c ON c.id = title_index.rowid", "rank"
+        source, order = (
+            "title_index JOIN conversations AS c ON c.id = title_index.rowid",
+            "round(rank)",
+        )
         short += " AND title_index MATCH ?"
         bindings.append(query.match)
     else:
@@ -90,7 +93,7 @@ def _messages(db: Database, query: Query, limit: int) -> dict[int, int]:
             "FROM message_index JOIN messages AS m ON m.id = message_index.rowid "
             "JOIN conversations AS c ON c.id = m.conversation_id "
             f"WHERE message_index MATCH ? AND c.trashed_at IS NULL AND {short} "
-            "GROUP BY m.conversation_id ORDER BY best, m.id DESC LIMIT ?",
+            "GROUP BY m.conversation_id ORDER BY round(best), c.updated_at DESC LIMIT ?",
             [query.match, *bindings, limit],
         )
         return {conversation: message for conversation, message, _ in rows}
