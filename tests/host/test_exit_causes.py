@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory
+from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, SystemTooTight
 from deepseek_r1.host.exit_causes import classify, last_error_line
 
 has_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL there")
@@ -47,6 +47,10 @@ Current thread 0x00007f3c (most recent call first):
 def test_the_code_of_windows_abort_is_one_with_the_trace_of_an_abort():
     assert classify(3, ABORT).facts["how"] == "abort"
     assert classify(3, "usage: engine").facts["how"] == "exit code 3"
+
+
+def test_a_limit_of_the_system_is_told_from_a_fault():
+    assert isinstance(classify(1, "RuntimeError: can't start new thread"), SystemTooTight)
 
 
 @pytest.mark.parametrize(

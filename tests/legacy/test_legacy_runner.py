@@ -18,6 +18,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
+from support.command import run_code
 from support.ggml_files import FAMILIES, tiny_gpt2, tiny_llama_ggjt
 from support.gguf_files import tiny_llama
 from support.raw_gguf import ARRAY, SIZES, STRING, RawGguf
@@ -192,6 +193,18 @@ def test_a_falcon_is_loaded_again_by_a_fresh_process(tmp_path: Path) -> None:
         first = engine.pid
         engine.load(path, settings)
         assert engine.pid != first
+
+
+def test_the_loads_that_a_callers_own_process_has_left_are_named(tmp_path: Path) -> None:
+    source = """
+import sys
+from deepseek_r1 import CPUInference
+for _ in range(40):
+    CPUInference(sys.argv[1], context_length=256, isolated=False).close()
+"""
+    done = run_code(source, FAMILIES["falcon"](tmp_path / "model.bin"))
+    assert "This process has opened 32 old files" in done.stderr
+    assert "leave out “isolated=False”" in done.stderr
 
 
 @pytest.mark.slow

@@ -185,6 +185,11 @@ class ModelLoadFailed(ModelRefused):
     todo = N_("Download the file again, or choose another model.")
 
 
+class OldEngineUsedUp(ModelLoadFailed):
+    why = N_("This process has opened {loads} old files, and their engine never frees all of one.")
+    todo = N_("Start the program again, or leave out “isolated=False”.")
+
+
 class DraftUnfit(ModelRefused):
     what = N_("{draft} cannot draft for {model}.")
     why = N_("{detail}")

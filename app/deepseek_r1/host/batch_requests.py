@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from deepseek_r1.core.errors import EngineFailed, R1Error
+from deepseek_r1.core.errors import EngineFailed, R1Error, SystemTooTight
 from deepseek_r1.core.events import Event, GenerationFinished
 from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.engine.protocol.base import AnswerBatch
 from deepseek_r1.host import protocol
+from deepseek_r1.host.exit_causes import is_limit
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -114,4 +115,5 @@ def reported_failure(error: Exception) -> R1Error:
     if isinstance(error, R1Error):
         return error
     traceback.print_exception(error)
-    return EngineFailed(detail=without_surrogates(f"{type(error).__name__}: {error}"))
+    detail = without_surrogates(f"{type(error).__name__}: {error}")
+    return SystemTooTight(detail=detail) if is_limit(detail) else EngineFailed(detail=detail)

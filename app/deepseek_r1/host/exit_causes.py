@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deepseek_r1.core.child_process import signal_name
-from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, R1Error
+from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, R1Error, SystemTooTight
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 
 # Windows reports a fault as an NTSTATUS exit code.
@@ -38,6 +38,7 @@ _NOISE = re.compile(
 )
 _SIGNIFICANT = re.compile(r"assert|error|fail|abort|terminate|what\(\):|exception|invalid", re.I)
 _SENTENCE_CHARACTERS = 400
+_LIMITS = ("can't start new thread", "Too many open files", "Resource temporarily unavailable")
 
 
 def classify(returncode: int, stderr: str) -> R1Error:
@@ -46,9 +47,16 @@ def classify(returncode: int, stderr: str) -> R1Error:
     if how == "SIGKILL" or returncode & 0xFFFFFFFF in _WINDOWS_OUT_OF_MEMORY:
         return EngineOutOfMemory(how=how)
     text = last_error_line(stderr)
+    if is_limit(text):
+        return SystemTooTight(detail=text)
     if not text:
         text = tr(_MEANINGS[how]) if how in _MEANINGS else tr("It left no message.")
     return EngineDied(how=how, detail=text if text.endswith((".", "!", "。")) else f"{text}.")
+
+
+def is_limit(text: str) -> bool:
+    """Whether an error is that the system gives no more threads, processes or files."""
+    return any(each in text for each in _LIMITS)
 
 
 def in_short(error: R1Error) -> str:

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -30,6 +30,7 @@ from deepseek_r1.core.errors import (
     LegacyEngineUnavailable,
     LoadStopped,
     ModelLoadFailed,
+    OldEngineUsedUp,
     R1Error,
     SystemTooTight,
 )
@@ -48,6 +49,7 @@ from deepseek_r1.native.native_library import native
 PACKAGE = "ctransformers"
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0x7FFFFFFF  # the library takes a signed number and picks one for negative ones
+_MOST_LOADS = 31  # of 64 contexts, Falcon keeps two
 _POLL_S = 0.1
 
 Progress = Callable[[float], bool]
@@ -91,6 +93,8 @@ def library() -> LegacyLibrary:
 class LegacyModel:
     """Owns the library's model. For one thread."""
 
+    _loads: ClassVar[int] = 0  # by this process
+
     def __init__(self, file: LegacyFile, weights_mib: float, on_progress: Progress) -> None:
         """Read the file. Raises ModelLoadFailed, LoadStopped, LegacyEngineUnavailable.
 
@@ -104,7 +108,10 @@ class LegacyModel:
         self.process_id = os.getpid()
         self.pointer, keep = self._create(arguments, weights_mib, on_progress)
         if self.pointer is None:
+            if self._loads >= _MOST_LOADS:
+                raise OldEngineUsedUp(path=str(file.path), loads=self._loads)
             raise ModelLoadFailed(path=str(file.path), detail=tr("no reason given"))
+        LegacyModel._loads += 1
         if not keep or not on_progress(1.0):
             self.close()
             raise LoadStopped
