@@ -37,6 +37,11 @@ def shown(store: Store, key: int) -> list[tuple[object, ...]]:
     return [(m.content, m.thinking, m.thinking_s, m.model_name) for m in store.messages.path(key)]
 
 
+def folder_of(store: Store, key: int) -> str:
+    folder = store.conversations.get(key).folder_id
+    return next(each.name for each in store.folders.infos() if each.id == folder)
+
+
 def versions(store: Store, key: int, text: str) -> list[str]:
     nodes = store.messages.all_of(key)
     parent = next(node.parent_id for node in nodes if node.content == text)
@@ -95,6 +100,7 @@ def test_lm_studios_folder_comes_over_with_its_versions(store: Store, tmp_path: 
         ("Thanks.", "", 0.0, ""),
     ]
     assert versions(store, key, ANSWERS[0]) == ["Because.", ANSWERS[0]]
+    assert folder_of(store, key) == "Physics"
     assert {node.created_at for node in store.messages.all_of(key)} == {BEGAN}
 
 
@@ -116,6 +122,7 @@ def test_jans_folder_comes_over_and_as_a_zip(store: Store, tmp_path: Path, packe
         "DeepSeek-R1-Distill-Qwen-7B",
     )
     assert versions(store, key, QUESTIONS[0]) == [QUESTIONS[0], "Why is the sea blue?"]
+    assert folder_of(store, key) == "Physics"
     nodes = store.messages.all_of(key)
     assert [n.thinking for n in nodes if n.content == ANSWERS[0]] == ["Think of scattering."]
 

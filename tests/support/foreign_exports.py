@@ -283,7 +283,7 @@ def write_jan(folder: Path) -> Path:
         "assistants": [assistant],
         "created": BEGAN,
         "updated": BEGAN + 60,
-        "metadata": {},
+        "metadata": {"project": {"id": "p", "name": "Physics"}},
     }
 
     def message(key: str, parent: str | None, role: str, *content: dict[str, Any]) -> str:

@@ -183,7 +183,9 @@ def _conversations(
             capped.left = MAX_CONVERSATION_BYTES
             if is_ours:
                 yield _our_pieces(value, f"conversations/{place}")
-            elif (pieces := foreign_pieces(value, lines, left_out)) is not None:
+            elif (
+                pieces := foreign_pieces(value, lines, PurePosixPath(name).parent.name, left_out)
+            ) is not None:
                 yield pieces
 
 

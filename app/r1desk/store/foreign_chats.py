@@ -44,11 +44,12 @@ Counts = Counter[Omitted]
 
 
 def foreign_pieces(
-    value: Any, lines: Callable[[], Iterable[Any]], left_out: Counts
+    value: Any, lines: Callable[[], Iterable[Any]], folder: str, left_out: Counts
 ) -> list[Piece] | None:
     """The messages of one foreign conversation, then itself; None where it is of no known form.
 
-    `lines` reads the messages of a thread of Jan, which has them in a file of their own.
+    `lines` reads the messages of a thread of Jan, which has them in a file of their own. LM
+    Studio's folders are those of its files; exports of the first two have no names of folders.
     """
     if _get(value, "mapping", {}):
         return _chatgpt(value, left_out)
@@ -57,7 +58,7 @@ def foreign_pieces(
     if _get(value, "object", "") == "thread":
         return _jan(value, lines(), left_out)
     if any(_get(each, "versions", []) for each in _get(value, "messages", [])):
-        return _lm_studio(value, left_out)
+        return _lm_studio(value, folder, left_out)
     return None
 
 
@@ -192,7 +193,7 @@ def _chatgpt(value: Any, left_out: Counts) -> list[Piece]:
             created_at=_get(node, "message.create_time", 0.0),
         )
     return tree.pieces(
-        value.get("current_node"),
+        _get(value, "current_node", ""),
         title=_get(value, "title", ""),
         created_at=_get(value, "create_time", 0.0),
         updated_at=_get(value, "update_time", 0.0),
@@ -241,7 +242,7 @@ def _open_webui(value: Any, left_out: Counts) -> list[Piece]:
     )
 
 
-def _lm_studio(value: Any, left_out: Counts) -> list[Piece]:
+def _lm_studio(value: Any, folder: str, left_out: Counts) -> list[Piece]:
     tree, shown = _Tree(left_out), None
     for place, message in enumerate(value["messages"]):
         above = shown
@@ -255,6 +256,7 @@ def _lm_studio(value: Any, left_out: Counts) -> list[Piece]:
         created_at=_get(value, "createdAt", 0.0),
         updated_at=_get(value, "assistantLastMessagedAt", 0.0),
         system_prompt=_get(value, "systemPrompt", ""),
+        folder=folder if folder != "conversations" else "",  # where all are
     )
 
 
@@ -315,6 +317,7 @@ def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> list[Piece]:
         created_at=_get(value, "created", 0.0),
         updated_at=_get(value, "updated", 0.0),
         system_prompt=_get(assistant, "instructions", ""),
+        folder=_get(value, "metadata.project.name", ""),
     )
 
 
