@@ -24,6 +24,7 @@ from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
 _NOT_IN_NAMES = '<>:"/\\|?*'
 _NAME_CHARACTERS = 60
+_IMPORT = "import"  # the topic of what an import came to
 NOTICE_AFTER_MS = 700  # a shorter export needs no word about it
 
 
@@ -132,6 +133,7 @@ class ArchivePresenter(QObject):
 
     def import_file(self, file: Path) -> None:
         """Store the conversations of an export as new ones, but for those that are here already."""
+        self._notices.withdraw(_IMPORT)
         stop = threading.Event()
         stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
 
@@ -146,12 +148,12 @@ class ArchivePresenter(QObject):
             kinds = [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]
             if kinds:
                 texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
-            self._show(join_sentences(texts), Level.WARNING if kinds else Level.INFO)
+            self._show(join_sentences(texts), Level.WARNING if kinds else Level.INFO, _IMPORT)
             self.imported.emit(list(done.ids))
 
         def failed(report: ErrorReport) -> None:
             stop_waiting()
-            self._show(report.text(), Level.INFO if stop.is_set() else Level.ERROR)
+            self._show(report.text(), Level.INFO if stop.is_set() else Level.ERROR, _IMPORT)
 
         answer = ask_in_background(partial(import_export, self._store.run, file, stop))
         answer.done.connect(imported)
@@ -175,8 +177,8 @@ class ArchivePresenter(QObject):
         folder = str(file.absolute().parent)
         self._show(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 
-    def _show(self, text: str, level: Level = Level.INFO) -> None:
-        self._notices.show_notice(Notice(text, level))
+    def _show(self, text: str, level: Level = Level.INFO, topic: str = "") -> None:
+        self._notices.show_notice(Notice(text, level, topic=topic))
 
 
 def chats_of_programs() -> dict[Owner, Path]:

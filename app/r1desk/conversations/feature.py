@@ -75,9 +75,7 @@ class ConversationsFeature(Feature):
 
     def start(self) -> None:
         """Show the conversation of last time, or a new one; empty the old trash."""
-        self._store.call(
-            lambda store: store.conversations.purge_trash(TRASH_DAYS) if store.writable else None
-        )
+        self._empty_trash()
         self.refresh()
 
         def last(store: Store) -> int | None:
@@ -95,6 +93,12 @@ class ConversationsFeature(Feature):
                 self._chat.open(conversation_id)
 
         self._store.call(last, found)
+
+    def _empty_trash(self) -> None:
+        def purge(store: Store) -> int:
+            return store.conversations.purge_trash(TRASH_DAYS) if store.writable else 0
+
+        self._store.call(purge, lambda gone: self._empty_trash() if gone else None)
 
     def close(self) -> None:
         """End exports: the store closes."""

@@ -140,6 +140,7 @@ def _store(run: RunInStore, read: ReadExport, is_here: list[bool]) -> list[int]:
         run(writer.finish)
     except BaseException:
         with suppress(R1Error):  # else the next start does it
-            run(lambda store: store.conversations.purge_hidden())
+            while run(lambda store: store.conversations.purge_hidden()):
+                pass
         raise
     return writer.ids

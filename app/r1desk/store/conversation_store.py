@@ -23,6 +23,7 @@ from r1desk.store.stored_text import (
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
 _PINNED = "pinned conversations"
 _DAY_S = 86_400.0
+_PURGED_AT_ONCE = 50
 _HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never shown
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 # In the order of the fields of ConversationInfo.
@@ -173,12 +174,16 @@ class ConversationStore:
         )
 
     def purge_trash(self, older_than_days: float = 30.0) -> int:
-        """Delete for good what was trashed that long ago, and return how many conversations."""
-        return self._purge("trashed_at <= ?", time.time() - older_than_days * _DAY_S)
+        """Delete for good some of what was trashed that long ago; returns how many; 0 is the end.
+
+        Others use the store between the calls.
+        """
+        before = time.time() - older_than_days * _DAY_S
+        return self._purge("trashed_at <= ?", before, most=_PURGED_AT_ONCE)
 
     def purge_hidden(self) -> int:
-        """Delete for good what is still hidden, and return how many conversations."""
-        return self._purge("trashed_at = ?", _HIDDEN)
+        """Delete some of what was made hidden and is not to be seen, as `purge_trash` does."""
+        return self._purge("trashed_at = ?", _HIDDEN, most=_PURGED_AT_ONCE)
 
     def purge(self, conversation_ids: Iterable[int]) -> int:
         """Delete these conversations for good, as far as they are in the trash."""
@@ -187,23 +192,28 @@ class ConversationStore:
             "trashed_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))", chosen
         )
 
-    def _purge(self, condition: str, value: float | str) -> int:
+    def _purge(self, condition: str, value: float | str, most: int = -1) -> int:
         """Delete what meets a condition of ours. The text is overwritten, not only unlinked.
 
-        A conversation whose answer is still being written is left for the next time.
+        At `most` so many, where it is not negative. A conversation whose answer is still being
+        written is left for the next time.
         """
         chosen = (
-            f"FROM conversations AS c WHERE {condition} AND NOT EXISTS ("  # noqa: S608
+            f"(SELECT id FROM conversations AS c WHERE {condition} AND NOT EXISTS ("  # noqa: S608
             "SELECT 1 FROM messages WHERE state = 'streaming' AND conversation_id = c.id)"
+            " ORDER BY id LIMIT ?)"
         )
         with self._db.transaction():
             # Messages leave their parents first: SQLite follows a branch only so deep.
             self._db.execute(
                 "UPDATE messages SET parent_id = NULL "  # noqa: S608
-                f"WHERE conversation_id IN (SELECT id {chosen})",
-                (value,),
+                f"WHERE conversation_id IN {chosen}",
+                (value, most),
             )
-            gone = self._db.execute(f"DELETE {chosen} RETURNING id", (value,))
+            gone = self._db.execute(
+                f"DELETE FROM conversations WHERE id IN {chosen} RETURNING id",  # noqa: S608
+                (value, most),
+            )
         if gone:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(gone)
