@@ -89,10 +89,10 @@ def test_thinking_is_offered_with_its_time(qtbot: QtBot, composer: Composer) -> 
     button = composer.thinking
     button.show_budget(2048, decode_tok_s=0.9)
     assert button.text() == "Thinking: Normal"
-    assert "2,048 tokens: about 37 min 56 s" in button.toolTip()
+    assert "2,048 tokens: about 38 min" in button.toolTip()
     button.menu().aboutToShow.emit()
     texts = [action.text() for action in button.menu().actions()]
-    assert any(text.startswith("Short") and "9 min 29 s" in text for text in texts)
+    assert any(text.startswith("Short") and "9 min 30 s" in text for text in texts)
     with qtbot.waitSignal(button.budget_chosen) as chosen:
         next(a for a in button.menu().actions() if a.text().startswith("Off")).trigger()
     assert chosen.args == [0]

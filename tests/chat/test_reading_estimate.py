@@ -41,7 +41,7 @@ def test_durations_are_said_as_people_say_them() -> None:
     assert [duration_text(s) for s in (0.4, 7.2, 59.7, 187.4, 7_500)] == [
         "0 s",
         "7 s",
-        "1 min 0 s",
+        "1 min",
         "3 min 7 s",
         "2 h 5 min",
     ]

@@ -73,6 +73,7 @@ class Case:
         self.models = ModelController(self.engine, preferences)
         self.live = LiveSettings(self.engine, self.models, preferences)
         self.recent = RecentModels(self.models, preferences, ForecastService(preferences))
+        self.models.load_started.disconnect(self.recent.refresh)
         self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
         self.models.load_failed.disconnect(self.recent.refresh)
         self.presenter = LoadPresenter(panel, self.models, self.live, self.recent, preferences)

@@ -34,8 +34,7 @@ def test_a_small_model_fits() -> None:
     small = estimate("deepseek-r1-distill-qwen-1.5b/Q4_K_M")
     assert small.fit is forecast.Fit.IN_MEMORY
     assert small.settings == SETTINGS
-    assert forecast.format_fit(small) == "fits · 10 tok/s"
-    assert forecast.format_raised(small) == ""
+    assert forecast.format_fit(small) == "fits · 9.4 tok/s"
 
 
 def test_a_7b_runs_from_the_disk_and_says_how_fast() -> None:
@@ -52,7 +51,6 @@ def test_where_memory_is_free_the_larger_budget_and_its_speed_are_known() -> Non
     assert large.raised is not None
     assert large.raised.memory_budget == 4928
     assert large.raised_tok_s > 2 * large.tok_s
-    assert forecast.format_raised(large) == "with a budget of 4,928 MiB: fits · 2.3 tok/s"
 
 
 def test_without_a_measurement_no_speed_is_claimed() -> None:
@@ -81,7 +79,12 @@ def test_the_measured_speed_is_near_the_expected_one() -> None:
 def test_slow_memory_bounds_many_cores_and_few_cores_bound_fast_memory() -> None:
     name = "deepseek-r1-distill-qwen-1.5b/Q4_K_M"
     assert expected(name, 10_000.0, threads=8) == expected(name, 10_000.0, threads=16)
-    assert expected(name, 1e6, threads=1) * 2 == expected(name, 1e6, threads=2)
+    assert 1.7 < expected(name, 1e6, threads=2) / expected(name, 1e6, threads=1) < 2
+
+
+def test_the_smallest_models_wait_for_more_than_their_weights() -> None:
+    """63 tokens a second were measured with the starter, whose weights alone would allow 261."""
+    assert 50 < 1 / (forecast.TOKEN_S + 1 / 261) < 80
 
 
 def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:

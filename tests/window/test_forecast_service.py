@@ -110,7 +110,7 @@ def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(
 ) -> None:
     before = forecast(qtbot, service, SMALL)
     assert not before.measured
-    assert format_fit(before) == "fits · 10 tok/s"
+    assert format_fit(before) == "fits · 9.4 tok/s"
     engine.answer(SMALL, 23.0)
     qtbot.waitUntil(lambda: forecast(qtbot, service, SMALL).measured)
     after = forecast(qtbot, service, SMALL)

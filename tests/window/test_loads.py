@@ -19,7 +19,7 @@ from r1desk import preferences as prefs
 from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, goes_on, refuses
+from support.engine_script import EngineScript, goes_on, refuses, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row
 from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
@@ -212,3 +212,16 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()
+
+
+def test_a_file_that_was_never_loaded_has_its_own_name_while_it_is_read(
+    qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
+) -> None:
+    copy, gate = tiny_llama(tmp_path / "copy.gguf"), engine.gate("read")
+    engine.loads(waits_for(gate))
+    ready.models.choose(copy)
+    qtbot.waitUntil(lambda: "Tiny llama" in ready.window.model_pill.text())
+    assert ready.models.loading
+    assert ready.window.panel.model.name.text() == "Tiny llama"
+    engine.open_gate("read")
+    qtbot.waitUntil(lambda: ready.models.loaded_path == copy)

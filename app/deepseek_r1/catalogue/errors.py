@@ -11,7 +11,7 @@ class DownloadFailed(R1Error):
 
     what = N_("{file} could not be downloaded.")
     why = N_("{detail}")
-    todo = N_("The partial file is kept: start the download again to continue it.")
+    todo = N_("Start the download again; what has arrived is kept.")
 
 
 class DownloadStopped(DownloadFailed):
@@ -62,7 +62,7 @@ class NoSpace(DownloadFailed):
 
     what = N_("There is not enough space for {file}.")
     why = N_("It needs {needed_mb} MB on the drive of {folder}, where {free_mb} MB are free.")
-    todo = N_("Free some space, or choose a smaller model. The partial file is kept.")
+    todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
 
 
 class FolderUnusable(DownloadFailed):

@@ -131,7 +131,7 @@ class ModelFileUnknown(ModelRefused):
 
 class ModelFileTruncated(ModelRefused):
     what = N_("The model file {path} is incomplete.")
-    why = N_("It should have {expected} bytes and has {actual}.")
+    why = N_("It needs at least {expected} bytes and has {actual}.")
     todo = N_("Download or copy the file again; the disk may have been full.")
 
 

@@ -207,6 +207,7 @@ class ModelsFeature(Feature):
     def _on_chat_model(self, path: str) -> None:
         """Offer the model that answered last in this conversation, where it is another one."""
         current = self._models.current
-        differs = current is not None and Path(path) != Path(current.facts.path)
+        here = any(str(each.path) == path and not each.missing for each in self.recent.items)
+        differs = here and current is not None and Path(path) != Path(current.facts.path)
         if self._window is not None:
             self._window.chat.offer_model(path if path and differs else "")

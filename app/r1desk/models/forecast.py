@@ -22,6 +22,7 @@ LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
 # The memory that the window may grow to. A model that fits only beside a fresh window would be
 # refused after its download.
 WINDOW_MAX_MIB = 200.0
+TOKEN_S = 0.01  # of each token, whatever the model's size: what the smallest models wait for
 _OF_MEMORY_SPEED = 0.8  # what a model reaches of the speed of plain sequential reads
 _MIB = 1 << 20
 
@@ -98,7 +99,8 @@ def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:
     read_mib = token_weights_bytes(header) / _MIB
     if not read_mib:
         return 0.0
-    return min(speed.memory_mib_s * _OF_MEMORY_SPEED, speed.threads * CORE_MIB_S) / read_mib
+    weights_mib_s = min(speed.memory_mib_s * _OF_MEMORY_SPEED, speed.threads * CORE_MIB_S)
+    return 1 / (TOKEN_S + read_mib / weights_mib_s) if weights_mib_s else 0.0
 
 
 def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> LoadSettings | None:
@@ -128,14 +130,6 @@ def fit_facts(forecast: Forecast) -> tuple[str, ...]:
 def format_fit(forecast: Forecast) -> str:
     """The fit and the speed in a few words."""
     return " · ".join(fit_facts(forecast))
-
-
-def format_raised(forecast: Forecast) -> str:
-    """The larger budget that holds the whole model, and the speed with it; else empty."""
-    if forecast.raised is None:
-        return ""
-    budget = forecast.raised.memory_budget
-    return with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), forecast.raised_tok_s)
 
 
 def format_rate(tok_s: float) -> str:

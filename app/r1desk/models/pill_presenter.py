@@ -41,14 +41,16 @@ class RecentModels(QObject):
         self._reading: BackgroundAnswer | None = None
         self._names: dict[Path, str] = {}  # as the files call themselves
         self.items: tuple[RecentModel, ...] = ()
-        models.loaded.connect(self.refresh)
-        models.load_failed.connect(self.refresh)
+        for signal in (models.load_started, models.loaded, models.load_failed):
+            signal.connect(self.refresh)
         self._show(tuple(RecentModel(path, self._name(path)) for path in self._paths()))
 
     def _paths(self) -> tuple[Path, ...]:
         starter = starter_model()
         first = () if starter is None else (starter,)
-        return (*first, *(Path(path) for path in self._preferences.recent_models))
+        recent = (Path(path) for path in self._preferences.recent_models)
+        arriving = () if self._models.next_path is None else (self._models.next_path,)
+        return tuple(dict.fromkeys((*first, *recent, *arriving)))
 
     def _name(self, path: Path) -> str:
         """The name in the file, once it was read, as the panel shows it for a loaded model."""
@@ -136,6 +138,8 @@ class PillPresenter(Presenter):
     @Slot()
     def _on_recent_changed(self) -> None:
         self._pill.models = self._recent.items
+        if self._models.loading and self._models.next_path is not None:
+            self._on_load_started(str(self._models.next_path))
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:

@@ -127,9 +127,11 @@ class LoadPresenter(Presenter):
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
-        names = {model.path: model.name for model in self._recent.items}
-        name = names.get(Path(path), Path(path).stem)
+        name = self._name_of(Path(path))
         self._panel.model.show_loading(name, waits=self._models.load_waits)
+
+    def _name_of(self, path: Path) -> str:
+        return {each.path: each.name for each in self._recent.items}.get(path, path.stem)
 
     @Slot()
     def _on_edited(self) -> None:
@@ -149,6 +151,8 @@ class LoadPresenter(Presenter):
     @Slot()
     def _on_recent_changed(self) -> None:
         self._panel.model.set_known(self._recent.items)
+        if self._models.loading and self._models.next_path is not None:
+            self._panel.model.show_name(self._name_of(self._models.next_path))
 
     @Slot(object)
     def _on_budget_moved(self, loaded: ModelLoaded) -> None:

@@ -110,7 +110,9 @@ class PerformancePresenter(Presenter):
 
     @Slot()
     def _forget_peak(self) -> None:
-        self._peak_mib = 0.0, 0.0
+        """The peak begins anew, with what is used now."""
+        now = self._sample
+        self._peak_mib = (now.engine_mib, now.window_mib) if now is not None else (0.0, 0.0)
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:

@@ -11,7 +11,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.values.duration import duration_text
+from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
 BUDGET_STEP_MIB = 64
@@ -125,7 +125,7 @@ def summary_option(
 
 def _unbroken(seconds: float) -> str:
     """A duration that stays on one line."""
-    return duration_text(seconds).replace(" ", "\N{NO-BREAK SPACE}")
+    return price_text(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def anyway_option(total: int, context: int) -> ContextOption | None:

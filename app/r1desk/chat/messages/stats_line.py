@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from deepseek_r1.core.i18n import N_, tr, trn
-from r1desk.chat.values.duration import duration_text
+from r1desk.chat.values.duration import price_text
 
 _REASONS = {
     FinishReason.LENGTH: N_("length limit reached"),
@@ -72,4 +72,4 @@ def reading_line(done: int, total: int, cached: int, left_s: float | None = None
         line = tr("Reading {done} of {total} tokens", **numbers)
     if left_s is None:
         return line
-    return f"{line} · {tr('about {duration} left', duration=duration_text(left_s))}"
+    return f"{line} · {tr('about {duration} left', duration=price_text(left_s))}"

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
@@ -29,6 +29,7 @@ from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, MessageState
+from r1desk.theme import icon
 from r1desk.widgets.layouts import put_inside
 
 STYLE_SHEET = """
@@ -72,7 +73,7 @@ class ChatView(QWidget):
         self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
         column.addWidget(self.find_bar)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
-        self._model_offer = text_button("refresh", "", self)
+        self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
         self._model_offer.clicked.connect(
             lambda: self.requested.emit(LoadModel(self._offered_model))

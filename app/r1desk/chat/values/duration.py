@@ -19,9 +19,17 @@ def duration_text(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return tr("{seconds} s", seconds=whole)
+    if whole < 3600 and whole % 60 == 0:
+        return tr("{n} min", n=whole // 60)
     if whole < 3600:
         return tr("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
     return tr("{hours} h {minutes} min", hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def price_text(seconds: float) -> str:
+    """A time that something will take, as roughly as it is known."""
+    step = 1 if seconds < 60 else 10 if seconds < 600 else 60
+    return duration_text(step * round(seconds / step))
 
 
 def budget_name(budget: int | None) -> str:
@@ -41,5 +49,5 @@ def budget_cost(budget: int | None, decode_tok_s: float) -> str:
     tokens = f"{budget:,}"
     if not decode_tok_s:
         return tr("at most {count} tokens", count=tokens)
-    duration = duration_text(budget / decode_tok_s)
+    duration = price_text(budget / decode_tok_s)
     return tr("{count} tokens: about {duration}", count=tokens, duration=duration)

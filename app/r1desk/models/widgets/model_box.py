@@ -68,7 +68,7 @@ class ModelBox(QFrame):
 
     def show_loading(self, name: str, *, waits: bool = False) -> None:
         """A load began, or waits for the end of an answer."""
-        self._set_name(name)
+        self.show_name(name)
         self.facts.hide()
         self.show_progress(0.0)
         if waits:
@@ -85,7 +85,7 @@ class ModelBox(QFrame):
         """The model is ready."""
         self._show_facts(loaded)
         self.progress.hide()
-        self._show_state(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s), "success")
+        self._show_state("")
 
     def show_failure(self, text: str, present: ModelLoaded | None = None) -> None:
         """The load failed, and why; `present` is the model that is there all the same."""
@@ -103,12 +103,14 @@ class ModelBox(QFrame):
         self._show_state(tr("Unloaded. The next message loads it again."))
 
     def _show_facts(self, loaded: ModelLoaded) -> None:
-        self._set_name(loaded.facts.name)
+        self.show_name(loaded.facts.name)
         self.facts.setText(facts_text(loaded.facts))
-        explain(self.facts, f"{loaded.facts.path}\n{loaded.facts.engine}")
+        loaded_in = tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s)
+        explain(self.facts, f"{loaded.facts.path}\n{loaded.facts.engine}\n{loaded_in}")
         self.facts.show()
 
-    def _set_name(self, name: str) -> None:
+    def show_name(self, name: str) -> None:
+        """Show the model's name."""
         self.name.setText(breakable_address(name))  # file names have no spaces to break at
         explain(self.name, name)
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised, with_rate
+from r1desk.models.forecast import Fit, Forecast, format_fit, with_rate
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.file_dialog import file_dialog
@@ -86,7 +86,6 @@ class ModelTree(QTreeWidget):
         memory = f"{forecast.bill.total_mib:,.0f} MiB"
         self.fill(item, value, (name, size, memory, format_fit(forecast)))
         item.setIcon(FIT_COLUMN, icon(*_ICONS[forecast.fit]))
-        item.setToolTip(FIT_COLUMN, format_raised(forecast))
 
     def _align(self, item: QTreeWidgetItem) -> None:
         """Align numbers by their last digit."""

@@ -12,7 +12,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QWidget
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
 from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
 from r1desk.theme import icon, tokens
@@ -207,9 +207,12 @@ def _share(part: float, whole: float) -> float | None:
 
 def gauge_summary(values: GaugeValues) -> str:
     """The gauge as sentences."""
-    text = tr(
+    known = N_(
         "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
-        "{tok_s:.1f} tokens per second.",
+        "{tok_s:.1f} tokens per second."
+    )
+    text = tr(
+        known if values.budget_mib else N_("{state}. Memory {app:,.0f} MiB. Processor {cpu:.0%}."),
         state=values.state,
         app=values.sample.app_mib,
         budget=values.budget_mib,
