@@ -15,8 +15,8 @@ from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import WaitingFormulas
-from r1desk.chat.messages.stats_line import duration_text
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
+from r1desk.chat.values.duration import duration_text
 from r1desk.conversations.export.html_writer import HtmlWriter
 from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
 from r1desk.platform.background_thread import ask_in_background
