@@ -55,8 +55,8 @@ def test_a_file_that_is_not_text_is_refused_with_a_sentence(tmp_path: Path, data
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    (b"%PDF-1.4\nplain letters\n", "notes.txt is not plain text but PDF."),
-    (b"{\\rtf1\\ansi Hello}", "notes.txt is not plain text but RTF."),
+    (b"%PDF-1.4\nplain letters\n", "notes.txt is not a text file."),
+    (b"{\\rtf1\\ansi Hello}", "notes.txt is not a text file."),
     (b"\x89PNG\r\n\x1a\n" + bytes(2 * MAX_BYTES), "A picture cannot be attached."),
 ])  # fmt: skip
 def test_documents_and_pictures_are_known_by_their_beginning(

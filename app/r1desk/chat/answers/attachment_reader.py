@@ -26,7 +26,7 @@ _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_DOCUMENTS = {b"%PDF-": "PDF", b"{\\rtf": "RTF"}
+_DOCUMENTS = (b"%PDF-", b"{\\rtf")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _MARK_BYTES = 64  # of a file's beginning, which tell its kind
 _CONTROLS = re.compile(b"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
@@ -50,14 +50,6 @@ class AttachmentTooLarge(R1Error):
     todo = N_("Copy the part that matters into a smaller file, or into the message.")
 
 
-class AttachmentIsDocument(R1Error):
-    """A PDF or RTF document, which may look like text."""
-
-    what = N_("{name} is not plain text but {kind}.")
-    why = N_("Its text is packed in a form that cannot be read here.")
-    todo = N_("Save it as plain text (UTF-8), or copy its text into the message.")
-
-
 class AttachmentIsPicture(R1Error):
     """A picture: a file, or one that was copied elsewhere."""
 
@@ -67,7 +59,7 @@ class AttachmentIsPicture(R1Error):
 
 
 class AttachmentNotText(R1Error):
-    """A program, an archive, a document of an office program."""
+    """A program, an archive, a document, of which PDF and RTF may look like text."""
 
     what = N_("{name} is not a text file.")
     why = N_("Only plain text can be attached: notes, Markdown, code, CSV.")
@@ -128,12 +120,11 @@ def read_attachment(path: Path) -> Attachment:
 
 
 def _refuse_known(beginning: bytes, name: str) -> None:
-    """Raise for what is better known by its name than as no text."""
+    """Raise for what its first bytes give away."""
     if beginning.startswith(_PICTURES) or beginning[8:12] == b"WEBP":
         raise AttachmentIsPicture
-    for mark, kind in _DOCUMENTS.items():
-        if beginning.lstrip().startswith(mark):
-            raise AttachmentIsDocument(name=name, kind=kind)
+    if beginning.lstrip().startswith(_DOCUMENTS):
+        raise AttachmentNotText(name=name)
 
 
 def is_web_page(attachment: Attachment) -> bool:
