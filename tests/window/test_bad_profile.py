@@ -176,7 +176,8 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
         disk.free()
         with qtbot.waitSignal(session.chat.recovered):
             pass
-        assert "What could not be saved before is saved now." in notice_text(session)
+        saved = "What could not be saved before is saved now."
+        qtbot.waitUntil(lambda: notice_text(session) == saved)  # nothing is said of the full drive
         assert session.chat.shown_branch[1].state == "complete"
     with running_session(qtbot, profile) as session:
         qtbot.waitUntil(lambda: len(texts(session)) == 2)

@@ -71,6 +71,7 @@ class Session(QObject):
             self._build_window()
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
+        self.chat.recovered.connect(self._save_timer.start)  # the settings were refused too
         if damaged is not None:
             self._notify(notices.preferences_damaged(damaged))
 
