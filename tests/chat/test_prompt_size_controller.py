@@ -159,6 +159,8 @@ def test_while_an_answer_is_written_the_engine_counts(qtbot: QtBot) -> None:
     counter.engine.heartbeat.emit(beat)
     assert sizes.size.used == 150
     chat.busy_here = True
+    counter.engine.heartbeat.emit(beat.model_copy(update={"context_used": 0}))
+    assert sizes.size.used == 150  # it still reads
     counter.engine.heartbeat.emit(beat)
     assert (sizes.size.used, sizes.size.history_exact) == (321, True)
 

@@ -104,7 +104,8 @@ class PromptSizeController(QObject):
 
     @Slot(object)
     def _on_beat(self, beat: Heartbeat) -> None:
-        if self._chat.busy_here and self._counter.engine.state is EngineState.GENERATING:
+        writes_here = self._chat.busy_here and self._counter.engine.state is EngineState.GENERATING
+        if writes_here and beat.context_used > self._estimated_history():  # else it still reads
             self._history = beat.context_used
             self._show_estimate()
 
@@ -146,16 +147,17 @@ class PromptSizeController(QObject):
                 if self._is_outdated:
                     self._delay.start()
 
+    def _estimated_history(self) -> int:
+        branch = self._chat.shown_branch
+        return conversation_tokens(branch[memory_start(branch) :]) if branch else 0
+
     def _show_estimate(self) -> None:
         tokens = 0 if self._is_empty else self._estimated_tokens()
         self._show(tokens, exact=self._is_empty)
 
     def _show(self, text_tokens: int, *, exact: bool = True) -> None:
         facts = self._facts()
-        history = self._history
-        if history is None:
-            branch = self._chat.shown_branch
-            history = conversation_tokens(branch[memory_start(branch) :]) if branch else 0
+        history = self._estimated_history() if self._history is None else self._history
         size = None
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history

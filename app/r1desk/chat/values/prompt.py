@@ -117,4 +117,5 @@ def conversation_tokens(branch: Sequence[ChatMessage]) -> int:
     for message in reversed(branch):
         if stats := message.stats:
             return stats.prompt_tokens + stats.completion_tokens - stats.thinking_tokens
-    return sum(estimated_tokens(message.content) for message in branch)
+    files = (attachment for message in branch for attachment in message.attachments)
+    return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files))
