@@ -152,7 +152,11 @@ class ConversationsFeature(Feature):
             case intents.MoveToFolder(conversations, folder):
                 folders.change(lambda store: store.folders.move(conversations, folder))
             case intents.FoldFolder(folder, folded):
-                self._store.call(lambda store: store.folders.set_folded(folder, folded))
+                self._store.call(
+                    lambda store: (
+                        store.folders.set_folded(folder, folded) if store.writable else None
+                    )
+                )
             case intents.RenameFolder(folder, name):
                 folders.rename(folder, name)
             case intents.EditFolder(folder):
