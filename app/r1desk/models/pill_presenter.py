@@ -91,7 +91,8 @@ def _read_all(
     """Read the headers of these; files of our folders that were never loaded are named only."""
     paths = {resolved(each.path) for each in known}
     files = (path for folder in models_dirs() for path in model_files(folder))
-    others = (RecentModel(path, path.stem) for path in files if resolved(path) not in paths)
+    others = [RecentModel(path, path.stem) for path in files if resolved(path) not in paths]
+    yield (*known, *others)
     yield (*(_read(each, forecaster) for each in known), *others)
 
 
