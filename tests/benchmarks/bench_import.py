@@ -76,7 +76,7 @@ def write_chats(file: Path, count: int) -> None:
     chosen = random.Random(1)
     chats = (
         chatgpt_chat(n, chosen.choice((1, 2, 3, 7)), SENTENCES[n % 2] * chosen.choice((2, 5, 12)))
-        for n in range(count)
+        for n in reversed(range(count))  # the latest first, as ChatGPT has them
     )
     write_chatgpt(file, chats)
 

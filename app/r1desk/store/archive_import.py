@@ -27,7 +27,7 @@ from r1desk.store.records import ChatMessage
 from r1desk.store.store import Store
 
 MAX_MESSAGES = 250_000  # of one conversation: their numbers are held in memory
-SLICE_MESSAGES = 500
+SLICE_MESSAGES = 200
 
 RunInStore = Callable[[Callable[[Store], Any]], Any]  # does work and waits for its result
 # Reads an export from its beginning and gives each slice; returns what it left out.

@@ -19,7 +19,7 @@ from r1desk.store.archive_import import ImportedConversations, RunInStore, impor
 from r1desk.store.errors import ArchiveUnreadable, ImportStopped
 from r1desk.store.foreign_chats import Omitted
 
-FRAME_BYTES: Final = 64 * 2**20  # one message, if need be; a slice is a quarter of a MiB
+FRAME_BYTES: Final = 64 * 2**20  # one message, if need be; a slice is 64 KiB
 MEMORY_BYTES: Final = 2**30
 
 

@@ -40,7 +40,7 @@ from r1desk.store.foreign_chats import Counts, Omitted, foreign_pieces
 MAX_BYTES, MAX_FILES = 2**30, 100_000
 MAX_CONVERSATION_BYTES = 64 * 2**20
 MAX_MESSAGE_CHARACTERS = 10 * 2**20  # as many files as can be sent with one, and text
-SLICE_CHARACTERS = 2**18
+SLICE_CHARACTERS = 2**16  # parsing a slice holds the interpreter, and the window, for 2 ms
 _HEAD_BYTES = 64 * 2**10
 _CHUNK_BYTES = 2**20  # of a long text the parser reads all again with each
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -55,14 +55,17 @@ def rows_by_day(
     inside[new_in] += [Row(tr("New chat"), is_new=True)] if new_in is not None else []
     outside: list[Row] = []
     known, heading = {folder.id for folder in folders}, ""
+    ages = _ages(now)
+    since, age = next(ages)
     for info in conversations:
         row = Row(info.title, info.id, pinned=info.pinned, unread=info.unread)
         if info.folder_id in known:
             inside[info.folder_id].append(row)
             continue
-        age = tr("Pinned") if info.pinned else _age_heading(info.updated_at, now)
-        if age != heading:
-            heading = age
+        while not info.pinned and info.updated_at < since:  # the latest come first
+            since, age = next(ages)
+        if heading != (tr("Pinned") if info.pinned else age):
+            heading = tr("Pinned") if info.pinned else age
             outside.append(Row(title=heading))
         outside.append(row)
     return [
@@ -94,17 +97,19 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[R
     ]
 
 
-def _age_heading(updated_at: float, now: datetime) -> str:
-    """Today, yesterday, this week, a month of this year, or an earlier year."""
-    day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
-    if recent := _recent_day(day, now):
-        return recent
-    if day > now.date() - timedelta(days=7):
-        return tr("This week")
-    if day.year == now.year:
-        month = QLocale().standaloneMonthName(day.month)
-        return month[:1].upper() + month[1:]
-    return tr("{year}", year=day.year)
+def _ages(now: datetime) -> Iterator[tuple[float, str]]:
+    """The beginnings of today, yesterday, this week, this year's months and all earlier years."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    yield today.timestamp(), tr("Today")
+    yield (today - timedelta(days=1)).timestamp(), tr("Yesterday")
+    yield (today - timedelta(days=6)).timestamp(), tr("This week")
+    for month in range(now.month, 0, -1):
+        name = QLocale().standaloneMonthName(month)
+        begins = today.replace(month=month, day=1)
+        yield begins.timestamp(), name[:1].upper() + name[1:]
+    for year in range(now.year - 1, 1970, -1):
+        yield today.replace(year=year, month=1, day=1).timestamp(), tr("{year}", year=year)
+    yield float("-inf"), tr("{year}", year=1970)
 
 
 def date_text(moment: float, now: datetime) -> str:

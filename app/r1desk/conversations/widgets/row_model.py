@@ -25,7 +25,8 @@ NO_INDEX = QModelIndex()
 _FOLDER_FLAGS = (
     Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
 )
-_CONVERSATION_FLAGS = _FOLDER_FLAGS | Qt.ItemFlag.ItemIsDragEnabled
+_HEADING_FLAGS = Qt.ItemFlag.ItemNeverHasChildren  # so that Qt asks no more about 10,000 rows
+_CONVERSATION_FLAGS = _HEADING_FLAGS | _FOLDER_FLAGS | Qt.ItemFlag.ItemIsDragEnabled
 
 
 class ItemRole(IntEnum):
@@ -180,7 +181,11 @@ class RowModel(QAbstractItemModel):
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         title = str(value).strip()
-        if role != Qt.ItemDataRole.EditRole or not title or not self.flags(index):
+        if (
+            role != Qt.ItemDataRole.EditRole
+            or not title
+            or not (self.flags(index) & Qt.ItemFlag.ItemIsEditable)
+        ):
             return False
         self.renamed.emit(self._row(index), title)
         return True
@@ -188,7 +193,7 @@ class RowModel(QAbstractItemModel):
     def flags(self, index: Index) -> Qt.ItemFlag:
         row = self._row(index) if index.isValid() else Row("")
         if row.is_heading or row.is_new:
-            return Qt.ItemFlag.NoItemFlags
+            return _HEADING_FLAGS
         return _FOLDER_FLAGS if row.folder_id is not None else _CONVERSATION_FLAGS
 
     def supportedDropActions(self) -> Qt.DropAction:
