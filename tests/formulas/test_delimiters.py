@@ -133,7 +133,8 @@ def test_a_formula_is_exactly_what_stands_in_the_text(text: str, start: int) -> 
     [
         (r"so \(5^2 \times \frac{1}{2}\) is", "so 5² × 1/2 is"),
         (r"then \(x^{10} \le \alpha", "then x¹⁰ ≤ α"),  # its end has not come
-        (r"$x = \dfrac{-b \pm \sqrt{b^{2}}}{2a}$ or $y$", "x = (-b ± √(b²))/(2a) or y"),
+        (r"$x = \dfrac{-b \pm \sqrt{b^{2} - c}}{2a}$ or $y$", "x = (-b ± √(b² - c))/(2a) or y"),
+        (r"costs $5, then $$\frac{\pi}{4}$$ and $x_1 = \sqrt{2", "costs $5, then π/4 and x_1 = √2"),
         (r"\left(\text{area}\right) = \boxed{42}", "(area) = 42"),
         (r"**$5** in C:\temp, $6 left", r"$5 in C:\temp, $6 left"),
     ],

@@ -139,7 +139,8 @@ class UserView(EditableMessage):
             size = self.more.sizeHint()
             self.more.setGeometry(left, y, size.width(), size.height())
             y += size.height()
-        y += round(pad_y * 0.75)  # the last line has its own space below
+        ends_with_code = self._message.content.rstrip().endswith(("```", "~~~"))
+        y += round(pad_y * (1.3 if ends_with_code else 0.75))  # a line has its own space below
         self._bubble = QRectF(left - pad_x, top, inner + 2 * pad_x, y - top).adjusted(
             0.5, 0.5, -0.5, -0.5
         )
