@@ -22,7 +22,7 @@ RULE = QTextFormat.Property.UserProperty.value + 2
 MARKER = QTextFormat.Property.UserProperty.value + 6  # a number, or one of these
 BULLET, OPEN_TASK, DONE_TASK = "•", "☐", "☑"
 QUOTE_STEP_EM = 0.95
-_BULLET_EM, _TASK_EM = 0.23, 0.62
+_SIZES = {BULLET: 0.23, OPEN_TASK: 0.62, DONE_TASK: 0.62}  # in em
 _GAP_EM = 0.4  # between a marker and the text
 _SOURCES = {BULLET: "-", OPEN_TASK: "- [ ]", DONE_TASK: "- [x]"}
 
@@ -41,6 +41,8 @@ def paint_marks(
     block: QTextBlock = document.begin()
     layout = document.documentLayout()
     edge = style.colours.edge
+    metrics = QFontMetricsF(style.font)
+    painter.setFont(style.font)
     above, bottom = 0, 0.0
     while block.isValid():
         fmt = block.blockFormat()
@@ -53,7 +55,7 @@ def paint_marks(
             if ruled and in_sight:
                 painter.fillRect(QRectF(0, box.top() + fmt.lineHeight() / 2, width, 1), edge)
             if marker and in_sight:
-                _paint_marker(painter, block, box.topLeft(), marker, style)
+                _paint_marker(painter, block, box.topLeft(), marker, style, metrics)
             for level in range(levels):
                 top = bottom if level < above else box.top()
                 x = level * style.em_px * QUOTE_STEP_EM + 1
@@ -63,26 +65,28 @@ def paint_marks(
         block = block.next()
 
 
-def _paint_marker(
-    painter: QPainter, block: QTextBlock, corner: QPointF, marker: str, style: TextStyle
+def _paint_marker(  # noqa: PLR0917 - the font's metrics are made once
+    painter: QPainter,
+    block: QTextBlock,
+    corner: QPointF,
+    marker: str,
+    style: TextStyle,
+    metrics: QFontMetricsF,
 ) -> None:
     """Paint a marker before the first line of a block: on its baseline, or in the middle of it."""
-    colours, metrics = style.colours, QFontMetricsF(style.font)
+    colours = style.colours
     line = block.layout().lineAt(0)
     text = line.naturalTextRect().translated(corner)
     baseline = text.top() + line.ascent()
-    sizes = {BULLET: _BULLET_EM, OPEN_TASK: _TASK_EM, DONE_TASK: _TASK_EM}
-    side = sizes.get(marker, 0.0) * style.em_px
+    side = _SIZES.get(marker, 0.0) * style.em_px
     wide, gap = side or metrics.horizontalAdvance(marker), _GAP_EM * style.em_px
     rightward = block.textDirection() == Qt.LayoutDirection.RightToLeft
     left = text.right() + gap if rightward else text.left() - gap - wide
     middle = baseline - (metrics.xHeight() + metrics.capHeight()) / 4
     box = QRectF(left, middle - side / 2, side, side)
-    painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(colours.dim if style.aside else colours.text)
     if not side:
-        painter.setFont(style.font)
+        painter.setPen(colours.dim if style.aside else colours.text)
         painter.drawText(QPointF(left, baseline), marker)
     elif marker == BULLET:
         painter.setPen(Qt.PenStyle.NoPen)
@@ -90,7 +94,7 @@ def _paint_marker(
         painter.drawEllipse(box)
     else:
         _paint_task(painter, box, style, done=marker == DONE_TASK)
-    painter.restore()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # rules and bars are sharp
 
 
 def _paint_task(painter: QPainter, box: QRectF, style: TextStyle, *, done: bool) -> None:
