@@ -12,6 +12,7 @@ from deepseek_r1.cli.command import (
     INTERRUPTED,
     Group,
     normalised,
+    option,
     printing,
     use_catalogue_for_click,
 )
@@ -51,14 +52,10 @@ class _Commands(Group):
         "DeepSeek-R1 and its relatives on this computer's processor, within one memory budget."
     ),
 )
-@click.option(
-    "--version",
-    help=tr("Show the version and exit."),
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
+@option(
+    "--version", tr("Show the version and exit."), is_flag=True, is_eager=True, expose_value=False,
     callback=printing(lambda ctx: f"{ctx.info_name} {__version__}"),
-)
+)  # fmt: skip
 def app() -> None:
     """The options that belong to no command."""
 

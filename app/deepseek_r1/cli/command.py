@@ -111,8 +111,7 @@ class Command(click.Command):
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """The option `--help`, whose output may be a full disk."""
-        found = super().get_help_option(ctx)
-        if found is not None:
+        if found := super().get_help_option(ctx):
             found.callback = printing(click.Context.get_help)
         return found
 

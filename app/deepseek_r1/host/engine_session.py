@@ -12,13 +12,7 @@ from enum import Enum
 from itertools import dropwhile
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import (
-    EngineHung,
-    EngineStartFailed,
-    ProtocolBroken,
-    R1Error,
-    SystemTooTight,
-)
+from deepseek_r1.core.errors import EngineHung, EngineStartFailed, ProtocolBroken, R1Error
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host import exit_causes, protocol
 from deepseek_r1.host.in_flight import InFlightRequests
@@ -231,5 +225,5 @@ class EngineSession:
         if lingered:
             return ProtocolBroken(detail=tr("It closed its pipe and did not end."))
         cause = exit_causes.classify(returncode, stderr)
-        ready = self.ready or isinstance(cause, SystemTooTight)
-        return cause if ready else EngineStartFailed(detail=exit_causes.in_short(cause))
+        known = self.ready or isinstance(cause, EngineStartFailed)
+        return cause if known else EngineStartFailed(detail=exit_causes.in_short(cause))
