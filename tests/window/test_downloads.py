@@ -193,7 +193,7 @@ def test_the_process_of_a_download_counts_as_the_windows_memory(
 def test_a_half_download_survives_a_restart_and_then_talks(
     qtbot: QtBot, own_profile: Path, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
-    size = f"{len(content) / 1e6:.0f} MB"
+    size = f"{len(content) / (1 << 20):.0f} MiB"
     with running_session(qtbot, own_profile) as session:
         session.downloads.policy = QUICK
         session.downloads.start(spec)
@@ -205,7 +205,7 @@ def test_a_half_download_survives_a_restart_and_then_talks(
         wait_state(qtbot, session.downloads, DownloadState.PAUSED)
         row = session.window.downloads.rows[FILE]
         assert row.isVisible()
-        assert re.match(rf"Paused at (1\d|20) MB of {size}", row.status.text())
+        assert re.match(rf"Paused at (1\d|20) MiB of {size}", row.status.text())
         assert len(server.requests) == 1  # nothing goes on by itself
         row.resume_button.click()
         wait_state(qtbot, session.downloads, DownloadState.DONE)
@@ -281,7 +281,7 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
         qtbot.waitUntil(card.isVisible)
         assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.small.name.text()
         assert "2.0 GiB of memory" in card.small.memory.text()
-        assert "huggingface.co" in card.source.text()
+        assert "huggingface.co" in card.small.source.text()
         qtbot.waitUntil(lambda: "tokens a second" in card.small.speed.text())
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
@@ -318,5 +318,5 @@ def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Pa
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
-        assert "modelscope.cn" in card.source.text()
+        assert "modelscope.cn" in card.small.source.text()
         assert card.small.button.text() == "下载并分给它 2.0 GiB"

@@ -62,10 +62,13 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
 def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
     qtbot: QtBot, welcome: Welcome
 ) -> None:
-    card, url = welcome.card, offers().small.order.url
-    assert url.split("/")[2] in card.source.text()
-    assert url in card.source.toolTip()
-    assert card.small.button.accessibleDescription() == url
+    for box, offered in zip(
+        (welcome.card.small, welcome.card.better), (offers().small, offers().better), strict=True
+    ):
+        url = offered.order.url
+        assert url.split("/")[2] in box.source.text()
+        assert url in box.source.toolTip()
+        assert box.button.accessibleDescription() == url
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_choice_by_keyboard_is_reported(
 
 
 def test_a_folder_says_what_it_takes(dialog: SettingsDialog, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: dialog.sizes["Models"].text() == "2.5 MB")
+    qtbot.waitUntil(lambda: dialog.sizes["Models"].text() == "2.4 MiB")
 
 
 def test_a_folder_inside_another_is_counted_once(tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ class FirstStartPresenter(Presenter):
     @Slot(object)
     def _on_download(self, offer: RecommendedDownload) -> None:
         self._live.give_budget(offer.budget_mib)
+        self._end()  # first: the keyboard goes to the message box, not to the download's buttons
         self._downloads.start(offer.order, load_after=True)
-        self._end()
 
     @Slot()
     def _on_file(self) -> None:

@@ -36,7 +36,7 @@ from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 TEXT_SIZES_PT = (8, 24)
-_MB = 1_000_000
+_MIB = 1 << 20
 
 
 class SettingsDialog(BoundedDialog):
@@ -223,7 +223,7 @@ def _unload_times(present: int) -> dict[int, str]:
 
 
 def _format_mb(nbytes: int) -> str:
-    return f"{nbytes / _MB:,.1f} MB" if nbytes < 1000 * _MB else f"{nbytes / _MB / 1000:,.2f} GB"
+    return f"{nbytes / _MIB:,.1f} MiB" if nbytes < 1 << 30 else f"{nbytes / (1 << 30):,.2f} GiB"
 
 
 def folder_sizes(folders: Mapping[str, Path]) -> dict[str, int]:

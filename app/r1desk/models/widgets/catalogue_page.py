@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
-from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.core.i18n import join_list, join_sentences, tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
 from r1desk.models.forecast import Forecast
 from r1desk.models.forecast_service import ForecastService
@@ -143,8 +143,8 @@ class CataloguePage(QWidget):
         note = tr("No model fits the memory budget.")
         if picks:
             note = tr("Each model comes in several sizes: smaller is faster and less exact.")
-            host = default_source(picks[0].file.model, picks[0].file.file)
-            note = join_sentences((note, tr("They come from {host}.", host=host)))
+            hosts = {default_source(each.file.model, each.file.file): None for each in picks}
+            note = join_sentences((note, tr("They come from {host}.", host=join_list(list(hosts)))))
         self.note.setText(note)
         if [card.key for card in self.cards] == [each.key for each in picks]:
             for card, each in zip(self.cards, picks, strict=True):

@@ -25,7 +25,7 @@ from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.catalogue_picks import LEAST_TOK_S, FirstOffers, RecommendedDownload
 from r1desk.models.forecast import format_rate
-from r1desk.models.formatting import format_mib, format_size
+from r1desk.models.formatting import format_download, format_mib
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role
 from r1desk.theme.fonts import scaled
@@ -46,13 +46,13 @@ class OfferBox(QFrame):
         bold = QFont(self.font())
         bold.setWeight(QFont.Weight.DemiBold)
         self.name.setFont(bold)
-        self._symbols = {name: QLabel(self) for name in ("memory", "clock", "download")}
-        self.memory, self.speed, self.size = _label(self), _label(self), _label(self)
+        self._symbols = {name: QLabel(self) for name in ("memory", "clock", "download", "link")}
+        self.memory, self.speed, self.size, self.source = (_label(self) for _ in range(4))
         self.button = QPushButton(self)
         box = filled(QVBoxLayout(self), self.caption, self.name, spacing=6)
         grid = put_inside(box, QGridLayout(horizontalSpacing=8, verticalSpacing=4))
         grid.setColumnStretch(1, 1)
-        labels = (self.memory, self.speed, self.size)
+        labels = (self.memory, self.speed, self.size, self.source)
         for row, (symbol, label) in enumerate(zip(self._symbols.values(), labels, strict=True)):
             grid.addWidget(symbol, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
@@ -70,7 +70,9 @@ class OfferBox(QFrame):
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_symbols()
 
-    def show_offer(self, offer: RecommendedDownload | None, memory: str) -> None:
+    def show_offer(
+        self, offer: RecommendedDownload | None, memory: str, free_bytes: int | None
+    ) -> None:
         """Show a model; None hides the box. `memory` is what the model is given, in words."""
         self.setVisible(offer is not None)
         if offer is None:
@@ -83,11 +85,14 @@ class OfferBox(QFrame):
             if rate
             else tr("Measuring how fast it would be…")
         )
-        self.size.setText(tr("{size} to download", size=format_size(offer.file.file.size_bytes)))
+        self.size.setText(format_download(offer.file.file.size_bytes, free_bytes))
+        site = urlsplit(offer.order.url).hostname or ""
+        self.source.setText(tr("From {host} ({site})", host=offer.host, site=site))
         self.button.setText(
             tr("Download and give it {memory}", memory=format_mib(offer.budget_mib))
         )
-        explain(self.button, offer.order.url)
+        for part in (self.source, self.button):
+            explain(part, offer.order.url)
 
 
 class FirstStartCard(WelcomeCard):
@@ -100,7 +105,7 @@ class FirstStartCard(WelcomeCard):
         super().__init__(parent)
         set_role(self, "card")
         self._offers: FirstOffers | None = None
-        self.heading, self.source = _label(self, "heading"), _label(self, "dim")
+        self.heading = _label(self, "heading")
         self.heading.setFont(scaled(self.font(), 1.15))
         self.small, self.better = OfferBox(tr("Small"), self), OfferBox(tr("Better"), self)
         for name in ("small", "better"):
@@ -124,7 +129,6 @@ class FirstStartCard(WelcomeCard):
         self._columns = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight, spacing=20))
         self._columns.addWidget(self.small, 1)
         self._columns.addWidget(self.better, 1)
-        layout.addWidget(self.source)
         self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
         for button in (self.starter_button, self.file_button):
             self._buttons.addWidget(button)
@@ -180,20 +184,13 @@ class FirstStartCard(WelcomeCard):
     def show_offers(self, offers: FirstOffers) -> None:
         """Show the models; where none fits the budget, say so."""
         self._offers = offers
-        small, better = offers.small, offers.better
+        small, better, drive = offers.small, offers.better, offers.free_bytes
         self.small.caption.setVisible(better is not None)
-        if small is not None:
-            self.small.show_offer(small, tr("{n} of memory", n=format_mib(small.budget_mib)))
-        else:
-            self.small.hide()
-        self.better.show_offer(better, _free_text(better, offers.free_mib))
-        self.source.setVisible(small is not None)
-        if small is None:
-            self.heading.setText(tr("No DeepSeek-R1 model fits into this computer's memory"))
-        else:
-            self.heading.setText(tr("For this computer"))
-            self.source.setText(_source_text(small, offers.free_bytes))
-            explain(self.source, small.order.url)
+        given = tr("{n} of memory", n=format_mib(small.budget_mib)) if small is not None else ""
+        self.small.show_offer(small, given, drive)
+        self.better.show_offer(better, _free_text(better, offers.free_mib), drive)
+        heading = tr("No DeepSeek-R1 model fits into this computer's memory")
+        self.heading.setText(tr("For this computer") if small is not None else heading)
         self._mark_primary()
         self.resized.emit()
 
@@ -210,11 +207,3 @@ def _free_text(offer: RecommendedDownload | None, free_mib: float) -> str:
         return ""
     given, free = format_mib(offer.budget_mib), format_mib(free_mib)
     return tr("{given} of your {free} of free memory", given=given, free=free)
-
-
-def _source_text(offer: RecommendedDownload, free_bytes: int | None) -> str:
-    site = urlsplit(offer.order.url).hostname or ""
-    source = tr("From {host} ({site})", host=offer.host, site=site)
-    if free_bytes is None:
-        return source
-    return f"{source} · {tr('{free} free on the drive', free=format_size(free_bytes))}"
