@@ -116,8 +116,12 @@ class _Tree:
             thinking.append(thought.strip())
         fields |= {"content": rest.strip(), "thinking": _joined(*thinking)}
 
-    def pieces(self, shown: Any, **fields: Any) -> list[Piece]:
-        """The messages, each after the one above it, then the conversation."""
+    def pieces(self, value: Any, names: str, shown: Any, **fields: Any) -> list[Piece]:
+        """The messages, each after the one above it, then the conversation.
+
+        `names` are those of its title and its two times in the foreign `value`.
+        """
+        title, created, updated = names.split()
         below: dict[Any, list[Any]] = {}
         for key, (parent, _, _) in self._nodes.items():
             below.setdefault(parent if parent in self._nodes else None, []).append(key)
@@ -134,9 +138,9 @@ class _Tree:
             ahead += keys
         if not found:
             return []
-        created_at = fields.pop("created_at") or found[0]["created_at"]
-        fields |= {"created_at": created_at, "updated_at": fields["updated_at"] or created_at}
-        fields |= {"title": fields["title"][:_LONGEST_NAME], "shown": places.get(shown)}
+        created_at = _get(value, created, 0.0) or found[0]["created_at"]
+        fields |= {"created_at": created_at, "updated_at": _get(value, updated, 0.0) or created_at}
+        fields |= {"title": _get(value, title, "")[:_LONGEST_NAME], "shown": places.get(shown)}
         for number, each in enumerate(found):
             each |= {"number": number, "created_at": each["created_at"] or created_at}
         return [*(ArchivedMessage(**each) for each in found), ArchivedConversation(**fields)]
@@ -192,13 +196,9 @@ def _chatgpt(value: Any, left_out: Counts) -> list[Piece]:
             model_name=_get(metadata, "model_slug", ""),
             created_at=_get(node, "message.create_time", 0.0),
         )
-    return tree.pieces(
-        _get(value, "current_node", ""),
-        title=_get(value, "title", ""),
-        created_at=_get(value, "create_time", 0.0),
-        updated_at=_get(value, "update_time", 0.0),
-        system_prompt=instructions,
-    )
+    shown = _get(value, "current_node", "")
+    names = "title create_time update_time"
+    return tree.pieces(value, names, shown, system_prompt=instructions)
 
 
 _CHATGPT_KINDS = ("text", "multimodal_text", "thoughts", "reasoning_recap")
@@ -233,13 +233,9 @@ def _open_webui(value: Any, left_out: Counts) -> list[Piece]:
             created_at=_get(message, "timestamp", 0.0),
             attachments=tuple(attachments),
         )
-    return tree.pieces(
-        _get(value, "chat.history.currentId", ""),
-        title=_get(value, "title", "") or _get(value, "chat.title", ""),
-        created_at=_get(value, "created_at", 0.0),
-        updated_at=_get(value, "updated_at", 0.0),
-        system_prompt=_get(value, "chat.params.system", "") or _get(value, "chat.system", ""),
-    )
+    shown = _get(value, "chat.history.currentId", "")
+    system = _get(value, "chat.params.system", "") or _get(value, "chat.system", "")
+    return tree.pieces(value, "title created_at updated_at", shown, system_prompt=system)
 
 
 def _lm_studio(value: Any, folder: str, left_out: Counts) -> list[Piece]:
@@ -250,14 +246,9 @@ def _lm_studio(value: Any, folder: str, left_out: Counts) -> list[Piece]:
             _add_version(tree, (place, number), above, version)
             if number == 0 or number == message.get("currentlySelected"):
                 shown = (place, number)
-    return tree.pieces(
-        shown,
-        title=_get(value, "name", ""),
-        created_at=_get(value, "createdAt", 0.0),
-        updated_at=_get(value, "assistantLastMessagedAt", 0.0),
-        system_prompt=_get(value, "systemPrompt", ""),
-        folder=folder if folder != "conversations" else "",  # where all are
-    )
+    names, system = "name createdAt assistantLastMessagedAt", _get(value, "systemPrompt", "")
+    folder = folder if folder != "conversations" else ""  # where all are
+    return tree.pieces(value, names, shown, system_prompt=system, folder=folder)
 
 
 def _add_version(tree: _Tree, key: tuple[int, int], above: Any, version: Any) -> None:
@@ -311,14 +302,8 @@ def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> list[Piece]:
             model_name=_get(assistant, "model.id", ""),
             created_at=_get(message, "created_at", 0.0),
         )
-    return tree.pieces(
-        shown,
-        title=_get(value, "title", ""),
-        created_at=_get(value, "created", 0.0),
-        updated_at=_get(value, "updated", 0.0),
-        system_prompt=_get(assistant, "instructions", ""),
-        folder=_get(value, "metadata.project.name", ""),
-    )
+    folder, system = _get(value, "metadata.project.name", ""), _get(assistant, "instructions", "")
+    return tree.pieces(value, "title created updated", shown, system_prompt=system, folder=folder)
 
 
 _JAN_KINDS = {"image_url": Omitted.FILES, "tool_call": Omitted.TOOLS}
