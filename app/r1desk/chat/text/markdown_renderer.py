@@ -23,16 +23,7 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.formulas.markdown_math import formula_source
-from r1desk.chat.text import display_text
-from r1desk.chat.text.block_marks import (
-    BULLET,
-    DONE_TASK,
-    MARKER,
-    OPEN_TASK,
-    QUOTE_LEVEL,
-    QUOTE_STEP_EM,
-    RULE,
-)
+from r1desk.chat.text import block_marks, display_text
 from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
@@ -133,8 +124,8 @@ class MarkdownRenderer(QObject):
         if self._lists:
             fmt.setIndent(len(self._lists))
         if self._quote:
-            fmt.setLeftMargin(self._quote * QUOTE_STEP_EM * em)
-            fmt.setProperty(QUOTE_LEVEL, self._quote)
+            fmt.setLeftMargin(self._quote * block_marks.QUOTE_STEP_EM * em)
+            fmt.setProperty(block_marks.QUOTE_LEVEL, self._quote)
         return fmt
 
     def _start_block(self, gap: float, fmt: QTextBlockFormat | None = None) -> None:
@@ -177,7 +168,7 @@ class MarkdownRenderer(QObject):
     def _open_item(self, _token: Token) -> None:
         number = self._lists[-1]
         fmt = self._block_format(self._item_gap)
-        fmt.setProperty(MARKER, BULLET if number is None else f"{number}.")
+        fmt.setProperty(block_marks.MARKER, block_marks.BULLET if number is None else f"{number}.")
         self._start_block(0, fmt)
         if number is not None:
             self._lists[-1] = number + 1
@@ -255,16 +246,18 @@ class MarkdownRenderer(QObject):
         """Show the box of an item in place of its bullet; returns the text after it."""
         fmt = self._cursor.blockFormat()
         first, *rest = token.children or ()
-        if not (fmt.hasProperty(MARKER) and first.content.startswith(box)):
+        if not (fmt.hasProperty(block_marks.MARKER) and first.content.startswith(box)):
             return token
-        fmt.setProperty(MARKER, OPEN_TASK if box[1] == " " else DONE_TASK)
+        fmt.setProperty(
+            block_marks.MARKER, block_marks.OPEN_TASK if box[1] == " " else block_marks.DONE_TASK
+        )
         self._cursor.setBlockFormat(fmt)
         return token.copy(children=[first.copy(content=first.content[len(box) :]), *rest])
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)
         fmt.setLineHeight(self._style.em_px * 0.5, _FIXED)
-        fmt.setProperty(RULE, True)
+        fmt.setProperty(block_marks.RULE, True)
         self._start_block(0, fmt)
         self._in_item = False
 

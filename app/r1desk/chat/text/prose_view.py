@@ -25,11 +25,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_marks import marker_source, paint_marks
 from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, source_of
-from r1desk.chat.text.markdown_renderer import (
-    MarkdownRenderer,
-    plain_font,
-    wrap_at_spaces,
-)
+from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font, wrap_at_spaces
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 
