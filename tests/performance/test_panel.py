@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from PySide6.QtGui import QAccessible, QWheelEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import PromptCacheState, ThreadsMeasured
@@ -494,3 +494,13 @@ def test_a_disk_that_refuses_is_named_there(section: NextTurnSection) -> None:
     assert "the drive is nearly full" in texts(section)
     section.show_state(PromptCacheState(disk_mib=1.0))
     assert "nearly full" not in texts(section)
+
+
+def test_a_screen_reader_hears_the_label_of_every_choice(panel: PerformancePanel) -> None:
+    panel.show()
+    choices = panel.findChildren(QComboBox)
+    assert len(choices) == 4
+    for choice in choices:
+        relations = QAccessible.queryAccessibleInterface(choice).relations()
+        labels = [other.text(QAccessible.Text.Name) for other, _ in relations]
+        assert labels in ([choice.accessibleName()], ["This chat"])

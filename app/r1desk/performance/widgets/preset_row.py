@@ -68,7 +68,9 @@ class PresetRow(QWidget):
         keep_place(self.default_button)
         column = filled(QVBoxLayout(self), spacing=4)
         head = put_inside(column, QHBoxLayout())
-        filled(head, text_label(tr("This chat"), "heading"), self.default_button)
+        label = text_label(tr("This chat"), "heading")
+        label.setBuddy(self.box)  # its name for screen readers on Linux, where Qt gives the value
+        filled(head, label, self.default_button)
         head.setStretch(0, 1)
         filled(put_inside(column, QHBoxLayout()), self.box, self.menu_button, spacing=6)
 
