@@ -56,7 +56,7 @@ def session_with(
         yield session
     finally:
         session.window.closed.disconnect(session._on_closed)  # it would end pytest's application
-        session._keep_layout()
+        session.window.keep_layout(session.preferences)
         session.window.close()
         session.close()
         store.close()

@@ -23,6 +23,7 @@ from r1desk.conversations.conversation_intents import (
     TrashConversations,
 )
 from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.preferences import Preferences
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import about, shortcuts
@@ -292,7 +293,7 @@ def opened(qtbot: QtBot, width: int, height: int) -> MainWindow:
             return Screen(width, height)
 
     window = OnThatScreen()
-    window.place(b"")
+    window.restore_layout(Preferences())
     window.show()
     qtbot.waitExposed(window)
     return window

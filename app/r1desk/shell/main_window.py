@@ -38,6 +38,7 @@ from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
+from r1desk.preferences import Preferences
 from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.layouts import filled, put_inside
@@ -77,6 +78,11 @@ class MainWindow(QMainWindow):
         self.gauge = Gauge()
         self.serving_button = ServingButton()
         self._create_actions()
+        self._switches = {
+            "sidebar_visible": self.sidebar_action,
+            "panel_visible": self.panel_action,
+            "readings_visible": self.gauge.all_button,
+        }
         self._arrange()
         self.drop_target = DropTarget(self)
         self.menu_button.setMenu(self.menu)
@@ -258,15 +264,23 @@ class MainWindow(QMainWindow):
         self.title.setText(title)
         self.setWindowTitle(f"{title} — R1 Desk" if title else "R1 Desk")
 
-    def place(self, geometry: bytes) -> None:
-        """Restore the last position and size, or take a size that suits the screen."""
-        if geometry and self.restoreGeometry(QByteArray.fromBase64(geometry)):
-            return
-        available = self.screen().availableGeometry().size()
-        suited = QSize(
-            min(1280, available.width() * 9 // 10), min(800, available.height() * 9 // 10)
-        )
-        self.resize(suited.expandedTo(QSize(*LEAST_PX)).boundedTo(available))
+    def restore_layout(self, stored: Preferences) -> None:
+        """Restore the last position and size, or one that suits the screen; then what was open."""
+        geometry = QByteArray.fromBase64(stored.window_geometry.encode("ascii", "ignore"))
+        if geometry.isEmpty() or not self.restoreGeometry(geometry):
+            available = self.screen().availableGeometry().size()
+            suited = QSize(
+                min(1280, available.width() * 9 // 10), min(800, available.height() * 9 // 10)
+            )
+            self.resize(suited.expandedTo(QSize(*LEAST_PX)).boundedTo(available))
+        for name, switch in self._switches.items():  # the width decides what they can do
+            switch.setChecked(getattr(stored, name))
+
+    def keep_layout(self, stored: Preferences) -> None:
+        """Remember position, size, and what is open."""
+        stored.window_geometry = self.saveGeometry().toBase64().data().decode("ascii")
+        for name, switch in self._switches.items():
+            setattr(stored, name, switch.isChecked())
 
     def showEvent(self, event: QShowEvent) -> None:
         """Never smaller than is of use; never larger than the screen."""

@@ -5,7 +5,6 @@ The window can be built anew (for another language) while the engine and the sto
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,12 +102,8 @@ class Session(QObject):
     # ---- the window -------------------------------------------------------------------------
 
     def _build_window(self) -> None:
-        p = self.preferences
         self.window = MainWindow()
-        self.window.place(p.window_geometry.encode("ascii", "ignore"))  # the width decides below
-        self.window.sidebar_action.setChecked(p.sidebar_visible)
-        self.window.panel_action.setChecked(p.panel_visible)
-        self.window.gauge.all_button.setChecked(p.readings_visible)
+        self.window.restore_layout(self.preferences)
         for feature in self.features:
             feature.attach(self.window)
         self.window.closed.connect(self._on_closed)
@@ -154,7 +149,7 @@ class Session(QObject):
     def _rebuild_window(self) -> None:
         """A new window in place of the old, with the same conversation."""
         old = self.window
-        self._keep_layout()
+        self.window.keep_layout(self.preferences)
         for feature in self.features:
             feature.detach()
         self._build_window()
@@ -172,17 +167,10 @@ class Session(QObject):
 
     @Slot()
     def _on_closed(self) -> None:
-        self._keep_layout()
+        self.window.keep_layout(self.preferences)
         QApplication.quit()
 
     # ---- preferences ------------------------------------------------------------------------
-
-    def _keep_layout(self) -> None:
-        geometry = self.window.saveGeometry().data()
-        self.preferences.window_geometry = base64.b64encode(geometry).decode("ascii")
-        self.preferences.sidebar_visible = self.window.sidebar_action.isChecked()
-        self.preferences.panel_visible = self.window.panel_action.isChecked()
-        self.preferences.readings_visible = self.window.gauge.all_button.isChecked()
 
     @Slot()
     def _save_preferences(self) -> None:
