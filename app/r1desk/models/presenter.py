@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from deepseek_r1.core.errors import ErrorReport, TemplateFileUnusable
+from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
@@ -63,7 +63,7 @@ class ModelPresenter(Presenter):
     @Slot(object)
     def _on_refused(self, refusal: Refusal) -> None:
         """Look for what helps."""
-        if refusal.is_for_memory:
+        if refusal.report.code == BudgetTooSmall.__name__:
             loaded = self._models.current
             freed_mib = loaded.bill.total_mib if loaded is not None else 0.0
             ways = partial(memory_ways, refusal, freed_mib)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge, DraftUnfit, ErrorReport
+from deepseek_r1.core.errors import ContextTooLarge, DraftUnfit, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware.pressure import memory_reading
@@ -25,11 +25,6 @@ class Refusal:
     path: Path
     settings: LoadSettings
     report: ErrorReport
-
-    @property
-    def is_for_memory(self) -> bool:
-        """True where the bill was over the budget; then `memory_ways` has the ways out."""
-        return self.report.code == BudgetTooSmall.__name__
 
     @property
     def is_about_draft(self) -> bool:
