@@ -22,6 +22,7 @@ from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.row_model import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.platform.system_notice import SystemNotices
+from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, FolderInfo, Profile, Store
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
@@ -479,11 +480,16 @@ def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
 def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
+    file = tiny_llama(tmp_path / "other-7b.gguf")  # one that is gone is not offered
+
+    def used(stored: Preferences) -> None:
+        stored.recent_models = [str(file)]
+
     conversation = store_conversation(own_profile, "Apples?", "Red.")
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
-        other = ConversationSettings(model_path=str(tmp_path / "other-7b.gguf"))
+        other = ConversationSettings(model_path=str(file))
         store.conversations.save_settings(conversation, other)
-    with running_session(qtbot, own_profile) as session:
+    with running_session(qtbot, own_profile, used) as session:
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
         buttons = session.window.chat.findChildren
@@ -496,6 +502,6 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         qtbot.waitUntil(offer.isHidden)  # this one has answered now
         chosen: list[Path] = []
         session.models.load_started.connect(chosen.append)
-        session.window.chat.offer_model(str(tmp_path / "other-7b.gguf"))
+        session.window.chat.offer_model(str(file))
         click(offer)
-        assert chosen == [str(tmp_path / "other-7b.gguf")]
+        assert chosen == [str(file)]
