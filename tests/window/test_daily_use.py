@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPlainTextEdit,
     QTextEdit,
+    QPushButton,
     QToolButton,
 )
 from pytestqt.qtbot import QtBot
@@ -473,7 +474,7 @@ def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
     ask(qtbot, ready, "Apples?")
     wait_answered(qtbot, ready)
     assert ready.models.path == other
-    offers = ready.window.chat.findChildren(QToolButton)
+    offers = ready.window.chat.findChildren(QPushButton)
     assert not any("answered here before" in b.text() for b in offers if b.isVisible())
 
 
@@ -493,8 +494,8 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
         buttons = session.window.chat.findChildren
-        qtbot.waitUntil(lambda: any("other-7b" in b.text() for b in buttons(QToolButton)))
-        offer = next(b for b in buttons(QToolButton) if "other-7b" in b.text())
+        qtbot.waitUntil(lambda: any("other-7b" in b.text() for b in buttons(QPushButton)))
+        offer = next(b for b in buttons(QPushButton) if "other-7b" in b.text())
         qtbot.waitUntil(offer.isVisible)
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
