@@ -11,8 +11,8 @@ from PySide6.QtWidgets import (
     QApplication,
     QMessageBox,
     QPlainTextEdit,
-    QTextEdit,
     QPushButton,
+    QTextEdit,
     QToolButton,
 )
 from pytestqt.qtbot import QtBot
