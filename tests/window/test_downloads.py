@@ -286,6 +286,7 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
+        assert session.window.composer.isAncestorOf(session.window.focusWidget())
     with ready_session(qtbot, own_profile) as session:
         qtbot.wait(300)
         assert session.window.chat.welcome.card is None

@@ -11,6 +11,7 @@ from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import starter_model
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
+from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter
 from r1desk.models.catalogue_picks import (
     FirstOffers,
@@ -111,8 +112,8 @@ class FirstStartPresenter(Presenter):
     @Slot(object)
     def _on_download(self, offer: RecommendedDownload) -> None:
         self._live.give_budget(offer.budget_mib)
-        self._end()  # first: the keyboard goes to the message box, not to the download's buttons
         self._downloads.start(offer.order, load_after=True)
+        self._end()
 
     @Slot()
     def _on_file(self) -> None:
@@ -120,8 +121,9 @@ class FirstStartPresenter(Presenter):
 
     @Slot()
     def _end(self) -> None:
-        """Hide the card for good."""
+        """Hide the card for good; the next key is for the message box."""
         if not self._preferences.welcomed:
             self._preferences.welcomed = True
             self._models.preferences_changed.emit()
+            self._welcome.request(ReturnToComposer())
         self._welcome.show_card(False)

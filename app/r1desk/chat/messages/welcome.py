@@ -62,6 +62,7 @@ class Welcome(QWidget):
         self.preset_button = text_button("settings", "", self)
         self.preset_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.show_preset("")
+        self.request = request
         self._questions = self._made_questions(request)
         self._inner = inner = QWidget(self)
         column = QVBoxLayout(inner)
