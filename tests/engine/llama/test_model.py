@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.errors import ModelLoadFailed
+from deepseek_r1.core.errors import ModelLoadFailed, SystemTooTight
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.binding.model import LlamaModel, load_failed
 from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.prefill import PromptPrefill
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory
@@ -33,6 +33,7 @@ def test_llama_cpps_own_error_reaches_the_user(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadFailed) as caught:
         LlamaModel(library(), [broken], lambda _fraction: True)
     assert "no reason given" not in str(caught.value)
+    assert isinstance(load_failed("", "failed to allocate buffer for kv cache"), SystemTooTight)
 
 
 def test_a_model_in_several_files_is_loaded_from_the_list_given(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed, StreamingUnavailable
+from deepseek_r1.core.errors import EngineFailed, StreamingUnavailable
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.kernels import make_attention, make_mul_mat
 from deepseek_r1.engine.llama.binding.library import Library
-from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.binding.model import LlamaModel, load_failed
 from deepseek_r1.native.native_library import NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import address_of
 from deepseek_r1.weights.kv_memory import KVMemory
@@ -136,7 +136,7 @@ class LlamaContext:
         if not self.pointer:
             self._free_callback_objects()
             detail = library.log.last_error() or "the context could not be created"
-            raise ModelLoadFailed(path=model.path, detail=detail)
+            raise load_failed(model.path, detail)
         if weights is not None:
             weights.on_failure = self.abort.set
             try:

@@ -16,7 +16,9 @@ from deepseek_r1.core.errors import (
     ArchitectureUnknown,
     LoadStopped,
     ModelLoadFailed,
+    R1Error,
     StreamingUnavailable,
+    SystemTooTight,
 )
 from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
@@ -230,8 +232,7 @@ def _load(
     if errors:
         raise errors[0]
     if not pointer:
-        detail = library.log.last_error() or "no reason given"
-        raise ModelLoadFailed(path=str(parts[0]), detail=detail)
+        raise load_failed(str(parts[0]), library.log.last_error() or "no reason given")
     if weights is not None:
         try:
             weights.finish_load(on_progress)
@@ -241,3 +242,10 @@ def _load(
                 raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
             raise
     return pointer
+
+
+def load_failed(path: str, detail: str) -> R1Error:
+    """The error for what llama.cpp says of a load: the file's fault, or that of memory limits."""
+    if "failed to allocate" in detail:
+        return SystemTooTight(detail=detail)
+    return ModelLoadFailed(path=path, detail=detail)
