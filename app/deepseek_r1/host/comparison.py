@@ -59,6 +59,7 @@ class ComparisonPlanned:
 
     bills: tuple[Bill | ErrorReport, ...]  # each with the whole budget
     together: bool
+    together_mib: float  # what all that have a bill need at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,9 @@ class Comparison:
             raise WrongUsage(detail=tr("A comparison needs a question and a model."))
         self._questions = questions
         self._candidates = list(candidates)
-        self._budget, self._window_mib = memory_budget, window_mib
+        self.memory_budget, self._window_mib = memory_budget, window_mib
         self._command = command
-        self._bills: tuple[Bill | ErrorReport, ...] = ()
-        self._together = False
+        self._planned = ComparisonPlanned((), together=False, together_mib=0.0)
         self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
         self._lock = threading.Lock()  # for the three below
         self._running: dict[int, EngineClient] = {}
@@ -124,10 +124,10 @@ class Comparison:
         left = len(self._candidates)
         with ThreadPoolExecutor(left, thread_name_prefix="candidate") as threads:
             try:
-                self._plan()
-                yield ComparisonPlanned(self._bills, self._together)
-                turns = [range(left)] if not self._together else [[each] for each in range(left)]
-                for turn in turns:
+                self._planned = plan(self._candidates, self.memory_budget, self._window_mib)
+                yield self._planned
+                places = range(left)
+                for turn in [[each] for each in places] if self._planned.together else [places]:
                     threads.submit(self._run, turn)
                 while left:
                     event = self._events.get()
@@ -154,35 +154,21 @@ class Comparison:
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget. A candidate that runs and cannot keep it ends with the reason."""
-        self._budget = memory_budget
+        self.memory_budget = memory_budget
         with self._lock:
             loaded = {each: self._running[each] for each in self._question}
         for index, engine in loaded.items():
             threading.Thread(target=self._move_budget, args=(index, engine)).start()
-
-    def _plan(self) -> None:
-        """Make the bills under the whole budget, and decide whether all run together."""
-        bills: list[Bill | ErrorReport] = []
-        with HeaderProcess() as headers:
-            for each in self._candidates:
-                settings = each.load.model_copy(update={"memory_budget": self._budget})
-                try:
-                    found = model_bill(headers, each.model, settings, self._window_mib)
-                    bills.append(found.bill)
-                except R1Error as refused:
-                    bills.append(refused.report())
-        self._bills = tuple(bills)
-        self._together = run_together(bills, self._budget, self._window_mib)
 
     # ---- one candidate's thread ---------------------------------------------------------------
 
     def _run(self, turn: Sequence[int]) -> None:
         """Run candidates one after the other."""
         for index in turn:
-            refused = self._bills[index]
+            bill = self._planned.bills[index]
             try:
-                if isinstance(refused, ErrorReport):
-                    self._events.put(CandidateFailed(index, 0, refused))
+                if isinstance(bill, ErrorReport):
+                    self._events.put(CandidateFailed(index, 0, bill))
                 elif index not in self._cancelled:
                     self._answer_all(index, self._candidates[index])
             except R1Error as error:  # of the load
@@ -197,7 +183,7 @@ class Comparison:
             stack.callback(self._leave, index)
             share = self._share(index)
             changes = {"memory_budget": share}
-            if self._together and not chosen.load.threads:
+            if self._planned.together and not chosen.load.threads:
                 threads = _threads_each(len(self._candidates))
                 changes |= {"threads": threads, "threads_prefill": threads}
             engine.load(
@@ -211,7 +197,7 @@ class Comparison:
                 self._question[index] = 0
             if self._share(index) != share:  # it was changed meanwhile
                 self._move_budget(index, engine)
-            if not self._together:
+            if not self._planned.together:
                 stack.callback(self._read_ahead(index).set)
             system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
             for question, messages in enumerate(self._questions):
@@ -250,19 +236,21 @@ class Comparison:
 
         Where the bills do not fit any more, the first ones keep theirs.
         """
-        if not self._together:
-            return self._budget
-        bills = [each for each in self._bills if isinstance(each, Bill)]
-        before = [each for each in self._bills[:index] if isinstance(each, Bill)]
-        spare = (self._budget - needed_together_mib(bills, self._window_mib)) / len(bills)
-        upto = needed_together_mib([*before, *bills[len(before) :][:1]], self._window_mib)
-        own = needed_together_mib(bills[len(before) :][:1], self._window_mib)
-        return int(own + min(max(0.0, spare), self._budget - upto))
+        if not self._planned.together:
+            return self.memory_budget
+        bills = [each for each in self._planned.bills if isinstance(each, Bill)]
+        place = sum(isinstance(each, Bill) for each in self._planned.bills[:index])
+        needed, upto, own = (
+            _together_mib(some, self._window_mib)
+            for some in (bills, bills[: place + 1], bills[place : place + 1])
+        )
+        spare = max(0.0, self.memory_budget - needed) / len(bills)
+        return int(own + min(spare, self.memory_budget - upto))
 
     def _move_budget(self, index: int, engine: EngineClient) -> None:
-        share, bill = self._share(index), self._bills[index]
+        share, bill = self._share(index), self._planned.bills[index]
         try:
-            if self._together and isinstance(bill, Bill) and share < bill.total_mib:
+            if self._planned.together and isinstance(bill, Bill) and share < bill.total_mib:
                 raise too_small(bill, max(0, share), tr("Compare fewer models at once."))
             for _bill in engine.submit(SetBudgetRequest, memory_budget=share).events():
                 pass
@@ -277,24 +265,36 @@ class Comparison:
         event that is returned ends it. A model that runs from the disk is read past that cache.
         """
         ended = threading.Event()
-        bills = [each for each in self._bills[index : index + 2] if isinstance(each, Bill)]
+        bills = [each for each in self._planned.bills[index : index + 2] if isinstance(each, Bill)]
         if len(bills) == 2 and not any(each.streams for each in bills):
-            free_mib = int(self._budget - bills[0].total_mib)
+            free_mib = int(self.memory_budget - bills[0].total_mib)
             arguments = (self._candidates[index + 1].model, free_mib, ended)
             threading.Thread(target=_read, args=arguments, daemon=True).start()
         return ended
 
 
-def needed_together_mib(bills: Sequence[Bill], window_mib: float) -> float:
+def plan(
+    candidates: Sequence[Candidate], memory_budget: int, window_mib: float
+) -> ComparisonPlanned:
+    """Make the bills under the whole budget, and decide whether all run together."""
+    bills: list[Bill | ErrorReport] = []
+    with HeaderProcess() as headers:
+        for each in candidates:
+            settings = each.load.model_copy(update={"memory_budget": memory_budget})
+            try:
+                found = model_bill(headers, each.model, settings, window_mib, measure_disk=False)
+                bills.append(found.bill)
+            except R1Error as refused:
+                bills.append(refused.report())
+    able = [each for each in bills if isinstance(each, Bill)]
+    needed = _together_mib(able, window_mib)
+    return ComparisonPlanned(tuple(bills), len(able) > 1 and needed <= memory_budget, needed)
+
+
+def _together_mib(bills: Sequence[Bill], window_mib: float) -> float:
     """Memory of models that run together: each bill has the caller's process, which is one."""
     of_all = sum(max(ceil(bill.total_mib), LEAST_BUDGET_MIB) for bill in bills)
     return of_all - window_mib * (len(bills) - 1)
-
-
-def run_together(bills: Sequence[Bill | ErrorReport], budget_mib: float, window_mib: float) -> bool:
-    """Whether the models that have a bill run together."""
-    able = [each for each in bills if isinstance(each, Bill)]
-    return len(able) > 1 and needed_together_mib(able, window_mib) <= budget_mib
 
 
 def compare(

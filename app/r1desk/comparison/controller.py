@@ -14,7 +14,6 @@ from deepseek_r1.host.comparison import (
     CandidateEnded,
     CandidateEvent,
     CandidateFailed,
-    Comparison,
     ComparisonEvent,
     ComparisonPlanned,
 )
@@ -49,6 +48,7 @@ class ShownComparison:
     conversation_id: int
     question: str
     columns: list[ColumnAnswer]
+    planned: ComparisonPlanned | None = None
 
     @property
     def running(self) -> bool:
@@ -85,13 +85,13 @@ class ComparisonController(QObject):
         self._engine, self._store, self._chat = engine, store, chat
         self._models, self._preferences = models, preferences
         self.shown: ShownComparison | None = None
-        self._comparison: Comparison | None = None  # the one that runs, once it is under way
-        self._stop_wanted = False  # before that
+        self._stop_wanted = False  # before the engines are under way
         self._chosen: int | None = None  # the column to go on with, once all have ended
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self.save)
         models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
         models.preferences_changed.connect(self._on_preferences)
+        chat.conversation_stopped.connect(self._on_conversation_stopped)
 
     @property
     def budget_mib(self) -> int:
@@ -107,7 +107,7 @@ class ComparisonController(QObject):
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
         chat = self._chat
         shown, branch = chat.conversation_id, chat.shown_branch
-        sampling, system_prompt = chat.new_chat_defaults()
+        (sampling, system_prompt), folder_id = chat.new_chat_defaults(), chat.new_chat_folder
         parent = branch[-1].id if branch else None
         if not question.message_id:
             chat.pending_writes.drop_draft(shown)
@@ -116,18 +116,16 @@ class ComparisonController(QObject):
             with store.transaction():
                 key = shown
                 if key is None:
-                    new = store.conversations.create(sampling=sampling, system_prompt=system_prompt)
-                    key = new.id
-                asked = (
-                    question.message_id
-                    or store.messages.append_user(
-                        key, question.text, parent, question.attachments
+                    key = store.conversations.create(
+                        sampling=sampling, system_prompt=system_prompt, folder_id=folder_id
                     ).id
-                )
-                answers = [store.messages.begin_answer(key, asked, c.name) for c in columns]
-                if not question.message_id:
+                asked = question.message_id
+                if not asked:
+                    text, files = question.text, question.attachments
+                    asked = store.messages.append_user(key, text, parent, files).id
                     store.conversations.save_draft(shown, "")
                     store.attachments.save_drafts(shown, ())
+                answers = [store.messages.begin_answer(key, asked, c.name) for c in columns]
                 return store.messages.path_to(asked), answers
 
         def done(stored: tuple[list[ChatMessage], list[ChatMessage]]) -> None:
@@ -137,7 +135,7 @@ class ComparisonController(QObject):
             pairs = [ColumnAnswer(*each) for each in zip(columns, streams, strict=True)]
             asked = before[-1]
             self.shown = ShownComparison(asked.conversation_id, asked.content, pairs)
-            self._chosen, self._comparison, self._stop_wanted = None, None, False
+            self._chosen, self._stop_wanted = None, False
             self._chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit(self.shown)
@@ -168,16 +166,22 @@ class ComparisonController(QObject):
         )
         self._run.done.connect(self._on_event)
         self._run.failed.connect(self._on_bug)
-        self._comparison = self._engine.comparison
         if self._stop_wanted:
             self.stop()
 
     def stop(self, *columns: int) -> None:
         """End the answers of these columns, or of all; what is there stays."""
-        if self._comparison is not None:
-            self._comparison.cancel(*columns)
+        if self._engine.comparison is not None:
+            self._engine.comparison.cancel(*columns)
         else:  # the chat's model is being unloaded
             self._stop_wanted = True
+
+    def press(self, column: int) -> None:
+        """Stop this column, or go on with its answer, which has ended."""
+        if self.shown is not None and self.shown.columns[column].ended is None:
+            self.stop(column)
+        else:
+            self.leave(column)
 
     def leave(self, column: int) -> None:
         """Close the comparison, once all have ended; this answer is the branch that goes on."""
@@ -214,6 +218,7 @@ class ComparisonController(QObject):
             return
         match event:
             case ComparisonPlanned():
+                self.shown.planned = event
                 self.planned.emit(event)
             case CandidateEvent(column, _, of_engine):
                 of = self.shown.columns[column]
@@ -235,7 +240,7 @@ class ComparisonController(QObject):
         self.ended.emit(column, message)
         if not shown.running:
             self._save_timer.stop()
-            self._comparison = self._engine.comparison = None
+            self._engine.comparison_ended()
             self._chat.hold_answers(False)
             self.finished.emit()
             if self._chosen is not None:
@@ -250,5 +255,11 @@ class ComparisonController(QObject):
 
     @Slot()
     def _on_preferences(self) -> None:
-        if self._comparison is not None:
-            self._comparison.set_budget(self.budget_mib)
+        comparison = self._engine.comparison
+        if comparison is not None and comparison.memory_budget != self.budget_mib:
+            comparison.set_budget(self.budget_mib)
+
+    @Slot(int)
+    def _on_conversation_stopped(self, conversation_id: int) -> None:
+        if self.shown is not None and self.shown.conversation_id == conversation_id:
+            self.stop()

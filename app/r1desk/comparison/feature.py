@@ -41,7 +41,6 @@ class ComparisonFeature(Feature):
                 models=self._models,
                 preferences=services.preferences,
                 forecasts=self._forecasts,
-                bills=services.engine.bills,
             )
         ]
 

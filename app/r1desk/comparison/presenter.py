@@ -13,15 +13,8 @@ from PySide6.QtWidgets import QMenu
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.comparison import (
-    Candidate,
-    ComparisonPlanned,
-    needed_together_mib,
-    run_together,
-)
-from deepseek_r1.memory.estimate import Estimate
+from deepseek_r1.host.comparison import Candidate, ComparisonPlanned, plan
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.composer.composer import Composer
@@ -30,13 +23,12 @@ from r1desk.chat.values.intents import AskOthers, ComparisonQuestion, Intent, Op
 from r1desk.comparison.controller import ComparisonController, ShownComparison
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
-from r1desk.engine.engine_bridge import BillReader
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplates
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel, find_models
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage
@@ -64,16 +56,16 @@ class ComparisonPresenter(Presenter):
         models: ModelController,
         preferences: Preferences,
         forecasts: ForecastService,
-        bills: BillReader,
     ) -> None:
         super().__init__(window)
         self._window, self._page, self._controller = window, window.comparison, controller
         self._chat, self._settings = chat, settings
         self._models, self._preferences = models, preferences
-        self._forecasts, self._bill_reader = forecasts, bills
+        self._forecasts = forecasts
         self._templates = ChosenTemplates(preferences)
         self._dialog: ComparisonDialog | None = None
-        self._asked: list[BackgroundAnswer] = []
+        self._looking: BackgroundAnswer | None = None
+        self._bills: BackgroundAnswer | None = None
         self._after: Intent | None = None  # asked for in a column, once its answer is shown
         requested = window.chat.requested
         window.answer_menu.addAction(
@@ -86,8 +78,7 @@ class ComparisonPresenter(Presenter):
         controller.event.connect(self._on_event)
         controller.ended.connect(self._on_ended)
         controller.finished.connect(self._on_finished)
-        self._page.stop_wanted.connect(controller.stop)
-        self._page.continue_wanted.connect(controller.leave)
+        self._page.pressed.connect(controller.press)
         self._page.requested.connect(self._on_requested)
         self._page.closed.connect(self._on_closed)
         if controller.shown is not None:
@@ -107,7 +98,7 @@ class ComparisonPresenter(Presenter):
         self._first = Candidate(path, load, sampling, system_prompt, template, self._models.name)
         self._question = question
         dialog = self._dialog = ComparisonDialog(
-            self._window, question.text, [self._first] * 2, stored=bool(question.message_id)
+            self._window, question.text, self._first, stored=bool(question.message_id)
         )
         dialog.changed.connect(self._ask_bills)
         dialog.start_wanted.connect(self._on_start)
@@ -115,7 +106,7 @@ class ComparisonPresenter(Presenter):
         dialog.open()
         self._ask_bills()
         opened = [Path(each) for each in self._preferences.recent_models]
-        self._asked.append(self._forecasts.ask(partial(find_models, opened), self._on_found))
+        self._looking = self._forecasts.ask(partial(find_models, opened), self._on_found)
 
     @Slot(str, list)
     def _on_start(self, text: str, columns: list[Candidate]) -> None:
@@ -123,76 +114,59 @@ class ComparisonPresenter(Presenter):
 
     @Slot(tuple)
     def _on_found(self, found: tuple[FoundModel, ...]) -> None:
-        if self._dialog is not None:
-            usable = [each.installed for each in found if each.installed.error is None]
-            self._dialog.set_models(
-                [
-                    replace(
-                        self._first,
-                        model=each.path,
-                        name=each.name,
-                        chat_template=self._templates.of(each.path).template,
-                    )
-                    for each in usable
-                ]
-            )
+        """Offer these models with the settings of the loaded one."""
+        for each in found:
+            if self._dialog is not None and each.installed.error is None:
+                path, name = each.installed.path, each.installed.name
+                template = self._templates.of(path).template
+                self._dialog.offer(
+                    replace(self._first, model=path, name=name, chat_template=template)
+                )
 
     @Slot()
     def _on_dialog_closed(self) -> None:
         self._dialog = None
-        for each in self._asked:
-            each.abandon()
+        for each in (self._looking, self._bills):
+            if each is not None:
+                each.abandon()
 
     @Slot()
     def _ask_bills(self) -> None:
-        """Have the bills made one after the other; the text follows with the last."""
+        """Have the bills of the columns made; those that were asked before are of others."""
         assert self._dialog is not None  # noqa: S101 - its signal
         self._dialog.show_bill(tr("The bill is being made…"), can_run=False)
-        columns = self._bills_of = self._dialog.columns()
-        bills: list[Bill | ErrorReport] = []
-
-        def take(bill: Estimate | ErrorReport) -> None:
-            if self._dialog is None or columns is not self._bills_of:
-                return
-            bills.append(bill.bill if isinstance(bill, Estimate) else bill)
-            if len(bills) == len(columns):
-                self._show_bills(self._dialog, columns, bills)
-
-        for column in columns:
-            window_mib = window_and_helpers_mib()
-            request = self._bill_reader.ask(
-                column.model, column.load, window_mib, measure_disk=False
-            )
-            request.done.connect(take)
-            request.failed.connect(take)
-            self._asked.append(request)
+        columns = self._dialog.columns()
+        if self._bills is not None:
+            self._bills.abandon()
+        window_mib = window_and_helpers_mib()
+        self._bills = ask_in_background(
+            lambda: plan(columns, self._controller.budget_mib, window_mib)
+        )
+        self._bills.done.connect(partial(self._show_bills, self._dialog, columns))
 
     def _show_bills(
-        self,
-        dialog: ComparisonDialog,
-        columns: Sequence[Candidate],
-        bills: Sequence[Bill | ErrorReport],
+        self, dialog: ComparisonDialog, columns: Sequence[Candidate], planned: ComparisonPlanned
     ) -> None:
-        fitting = [each for each in bills if isinstance(each, Bill) and each.fits]
-        lines = [self._plan_text(bills)] if fitting else []
-        for column, bill in zip(columns, bills, strict=True):
+        lines = []
+        for column, bill in zip(columns, planned.bills, strict=True):
             if isinstance(bill, ErrorReport):
                 lines.append(f"{column.name}: {bill.text()}")
             elif not bill.fits:
                 needed = tr("needs {mib:,.0f} MiB: too much for the budget", mib=bill.total_mib)
                 lines.append(f"{column.name}: {needed}")
-        dialog.show_bill("\n".join(lines), can_run=bool(fitting))
+        can_run = len(lines) < len(columns)
+        if can_run:
+            lines.insert(0, self._plan_text(planned))
+        dialog.show_bill("\n".join(lines), can_run=can_run)
 
-    def _plan_text(self, bills: Sequence[Bill | ErrorReport]) -> str:
+    def _plan_text(self, planned: ComparisonPlanned) -> str:
         """How the columns run, and what they take."""
-        budget, window = self._controller.budget_mib, window_and_helpers_mib()
-        able = [each for each in bills if isinstance(each, Bill)]
-        if run_together(able, budget, window):
-            needed = round(needed_together_mib(able, window))
-            text = tr("Together, in {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
-        else:
-            text = tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
-        return text
+        needed, budget = round(planned.together_mib), self._controller.budget_mib
+        if planned.together:
+            return tr("Together, in {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+        if len(planned.bills) == 1:
+            return tr("In {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+        return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
 
     # ---- the page -----------------------------------------------------------------------------
 
@@ -218,6 +192,8 @@ class ComparisonPresenter(Presenter):
             (each.column.name, each.answer.over(each.answer.begun)) for each in shown.columns
         ]
         self._page.show_comparison(shown.question, columns)
+        if shown.planned is not None:  # the window is new
+            self._on_planned(shown.planned)
         for number, each in enumerate(shown.columns):
             if each.ended is not None:
                 self._on_ended(number, each.ended)
@@ -226,7 +202,7 @@ class ComparisonPresenter(Presenter):
 
     @Slot(object)
     def _on_planned(self, planned: ComparisonPlanned) -> None:
-        self._page.plan.setText(self._plan_text(planned.bills))
+        self._page.plan.setText(self._plan_text(planned))
 
     @Slot(int, object)
     def _on_event(self, number: int, event: events.Event) -> None:

@@ -167,12 +167,14 @@ class EngineBridge(QObject):
         heartbeat: a `protocol.Heartbeat`.
         event: a `core.events.Event` of any request.
         model_loaded: ModelLoaded, also of a reload that the supervisor did by itself.
+        comparison_changed: `comparison` is another one, or None.
     """
 
     state_changed = Signal(object, str)
     heartbeat = Signal(object)
     event = Signal(object)
     model_loaded = Signal(object)
+    comparison_changed = Signal()
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)
@@ -222,7 +224,13 @@ class EngineBridge(QObject):
     def compare(self, *what: Any, **options: Any) -> BackgroundAnswer:
         """Run a `Comparison` of other models, whose events come; the loaded one is not asked."""
         self.comparison = Comparison(*what, **options, command=self._command)
+        self.comparison_changed.emit()
         return stream_in_background(self.comparison.events)
+
+    def comparison_ended(self) -> None:
+        """Its last event has come."""
+        self.comparison = None
+        self.comparison_changed.emit()
 
     def restart(self) -> None:
         """Restart the engine, also after it kept crashing."""

@@ -42,7 +42,8 @@ class BudgetGuard(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._models, self._live, self.sampler = models, live, sampler
+        self._engine, self._models = engine, models
+        self._live, self.sampler = live, sampler
         self.beat: Heartbeat | None = None  # the last one
         self._draft_released = False  # by the last heartbeat
         self._overrun = OverrunDetector()
@@ -53,6 +54,8 @@ class BudgetGuard(QObject):
     def budget_mib(self) -> float:
         """The budget in force; while the machine is short of memory, less than the user's."""
         loaded, memory = self._models.current, self.beat.memory if self.beat else None
+        if self._engine.comparison is not None:
+            return self._engine.comparison.memory_budget
         if loaded is None:
             return 0.0
         most = loaded.bill.budget_mib
@@ -117,6 +120,7 @@ class ResourceSampler(QObject):
         self._timer.timeout.connect(self._on_tick)
         engine.heartbeat.connect(self._on_beat)
         engine.state_changed.connect(self._on_state)
+        engine.comparison_changed.connect(self._on_state)
 
     def start(self) -> None:
         """Measure now and from now on."""
@@ -131,9 +135,9 @@ class ResourceSampler(QObject):
     def _on_beat(self, beat: Heartbeat) -> None:
         self._helper_mib = beat.helper_mib
 
-    @Slot(object, str)
-    def _on_state(self, state: EngineState, _detail: str) -> None:
-        active = state in AT_WORK
+    @Slot()
+    def _on_state(self) -> None:
+        active = self._engine.state in AT_WORK or self._engine.comparison is not None
         interval = ACTIVE_MS if active else IDLE_MS
         if interval == self._timer.interval():
             return

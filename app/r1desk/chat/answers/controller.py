@@ -29,6 +29,7 @@ class ChatController(QObject):
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
     comparison_wanted = Signal(object)  # ComparisonQuestion
+    conversation_stopped = Signal(int)  # all of its answers are to end
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
@@ -76,7 +77,6 @@ class ChatController(QObject):
         self.unsent_restored = self._answers.unsent  # text, attachments; before what is written now
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
         self.add_answer = self._answers.add
-        self.stop_conversation = self._answers.stop_conversation
         self.hold_answers = self._answers.hold
         self.answer_now = self._generation.answer_now
         self.answer_streamed = self._generation.answer_streamed
@@ -312,6 +312,11 @@ class ChatController(QObject):
         """End the answer being written, or the preparation of the next; what is there stays."""
         self._generation.stop()
         self.stopped.emit()
+
+    def stop_conversation(self, conversation_id: int) -> None:
+        """End all answers of a conversation; texts that are there stay."""
+        self._answers.stop_conversation(conversation_id)
+        self.conversation_stopped.emit(conversation_id)
 
     def set_preparing(self, preparing: bool) -> None:
         """Say that the next turn is being computed, which `stop` ends, or no longer is."""

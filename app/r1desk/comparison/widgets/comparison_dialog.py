@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
@@ -35,7 +34,7 @@ class ColumnChoice(QGroupBox):
     """Chooses a column's model and settings.
 
     Signals:
-        changed: another model, or another setting.
+        changed: another model, or a setting that changes its bill.
         removed: the user does not want this column.
     """
 
@@ -45,8 +44,8 @@ class ColumnChoice(QGroupBox):
     def __init__(self, number: int, column: Candidate) -> None:
         super().__init__(tr("Column {n}", n=number))
         self._column = column
-        self._models: list[Candidate] = []
         self.model = QComboBox()
+        self.offer(column)
         self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
@@ -63,16 +62,9 @@ class ColumnChoice(QGroupBox):
         self.drafts.setChecked(column.load.drafts is not DraftMode.OFF)
         self.remove = push_button(tr("Remove"), self.removed)
         self._arrange()
-        self.set_models([column])
-        for signal in (
-            self.model.currentIndexChanged,
-            self.temperature.valueChanged,
-            self.thinking.currentIndexChanged,
-            self.instructions.textEdited,
-            self.from_disk.toggled,
-            self.drafts.toggled,
-        ):
-            signal.connect(lambda *_: self.changed.emit())
+        self.model.currentIndexChanged.connect(self.changed)
+        self.from_disk.toggled.connect(self.changed)
+        self.drafts.toggled.connect(self.changed)
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)
@@ -95,25 +87,20 @@ class ColumnChoice(QGroupBox):
         widget.setAccessibleName(text)
         return label
 
-    def set_models(self, models: Sequence[Candidate]) -> None:
-        """Offer these models; the chosen one stays chosen."""
-        chosen = self._models[self.model.currentIndex()] if self._models else self._column
-        self._models = list(models)
-        paths = [each.model for each in models]
-        if chosen.model not in paths:
-            self._models.insert(0, chosen)
-            paths.insert(0, chosen.model)
-        self.model.blockSignals(True)
-        self.model.clear()
-        self.model.addItems([each.name for each in self._models])
-        for index, path in enumerate(paths):
-            self.model.setItemData(index, str(path), Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(paths.index(chosen.model))
-        self.model.blockSignals(False)
+    def offer(self, model: Candidate) -> None:
+        """Offer this model, unless it is; the chosen one stays chosen."""
+        if all(each.model != model.model for each in self.offered()):
+            self.model.addItem(model.name, model)
+            tip = str(model.model)
+            self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    def offered(self) -> list[Candidate]:
+        """The models to choose from."""
+        return [self.model.itemData(index) for index in range(self.model.count())]
 
     def column(self) -> Candidate:
         """The column as it is chosen now."""
-        model, before = self._models[self.model.currentIndex()], self._column
+        model, before = self.model.currentData(), self._column
         drafts = before.load.drafts if before.load.drafts is not DraftMode.OFF else DraftMode.AUTO
         load = before.load.model_copy(
             update={
@@ -145,13 +132,13 @@ class ComparisonDialog(BoundedDialog):
     changed = Signal()
     start_wanted = Signal(str, list)
 
-    def __init__(
-        self, parent: QWidget, question: str, columns: Sequence[Candidate], *, stored: bool
-    ) -> None:
-        """`stored`: the question is a message of the conversation, and cannot be changed."""
+    def __init__(self, parent: QWidget, question: str, first: Candidate, *, stored: bool) -> None:
+        """Begin with two columns, the second with the first other model that is offered.
+
+        `stored`: the question is a message of the conversation, and cannot be changed.
+        """
         super().__init__(parent, tr("Compare models"), QSize(620, 560))
         self._choices: list[ColumnChoice] = []
-        self._models: Sequence[Candidate] = ()
         body = self.fill_column(spacing=10)
         self.question = QPlainTextEdit(question, readOnly=stored, tabChangesFocus=True)
         self.question.setAccessibleName(tr("Question"))
@@ -166,8 +153,8 @@ class ComparisonDialog(BoundedDialog):
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
-        for each in columns:
-            self._add(each)
+        for _ in range(2):
+            self._add(first)
         body.addWidget(self.add, 0, Qt.AlignmentFlag.AlignLeft)
         body.addWidget(self.bill)
         body.addStretch(1)
@@ -175,11 +162,13 @@ class ComparisonDialog(BoundedDialog):
         self._refresh()
         (self._choices[-1].model if stored or question else self.question).setFocus()
 
-    def set_models(self, models: Sequence[Candidate]) -> None:
-        """Offer these models in all columns."""
-        self._models = models
+    def offer(self, model: Candidate) -> None:
+        """Offer this model in all columns."""
         for each in self._choices:
-            each.set_models(models)
+            each.offer(model)
+        same = len({each.model.currentText() for each in self._choices}) == 1
+        if same and len(self._choices) > 1 and self._choices[-1].model.count() == 2:
+            self._choices[-1].model.setCurrentIndex(1)
 
     def columns(self) -> list[Candidate]:
         """The columns as they are chosen now."""
@@ -195,8 +184,8 @@ class ComparisonDialog(BoundedDialog):
         choice = ColumnChoice(len(self._choices) + 1, column)
         choice.changed.connect(self.changed)
         choice.removed.connect(lambda: self._on_removed(choice))
-        if self._models:
-            choice.set_models(self._models)
+        for each in self._choices[0].offered() if self._choices else ():
+            choice.offer(each)
         self._column.insertWidget(1 + len(self._choices), choice)
         self._choices.append(choice)
 

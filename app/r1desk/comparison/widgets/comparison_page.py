@@ -9,7 +9,7 @@ from functools import partial
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QTabBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTabBar, QToolButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.view import ChatView
@@ -34,7 +34,7 @@ class ColumnView(QWidget):
         set_role(self.name, "heading")
         self.status = ElidedLabel(tr("waits"))
         set_role(self.status, "dim")
-        self.button = push_button(tr("Stop"), lambda: None)
+        self.button = QPushButton(tr("Stop"), autoDefault=False)
         self.chat = ChatView(self)
         self.chat.show_branch([message])
         layout = filled(QVBoxLayout(self), spacing=2, margins=(8, 0, 8, 0))
@@ -65,13 +65,12 @@ class ComparisonPage(QWidget):
     """Shows up to three columns.
 
     Signals:
-        stop_wanted, continue_wanted: a column's number.
+        pressed: the number of a column whose button was pressed, to stop it or go on with it.
         requested: a column's number and an Intent of its message.
         closed: the user wants to end all, or to go back to the conversation.
     """
 
-    stop_wanted = Signal(int)
-    continue_wanted = Signal(int)
+    pressed = Signal(int)
     requested = Signal(int, object)
     closed = Signal()
 
@@ -107,12 +106,17 @@ class ComparisonPage(QWidget):
 
     def show_comparison(self, question: str, answers: Sequence[tuple[str, ChatMessage]]) -> None:
         """Show these columns, each a model's name and its answer, in place of others."""
-        self.clear()
+        discard(*self.columns)
+        self.columns = []
+        self.differences.setChecked(False)
+        while self.tabs.count():
+            self.tabs.removeTab(0)
+        self.plan.setText("")
         self.question.setText(" ".join(question.split()))
         self.question.setToolTip(question[:2000])
         for number, (name, message) in enumerate(answers):
             column = ColumnView(name, message)
-            column.button.clicked.connect(partial(self.stop_wanted.emit, number))
+            column.button.clicked.connect(partial(self.pressed.emit, number))
             column.chat.requested.connect(partial(self.requested.emit, number))
             bar = column.chat.column.verticalScrollBar()
             bar.valueChanged.connect(partial(self._on_scrolled, column))
@@ -126,22 +130,11 @@ class ComparisonPage(QWidget):
         """Closing ends what runs."""
         self.close_button.setText(tr("Stop all") if running else tr("Back to the chat"))
 
-    def clear(self) -> None:
-        """Show no column any more."""
-        discard(*self.columns)
-        self.columns = []
-        self.differences.setChecked(False)
-        while self.tabs.count():
-            self.tabs.removeTab(0)
-        self.plan.setText("")
-
     def finish(self, number: int, message: ChatMessage) -> None:
         """A column's answer is complete: it can be continued with."""
         column = self.columns[number]
         column.chat.finish_stream(message)
         column.button.setText(tr("Continue with this one"))
-        column.button.clicked.disconnect()
-        column.button.clicked.connect(partial(self.continue_wanted.emit, number))
 
     # ---- scrolling ----------------------------------------------------------------------------
 
