@@ -15,25 +15,14 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import (
-    QContextMenuEvent,
-    QDrag,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDragMoveEvent,
-    QDropEvent,
-    QGuiApplication,
-    QKeyEvent,
-    QMouseEvent,
-)
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import tr
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
-from r1desk.conversations.widgets.row_model import CONVERSATIONS_MIME, ItemRole, RowModel
-from r1desk.widgets.text_label import text_label
+from r1desk.conversations.widgets.row_model import ItemRole, RowModel
 
 _SELECT = QItemSelectionModel.SelectionFlag
 
@@ -56,6 +45,7 @@ class ConversationList(QTreeView):
         self._request = request
         self.rows = RowModel()
         self.rows.renamed.connect(self._on_renamed)
+        self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
         self._open: int | None = None
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
@@ -70,8 +60,7 @@ class ConversationList(QTreeView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setExpandsOnDoubleClick(False)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
-        self.setDropIndicatorShown(False)
-        self.setAutoExpandDelay(600)
+        self.setAutoExpandDelay(600)  # of a folder that something is held over
         self.clicked.connect(self._on_clicked)
         self.activated.connect(self.choose)
         self.expanded.connect(partial(self._on_folded, False))
@@ -113,7 +102,7 @@ class ConversationList(QTreeView):
         self.viewport().update()
 
     def outline(self, index: QModelIndex = QModelIndex()) -> None:  # noqa: B008 - is no state
-        """Draw a frame around the row that a menu or a drop is about; none without one."""
+        """Draw a frame around the row that a menu is about; none without one."""
         self._delegate.outlined = QPersistentModelIndex(index)
         self.viewport().update()
 
@@ -138,10 +127,8 @@ class ConversationList(QTreeView):
 
     def current_folder(self) -> int | None:
         """The folder that is current, or that has what is; None for none."""
-        return self._folder_of(self.currentIndex())
-
-    def _folder_of(self, index: QModelIndex) -> int | None:
-        return row_of(index.parent() if index.parent().isValid() else index).folder_id
+        index = self.currentIndex()
+        return row_of(index).folder_id or row_of(index.parent()).folder_id
 
     def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
         super().currentChanged(current, previous)
@@ -169,12 +156,10 @@ class ConversationList(QTreeView):
         row = row_of(index)
         if row.conversation_id is None:
             return False
-        if row.query:
+        if row.query or row.conversation_id != self._open:  # a double click opens it once
+            self._open = row.conversation_id
             message = row.message_id or 0  # 0 where only the title has the query
             self._request(intents.OpenConversation(row.conversation_id, message, row.query))
-        elif row.conversation_id != self._open:
-            self._open = row.conversation_id  # a double click opens it once
-            self._request(intents.OpenConversation(row.conversation_id))
         return True
 
     def _conversations(self) -> Iterator[QModelIndex]:
@@ -241,45 +226,6 @@ class ConversationList(QTreeView):
 
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None
-
-    # ---- conversations that are dragged -----------------------------------------------------
-
-    def startDrag(self, _actions: Qt.DropAction) -> None:
-        """Drag what is selected: its title, or how many there are, hangs at the pointer."""
-        indexes = self.selectedIndexes()
-        count = len(self.selected_ids())
-        sign = text_label(str(indexes[0].data()), "badge")
-        if count != 1:
-            sign.setText(trn("{n} conversation", "{n} conversations", count))
-        sign.setMargin(4)
-        drag = QDrag(self)
-        drag.setMimeData(self.rows.mimeData(indexes))
-        drag.setPixmap(sign.grab())
-        drag.setHotSpot(QPoint(-12, -4))
-        drag.exec(Qt.DropAction.MoveAction)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasFormat(CONVERSATIONS_MIME):
-            event.acceptProposedAction()
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Show the folder that they would be in; outside of all there is none to show."""
-        super().dragMoveEvent(event)  # scrolls, and unfolds what the mouse stays over
-        folder = self._folder_of(self.indexAt(event.position().toPoint()))
-        self.outline(self.rows.index_of_folder(folder or 0))
-        event.acceptProposedAction()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        super().dragLeaveEvent(event)
-        self.outline()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        folder = self._folder_of(self.indexAt(event.position().toPoint()))
-        ids = bytes(event.mimeData().data(CONVERSATIONS_MIME).data()).decode().split(",")
-        super().dropEvent(event)  # ends the scrolling; the rows themselves stay where they are
-        self.outline()
-        event.acceptProposedAction()
-        self._request(intents.MoveToFolder(tuple(map(int, ids)), folder))
 
 
 def _place_of(index: QModelIndex) -> tuple[int, int]:

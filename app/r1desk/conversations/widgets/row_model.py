@@ -22,11 +22,11 @@ Index = QModelIndex | QPersistentModelIndex
 CONVERSATIONS_MIME = "application/x-r1desk-conversations"  # ids, with commas between them
 NO_INDEX = QModelIndex()
 # Joined once: Qt asks for those of every row.
-_FOLDER_FLAGS = (
-    Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
-)
-_HEADING_FLAGS = Qt.ItemFlag.ItemNeverHasChildren  # so that Qt asks no more about 10,000 rows
-_CONVERSATION_FLAGS = _HEADING_FLAGS | _FOLDER_FLAGS | Qt.ItemFlag.ItemIsDragEnabled
+_IS = Qt.ItemFlag
+_HEADING_FLAGS = _IS.ItemNeverHasChildren  # so that Qt asks no more about 10,000 rows
+_FLAGS = _IS.ItemIsEnabled | _IS.ItemIsSelectable | _IS.ItemIsEditable
+_FOLDER_FLAGS = _FLAGS | _IS.ItemIsDropEnabled
+_CONVERSATION_FLAGS = _FLAGS | _HEADING_FLAGS | _IS.ItemIsDragEnabled
 
 
 class ItemRole(IntEnum):
@@ -51,9 +51,11 @@ class RowModel(QAbstractItemModel):
 
     Signals:
         renamed: a `Row` and its new title.
+        dropped: ids of conversations, and the folder that they fell into, None outside of all.
     """
 
     renamed = Signal(object, str)
+    dropped = Signal(tuple, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,14 +186,16 @@ class RowModel(QAbstractItemModel):
         if (
             role != Qt.ItemDataRole.EditRole
             or not title
-            or not (self.flags(index) & Qt.ItemFlag.ItemIsEditable)
+            or not (self.flags(index) & _IS.ItemIsEditable)
         ):
             return False
         self.renamed.emit(self._row(index), title)
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        row = self._row(index) if index.isValid() else Row("")
+        if not index.isValid():
+            return _IS.ItemIsDropEnabled  # outside of all folders
+        row = self._row(index)
         if row.is_heading or row.is_new:
             return _HEADING_FLAGS
         return _FOLDER_FLAGS if row.folder_id is not None else _CONVERSATION_FLAGS
@@ -199,9 +203,13 @@ class RowModel(QAbstractItemModel):
     def supportedDropActions(self) -> Qt.DropAction:
         return Qt.DropAction.MoveAction
 
-    def dropMimeData(self, *_dropped: object) -> bool:
-        """Take nothing: the view has what is dropped moved. Qt would read it as rows of its own."""
-        return False
+    def dropMimeData(
+        self, data: QMimeData, _action: Qt.DropAction, _row: int, _column: int, parent: Index
+    ) -> bool:
+        ids = bytes(data.data(CONVERSATIONS_MIME).data()).decode().split(",")
+        folder = self._row(parent).folder_id if parent.isValid() else None
+        self.dropped.emit(tuple(map(int, ids)), folder)
+        return True
 
     def mimeTypes(self) -> list[str]:
         return [CONVERSATIONS_MIME]
