@@ -127,13 +127,13 @@ def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
         press(Qt.Key.Key_Down)  # from the search into the list
         press(Qt.Key.Key_Delete, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id is None)
-        assert notice_text(session) == "“Apples?” was moved to the trash."
+        assert notice_text(session) == "Moved to the trash: Apples?"
         with monkeypatch.context() as patch:
             patch.setattr(ConversationStore, "restore", refuse)
             for attempt in (lambda: press(Qt.Key.Key_Z, CTRL), lambda: undo(session)):
                 attempt()
                 qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
-                assert "“Apples?” was moved to the trash." in notice_text(session)
+                assert "Moved to the trash: Apples?" in notice_text(session)
                 assert session.chat.conversation_id is None
         press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)

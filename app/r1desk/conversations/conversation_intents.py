@@ -48,18 +48,18 @@ class TrashConversations(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
-class PinConversation(ConversationIntent):
-    """Keep it at the top of the list, or no longer."""
+class PinConversations(ConversationIntent):
+    """Keep them at the top of the list, or no longer."""
 
-    conversation: int
+    conversations: tuple[int, ...]
     pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateConversation(ConversationIntent):
-    """Copy it with all its versions."""
+class DuplicateConversations(ConversationIntent):
+    """Copy them with all their versions."""
 
-    conversation: int
+    conversations: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class ConversationsFeature(Feature):
         self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
+        self._folder_infos: dict[int, FolderInfo] = {}
         self._trash = TrashPresenter(services.store, chat, self.refresh, self)
         self._folders = FolderPresenter(services, chat, self._trash, self.refresh, self)
         self._archives = ArchivePresenter(services.store, self)
@@ -116,17 +117,18 @@ class ConversationsFeature(Feature):
                 self.opened.emit()
             case intents.RenameConversation(conversation, title):
                 self._rename(conversation, title)
-            case intents.PinConversation(conversation, pinned):
-                self._change(lambda store: store.conversations.set_pinned(conversation, pinned))
-            case intents.DuplicateConversation(conversation):
+            case intents.PinConversations(conversations, pinned):
+                self._change(lambda store: store.conversations.set_pinned(conversations, pinned))
+            case intents.DuplicateConversations(conversations):
                 self._store.call(
-                    lambda store: duplicate(store, conversation),
-                    lambda key: self._on_imported([key]),
+                    lambda store: [duplicate(store, key) for key in conversations],
+                    self._on_imported,
                 )
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
             case intents.TrashConversations(conversations):
-                self._move_to_trash(conversations)
+                text = tr("Moved to the trash: {name}", name=self._name_of(conversations))
+                self._trash.move(conversations, text)
             case intents.ExportConversations(conversations):
                 everything = tr("All conversations")
                 name = self._name_of(conversations) if conversations else everything
@@ -145,32 +147,33 @@ class ConversationsFeature(Feature):
 
     def _handle_folder(self, intent: intents.ConversationIntent) -> None:
         """Carry out what a person asks for of a folder."""
-        folders = self._folders
         match intent:
             case intents.NewFolder(conversations):
-                folders.make(conversations, self._on_folder_made)
-            case intents.MoveToFolder(conversations, folder):
-                folders.change(lambda store: store.folders.move(conversations, folder))
-            case intents.FoldFolder(folder, folded):
                 self._store.call(
-                    lambda store: (
-                        store.folders.set_folded(folder, folded) if store.writable else None
-                    )
+                    lambda store: store.folders.create(tr("New folder"), conversations),
+                    self._on_folder_made,
                 )
+            case intents.MoveToFolder(conversations, folder):
+                self._change(lambda store: store.folders.move(conversations, folder))
+            case intents.FoldFolder(folder, folded):
+                self._remember(lambda store: store.folders.set_folded(folder, folded))
             case intents.RenameFolder(folder, name):
-                folders.rename(folder, name)
+                self._change(lambda store: store.folders.rename(folder, name))
             case intents.EditFolder(folder):
-                folders.edit(folder, self._window)
+                self._folders.edit(self._folder_infos[folder], self._window)
             case intents.DeleteFolder(folder):
                 inside = (info.id for info in self._infos.values() if info.folder_id == folder)
-                folders.ask_to_delete(folder, tuple(inside), self._window)
+                info = self._folder_infos[folder]
+                self._folders.ask_to_delete(info, tuple(inside), self._window)
             case _:
                 raise NotImplementedError(intent)
 
     def _new_chat(self) -> None:
         """Begin a chat in the folder that is current in the list; the list shows it there."""
         sidebar = self._window.sidebar
-        folder = self._folders.folder(sidebar.list.current_folder() or self._shown_folder())
+        shown = self._infos.get(self._chat.conversation_id or 0)
+        chosen = sidebar.list.current_folder() or (shown.folder_id if shown is not None else None)
+        folder = self._folder_infos.get(chosen or 0)
         self._begin_chat(folder)
         sidebar.end_search()
         if folder is not None:
@@ -178,8 +181,12 @@ class ConversationsFeature(Feature):
         self._window.composer.setFocus()
 
     def _change(self, change: Callable[[Store], None]) -> None:
-        """Change a conversation in the list."""
+        """Change conversations or folders in the list."""
         self._store.call(change, lambda _: self.refresh())
+
+    def _remember(self, change: Callable[[Store], None]) -> None:
+        """Keep what nobody asked for, where the profile can be written."""
+        self._store.call(lambda store: change(store) if store.writable else None)
 
     def _rename(self, conversation: int, title: str) -> None:
         self._change(lambda store: store.conversations.rename(conversation, title))
@@ -192,8 +199,9 @@ class ConversationsFeature(Feature):
         )
 
     def _on_list(self, read: tuple[Sequence[ConversationInfo], Sequence[FolderInfo]]) -> None:
-        conversations, self._folders.folders = read
+        conversations, folders = read
         self._infos = {info.id: info for info in conversations}
+        self._folder_infos = {info.id: info for info in folders}
         self._window.sidebar.show_conversations(*read)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
         self.unseen.show_list(conversations)
@@ -205,11 +213,7 @@ class ConversationsFeature(Feature):
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
         self._show_title()
-        self._store.call(
-            lambda store: (
-                store.key_value.set(LAST_CONVERSATION, conversation_id) if store.writable else None
-            )
-        )
+        self._remember(lambda store: store.key_value.set(LAST_CONVERSATION, conversation_id))
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -219,27 +223,11 @@ class ConversationsFeature(Feature):
         info = self._infos.get(conversation_id or 0)
         return info.title if info is not None else ""
 
-    def _shown_folder(self) -> int | None:
-        info = self._infos.get(self._chat.conversation_id or 0)
-        return info.folder_id if info is not None else None
-
     def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
         """The title of one conversation, the number of several."""
         if len(conversation_ids) == 1:
             return self._title_of(conversation_ids[0])
         return trn("{n} conversation", "{n} conversations", len(conversation_ids))
-
-    def _move_to_trash(self, conversation_ids: tuple[int, ...]) -> None:
-        if len(conversation_ids) == 1:
-            title = self._title_of(conversation_ids[0])
-            text = tr("“{title}” was moved to the trash.", title=title)
-        else:
-            text = trn(
-                "{n} conversation was moved to the trash.",
-                "{n} conversations were moved to the trash.",
-                len(conversation_ids),
-            )
-        self._trash.move(conversation_ids, text)
 
     def _on_folder_made(self, folder_id: int) -> None:
         """Let the name of a new folder be typed, once the list has it."""

@@ -1,10 +1,8 @@
-"""Folders: made, moved into, deleted with a way back, and their settings."""
+"""Folders: their settings, and how one is deleted, with a way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMessageBox, QWidget
@@ -32,51 +30,22 @@ class FolderPresenter(QObject):
         super().__init__(parent)
         self._store, self._preferences = services.store, services.preferences
         self._chat, self._trash, self._refresh = chat, trash, refresh
-        self.folders: Sequence[FolderInfo] = ()  # as the list shows them
 
-    def folder(self, folder_id: int | None) -> FolderInfo | None:
-        """A folder that the list shows."""
-        return next((each for each in self.folders if each.id == folder_id), None)
-
-    def make(self, ids: tuple[int, ...], then: Callable[[int], None]) -> None:
-        """Make a folder with these conversations in it; `then` gets its id."""
-
-        def work(store: Store) -> int:
-            with store.transaction():
-                key = store.folders.create(tr("New folder"))
-                store.folders.move(ids, key)
-            return key
-
-        self._store.call(work, then)
-
-    def change(self, change: Callable[[Store], None]) -> None:
-        """Change folders, or what is in them."""
-        self._store.call(change, lambda _: self._refresh())
-
-    def rename(self, folder_id: int, name: str) -> None:
-        """Give a folder another name."""
-        if (folder := self.folder(folder_id)) is not None:
-            self.change(lambda store: store.folders.save(replace(folder, name=name)))
-
-    def edit(self, folder_id: int, parent: QWidget) -> None:
+    def edit(self, folder: FolderInfo, parent: QWidget) -> None:
         """Show name and settings of a folder, to be changed."""
-        if (folder := self.folder(folder_id)) is None:
-            return
         dialog = FolderDialog(parent, folder, self._preferences)
 
         def accepted() -> None:
             changed = dialog.folder()
-            self.change(lambda store: store.folders.save(changed))
-            if self._chat.controller.new_chat_folder == folder_id:
+            self._store.call(lambda store: store.folders.save(changed), lambda _: self._refresh())
+            if self._chat.controller.new_chat_folder == folder.id:
                 self._chat.begin_chat(changed)
 
         dialog.accepted.connect(accepted)
         dialog.open()
 
-    def ask_to_delete(self, folder_id: int, inside: tuple[int, ...], parent: QWidget) -> None:
+    def ask_to_delete(self, folder: FolderInfo, inside: tuple[int, ...], parent: QWidget) -> None:
         """Delete a folder at once where it is empty; else ask what becomes of what is in it."""
-        if (folder := self.folder(folder_id)) is None:
-            return
         if not inside:
             self._delete(folder, ())
             return
@@ -94,34 +63,18 @@ class FolderPresenter(QObject):
         box.open()
 
     def _delete(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
-        for each in to_trash:
-            self._chat.controller.stop_conversation(each)
-
-        def work(store: Store) -> list[int]:
+        def delete(store: Store) -> list[int]:
             with store.transaction():
                 store.conversations.trash(*to_trash)
                 return store.folders.delete(folder.id)
 
-        def deleted(inside: list[int]) -> None:
-            if self._chat.controller.new_chat_folder == folder.id:
-                self._chat.begin_chat()
-            self._trash.leave(to_trash)
-            text = tr("The folder “{name}” was deleted.", name=folder.name)
-            self._chat.history.add(text, 0, partial(self._bring_back, folder, inside, to_trash))
-
-        self._store.call(work, deleted)
-
-    def _bring_back(
-        self,
-        folder: FolderInfo,
-        inside: list[int],
-        trashed: tuple[int, ...],
-        refused: Callable[[Exception], None],
-    ) -> None:
-        def work(store: Store) -> None:
+        def bring_back(store: Store, inside: list[int]) -> None:
             with store.transaction():
                 store.folders.save(folder)
                 store.folders.move(inside, folder.id)
-                store.conversations.restore(*trashed)
+                store.conversations.restore(*to_trash)
 
-        self._store.call(work, lambda _: self._refresh(), refused)
+        if self._chat.controller.new_chat_folder == folder.id:
+            self._chat.begin_chat()
+        text = tr("The folder “{name}” was deleted.", name=folder.name)
+        self._trash.remove(to_trash, text, delete, bring_back)

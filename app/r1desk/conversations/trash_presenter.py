@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
@@ -13,6 +14,8 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.store import ConversationInfo, Store
 from r1desk.store.store_bridge import StoreBridge
+
+Removed = TypeVar("Removed")
 
 
 class TrashPresenter(QObject):
@@ -27,30 +30,45 @@ class TrashPresenter(QObject):
         self._chat, self._history, self._prompts = chat.controller, chat.history, chat.prompts
 
     def move(self, ids: tuple[int, ...], text: str) -> None:
-        """Move conversations to the trash; `text` says so, beside a way to undo it."""
+        """Move conversations to the trash; undone, the first of them is shown."""
+        self.remove(
+            ids,
+            text,
+            lambda store: store.conversations.trash(*ids),
+            lambda store, _: store.conversations.restore(*ids),
+            shown=ids[0],
+        )
+
+    def remove(
+        self,
+        ids: tuple[int, ...],
+        text: str,
+        remove: Callable[[Store], Removed],
+        bring_back: Callable[[Store, Removed], None],
+        shown: int = 0,
+    ) -> None:
+        """Carry out what takes conversations out of the list; `text` says so, beside a way back.
+
+        Then the conversation `shown` is opened, if there is one.
+        """
         for each in ids:
             self._chat.stop_conversation(each)
 
-        def trashed(_: None) -> None:
-            self.leave(ids)
-            self._history.add(text, ids[0], partial(self._restore, ids))
-
-        self._store.call(lambda store: store.conversations.trash(*ids), trashed)
-
-    def leave(self, ids: tuple[int, ...]) -> None:
-        """Show the list without these, and a new chat where one of them was shown."""
-        if self._chat.conversation_id in ids:
-            self._chat.new_chat()
-        self._refresh()
-
-    def _restore(self, ids: tuple[int, ...], refused: Callable[[Exception], None]) -> None:
-        """Undo the move to the trash and show the first conversation."""
-
-        def restored(_: None) -> None:
+        def removed(what: Removed) -> None:
+            if self._chat.conversation_id in ids:
+                self._chat.new_chat()
             self._refresh()
-            self._chat.open(ids[0])
+            self._history.add(text, shown, partial(undo, what))
 
-        self._store.call(lambda store: store.conversations.restore(*ids), restored, refused)
+        def undo(what: Removed, refused: Callable[[Exception], None]) -> None:
+            self._store.call(lambda store: bring_back(store, what), brought_back, refused)
+
+        def brought_back(_: None) -> None:
+            self._refresh()
+            if shown:
+                self._chat.open(shown)
+
+        self._store.call(remove, removed)
 
     def show_dialog(self, parent: QWidget) -> None:
         """Show what is in the trash."""
@@ -73,17 +91,14 @@ class TrashPresenter(QObject):
             self._store.call(lambda store: store.conversations.restore(*ids), restored)
 
         def purge(ids: list[int]) -> None:
-            def work(store: Store) -> None:
-                store.conversations.purge(ids)
-
-            def purged(_: None) -> None:
+            def purged(_: int) -> None:
                 if self._chat.conversation_id in ids:
                     self._chat.new_chat()
                 show()
                 self._history.forget(ids)
                 self._prompts.retain_present()
 
-            self._store.call(work, purged)
+            self._store.call(lambda store: store.conversations.purge(ids), purged)
 
         dialog.opened.connect(self._chat.open)
         dialog.restore_requested.connect(restore)

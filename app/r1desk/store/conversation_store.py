@@ -64,6 +64,15 @@ class KeyValueStore:
             (key, json.dumps(value)),
         )
 
+    def ids(self, key: str) -> set[int]:
+        """The ids that are marked under `key`."""
+        stored = self.get(key)
+        return {each for each in stored if type(each) is int} if isinstance(stored, list) else set()
+
+    def mark(self, key: str, ids: Iterable[int], marked: bool) -> None:
+        """Mark ids under `key`, or no longer."""
+        self.set(key, sorted(self.ids(key) | {*ids} if marked else self.ids(key) - {*ids}))
+
 
 class ConversationStore:
     """Conversations as a whole: made, listed, renamed, trashed, deleted; drafts and settings."""
@@ -100,7 +109,7 @@ class ConversationStore:
         row = self._db.first(f"SELECT {_INFO} FROM conversations WHERE id = ?", (conversation_id,))  # noqa: S608
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
-        return _info(row, pinned=conversation_id in self._pinned())
+        return _info(row, pinned=conversation_id in self._key_value.ids(_PINNED))
 
     def infos(self, *, trashed: bool = False) -> list[ConversationInfo]:
         """All conversations outside (or inside) the trash: pinned ones first, then the latest."""
@@ -109,7 +118,7 @@ class ConversationStore:
             f"SELECT {_INFO} FROM conversations WHERE trashed_at {where} "  # noqa: S608
             "ORDER BY updated_at DESC, id DESC"
         )
-        pinned = self._pinned()
+        pinned = self._key_value.ids(_PINNED)
         infos = [_info(row, pinned=row[0] in pinned) for row in rows]
         return sorted(infos, key=lambda info: not info.pinned)
 
@@ -137,22 +146,15 @@ class ConversationStore:
             (created_at, updated_at, conversation_id),
         )
 
-    def set_pinned(self, conversation_id: int, pinned: bool) -> None:
-        """Keep a conversation above all others in the list, or not."""
-        pins = self._pinned() - {conversation_id}
-        self._key_value.set(_PINNED, sorted(pins | {conversation_id} if pinned else pins))
+    def set_pinned(self, conversation_ids: Iterable[int], pinned: bool) -> None:
+        """Keep conversations above all others in the list, or not."""
+        self._key_value.mark(_PINNED, conversation_ids, pinned)
 
     def set_unread(self, conversation_id: int, unread: bool) -> None:
         """Mark that an answer was finished which nobody has looked at yet, or that it was seen."""
         self._db.execute(
             "UPDATE conversations SET unread = ? WHERE id = ? AND unread <> ?",
             (int(unread), conversation_id, int(unread)),
-        )
-
-    def _pinned(self) -> set[int]:
-        stored = self._key_value.get(_PINNED, [])
-        return (
-            {key for key in stored if isinstance(key, int)} if isinstance(stored, list) else set()
         )
 
     # ---- trash ------------------------------------------------------------------------------
@@ -247,17 +249,26 @@ class ConversationStore:
         )
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
-        sampling = parsed(SamplingSettings, row[2])
-        return ConversationSettings(text_of(row[0]), text_of(row[1]), sampling)
+        return settings_of(*row)
 
     def save_settings(self, conversation_id: int, settings: ConversationSettings) -> None:
         """Replace model, system prompt and sampling of a conversation."""
-        path, prompt = kept_path(settings.model_path), clean(settings.system_prompt)
         self._db.execute(
             "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
             "WHERE id = ?",
-            (path, prompt, json_of(settings.sampling), conversation_id),
+            (*kept_settings(settings), conversation_id),
         )
+
+
+def settings_of(path: bytes, prompt: bytes, sampling: bytes | None) -> ConversationSettings:
+    """Settings from the columns of a conversation or a folder."""
+    return ConversationSettings(text_of(path), text_of(prompt), parsed(SamplingSettings, sampling))
+
+
+def kept_settings(settings: ConversationSettings) -> tuple[str, str, str | None]:
+    """Settings as the columns have them."""
+    path, prompt = kept_path(settings.model_path), clean(settings.system_prompt)
+    return path, prompt, json_of(settings.sampling)
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store.conversation_store import KeyValueStore
+from r1desk.store.conversation_store import KeyValueStore, kept_settings, settings_of
 from r1desk.store.database import Database, transactional
-from r1desk.store.records import ConversationSettings, FolderInfo
-from r1desk.store.stored_text import clean, json_of, kept_path, one_line, parsed, text_of
+from r1desk.store.records import FolderInfo
+from r1desk.store.stored_text import clean, one_line, text_of
 
 NAME_CHARACTERS = 60
 _FOLDED = "folded folders"
@@ -28,46 +27,40 @@ class FolderStore:
             "SELECT id, CAST(name AS BLOB), CAST(model_path AS BLOB), "
             "CAST(system_prompt AS BLOB), CAST(sampling_json AS BLOB) FROM folders ORDER BY id"
         )
-        folded = self._folded()
+        folded = self._key_value.ids(_FOLDED)
         return [
-            FolderInfo(
-                key,
-                text_of(name),
-                ConversationSettings(
-                    text_of(path), text_of(prompt), parsed(SamplingSettings, sampling)
-                ),
-                folded=key in folded,
-            )
-            for key, name, path, prompt, sampling in rows
+            FolderInfo(key, text_of(name), settings_of(*settings), folded=key in folded)
+            for key, name, *settings in rows
         ]
 
-    def create(self, name: str) -> int:
-        """A new, empty folder; returns its id."""
-        (key,) = self._db.execute(
-            "INSERT INTO folders (name) VALUES (?) RETURNING id", (_kept_name(name),)
-        )[0]
-        return int(key)
+    @transactional
+    def create(self, name: str, conversation_ids: Iterable[int] = ()) -> int:
+        """A new folder with these conversations in it; returns its id."""
+        key = int(
+            self._db.execute(
+                "INSERT INTO folders (name) VALUES (?) RETURNING id", (_kept_name(name),)
+            )[0][0]
+        )
+        self.move(conversation_ids, key)
+        return key
 
     def named(self, name: str) -> int:
         """The folder of this name, made where there is none."""
         kept = _kept_name(name)
         return next((each.id for each in self.infos() if each.name == kept), 0) or self.create(name)
 
+    def rename(self, folder_id: int, name: str) -> None:
+        """Give a folder another name."""
+        self._db.execute("UPDATE folders SET name = ? WHERE id = ?", (_kept_name(name), folder_id))
+
     def save(self, folder: FolderInfo) -> None:
         """Replace the name and the settings of a folder; one that was deleted is made anew."""
-        settings = folder.settings
         self._db.execute(
             "INSERT INTO folders (id, name, model_path, system_prompt, sampling_json) "
             "VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
             "model_path = excluded.model_path, system_prompt = excluded.system_prompt, "
             "sampling_json = excluded.sampling_json",
-            (
-                folder.id,
-                _kept_name(folder.name),
-                kept_path(settings.model_path),
-                clean(settings.system_prompt),
-                json_of(settings.sampling),
-            ),
+            (folder.id, _kept_name(folder.name), *kept_settings(folder.settings)),
         )
 
     def move(self, conversation_ids: Iterable[int], folder_id: int | None) -> None:
@@ -86,14 +79,7 @@ class FolderStore:
 
     def set_folded(self, folder_id: int, folded: bool) -> None:
         """Remember whether the list shows what is in a folder."""
-        others = self._folded() - {folder_id}
-        self._key_value.set(_FOLDED, sorted(others | {folder_id} if folded else others))
-
-    def _folded(self) -> set[int]:
-        stored = self._key_value.get(_FOLDED, [])
-        return (
-            {key for key in stored if isinstance(key, int)} if isinstance(stored, list) else set()
-        )
+        self._key_value.mark(_FOLDED, [folder_id], folded)
 
 
 def _kept_name(name: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu
+from PySide6.QtWidgets import QMenu, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.conversations import conversation_intents as intents
@@ -15,8 +15,6 @@ from r1desk.conversations.widgets.conversation_list import ConversationList, row
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.store import FolderInfo
 from r1desk.theme.icons import icon
-
-_OfChosen = type[intents.TrashConversations] | type[intents.ExportConversations]
 
 
 class RowMenu(QObject):
@@ -30,15 +28,13 @@ class RowMenu(QObject):
         self._about = QPersistentModelIndex()  # while its menu is open
         self.folders: Sequence[FolderInfo] = ()
         view.menu_wanted.connect(self._on_menu)
-        rename, move = self._on_rename, self._on_move
-        self._rename = self._action("pencil", tr("Rename"), rename, "F2")
-        self._pin = self._action("pin", tr("Pin"), self._asks(self._pinned))
-        self.name = self._action("", tr("Name this chat"), self._asks(intents.NameConversation))
-        copy = self._asks(intents.DuplicateConversation)
-        self._copy = self._action("copy", tr("Duplicate"), copy)
-        self._move = self._action("folder", tr("Move to folder"), move, "Ctrl+M")
-        export = partial(self._request_for_chosen, intents.ExportConversations)
-        self._export = self._action("download", tr("Export…"), export)
+        asks = self._asks
+        self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
+        self._pin = self._action("pin", tr("Pin"), asks(self._pinned))
+        self.name = self._action("", tr("Name this chat"), asks(self._named))
+        self._copy = self._action("copy", tr("Duplicate"), asks(intents.DuplicateConversations))
+        self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
+        self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
 
     def _action(self, name: str, text: str, slot: object, keys: str = "") -> QAction:
@@ -50,14 +46,22 @@ class RowMenu(QObject):
         self._view.addAction(action)
         return action
 
-    def _asks(self, intent: Callable[[int], intents.ConversationIntent]) -> Callable[[], None]:
-        """What asks for this of one conversation."""
+    def _asks(
+        self, intent: Callable[[tuple[int, ...]], intents.ConversationIntent]
+    ) -> Callable[[], None]:
+        """What asks for this of all that is chosen."""
 
         def ask() -> None:
-            if (conversation := self._row().conversation_id) is not None:
-                self._request(intent(conversation))
+            if chosen := self._chosen():
+                self._request(intent(chosen))
 
         return ask
+
+    def _pinned(self, chosen: tuple[int, ...]) -> intents.PinConversations:
+        return intents.PinConversations(chosen, not self._row().pinned)
+
+    def _named(self, chosen: tuple[int, ...]) -> intents.NameConversation:
+        return intents.NameConversation(chosen[0])
 
     # ---- what it is about -------------------------------------------------------------------
 
@@ -85,34 +89,30 @@ class RowMenu(QObject):
         menu = QMenu(self._view)
         if row.folder_id is not None:
             edit = partial(self._request, intents.EditFolder(row.folder_id))
-            delete = partial(self._request, intents.DeleteFolder(row.folder_id))
             menu.addAction(self._rename)
             menu.addAction(icon("settings"), tr("Settings of the folder…"), edit)
             menu.addSeparator()
-            menu.addAction(self._trash.icon(), tr("Delete the folder"), delete)
+            menu.addAction(self._trash.icon(), tr("Delete the folder"), self._on_trash)
         else:
-            one = (
-                [self._rename, self._pin, self.name, self._copy] if len(self._chosen()) == 1 else []
-            )
-            menu.addActions(one)
-            moving = menu.addMenu(self._move.icon(), self._move.text())
-            moving.menuAction().setShortcut(self._move.shortcut())
-            self._fill_folders(moving)
+            if len(self._chosen()) == 1:
+                menu.addActions([self._rename, self.name])
+            menu.addActions([self._pin, self._copy])
+            menu.addMenu(self._folder_menu(menu))
             menu.addActions([self._export, self._trash])
         self._open(menu, position)
 
     @Slot()
     def _on_move(self) -> None:
         if self._chosen():
-            menu = QMenu(self._view)
-            menu.setAccessibleName(self._move.text())
-            self._fill_folders(menu)
+            menu = self._folder_menu(self._view)
             menu.setActiveAction(next(each for each in menu.actions() if each.isEnabled()))
             place = self._view.visualRect(self._view.currentIndex()).bottomLeft()
             self._open(menu, self._view.viewport().mapToGlobal(place))
 
-    def _fill_folders(self, menu: QMenu) -> None:
+    def _folder_menu(self, parent: QWidget) -> QMenu:
         """Every folder, the way out of one, and a new one."""
+        menu = QMenu(self._move.text(), parent, icon=self._move.icon())
+        menu.menuAction().setShortcut(self._move.shortcut())
         chosen, present = self._chosen(), row_of(self._index().parent()).folder_id
         for folder in self.folders:
             move = partial(self._request, intents.MoveToFolder(chosen, folder.id))
@@ -124,6 +124,7 @@ class RowMenu(QObject):
         menu.addSeparator()
         new = partial(self._request, intents.NewFolder(chosen))
         menu.addAction(icon("plus"), tr("New folder"), new)
+        return menu
 
     def _open(self, menu: QMenu, position: QPoint) -> None:
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -136,24 +137,13 @@ class RowMenu(QObject):
         self._about = QPersistentModelIndex()
         self._view.outline()
 
-    # ---- what is asked for ------------------------------------------------------------------
-
-    def _request_for_chosen(self, intent: _OfChosen) -> None:
-        if chosen := self._chosen():
-            self._request(intent(chosen))
+    # ---- what is asked for otherwise --------------------------------------------------------
 
     @Slot()
     def _on_rename(self) -> None:
-        index = self._index()
-        if row_of(index).is_heading:
-            return
-        if index != self._view.currentIndex():  # the editor is of the current row
-            with_selection = self._view.selectionModel()
-            with_selection.setCurrentIndex(index, with_selection.SelectionFlag.NoUpdate)
-        self._view.edit(index)
-
-    def _pinned(self, conversation: int) -> intents.PinConversation:
-        return intents.PinConversation(conversation, not self._row().pinned)
+        selection = self._view.selectionModel()  # the editor is of the current row
+        selection.setCurrentIndex(self._index(), selection.SelectionFlag.NoUpdate)
+        self._view.edit(self._view.currentIndex())
 
     @Slot()
     def _on_trash(self) -> None:
@@ -161,4 +151,4 @@ class RowMenu(QObject):
         if folder is not None and not self._chosen():
             self._request(intents.DeleteFolder(folder))
         else:
-            self._request_for_chosen(intents.TrashConversations)
+            self._asks(intents.TrashConversations)()
