@@ -66,7 +66,7 @@ def test_a_search_hit_has_the_date_of_its_conversation(
 def test_conversations_being_answered_or_waiting_are_marked_and_only_titles_are_renamed() -> None:
     model = RowModel()
     model.show_rows([Row("Today"), Row("Apples?", 1), Row("Pears?", 2)])
-    model.set_answering(2, frozenset({1}))
+    model.answering, model.queued = 2, frozenset({1})
     marked = [model.index(number).data(ItemRole.STATE) for number in range(3)]
     assert marked == [RowState.NONE, RowState.QUEUED, RowState.ANSWERING]
     assert "being written" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)

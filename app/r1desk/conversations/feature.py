@@ -217,7 +217,7 @@ class ConversationsFeature(Feature):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self._window.sidebar.set_answering(self._chat.answering, self._chat.waiting)
+        self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
 
     def _title_of(self, conversation_id: int | None) -> str:
         info = self._infos.get(conversation_id or 0)

@@ -15,14 +15,15 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QContextMenuEvent, QDrag, QGuiApplication, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
 from r1desk.conversations.widgets.row_model import ItemRole, RowModel
+from r1desk.widgets.text_label import text_label
 
 _SELECT = QItemSelectionModel.SelectionFlag
 
@@ -46,7 +47,6 @@ class ConversationList(QTreeView):
         self.rows = RowModel()
         self.rows.renamed.connect(self._on_renamed)
         self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
-        self._open: int | None = None
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
         self.setAccessibleName(tr("Conversations"))
@@ -78,7 +78,7 @@ class ConversationList(QTreeView):
             for at, row in enumerate(rows):
                 if row.folder_id is not None and not row.folded:
                     self.expand(self.rows.index(at))
-            self.set_open(self._open)
+            self.set_open(self.rows.open)
             if folder is not None:
                 current = self.rows.index_of_folder(folder)
                 self.selectionModel().setCurrentIndex(current, _SELECT.ClearAndSelect)
@@ -89,9 +89,8 @@ class ConversationList(QTreeView):
 
     def set_open(self, conversation_id: int | None) -> None:
         """Mark the conversation that is shown; None for a new one."""
-        several = len(self.selected_ids()) > 1 and conversation_id == self._open
-        self._open = conversation_id
-        self.rows.set_open(conversation_id)
+        several = len(self.selected_ids()) > 1 and conversation_id == self.rows.open
+        self.rows.open = conversation_id
         if several:
             return
         index, flag = self.rows.index_of(conversation_id), _SELECT.ClearAndSelect
@@ -99,6 +98,11 @@ class ConversationList(QTreeView):
             index, flag = index.parent(), _SELECT.Clear
         with QSignalBlocker(self.selectionModel()):
             self.selectionModel().setCurrentIndex(index, flag)
+        self.viewport().update()
+
+    def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
+        """Mark the conversation whose answer is being written, and those whose turn comes."""
+        self.rows.answering, self.rows.queued = conversation_id, queued
         self.viewport().update()
 
     def outline(self, index: QModelIndex = QModelIndex()) -> None:  # noqa: B008 - is no state
@@ -121,7 +125,7 @@ class ConversationList(QTreeView):
     def selected_ids(self) -> list[int]:
         """The selected conversations, from the top."""
         indexes = self.selectionModel().selectedIndexes()
-        indexes.sort(key=_place_of)
+        indexes.sort(key=lambda index: self.visualRect(index).top())
         found = (row_of(index).conversation_id for index in indexes)
         return [key for key in found if key is not None]
 
@@ -156,8 +160,8 @@ class ConversationList(QTreeView):
         row = row_of(index)
         if row.conversation_id is None:
             return False
-        if row.query or row.conversation_id != self._open:  # a double click opens it once
-            self._open = row.conversation_id
+        if row.query or row.conversation_id != self.rows.open:  # a double click: once
+            self.rows.open = row.conversation_id
             message = row.message_id or 0  # 0 where only the title has the query
             self._request(intents.OpenConversation(row.conversation_id, message, row.query))
         return True
@@ -178,7 +182,7 @@ class ConversationList(QTreeView):
         """Open the conversation below the one that is shown (1) or above it (-1)."""
         rows = list(self._conversations())
         keys = [row_of(row).conversation_id for row in rows]
-        place = keys.index(self._open) + delta if self._open in keys else 0
+        place = keys.index(self.rows.open) + delta if self.rows.open in keys else 0
         if 0 <= place < len(rows):
             self.open_row(rows[place])
 
@@ -227,10 +231,16 @@ class ConversationList(QTreeView):
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None
 
-
-def _place_of(index: QModelIndex) -> tuple[int, int]:
-    above = index.parent()
-    return (above.row(), index.row()) if above.isValid() else (index.row(), -1)
+    def startDrag(self, _actions: Qt.DropAction) -> None:
+        """Drag what is selected; a sign of how many there are leaves the rows below in sight."""
+        count = len(self.selected_ids())
+        sign = text_label(trn("{n} conversation", "{n} conversations", count), "badge")
+        sign.setMargin(4)
+        drag = QDrag(self)
+        drag.setMimeData(self.rows.mimeData(self.selectedIndexes()))
+        drag.setPixmap(sign.grab())
+        drag.setHotSpot(QPoint(-12, -4))
+        drag.exec(Qt.DropAction.MoveAction)
 
 
 def row_of(index: QModelIndex) -> Row:

@@ -102,11 +102,11 @@ class FolderDialog(BoundedDialog):
     def folder(self) -> FolderInfo:
         """The folder as it is in the dialog."""
         values = {key: spin.value() for key, spin in self.spins.items()}
-        values["max_tokens"] = int(values["max_tokens"])
+        own = SamplingSettings(**{**self._sampling.model_dump(), **values})
         settings = ConversationSettings(
             str(self.model.currentData()),
             self.instructions.toPlainText(),
-            self._sampling.model_copy(update=values) if self.own_sampling.isChecked() else None,
+            own if self.own_sampling.isChecked() else None,
         )
         return replace(self._folder, name=self.name.text(), settings=settings)
 

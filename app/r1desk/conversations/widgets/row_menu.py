@@ -112,6 +112,7 @@ class RowMenu(QObject):
     def _folder_menu(self, parent: QWidget) -> QMenu:
         """Every folder, the way out of one, and a new one."""
         menu = QMenu(self._move.text(), parent, icon=self._move.icon())
+        menu.setAccessibleName(menu.title())
         menu.menuAction().setShortcut(self._move.shortcut())
         chosen, present = self._chosen(), row_of(self._index().parent()).folder_id
         for folder in self.folders:

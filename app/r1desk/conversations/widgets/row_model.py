@@ -60,9 +60,9 @@ class RowModel(QAbstractItemModel):
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[Row] = []
-        self._open: int | None = None
-        self._answering: int | None = None
-        self._queued: frozenset[int] = frozenset()
+        self.open: int | None = None  # the conversation on the screen
+        self.answering: int | None = None  # the one whose answer is being written
+        self.queued: frozenset[int] = frozenset()  # those whose turn comes
 
     def show_rows(self, rows: list[Row]) -> bool:
         """Replace all rows; an equal list changes nothing, so selection and editor survive.
@@ -75,26 +75,6 @@ class RowModel(QAbstractItemModel):
         self._rows = rows
         self.endResetModel()
         return True
-
-    def set_open(self, conversation_id: int | None) -> None:
-        """Mark the conversation on the screen."""
-        changed, self._open = {self._open, conversation_id}, conversation_id
-        self._emit_changed(changed)
-
-    def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
-        """Mark the conversation whose answer is being written, and those whose turn comes."""
-        if (self._answering, self._queued) == (conversation_id, queued):
-            return
-        changed = {self._answering, conversation_id, *self._queued, *queued}
-        self._answering, self._queued = conversation_id, queued
-        self._emit_changed(changed)
-
-    def _emit_changed(self, conversation_ids: set[int | None]) -> None:
-        for key in conversation_ids - {None}:
-            index = self.index_of(key)
-            for each in (index, index.parent()):
-                if each.isValid():
-                    self.dataChanged.emit(each, each)
 
     def index_of(self, conversation_id: int | None) -> QModelIndex:
         """The first row of a conversation, or an invalid index."""
@@ -170,16 +150,16 @@ class RowModel(QAbstractItemModel):
             return next((state for state in list(RowState)[1:] if state in states), RowState.NONE)
         if row.conversation_id is None:
             return RowState.NONE
-        if row.conversation_id == self._answering:
+        if row.conversation_id == self.answering:
             return RowState.ANSWERING
-        if row.conversation_id in self._queued:
+        if row.conversation_id in self.queued:
             return RowState.QUEUED
         return RowState.UNREAD if row.unread else RowState.NONE
 
     def _is_open(self, row: Row) -> bool:
         if row.folder_id is not None:
             return any(self._is_open(child) for child in row.children)
-        return row.is_new or (row.conversation_id == self._open is not None)
+        return row.is_new or (row.conversation_id == self.open is not None)
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         title = str(value).strip()

@@ -9,7 +9,6 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QPushButton,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.text.editor import takes_escape
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList
 from r1desk.conversations.widgets.conversation_rows import by_name, rows_by_day, rows_of_hits
@@ -26,6 +26,7 @@ from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import text_label
 
 SEARCH_DELAY_MS = 150
 
@@ -37,23 +38,15 @@ class SearchField(QLineEdit):
     escape_pressed = Signal()
 
     def event(self, event: QEvent) -> bool:
-        """Keep Escape from the window's shortcuts: it is about the search."""
-        if event.type() == QEvent.Type.ShortcutOverride and _is_escape(event):
-            event.accept()
-            return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Down:
             self.down_pressed.emit()
-        elif _is_escape(event):
+        elif event.key() == Qt.Key.Key_Escape:
             self.escape_pressed.emit()
         else:
             super().keyPressEvent(event)
-
-
-def _is_escape(event: QEvent) -> bool:
-    return isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
 
 
 class Sidebar(QWidget):
@@ -68,7 +61,7 @@ class Sidebar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("sidebar")
-        self._conversations: Sequence[ConversationInfo] = ()
+        self.conversations: Sequence[ConversationInfo] = ()  # all, also while a search is shown
         self._new_in: int | None = None  # the folder of a chat that is not stored yet
         self._opens_first_hit = False  # Enter was pressed before the hits were there
         self._build()
@@ -91,9 +84,8 @@ class Sidebar(QWidget):
         self.step = self.list.step  # to the next conversation, or the one before
         self._menu = RowMenu(self.list, self.requested.emit)
         self.name_action = self._menu.name  # in the menu of the window too
-        self.nothing = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
-        self.nothing.setTextFormat(Qt.TextFormat.PlainText)
-        self.nothing.setForegroundRole(self.nothing.palette().ColorRole.PlaceholderText)
+        self.nothing = text_label("", "dim")
+        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.trash_button.clicked.connect(lambda: self.requested.emit(intents.ShowTrash()))
@@ -133,7 +125,7 @@ class Sidebar(QWidget):
         self, conversations: Sequence[ConversationInfo], folders: Sequence[FolderInfo] = ()
     ) -> None:
         """The whole list; while a search is shown, what it finds is asked for again."""
-        self._conversations, self._menu.folders = conversations, by_name(folders)
+        self.conversations, self._menu.folders = conversations, by_name(folders)
         self._on_search()
 
     def show_hits(self, query: str, hits: Sequence[SearchHit]) -> None:
@@ -153,12 +145,6 @@ class Sidebar(QWidget):
             self._on_search()
         self.list.set_open(conversation_id)
 
-    def set_answering(
-        self, conversation_id: int | None, queued: frozenset[int] = frozenset()
-    ) -> None:
-        """Mark the conversation whose answer is being written, and those whose turn comes."""
-        self.list.rows.set_answering(conversation_id, queued)
-
     @Slot()
     def focus_search(self) -> None:
         """Put the cursor into the search field."""
@@ -171,16 +157,11 @@ class Sidebar(QWidget):
         self.search.clear()
         self._on_search()
 
-    @property
-    def conversations(self) -> Sequence[ConversationInfo]:
-        """All of them, also while a search is shown."""
-        return self._conversations
-
     def _show_list(self) -> None:
         now = datetime.now().astimezone()
         folders = self._menu.folders
-        self.list.show_rows(rows_by_day(self._conversations, now, folders, self._new_in))
-        empty = not self._conversations and not folders
+        self.list.show_rows(rows_by_day(self.conversations, now, folders, self._new_in))
+        empty = not self.conversations and not folders
         self._show_empty_note(tr("Your conversations appear here.") if empty else "")
 
     def _show_empty_note(self, text: str) -> None:
@@ -195,13 +176,8 @@ class Sidebar(QWidget):
     @Slot()
     def _on_search_entered(self) -> None:
         """Open the best hit, as soon as it is found."""
-        if not self.search.text().strip():
-            return
-        if self._search_delay.isActive():
-            self._opens_first_hit = True
-            self._on_search()
-        else:
-            self.list.choose(self.list.first_conversation())
+        self._opens_first_hit = bool(self.search.text().strip())
+        self._on_search()
 
     @Slot()
     def _on_search_down(self) -> None:
