@@ -19,15 +19,8 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, export_reader
 from r1desk.store.archive import archived_conversation, duplicate, export_json, export_markdown
 from r1desk.store.archive_import import SLICE_MESSAGES, ImportedConversations
-from r1desk.store.errors import (
-    ArchiveNotRead,
-    ArchiveNotWritten,
-    ArchiveUnreadable,
-    PromptsUnreadable,
-    StoreFull,
-)
-from r1desk.store.export_process import import_export
-from r1desk.store.prompt_store import import_prompts
+from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
+from r1desk.store.export_process import import_export, import_prompts
 from support.foreign_exports import import_here, import_into
 
 Result = TypeVar("Result")
@@ -323,6 +316,6 @@ HEAD = '{"format": "r1desk-prompts", "version": 1, "prompts": ['
 def test_a_damaged_file_of_prompts_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
     file = tmp_path / "prompts.json"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(PromptsUnreadable) as refused:
+    with pytest.raises(ArchiveUnreadable) as refused:
         import_prompts(file)
     assert len(refused.value.report().text()) < 400

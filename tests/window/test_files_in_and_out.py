@@ -10,8 +10,8 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.composer.prompt_dialog import PromptDialog
 from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
+from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt
 from r1desk.conversations.conversation_intents import ExportConversations

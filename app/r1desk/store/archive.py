@@ -15,6 +15,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.errors import ArchiveNotWritten
+from r1desk.store.prompt_store import PromptFile
 from r1desk.store.records import Attachment, ChatMessage, ConversationSettings, MessageState
 from r1desk.store.store import Store
 
@@ -187,6 +188,11 @@ def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None
     conversations = [markdown_of(store, key) for key in _chosen(store, conversation_ids)]
     _write(file, "\n\n---\n\n".join(conversations) + "\n")
     return len(conversations)
+
+
+def export_prompts(store: Store, file: Path) -> None:
+    """Write the library of prompts. Raises ArchiveNotWritten."""
+    _write(file, PromptFile(prompts=list(store.prompts.all())).model_dump_json(indent=2))
 
 
 def _chosen(store: Store, conversation_ids: list[int] | None) -> list[int]:

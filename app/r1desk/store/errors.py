@@ -74,9 +74,9 @@ class StoreFailed(StoreError):
 
 
 class ArchiveUnreadable(StoreError):
-    """A file that should hold conversations is none of ours, or damaged."""
+    """A file that should hold conversations or prompts is of another kind, or damaged."""
 
-    what = N_("This file holds no conversations that can be imported.")
+    what = N_("This file holds nothing that can be imported.")
     why = N_("What was found: {detail}.")
     todo = N_(
         "Choose an export of R1 Desk, ChatGPT, Open WebUI, LM Studio or Jan. Nothing changed."
@@ -101,21 +101,9 @@ class ArchiveNotRead(StoreError):
 class ArchiveNotWritten(StoreError):
     """The system does not take a file to export."""
 
-    what = N_("The conversations could not be exported.")
+    what = N_("The export could not be written.")
     why = N_("The system reports for {path}: {detail}.")
     todo = N_("Choose another folder, or free some space there.")
-
-
-class PromptsUnreadable(ArchiveUnreadable):
-    """A file that should hold prompts is none of ours, or damaged."""
-
-    what = N_("This file holds no prompts that can be imported.")
-
-
-class PromptsNotWritten(ArchiveNotWritten):
-    """The system does not take a file to export prompts to."""
-
-    what = N_("The prompts could not be exported.")
 
 
 class SearchIndexRepaired(StoreError):

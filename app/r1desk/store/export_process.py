@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -18,6 +19,7 @@ from r1desk.store.archive import ArchivedConversation, ArchivedMessage, Piece
 from r1desk.store.archive_import import ImportedConversations, RunInStore, import_conversations
 from r1desk.store.errors import ArchiveUnreadable, ImportStopped
 from r1desk.store.foreign_chats import Omitted
+from r1desk.store.prompt_store import SavedPrompt
 
 FRAME_BYTES: Final = 64 * 2**20  # one message, if need be; a slice is 64 KiB
 MEMORY_BYTES: Final = 2**30
@@ -28,6 +30,7 @@ class ExportRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: FilePath
+    holds: Literal["conversations", "prompts"] = "conversations"
 
 
 class ExportSlice(ChildProgress):
@@ -44,7 +47,8 @@ class ExportRead(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["read"] = "read"
-    left_out: dict[Omitted, int]
+    left_out: dict[Omitted, int] = {}
+    prompts: tuple[SavedPrompt, ...] = ()
 
 
 _Reply = ExportSlice | ExportRead | ChildFailure
@@ -72,6 +76,20 @@ def import_export(run: RunInStore, path: Path, stop: threading.Event) -> Importe
         reply: ExportRead = child.ask(request, on_progress=take, on_wait=check_stop)
         return reply.left_out
 
+    with _reading_process() as child:
+        return import_conversations(run, read)
+
+
+def import_prompts(path: Path) -> tuple[SavedPrompt, ...]:
+    """The prompts of an exported library. Raises ArchiveNotRead and ArchiveUnreadable."""
+    with _reading_process() as child:
+        read: ExportRead = child.ask(ExportRequest(path=str(path), holds="prompts"))
+        return read.prompts
+
+
+@contextmanager
+def _reading_process() -> Iterator[ChildCall]:
+    """A process for one export. Raises ArchiveUnreadable where it breaks."""
     try:
         with ChildCall(
             ChildKind.EXPORTS,
@@ -80,7 +98,7 @@ def import_export(run: RunInStore, path: Path, stop: threading.Event) -> Importe
             memory_bytes=MEMORY_BYTES,
             most_waiting=2,
         ) as child:
-            return import_conversations(run, read)
+            yield child
     except ChildDied as died:
         detail = tr("the process that reads it ended ({how})", how=died.how)
         raise ArchiveUnreadable(detail=detail) from died

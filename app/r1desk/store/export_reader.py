@@ -36,6 +36,7 @@ from r1desk.store.archive_import import SLICE_MESSAGES
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
 from r1desk.store.export_process import FRAME_BYTES, ExportRead, ExportRequest, ExportSlice
 from r1desk.store.foreign_chats import Counts, Omitted, foreign_pieces
+from r1desk.store.prompt_store import PromptFile, SavedPrompt
 
 MAX_BYTES, MAX_FILES = 2**30, 100_000
 MAX_CONVERSATION_BYTES = 64 * 2**20
@@ -58,6 +59,8 @@ def _answer(child: Child, request: ExportRequest) -> ExportRead:
     path.stat()
     if LANDLOCK not in child.not_locked:
         lock_files([path], [], native().restrict_threads)
+    if request.holds == "prompts":
+        return ExportRead(prompts=read_prompts(path))
     left_out = Counts()
     for some in slices(read_export(path, left_out)):
         frames.write(child.sink, frames.pack(ExportSlice(pieces=tuple(some)), FRAME_BYTES))
@@ -110,6 +113,18 @@ def read_export(path: Path, left_out: Counts) -> Iterator[Piece]:
                 left_out[Omitted.DAMAGED] += 1
     if not known:
         raise _another_kind()
+
+
+def read_prompts(path: Path) -> tuple[SavedPrompt, ...]:
+    """The prompts of an exported library. Raises OSError and ArchiveUnreadable."""
+    if not _is_file(path.stat()):  # reading a device or a pipe may never end
+        raise _another_kind()
+    with path.open("rb") as file:
+        try:
+            value = next(ijson.items(_Capped(file), "", use_float=True))
+        except (ijson.JSONError, UnicodeDecodeError) as problem:
+            raise _another_kind() from problem
+    return tuple(_validated(PromptFile, value, path.name).prompts)
 
 
 def _another_kind() -> ArchiveUnreadable:

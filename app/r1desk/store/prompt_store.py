@@ -1,22 +1,16 @@
-"""The library of prompts: its table, and the JSON file that it is exported to and imported from."""
+"""The library of prompts: its table, and the document that it is exported to and imported from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepseek_r1.core.atomic_write import write_atomically
-from deepseek_r1.core.i18n import tr
 from r1desk.store.database import Database, transactional
-from r1desk.store.errors import ArchiveNotRead, PromptsNotWritten, PromptsUnreadable
 from r1desk.store.stored_text import clean, text_of
 
 NAME_CHARACTERS, CONTENT_CHARACTERS = 80, 20_000
-MOST_IMPORTED = 500
-MAX_BYTES = 4 * 2**20
 
 
 class SavedPrompt(BaseModel):
@@ -33,9 +27,9 @@ class PromptFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal["r1desk-prompts"]
-    version: Literal[1]
-    prompts: Annotated[list[SavedPrompt], Field(max_length=MOST_IMPORTED)]
+    format: Literal["r1desk-prompts"] = "r1desk-prompts"
+    version: Literal[1] = 1
+    prompts: Annotated[list[SavedPrompt], Field(max_length=500)]
 
 
 class PromptStore:
@@ -63,31 +57,3 @@ class PromptStore:
                 "INSERT INTO prompts (name, content) VALUES (?, ?)",
                 (clean(prompt.name), clean(prompt.content)),
             )
-
-
-def export_prompts(prompts: Sequence[SavedPrompt], file: Path) -> None:
-    """Write prompts to a file. Raises PromptsNotWritten."""
-    content = PromptFile(format="r1desk-prompts", version=1, prompts=list(prompts))
-    try:
-        write_atomically(file, content.model_dump_json(indent=2).encode("utf-8"))
-    except OSError as problem:
-        raise PromptsNotWritten(path=str(file), detail=problem.strerror or "") from problem
-
-
-def import_prompts(file: Path) -> tuple[SavedPrompt, ...]:
-    """The prompts of a file, which comes from outside. Raises ArchiveNotRead, PromptsUnreadable."""
-    try:
-        if file.exists() and not file.is_file():  # reading a device or a pipe may never end
-            raise PromptsUnreadable(detail=tr("another kind of file"))
-        with file.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise ArchiveNotRead(path=str(file), detail=problem.strerror or "") from problem
-    if len(data) > MAX_BYTES:
-        raise PromptsUnreadable(detail=tr("more than {n} MiB", n=MAX_BYTES >> 20))
-    try:
-        return tuple(PromptFile.model_validate_json(data).prompts)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        where = "/".join(map(str, first["loc"]))
-        raise PromptsUnreadable(detail=f"{where}: {first['msg']}".lstrip(": ")) from problem

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Slot
-from PySide6.QtGui import QAccessible, QAccessibleEvent, QKeyEvent, QPalette
+from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -25,7 +26,7 @@ from r1desk.widgets.layouts import filled
 _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
 _WIDTH_EM, _KEYS_EM, _LINES = 38, 11, 14
 _ENTRY = Qt.ItemDataRole.UserRole
-_STEPS = (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp)
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _STAYS = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
 
 
@@ -39,25 +40,25 @@ class PaletteEntry:
     keys: str = ""
 
 
-def matching(entries: Sequence[PaletteEntry], text: str) -> list[PaletteEntry]:
-    """The entries that have all words of `text`, the group with the best one first."""
-    terms = text.casefold().split()
-    ranks: dict[str, list[tuple[int, int, PaletteEntry]]] = {}
-    for place, entry in enumerate(entries):
-        found = [_rank(term, entry) for term in terms]
-        if None not in found:
-            ranked = (sum(filter(None, found)), place, entry)
-            ranks.setdefault(entry.group, []).append(ranked)
-    groups = sorted(map(sorted, ranks.values()), key=lambda group: group[0][0])
-    most = _MOST_SHOWN if terms or len(groups) < 3 else _FIRST_SHOWN
-    return [entry for group in groups for _, _, entry in group[:most]]
+def matching(entries: Sequence[PaletteEntry], text: str) -> dict[str, list[PaletteEntry]]:
+    """By their groups, the entries that have all words of `text`, the best ones first."""
+    words = text.casefold().split()
+    found = [each for each in entries if all(word in _searched(each) for word in words)]
+    groups: dict[str, list[PaletteEntry]] = {}
+    for entry in sorted(found, key=partial(_distance, words)):
+        groups.setdefault(entry.group, []).append(entry)
+    most = _MOST_SHOWN if words or len(groups) < 3 else _FIRST_SHOWN
+    return {group: of_group[:most] for group, of_group in groups.items()}
 
 
-def _rank(term: str, entry: PaletteEntry) -> int | None:
-    """0 at the beginning of the title, then of a word, then anywhere; None where it is not."""
-    title, group = entry.title.casefold(), entry.group.casefold()
-    found = (title.startswith(term), f" {term}" in title, term in title, term in group)
-    return found.index(True) if any(found) else None
+def _searched(entry: PaletteEntry) -> str:
+    return f"{entry.title}\n{entry.group}".casefold()
+
+
+def _distance(words: Sequence[str], entry: PaletteEntry) -> int:
+    """Of each word: 0 where the title begins with it, 1 where a word of it does, else 2."""
+    title = entry.title.casefold()
+    return sum((not title.startswith(word)) + (f" {word}" not in f" {title}") for word in words)
 
 
 class Palette(QFrame):
@@ -68,18 +69,18 @@ class Palette(QFrame):
         self.setObjectName("palette")
         self._entries: Sequence[PaletteEntry] = ()
         self._above: QWidget | None = None
-        self._unused: Callable[[str], None] | None = None
+        self._unused: Callable[[str], object] | None = None
         self._before: QWidget | None = None
         self.field = QLineEdit()
         self.field.textChanged.connect(self._fill)
         self.field.installEventFilter(self)
-        self.list = QTreeWidget(columnCount=2, headerHidden=True, rootIsDecorated=False)
-        self.list.setUniformRowHeights(True)
+        self.list = QTreeWidget(
+            columnCount=2, headerHidden=True, rootIsDecorated=False, uniformRowHeights=True
+        )
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setAccessibleName(tr("What was found"))
-        header = self.list.header()
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.list.header().setStretchLastSection(False)
+        self.list.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.list.itemClicked.connect(self._choose)
         self.list.currentItemChanged.connect(self._on_current_changed)
         filled(QVBoxLayout(self), self.field, self.list, spacing=6, margins=(8, 8, 8, 8))
@@ -90,7 +91,7 @@ class Palette(QFrame):
         entries: Sequence[PaletteEntry],
         label: str,
         above: QWidget | None = None,
-        unused: Callable[[str], None] | None = None,
+        unused: Callable[[str], object] | None = None,
     ) -> None:
         """Show these, over the window's top or right above a widget.
 
@@ -108,11 +109,15 @@ class Palette(QFrame):
 
     def leave(self) -> None:
         """Close, and give the keyboard back."""
-        before, self._before = self._before, None
         had_keyboard = self.field.hasFocus()
         self.hide()
-        if had_keyboard and before is not None and isValid(before):
-            before.setFocus()
+        if had_keyboard and self._before is not None and isValid(self._before):
+            self._before.setFocus()
+
+    def _give_up(self) -> None:
+        self.leave()
+        if self._unused is not None:
+            self._unused(self.field.text())
 
     def _place(self) -> None:
         """As high as its rows are, at the window's top or right above a widget."""
@@ -128,33 +133,22 @@ class Palette(QFrame):
 
     @Slot()
     def _fill(self) -> None:
-        text = self.field.text()
-        found = matching(self._entries, text)
-        if not found and self._unused is not None:
-            self._give_up(text)
+        groups = matching(self._entries, self.field.text())
+        if not groups and self._unused is not None:
+            self._give_up()
             return
         self.list.clear()
-        dim = self.palette().brush(QPalette.ColorRole.PlaceholderText)
-        heading = ""
-        for entry in found:
-            if entry.group != heading:
-                heading = entry.group
-                self._add_heading(heading)
-            item = QTreeWidgetItem(self.list, [entry.title, entry.keys])
-            item.setData(0, _ENTRY, entry)
-            item.setForeground(1, dim)
-            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if not found:
-            self._add_heading(tr("Nothing found."))
-        else:
-            self.list.setCurrentItem(self.list.topLevelItem(1))  # the first is a heading
-            self.list.scrollToTop()
+        for group, entries in (groups or {tr("Nothing found."): []}).items():
+            heading = QTreeWidgetItem(self.list, [group])
+            heading.setFlags(Qt.ItemFlag.NoItemFlags)
+            heading.setFirstColumnSpanned(True)
+            for entry in entries:
+                item = QTreeWidgetItem(self.list, [entry.title, entry.keys])
+                item.setData(0, _ENTRY, entry)
+                item.setForeground(1, self.palette().placeholderText())
+                item.setTextAlignment(1, _RIGHT)
+        self.list.setCurrentItem(self.list.topLevelItem(1))  # the first is a heading
         self._place()
-
-    def _add_heading(self, text: str) -> None:
-        item = QTreeWidgetItem(self.list, [text])
-        item.setFlags(Qt.ItemFlag.NoItemFlags)
-        item.setFirstColumnSpanned(True)
 
     @Slot(QTreeWidgetItem)
     def _on_current_changed(self, item: QTreeWidgetItem | None) -> None:
@@ -170,30 +164,23 @@ class Palette(QFrame):
             self.leave()
             entry.run()
 
-    def _give_up(self, text: str) -> None:
-        unused, self._unused = self._unused, None
-        self.leave()
-        if unused is not None:
-            unused(text)
-
     def eventFilter(self, _field: QObject, event: QEvent) -> bool:
-        """Keys of the field that are for the list."""
+        """Keys of the field that are for the list; without the keyboard it goes."""
         kind = event.type()
         if kind == QEvent.Type.FocusOut and event.reason() not in _STAYS:
             self.hide()
-        if not isinstance(event, QKeyEvent):
-            return False
-        key = event.key()
-        if kind == QEvent.Type.ShortcutOverride and key == Qt.Key.Key_Escape:
+        elif kind == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
             event.accept()  # else it stops an answer
-        elif kind != QEvent.Type.KeyPress:
+            return True
+        if kind != QEvent.Type.KeyPress:
             return False
-        elif key in _STEPS:
-            QApplication.sendEvent(self.list, event)
-        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._choose(self.list.currentItem())
-        elif key == Qt.Key.Key_Escape:
-            self._give_up(self.field.text())
-        else:
-            return False
+        match event.key():
+            case Qt.Key.Key_Down | Qt.Key.Key_Up | Qt.Key.Key_PageDown | Qt.Key.Key_PageUp:
+                QApplication.sendEvent(self.list, event)
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter:
+                self._choose(self.list.currentItem())
+            case Qt.Key.Key_Escape:
+                self._give_up()
+            case _:
+                return False
         return True

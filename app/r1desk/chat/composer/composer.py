@@ -79,7 +79,6 @@ class Composer(QWidget):
         self.editor.sent.connect(self.submit)
         self.editor.escaped.connect(self._on_stop)
         self.editor.last_requested.connect(lambda: self.requested.emit(intents.EditLastQuestion()))
-        self.editor.slash_typed.connect(lambda: self.requested.emit(intents.ChoosePrompt()))
         self.editor.large_pasted.connect(self._on_large_pasted)
         self.editor.files_pasted.connect(
             lambda paths: self.requested.emit(intents.AttachFiles(tuple(paths)))

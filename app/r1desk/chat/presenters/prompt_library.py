@@ -6,26 +6,71 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.chat.composer.prompt_dialog import PromptDialog
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.text.editor import PlainEdit
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.store.prompt_store import (
-    CONTENT_CHARACTERS,
-    NAME_CHARACTERS,
-    SavedPrompt,
-    export_prompts,
-    import_prompts,
-)
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.archive import export_prompts
+from r1desk.store.export_process import import_prompts
+from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, SavedPrompt
+from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
+from r1desk.widgets.text_label import text_label
+
+
+class PromptDialog(BoundedDialog):
+    """Asks for a prompt's name and text, or whether one that is kept is to be deleted."""
+
+    saved = Signal(object)  # SavedPrompt
+    deleted = Signal()
+
+    def __init__(self, parent: QWidget, content: str, kept: SavedPrompt | None) -> None:
+        super().__init__(parent, tr("Prompt"), QSize(560, 420))
+        name = kept.name if kept else content.strip().partition("\n")[0]
+        self.name = QLineEdit(name[:NAME_CHARACTERS], maxLength=NAME_CHARACTERS)
+        self.content = PlainEdit()
+        self.content.setTabChangesFocus(True)
+        self.content.setPlainText(content[:CONTENT_CHARACTERS])
+        column = self.fill_column(spacing=8)
+        for title, field in ((tr("Name"), self.name), (tr("Text"), self.content)):
+            field.setAccessibleName(title)
+            column.addWidget(text_label(title))
+            column.addWidget(field)
+            field.textChanged.connect(self._on_changed)
+        note = tr("{example} is a field, which you fill in when you use it.", example="{{topic}}")
+        column.addWidget(text_label(note, "dim"))
+        choices = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(choices.Save | choices.Cancel)
+        self.buttons.accepted.connect(self._on_saved)
+        if kept:
+            role = QDialogButtonBox.ButtonRole.DestructiveRole
+            delete = self.buttons.addButton(tr("Delete"), role)
+            delete.clicked.connect(self.deleted)
+            delete.clicked.connect(self.reject)
+        self._on_changed()
+        self.name.setFocus()
+        self.name.selectAll()
+
+    @Slot()
+    def _on_changed(self) -> None:
+        content = self.content.toPlainText()
+        is_whole = bool(self.name.text().strip() and content.strip())
+        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        save.setEnabled(is_whole and len(content) <= CONTENT_CHARACTERS)
+
+    @Slot()
+    def _on_saved(self) -> None:
+        name, content = self.name.text().strip(), self.content.toPlainText()
+        self.saved.emit(SavedPrompt(name=name, content=content))
+        self.accept()
 
 
 class PromptLibrary(Presenter):
@@ -39,24 +84,22 @@ class PromptLibrary(Presenter):
         self._edit = add(tr("Edit a prompt…"), self._on_edit)
         self._export = add(tr("Export prompts…"), self._on_export)
         add(tr("Import prompts…"), self._on_import)
+        window.composer.editor.slash_typed.connect(self._on_slash)
         self._show(())
         store.call(lambda opened: opened.prompts.all(), self._show)
 
     def _show(self, prompts: Sequence[SavedPrompt]) -> None:
         self._window.composer.prompts = tuple(prompts)
-        self._edit.setEnabled(bool(prompts))
-        self._export.setEnabled(bool(prompts))
+        for action in (self._edit, self._export):
+            action.setEnabled(bool(prompts))
 
     def _keep(self, prompts: Sequence[SavedPrompt]) -> None:
         """Store these as the library, each once, by their names; show them once they are stored."""
         kept = sorted(dict.fromkeys(prompts), key=lambda prompt: prompt.name.casefold())
-        self._store.call(
-            lambda store: store.prompts.replace(kept),
-            lambda _: self._show(kept),
-            lambda error: self._on_refused(report_of(error)),
-        )
+        self._store.call(lambda store: store.prompts.replace(kept), lambda _: self._show(kept))
 
-    def choose(self) -> None:
+    @Slot()
+    def _on_slash(self) -> None:
         """Offer the prompts for the message; what is typed and is none of them stays there."""
         composer = self._window.composer
 
@@ -81,29 +124,25 @@ class PromptLibrary(Presenter):
         """Open the dialog for a prompt that is kept, or for a new one that begins with a text."""
         before = self._window.composer.prompts
         others = [each for each in before if each != kept]
-        name = kept.name if kept else content.strip().partition("\n")[0][:NAME_CHARACTERS]
+        dialog = PromptDialog(self._window, content, kept)
 
         def delete() -> None:
             self._keep(others)
-            text = tr("The prompt “{name}” was deleted.", name=name)
+            text = tr("The prompt “{name}” was deleted.", name=kept.name if kept else "")
             self._notify(text, tr("Undo"), lambda: self._keep(before))
 
-        is_kept = kept is not None
-        dialog = PromptDialog(self._window, name, content[:CONTENT_CHARACTERS], is_kept=is_kept)
         dialog.saved.connect(lambda new: self._keep((*others, new)))
         dialog.deleted.connect(delete)
         dialog.open()
-
-    # ---- files
 
     @Slot()
     def _on_export(self) -> None:
         def export(path: str) -> None:
             file = Path(path)
             text = tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.parent))
-            answer = ask_in_background(partial(export_prompts, self._window.composer.prompts, file))
-            answer.done.connect(lambda _: self._notify(text))
-            answer.failed.connect(self._on_refused)
+            self._store.call(
+                lambda store: export_prompts(store, file), lambda _: self._notify(text)
+            )
 
         dialog = file_dialog(self._window, tr("Export prompts"), [tr("Prompts (*.json)")])
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -114,15 +153,9 @@ class PromptLibrary(Presenter):
 
     @Slot()
     def _on_import(self) -> None:
-        def keep(prompts: tuple[SavedPrompt, ...]) -> None:
-            here = self._window.composer.prompts
-            self._keep((*here, *prompts))
-            new = len({*prompts} - {*here})
-            self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
-
         def read(path: str) -> None:
             answer = ask_in_background(partial(import_prompts, Path(path)))
-            answer.done.connect(keep)
+            answer.done.connect(self._on_imported)
             answer.failed.connect(self._on_refused)
 
         filters = [tr("Prompts (*.json)"), tr("All files (*)")]
@@ -131,9 +164,16 @@ class PromptLibrary(Presenter):
         dialog.fileSelected.connect(read)
         dialog.open()
 
-    def _notify(self, text: str, *action: object) -> None:
-        self._window.notices.show_notice(Notice(text, Level.INFO, *action))
+    @Slot(tuple)
+    def _on_imported(self, prompts: tuple[SavedPrompt, ...]) -> None:
+        here = self._window.composer.prompts
+        self._keep((*here, *prompts))
+        new = len({*prompts} - {*here})
+        self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
 
     @Slot(ErrorReport)
     def _on_refused(self, report: ErrorReport) -> None:
         self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+
+    def _notify(self, text: str, *action: object) -> None:
+        self._window.notices.show_notice(Notice(text, Level.INFO, *action))

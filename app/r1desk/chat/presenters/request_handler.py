@@ -110,8 +110,6 @@ class RequestHandler(Presenter):
                 actions.branch_off(message, title)
             case intents.DeleteMessage(message):
                 actions.delete(message)
-            case intents.ChoosePrompt():
-                self._prompts.choose()
             case intents.SavePrompt(text):
                 self._prompts.edit(text)
             case intents.ChooseFiles():

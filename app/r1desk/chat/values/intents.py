@@ -69,11 +69,6 @@ class AttachFiles(Intent):
 
 
 @dataclass(frozen=True, slots=True)
-class ChoosePrompt(Intent):
-    """Offer the prompts of the library for the message being written."""
-
-
-@dataclass(frozen=True, slots=True)
 class SavePrompt(Intent):
     """Keep a text as a prompt of the library."""
 
