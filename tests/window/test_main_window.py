@@ -17,8 +17,7 @@ from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
-from r1desk.shell.menu_feature import shortcuts
-from r1desk.shell.palette_entries import open_palette
+from r1desk.shell.menu_feature import open_palette, shortcuts
 from r1desk.store import ConversationInfo
 from r1desk.theme import ThemeChoice, apply_theme
 from window.mouse_and_keys import click, press, type_text

@@ -1,16 +1,16 @@
-"""The dialogs of the window's menu, and the appearance that the settings change."""
+"""The palette and the dialogs of the window's menu, and the appearance that the settings change."""
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -27,14 +27,15 @@ from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir, profile_dir
 from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
+from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.shell.main_window import MainWindow
-from r1desk.shell.palette_entries import open_palette
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
-from r1desk.theme import ThemeChoice, app_icon, apply_theme, set_role
+from r1desk.theme import ThemeChoice, app_icon, apply_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import selectable_label, text_label
 
 TWO_COLUMNS_PX = 800
@@ -167,20 +168,67 @@ class MenuFeature(Feature):
         apply_theme(application, ThemeChoice(self._services.preferences.theme))
 
 
+def open_palette(window: MainWindow) -> None:
+    """Open the palette, or leave it where it is open."""
+    if window.palette_list.isVisible():
+        window.palette_list.leave()
+        return
+    prompts = window.composer.prompt_entries()
+    entries = [*_chats(window), *prompts, *_menu_entries(window), *_models(window)]
+    window.palette_list.open(entries, tr("Find a chat, a model, a prompt or an action"))
+
+
+def _chats(window: MainWindow) -> Iterator[PaletteEntry]:
+    def show(conversation: int) -> None:
+        window.sidebar.requested.emit(OpenConversation(conversation))
+        window.composer.setFocus()
+
+    group = tr("Chats, newest first")
+    for info in sorted(window.sidebar.conversations, key=lambda info: -info.updated_at):
+        yield PaletteEntry(group, info.title, partial(show, info.id))
+
+
+def _menu_entries(window: MainWindow) -> Iterator[PaletteEntry]:
+    """The entries that would do something now."""
+    window.presets_menu.aboutToShow.emit()  # it is filled for each use
+    for group, actions in window.entries().items():
+        for action in actions:
+            if action.isEnabled() and action is not window.palette_action:
+                text = action.text().replace("&&", "&")
+                yield PaletteEntry(group, text, action.trigger, action.shortcut().toString())
+
+
+def _models(window: MainWindow) -> Iterator[PaletteEntry]:
+    for model in window.model_pill.models:
+        if not (model.current or model.missing):
+            load = partial(window.model_pill.model_chosen.emit, model.path)
+            yield PaletteEntry(tr("Models"), model.name, load, model.fit)
+
+
 def about(parent: QWidget, engine: str) -> QDialog:
     """Versions and folders. `engine` is the engine's own description, empty before it starts."""
-    rows = [
+    text = tr(
+        "DeepSeek-R1 on this computer's processor, inside one memory budget. "
+        "Nothing you write leaves this computer."
+    )
+    dialog = BoundedDialog(parent, tr("About R1 Desk"), QSize(460, 160))
+    column = dialog.fill_column(spacing=14)
+    head = put_inside(column, QHBoxLayout(spacing=14))
+    picture = QLabel(pixmap=app_icon().pixmap(48, 48))
+    head.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+    head.addWidget(QLabel(text, wordWrap=True), 1)
+    form = put_inside(column, QFormLayout())
+    form.setHorizontalSpacing(24)
+    for name, value in (
         (tr("Version"), __version__),
         (tr("Engine"), engine or tr("not started")),
         ("Python", platform.python_version()),
         ("Qt", PySide6.__version__),
         (tr("Your data"), str(profile_dir())),
-    ]
-    text = tr(
-        "DeepSeek-R1 on this computer's processor, inside one memory budget. "
-        "Nothing you write leaves this computer."
-    )
-    return _table(parent, tr("About R1 Desk"), text, rows)
+    ):
+        form.addRow(text_label(name, "dim"), selectable_label(value))
+    column.addStretch(1)
+    return dialog
 
 
 def shortcuts(window: MainWindow) -> QDialog:
@@ -194,19 +242,15 @@ def shortcuts(window: MainWindow) -> QDialog:
         ]
     }
     for title, actions in window.entries().items():
-        groups[title] = [
-            (action.text().rstrip("…"), list(dict.fromkeys(map(_keys_text, action.shortcuts()))))
-            for action in actions
-            if action.shortcuts()
-        ]
+        rows = [(each.text().rstrip("…"), _keys_of(each)) for each in actions if each.shortcuts()]
+        if rows:
+            groups[title] = rows
     dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(760, 160))
     dialog.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrows scroll it
     columns = put_inside(dialog.fill_column(spacing=0), QHBoxLayout(spacing=36))
     is_wide = window.screen().availableGeometry().width() > TWO_COLUMNS_PX
     sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(1 + is_wide)]
     for title, rows in groups.items():
-        if not rows:
-            continue
         side = min(sides, key=QVBoxLayout.count)
         if side.count():
             side.addSpacing(10)
@@ -218,8 +262,9 @@ def shortcuts(window: MainWindow) -> QDialog:
     return dialog
 
 
-def _keys_text(keys: QKeySequence) -> str:
-    return keys.toString().replace("Return", "Enter")
+def _keys_of(action: QAction) -> list[str]:
+    keys = (each.toString().replace("Return", "Enter") for each in action.shortcuts())
+    return list(dict.fromkeys(keys))  # Ctrl+Return and Ctrl+Enter are one
 
 
 def _shortcut_row(name: str, shortcuts: Sequence[str]) -> QWidget:
@@ -233,22 +278,3 @@ def _shortcut_row(name: str, shortcuts: Sequence[str]) -> QWidget:
         for key in re.split(r"\+(?=.)", keys):
             layout.addWidget(text_label(key, "key"))
     return row
-
-
-def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) -> QDialog:
-    """A dialog with a column of names beside their values; `text` stands beside the icon."""
-    dialog = BoundedDialog(parent, title, QSize(460, 160))
-    column = dialog.fill_column(spacing=14)
-    if text:
-        head = put_inside(column, QHBoxLayout(spacing=14))
-        picture = QLabel(pixmap=app_icon().pixmap(48, 48))
-        head.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
-        head.addWidget(QLabel(text, wordWrap=True), 1)
-    form = put_inside(column, QFormLayout())
-    form.setHorizontalSpacing(24)
-    for name, value in rows:
-        heading = QLabel(name)
-        set_role(heading, "dim")
-        form.addRow(heading, selectable_label(value))
-    column.addStretch(1)
-    return dialog

@@ -42,12 +42,12 @@ class PaletteEntry:
 
 def matching(entries: Sequence[PaletteEntry], text: str) -> dict[str, list[PaletteEntry]]:
     """By their groups, the entries that have all words of `text`, the best ones first."""
-    words = text.casefold().split()
-    found = [each for each in entries if all(word in _searched(each) for word in words)]
+    terms = text.casefold().split()
+    found = [each for each in entries if all(term in _searched(each) for term in terms)]
     groups: dict[str, list[PaletteEntry]] = {}
-    for entry in sorted(found, key=partial(_distance, words)):
+    for entry in sorted(found, key=partial(_distance, terms)):
         groups.setdefault(entry.group, []).append(entry)
-    most = _MOST_SHOWN if words or len(groups) < 3 else _FIRST_SHOWN
+    most = _MOST_SHOWN if terms or len(groups) < 3 else _FIRST_SHOWN
     return {group: of_group[:most] for group, of_group in groups.items()}
 
 
@@ -55,10 +55,10 @@ def _searched(entry: PaletteEntry) -> str:
     return f"{entry.title}\n{entry.group}".casefold()
 
 
-def _distance(words: Sequence[str], entry: PaletteEntry) -> int:
+def _distance(terms: Sequence[str], entry: PaletteEntry) -> int:
     """Of each word: 0 where the title begins with it, 1 where a word of it does, else 2."""
     title = entry.title.casefold()
-    return sum((not title.startswith(word)) + (f" {word}" not in f" {title}") for word in words)
+    return sum((not title.startswith(term)) + (f" {term}" not in f" {title}") for term in terms)
 
 
 class Palette(QFrame):
