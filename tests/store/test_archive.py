@@ -119,7 +119,7 @@ def test_an_import_that_ends_early_leaves_nothing(
     with pytest.raises(StoreFull):
         import_here(run, chain)
     left = store._db.first("SELECT count(*) FROM messages")
-    assert left == (2 * SLICE_MESSAGES if is_killed else 0,)
+    assert (left > (0,)) is is_killed
     store.conversations.purge_trash()  # as at each start
     assert store._db.first("SELECT count(*) FROM messages") == (0,)
 

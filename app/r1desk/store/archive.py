@@ -14,7 +14,7 @@ from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store.errors import ArchiveNotWritten
+from r1desk.store.errors import ArchiveNotWritten, ArchiveUnreadable
 from r1desk.store.prompt_store import PromptFile
 from r1desk.store.records import Attachment, ChatMessage, ConversationSettings, MessageState
 from r1desk.store.store import Store
@@ -62,7 +62,15 @@ class ArchivedConversation(_ArchivePart):
     messages: tuple[ArchivedMessage, ...] = ()
 
 
-Piece = ArchivedMessage | ArchivedConversation  # one after the other: messages, then theirs
+class ConversationBegins(_ArchivePart):
+    """Tells by time and content whether a conversation is here already."""
+
+    created_at: Seconds
+    digest: str
+
+
+# Of a conversation: that it begins, its messages, and itself without them.
+Piece = ConversationBegins | ArchivedMessage | ArchivedConversation
 
 
 # What a message of a document has as a stored one has it.
@@ -119,12 +127,12 @@ class ConversationWriter:
         self.ids: list[int] = []  # of the conversations that are whole
         self._hidden = hidden
         self._conversation_id: int | None = None  # of the one being written
-        self._new_ids: dict[int, int] = {}  # of its messages, by their numbers
+        self._new_ids: dict[int | None, int | None] = {None: None}  # of messages by their numbers
         self._last: int | None = None
         self._folders: dict[str, list[int]] = defaultdict(list)
 
-    def write(self, store: Store, piece: Piece) -> None:
-        """Store a message, or end its conversation."""
+    def write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
+        """Store a message, or end its conversation. Raises ArchiveUnreadable."""
         if self._conversation_id is None:
             self._conversation_id = store.conversations.create(hidden=self._hidden).id
         if isinstance(piece, ArchivedMessage):
@@ -133,25 +141,29 @@ class ConversationWriter:
         else:
             self._end(store, piece, self._conversation_id)
             self.ids.append(self._conversation_id)
-            self._conversation_id, self._new_ids, self._last = None, {}, None
+            self._conversation_id, self._new_ids, self._last = None, {None: None}, None
 
     def _message(self, piece: ArchivedMessage, conversation_id: int) -> ChatMessage:
+        if piece.number in self._new_ids or piece.parent not in self._new_ids:
+            raise ArchiveUnreadable(detail=f"message {piece.number} has no place")
         return ChatMessage(
             id=0,
             conversation_id=conversation_id,
-            parent_id=None if piece.parent is None else self._new_ids[piece.parent],
+            parent_id=self._new_ids[piece.parent],
             state=MessageState(piece.state),
             **{name: getattr(piece, name) for name in _ALIKE},
         )
 
     def _end(self, store: Store, archived: ArchivedConversation, conversation_id: int) -> None:
+        if archived.shown not in self._new_ids:
+            raise ArchiveUnreadable(detail="the message shown is missing")
         settings = ConversationSettings(
             archived.model_path, archived.system_prompt, archived.sampling
         )
         store.conversations.save_settings(conversation_id, settings)
         if archived.folder.strip():
             self._folders[archived.folder].append(conversation_id)
-        shown = self._last if archived.shown is None else self._new_ids[archived.shown]
+        shown = self._new_ids[archived.shown] or self._last
         store.messages.end_branch(conversation_id, shown)
         store.conversations.rename(conversation_id, archived.title)
         if archived.updated_at:

@@ -15,7 +15,7 @@ from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
-from r1desk.store.archive import ArchivedConversation, ArchivedMessage, Piece
+from r1desk.store.archive import Piece
 from r1desk.store.archive_import import ImportedConversations, RunInStore, import_conversations
 from r1desk.store.errors import ArchiveUnreadable, ImportStopped
 from r1desk.store.foreign_chats import Omitted
@@ -34,12 +34,10 @@ class ExportRequest(BaseModel):
 
 
 class ExportSlice(ChildProgress):
-    """The next pieces. Only messages have numbers."""
+    """The next pieces. Only what begins has a digest, only messages have numbers."""
 
     kind: Literal["slice"] = "slice"
-    pieces: tuple[
-        Annotated[ArchivedMessage | ArchivedConversation, Field(union_mode="left_to_right")], ...
-    ]
+    pieces: tuple[Annotated[Piece, Field(union_mode="left_to_right")], ...]
 
 
 class ExportRead(BaseModel):

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -30,12 +31,13 @@ from r1desk.store.archive import (
     VERSION,
     ArchivedConversation,
     ArchivedMessage,
+    ConversationBegins,
     Piece,
 )
-from r1desk.store.archive_import import SLICE_MESSAGES
+from r1desk.store.archive_import import SLICE_MESSAGES, digest_of
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
 from r1desk.store.export_process import FRAME_BYTES, ExportRead, ExportRequest, ExportSlice
-from r1desk.store.foreign_chats import Counts, Omitted, foreign_pieces
+from r1desk.store.foreign_chats import Counts, Omitted, foreign_conversation
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 
 MAX_BYTES, MAX_FILES = 2**30, 100_000
@@ -75,10 +77,10 @@ def _refused(request: ExportRequest, error: Exception) -> R1Error:
     return ArchiveUnreadable(detail=f"{type(error).__name__}: {error}"[:200])
 
 
-def slices(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """The pieces in portions that hold the store for a moment only."""
+def slices(conversations: Iterable[ArchivedConversation]) -> Iterator[list[Piece]]:
+    """Their pieces in portions that hold the store for a moment only."""
     some, characters = [], 0
-    for piece in pieces:
+    for piece in chain.from_iterable(map(_pieces, conversations)):
         if isinstance(piece, ArchivedMessage):
             size = len(piece.content) + len(piece.thinking)
             size += sum(len(each.content) for each in piece.attachments)
@@ -93,25 +95,32 @@ def slices(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     yield some
 
 
-def read_export(path: Path, left_out: Counts) -> Iterator[Piece]:
-    """The messages of each conversation, then the conversation without them.
+def _pieces(conversation: ArchivedConversation) -> list[Piece]:
+    messages, digest = conversation.messages, digest_of(conversation.messages)
+    begins = ConversationBegins(created_at=conversation.created_at, digest=digest)
+    return [begins, *messages, conversation.model_copy(update={"messages": ()})]
+
+
+def read_export(path: Path, left_out: Counts) -> Iterator[ArchivedConversation]:
+    """The conversations that have messages.
 
     Raises OSError, and ArchiveUnreadable where nothing in it is an export that we know.
     """
-    known = False
+    is_known = False
     with ExitStack() as stack:
         files = _files(path, stack)
         for name in sorted(name for name in files if name.endswith(".json")) or files:
-            began = False
+            has_begun = False
             try:
-                for pieces in _conversations(name, files, left_out):
-                    known = began = True
-                    yield from pieces
+                for conversation in _conversations(name, files, left_out):
+                    is_known = has_begun = True
+                    if conversation is not None and conversation.messages:
+                        yield conversation
             except (ijson.JSONError, UnicodeDecodeError) as problem:
-                if began or len(files) == 1:
+                if has_begun or len(files) == 1:
                     raise _another_kind() from problem
                 left_out[Omitted.DAMAGED] += 1
-    if not known:
+    if not is_known:
         raise _another_kind()
 
 
@@ -176,13 +185,14 @@ class _Capped:
 
 def _conversations(
     name: str, files: dict[str, Opener], left_out: Counts
-) -> Iterator[Iterable[Piece]]:
+) -> Iterator[ArchivedConversation | None]:
+    """Those of one file. None says only that the file is one of ours, which may hold none."""
     with files[name]() as file:
         head = file.read(_HEAD_BYTES)
     is_ours = _is_ours(head)
     prefix = "conversations.item" if is_ours else "item" if head.lstrip()[:1] == b"[" else ""
     if is_ours:
-        yield ()  # it may hold none
+        yield None
 
     def lines() -> Iterator[Any]:
         other = str(PurePosixPath(name).with_name("messages.jsonl"))
@@ -190,18 +200,16 @@ def _conversations(
             with files[other]() as file:
                 yield from ijson.items(_Capped(file), "", multiple_values=True, use_float=True)
 
+    folder = PurePosixPath(name).parent.name
     with files[name]() as file:
         capped = _Capped(file)
-        for place, value in enumerate(
-            ijson.items(capped, prefix, use_float=True, buf_size=_CHUNK_BYTES)
-        ):
+        values = ijson.items(capped, prefix, use_float=True, buf_size=_CHUNK_BYTES)
+        for place, value in enumerate(values):
             capped.left = MAX_CONVERSATION_BYTES
             if is_ours:
-                yield _our_pieces(value, f"conversations/{place}")
-            elif (
-                pieces := foreign_pieces(value, lines, PurePosixPath(name).parent.name, left_out)
-            ) is not None:
-                yield pieces
+                yield _validated(ArchivedConversation, value, f"conversations/{place}")
+            elif found := foreign_conversation(value, lines, folder, left_out):
+                yield found
 
 
 def _is_ours(head: bytes) -> bool:
@@ -215,15 +223,6 @@ def _is_ours(head: bytes) -> bool:
     if fields.get("version", VERSION) != VERSION:
         raise ArchiveUnreadable(detail=tr("the form of another version of this application"))
     return True
-
-
-def _our_pieces(value: Any, place: str) -> Iterator[Piece]:
-    messages = value.get("messages", []) if isinstance(value, dict) else None
-    if not isinstance(messages, list):
-        raise ArchiveUnreadable(detail=f"{place}/messages: no list")
-    for message in messages:
-        yield _validated(ArchivedMessage, message, f"{place}/messages")
-    yield _validated(ArchivedConversation, {**value, "messages": ()}, place)
 
 
 def _validated(kind: type[BaseModel], value: object, place: str) -> Any:

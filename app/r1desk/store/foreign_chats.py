@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from deepseek_r1.core.i18n import N_
-from r1desk.store.archive import LATEST_S, ArchivedConversation, ArchivedMessage, Piece
+from r1desk.store.archive import LATEST_S, ArchivedConversation, ArchivedMessage
 from r1desk.store.records import Attachment
 
 _LONGEST_NAME = 200
@@ -43,10 +44,10 @@ class Omitted(StrEnum):
 Counts = Counter[Omitted]
 
 
-def foreign_pieces(
+def foreign_conversation(
     value: Any, lines: Callable[[], Iterable[Any]], folder: str, left_out: Counts
-) -> list[Piece] | None:
-    """The messages of one foreign conversation, then itself; None where it is of no known form.
+) -> ArchivedConversation | None:
+    """A conversation from that of another program; None where it is of no known form.
 
     `lines` reads the messages of a thread of Jan, which has them in a file of their own. LM
     Studio's folders are those of its files; exports of the first two have no names of folders.
@@ -77,128 +78,156 @@ def _joined(*texts: str) -> str:
     return "\n\n".join(filter(None, texts))
 
 
+@dataclass(slots=True)
+class _Node:
+    """A message of another program; of roles unknown here it only keeps the place in the tree."""
+
+    parent: Any
+    role: str
+    content: str
+    thinking: str = ""
+    thinking_s: float = 0.0
+    model_name: str = ""
+    created_at: float = 0.0
+    attachments: tuple[Attachment, ...] = ()
+
+
 class _Tree:
-    """Named messages, in any order. An answer is all that follows a question up to the next one."""
+    """Nodes by their names, in any order."""
 
     def __init__(self, left_out: Counts) -> None:
-        self.left_out = left_out
-        self._nodes: dict[Any, tuple[Any, str, dict[str, Any]]] = {}  # parent, role, fields
+        self._left_out = left_out
+        self._nodes: dict[Any, _Node] = {}
 
-    def add(self, key: Any, parent: Any, role: str, text: str, **fields: Any) -> None:
-        """Put a message below another one; of other roles it only keeps the place in the tree."""
-        fields = {"created_at": 0.0, "thinking": "", "thinking_s": 0.0, "content": text} | fields
-        if role == "user":
-            fields |= {"content": text or "[…]", "model_name": ""}  # of pictures alone
-        elif role == "assistant":
-            self._take_thinking_out(text, fields)
-        fields["model_name"] = fields["model_name"][:_LONGEST_NAME]
-        self._nodes[key] = parent, role, fields
+    def count(self, kind: str) -> None:
+        """Count a part of a message that is left out, by the program's name for its kind."""
+        is_file = any(word in kind for word in ("image", "audio", "video", "file"))
+        other = Omitted.TOOLS if "tool" in kind else Omitted.OTHER
+        self._left_out[Omitted.FILES if is_file else other] += 1
 
-    def _take_thinking_out(self, text: str, fields: dict[str, Any]) -> None:
-        """Take out what stands in the text in the marks of Open WebUI, or of a model."""
-        texts, thinking, place = [], [fields["thinking"]], 0
-        while (start := text.find('<details type="', place)) >= 0:
-            head, end = text.find(">", start), text.find("</details>", start)
-            if not start < head < end:
-                break
-            texts.append(text[place:start])
-            place = end + len("</details>")
-            if not text.startswith("reasoning", start + 15):
-                self.left_out[Omitted.TOOLS] += 1
-                continue
-            body = html.unescape(text[head + 1 : end].rpartition("</summary>")[2].strip())
-            lines = (line.removeprefix(">").removeprefix(" ") for line in body.splitlines())
-            thinking.append("\n".join(lines))
-            fields["thinking_s"] += _seconds(text[start:head])
-        rest = "".join((*texts, text[place:])).strip()
-        if rest.startswith("<think>"):
-            thought, _, rest = rest.removeprefix("<think>").partition("</think>")
-            thinking.append(thought.strip())
-        fields |= {"content": rest.strip(), "thinking": _joined(*thinking)}
+    def add(self, key: Any, node: _Node) -> None:
+        """Put a message below its parent."""
+        if node.role == "user":
+            node.content, node.model_name = node.content or "[…]", ""  # of pictures alone
+        elif node.role == "assistant":
+            self._part(node)
+        node.model_name = node.model_name[:_LONGEST_NAME]
+        self._nodes[key] = node
 
-    def pieces(self, value: Any, names: str, shown: Any, **fields: Any) -> list[Piece]:
-        """The messages, each after the one above it, then the conversation.
+    def _part(self, node: _Node) -> None:
+        """Take the thinking out of the text, where it is in marks of Open WebUI or of a model."""
+
+        *closed, rest = node.content.split("</details>")
+        texts = []
+        for each in closed:
+            text, mark, details = each.partition('<details type="')
+            texts.append(text if mark else f"{each}</details>")
+            if details.startswith("reasoning"):
+                head, _, body = details.partition(">")
+                quoted = html.unescape(body.rpartition("</summary>")[2].strip())
+                thinking = re.sub("^> ?", "", quoted, flags=re.MULTILINE)
+                node.thinking = _joined(node.thinking, thinking)
+                node.thinking_s += _seconds(head)
+            elif mark:
+                self.count("tool")
+        text = "".join((*texts, rest)).strip()
+        if text.startswith("<think>"):
+            thinking, _, text = text.removeprefix("<think>").partition("</think>")
+            node.thinking = _joined(node.thinking, thinking.strip())
+        node.content = text.strip()
+
+    def conversation(
+        self, value: Any, names: str, shown: Any, **fields: Any
+    ) -> ArchivedConversation:
+        """The messages as those of one conversation, each after the one above it.
 
         `names` are those of its title and its two times in the foreign `value`.
         """
-        title, created, updated = names.split()
-        below: dict[Any, list[Any]] = {}
-        for key, (parent, _, _) in self._nodes.items():
-            below.setdefault(parent if parent in self._nodes else None, []).append(key)
-        found: list[dict[str, Any]] = []
-        places: dict[Any, int | None] = {None: None}  # the number of the message of each name
-        extended: set[Any] = set()  # the parts of answers that have a next one
+        below = defaultdict(list)
+        for key, node in self._nodes.items():
+            below[node.parent if node.parent in self._nodes else None].append(key)
+        found: list[_Node] = []  # with numbers in place of names
+        numbers: dict[Any, int | None] = {None: None}
         ahead: list[Any] = [None]
         while ahead:
             above = ahead.pop()
-            keys = sorted(below.get(above, []), key=lambda key: self._nodes[key][2]["created_at"])
+            keys = sorted(below[above], key=lambda key: self._nodes[key].created_at)
             for key in keys:
-                places[key] = self._put(key, places[above], found, above not in extended)
-                extended.add(above)
+                numbers[key] = self._put(self._nodes[key], numbers[above], found, key == keys[0])
             ahead += keys
-        if not found:
-            return []
-        created_at = _get(value, created, 0.0) or found[0]["created_at"]
-        fields |= {"created_at": created_at, "updated_at": _get(value, updated, 0.0) or created_at}
-        fields |= {"title": _get(value, title, "")[:_LONGEST_NAME], "shown": places.get(shown)}
-        for number, each in enumerate(found):
-            each |= {"number": number, "created_at": each["created_at"] or created_at}
-        return [*(ArchivedMessage(**each) for each in found), ArchivedConversation(**fields)]
+        title, created, updated = names.split()
+        began = _get(value, created, 0.0) or (found[0].created_at if found else 0.0)
+        return ArchivedConversation(
+            title=_get(value, title, "")[:_LONGEST_NAME],
+            created_at=began,
+            updated_at=_get(value, updated, 0.0) or began,
+            shown=numbers.get(shown),
+            messages=tuple(
+                ArchivedMessage(
+                    **asdict(node) | {"number": number, "created_at": node.created_at or began}
+                )
+                for number, node in enumerate(found)
+            ),
+            **fields,
+        )
 
     def _put(
-        self, key: Any, above: int | None, found: list[dict[str, Any]], is_next: bool
+        self, node: _Node, above: int | None, found: list[_Node], is_first: bool
     ) -> int | None:
-        """Make a message, or the next part of the answer above; returns the message's number."""
-        _, role, fields = self._nodes[key]
-        has_text = any(fields[name] for name in ("content", "thinking", "thinking_s"))
-        if role not in ("user", "assistant") or not has_text:
+        """Make a message, or the next part of the answer above; returns the message's number.
+
+        An answer is all that follows a question up to the next one.
+        """
+        has_text = node.content or node.thinking or node.thinking_s
+        if node.role not in ("user", "assistant") or not has_text:
             return above
-        if role == "assistant" and above is not None and found[above]["role"] == role:
+        if node.role == "assistant" and above is not None and found[above].role == node.role:
             answer = found[above]
-            if is_next:
-                for name in ("content", "thinking"):
-                    answer[name] = _joined(answer[name], fields[name])
-                answer["thinking_s"] += fields["thinking_s"]
+            if is_first:
+                answer.content = _joined(answer.content, node.content)
+                answer.thinking = _joined(answer.thinking, node.thinking)
+                answer.thinking_s += node.thinking_s
                 return above
-            above = answer["parent"]
-        found.append({"role": role, "parent": above} | fields)
+            above = answer.parent
+        node.parent = above
+        found.append(node)
         return len(found) - 1
 
 
-def _chatgpt(value: Any, left_out: Counts) -> list[Piece]:
+def _chatgpt(value: Any, left_out: Counts) -> ArchivedConversation:
     tree, instructions = _Tree(left_out), ""
     for key, node in value["mapping"].items():
         content, metadata = _get(node, "message.content", {}), _get(node, "message.metadata", {})
         role, kind = _get(node, "message.author.role", ""), _get(content, "content_type", "")
         thoughts = _get(content, "thoughts", [])
         thinking = [_get(each, name, "") for each in thoughts for name in ("summary", "content")]
-        texts = [_chatgpt_part(part, left_out) for part in _get(content, "parts", [])]
         if kind == "user_editable_context":
             given = _get(metadata, "user_context_message_data", {}) or content
             instructions = _joined(*(_get(given, name, "") for name in _CHATGPT_CONTEXT))
             role = ""
         elif role == "assistant" and _get(node, "message.recipient", "all") != "all":
-            left_out[Omitted.TOOLS] += 1
+            tree.count("tool")
             role = ""
         elif metadata.get("is_visually_hidden_from_conversation") is True:
             role = ""
         elif role in ("user", "assistant") and kind not in _CHATGPT_KINDS:
-            left_out[Omitted.OTHER] += 1
-        for attached in _get(metadata, "attachments", []):  # pictures are among the parts too
-            left_out[Omitted.FILES] += not _get(attached, "mime_type", "").startswith("image/")
-        tree.add(
-            key,
-            _get(node, "parent", ""),
-            role,
-            _joined(*texts),
+            tree.count("")
+        for attached in _get(metadata, "attachments", []):
+            if not _get(attached, "mime_type", "").startswith("image/"):  # which is a part too
+                tree.count("file")
+        texts = [_chatgpt_text(part, tree) for part in _get(content, "parts", [])]
+        message = _Node(
+            parent=_get(node, "parent", ""),
+            role=role,
+            content=_joined(*texts),
             thinking=_joined(*thinking),
             thinking_s=_get(metadata, "finished_duration_sec", 0.0),
             model_name=_get(metadata, "model_slug", ""),
             created_at=_get(node, "message.create_time", 0.0),
         )
-    shown = _get(value, "current_node", "")
-    names = "title create_time update_time"
-    return tree.pieces(value, names, shown, system_prompt=instructions)
+        tree.add(key, message)
+    shown, names = _get(value, "current_node", ""), "title create_time update_time"
+    return tree.conversation(value, names, shown, system_prompt=instructions)
 
 
 _CHATGPT_KINDS = ("text", "multimodal_text", "thoughts", "reasoning_recap")
@@ -208,78 +237,71 @@ _CHATGPT_CONTEXT = (
 )
 
 
-def _chatgpt_part(part: Any, left_out: Counts) -> str:
-    kind = _get(part, "content_type", "")
-    if isinstance(part, str) or kind == "audio_transcription":
-        return _CITATION.sub("", part if isinstance(part, str) else _get(part, "text", ""))
-    is_file = any(word in kind for word in ("image", "audio", "video"))
-    left_out[Omitted.FILES if is_file else Omitted.OTHER] += 1
+def _chatgpt_text(part: Any, tree: _Tree) -> str:
+    if _get(part, "content_type", "") == "audio_transcription":
+        part = _get(part, "text", "")
+    if isinstance(part, str):
+        return _CITATION.sub("", part)
+    tree.count(_get(part, "content_type", ""))
     return ""
 
 
-def _open_webui(value: Any, left_out: Counts) -> list[Piece]:
+def _open_webui(value: Any, left_out: Counts) -> ArchivedConversation:
     tree = _Tree(left_out)
     for key, message in _get(value, "chat.history.messages", {}).items():
         attachments = []
         for attached in _get(message, "files", []):
-            name, text = _get(attached, "name", ""), _get(attached, "file.data.content", "")
-            if text:
-                attachments.append(Attachment(name[:_LONGEST_NAME], text))
-            left_out[Omitted.FILES] += not text
-        tree.add(
-            key,
+            if text := _get(attached, "file.data.content", ""):
+                name = _get(attached, "name", "")[:_LONGEST_NAME]
+                attachments.append(Attachment(name, text))
+            else:
+                tree.count("file")
+        node = _Node(
             *(_get(message, name, "") for name in ("parentId", "role", "content")),
             model_name=_get(message, "model", ""),
             created_at=_get(message, "timestamp", 0.0),
             attachments=tuple(attachments),
         )
+        tree.add(key, node)
     shown = _get(value, "chat.history.currentId", "")
     system = _get(value, "chat.params.system", "") or _get(value, "chat.system", "")
-    return tree.pieces(value, "title created_at updated_at", shown, system_prompt=system)
+    return tree.conversation(value, "title created_at updated_at", shown, system_prompt=system)
 
 
-def _lm_studio(value: Any, folder: str, left_out: Counts) -> list[Piece]:
+def _lm_studio(value: Any, folder: str, left_out: Counts) -> ArchivedConversation:
     tree, shown = _Tree(left_out), None
     for place, message in enumerate(value["messages"]):
         above = shown
         for number, version in enumerate(_get(message, "versions", [])):
-            _add_version(tree, (place, number), above, version)
+            tree.add((place, number), _lm_studio_node(above, version, tree))
             if number == 0 or number == message.get("currentlySelected"):
                 shown = (place, number)
     names, system = "name createdAt assistantLastMessagedAt", _get(value, "systemPrompt", "")
     folder = folder if folder != "conversations" else ""  # where all are
-    return tree.pieces(value, names, shown, system_prompt=system, folder=folder)
+    return tree.conversation(value, names, shown, system_prompt=system, folder=folder)
 
 
-def _add_version(tree: _Tree, key: tuple[int, int], above: Any, version: Any) -> None:
-    """Add a version of a message of LM Studio: text, or steps of thinking, calls and text."""
-    texts, seconds, began = {"": "", "thinking": ""}, 0.0, ""
+def _lm_studio_node(above: Any, version: Any, tree: _Tree) -> _Node:
+    """A version of a message of LM Studio: text, or steps of thinking, calls and text."""
+    sender = _get(version, "senderInfo.senderName", "")
+    node = _Node(above, _get(version, "role", ""), "", model_name=sender)
     for step in _get(version, "steps", []) or [version]:
-        began = began or _get(step, "stepIdentifier", "").partition("-")[0][:15]  # milliseconds
-        seconds += _seconds(_get(step, "style.title", ""))
+        began = _get(step, "stepIdentifier", "").partition("-")[0][:15]  # milliseconds
+        if began.isdecimal() and began.isascii():
+            node.created_at = node.created_at or int(began) / 1000
+        node.thinking_s += _seconds(_get(step, "style.title", ""))
         for block in _get(step, "content", []):
-            kind = _get(block, "type", "")
-            if kind == "text":
-                is_thinking = _get(step, "style.type", "") == "thinking"
-                texts["thinking" if is_thinking else ""] += _get(block, "text", "")
+            kind, text = _get(block, "type", ""), _get(block, "text", "")
+            if kind == "text" and _get(step, "style.type", "") == "thinking":
+                node.thinking += text
+            elif kind == "text":
+                node.content += text
             elif kind != "toolCallResult":
-                tree.left_out[_LM_STUDIO_KINDS.get(kind, Omitted.OTHER)] += 1
-    tree.add(
-        key,
-        above,
-        _get(version, "role", ""),
-        texts[""],
-        thinking=texts["thinking"],
-        thinking_s=seconds,
-        model_name=_get(version, "senderInfo.senderName", ""),
-        created_at=int(began) / 1000 if began.isdecimal() and began.isascii() else 0.0,
-    )
+                tree.count(kind)
+    return node
 
 
-_LM_STUDIO_KINDS = {"file": Omitted.FILES, "toolCallRequest": Omitted.TOOLS}
-
-
-def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> list[Piece]:
+def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> ArchivedConversation:
     tree, shown = _Tree(left_out), ""
     assistant = next(iter(_get(value, "assistants", [])), None)
     for message in lines:
@@ -289,24 +311,21 @@ def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> list[Piece]:
             if kind in texts:
                 texts[kind].append(_get(part, "text.value", ""))
             else:
-                left_out[_JAN_KINDS.get(kind, Omitted.OTHER)] += 1
+                tree.count(kind)
         is_linked = "parentId" in _get(message, "metadata", {})  # only once there are branches
-        above = _get(message, "metadata.parentId", "") if is_linked else shown
-        shown = _get(message, "id", "")
-        tree.add(
-            shown,
-            above,
-            _get(message, "role", ""),
-            _joined(*texts["text"]),
+        node = _Node(
+            parent=_get(message, "metadata.parentId", "") if is_linked else shown,
+            role=_get(message, "role", ""),
+            content=_joined(*texts["text"]),
             thinking=_joined(*texts["reasoning"]),
             model_name=_get(assistant, "model.id", ""),
             created_at=_get(message, "created_at", 0.0),
         )
-    folder, system = _get(value, "metadata.project.name", ""), _get(assistant, "instructions", "")
-    return tree.pieces(value, "title created updated", shown, system_prompt=system, folder=folder)
-
-
-_JAN_KINDS = {"image_url": Omitted.FILES, "tool_call": Omitted.TOOLS}
+        shown = _get(message, "id", "")
+        tree.add(shown, node)
+    names, system = "title created updated", _get(assistant, "instructions", "")
+    folder = _get(value, "metadata.project.name", "")
+    return tree.conversation(value, names, shown, system_prompt=system, folder=folder)
 
 
 def _seconds(text: str) -> float:
