@@ -5,17 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from PySide6.QtCore import QSize, Qt, QUrl, Slot
-from PySide6.QtGui import (
-    QColor,
-    QTextBlock,
-    QTextBlockFormat,
-    QTextCursor,
-    QTextDocument,
-    QTextFormat,
-    QTextTable,
-    QTextTableFormat,
-)
+from markdown_it import MarkdownIt
+from PySide6.QtCore import QRegularExpression, QSize, Qt, QUrl, Slot
+from PySide6.QtGui import QTextCursor, QTextDocument
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -30,7 +22,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.paths import guides_dir
 from r1desk.chat.presenters.link_dialog import ask_to_open
-from r1desk.theme import tokens
+from r1desk.theme import fonts, tokens
 from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.layouts import filled, put_inside
 
@@ -38,6 +30,19 @@ from r1desk.widgets.layouts import filled, put_inside
 _FIRST = ("conversations", "window", "thinking", "compare", "models", "plan", "drafts", "doctor")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^):]+)\)")
 _LANGUAGE_LINE = re.compile(r"^\[[^\]]+\]\([^)]+\)\n", re.MULTILINE)
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_ANY_CASE = (
+    QRegularExpression.PatternOption.CaseInsensitiveOption
+    | QRegularExpression.PatternOption.UseUnicodePropertiesOption
+)
+_STYLE = """
+    h1, h2, h3, p, li, td, th {{ line-height: 125%; }}
+    h2, h3 {{ margin-top: 20px; }}
+    table {{ border: 1px solid {border}; border-collapse: collapse; }}
+    td, th {{ border: 1px solid {border}; padding: 6px; }}
+    pre {{ background-color: {code}; white-space: pre-wrap; }}
+    code, pre {{ font-family: {mono}; }}
+"""
 
 
 class HelpWindow(QDialog):
@@ -47,12 +52,9 @@ class HelpWindow(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(tr("Help"))
-        folder = guides_dir()
-        files = {file.stem: file for file in folder.glob("*.md")}
-        files |= {
-            file.stem: file for file in (folder / current_language().replace("_", "-")).glob("*.md")
-        }
-        self._texts = {name: _guide(file) for name, file in files.items()}
+        translated = guides_dir() / current_language().replace("_", "-")
+        files = [*guides_dir().glob("*.md"), *translated.glob("*.md")]
+        self._texts = {file.stem: _guide(file) for file in files}
         self.search = QLineEdit(placeholderText=tr("Find in all guides"), clearButtonEnabled=True)
         self.search.setAccessibleName(tr("Find in all guides"))
         self.search.textChanged.connect(self._on_search)
@@ -64,25 +66,29 @@ class HelpWindow(QDialog):
         self.page = QTextBrowser(openLinks=False)
         self.page.setAccessibleName(tr("Guide"))
         self.page.anchorClicked.connect(self._on_link)
+        self.page.document().setDocumentMargin(24)
+        mono, colours = ",".join(fonts.mono(self.font()).families()), tokens()
+        style = _STYLE.format(border=colours.border, code=colours.code_background, mono=mono)
+        self.page.document().setDefaultStyleSheet(style)
         row = filled(QHBoxLayout(self), spacing=12, margins=(12, 12, 12, 12))
         filled(put_inside(row, QVBoxLayout()), self.search, self.guides, spacing=8)
         row.addWidget(self.page)
         row.setStretch(0, 2)
         row.setStretch(1, 5)
+        self._items: dict[str, QListWidgetItem] = {}
         order = {name: place for place, name in enumerate(_FIRST)}
         for name in sorted(self._texts, key=lambda each: (order.get(each, len(order)), each)):
             title = self._texts[name].partition("\n")[0].strip("# `")
-            item = QListWidgetItem(title.replace("`", ""), self.guides)
-            item.setData(Qt.ItemDataRole.UserRole, name)
+            self._items[name] = QListWidgetItem(title.replace("`", ""), self.guides)
+            self._items[name].setData(Qt.ItemDataRole.UserRole, name)
         self.guides.setCurrentRow(0)
         self.resize(size_within_screen(self, QSize(980, 680)))
 
     @Slot(str)
     def _on_search(self, wanted: str) -> None:
         """Keep the guides that have it, and go to its first place."""
-        for item in self._items():
-            text = self._texts[item.data(Qt.ItemDataRole.UserRole)]
-            item.setHidden(wanted.casefold() not in text.casefold())
+        for name, item in self._items.items():
+            item.setHidden(wanted.casefold() not in self._texts[name].casefold())
         current = self.guides.currentItem()
         if current is not None and current.isHidden():
             self._show_next_guide()
@@ -100,39 +106,32 @@ class HelpWindow(QDialog):
 
     def _show_next_guide(self) -> None:
         """The next of those that have what is searched for, after the last the first."""
-        row, items = self.guides.currentRow() + 1, self._items()
+        row, items = self.guides.currentRow() + 1, list(self._items.values())
         found = [item for item in items[row:] + items[:row] if not item.isHidden()]
         if found:
             self.guides.setCurrentItem(found[0])
 
-    def _items(self) -> list[QListWidgetItem]:
-        return [self.guides.item(row) for row in range(self.guides.count())]
-
     @Slot(QListWidgetItem)
-    def _on_guide(self, item: QListWidgetItem | None) -> None:
-        if item is not None:
-            page = self.page.document()
-            features = QTextDocument.MarkdownFeature
-            text = self._texts[item.data(Qt.ItemDataRole.UserRole)]
-            page.setMarkdown(text, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
-            _calm(page)
-            self._find_first()
+    def _on_guide(self, item: QListWidgetItem) -> None:
+        text = self._texts[item.data(Qt.ItemDataRole.UserRole)]
+        page = _MARKDOWN.render(text).replace("\n</code></pre>", "</code></pre>")  # a line for Qt
+        self.page.setHtml(page)
+        self._find_first()
 
     @Slot(QUrl)
     def _on_link(self, url: QUrl) -> None:
         if url.scheme():
             ask_to_open(url.toString(), self, tr("Open this address in your browser?"))
             return
-        name = PurePosixPath(url.path()).stem
-        for item in self._items():
-            if item.data(Qt.ItemDataRole.UserRole) == name:
-                self.search.clear()
-                self.guides.setCurrentItem(item)
-        for block in _blocks(self.page.document()):
-            heading = re.sub(r"[^\w -]", "", block.text().lower()).replace(" ", "-")
-            if block.blockFormat().headingLevel() and heading == url.fragment():
-                place = self.page.document().documentLayout().blockBoundingRect(block).top()
-                self.page.verticalScrollBar().setValue(round(place))
+        if item := self._items.get(PurePosixPath(url.path()).stem):
+            self.search.clear()
+            self.guides.setCurrentItem(item)
+        if url.hasFragment():  # the letters of a heading
+            heading = r"^\W*" + r"\W*".join(re.findall(r"\w", url.fragment())) + r"\W*$"
+            self.page.moveCursor(QTextCursor.MoveOperation.End)  # it comes to the top from there
+            self.page.find(
+                QRegularExpression(heading, _ANY_CASE), QTextDocument.FindFlag.FindBackward
+            )
 
 
 def _guide(file: Path) -> str:
@@ -143,40 +142,3 @@ def _guide(file: Path) -> str:
         return link[0] if guides_dir().resolve() in target.parents else link[1]
 
     return _LINK.sub(kept, _LANGUAGE_LINE.sub("", file.read_text(encoding="utf-8"), count=1))
-
-
-def _blocks(page: QTextDocument) -> list[QTextBlock]:
-    blocks, block = [], page.begin()
-    while block.isValid():
-        blocks.append(block)
-        block = block.next()
-    return blocks
-
-
-def _calm(page: QTextDocument) -> None:
-    """Space around lines, tables with thin lines, code on a tint."""
-    colours = tokens()
-    page.setDocumentMargin(24)
-    cursor = QTextCursor(page)
-    cursor.select(QTextCursor.SelectionType.Document)
-    lines = QTextBlockFormat()
-    lines.setLineHeight(125, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
-    cursor.mergeBlockFormat(lines)
-    code = QTextBlockFormat()
-    code.setBackground(QColor(colours.code_background))
-    heading = QTextBlockFormat()
-    heading.setTopMargin(20)
-    for block in _blocks(page):
-        if block.blockFormat().headingLevel() > 1:
-            QTextCursor(block).mergeBlockFormat(heading)
-        if block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence):
-            QTextCursor(block).mergeBlockFormat(code)
-    for table in page.rootFrame().childFrames():
-        if isinstance(table, QTextTable):
-            shape = table.format()
-            shape.setBorderStyle(QTextTableFormat.BorderStyle.BorderStyle_Solid)
-            shape.setBorderBrush(QColor(colours.border))
-            shape.setBorder(1)
-            shape.setBorderCollapse(True)
-            shape.setCellPadding(6)
-            table.setFormat(shape)
