@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 
@@ -25,22 +27,12 @@ class AnswerActions(Presenter):
         self._window, self._chat = window, chat
         self._last: ChatMessage | None = None  # if it is an ended answer
         self._several: ChatMessage | None = None  # the last message that has several versions
-        add, request = window.answer_menu.addAction, window.chat.requested.emit
-        self._again = add(
-            tr("Another answer"), "Ctrl+R", lambda: request(Regenerate(self._last.id))
-        )
-        self._go_on = add(
-            tr("Continue the answer"),
-            "Ctrl+Shift+Return",
-            lambda: request(ContinueAnswer(self._last.id)),
-        )
-        self._before, self._next = (
-            add(text, keys, lambda by=by: request(SelectVersion(self._several.id, by)))
-            for text, keys, by in (
-                (tr("Version before"), "Alt+Left", -1),
-                (tr("Next version"), "Alt+Right", 1),
-            )
-        )
+        add = window.answer_menu.addAction
+        self._again = add(tr("Another answer"), "Ctrl+R", partial(self._ask, Regenerate))
+        more = partial(self._ask, ContinueAnswer)
+        self._go_on = add(tr("Continue the answer"), "Ctrl+Shift+Return", more)
+        self._before = add(tr("Version before"), "Alt+Left", partial(self._ask_version, -1))
+        self._next = add(tr("Next version"), "Alt+Right", partial(self._ask_version, 1))
         self._copy = add(tr("Copy the last answer"), "Ctrl+Shift+C", self._on_copy)
         self._copy_code = add(tr("Copy the last code block"), "Ctrl+Shift+X", self._on_copy_code)
         # After the presenter that shows them.
@@ -62,6 +54,12 @@ class AnswerActions(Presenter):
         self._next.setEnabled(shown is not None and shown.sibling_index < shown.sibling_count - 1)
         for copy in (self._copy, self._copy_code):
             copy.setEnabled(last is not None and bool(last.content))
+
+    def _ask(self, intent: type[Regenerate | ContinueAnswer]) -> None:
+        self._window.chat.requested.emit(intent(self._last.id))
+
+    def _ask_version(self, delta: int) -> None:
+        self._window.chat.requested.emit(SelectVersion(self._several.id, delta))
 
     @Slot()
     def _on_copy(self) -> None:
