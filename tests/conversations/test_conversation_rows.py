@@ -50,7 +50,7 @@ def test_a_search_hit_has_the_date_of_its_conversation(
     age_days: int, language: str, shown: str | None
 ) -> None:
     use_language(language)
-    hit = SearchHit(1, "Apples?", updated(age_days), 2, "A red zebra.", ((6, 5),), ())
+    hit = SearchHit(1, "Apples?", updated(age_days), 2, "A red zebra.", ((6, 5),))
     (row,) = rows_of_hits([hit], "zebra", NOW)
     then = (NOW - timedelta(days=age_days)).date()
     short = QLocale().toString(

@@ -87,7 +87,6 @@ def test_titles_come_first_and_the_limit_holds(store: Store) -> None:
     hits = store.search("elephants", limit=5)
     assert len(hits) == 5
     assert hits[0].title == "Elephants"
-    assert hits[0].title_marks == ((0, 9),)
 
 
 @pytest.mark.quiet

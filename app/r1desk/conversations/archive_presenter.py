@@ -103,16 +103,16 @@ class ArchivePresenter(QObject):
 
     def export(self, conversation_ids: tuple[int, ...], file: Path) -> None:
         """Write conversations, all where none is named; the file's suffix decides on the form."""
-        chosen = list(conversation_ids) or None
         if file.suffix.lower() in {HTML_SUFFIX, PDF_SUFFIX}:
-            self._export_document(chosen, file)
+            self._export_document(conversation_ids, file)
             return
         write = export_markdown if file.suffix.lower() == MARKDOWN_SUFFIX else export_json
         self._store.call(
-            lambda store: write(store, file, chosen), lambda _: self._show_exported(file)
+            lambda store: write(store, file, conversation_ids),
+            lambda _: self._show_exported(file),
         )
 
-    def _export_document(self, chosen: list[int] | None, file: Path) -> None:
+    def _export_document(self, chosen: tuple[int, ...], file: Path) -> None:
         from r1desk.conversations.export.conversation_export import (  # noqa: PLC0415 - not at start
             ConversationExport,
         )

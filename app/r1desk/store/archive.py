@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -177,8 +178,8 @@ class ConversationWriter:
             store.conversations.restore(*self.ids)
 
 
-def export_json(store: Store, file: Path, conversation_ids: list[int] | None = None) -> int:
-    """Write conversations, None for all, with their branches; returns how many.
+def export_json(store: Store, file: Path, conversation_ids: Sequence[int] = ()) -> int:
+    """Write conversations, all where none is named, with their branches; returns how many.
 
     Raises ArchiveNotWritten.
     """
@@ -192,7 +193,7 @@ def export_json(store: Store, file: Path, conversation_ids: list[int] | None = N
     return len(conversations)
 
 
-def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None = None) -> int:
+def export_markdown(store: Store, file: Path, conversation_ids: Sequence[int] = ()) -> int:
     """Write the shown branches of conversations as Markdown; returns how many.
 
     Raises ArchiveNotWritten.
@@ -207,10 +208,8 @@ def export_prompts(store: Store, file: Path) -> None:
     _write(file, PromptFile(prompts=list(store.prompts.all())).model_dump_json(indent=2))
 
 
-def _chosen(store: Store, conversation_ids: list[int] | None) -> list[int]:
-    if conversation_ids is not None:
-        return conversation_ids
-    return [info.id for info in store.conversations.infos()]
+def _chosen(store: Store, conversation_ids: Sequence[int]) -> Sequence[int]:
+    return conversation_ids or [info.id for info in store.conversations.infos()]
 
 
 def markdown_of(store: Store, conversation_id: int) -> str:

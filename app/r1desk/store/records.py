@@ -110,8 +110,8 @@ class FolderInfo:
 class SearchHit:
     """A conversation found, with its best place.
 
-    `snippet` is plain text on one line. Marks are (start, length) in Python characters (code
-    points) of the snippet or the title. `message_id` is None where only the title matched.
+    `snippet` is plain text on one line. Marks are (start, length) in its Python characters (code
+    points). `message_id` is None where only the title matched.
     """
 
     conversation_id: int
@@ -120,7 +120,6 @@ class SearchHit:
     message_id: int | None
     snippet: str
     marks: tuple[tuple[int, int], ...]
-    title_marks: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

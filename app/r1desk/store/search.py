@@ -118,16 +118,14 @@ def _hit(db: Database, query: Query, conversation_id: int, message_id: int | Non
         (message_id, conversation_id),
     )
     title, updated_at, content = row or (b"", 0.0, b"")
-    title_text = text_of(title)
     snippet, marks = snippet_of(text_of(content), query.pattern)
     return SearchHit(
         conversation_id=conversation_id,
-        title=title_text,
+        title=text_of(title),
         updated_at=updated_at,
         message_id=message_id,
         snippet=snippet,
         marks=marks,
-        title_marks=_marks(title_text, query.pattern),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -51,9 +51,9 @@ class ConversationExport(QObject):
     finished = Signal(object)
 
     def __init__(
-        self, store: StoreBridge, file: Path, conversation_ids: list[int] | None, parent: QObject
+        self, store: StoreBridge, file: Path, conversation_ids: Sequence[int], parent: QObject
     ) -> None:
-        """`conversation_ids` None stands for all conversations outside the trash."""
+        """`conversation_ids` are all outside the trash where none is named."""
         super().__init__(parent)
         self._store, self._file, self._chosen = store, file, conversation_ids
         self._cancelled, self._ended = Event(), Event()
@@ -101,9 +101,9 @@ class ConversationExport(QObject):
             self._ended.set()
 
     def _write(self, formulas: WaitingFormulas) -> None:
-        chosen = self._chosen
-        if chosen is None:
-            chosen = self._read(lambda store: [info.id for info in store.conversations.infos()])
+        chosen = self._chosen or self._read(
+            lambda store: [info.id for info in store.conversations.infos()]
+        )
         writer: Writer | None = None
         try:
             for key in chosen:

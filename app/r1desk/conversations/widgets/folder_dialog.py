@@ -91,12 +91,12 @@ class FolderDialog(BoundedDialog):
 
     def _fill_models(self, preferences: Preferences) -> None:
         chosen, starter = self._folder.settings.model_path, starter_model()
-        self.model.addItem(tr("Whichever is loaded"), "")
+        names = {path: Path(path).stem for path in (*preferences.recent_models, chosen)}
+        names[""] = tr("Whichever is loaded")
         if starter is not None:
-            self.model.addItem(STARTER_NAME, str(starter))
-        for path in dict.fromkeys([*preferences.recent_models, *([chosen] if chosen else [])]):
-            if self.model.findData(path) < 0:
-                self.model.addItem(Path(path).stem, path)
+            names[str(starter)] = STARTER_NAME
+        for path in ("", *filter(None, names)):
+            self.model.addItem(names[path], path)
         self.model.setCurrentIndex(self.model.findData(chosen))
 
     def folder(self) -> FolderInfo:

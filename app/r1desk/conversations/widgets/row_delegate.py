@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from PySide6.QtCore import QPersistentModelIndex, QPoint, QPointF, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import (
@@ -22,6 +24,7 @@ RADIUS_PX = 6
 DOT_PX = 8
 ICON_PX = 16
 MORE_PX = 28  # what opens the menu of a row, at its end
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ELIDE = Qt.TextElideMode.ElideRight
 
 
@@ -95,25 +98,19 @@ class RowDelegate(QStyledItemDelegate):
     ) -> None:
         """The title with a date or a number beside it, and the snippet below."""
         text, dim = (QColor(getattr(tokens(), colour)) for colour in colours)
-        metrics = option.fontMetrics
-        base, left = QPoint(0, metrics.ascent()), box.width()
-        if aside:
-            font = smaller(option.font)
-            width = QFontMetrics(font).horizontalAdvance(aside)
-            painter.setFont(font)
-            painter.setPen(dim)
-            painter.drawText(box.topLeft() + base + QPoint(left - width, 0), aside)
-            left -= width + PADDING_PX
-        font = QFont(option.font)
-        font.setWeight(QFont.Weight.DemiBold if row.unread else font.weight())
-        painter.setFont(font)
-        painter.setPen(dim if row.is_new else text)
-        title = QFontMetrics(font).elidedText(row.title, ELIDE, left)
-        painter.drawText(box.topLeft() + base, title)
+        small, font = smaller(option.font), QFont(option.font)
+        line = QRect(box.left(), box.top(), box.width(), option.fontMetrics.height())
+        painter.setPen(dim)
         if row.subtitle:
-            below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
-            painter.setPen(dim)
-            paint_marked(painter, below, row.subtitle, row.marks, smaller(option.font))
+            below = line.translated(0, line.height())
+            paint_marked(painter, below, row.subtitle, row.marks, small)
+        if aside:
+            painter.setFont(small)
+            painter.drawText(line, RIGHT, aside)
+            line.setRight(line.right() - QFontMetrics(small).horizontalAdvance(aside) - PADDING_PX)
+        font.setWeight(QFont.Weight.DemiBold if row.unread else font.weight())
+        painter.setPen(dim if row.is_new else text)
+        paint_marked(painter, line, row.title, (), font)
 
     def _paint_icon(self, painter: QPainter, name: str, colour: str, middle: QPoint) -> None:
         place = QRect(0, 0, ICON_PX, ICON_PX)
@@ -197,13 +194,8 @@ def paint_marked(
 
 def marked_pieces(text: str, marks: tuple[tuple[int, int], ...]) -> list[tuple[str, bool]]:
     """`text` in pieces, each with whether it is marked."""
-    pieces: list[tuple[str, bool]] = []
-    position = 0
-    for start, length in sorted(marks):
-        if start > position:
-            pieces.append((text[position:start], False))
-        pieces.append((text[start : start + length], True))
-        position = max(position, start + length)
-    if position < len(text):
-        pieces.append((text[position:], False))
-    return pieces
+    ends = {0, len(text)}.union(*((start, start + length) for start, length in marks))
+    return [
+        (text[a:b], any(start <= a < start + length for start, length in marks))
+        for a, b in pairwise(sorted(ends))
+    ]

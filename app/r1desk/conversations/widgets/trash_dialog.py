@@ -54,12 +54,12 @@ class TrashDialog(QDialog):
         self.list.setAccessibleName(tr("Conversations in the trash"))
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.selectionModel().selectionChanged.connect(self._on_selection)
-        self.list.clicked.connect(self._on_opened)
-        self.list.activated.connect(self._on_opened)
+        for opening in (self.list.clicked, self.list.activated):
+            opening.connect(lambda index: self.opened.emit(_id_of(index)))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.note = text_label("", "dim")
         self.restore_button = QPushButton(tr("Restore"))
-        self.restore_button.clicked.connect(self._on_restore)
+        self.restore_button.clicked.connect(lambda: self.restore_requested.emit(self._chosen()))
         self.purge_button = QPushButton(tr("Delete for good…"))
         self.purge_button.clicked.connect(self._on_purge)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -102,18 +102,10 @@ class TrashDialog(QDialog):
     def _chosen(self) -> list[int]:
         return [_id_of(index) for index in self.list.selectionModel().selectedRows()]
 
-    @Slot(QModelIndex)
-    def _on_opened(self, index: QModelIndex) -> None:
-        self.opened.emit(_id_of(index))
-
     @Slot()
     def _on_selection(self) -> None:
         for button in (self.restore_button, self.purge_button):
             button.setEnabled(bool(self._chosen()))
-
-    @Slot()
-    def _on_restore(self) -> None:
-        self.restore_requested.emit(self._chosen())
 
     @Slot()
     def _on_purge(self) -> None:
