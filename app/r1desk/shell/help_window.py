@@ -38,7 +38,7 @@ _ANY_CASE = (
 _STYLE = """
     h1, h2, h3, p, li, td, th {{ line-height: 125%; }}
     h2, h3 {{ margin-top: 20px; }}
-    table {{ border: 1px solid {border}; border-collapse: collapse; }}
+    table {{ margin-top: 12px; border: 1px solid {border}; border-collapse: collapse; }}
     td, th {{ border: 1px solid {border}; padding: 6px; }}
     pre {{ background-color: {code}; white-space: pre-wrap; }}
     code, pre {{ font-family: {mono}; }}
@@ -89,8 +89,7 @@ class HelpWindow(QDialog):
         """Keep the guides that have it, and go to its first place."""
         for name, item in self._items.items():
             item.setHidden(wanted.casefold() not in self._texts[name].casefold())
-        current = self.guides.currentItem()
-        if current is not None and current.isHidden():
+        if self.guides.currentItem().isHidden():
             self._show_next_guide()
         self._find_first()
 

@@ -116,7 +116,6 @@ class _Tree:
 
     def _part(self, node: _Node) -> None:
         """Take the thinking out of the text, where it is in marks of Open WebUI or of a model."""
-
         *closed, rest = node.content.split("</details>")
         texts = []
         for each in closed:
@@ -157,17 +156,15 @@ class _Tree:
             ahead += keys
         title, created, updated = names.split()
         began = _get(value, created, 0.0) or (found[0].created_at if found else 0.0)
+        for node in found:
+            node.created_at = node.created_at or began
+        messages = (ArchivedMessage(number=n, **asdict(node)) for n, node in enumerate(found))
         return ArchivedConversation(
             title=_get(value, title, "")[:_LONGEST_NAME],
             created_at=began,
             updated_at=_get(value, updated, 0.0) or began,
             shown=numbers.get(shown),
-            messages=tuple(
-                ArchivedMessage(
-                    **asdict(node) | {"number": number, "created_at": node.created_at or began}
-                )
-                for number, node in enumerate(found)
-            ),
+            messages=tuple(messages),
             **fields,
         )
 
