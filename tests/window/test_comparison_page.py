@@ -83,6 +83,30 @@ def test_a_stopped_column_keeps_its_text_and_a_dead_engine_says_so_in_its_own(
         qtbot.waitUntil(lambda: buttons(page)[0] == "Continue with this one")
 
 
+def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+        plan, budget = page.plan.text(), session.preferences.load.memory_budget
+        session.set_language("en")  # builds the window anew
+        qtbot.waitUntil(lambda: session.window.comparison is not page)
+        page = session.window.comparison
+        qtbot.waitUntil(page.isVisible)
+        assert all("and on" in text for text in texts(page))
+        assert page.plan.text() == plan
+        memory = session.window.gauge._memory
+        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget:,} MiB"), timeout=3000)
+        session.window.activateWindow()
+        qtbot.waitUntil(session.window.isActiveWindow)
+        session.window.sidebar.list.setFocus()
+        press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not page.isVisible())
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+
+
 def test_columns_are_tabs_in_a_narrow_window(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:

@@ -195,9 +195,8 @@ def _row(of_model: Sequence[_Answer]) -> list[str]:
     loaded, expected = of_model[0].loaded, [each for each in of_model if each.expected]
     if loaded is None or not stats:
         return [of_model[0].path.stem, *["–"] * 6, tr("no answer"), "–"]
-    tokens, decode_s = (
-        sum(getattr(s, key) for s in stats) for key in ("completion_tokens", "decode_s")
-    )
+    tokens = sum(each.completion_tokens for each in stats)
+    decode_s = sum(each.decode_s for each in stats)
     read_mib = sum(each.weights.read_mib for each in stats if each.weights is not None)
     return [
         of_model[0].path.stem,

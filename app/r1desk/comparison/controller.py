@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -141,17 +141,14 @@ class ComparisonController(QObject):
             self.begun.emit(self.shown)
             chat.open(asked.conversation_id)
             chat.list_changed.emit()
-            self._when_unloaded(lambda: self._ask(before))
+            unload = self._models.unload()
+            if unload is None:
+                self._ask(before)
+            else:
+                unload.done.connect(lambda: self._ask(before))
+                unload.failed.connect(lambda: self._ask(before))
 
         self._store.call(work, done, lambda error: chat.failed.emit(report_of(error)))
-
-    def _when_unloaded(self, then: Callable[[], None]) -> None:
-        request = self._models.unload()
-        if request is None:
-            then()
-        else:
-            request.done.connect(then)
-            request.failed.connect(then)
 
     def _ask(self, before: Sequence[ChatMessage]) -> None:
         shown = self.shown
@@ -195,14 +192,10 @@ class ComparisonController(QObject):
 
     @Slot()
     def save(self) -> None:
-        """Save what there is of the answers, as far as the store has less."""
+        """Save what there is of the answers."""
         for each in self.shown.columns if self.shown is not None else ():
-            answer = each.answer
-            if answer.dirty and each.ended is None:
-                answer.dirty = False
-                self._chat.pending_writes.save_progress(
-                    answer.message_id, answer.content, answer.thinking
-                )
+            if each.ended is None:
+                each.answer.save(self._chat.pending_writes)
 
     def close(self) -> None:
         """Save what there is for the last time; the next start counts such answers as stopped."""

@@ -152,7 +152,9 @@ class PerformancePresenter(Presenter):
         state = format_engine_state(self._engine.state, self._activity.activity)
         if self._models.resting and self._engine.state is EngineState.READY:
             state = tr("Unloaded")
-        if self._preparing():
+        if self._engine.comparison is not None:
+            state = tr("Comparing")
+        elif self._preparing():
             state = tr("Preparing the next turn")
         self._gauge.show_values(
             GaugeValues(

@@ -70,6 +70,12 @@ class StreamingAnswer:
     def conversation_id(self) -> int:
         return self.begun.conversation_id
 
+    def save(self, pending_writes: PendingWrites) -> None:
+        """Save what there is, if the store has less."""
+        if self.dirty:
+            self.dirty = False
+            pending_writes.save_progress(self.message_id, self.content, self.thinking)
+
     def over(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with all of the text so far, if it is this answer."""
         if stored.id != self.begun.id:
@@ -184,12 +190,9 @@ class AnswerGeneration(QObject):
 
     @Slot()
     def save(self) -> None:
-        """Save what there is of the answer, if the store has less."""
-        answer = self.answer
-        if answer is None or not answer.dirty:
-            return
-        answer.dirty = False
-        self._pending_writes.save_progress(answer.message_id, answer.content, answer.thinking)
+        """Save what there is of the answer."""
+        if self.answer is not None:
+            self.answer.save(self._pending_writes)
 
     def close(self) -> None:
         """Save what there is for the last time. What the engine says afterwards finds no answer.

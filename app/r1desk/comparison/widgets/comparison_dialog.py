@@ -73,7 +73,7 @@ class ColumnChoice(QGroupBox):
         grid.addWidget(self.remove, 0, 4)
         grid.addWidget(self._labelled(tr("Temperature"), self.temperature), 1, 0)
         grid.addWidget(self.temperature, 1, 1)
-        grid.addWidget(self._labelled(tr("Thinking"), self.thinking), 1, 2)
+        grid.addWidget(self._labelled(tr("Thinking budget"), self.thinking), 1, 2)
         grid.addWidget(self.thinking, 1, 3, 1, 2)
         grid.addWidget(self._labelled(tr("Instructions"), self.instructions), 2, 0)
         grid.addWidget(self.instructions, 2, 1, 1, 4)
@@ -145,10 +145,11 @@ class ComparisonDialog(BoundedDialog):
         self.question.setPlaceholderText(tr("The question for all models"))
         self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
         self.question.textChanged.connect(self._refresh)
+        self.bill = text_label("", "dim")
         body.addWidget(self.question)
+        body.addWidget(self.bill)
         self._column = body
         self.add = push_button(tr("Add a column"), self._on_add)
-        self.bill = text_label("", "dim")
         self.start = self.buttons.addButton(tr("Ask them"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
         set_role(self.start, "primary")
@@ -156,7 +157,6 @@ class ComparisonDialog(BoundedDialog):
         for _ in range(2):
             self._add(first)
         body.addWidget(self.add, 0, Qt.AlignmentFlag.AlignLeft)
-        body.addWidget(self.bill)
         body.addStretch(1)
         self._can_run = False
         self._refresh()
@@ -186,7 +186,7 @@ class ComparisonDialog(BoundedDialog):
         choice.removed.connect(lambda: self._on_removed(choice))
         for each in self._choices[0].offered() if self._choices else ():
             choice.offer(each)
-        self._column.insertWidget(1 + len(self._choices), choice)
+        self._column.insertWidget(2 + len(self._choices), choice)
         self._choices.append(choice)
 
     @Slot()
