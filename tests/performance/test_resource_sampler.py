@@ -29,8 +29,14 @@ pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 class EngineStandIn(QObject):
     heartbeat = Signal(object)
     state_changed = Signal(object, str)
+    comparison_changed = Signal()
+    state = EngineState.IDLE
     engine_pid = 0
     comparison = None
+
+    def enter(self, state: EngineState) -> None:
+        self.state = state
+        self.state_changed.emit(state, "")
 
 
 @pytest.fixture
@@ -81,9 +87,9 @@ def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, q
 
 def test_it_measures_rarely_while_the_engine_rests(engine: EngineStandIn, sampler: ResourceSampler):
     assert sampler._timer.interval() == IDLE_MS
-    engine.state_changed.emit(EngineState.GENERATING, "")
+    engine.enter(EngineState.GENERATING)
     assert sampler._timer.interval() == ACTIVE_MS
-    engine.state_changed.emit(EngineState.IDLE, "")
+    engine.enter(EngineState.IDLE)
     assert sampler._timer.interval() == IDLE_MS
 
 
@@ -112,7 +118,7 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
     sampler.start()
     qtbot.waitUntil(lambda: failed == [gone])
     with qtbot.waitSignal(sampler.sampled):
-        engine.state_changed.emit(EngineState.GENERATING, "")
+        engine.enter(EngineState.GENERATING)
 
 
 def test_within_the_budget_nothing_moves() -> None:

@@ -98,7 +98,7 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
         assert all("and on" in text for text in texts(page))
         assert page.plan.text() == plan
         memory = session.window.gauge._memory
-        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget:,} MiB"), timeout=3000)
+        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget:,} MiB"))
         session.window.activateWindow()
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.sidebar.list.setFocus()

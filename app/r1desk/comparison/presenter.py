@@ -143,6 +143,12 @@ class ComparisonPresenter(Presenter):
             lambda: plan(columns, self._controller.budget_mib, window_mib)
         )
         self._bills.done.connect(partial(self._show_bills, self._dialog, columns))
+        self._bills.failed.connect(self._on_no_bills)
+
+    @Slot(ErrorReport)
+    def _on_no_bills(self, report: ErrorReport) -> None:
+        if self._dialog is not None:
+            self._dialog.show_bill(report.text(), can_run=False)
 
     def _show_bills(
         self, dialog: ComparisonDialog, columns: Sequence[Candidate], planned: ComparisonPlanned
