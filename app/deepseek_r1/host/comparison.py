@@ -191,7 +191,7 @@ class Comparison:
                 chosen.load.model_copy(update=changes),
                 window_mib=self._window_mib,
                 chat_template=chosen.chat_template,
-                on_event=lambda event: self._events.put(CandidateEvent(index, 0, event)),
+                on_event=lambda event: self._hand_on(index, event),
             )
             with self._lock:
                 self._question[index] = 0
@@ -211,9 +211,12 @@ class Comparison:
         if index in self._cancelled:
             return
         for event in events:
-            if index in self._cancelled:  # perhaps before the engine knew the request
-                self._running[index].cancel()
-            self._events.put(CandidateEvent(index, self._question[index], event))
+            self._hand_on(index, event)
+
+    def _hand_on(self, index: int, event: Event) -> None:
+        if index in self._cancelled:  # perhaps before the engine knew the request
+            self._running[index].cancel()
+        self._events.put(CandidateEvent(index, self._question.get(index, 0), event))
 
     def _leave(self, index: int) -> None:
         """Give the cores of a candidate that is done to those that still run together."""
