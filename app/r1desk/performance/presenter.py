@@ -75,12 +75,10 @@ class PerformancePresenter(Presenter):
         window.gauge.state_clicked.connect(self._on_state_clicked)
         window.gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
-        if guard.beat is not None:
+        if guard.beat is not None:  # in a window that is new: not empty until the next
             self._on_beat(guard.beat)
         if guard.sampler.last is not None:
-            self._on_sampled(
-                guard.sampler.last
-            )  # the window is a new one: not empty until the next
+            self._on_sampled(guard.sampler.last)
 
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:

@@ -10,11 +10,11 @@ from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
-from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
+from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import answer_reserve, prompt_messages
 from r1desk.store import Attachment, ChatMessage, ConversationSettings, MessageState, Store
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import report_of
 
 Branch = list[ChatMessage]
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
@@ -41,7 +41,6 @@ class AnswerQueue(QObject):
     def __init__(
         self,
         generation: AnswerGeneration,
-        store: StoreBridge,
         pending_writes: PendingWrites,
         defaults: Defaults,
         *,
@@ -55,7 +54,7 @@ class AnswerQueue(QObject):
         the conversation on the screen.
         """
         super().__init__(generation)
-        self._generation, self._store, self._pending_writes = generation, store, pending_writes
+        self._generation, self._pending_writes = generation, pending_writes
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown = model_path, shown
         self._queue: deque[QueuedAnswer] = deque()
@@ -80,11 +79,9 @@ class AnswerQueue(QObject):
         """
         self.storing += 1
         self.busy_changed.emit()
-        unsaved, model_path = self._pending_writes.unsaved_answers(), self._model_path()
+        model_path = self._model_path()
 
         def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings]:
-            for each in unsaved:
-                write_answer(store, each)
             with store.transaction():  # one for all: each waits for the disk once, before the model
                 answer = begin(store)
                 key = answer.message.conversation_id
@@ -96,7 +93,6 @@ class AnswerQueue(QObject):
 
         def done(result: tuple[QueuedAnswer, Branch, ConversationSettings]) -> None:
             answer, branch, settings = result
-            self._pending_writes.forget_answers(unsaved)
             self.storing -= 1
             if self._held or self._generation.answer is not None or self._queue:
                 self._queue.append(answer)
@@ -115,7 +111,7 @@ class AnswerQueue(QObject):
                 self._pending_writes.set_reported(report)
             self._pending_writes.failed.emit(report)
 
-        self._store.call(work, done, refused)
+        self._pending_writes.store_after(work, done, refused)
 
     def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
@@ -138,18 +134,14 @@ class AnswerQueue(QObject):
         queued = self._queue.popleft()
         self._generation.expect(queued)
         message, conversation = queued.message, queued.message.conversation_id
-        unsaved = self._pending_writes.unsaved_answers()
 
         def read(store: Store) -> tuple[Branch, ConversationSettings, Branch]:
-            for answer in unsaved:
-                write_answer(store, answer)
             settings = store.conversations.settings(conversation)
             before = store.messages.path_to(message.id)[:-1]
             return before, settings, store.messages.path(conversation)
 
         def loaded(result: tuple[Branch, ConversationSettings, Branch]) -> None:
             before, settings, branch = result
-            self._pending_writes.forget_answers(unsaved)
             self._generate(queued, before, settings)
             self.begun.emit(conversation, branch)
 
@@ -158,7 +150,7 @@ class AnswerQueue(QObject):
             failed = replace(message, state=MessageState.FAILED, error=report_of(error))
             self._pending_writes.finish(failed)
 
-        self._store.call(read, loaded, refused)
+        self._pending_writes.store_after(read, loaded, refused)
 
     @property
     def waiting(self) -> frozenset[int]:

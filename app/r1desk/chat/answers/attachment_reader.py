@@ -1,6 +1,6 @@
 """Reads the files that are attached to a message.
 
-A file comes from outside: its size is checked before it is read, and it is only decoded.
+A file comes from outside: no more of it is read than is taken, and it is only decoded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 _DOCUMENTS = (b"%PDF-", b"{\\rtf")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-_MARK_BYTES = 64  # of a file's beginning, which tell its kind
 _CONTROLS = re.compile(b"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _HIGH_PAIR = re.compile(b"[\xa1-\xfe][\xa1-\xfe]")  # a Chinese character of GB 2312
 _HIGH = re.compile(b"[\x80-\xff]")
@@ -101,30 +100,20 @@ def read_attachment(path: Path) -> Attachment:
         if not stat.S_ISREG(facts.st_mode):
             raise AttachmentNotText(name=name)
         with path.open("rb") as file:
-            data = file.read(_MARK_BYTES)
-            _refuse_known(data, name)
-            if facts.st_size > MAX_BYTES:
-                raise AttachmentTooLarge(name=name, size=facts.st_size, limit=MAX_BYTES)
-            data += file.read(MAX_BYTES)
+            data = file.read(MAX_BYTES + 1)
     except OSError as problem:
         detail = problem.strerror or os.strerror(problem.errno or 0)
         raise AttachmentNotRead(name=name, detail=detail) from problem
-    if len(data) > MAX_BYTES:  # it has grown since
-        raise AttachmentTooLarge(name=name, size=len(data), limit=MAX_BYTES)
-    text = decoded(data)
+    if data.startswith(_PICTURES) or data[8:12] == b"WEBP":
+        raise AttachmentIsPicture
+    if len(data) > MAX_BYTES:
+        raise AttachmentTooLarge(name=name, size=max(facts.st_size, len(data)), limit=MAX_BYTES)
+    text = None if data.lstrip().startswith(_DOCUMENTS) else decoded(data)
     if text is None:
         raise AttachmentNotText(name=name)
     if not text.strip():
         raise AttachmentEmpty(name=name)
     return Attachment(name, text)
-
-
-def _refuse_known(beginning: bytes, name: str) -> None:
-    """Raise for what its first bytes give away."""
-    if beginning.startswith(_PICTURES) or beginning[8:12] == b"WEBP":
-        raise AttachmentIsPicture
-    if beginning.lstrip().startswith(_DOCUMENTS):
-        raise AttachmentNotText(name=name)
 
 
 def is_web_page(attachment: Attachment) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -17,6 +18,8 @@ from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import Attachment, ChatMessage, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
+
+Changed = TypeVar("Changed")
 
 
 class ChatController(QObject):
@@ -64,7 +67,6 @@ class ChatController(QObject):
         )
         self._answers = AnswerQueue(
             self._generation,
-            store,
             self.pending_writes,
             defaults,
             context_length=context_length,
@@ -185,8 +187,7 @@ class ChatController(QObject):
             self.answer_started.emit(self.answer.message_id)
         self.busy_changed.emit()
 
-    def show_changed(self, conversation_id: int, branch: Branch) -> None:
-        """Show a branch whose messages were changed in the store."""
+    def _show_changed(self, conversation_id: int, branch: Branch) -> None:
         self._show(conversation_id, branch)
         self.list_changed.emit()
 
@@ -274,27 +275,36 @@ class ChatController(QObject):
         text = "\n\n".join(message.content for message in questions if message.content)
         files = tuple(each for message in questions for each in message.attachments)
 
-        def work(store: Store) -> Branch:
-            store.branches.delete(below[0].id)
-            return store.messages.path(conversation)
+        self.change(
+            conversation,
+            lambda store: store.branches.delete(below[0].id),
+            lambda _: self._answers.give_back(conversation, text, files),
+        )
 
-        def done(branch: Branch) -> None:
-            self.show_changed(conversation, branch)
-            self._answers.give_back(conversation, text, files)
+    def change(
+        self,
+        conversation: int,
+        change: Callable[[Store], Changed],
+        then: Callable[[Changed], None] | None = None,
+        otherwise: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Change messages in the store, and show them anew; then `then(what change returned)`."""
 
-        self._store.call(work, done)
+        def work(store: Store) -> tuple[Changed, Branch]:
+            return change(store), store.messages.path(conversation)
+
+        def done(result: tuple[Changed, Branch]) -> None:
+            changed, branch = result
+            self._show_changed(conversation, branch)
+            if then is not None:
+                then(changed)
+
+        self._store.call(work, done, otherwise)
 
     def change_branch(self, change: Callable[[Store], None]) -> None:
-        """Carry out a change of the messages shown, and show them anew."""
-        conversation = self.conversation_id
-        if conversation is None or self.busy_here:
-            return
-
-        def work(store: Store) -> Branch:
-            change(store)
-            return store.messages.path(conversation)
-
-        self._store.call(work, lambda branch: self._show(conversation, branch))
+        """Change the messages shown, unless one of them is being written."""
+        if self.conversation_id is not None and not self.busy_here:
+            self.change(self.conversation_id, change)
 
     def select_sibling(self, message_id: int, delta: int) -> None:
         """Show the branch of the next or previous version of a message."""
@@ -365,7 +375,7 @@ class ChatController(QObject):
             self.conversation_id = stored
             if before is None:
                 self.pending_writes.move_draft_of_new_chat(stored)
-        self.show_changed(stored, branch)
+        self._show_changed(stored, branch)
 
     # ---- how answers end --------------------------------------------------------------------
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
-Changed = TypeVar("Changed")
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
 Refused = Callable[[Exception], None]
@@ -133,38 +131,30 @@ class MessageActions(QObject):
     ) -> None:
         """Carry out a change, which `text` names, and remember how it is undone."""
 
-        def work(store: Store) -> tuple[Changed, list[ChatMessage]]:
-            return change(store), store.messages.path(conversation)
-
-        def done(result: tuple[Changed, list[ChatMessage]]) -> None:
-            changed, branch = result
-            self._chat.show_changed(conversation, branch)
+        def done(changed: Changed) -> None:
             reverse = partial(self._undo, conversation, lambda store: undo(store, changed))
             self.history.add(text, conversation, reverse)
 
-        self._store.call(work, done)
+        self._chat.change(conversation, change, done)
 
     def _undo(self, conversation: int, undo: Callable[[Store], object], refused: Refused) -> None:
         """Undo a change, and show what is back, also where another conversation is shown."""
 
-        def work(store: Store) -> list[ChatMessage]:
-            undo(store)
-            return store.messages.path(conversation)
+        def done(_: object) -> None:
+            if self._chat.conversation_id != conversation:
+                self._chat.open(conversation)
 
-        def done(branch: list[ChatMessage]) -> None:
-            if self._chat.conversation_id == conversation:
-                self._chat.show_changed(conversation, branch)
-            else:
-                self._open_changed(conversation)
-
-        self._store.call(work, done, refused)
+        self._chat.change(conversation, undo, done, refused)
 
     def branch_off(self, message_id: int, title: str) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
+
+        def opened(conversation: int) -> None:
+            self._chat.list_changed.emit()
+            self._chat.open(conversation)
+
         if self._message(message_id) is not None:
-            self._store.call(
-                lambda store: store.branches.copy_to_new(message_id, title), self._open_changed
-            )
+            self._store.call(lambda store: store.branches.copy_to_new(message_id, title), opened)
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.
@@ -180,10 +170,6 @@ class MessageActions(QObject):
         if position < len(questions):
             leaf, first = branch[-1].id, branch[questions[position]].id if position > 0 else None
             self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
-
-    def _open_changed(self, conversation: int) -> None:
-        self._chat.list_changed.emit()
-        self._chat.open(conversation)
 
     def _message(self, message_id: int) -> ChatMessage | None:
         """A message that may be changed now."""

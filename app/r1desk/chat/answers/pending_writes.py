@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -15,6 +16,7 @@ from r1desk.store.store_bridge import StoreBridge, report_of
 
 Draft = str | tuple[Attachment, ...]  # what is typed, or the files that go with it
 AnyDraft = TypeVar("AnyDraft", bound=Draft)
+Result = TypeVar("Result")
 RETRY_MS = 5000
 
 
@@ -76,15 +78,27 @@ class PendingWrites(QObject):
 
         self._store.call(work, done, refused)
 
-    def unsaved_answers(self) -> tuple[ChatMessage, ...]:
-        """The answers that must be stored before anything is built upon them."""
-        return tuple(self._unsaved_answers.values())
+    def store_after(
+        self,
+        work: Callable[[Store], Result],
+        then: Callable[[Result], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None:
+        """Do `work`, which builds upon the answers, once those that are only here are stored."""
+        unsaved = tuple(self._unsaved_answers.values())
 
-    def forget_answers(self, unsaved_answers: tuple[ChatMessage, ...]) -> None:
-        """Drop answers that were stored elsewhere."""
-        for finished in unsaved_answers:
-            self._unsaved_answers.pop(finished.id, None)
-        self.check_recovered()
+        def write_first(store: Store) -> Result:
+            for finished in unsaved:
+                write_answer(store, finished)
+            return work(store)
+
+        def done(result: Result) -> None:
+            for finished in unsaved:
+                self._unsaved_answers.pop(finished.id, None)
+            self.check_recovered()
+            then(result)
+
+        self._store.call(write_first, done, otherwise)
 
     def shown(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with the end that is not on disk yet."""
@@ -174,7 +188,7 @@ class PendingWrites(QObject):
 
     @Slot()
     def _try_again(self) -> None:
-        for finished in self.unsaved_answers():
+        for finished in tuple(self._unsaved_answers.values()):
             self._write(finished)
         self._save_drafts()
 
@@ -191,6 +205,6 @@ class PendingWrites(QObject):
         """Try for the last time."""
         self._closed = True
         self._retry.stop()
-        for finished in self.unsaved_answers():
+        for finished in self._unsaved_answers.values():
             self._store.call(partial(write_answer, answer=finished), otherwise=self.report_failure)
         self._save_drafts()
