@@ -146,9 +146,9 @@ def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
     bar = ready.window.notices
     drop(ready.window, path)
     other = "Use another template"
-    qtbot.waitUntil(lambda: any(row.notice.action == other for row in bar.rows))
+    qtbot.waitUntil(lambda: any(other in row.notice.actions for row in bar.rows))
     engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
-    click(bar.rows[0].action_button)
+    click(bar.rows[0].buttons[0])
     qtbot.waitUntil(lambda: ready.models.loaded_path == path)
     assert not bar.isVisible(), "the refusal is over"
     assert ready.window.composer.template.text() == "Template: none, text is continued"

@@ -127,7 +127,7 @@ def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
     qtbot.waitUntil(lambda: not mine.exists())
     assert (own_trash / "mine.gguf").exists()
     qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
-    click(page.notices.rows[0].action_button)
+    click(page.notices.rows[0].buttons[0])
     qtbot.waitUntil(mine.exists)
     assert not (own_trash / "mine.gguf").exists()
     assert not list((own_trash.parent / "info").iterdir())

@@ -41,12 +41,11 @@ def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
     engine.loads(refuses(ModelFileMissing(path="/nowhere/gone.gguf")))
     with running_session(qtbot, own_profile, with_draft, engine) as session:
         notices = session.window.notices
-        qtbot.waitUntil(
-            lambda: any(row.notice.action == "Load without the draft model" for row in notices.rows)
-        )
+        way = "Load without the draft model"
+        qtbot.waitUntil(lambda: any(way in row.notice.actions for row in notices.rows))
         assert "gone.gguf does not exist" in notices.text
         engine.loads()
-        click(notices.rows[0].action_button)
+        click(notices.rows[0].buttons[0])
         wait_ready(qtbot, session)
         assert session.preferences.load.draft_model == ""
 

@@ -87,7 +87,7 @@ def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undo
         press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.AltModifier)
         qtbot.waitUntil(lambda: shown_texts(session) == texts)
         qtbot.waitUntil(lambda: notice_text(session) == "Undone: The message was deleted.")
-        assert not session.window.notices.rows[0].action_button.isVisible()
+        assert not session.window.notices.rows[0].buttons
 
 
 def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(

@@ -557,8 +557,8 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
 
     with session_with(qtbot, own_profile, small_budget, None) as session:
         rows = session.window.notices.rows
-        qtbot.waitUntil(lambda: any(row.notice.action.startswith("Give it 576") for row in rows))
-        button = rows[0].action_button
+        qtbot.waitUntil(lambda: any("Give it 576" in "".join(row.notice.actions) for row in rows))
+        button = rows[0].buttons[0]
         assert session.models.current is None
         assert session.window.panel.bill.total.text() == "The bill appears with the model."
         click(button)

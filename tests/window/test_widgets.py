@@ -86,10 +86,10 @@ def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot
     window.show()
     qtbot.waitActive(window)
     followed: list[bool] = []
-    notice = Notice("It fits.", Level.ERROR, "Load it", lambda: followed.append(True))
+    notice = Notice("It fits.", Level.ERROR, {"Load it": lambda: followed.append(True)})
     window.notices.show_notice(notice)
-    window.notices.rows[0].action_button.setFocus()
-    qtbot.keyClick(window.notices.rows[0].action_button, Qt.Key.Key_Space)
+    window.notices.rows[0].buttons[0].setFocus()
+    qtbot.keyClick(window.notices.rows[0].buttons[0], Qt.Key.Key_Space)
     assert followed == [True]
     assert window.focusWidget() is window.composer.editor
     window.close()

@@ -162,7 +162,7 @@ class ArchivePresenter(QObject):
 
     def _wait(self, text: str, stop: Callable[[], object]) -> Callable[[], None]:
         """Show a notice that stays while work lasts; call what is returned at its end."""
-        waiting = Notice(text, Level.WORK, tr("Cancel"), stop)
+        waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})
         timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
         timer.timeout.connect(lambda: self._notices.show_notice(waiting))
         timer.start()

@@ -58,8 +58,9 @@ class ConversationsFeature(Feature):
         self._folders = FolderPresenter(services, chat, self._trash, self.refresh, self)
         self._archives = ArchivePresenter(services.store, self)
         self._archives.imported.connect(self._on_imported)
-        self.unseen = UnseenAnswers(services, self._chat, self._title_of, self.refresh)
-        self.unseen.notices.clicked.connect(self._on_notice_clicked)
+        self.unseen = UnseenAnswers(
+            services, self._chat, self._info_of, self.refresh, self._open_in_front
+        )
         self._titler = TitleWriter(services, self._chat, self._rename)
         self._chat.list_changed.connect(self.refresh)
         self._chat.branch_shown.connect(self._on_branch_shown)
@@ -171,7 +172,7 @@ class ConversationsFeature(Feature):
     def _new_chat(self) -> None:
         """Begin a chat in the folder that is current in the list; the list shows it there."""
         sidebar = self._window.sidebar
-        shown = self._infos.get(self._chat.conversation_id or 0)
+        shown = self._info_of(self._chat.conversation_id)
         chosen = sidebar.list.current_folder() or (shown.folder_id if shown is not None else None)
         folder = self._folder_infos.get(chosen or 0)
         self._begin_chat(folder)
@@ -204,7 +205,7 @@ class ConversationsFeature(Feature):
         self._folder_infos = {info.id: info for info in folders}
         self._window.sidebar.show_conversations(*read)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
-        self.unseen.show_list(conversations)
+        self.unseen.look()
         self._on_busy_changed()
         self._show_title()
 
@@ -219,8 +220,11 @@ class ConversationsFeature(Feature):
     def _on_busy_changed(self) -> None:
         self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
 
+    def _info_of(self, conversation_id: int | None) -> ConversationInfo | None:
+        return self._infos.get(conversation_id or 0)
+
     def _title_of(self, conversation_id: int | None) -> str:
-        info = self._infos.get(conversation_id or 0)
+        info = self._info_of(conversation_id)
         return info.title if info is not None else ""
 
     def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
@@ -245,8 +249,6 @@ class ConversationsFeature(Feature):
     def _show_title(self) -> None:
         self._window.set_title(self._title_of(self._chat.conversation_id))
 
-    @Slot(str)
-    def _on_notice_clicked(self, key: str) -> None:
-        """Show the conversation of a notice of the desktop."""
-        self._chat.open(int(key))
+    def _open_in_front(self, conversation: int) -> None:
+        self._chat.open(conversation)
         self._window.raise_to_front()

@@ -9,13 +9,12 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Slot
 
-from deepseek_r1.core.errors import EngineBusy, ErrorReport, ModelNotLoaded, R1Error
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.events import AnswerDelta, Event, FinishReason, GenerationFinished
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import GenerateRequest
-from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineRequest
@@ -51,11 +50,6 @@ class TitleWriter(QObject):
 
     def start(self, conversation: int) -> None:
         """Have a title written."""
-        state = self._services.engine.state
-        if state is not EngineState.IDLE:
-            busy = state is EngineState.GENERATING
-            self._fail((EngineBusy() if busy else ModelNotLoaded()).report())
-            return
 
         def read(store: Store) -> tuple[Message, ...]:
             branch = store.messages.path(conversation)
@@ -83,7 +77,7 @@ class TitleWriter(QObject):
         request.event.connect(partial(self._on_event, conversation))
         request.failed.connect(self._fail)
         text = tr("The model is writing a title…")
-        self._services.notify(Notice(text, Level.WORK, tr("Stop"), self.stop, topic=_TOPIC))
+        self._services.notify(Notice(text, Level.WORK, {tr("Stop"): self.stop}, topic=_TOPIC))
 
     @Slot()
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QApplication, QWidget
@@ -21,18 +21,19 @@ class UnseenAnswers(QObject):
         self,
         services: Services,
         chat: ChatController,
-        title_of: Callable[[int], str],
+        info_of: Callable[[int | None], ConversationInfo | None],
         refresh: Callable[[], None],
+        open_chat: Callable[[int], None],
     ) -> None:
+        """`info_of` is a conversation of the list; `refresh` reads the list anew."""
         super().__init__()
         self._store, self._chat, self._preferences = services.store, chat, services.preferences
-        self._title_of, self._refresh = title_of, refresh
-        self._unread: set[int] = set()
+        self._info_of, self._refresh = info_of, refresh
         self.window: QWidget  # set by the feature, before anything is shown
-        self.notices = SystemNotices(self)
+        self._notices = SystemNotices(open_chat, self)
         chat.pending_writes.saved.connect(self._on_saved)
-        chat.branch_shown.connect(self._on_looked)
-        QApplication.instance().focusWindowChanged.connect(self._on_looked)
+        chat.branch_shown.connect(self.look)
+        QApplication.instance().focusWindowChanged.connect(self.look)
 
     @Slot(object, list)
     def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
@@ -43,27 +44,22 @@ class UnseenAnswers(QObject):
         if not in_front:
             QApplication.alert(self.window)
             if OFFERED and self._preferences.system_notices:
-                self.notices.show(str(key), tr("The answer is ready"), self._title_of(key))
+                info = self._info_of(key)
+                self._notices.show(key, tr("The answer is ready"), info.title if info else "")
 
     @Slot()
-    def _on_looked(self) -> None:
-        """The conversation shown is in front of the user's eyes now."""
-        key = self._chat.conversation_id
-        if key in self._unread and QApplication.activeWindow() is not None:
-            self._set_unread(key, False)
-            self.notices.withdraw(str(key))
+    def look(self) -> None:
+        """The conversation shown may be in front of the user's eyes now."""
+        info = self._info_of(self._chat.conversation_id)
+        if info is not None and info.unread and QApplication.activeWindow() is not None:
+            self._set_unread(info.id, False)
+            self._notices.withdraw(info.id)
 
     def close(self) -> None:
         """Look no more: the store closes."""
-        QApplication.instance().focusWindowChanged.disconnect(self._on_looked)
-
-    def show_list(self, conversations: Sequence[ConversationInfo]) -> None:
-        """Take up which conversations of the list are unread."""
-        self._unread = {info.id for info in conversations if info.unread}
-        self._on_looked()
+        QApplication.instance().focusWindowChanged.disconnect(self.look)
 
     def _set_unread(self, key: int, unread: bool) -> None:
-        self._unread = self._unread | {key} if unread else self._unread - {key}
         self._store.call(
             lambda store: store.conversations.set_unread(key, unread) if store.writable else None,
             lambda _: self._refresh(),

@@ -157,16 +157,10 @@ class FilesPresenter(QObject):
         if not removal.moved:
             self._notify(Notice(tr("{name} was deleted.", name=removal.name), Level.INFO))
             return
-        self._notify(
-            Notice(
-                tr("{name} is in the trash.", name=removal.name),
-                Level.WARNING,  # stays until it is answered or closed
-                action=tr("Undo"),
-                on_action=partial(
-                    self._carry_out, partial(restore_files, removal), self._on_restored
-                ),
-            )
-        )
+        text = tr("{name} is in the trash.", name=removal.name)
+        undo = partial(self._carry_out, partial(restore_files, removal), self._on_restored)
+        # A warning stays until it is answered or closed.
+        self._notify(Notice(text, Level.WARNING, {tr("Undo"): undo}))
 
     @Slot(object)
     def _on_restored(self, removal: Removal) -> None:

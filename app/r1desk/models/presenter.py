@@ -77,21 +77,15 @@ class ModelPresenter(Presenter):
         self._notices.withdraw(self._refusal)
         self._refusal = found.text
         load = partial(self._models.load, found.path)
-        buttons = [(way.label, partial(load, way.settings)) for way in found.ways]
-        (action, on_action), (other, on_other) = [*buttons, ("", None), ("", None)][:2]
-        self._notices.show_notice(
-            Notice(found.text, action=action, on_action=on_action, other=other, on_other=on_other)
-        )
+        ways = {way.label: partial(load, way.settings) for way in found.ways[:2]}
+        self._notices.show_notice(Notice(found.text, actions=ways))
 
     @Slot(object)
     def _on_own_template_refused(self, path: Path) -> None:
         """Show the refusal again, with a button that loads the model as one without a template."""
-        notice = Notice(
-            self._refusal,
-            action=tr("Use another template"),
-            on_action=lambda: self._models.choose_template(path, ChosenTemplate(FAMILY)),
-        )
-        self._notices.show_notice(notice)
+        load = partial(self._models.choose_template, path, ChosenTemplate(FAMILY))
+        ways = {tr("Use another template"): load}
+        self._notices.show_notice(Notice(self._refusal, actions=ways))
 
     @Slot(str)
     def _on_load_started(self, _path: str) -> None:

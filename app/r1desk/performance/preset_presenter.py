@@ -143,4 +143,4 @@ class PresetPresenter(Presenter):
     def _on_delete(self, preset: Preset) -> None:
         undo = self._presets.delete(preset)
         deleted = tr("The preset “{name}” was deleted.", name=preset.name)
-        self._window.notices.show_notice(Notice(deleted, Level.INFO, tr("Undo"), undo))
+        self._window.notices.show_notice(Notice(deleted, Level.INFO, {tr("Undo"): undo}))

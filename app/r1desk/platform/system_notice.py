@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from PySide6.QtCore import SLOT, QObject, Signal, Slot
+from PySide6.QtCore import SLOT, QObject, Slot
 
 OFFERED = sys.platform == "linux"
 _SERVICE, _PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
@@ -12,26 +13,22 @@ _INTERFACE = "org.freedesktop.portal.Notification"
 
 
 class SystemNotices(QObject):
-    """Shows notices by key; one of the same key is replaced. Without a portal nothing happens.
+    """Shows notices by key; one of the same key is replaced. Without a portal nothing happens."""
 
-    Signals:
-        clicked: the key of a notice.
-    """
-
-    clicked = Signal(str)
-
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, on_click: Callable[[int], None], parent: QObject) -> None:
+        """`on_click` is called with the key of a notice that was clicked."""
         super().__init__(parent)
-        self._listens = False
+        self._on_click, self._listens = on_click, False
 
-    def show(self, key: str, title: str, text: str) -> None:
+    def show(self, key: int, title: str, text: str) -> None:
         """Show a notice."""
-        self._call("AddNotification", key, {"title": title, "body": text, "default-action": "open"})
+        shown = {"title": title, "body": text, "default-action": "open"}
+        self._call("AddNotification", str(key), shown)
 
-    def withdraw(self, key: str) -> None:
+    def withdraw(self, key: int) -> None:
         """Take a notice away, if any was shown."""
         if self._listens:
-            self._call("RemoveNotification", key)
+            self._call("RemoveNotification", str(key))
 
     def _call(self, method: str, *arguments: object) -> None:
         from PySide6.QtDBus import QDBusConnection, QDBusMessage  # noqa: PLC0415 - not at start
@@ -46,4 +43,4 @@ class SystemNotices(QObject):
 
     @Slot(str, str)
     def _on_action(self, key: str, _action: str) -> None:
-        self.clicked.emit(key)
+        self._on_click(int(key))

@@ -189,12 +189,12 @@ class Session(QObject):
     @Slot(ErrorReport)
     def show_error(self, report: ErrorReport) -> None:
         """Show an error of the user's world where it can be read and acted on."""
-        action = {}
+        actions = {}
         if report.code == EngineKeepsDying.__name__:
-            action = {"action": tr("Start engine"), "on_action": self._restart_engine}
+            actions[tr("Start engine")] = self._restart_engine
         elif report.code == ModelFileMissing.__name__:
-            action = {"action": tr("Choose a model…"), "on_action": self.models_feature.choose}
-        self._notify(Notice(report.text(), Level.ERROR, **action))
+            actions[tr("Choose a model…")] = self.models_feature.choose
+        self._notify(Notice(report.text(), Level.ERROR, actions))
 
     def _restart_engine(self) -> None:
         self.engine.restart()

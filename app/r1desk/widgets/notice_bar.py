@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
@@ -47,17 +47,14 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence, and at most two things that can be done about it.
+    """A sentence, and what can be done about it: labels of buttons, and what they call.
 
     All notices of a `topic` can be withdrawn together, once their cause is gone.
     """
 
     text: str
     level: Level = Level.ERROR
-    action: str = ""
-    on_action: Callable[[], object] | None = None
-    other: str = ""
-    on_other: Callable[[], None] | None = None
+    actions: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     topic: str = ""
 
 
@@ -73,10 +70,6 @@ class NoticeRow(QWidget):
         self._symbol = QLabel()
         self.label = selectable_label(notice.text)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.action_button = QPushButton(notice.action)
-        self.action_button.clicked.connect(lambda: self._follow(notice.on_action))
-        self.other_button = QPushButton(notice.other)
-        self.other_button.clicked.connect(lambda: self._follow(notice.on_other))
         self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
         self.close_button.setAccessibleName(tr("Close this notice"))
         self.close_button.clicked.connect(lambda: end(self))
@@ -84,12 +77,11 @@ class NoticeRow(QWidget):
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.label, stretch=1)
-        buttons = put_inside(layout, QVBoxLayout(spacing=6))
-        buttons.addWidget(self.action_button)
-        buttons.addWidget(self.other_button)
+        self.buttons = [QPushButton(label) for label in notice.actions]
+        filled(put_inside(layout, QVBoxLayout()), *self.buttons, spacing=6)
+        for button, action in zip(self.buttons, notice.actions.values(), strict=True):
+            button.clicked.connect(lambda _checked, action=action: self._follow(action))
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
-        self.action_button.setVisible(bool(notice.action))
-        self.other_button.setVisible(bool(notice.other))
         self._align_symbol()
         self._colour()
         if notice.level == Level.INFO:
@@ -117,10 +109,9 @@ class NoticeRow(QWidget):
         """Keep one line of text level with the symbol."""
         self._symbol.setFixedHeight(self.close_button.sizeHint().height())
 
-    def _follow(self, action: Callable[[], object] | None) -> None:
+    def _follow(self, action: Callable[[], object]) -> None:
         self._end(self)
-        if action is not None:
-            action()
+        action()
 
 
 class NoticeBar(QWidget):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class PromptLibrary(Presenter):
         def delete() -> None:
             self._keep(others)
             text = tr("The prompt “{name}” was deleted.", name=kept.name if kept else "")
-            self._notify(text, tr("Undo"), lambda: self._keep(before))
+            self._notify(text, lambda: self._keep(before))
 
         dialog.saved.connect(lambda new: self._keep((*others, new)))
         dialog.deleted.connect(delete)
@@ -175,5 +175,6 @@ class PromptLibrary(Presenter):
     def _on_refused(self, report: ErrorReport) -> None:
         self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
 
-    def _notify(self, text: str, *action: object) -> None:
-        self._window.notices.show_notice(Notice(text, Level.INFO, *action))
+    def _notify(self, text: str, undo: Callable[[], None] | None = None) -> None:
+        actions = {tr("Undo"): undo} if undo is not None else {}
+        self._window.notices.show_notice(Notice(text, Level.INFO, actions))

@@ -173,5 +173,5 @@ class RequestHandler(Presenter):
         self._notify(text, Level.ERROR, can_undo=True)
 
     def _notify(self, text: str, level: Level = Level.INFO, *, can_undo: bool = False) -> None:
-        undo = (tr("Undo"), self._history.undo) if can_undo else ()
-        self._window.notices.show_notice(Notice(text, level, *undo))
+        undo = {tr("Undo"): self._history.undo} if can_undo else {}
+        self._window.notices.show_notice(Notice(text, level, undo))
