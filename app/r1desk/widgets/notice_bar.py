@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.theme import tokens
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import selectable_label
@@ -36,13 +35,13 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-# The colour of a notice's edge and symbol, a field of `Tokens`.
-_COLOURS = {
-    Level.INFO: "accent",
-    Level.WORK: "accent",
-    Level.WARNING: "warning",
-    Level.ERROR: "danger",
+_SYMBOLS = {  # and their colours, which the style sheet has too: that of the edge
+    Level.INFO: ("info", "accent"),
+    Level.WORK: ("info", "accent"),
+    Level.WARNING: ("warning", "warning"),
+    Level.ERROR: ("warning", "danger"),
 }
+_FITTED_AFTER = (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +81,19 @@ class NoticeRow(QWidget):
         for button, action in zip(self.buttons, notice.actions.values(), strict=True):
             button.clicked.connect(lambda _checked, action=action: self._follow(action))
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
-        self._align_symbol()
-        self._colour()
+        self.setProperty("level", str(notice.level))
+        self._fit_symbol()
         if notice.level == Level.INFO:
             QTimer.singleShot(INFO_SHOWN_MS, self, lambda: end(self))
 
-    def _colour(self) -> None:
-        colours, role = tokens(), _COLOURS[self.notice.level]
-        sheet = (
-            f"#notice {{ background: {colours.raised}; border: 1px solid {colours.border};"
-            f" border-left: 4px solid {getattr(colours, role)}; border-radius: 6px; }}"
-        )
-        if sheet != self.styleSheet():
-            self.setStyleSheet(sheet)
-        name = "info" if role == "accent" else "warning"
-        self._symbol.setPixmap(icon(name, role).pixmap(18, 18))
-
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._colour()
-        elif event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
-            self._align_symbol()
+        if event.type() in _FITTED_AFTER and self.layout():
+            self._fit_symbol()
 
-    def _align_symbol(self) -> None:
-        """Keep one line of text level with the symbol."""
+    def _fit_symbol(self) -> None:
+        """Draw the symbol in the theme's colour, level with one line of text."""
+        self._symbol.setPixmap(icon(*_SYMBOLS[self.notice.level]).pixmap(18, 18))
         self._symbol.setFixedHeight(self.close_button.sizeHint().height())
 
     def _follow(self, action: Callable[[], object]) -> None:
