@@ -110,19 +110,15 @@ class ChatSettingsController(QObject):
         self.defaults_changed.emit()
 
     def _set(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        if self._conversation is not None:
-            self._save(sampling, system_prompt)
-        else:
+        """Keep both, of which one may have been a default: a change is for this conversation."""
+        if (conversation := self._conversation) is None:
             self._new_chat = (sampling, system_prompt)
+        else:
+            self._changes += 1
+            changed = replace(self._current, sampling=sampling, system_prompt=system_prompt)
+            self._current = changed
+            self._store.call(lambda store: store.conversations.save_settings(conversation, changed))
         self.changed.emit(sampling, system_prompt)
-
-    def _save(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        """Store both, of which one may have been a default: a change is for this conversation."""
-        self._changes += 1
-        settings = replace(self._current, sampling=sampling, system_prompt=system_prompt)
-        conversation, self._current = self._conversation, settings
-        assert conversation is not None  # noqa: S101 - the callers looked
-        self._store.call(lambda store: store.conversations.save_settings(conversation, settings))
 
     # ---- what is shown
 
