@@ -19,7 +19,8 @@ from queue import SimpleQueue
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import model_bill
-from deepseek_r1.core.errors import ErrorReport, R1Error, WrongUsage
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error, WrongUsage
 from deepseek_r1.core.events import Bill, Event
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
@@ -173,6 +174,9 @@ class Comparison:
                     self._answer_all(index, self._candidates[index])
             except R1Error as error:  # of the load
                 self._fail(index, error)
+            except Exception as bug:  # noqa: BLE001 - the others go on
+                log.host.exception("a candidate ended")
+                self._fail(index, EngineFailed(detail=f"{type(bug).__name__}: {bug}"))
             finally:
                 self._events.put(CandidateEnded(index))
 

@@ -32,6 +32,7 @@ from r1desk.platform.background_thread import BackgroundAnswer, ask_in_backgroun
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
 class ComparisonWindow(Protocol):
@@ -40,6 +41,7 @@ class ComparisonWindow(Protocol):
     chat: ChatView
     composer: Composer
     comparison: ComparisonPage
+    notices: NoticeBar
     answer_menu: QMenu
 
 
@@ -91,6 +93,8 @@ class ComparisonPresenter(Presenter):
         """Ask which models answer; not while a comparison or an answer runs."""
         path = self._models.path
         if self._controller.running or self._chat.busy or path is None:
+            text = tr("Models are compared when no answer is being written.")
+            self._window.notices.show_notice(Notice(text, Level.INFO))
             return
         sampling, system_prompt = self._settings.present
         load = self._preferences.load
