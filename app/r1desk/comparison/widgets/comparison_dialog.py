@@ -62,9 +62,8 @@ class ColumnChoice(QGroupBox):
         self.drafts.setChecked(column.load.drafts is not DraftMode.OFF)
         self.remove = push_button(tr("Remove"), self.removed)
         self._arrange()
-        self.model.currentIndexChanged.connect(self.changed)
-        self.from_disk.toggled.connect(self.changed)
-        self.drafts.toggled.connect(self.changed)
+        for each in (self.model.currentIndexChanged, self.from_disk.toggled, self.drafts.toggled):
+            each.connect(self.changed)
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)
