@@ -72,6 +72,9 @@ class Sidebar(QWidget):
         self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
         self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        buttons = self.search.findChildren(QToolButton)
+        for button, name in zip(buttons, (tr("Clear"), tr("Search")), strict=True):
+            button.setAccessibleName(name)
         self.search.setMaxLength(200)
         self._search_delay = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
         self._search_delay.timeout.connect(self._on_search)
