@@ -78,7 +78,7 @@ def test_each_answer_is_the_one_of_the_model_alone_together_or_one_after_the_oth
 
 def test_what_one_model_cannot_do_the_others_do(shallow_starter: Path, tmp_path: Path) -> None:
     models = [tmp_path / "gone.gguf", Candidate(shallow_starter, SMALL, SHORT)]
-    seen = list(deepseek_r1.compare("Name a colour.", models, memory_budget=600))
+    seen = list(deepseek_r1.compare("Name a colour.", models, memory_budget=600, window_mib=80))
     assert failures(seen) == [(0, 0, "ModelFileMissing")]
     assert answers(seen)[1, 0].text
 
