@@ -82,6 +82,7 @@ def test_several_notices_are_read_and_information_gives_way_to_information(qtbot
 
 def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
     window = MainWindow()
+    qtbot.addWidget(window)
     window.show()
     qtbot.waitActive(window)
     followed: list[bool] = []
@@ -292,6 +293,7 @@ def opened(qtbot: QtBot, width: int, height: int) -> MainWindow:
             return Screen(width, height)
 
     window = OnThatScreen()
+    qtbot.addWidget(window)
     window.restore_layout(Preferences())
     window.show()
     qtbot.waitExposed(window)
