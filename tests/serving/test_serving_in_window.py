@@ -161,7 +161,7 @@ def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
 
         call = Call(stream)
         qtbot.waitUntil(lambda: len(texts) > 3)
-        session.chat.generation_ended.connect(lambda: ended.append("own"))
+        session.chat.answer_finished.connect(lambda _message: ended.append("own"))
         ask(qtbot, session, "And mine?")
         wait_answered(qtbot, session)
         own = session.chat.shown_branch[-1]
