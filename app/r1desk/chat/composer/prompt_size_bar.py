@@ -34,7 +34,7 @@ class PromptSizeBar(QToolButton):
         self.setText(_line(self._size) if self._size else "")
         details = _details(self._size) if self._size else ""
         self.setToolTip(fit.plain_tooltip(details))
-        self.setAccessibleName(self.text())
+        self.setAccessibleName(self.text() or tr("Context"))
         self.setAccessibleDescription(details)
         self.setEnabled(self._size is not None)  # else Tab would stop at nothing
         self.updateGeometry()
