@@ -56,7 +56,7 @@ def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -
     bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
     assert bar.accessibleName() == "1,032 tokens too many for the context of 8,192"
     bar.show_size(None)
-    assert not bar.accessibleName()
+    assert bar.accessibleName() == "Context"
     assert not bar.isEnabled()  # Tab does not stop at nothing
     assert composer.sizeHint().height() == height  # nothing moves
 
