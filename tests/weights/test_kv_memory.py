@@ -106,6 +106,7 @@ def test_cells_that_are_added_during_an_answer_do_not_change_it(
         assert engine._computing.kv_reclaim.cells == 512
 
 
+@pytest.mark.slow
 def test_conversations_in_turns_give_the_answers_that_each_gives_alone(
     shallow_streaming: Streaming,
 ) -> None:

@@ -248,6 +248,7 @@ def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference)
         assert model.embed(["a"])
 
 
+@pytest.mark.slow
 def test_all_answers_end_where_the_cache_holds_only_one_of_them(shallow_starter: Path):
     model = CPUInference(shallow_starter, batch_size=4, context_length=256)
     with model, model.batch() as batch:

@@ -78,7 +78,7 @@ def test_the_answer_parses_and_validates(
     model: CPUInference, name: str, temperature: float
 ) -> None:
     schema, validates = CASES[name]
-    for seed in range(3):
+    for seed in range(3 if temperature else 1):  # at 0 each try gives the same
         sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=120)
         answer = model.complete("Say something as JSON.", sampling=sampling, json_schema=schema)
         if answer.stats.finish_reason is FinishReason.STOP:

@@ -89,6 +89,7 @@ def test_a_pass_without_the_draft_model_reads_less_and_computes_as_much() -> Non
     assert undrafted_s(1.0, 0.9, with_draft, without) == 1.0
 
 
+@pytest.mark.slow
 def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

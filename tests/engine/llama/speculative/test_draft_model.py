@@ -65,6 +65,7 @@ def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference
     assert 0 < draft.measured_mib <= draft.planned_mib
 
 
+@pytest.mark.slow
 def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     """Also after other answers: its drafts depend on nothing but its own text."""
     first = answered(pair, STORY)
