@@ -15,9 +15,9 @@ import numpy as np
 from deepseek_r1.convert.errors import FeatureUnknown
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.families.description import (
-    Block,
     ModelDescription,
     Sizes,
+    SourceLayer,
     described,
     rope,
     rope_type,
@@ -57,10 +57,10 @@ def deepseek(config: Config, weights: Weights, *, sigmoid: bool) -> ModelDescrip
     _check(config, sizes, latent, sigmoid=sigmoid)
     keys = _attention_keys(config, latent) | _expert_keys(config, sigmoid=sigmoid)
 
-    def attention(block: Block) -> Iterator[SourceTensor]:
+    def attention(block: SourceLayer) -> Iterator[SourceTensor]:
         return _attention(block, sizes, latent)
 
-    def network(block: Block) -> Iterator[SourceTensor]:
+    def network(block: SourceLayer) -> Iterator[SourceTensor]:
         return _network(block, config, sizes)
 
     return described(config, weights, "deepseek2", keys, attention=attention, network=network)
@@ -121,7 +121,7 @@ def _expert_keys(config: Config, *, sigmoid: bool) -> dict[str, Scalar]:
     return keys
 
 
-def _attention(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
+def _attention(block: SourceLayer, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
     query_rows = sizes.heads * (latent.still + latent.turning)
     if latent.queries:
         yield block.weight("attn_q_a", "self_attn.q_a_proj", latent.queries, sizes.width)
@@ -137,7 +137,7 @@ def _attention(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[SourceTe
     yield block.weight("attn_output", "self_attn.o_proj", sizes.width, values)
 
 
-def _keys_and_values(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
+def _keys_and_values(block: SourceLayer, sizes: Sizes, latent: _Latent) -> Iterator[SourceTensor]:
     """Yields the up-projection of the latent state, split into keys (transposed) and values.
 
     The transposed keys' part is applied to the query, so that the keys are never expanded: the
@@ -171,7 +171,7 @@ def _keys_and_values(block: Block, sizes: Sizes, latent: _Latent) -> Iterator[So
         yield SourceTensor(target, shape, stored.kind, read_rows, granule=shape[1])
 
 
-def _network(block: Block, config: Config, sizes: Sizes) -> Iterator[SourceTensor]:
+def _network(block: SourceLayer, config: Config, sizes: Sizes) -> Iterator[SourceTensor]:
     if block.number < config.number("first_k_dense_replace", 0):
         yield from block.feed_forward(sizes.width, sizes.feed_forward)
         return

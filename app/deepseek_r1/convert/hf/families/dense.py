@@ -8,7 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from deepseek_r1.convert.hf.config import Config
-from deepseek_r1.convert.hf.families.description import Block, ModelDescription, Sizes, described
+from deepseek_r1.convert.hf.families.description import (
+    ModelDescription,
+    Sizes,
+    SourceLayer,
+    described,
+)
 from deepseek_r1.convert.hf.tensor_files import Weights
 from deepseek_r1.convert.model_source import Floats, SourceTensor
 from deepseek_r1.formats.container import Scalar
@@ -38,10 +43,10 @@ def dense(
         keys["expert_used_count"] = config.number("num_experts_per_tok")
         keys["expert_feed_forward_length"] = channels
 
-    def attention(block: Block) -> Iterator[SourceTensor]:
+    def attention(block: SourceLayer) -> Iterator[SourceTensor]:
         return _attention(block, sizes, interleaved=interleaved)
 
-    def network(block: Block) -> Iterator[SourceTensor]:
+    def network(block: SourceLayer) -> Iterator[SourceTensor]:
         if mixture:
             return block.experts(sizes.width, channels, experts)
         return block.feed_forward(sizes.width, channels)
@@ -49,7 +54,7 @@ def dense(
     return described(config, weights, architecture, keys, attention=attention, network=network)
 
 
-def _attention(block: Block, sizes: Sizes, *, interleaved: bool) -> Iterator[SourceTensor]:
+def _attention(block: SourceLayer, sizes: Sizes, *, interleaved: bool) -> Iterator[SourceTensor]:
     """Yields queries, keys, values and output, with the model's biases and norms."""
     for name, heads in (("q", sizes.heads), ("k", sizes.heads_kv), ("v", sizes.heads_kv)):
         shape = (heads * sizes.head, sizes.width)

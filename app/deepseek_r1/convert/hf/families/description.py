@@ -54,7 +54,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SourceLayer:
     """One block of the source."""
 
     weights: Weights
@@ -102,7 +102,7 @@ class ModelDescription:
     tensors: tuple[SourceTensor, ...]
 
 
-Parts = Callable[[Block], Iterable[SourceTensor]]
+Parts = Callable[[SourceLayer], Iterable[SourceTensor]]
 
 
 def described(
@@ -130,7 +130,7 @@ def described(
     }
     tensors = [*_ends(config, weights, sizes), *_rope_factors(config, sizes.head)]
     for number in range(sizes.blocks):
-        block = Block(weights, number)
+        block = SourceLayer(weights, number)
         tensors.append(block.weight("attn_norm", "input_layernorm", sizes.width))
         tensors.extend(attention(block))
         tensors.append(block.weight("ffn_norm", "post_attention_layernorm", sizes.width))

@@ -1,0 +1,1 @@
+"""Documents that a model is asked about: reading, search, prompts and citations."""

@@ -1,0 +1,80 @@
+"""A document's text and where each part of it stands; passages of it, and sources of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from deepseek_r1.core.i18n import join_list, tr
+
+BETWEEN_BLOCKS: Final = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text stands. What is not known, or makes no sense in the format, is left out."""
+
+    page: int | None = None  # from 1; a slide of a presentation
+    heading: str = ""  # the nearest above; a chapter's title
+    sheet: str = ""
+    row: int | None = None  # from 1
+    line: int | None = None  # from 1
+
+    def label(self) -> str:
+        """The place in the current language, "page 3" or "Sheet1, row 7"; "" where none is known.
+
+        The finest place says most: a heading is left out where a page or a line is known.
+        """
+        parts = [self.sheet]
+        if self.page is not None:
+            parts.append(tr("page {n}", n=self.page))
+        if self.row is not None:
+            parts.append(tr("row {n}", n=self.row))
+        if self.line is not None:
+            parts.append(tr("line {n}", n=self.line))
+        return join_list(parts) or self.heading
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, a row of a table, or a run of lines of a page."""
+
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text of one file."""
+
+    name: str  # of the file, without its folder
+    sha256: str  # of the file's bytes, in hexadecimal digits
+    kind: str  # the format: "pdf", "docx", "text", …
+    pages: int | None  # None where the format has none
+    blocks: tuple[Block, ...]
+
+    def text(self) -> str:
+        """All blocks, blank lines between them. Offsets of passages count in this text."""
+        return BETWEEN_BLOCKS.join(block.text for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a document that is found and sent as a whole."""
+
+    sha256: str  # of its document
+    name: str  # of its document
+    number: int  # in the document, from 0
+    place: Place  # of its beginning
+    text: str
+    start: int  # in `Document.text()`
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that was sent to the model under a number."""
+
+    n: int  # from 1, as in "[1]"
+    passage: Passage
+    cited: bool = False

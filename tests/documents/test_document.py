@@ -1,0 +1,27 @@
+"""A place says where it is in words; a document's text is its blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.documents.document import Block, Document, Place
+
+
+@pytest.mark.parametrize(
+    ("place", "label"),
+    [
+        (Place(page=3), "page 3"),
+        (Place(page=3, heading="Results"), "page 3"),
+        (Place(sheet="Sheet1", row=7), "Sheet1, row 7"),
+        (Place(line=12), "line 12"),
+        (Place(heading="Results"), "Results"),
+        (Place(), ""),
+    ],
+)
+def test_the_finest_place_is_named(place: Place, label: str) -> None:
+    assert place.label() == label
+
+
+def test_the_text_is_all_blocks_with_blank_lines_between() -> None:
+    blocks = (Block("one", Place(page=1)), Block("two", Place(page=2)))
+    assert Document("a.pdf", "0" * 64, "pdf", 2, blocks).text() == "one\n\ntwo"
