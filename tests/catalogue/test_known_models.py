@@ -23,7 +23,7 @@ from deepseek_r1.core.paths import catalogue_dir
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.ggml_types import FILE_TYPES, TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.formats.shape import CHAT
+from deepseek_r1.formats.llama_names import CHAT
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.real_models import r1_header
 

@@ -138,6 +138,11 @@ def _in_groups_of_128(model: RawGguf) -> None:
     model.lay_out()
 
 
+def _split_as_tomorrow(model: RawGguf) -> None:
+    model.set("tokenizer.ggml.model", STRING, "gpt2").set("tokenizer.ggml.pre", STRING, "gpt-9")
+    model.set("tokenizer.ggml.merges", ARRAY, array(STRING, [b"a b"]))
+
+
 def _vocabulary_only(model: RawGguf) -> bytes:
     model.tensors = []
     return model.bytes()
@@ -221,10 +226,6 @@ TABLE = [
     _tensor("sizes whose product is 2^64 + 64", "output.weight", shape=[64, (1 << 58) + 1]),
     _tensor("sizes whose bytes overflow", "output.weight", shape=[1 << 62]),
     _tensor("a row that is no multiple of its block", "token_embd.weight", shape=[63, 470]),
-    _tensor("type 4, removed", "output.weight", Unknown, kind=4),
-    _tensor("type 43, not yet", "output.weight", Unknown, kind=43),
-    _edit("Q2_0 in groups of 128", _in_groups_of_128, Unknown),
-    _key("rotated weights", "prism.hadamard.block", U32, 128, Unknown),
     _tensor("type -1", "output.weight", kind=0xFFFFFFFF),
     _tensor("an offset behind the file", "output.weight", offset=1 << 40),
     _tensor("an offset that wraps", "output.weight", offset=(1 << 64) - 32),
@@ -236,9 +237,23 @@ TABLE = [
     _tensor("a name with a NUL", "output.weight", name=b"output\0weight"),
 ]
 
+LATER = [  # files of a later kind, or of another program's
+    _tensor("type 4, removed", "output.weight", Unknown, kind=4),
+    _tensor("type 43, not yet", "output.weight", Unknown, kind=43),
+    _tensor("PQ2_0", "output.weight", Unknown, kind=142),
+    _tensor("PTQ1_0", "output.weight", Unknown, kind=143),
+    _edit("Q2_0 in groups of 128", _in_groups_of_128, Unknown),
+    _key("rotated weights", "prism.hadamard.block", U32, 128, Unknown),
+    _key("a tokenizer of tomorrow", "tokenizer.ggml.model", STRING, "gpt9", Unknown),
+    _edit("words split as tomorrow", _split_as_tomorrow, Unknown),
+] + [
+    _key(f"architecture {name!r}", "general.architecture", STRING, name, errors.ArchitectureTooNew)
+    for name in ("qwen5", "whisper", "", "\0")
+]
+
 KINDS = [
     _key(f"architecture {name!r}", "general.architecture", STRING, name, errors.ArchitectureUnknown)
-    for name in ("clip", "bert", "t5encoder", "whisper", "mamba", "wavtokenizer-dec", "", "\0")
+    for name in ("clip", "bert", "t5encoder", "mamba", "wavtokenizer-dec")
 ] + [
     _edit("no architecture", lambda m: m.drop("general.architecture")),
     _key("architecture as number", "general.architecture", U32, 7),
@@ -310,4 +325,4 @@ VOCABULARY = [
     _edit("an embedding smaller than the vocabulary", _bigger_vocabulary),
 ]
 
-CASES = FIRST_BYTES + CUTS + COUNTS + TABLE + KINDS + SHAPE + VOCABULARY
+CASES = FIRST_BYTES + CUTS + COUNTS + TABLE + LATER + KINDS + SHAPE + VOCABULARY

@@ -122,11 +122,11 @@ class GgufVersionUnknown(ModelRefused):
 
 
 class ModelFileUnknown(ModelRefused):
+    """The file may be sound, and is of a later kind; `advice` is what to take in its place."""
+
     what = N_("{path} has something in it that this application does not know.")
     why = N_("{detail}")
-    todo = N_(
-        "Look for another file of the same model, Q4_K_M for example, or update this application."
-    )
+    todo = N_("{advice}")
 
 
 class ModelFileTruncated(ModelRefused):
@@ -148,9 +148,17 @@ class ModelWithoutWeights(ModelRefused):
 
 
 class ArchitectureUnknown(ModelRefused):
-    what = N_("{path} is a model of type “{architecture}”, which cannot be used for chat.")
+    what = N_(
+        "{path} is a model of type “{architecture}”, which this application cannot chat with."
+    )
     why = N_("The engine supports the Llama, Qwen and DeepSeek families and related models.")
     todo = N_("Choose a chat model from one of these families.")
+
+
+class ArchitectureTooNew(ArchitectureUnknown):
+    what = N_("{path} is a model of type “{architecture}”, which this version does not know.")
+    why = N_("Newer models need a newer llama.cpp than it has.")
+    todo = N_("Update this application, or choose a model from its list.")
 
 
 class SplitPartMissing(ModelRefused):

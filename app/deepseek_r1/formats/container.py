@@ -22,7 +22,7 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.cursor import Cursor, opened
-from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TYPES_BY_NAME, TensorType
+from deepseek_r1.formats.ggml_types import OTHER_TYPES, TENSOR_TYPES, TYPES_BY_NAME, TensorType
 
 Scalar = str | int | float | bool
 
@@ -138,6 +138,10 @@ def _read(cursor: Cursor) -> Container:
         raise cursor.damaged(tr("it claims {count} tensors", count=tensor_count))
     file = Container(cursor.path, cursor.file_bytes, version)
     _read_keys(cursor, file, key_count)
+    if any(key.startswith("prism.hadamard.") for key in file.kinds):  # it would write nonsense
+        detail = tr("Its weights are rotated (prism.hadamard), and llama.cpp lacks the way back.")
+        advice = tr("Take the model that it was made from: a Q4_K_M of Qwen3.5, for example.")
+        raise cursor.unknown(detail, advice)
     alignment = _alignment(cursor, file)
     tensors = [_read_tensor(cursor) for _ in range(tensor_count)]
     _check_layout(cursor, tensors, alignment)
@@ -251,7 +255,11 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
     number, offset = cursor.u32(), cursor.u64()
     kind = TENSOR_TYPES.get(number)
     if kind is None and number < MAX_TENSOR_TYPE:
-        raise cursor.unknown(tr("The tensor {name} has the type {n}.", name=name, n=number))
+        shown = f"{number}, {OTHER_TYPES[number]}" if number in OTHER_TYPES else str(number)
+        detail = tr(
+            "Its tensor {name} has the type {n}, which llama.cpp lacks.", name=name, n=shown
+        )
+        raise cursor.unknown(detail, tr("Take a file of the same model in Q4_K_M or Q2_0_g64."))
     if kind is None:
         raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
     elements = prod(shape)
@@ -270,7 +278,8 @@ def _check_layout(cursor: Cursor, tensors: list[TensorInfo], alignment: int) -> 
         names.add(tensor.name)
         if tensor.offset != end:
             if _has_large_groups(tensors[at - 1], tensor.offset, alignment):
-                raise cursor.unknown(tr("Its Q2_0 has groups of 128 values."))
+                detail = tr("Its Q2_0 has groups of 128 values, that of llama.cpp groups of 64.")
+                raise cursor.unknown(detail, tr("Take the file that ends in Q2_0_g64."))
             raise cursor.damaged(tr("the tensor {name} is at the wrong offset", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
 

@@ -63,9 +63,10 @@ class Refusals:
         )
         return self.damaged(text)
 
-    def unknown(self, detail: str) -> ModelFileUnknown:
-        """The error for what a later version may know."""
-        return ModelFileUnknown(path=str(self.path), detail=detail)
+    def unknown(self, detail: str, advice: str = "") -> ModelFileUnknown:
+        """The error for what a later version may know; `advice` is what to take instead."""
+        usual = tr("Update this application, or choose a model from its list.")
+        return ModelFileUnknown(path=str(self.path), detail=detail, advice=advice or usual)
 
 
 class Cursor(Refusals):

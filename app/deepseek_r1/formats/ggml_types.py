@@ -64,6 +64,8 @@ TENSOR_TYPES: Final[dict[int, TensorType]] = {
     42: TensorType("Q2_0", 64, 18),
 }
 
+OTHER_TYPES: Final[dict[int, str]] = {142: "PQ2_0", 143: "PTQ1_0"}  # of PrismML's llama.cpp
+
 TYPES_BY_NAME: Final[dict[str, TensorType]] = {each.name: each for each in TENSOR_TYPES.values()}
 
 FILE_TYPES: Final[dict[int, str]] = {

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from deepseek_r1.core.errors import (
+    ArchitectureTooNew,
     ArchitectureUnknown,
     ModelFileTruncated,
     ModelWithoutWeights,
@@ -23,8 +24,9 @@ from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
 from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader
-from deepseek_r1.formats.metadata import Metadata
-from deepseek_r1.formats.shape import CHAT, check_weights, read_shape
+from deepseek_r1.formats.llama_names import CHAT, NOT_CHAT
+from deepseek_r1.formats.metadata import Metadata, printable
+from deepseek_r1.formats.shape import check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
 from deepseek_r1.formats.vocabulary import MERGES, TOKENS, chat_markers, check_vocabulary, end_text
 
@@ -101,10 +103,9 @@ def _architecture(file: Container, keys: Metadata) -> str:
     known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else CHAT
     if architecture not in known or kind != "model":
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
-        shown = "".join(c for c in shown[:60] if c.isprintable())
-        raise ArchitectureUnknown(path=str(file.path), architecture=shown)
-    if any(key.startswith("prism.hadamard.") for key in file.kinds):
-        raise keys.unknown(tr("Its weights are rotated (prism.hadamard)."))
+        of_today = architecture in CHAT | NOT_CHAT or kind != "model"
+        refusal = ArchitectureUnknown if of_today else ArchitectureTooNew
+        raise refusal(path=str(file.path), architecture=printable(shown))
     return architecture
 
 

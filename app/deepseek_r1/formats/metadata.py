@@ -9,6 +9,11 @@ from deepseek_r1.formats.container import Array, Container, Scalar
 from deepseek_r1.formats.cursor import Refusals
 
 
+def printable(name: str) -> str:
+    """What a sentence shows of a name in a file."""
+    return "".join(filter(str.isprintable, name[:60]))
+
+
 class Metadata(Refusals):
     """The keys of one file, checked as they are asked for."""
 

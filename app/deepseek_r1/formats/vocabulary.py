@@ -9,10 +9,9 @@ from typing import Final
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAX_TOKENS, Container
-from deepseek_r1.formats.metadata import Metadata
+from deepseek_r1.formats.llama_names import TOKENIZERS, WORD_SPLITS
+from deepseek_r1.formats.metadata import Metadata, printable
 
-# The tokenizers of chat models; llama.cpp knows more, for encoders and experiments.
-TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})
 MAX_TOKEN_BYTES = 64 << 10
 TOKENS: Final = "tokenizer.ggml.tokens"
 MERGES: Final = "tokenizer.ggml.merges"
@@ -36,9 +35,7 @@ def check_vocabulary(file: Container) -> int:
     if model is None:
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.model"))
     if model not in TOKENIZERS:
-        raise keys.unknown(
-            tr("Its tokenizer is “{model}”.", model="".join(filter(str.isprintable, model[:40])))
-        )
+        raise keys.unknown(_tokenizer(model))
     tokens = keys.array(TOKENS, "str")
     if tokens is None:
         raise keys.damaged(tr("the key {key} is missing", key=TOKENS))
@@ -50,8 +47,15 @@ def check_vocabulary(file: Container) -> int:
         _check_bytes(keys, seen)
     elif keys.array(MERGES, "str") is None and keys.text("tokenizer.ggml.pre") != "kimi-k2":
         raise keys.damaged(tr("the key {key} is missing", key=MERGES))  # Kimi's tokens are the list
+    split = keys.text("tokenizer.ggml.pre") if model == "gpt2" else None
+    if split and split not in WORD_SPLITS:
+        raise keys.unknown(_tokenizer(split))
     _check_special(keys, model, tokens.length)
     return tokens.length
+
+
+def _tokenizer(name: str) -> str:
+    return tr("Its tokenizer is “{name}”, which this version does not know.", name=printable(name))
 
 
 def _check_lengths(keys: Metadata, count: int) -> None:
