@@ -10,7 +10,7 @@ from deepseek_r1.formats.cursor import Refusals
 
 
 def printable(name: str) -> str:
-    """What a sentence shows of a name in a file."""
+    """The part of a name in a file that a sentence shows."""
     return "".join(filter(str.isprintable, name[:60]))
 
 
