@@ -5,6 +5,7 @@
 
 from r1desk.store.errors import ProfileInUse, StoreError, StoreFull
 from r1desk.store.records import (
+    AnswerSources,
     Attachment,
     ChatMessage,
     ConversationInfo,
@@ -17,6 +18,7 @@ from r1desk.store.records import (
 from r1desk.store.store import Profile, Store, StoreThread
 
 __all__ = [
+    "AnswerSources",
     "Attachment",
     "ChatMessage",
     "ConversationInfo",

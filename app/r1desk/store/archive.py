@@ -17,7 +17,13 @@ from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.errors import ArchiveNotWritten, ArchiveUnreadable
 from r1desk.store.prompt_store import PromptFile
-from r1desk.store.records import Attachment, ChatMessage, ConversationSettings, MessageState
+from r1desk.store.records import (
+    AnswerSources,
+    Attachment,
+    ChatMessage,
+    ConversationSettings,
+    MessageState,
+)
 from r1desk.store.store import Store
 
 _HEADINGS = {Role.USER: "User", Role.ASSISTANT: "Assistant", Role.SYSTEM: "System"}
@@ -47,6 +53,7 @@ class ArchivedMessage(_ArchivePart):
     attachments: tuple[Attachment, ...] = ()
     edited: bool = False
     memory_start: bool = False
+    sources: AnswerSources | None = None
 
 
 class ArchivedConversation(_ArchivePart):
@@ -228,8 +235,11 @@ def _section(message: ChatMessage) -> str:
         quoted = "\n".join(f"> {line}".rstrip() for line in message.thinking.strip().splitlines())
         parts.append(quoted)
     for attachment in message.attachments:
-        parts.append(f"**{attachment.name}**\n\n{_fenced(attachment.content)}")
+        content = _fenced(attachment.content) if attachment.content else ""
+        parts.append(f"**{attachment.name}**\n\n{content}".rstrip())
     parts.append(message.content.strip())
+    if message.sources is not None:
+        parts.append(f"**{message.sources.summary()}**\n\n{_fenced(message.sources.text())}")
     return "\n\n".join(part for part in parts if part)
 
 

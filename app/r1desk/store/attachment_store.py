@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from r1desk.store.database import Database, transactional
 from r1desk.store.records import Attachment
 from r1desk.store.stored_text import clean, text_of
 
-_FIELDS = "tokens, CAST(name AS BLOB), CAST(content AS BLOB)"
+_FIELDS = "CAST(name AS BLOB), CAST(content AS BLOB), tokens, sha256, pages"
+_OF_DRAFT = "message_id IS NULL AND folder_id IS NULL AND conversation_id IS ?"
+
+Documents = tuple[Attachment, ...]  # each with a `sha256`
 
 
 class AttachmentStore:
@@ -26,9 +30,8 @@ class AttachmentStore:
             (json.dumps(list(message_ids)),),
         )
         found: dict[int, tuple[Attachment, ...]] = {}
-        for message_id, tokens, name, content in rows:
-            attachment = Attachment(text_of(name), text_of(content), tokens)
-            found[message_id] = (*found.get(message_id, ()), attachment)
+        for message_id, *fields in rows:
+            found[message_id] = (*found.get(message_id, ()), _attachment(*fields))
         return found
 
     @transactional
@@ -38,28 +41,85 @@ class AttachmentStore:
 
     def drafts(self, conversation_id: int | None) -> tuple[Attachment, ...]:
         """The files attached to the unsent text of a conversation, or of the new chat for None."""
+        return self._where(_OF_DRAFT, conversation_id)
+
+    def _where(self, condition: str, value: int | None) -> tuple[Attachment, ...]:
         rows = self._db.execute(
-            f"SELECT {_FIELDS} FROM attachments "  # noqa: S608
-            "WHERE message_id IS NULL AND conversation_id IS ? ORDER BY id",
-            (conversation_id,),
+            f"SELECT {_FIELDS} FROM attachments WHERE {condition} ORDER BY id",  # noqa: S608
+            (value,),
         )
-        return tuple(
-            Attachment(text_of(name), text_of(content), tokens) for tokens, name, content in rows
-        )
+        return tuple(_attachment(*fields) for fields in rows)
 
     @transactional
     def save_drafts(self, conversation_id: int | None, attachments: Sequence[Attachment]) -> None:
         """Replace the files attached to unsent text."""
-        self._db.execute(
-            "DELETE FROM attachments WHERE message_id IS NULL AND conversation_id IS ?",
-            (conversation_id,),
-        )
+        self._db.execute(f"DELETE FROM attachments WHERE {_OF_DRAFT}", (conversation_id,))  # noqa: S608
         self._insert("conversation_id", conversation_id, attachments)
+
+    # ---- documents
+
+    def documents(self, conversation_id: int | None, folder_id: int | None) -> Documents:
+        """The documents of a conversation, drafts included, and of its folder, each once."""
+        mine = self._where(
+            "sha256 <> '' AND (message_id IN (SELECT id FROM messages WHERE conversation_id = ?1) "
+            "OR (message_id IS NULL AND folder_id IS NULL AND conversation_id IS ?1))",
+            conversation_id,
+        )
+        shared = self.of_folder(folder_id) if folder_id is not None else ()
+        return tuple({each.sha256: each for each in (*mine, *shared)}.values())
+
+    def of_folder(self, folder_id: int) -> Documents:
+        """The documents of a folder."""
+        return self._where("folder_id = ?", folder_id)
+
+    @transactional
+    def save_folder(self, folder_id: int, documents: Documents) -> None:
+        """Replace the documents of a folder."""
+        self._db.execute("DELETE FROM attachments WHERE folder_id = ?", (folder_id,))
+        self._insert("folder_id", folder_id, documents)
+
+    @transactional
+    def remove_document(self, conversation_id: int | None, sha256: str) -> None:
+        """Take a document away from a conversation."""
+        self._db.execute(
+            "DELETE FROM attachments WHERE sha256 = ?2 AND (conversation_id IS ?1 "
+            "AND folder_id IS NULL AND message_id IS NULL OR message_id IN "
+            "(SELECT id FROM messages WHERE conversation_id = ?1))",
+            (conversation_id, sha256),
+        )
+
+    def set_tokens(self, sha256: str, tokens: int) -> None:
+        """Note how many tokens a document has, wherever it is attached."""
+        self._db.execute("UPDATE attachments SET tokens = ? WHERE sha256 = ?", (tokens, sha256))
+
+    def replace_document(self, old: str, new: Attachment) -> None:
+        """Let folders have a file's new text in place of what it was before."""
+        self._db.execute(
+            "UPDATE attachments SET sha256 = ?, pages = ?, tokens = 0 "
+            "WHERE folder_id IS NOT NULL AND sha256 = ?",
+            (new.sha256, new.pages, old),
+        )
+
+    def used_documents(self) -> set[str]:
+        """The hashes of all documents that anything still has, the trash too."""
+        rows = self._db.execute("SELECT DISTINCT sha256 FROM attachments WHERE sha256 <> ''")
+        return {sha256 for (sha256,) in rows}
 
     def _insert(self, owner: str, owner_id: int | None, attachments: Sequence[Attachment]) -> None:
         for attachment in attachments:
             self._db.execute(
-                f"INSERT INTO attachments ({owner}, name, content, tokens) "  # noqa: S608
-                "VALUES (?, ?, ?, ?)",
-                (owner_id, clean(attachment.name), clean(attachment.content), attachment.tokens),
+                f"INSERT INTO attachments ({owner}, name, content, tokens, sha256, pages) "  # noqa: S608
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    owner_id,
+                    clean(attachment.name),
+                    clean(attachment.content),
+                    attachment.tokens,
+                    attachment.sha256,
+                    attachment.pages,
+                ),
             )
+
+
+def _attachment(name: bytes, content: bytes, *numbers: Any) -> Attachment:
+    return Attachment(text_of(name), text_of(content), *numbers)

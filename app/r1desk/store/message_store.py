@@ -13,7 +13,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from r1desk.store.attachment_store import AttachmentStore
 from r1desk.store.database import Database, Row, transactional
-from r1desk.store.records import Attachment, ChatMessage, MessageState
+from r1desk.store.records import AnswerSources, Attachment, ChatMessage, MessageState
 from r1desk.store.stored_text import clean, json_of, one_line, parsed, text_of, title_from
 
 
@@ -36,10 +36,11 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "model_name": ("model_name", text_of, clean),
     "edited": ("edited", bool, int),
     "memory_start": ("memory_start", bool, int),
+    "sources": ("sources_json", partial(parsed, AnswerSources), json_of),
 }
 _COLUMNS = [column for column, _, _ in _FIELDS.values()]
 # Texts are read as bytes: a flipped bit must not make a whole branch unreadable.
-_TEXTS = {"content", "thinking", "stats_json", "error_json", "model_name"}
+_TEXTS = {"content", "thinking", "stats_json", "error_json", "model_name", "sources_json"}
 _NODE = "m.id, " + ", ".join(
     f"CAST(m.{column} AS BLOB)" if column in _TEXTS else f"m.{column}" for column in _COLUMNS
 )
@@ -165,11 +166,15 @@ class MessageStore:
 
     @transactional
     def begin_answer(
-        self, conversation_id: int, parent_id: int, model_name: str = ""
+        self,
+        conversation_id: int,
+        parent_id: int,
+        model_name: str = "",
+        sources: AnswerSources | None = None,
     ) -> ChatMessage:
         """Add an empty answer that is being written, and show it.
 
-        Another answer to the same message is one more child of it.
+        Another answer to the same message is one more child of it. `sources` are what it is given.
         """
         key = self._add(
             conversation_id,
@@ -178,6 +183,7 @@ class MessageStore:
             content="",
             state=MessageState.STREAMING,
             model_name=model_name,
+            sources=sources,
         )
         return self.get(key)
 
@@ -210,11 +216,13 @@ class MessageStore:
         stats: GenerationStats | None = None,
         state: MessageState = MessageState.COMPLETE,
         error: ErrorReport | None = None,
+        sources: AnswerSources | None = None,
     ) -> ChatMessage:
         """Save an answer for good; from now on it can be found by searching."""
         changed = self._db.execute(
             "UPDATE messages SET content = ?, thinking = ?, thinking_s = ?, stats_json = ?, "
-            "state = ?, error_json = ? WHERE id = ? RETURNING conversation_id",
+            "state = ?, error_json = ?, sources_json = coalesce(?, sources_json) "
+            "WHERE id = ? RETURNING conversation_id",
             (
                 clean(content),
                 clean(thinking),
@@ -222,6 +230,7 @@ class MessageStore:
                 json_of(stats),
                 state.value,
                 json_of(error),
+                json_of(sources),
                 message_id,
             ),
         )

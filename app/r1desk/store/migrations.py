@@ -122,11 +122,27 @@ def m004_folders_unread_and_prompts(db: apsw.Connection) -> None:
     """)
 
 
+def m005_documents(db: apsw.Connection) -> None:
+    """Documents, whose texts are in an index of their own, and the passages an answer was given.
+
+    A document is an attachment with a `sha256`; one with a `folder_id` belongs to all chats of it.
+    """
+    db.execute("""
+        ALTER TABLE messages ADD COLUMN sources_json TEXT;
+        ALTER TABLE attachments ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+        ALTER TABLE attachments ADD COLUMN pages INTEGER NOT NULL DEFAULT 0 CHECK (pages >= 0);
+        ALTER TABLE attachments ADD COLUMN folder_id INTEGER REFERENCES folders (id)
+            ON DELETE CASCADE;
+        CREATE INDEX attachments_by_folder ON attachments (folder_id);
+    """)
+
+
 MIGRATIONS: Sequence[Migration] = (
     m001_conversations_and_search,
     m002_attachments_and_edited_answers,
     m003_memory_start,
     m004_folders_unread_and_prompts,
+    m005_documents,
 )
 
 _INDEXED = (("title_index", "conversations", "title"), ("message_index", "messages", "content"))

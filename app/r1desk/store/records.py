@@ -7,12 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.events import GenerationStats
+from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.document import Source
 
 
 class MessageState(StrEnum):
@@ -43,11 +45,56 @@ class ConversationInfo:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The text of a file that goes with a message. `tokens` is 0 where they were not counted."""
+    """A file that goes with a message. `tokens` is 0 where they were not counted.
+
+    One with a `sha256` is a document, whose text is in the index; `content` is text of its own.
+    """
 
     name: str
-    content: str
+    content: str = ""
     tokens: Annotated[int, Field(ge=0, le=2**31)] = 0  # held to where one is imported
+    sha256: Annotated[str, Field(max_length=64)] = ""
+    pages: Annotated[int, Field(ge=0, le=2**31)] = 0  # 0 where the format has none
+
+
+class AnswerSources(BaseModel):
+    """The passages of documents that an answer was given, and their tokens.
+
+    `whole`: the documents were read whole; then only passages that are cited have their text.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    sent: tuple[Source, ...] = ()
+    tokens: Annotated[int, Field(ge=0, le=2**31)] = 0
+    whole: bool = False
+
+    def names(self) -> dict[int, str]:
+        """The document and the place of each passage, by its number."""
+        labels = {s.n: (s.passage.name, s.passage.place.label()) for s in self.sent}
+        return {n: join_list(filter(None, label)) for n, label in labels.items()}
+
+    def shown(self) -> tuple[Source, ...]:
+        """The passages worth listing: all that were found, and of whole documents the cited."""
+        return tuple(source for source in self.sent if source.cited or not self.whole)
+
+    def text(self) -> str:
+        """The passages worth listing, each below its number and name."""
+        names = self.names()
+        parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in self.shown()]
+        return "\n\n".join(parts)
+
+    def summary(self) -> str:
+        """What was sent, on one line."""
+        cited = sum(source.cited for source in self.sent)
+        parts = [
+            tr("read whole")
+            if self.whole
+            else trn("{n:,} passage sent", "{n:,} passages sent", len(self.sent)),
+            trn("{n:,} cited", "{n:,} cited", cited),
+            trn("{n:,} token", "{n:,} tokens", self.tokens),
+        ]
+        return tr("Sources: {summary}", summary=join_list(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +120,7 @@ class ChatMessage:
     attachments: tuple[Attachment, ...] = ()
     edited: bool = False  # an answer that the user wrote or changed
     memory_start: bool = False  # the model reads the branch from here on
+    sources: AnswerSources | None = None  # of an answer to a question about documents
     sibling_index: int = 0
     sibling_count: int = 1
 

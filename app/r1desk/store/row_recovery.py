@@ -168,7 +168,7 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
             values = {key: _text(record.get(key)) for key in ("key", "value_json")}
             lost += not _insert(database, "remembered", values)
         for record in found.tables["attachments"]:
-            attachment = _attachment(record, conversations, conversation_of)
+            attachment = _attachment(record, conversations, conversation_of, folders)
             lost += not attachment or not _insert(database, "attachments", attachment)
         for record in found.tables["prompts"]:
             prompt = {"id": record["id"], **_texts(record, "name", "content")}
@@ -247,6 +247,7 @@ def _message(record: Record) -> Record:
         "thinking_s": _number(record.get("thinking_s"), 0.0),
         "stats_json": _json(record.get("stats_json")),
         "error_json": _json(record.get("error_json")),
+        "sources_json": _json(record.get("sources_json")),
         **_texts(record, "content", "thinking", "model_name"),
         "edited": int(record.get("edited") == 1),
         "memory_start": int(record.get("memory_start") == 1),
@@ -254,7 +255,10 @@ def _message(record: Record) -> Record:
 
 
 def _attachment(
-    record: Record, conversations: AbstractSet[int], conversation_of: Mapping[int, int]
+    record: Record,
+    conversations: AbstractSet[int],
+    conversation_of: Mapping[int, int],
+    folders: AbstractSet[int],
 ) -> Record:
     """An attachment whose message or conversation is gone becomes one of the new chat's draft.
 
@@ -268,8 +272,10 @@ def _attachment(
         "id": record["id"],
         "conversation_id": conversation_id if conversation_id in conversations else None,
         "message_id": message_id if message_id in conversation_of else None,
+        "folder_id": record.get("folder_id") if record.get("folder_id") in folders else None,
         "tokens": max(0, tokens),
-        **_texts(record, "name", "content"),
+        "pages": record["pages"] if isinstance(record.get("pages"), int) else 0,
+        **_texts(record, "name", "content", "sha256"),
     }
 
 

@@ -30,6 +30,7 @@ def write_answer(store: Store, answer: ChatMessage) -> None:
         answer.stats,
         answer.state,
         answer.error,
+        answer.sources,
     )
 
 

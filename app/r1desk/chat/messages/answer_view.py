@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
@@ -18,12 +20,14 @@ from r1desk.chat.messages.answer_boxes import (
     note_for,
 )
 from r1desk.chat.messages.editable_message import EditableMessage
+from r1desk.chat.messages.sources_row import SourcesRow
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
+from r1desk.chat.text.inline_renderer import SOURCE
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.chat.values.intents import ContextOptions, OpenLink, Request
+from r1desk.chat.values.intents import ContextOptions, OpenLink, OpenSource, Request
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
@@ -58,6 +62,7 @@ class AnswerView(EditableMessage):
         self.queued_row: QueuedRow | None = None
         self._error: ErrorBox | None = None
         self.note: AnswerNote | None = None
+        self.sources_row: SourcesRow | None = None
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -136,10 +141,21 @@ class AnswerView(EditableMessage):
     # ---- parts
 
     def _new_body(self) -> MarkdownView:
-        body = MarkdownView(self._style, self._slicer, self)
+        sources = self._message.sources
+        style = replace(self._style, sources=sources.names()) if sources else self._style
+        body = MarkdownView(style, self._slicer, self)
         body.grown.connect(self.grown)
-        body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
+        body.link_chosen.connect(self._on_link)
         return body
+
+    @Slot(str)
+    def _on_link(self, address: str) -> None:
+        sources = self._message.sources
+        if sources is None or not address.startswith(SOURCE):
+            self._request(OpenLink(address))
+            return
+        by_number = {f"{SOURCE}{source.n}": source for source in sources.sent}
+        self._request(OpenSource(by_number[address]))
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:
@@ -165,14 +181,18 @@ class AnswerView(EditableMessage):
 
     def _conclude(self) -> None:
         message = self._message
-        discard(self._error, self.note, self._footer)
-        self._error = self.note = None
+        discard(self._error, self.note, self._footer, self.sources_row)
+        self._error = self.note = self.sources_row = None
         if note := note_for(message):
             self.note = AnswerNote(note, self._style, self)
             self.note.show()
         if message.state == "failed" and not fills_context(message):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
+        if message.sources is not None:
+            self.sources_row = SourcesRow(message.sources, self._style, self._request, self)
+            self.sources_row.grown.connect(self.grown)
+            self.sources_row.show()
         self._add_footer().show()
         self._show_ways_on()
 
@@ -206,6 +226,7 @@ class AnswerView(EditableMessage):
             (self._error, 0.45),
             (self.card, 0.45),
             (self.continue_row, 0.3),
+            (self.sources_row, 0.3),
         )
         for part, gap in parts:
             if part:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from markdown_it.token import Token
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 # type of the format of a drawn formula; `formula_objects` is imported for the first one
 FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
 FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
+SOURCE: Final = "source:"  # begins the address of a citation; Markdown cannot write such a link
 _MAX_ADDRESS = 300  # characters of an address
+_CITATION = re.compile(r"\[\d{1,4}(?:\s*[,;，、]\s*\d{1,4})*\]")
 
 
 class InlineRenderer:
@@ -53,7 +56,9 @@ class InlineRenderer:
         for child in token.children or ():
             kind = child.type
             fmt = styles[-1]
-            if kind in {"text", "text_special"}:
+            if kind == "text" and self._style.sources is not None and not label_from:
+                self._insert_cited(child.content, fmt, self._style.sources)
+            elif kind in {"text", "text_special"}:
                 self._insert(child.content, fmt)
             elif kind in {"softbreak", "hardbreak"}:
                 self._cursor.insertText(display_text.LINE, fmt)
@@ -80,6 +85,22 @@ class InlineRenderer:
         self._cursor.insertText(
             display_text.breakable(content).replace("\n", display_text.LINE), fmt
         )
+
+    def _insert_cited(self, content: str, fmt: QTextCharFormat, sources: Mapping[int, str]) -> None:
+        """Insert text in which "[1]" leads to a source; a number that was not sent stays text."""
+        for piece, number in cited_pieces(content):
+            shown = QTextCharFormat(fmt)
+            if number in sources:
+                self.has_links = True
+                shown.setAnchor(True)
+                shown.setAnchorHref(f"{SOURCE}{number}")
+                shown.setToolTip(display_text.plain_tooltip(sources[number]))
+                shown.setForeground(QBrush(self._style.colours.link))
+            elif number:
+                shown.setToolTip(tr("No passage with the number {n} was sent.", n=number))
+                shown.setForeground(QBrush(self._style.colours.dim))
+                shown.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
+            self._insert(piece, shown)
 
     def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
         code = QTextCharFormat(fmt)
@@ -127,6 +148,18 @@ class InlineRenderer:
             note = QTextCharFormat(fmt)
             note.setForeground(QBrush(self._style.colours.dim))
             self._insert(f" ({display_text.code(address)})", note)
+
+
+def cited_pieces(content: str) -> Iterator[tuple[str, int]]:
+    """`content` in pieces, each with the number of the source that it cites, or 0."""
+    done = 0
+    for found in _CITATION.finditer(content):
+        yield content[done : found.start()], 0
+        several = re.split(r"(\d+)", found.group())
+        for piece in several if len(several) > 3 else [found.group()]:
+            yield piece, int(piece.strip("[]")) if any(map(str.isdigit, piece)) else 0
+        done = found.end()
+    yield content[done:], 0
 
 
 def insert_source(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,6 +59,7 @@ class TextStyle:
     em_px: float  # height of a line of `font`; all spacing is measured in it
     formulas: FormulaService | None  # None: formulas are shown as their source
     aside: bool
+    sources: Mapping[int, str] | None = None  # what "[1]" cites and its name; None: it is text
 
     @classmethod
     def of(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deepseek_r1.documents.document import Source
 from r1desk.store import Attachment
 
 
@@ -192,6 +193,13 @@ class OpenAttachment(Intent):
     """Show the text of an attached file."""
 
     attachment: Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource(Intent):
+    """Show a passage that an answer was given, in its document."""
+
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class ConversationExport(QObject):
             self._write_markdown(writer, message.thinking)
             writer.end_thinking()
         self._write_markdown(writer, message.content)
+        if message.sources is not None:
+            writer.add_attachment(message.sources.summary(), message.sources.text())
 
     def _write_markdown(self, writer: Writer, source: str) -> None:
         splitter = BlockSplitter()
