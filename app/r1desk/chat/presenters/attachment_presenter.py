@@ -22,6 +22,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.documents.document import Source
 from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
 from r1desk.chat.answers.attachment_reader import (
     MAX_FILES,
@@ -188,6 +189,11 @@ class AttachmentPresenter(Presenter):
     def show_text(self, attachment: Attachment) -> None:
         """Show what is in a file."""
         AttachmentDialog(attachment, self._window).open()
+
+    def show_source(self, source: Source) -> None:
+        """Show a passage that an answer was given."""
+        passage = source.passage
+        self.show_text(Attachment(passage.name, passage.text))
 
     def _set(self, attachments: tuple[Attachment, ...]) -> None:
         """The user changed the files: keep them."""

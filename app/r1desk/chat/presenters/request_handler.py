@@ -122,6 +122,8 @@ class RequestHandler(Presenter):
                 attachments.remove(place)
             case intents.OpenAttachment(attachment):
                 attachments.show_text(attachment)
+            case intents.OpenSource(source):
+                attachments.show_source(source)
             case intents.OpenLink(address):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)

@@ -1,0 +1,115 @@
+"""An answer about documents: its citations, what it was given, and both in exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextCursor
+from pytestqt.qtbot import QtBot
+
+from chat.shown_messages import Show, answer, user
+from deepseek_r1.documents.document import Passage, Place, Source
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.text.inline_renderer import cited_pieces
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.values.intents import OpenSource
+from r1desk.store import AnswerSources, Store
+from r1desk.store.archive import export_json, export_markdown
+from support.foreign_exports import import_into
+
+
+def source(n: int, *, cited: bool = False) -> Source:
+    place = Place(page=n + 10)
+    return Source(n, Passage("ab" * 32, "report.pdf", n, place, f"Text {n}.", 0, 7), cited)
+
+
+SOURCES = AnswerSources(sent=(source(1, cited=True), source(2)), tokens=1240)
+
+
+def links(view: ChatView) -> dict[str, str]:
+    """The texts of all links of the answer, with their addresses."""
+    found: dict[str, str] = {}
+    for prose in view.view(2).body.findChildren(ProseView):
+        cursor = QTextCursor(prose.document())
+        for position in range(prose.document().characterCount() - 1):
+            cursor.setPosition(position)
+            cursor.setPosition(position + 1, QTextCursor.MoveMode.KeepAnchor)
+            if href := cursor.charFormat().anchorHref():
+                found[href] = found.get(href, "") + cursor.selectedText()
+    return found
+
+
+def show_cited(show: Show, text: str, sources: AnswerSources | None = SOURCES) -> None:
+    show([user(1, "Why?"), answer(2, text, sources=sources)])
+
+
+def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(
+    view: ChatView, show: Show
+) -> None:
+    show_cited(show, "So it is [1], not [7].\n\n| a |\n|---|\n| [1, 2] |")
+    assert links(view) == {"source:1": "[1]1", "source:2": "2"}
+
+
+@pytest.mark.parametrize(
+    "text", ["`x[1]`", "```\nx[1]\n```", r"\(x_[1]\)", "[x](source:1)", r"$$y[1]$$"]
+)
+def test_code_formulas_and_links_of_the_model_cite_nothing(
+    view: ChatView, show: Show, text: str
+) -> None:
+    show_cited(show, text)
+    assert links(view) == {}
+
+
+def test_brackets_are_text_where_no_document_was_asked_about(view: ChatView, show: Show) -> None:
+    show_cited(show, "The list is [1].", sources=None)
+    assert links(view) == {}
+    assert view.view(2).sources_row is None
+
+
+def test_pieces_of_a_text_are_all_of_it() -> None:
+    text = "a [1] b [2, 3]，[4、5] [x] [12345]"
+    pieces = list(cited_pieces(text))
+    assert "".join(piece for piece, _ in pieces) == text
+    assert [number for _, number in pieces if number] == [1, 2, 3, 4, 5]
+
+
+def test_a_citation_is_followed_by_keyboard_and_the_row_lists_what_was_sent(
+    view: ChatView, show: Show, qtbot: QtBot
+) -> None:
+    show_cited(show, "See [2].")
+    wanted: list[object] = []
+    view.requested.connect(wanted.append)
+    (prose,) = view.view(2).body.findChildren(ProseView)
+    assert prose.focusPolicy() & Qt.FocusPolicy.TabFocus
+    prose.setFocus()
+    qtbot.keyClick(prose, Qt.Key.Key_Tab)
+    qtbot.keyClick(prose, Qt.Key.Key_Return)
+    row = view.view(2).sources_row
+    assert row.header.accessibleName() == "Sources: 2 passages sent, 1 cited, 1,240 tokens"
+    row.header.click()
+    assert [button.text() for button in row.buttons] == [
+        "[1] report.pdf, page 11 · cited",
+        "[2] report.pdf, page 12 · not cited",
+    ]
+    row.buttons[0].click()
+    assert wanted == [OpenSource(SOURCES.sent[1]), OpenSource(SOURCES.sent[0])]
+    row.header.click()
+    assert row.buttons == []
+
+
+def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:
+    with Store(tmp_path / "one.db") as store, Store(tmp_path / "two.db") as other:
+        key = store.conversations.create().id
+        question = store.messages.append_user(key, "Why?", None)
+        begun = store.messages.begin_answer(key, question.id, "R1", SOURCES)
+        store.messages.finish_answer(begun.id, "Because [1].")
+        assert store.messages.path(key)[-1].sources == SOURCES
+        export_json(store, tmp_path / "all.json")
+        (copy,) = import_into(other, tmp_path / "all.json").ids
+        assert other.messages.path(copy)[-1].sources == SOURCES
+        export_markdown(store, tmp_path / "all.md")
+    text = (tmp_path / "all.md").read_text(encoding="utf-8")
+    assert "2 passages sent, 1 cited, 1,240 tokens" in text
+    assert "[1] report.pdf, page 11\nText 1." in text
