@@ -85,7 +85,7 @@ class AnswerSources(BaseModel):
         return "\n\n".join(parts)
 
     def summary(self) -> str:
-        """What was sent, on one line."""
+        """One line: passages sent, cited, their tokens."""
         cited = sum(source.cited for source in self.sent)
         parts = [
             tr("read whole")
