@@ -42,11 +42,9 @@ def gauge(qapp: QApplication, qtbot, clock: Clock) -> Gauge:
 
 
 @pytest.fixture
-def repainted(gauge: Gauge, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
-    """The parts that are repainted, once the curve is full: then time alone moves nothing."""
-    for _ in range(140):
-        clock.now_s += 1
-        gauge.show_values(gauge_values())
+def repainted(gauge: Gauge, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
+    """The parts that are repainted after the first values."""
+    gauge.show_values(gauge_values())
     parts: list[Picture] = []
     monkeypatch.setattr(Picture, "update", lambda part: parts.append(part))  # noqa: PLW0108
     return parts
@@ -76,7 +74,7 @@ def test_it_is_one_line_high(gauge: Gauge):
 
 def test_memory_and_state_are_shown_and_the_rest_on_a_click(gauge: Gauge, qtbot):
     gauge.show_values(gauge_values(streaming=STREAMING))
-    rest = (gauge._speed, gauge._disk, gauge._cpu, gauge._machine, gauge._cores, gauge._history)
+    rest = (gauge._speed, gauge._disk, gauge._cpu, gauge._machine)
     assert all(part.isVisible() for part in rest)
     qtbot.mouseClick(gauge.all_button, Qt.MouseButton.LeftButton)
     assert not any(part.isVisible() for part in rest)
@@ -88,14 +86,14 @@ def test_memory_and_state_are_shown_and_the_rest_on_a_click(gauge: Gauge, qtbot)
 
 def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
     gauge.show_values(gauge_values())
-    assert gauge._history.isVisible()
-    assert gauge.minimumSizeHint().width() <= 720
-    gauge.resize(720, 44)
-    assert not gauge._history.isVisible()
+    assert gauge._machine.isVisible()
+    assert gauge.minimumSizeHint().width() <= 500
+    gauge.resize(500, 44)
+    assert not gauge._machine.isVisible()
     assert gauge._memory.isVisible()
     assert gauge._state.isVisible()
     gauge.resize(1366, 44)
-    assert gauge._history.isVisible()
+    assert gauge._machine.isVisible()
 
 
 @pytest.mark.parametrize("width", range(500, 1400, 50))
@@ -133,7 +131,6 @@ def test_a_model_from_the_disk_fills_its_budget_without_a_warning():
 def test_exact_values_are_in_the_tooltips(gauge: Gauge):
     gauge.show_values(gauge_values())
     assert "window 112.0, engine 300.0" in gauge._memory.toolTip()
-    assert "Core 2: 75%" in gauge._cores.toolTip()
 
 
 def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
@@ -151,13 +148,6 @@ def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock
 def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
     gauge.show_values(gauge_values(budget_mib=0.0, cores=()))
     assert gauge._memory._value == "412 MiB"
-
-
-def test_the_curve_forgets_what_is_older_than_two_minutes(gauge: Gauge, clock: Clock):
-    for _ in range(1000):
-        clock.now_s += 1
-        gauge.show_values(gauge_values())
-    assert len(gauge._history._history) < 140
 
 
 STREAMING = StreamingRates(

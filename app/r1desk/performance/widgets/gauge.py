@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QW
 
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
-from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
+from r1desk.performance.widgets.meters import Meter
 from r1desk.theme import icon, tokens
 from r1desk.widgets.layouts import filled
 
@@ -25,7 +25,7 @@ BUTTON_PX, MEMORY_PX = 30, 260
 
 
 class Gauge(QWidget):
-    """Memory against the budget and the state; a button shows machine, cores, speed, disk, history.
+    """Memory against the budget and the state; a button shows machine, processor, speed, disk.
 
     Signals:
         memory_clicked, state_clicked: the user wants to see more of it.
@@ -47,7 +47,6 @@ class Gauge(QWidget):
         self._memory = Meter(tr("Memory"), "88,888 / 88,888 MiB")
         self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
-        self._cores = CoreBars()
         self._state = Meter("", tr("Loading"), grows=False)
         self._stop = QToolButton(icon=icon("close"), autoRaise=True)
         self._stop.setFixedSize(BUTTON_PX, BUTTON_PX)
@@ -57,7 +56,6 @@ class Gauge(QWidget):
         self._stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
         self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
-        self._history = Sparkline()
         self.all_button = QToolButton(icon=icon("cpu", "text_dim"), autoRaise=True, checkable=True)
         self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
         self.all_button.setAccessibleName(tr("All readings"))
@@ -81,9 +79,7 @@ class Gauge(QWidget):
             (self._speed, 0),
             (self._machine, 2),
             (self._cpu, 0),
-            (self._cores, 0),
             (self._disk, 0),
-            (self._history, 0),
         ):
             layout.addWidget(part, factor, Qt.AlignmentFlag.AlignVCenter)
         layout.addStretch(1)
@@ -91,7 +87,6 @@ class Gauge(QWidget):
 
     def show_values(self, values: GaugeValues) -> None:
         """Show `values`. GUI thread; cheap when nothing changed."""
-        self._record(values)
         if values != self.values:
             self.values = values
             self._show(values)
@@ -111,7 +106,6 @@ class Gauge(QWidget):
             _share(sample.machine_used_mib, sample.machine_total_mib),
         )
         self._cpu.show_value(f"{sample.cpu:.0%}".replace("%", " %"), None)
-        self._cores.show_cores(sample.cores)
         self._state.show_value(values.state, None)
         self._stop.setVisible(values.preparing)
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
@@ -137,20 +131,9 @@ class Gauge(QWidget):
                 total=sample.machine_total_mib,
             )
         )
-        loads = "\n".join(
-            tr("Core {n}: {load:.0%}", n=at, load=core) for at, core in enumerate(sample.cores, 1)
-        )
-        self._cpu.setToolTip(loads)
-        self._cores.setToolTip(loads)
         self._speed.setToolTip(tr("Tokens written per second"))
         if values.streaming is not None:
             self._disk.setToolTip(rates_tooltip(values.streaming))
-        self._history.setToolTip(tr("The last two minutes: memory (area) and processor (dots)"))
-
-    def _record(self, values: GaugeValues) -> None:
-        whole = values.budget_mib or values.sample.machine_total_mib
-        memory = _share(values.sample.app_mib, whole) or 0.0
-        self._history.add(self._clock(), memory, values.sample.cpu)
 
     def _summarise(self, values: GaugeValues) -> None:
         """Let screen readers have the values, but not several times a second."""
@@ -177,8 +160,6 @@ class Gauge(QWidget):
             (self._disk, shows_all and streams),
             (self._cpu, shows_all),
             (self._machine, shows_all),
-            (self._cores, shows_all),
-            (self._history, shows_all),
         ):
             width = max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
             left -= width if wanted else 0

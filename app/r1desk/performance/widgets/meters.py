@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from r1desk.theme import tokens
@@ -147,93 +146,3 @@ class Meter(Picture):
             level = level_colour(fraction, colours, full_is_fine=self._full_is_fine)
             draw_bar(painter, box, fraction, level)
         painter.end()
-
-
-class CoreBars(Picture):
-    """One tiny upright bar for each core."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown: tuple[int, ...] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-
-    def show_cores(self, cores: tuple[float, ...]) -> None:
-        """Loads from 0 to 1, drawn in steps of 5 %."""
-        if len(cores) != len(self.shown):
-            self.updateGeometry()
-        self.show_picture(tuple(round(core * 20) for core in cores))
-
-    @property
-    def _bar_px(self) -> int:
-        return 5 if len(self.shown) <= 8 else 3
-
-    def sizeHint(self) -> QSize:
-        count = max(2, min(32, len(self.shown)))
-        return QSize(count * (self._bar_px + 2), 24)
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = tokens()
-        painter = QPainter(self)
-        painter.setPen(Qt.PenStyle.NoPen)
-        for at, core in enumerate(self.shown[:32]):
-            box = QRectF(at * (self._bar_px + 2), 0, self._bar_px, self.height())
-            painter.fillRect(box, QColor(colours.track))
-            box.setTop(box.bottom() - box.height() * core / 20)
-            painter.fillRect(box, QColor(colours.accent))
-        painter.end()
-
-
-class Sparkline(Picture):
-    """The last two minutes: memory as an area, processor load as a line."""
-
-    SPAN_S = 120.0
-    COLUMNS = 60
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._history: deque[tuple[float, float, float]] = deque(maxlen=512)
-        self.setFixedSize(120, 30)
-
-    def add(self, at_s: float, memory: float, cpu: float) -> None:
-        """A point: shares of the budget and of the processor, 0 to 1."""
-        self._history.append((at_s, min(1.0, memory), min(1.0, cpu)))
-        while self._history[0][0] < at_s - self.SPAN_S - 10:
-            self._history.popleft()
-        self.show_picture(self._columns(at_s))
-
-    def _columns(self, now_s: float) -> tuple[tuple[int, int, int], ...]:
-        """(column, memory, cpu) in steps of a pixel; one point a column, the latest wins."""
-        step = self.SPAN_S / self.COLUMNS
-        points: dict[int, tuple[int, int, int]] = {}
-        for at_s, memory, cpu in self._history:
-            column = self.COLUMNS - 1 - int((now_s - at_s) / step)
-            if column >= 0:
-                points[column] = (column, round(memory * 28), round(cpu * 28))
-        return tuple(points[column] for column in sorted(points))
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = tokens()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        base = self.height() - 1.0
-        painter.setPen(QPen(QColor(colours.track), 1))
-        painter.drawLine(QPointF(0, base), QPointF(self.width(), base))
-        if self.shown and len(self.shown) > 1:
-            self._draw_curves(painter, base, colours)
-        painter.end()
-
-    def _draw_curves(self, painter: QPainter, base: float, colours: Tokens) -> None:
-        wide = self.width() / (self.COLUMNS - 1)
-        memory = [QPointF(column * wide, base - value) for column, value, _ in self.shown]
-        cpu = [QPointF(column * wide, base - value) for column, _, value in self.shown]
-        area = QColor(colours.accent)
-        area.setAlphaF(0.22)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(area)
-        ends = [QPointF(memory[-1].x(), base), QPointF(memory[0].x(), base)]
-        painter.drawPolygon(QPolygonF([*memory, *ends]))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(colours.accent), 1.4))
-        painter.drawPolyline(QPolygonF(memory))
-        painter.setPen(QPen(QColor(colours.success), 1.2, Qt.PenStyle.DotLine))
-        painter.drawPolyline(QPolygonF(cpu))
