@@ -5,8 +5,6 @@ import shutil
 import subprocess
 import sys
 
-import pytest
-
 from support.command import run_here
 
 
@@ -49,14 +47,6 @@ def test_what_does_not_work_is_exit_code_1(tmp_path):
     assert found["profile"]["verdict"] == "problem"
     assert "R1DESK_PROFILE" in found["profile"]["todo"]
     assert done.returncode == 1
-
-
-@pytest.mark.slow
-def test_the_doctor_measures_threads_when_asked(own_profile):
-    found = json.loads(run_here("doctor", "--measure-threads", "--json").stdout)["threads_measured"]
-    assert str(found["threads"]) in found["decode_tok_s"]
-    assert min(found["prefill_tok_s"].values()) > 0
-    assert (own_profile / "measured" / "threads.json").is_file()
 
 
 def test_models_lists_the_starter_and_the_users_own(starter, own_profile):

@@ -64,7 +64,6 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
         (["plan", "a", "b"], "多出了此命令不接受的参数：b"),
         (["models", "pull"], "缺少参数 'WHAT...'."),
         (["models", "nothing"], "没有命令 nothing。"),
-        (["doctor", "--model", "a.gguf"], "--model 只能与 --measure-threads 一起使用。"),
     ],
     ids=str,
 )

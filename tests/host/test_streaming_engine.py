@@ -111,18 +111,3 @@ def test_an_idle_budget_moves_at_once(client):
     pinned, streamed = beat_after(256)  # what is smaller is given back without a question
     assert streamed > 0
     assert pinned < 100
-
-
-@pytest.mark.slow
-def test_threads_are_measured_and_kept_for_the_next_load(client, starter, own_profile, window_mib):
-    found = client.measure_threads()
-    assert found.threads in found.decode_tok_s
-    assert min(found.decode_tok_s.values()) > 0
-    assert min(found.prefill_tok_s.values()) > 0
-    assert (own_profile / "measured" / "threads.json").is_file()
-    automatic = STREAMED.model_copy(update={"threads": 0})
-    loaded = client.load(starter, automatic, window_mib=window_mib)
-    assert loaded.measured == found
-    assert loaded.threads == found.threads
-    chosen = STREAMED.model_copy(update={"threads": 2})
-    assert client.load(starter, chosen, window_mib=window_mib).threads == 2

@@ -10,7 +10,7 @@ from PySide6.QtGui import QAccessible, QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.events import PromptCacheState, ThreadsMeasured
+from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.settings import (
     AppliesWhen,
     CacheStrategy,
@@ -441,22 +441,6 @@ def test_the_three_parts_are_all_of_the_bill():
     assert round(sum(parts.values()), 1) == round(a_bill().total_mib, 1)
     assert parts[BillPart.MODEL] == LINES["weights"]
     assert parts[BillPart.CONVERSATION] == LINES["kv_cache"]
-
-
-def test_threads_are_measured_when_asked_and_then_shown(panel, qtbot):
-    panel.show_model(a_model())
-    with qtbot.waitSignal(panel.threads.measure_requested):
-        panel.threads.button.click()
-    assert not panel.threads.button.isEnabled()
-    found = ThreadsMeasured(
-        threads=1, threads_prefill=2, decode_tok_s={1: 21.3}, prefill_tok_s={2: 180.0}
-    )
-    panel.show_threads(found)
-    assert "1 for writing (21.3 tokens a second)" in panel.threads.text.text()
-    assert panel.threads.button.isEnabled()
-    assert "Automatic: 1 of" in panel.load.rows["threads"].cost.text()
-    panel.show_model(a_model())  # another shape: nothing is known of it
-    assert "Fastest" not in panel.threads.text.text()
 
 
 def test_a_button_that_goes_leaves_the_keyboard_in_its_row(qtbot: QtBot, panel: PerformancePanel):

@@ -173,21 +173,6 @@ class ModelFacts(_Event):
     template: TemplateUsed = TemplateUsed()
 
 
-class ThreadsMeasured(_Event):
-    """The best measured thread counts for the loaded model, and the rates of all tried counts."""
-
-    kind: Literal["threads_measured"] = "threads_measured"
-    threads: int
-    threads_prefill: int
-    decode_tok_s: dict[int, float]
-    prefill_tok_s: dict[int, float]
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Threads for decode and for prefill."""
-        return self.threads, self.threads_prefill
-
-
 class ModelLoaded(_Event):
     """The model is loaded and ready."""
 
@@ -197,7 +182,6 @@ class ModelLoaded(_Event):
     load_s: float
     threads: int
     threads_prefill: int
-    measured: ThreadsMeasured | None = None  # of an earlier load of a model of this shape
 
 
 class BudgetChanged(_Event):
@@ -380,7 +364,7 @@ class PromptCacheState(_Event):
     problem: str = ""
 
 
-LoadEvent = LoadProgress | ModelLoaded | BudgetChanged | ThreadsMeasured | PromptCacheState
+LoadEvent = LoadProgress | ModelLoaded | BudgetChanged | PromptCacheState
 GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Any, Self
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
+from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -25,7 +25,6 @@ from deepseek_r1.host.protocol import (
     Handshake,
     Heartbeat,
     LoadRequest,
-    MeasureThreadsRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
@@ -160,14 +159,6 @@ class EngineClient:
             **fields,
         )
         yield from self._generating.events()
-
-    def measure_threads(self) -> ThreadsMeasured:
-        """Find and store the fastest thread counts for the loaded model; up to 20 seconds."""
-        events = list(self.submit(MeasureThreadsRequest).events())
-        measured = next((each for each in events if isinstance(each, ThreadsMeasured)), None)
-        if measured is None:
-            raise EngineFailed(detail=tr("the measurement ended without a result"))
-        return measured
 
     def cancel(self) -> None:
         """End the running answer and the running load early. Any thread."""

@@ -15,7 +15,6 @@ from deepseek_r1.core.events import (
     ModelLoaded,
     PrefillProgress,
     PromptCacheState,
-    ThreadsMeasured,
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.protocol import (
@@ -31,7 +30,6 @@ from deepseek_r1.host.protocol import (
     EventReply,
     GenerateRequest,
     LoadRequest,
-    MeasureThreadsRequest,
     PrepareRequest,
     RetainPromptsRequest,
     SetBudgetRequest,
@@ -46,7 +44,6 @@ _REQUESTS_OF_EVENT: dict[type, tuple[type, ...]] = {
     LoadProgress: (LoadRequest,),
     ModelLoaded: (LoadRequest,),
     BudgetChanged: (SetBudgetRequest,),
-    ThreadsMeasured: (MeasureThreadsRequest,),
     PrefillProgress: (GenerateRequest, PrepareRequest),
     PromptCacheState: (LoadRequest, PrepareRequest, RetainPromptsRequest),
 }

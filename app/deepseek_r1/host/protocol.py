@@ -166,12 +166,6 @@ class SetBudgetRequest(_Numbered):
     window_mib: Amount | None = None
 
 
-class MeasureThreadsRequest(_Numbered):
-    """Finds and stores the fastest thread counts for the loaded model; up to 20 seconds."""
-
-    kind: Literal["measure_threads"] = "measure_threads"
-
-
 class UnloadRequest(_Numbered):
     """Unloads the model."""
 
@@ -210,7 +204,6 @@ AnsweredRequest = (
     | EmbedRequest
     | SetThreadsRequest
     | SetBudgetRequest
-    | MeasureThreadsRequest
     | UnloadRequest
 )
 Request = AnsweredRequest | CancelRequest | EndThinkingRequest | ShutdownRequest

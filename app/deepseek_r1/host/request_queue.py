@@ -39,7 +39,6 @@ from deepseek_r1.host.protocol import (
     EventReply,
     GenerateRequest,
     LoadRequest,
-    MeasureThreadsRequest,
     PrepareRequest,
     RetainPromptsRequest,
     SetBudgetRequest,
@@ -51,12 +50,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 
 IMMEDIATE = SetThreadsRequest | SetBudgetRequest  # served while a model computes
 NEEDS_MODEL = (
-    GenerateRequest
-    | CountTokensRequest
-    | TokenizeRequest
-    | DetokenizeRequest
-    | EmbedRequest
-    | MeasureThreadsRequest
+    GenerateRequest | CountTokensRequest | TokenizeRequest | DetokenizeRequest | EmbedRequest
 )
 
 
@@ -326,7 +320,7 @@ class RequestQueue:
     def _cancel_yielding(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
         """Cancel the answers that yield to this request."""
         answers = isinstance(request, GenerateRequest) and not request.yields
-        if answers or isinstance(request, LoadRequest | UnloadRequest | MeasureThreadsRequest):
+        if answers or isinstance(request, LoadRequest | UnloadRequest):
             for yielding in self.in_flight.yielding:
                 self._cancel_sent(yielding, now, output)
 

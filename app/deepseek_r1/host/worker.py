@@ -13,7 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
@@ -221,9 +220,6 @@ class Worker:
                 model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
                 self._event(request.id, BudgetChanged(bill=model.loaded.bill))
                 self._heartbeat.send_now()
-            case protocol.MeasureThreadsRequest():
-                go_on = partial(self._is_wanted, request.id)
-                self._event(request.id, self._loaded().measure_threads(go_on))
             case protocol.UnloadRequest():
                 self._unload()
         return None

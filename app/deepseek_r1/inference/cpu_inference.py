@@ -7,15 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from deepseek_r1.core.events import MemoryState, ThreadsMeasured, WeightsStats
+from deepseek_r1.core.events import MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy, DraftMode, KVType, LoadSettings
-from deepseek_r1.hardware import cpu
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.generation import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
 from deepseek_r1.inference.loading import ModelToLoad, open_model, prompt_cache_of
 from deepseek_r1.inference.prompt_calls import PromptCalls
-from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 
 if TYPE_CHECKING:
@@ -127,7 +125,7 @@ class CPUInference(PromptCalls):
             monitor = PressureMonitor(self._budget, on_memory or (lambda: None), lock.locked)
             stack.callback(monitor.stop)
             before_close = stack.pop_all().close
-        self.loaded, self._header = model.loaded, model.accepted.header
+        self.loaded = model.loaded
         super().__init__(
             model.engine,
             model.loaded.load_s,
@@ -143,20 +141,6 @@ class CPUInference(PromptCalls):
         """Set the threads for decode and for prefill, from the next token on. 0 is automatic."""
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._require_engine().set_threads(threads, threads_prefill)
-
-    def measure_threads(self, go_on: Callable[[], bool] = lambda: True) -> ThreadsMeasured:
-        """Try thread counts with this model for up to 20 seconds; use and save the best.
-
-        `go_on` ends it early by returning False. Raises EngineBusy while an answer is being
-        generated, and OSError where the profile cannot be written.
-        """
-        engine = self._require_engine()
-        counts = counts_to_measure(cpu().usable_cores)
-        found = measure_threads(self, counts, self.loaded.facts.context_length, go_on)
-        engine.set_automatic_threads(found.threads, found.threads_prefill)
-        save_profile(self._header, found)
-        self.loaded = self.loaded.model_copy(update={"measured": found})
-        return found
 
     def set_memory_budget(self, memory_budget: int, *, window_mib: float | None = None) -> None:
         """Set another budget in MiB, between two tokens.

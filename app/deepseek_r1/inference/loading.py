@@ -21,7 +21,6 @@ from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.drafts import draft_header, draft_mib
 from deepseek_r1.memory.plan import (
@@ -114,7 +113,6 @@ def open_model(
     accepted = _accepted(request)
     header, chosen, planned = accepted.header, accepted.settings, accepted.planned
     on_accepted(accepted.files)
-    measured = load_profile(header)
     without_draft = None
     if planned.residency:
         without_draft = residency_without_draft(header, chosen, accepted.overhead)
@@ -125,7 +123,6 @@ def open_model(
             request.batch_size,
             on_progress,
             residency=planned.residency,
-            automatic_threads=measured.counts if measured else None,
             prompt_cache=request.prompt_cache,
             chat_template=request.chat_template,
             isolated=request.isolated,
@@ -141,7 +138,6 @@ def open_model(
         load_s=time.perf_counter() - began,
         threads=threads,
         threads_prefill=threads_prefill,
-        measured=measured,
     )
     return LoadedModel(engine, accepted, loaded)
 

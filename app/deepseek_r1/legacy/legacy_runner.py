@@ -82,7 +82,7 @@ class LegacyEngine:
         missing = str(request.header.metadata.get(MISSING_BYTES, ""))
         self._missing_bytes = frozenset(bytes.fromhex(missing))
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
-        self._automatic = request.automatic_threads or (
+        self._automatic = (
             _one_thread_less(cpu().threads),
             _one_thread_less(cpu().threads_prefill),
         )
@@ -170,11 +170,6 @@ class LegacyEngine:
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads of the next computation; 0 is automatic. From any thread."""
         self.threads = threads or self._automatic[0], threads_prefill or self._automatic[1]
-
-    def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the counts that automatic threads use from now on."""
-        self._automatic = threads, threads_prefill
-        self.set_threads(0, 0)
 
     def close(self) -> None:
         """Free the model."""

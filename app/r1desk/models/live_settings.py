@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.protocol import MeasureThreadsRequest, SetBudgetRequest, SetThreadsRequest
+from deepseek_r1.host.protocol import SetBudgetRequest, SetThreadsRequest
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.models.controller import ModelController, possible
@@ -23,8 +23,6 @@ class LiveSettings(QObject):
 
     planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
-    threads_measured = Signal(object)  # events.ThreadsMeasured
-    measuring_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
     budget_given = Signal(int)  # MiB, with a model or by an offer: the panel shows it
     budget_refused = Signal(object)  # the LoadSettings that stay in force
@@ -67,19 +65,6 @@ class LiveSettings(QObject):
                 SetThreadsRequest, threads=threads, threads_prefill=threads_prefill
             )
             request.failed.connect(log_refusal)
-
-    @Slot()
-    def measure_threads(self) -> None:
-        """Find the thread counts that suit the loaded model."""
-        request = self._engine.submit(MeasureThreadsRequest)
-        request.event.connect(self._on_threads_measured)
-        request.failed.connect(self.measuring_failed)
-
-    @Slot(object)
-    def _on_threads_measured(self, event: events.Event) -> None:
-        if isinstance(event, events.ThreadsMeasured):
-            self._models.update_current(measured=event)
-            self.threads_measured.emit(event)
 
     # ---- the budget -------------------------------------------------------------------------
 

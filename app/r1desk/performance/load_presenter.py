@@ -105,13 +105,10 @@ class LoadPresenter(Presenter):
         panel.load.plan_wanted.connect(live.plan)
         panel.load.threads_changed.connect(live.set_threads)
         panel.load.budget_changed.connect(live.set_budget)
-        panel.threads.measure_requested.connect(live.measure_threads)
         panel.model.model_chosen.connect(models.choose)
 
     def _connect_models(self) -> None:
         panel, models, live = self._panel, self._models, self._live
-        live.threads_measured.connect(panel.show_threads)
-        live.measuring_failed.connect(self._on_measuring_failed)
         live.planned.connect(panel.show_plan)
         live.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
@@ -170,10 +167,6 @@ class LoadPresenter(Presenter):
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:
         self._panel.show_plan_failed(report.text())
-
-    @Slot(ErrorReport)
-    def _on_measuring_failed(self, report: ErrorReport) -> None:
-        self._panel.threads.show_failed(report.text())
 
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:

@@ -94,7 +94,7 @@ def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: Lla
 
 
 def test_only_the_common_beginning_is_kept(context: LlamaContext) -> None:
-    threads = EngineThreads(LoadSettings(threads=1, threads_prefill=1), None)
+    threads = EngineThreads(LoadSettings(threads=1, threads_prefill=1))
     drafts = DraftMemory(None, None, None, lambda _residency: None, lambda _mib: None)
     prefill = PromptPrefill(Computing(context, threads, drafts, None, None), None)
 

@@ -59,7 +59,7 @@ class LlamaEngine:
         template, self.template = open_template(request.header, request.chat_template)
         self.name, self.reasons = engine_name(), template.reasons
         self.ignored: tuple[str, ...] = ()
-        self._threads = EngineThreads(settings, request.automatic_threads)
+        self._threads = EngineThreads(settings)
         threads = self._threads.applied
         self._weights = make_streamed_weights(self._library, request)
         if self._weights is not None:
@@ -201,10 +201,6 @@ class LlamaEngine:
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next computation on. From any thread."""
         self._threads.set(threads, threads_prefill)
-
-    def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the measured counts; the governor starts anew below them. Between two answers."""
-        self._threads.set_automatic(threads, threads_prefill)
 
     def close(self) -> None:
         """Free the context, then the model it was created from, then its weights."""

@@ -212,9 +212,8 @@ class EngineThreads:
     `set` is for any thread, the rest for the computing thread.
     """
 
-    def __init__(self, settings: LoadSettings, automatic: tuple[int, int] | None) -> None:
-        """`automatic` are the measured counts for this model; None takes the processor's."""
-        self._automatic = automatic or (cpu().threads, cpu().threads_prefill)
+    def __init__(self, settings: LoadSettings) -> None:
+        self._automatic = cpu().threads, cpu().threads_prefill
         self._adaptive = ThreadGovernor(self._automatic[0], OtherProcessesLoad())
         self.set(settings.threads, settings.threads_prefill)
         self.applied = self._wanted  # to the contexts
@@ -229,12 +228,6 @@ class EngineThreads:
         """Choose counts, 0 is automatic. From any thread."""
         self._wanted = threads or self._automatic[0], threads_prefill or self._automatic[1]
         self.governor = self._adaptive if threads == 0 else None  # chosen counts have none
-
-    def set_automatic(self, threads: int, threads_prefill: int) -> None:
-        """Choose the measured counts; the governor starts anew below them. Between two answers."""
-        self._automatic = threads, threads_prefill
-        self._adaptive = ThreadGovernor(threads, OtherProcessesLoad())
-        self.set(0, 0)
 
     def begin_answer(self) -> None:
         """Let the governor measure other programs' load from here on."""

@@ -63,9 +63,8 @@ class OpenRequest:
     `chat_template` is a name from the list or a template's source; empty for the file's own.
 
     `residency` is the plan for streamed weights, None where all weights are in memory.
-    `automatic_threads` are those for decode and prefill where the settings say 0, None where only
-    the processor's defaults are known. `prompt_cache` keeps prompts on the disk. `isolated`: an old
-    file is read by a child process. `draft` is the draft model, None without one;
+    `prompt_cache` keeps prompts on the disk. `isolated`: an old file is read by a child process.
+    `draft` is the draft model, None without one;
     `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
     it is left out, since answers were slower with it.
     """
@@ -75,7 +74,6 @@ class OpenRequest:
     sequences: int
     on_progress: Progress
     residency: Residency | None = None
-    automatic_threads: tuple[int, int] | None = None
     prompt_cache: PromptCache | None = None
     chat_template: str = ""
     isolated: bool = False
@@ -221,9 +219,6 @@ class Engine(Protocol):
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next token on. 0 is automatic."""
-
-    def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the measured counts that automatic threads use from now on."""
 
     def close(self) -> None:
         """Free all memory."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core.events import Bill, BillItem, ModelFacts, ThreadsMeasured
+from deepseek_r1.core.events import Bill, BillItem, ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import (
     LEAST_CONTEXT_LENGTH,
@@ -37,64 +36,12 @@ from r1desk.performance.widgets.setting_rows import (
     power_steps,
 )
 from r1desk.theme import explain
-from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import text_label
 
 PLAN_DELAY_MS = 150
 # Lines kept below a control, so that nothing moves when its sentence gets longer.
 _RESERVED_LINES = {"memory_budget": 1, "swap_enabled": 3, "drafts": 2, "context_length": 2}
 AUTOMATIC_AT_0 = ("context_length", "threads", "threads_prefill")
 CONTEXT_SHOWN = 32_768  # the slider's end while no model says more
-
-
-class ThreadsBox(QWidget):
-    """Shows measured thread counts; measures nothing before its button is pressed."""
-
-    measure_requested = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = text_label("", "dim")
-        self.button = QPushButton(tr("Find the fastest"))
-        explain(
-            self.button,
-            tr(
-                "Tries thread counts with the loaded model for about 20 seconds and keeps the best."
-            ),
-        )
-        self.button.clicked.connect(self._on_clicked)
-        row = filled(QHBoxLayout(self), spacing=8)
-        row.addWidget(self.text, 1)
-        row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
-        self.show_measured(None, loaded=False)
-
-    def show_measured(self, measured: ThreadsMeasured | None, *, loaded: bool = True) -> None:
-        """Show what was measured; None where nothing was. Nothing is measured without a model."""
-        self.button.setEnabled(loaded)
-        if measured is None:
-            self.text.setText(tr("Speed: automatic, follows the load of this computer."))
-            return
-        self.text.setText(
-            tr(
-                "Fastest threads: {threads} for writing ({written:.1f} tokens a second), {all} for "
-                "reading ({read:.0f}). Automatic starts from there and follows the load.",
-                threads=measured.threads,
-                all=measured.threads_prefill,
-                written=measured.decode_tok_s.get(measured.threads, 0.0),
-                read=measured.prefill_tok_s.get(measured.threads_prefill, 0.0),
-            )
-        )
-
-    def show_failed(self, text: str) -> None:
-        """Show why nothing could be measured."""
-        self.button.setEnabled(True)
-        self.text.setText(text)
-
-    @Slot()
-    def _on_clicked(self) -> None:
-        self.button.setEnabled(False)
-        self.text.setText(tr("Measuring, about 20 seconds once no answer is being written…"))
-        self.measure_requested.emit()
 
 
 class LoadSection(QObject):
@@ -121,7 +68,6 @@ class LoadSection(QObject):
         for key, row in self.rows.items():
             row.changed.connect(partial(self.change, key))
         self._followed_from_mib = float("inf")  # no model is loaded
-        self._automatic = _defaults()
         self._budget_moved = False
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
@@ -218,11 +164,6 @@ class LoadSection(QObject):
         self.edited_changed.emit()
         self._delay.start()
 
-    def show_measured(self, measured: ThreadsMeasured | None) -> None:
-        """Show the automatic thread counts of the loaded model."""
-        self._automatic = measured.counts if measured else _defaults()
-        self._show_thread_costs()
-
     def follow_budget_of(self, bill: Bill) -> None:
         """Remember which budgets the loaded model can follow without a reload.
 
@@ -256,16 +197,13 @@ class LoadSection(QObject):
 
     def _show_thread_costs(self) -> None:
         most = cpu().logical_cores
-        for key, automatic in zip(("threads", "threads_prefill"), self._automatic, strict=True):
+        counts = {"threads": cpu().threads, "threads_prefill": cpu().threads_prefill}
+        for key, automatic in counts.items():
             if getattr(self.edited, key) == 0:
                 text = tr("Automatic: {n} of {most} cores", n=automatic, most=most)
             else:
                 text = tr("{n} of {most} cores", n=getattr(self.edited, key), most=most)
             self.rows[key].show_cost(text)
-
-
-def _defaults() -> tuple[int, int]:
-    return cpu().threads, cpu().threads_prefill
 
 
 def _context_steps(most: int) -> tuple[float, ...]:

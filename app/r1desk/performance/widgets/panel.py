@@ -11,12 +11,12 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
+from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.bill_view import BillView
-from r1desk.performance.widgets.load_section import LoadSection, ThreadsBox
+from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.next_turn_section import ContextMeter, NextTurnSection
 from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
 from r1desk.performance.widgets.preset_row import PresetRow
@@ -59,7 +59,6 @@ class PerformancePanel(QWidget):
         self.model = ModelBox()
         self.bill = BillView()
         self.load = LoadSection(self)
-        self.threads = ThreadsBox()
         self.sampling = SamplingSection(self)
         self.system_prompt = SystemPrompt()
         self.preset_row = PresetRow()
@@ -95,7 +94,7 @@ class PerformancePanel(QWidget):
         rows = self.load.rows
         self.bill_fold = Collapsible(tr("All lines of the bill"), self.bill.details)
         return PanelPage(
-            [self.model, self.bill, rows["memory_budget"], rows["swap_enabled"], self.threads],
+            [self.model, self.bill, rows["memory_budget"], rows["swap_enabled"]],
             [
                 self.bill_fold,
                 *(rows[key] for key in ("drafts", "draft_model", "threads", "threads_prefill")),
@@ -239,16 +238,10 @@ class PerformancePanel(QWidget):
         self._advice = ""
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
-        self.show_threads(loaded.measured)
         for section in (self.load, self.sampling):
             grey_out(section.rows, loaded.facts)
         self.load.follow_budget_of(loaded.bill)
         self.show_budget(loaded.bill)
-
-    def show_threads(self, measured: ThreadsMeasured | None) -> None:
-        """The thread counts measured for the loaded model."""
-        self.threads.show_measured(measured)
-        self.load.show_measured(measured)
 
     def show_load_failed(self, text: str, present: ModelLoaded | None = None) -> None:
         """The model did not load, and why; `present` is the one that is still there."""
