@@ -19,13 +19,13 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.messages.welcome import EXAMPLES
-from r1desk.conversations.conversation_intents import NewChat
+from r1desk.conversations.conversation_intents import NewChat, SetFolderSettings
 from r1desk.conversations.widgets.row_model import ItemRole, RowState
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
-from r1desk.store import ConversationSettings, FolderInfo, Profile, Store
+from r1desk.store import ConversationSettings, Profile, Store
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import (
@@ -171,16 +171,14 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
 def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_it(
     qtbot: QtBot, ready: Session
 ) -> None:
-    settings = ConversationSettings("", "Be short.", SamplingSettings(temperature=0.2))
-
-    def make(store: Store) -> int:
-        key = store.folders.create("Garden")
-        store.folders.save(FolderInfo(key, "Garden", settings))
-        return key
-
-    garden, rows = ready.store.run(make), ready.window.sidebar.list
+    settings, sidebar = ready.chat_feature.settings, ready.window.sidebar
+    garden, rows = ready.store.run(lambda store: store.folders.create("Garden")), sidebar.list
     ready.conversations_feature.refresh()
     qtbot.waitUntil(lambda: has_row(rows, "Garden"))
+    settings.apply(SamplingSettings(temperature=0.2), "Be short.")
+    sidebar.requested.emit(SetFolderSettings(garden, as_shown=True))
+    settings.apply(SamplingSettings(), "")
+    qtbot.waitUntil(lambda: bool(sidebar._menu.folders[0].settings.system_prompt))
     click_row(rows, "Garden")
     press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert row_of(rows, "Garden").model().index(0, 0, row_of(rows, "Garden")).data() == "New chat"
@@ -188,7 +186,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     wait_answered(qtbot, ready)
     roses = ready.chat.conversation_id
     kept = ready.store.run(lambda store: store.conversations.settings(roses))
-    assert (kept.system_prompt, kept.sampling) == (settings.system_prompt, settings.sampling)
+    assert (kept.system_prompt, kept.sampling) == ("Be short.", SamplingSettings(temperature=0.2))
     qtbot.waitUntil(lambda: rows.rows.index_of(roses).parent() == row_of(rows, "Garden"))
     click_row(rows, "Garden")
     rows.setFocus()

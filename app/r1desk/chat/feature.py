@@ -211,6 +211,11 @@ class ChatFeature(Feature):
             missing = tr("The model of this folder no longer exists: {file}", file=path.name)
             self._services.notify(Notice(missing, Level.WARNING))
 
+    def shown_settings(self) -> ConversationSettings:
+        """Model, instructions and sampling of the chat on the screen."""
+        sampling, system_prompt = self.settings.present
+        return ConversationSettings(str(self._models.next_path or ""), system_prompt, sampling)
+
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason

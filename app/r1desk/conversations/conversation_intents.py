@@ -101,10 +101,11 @@ class RenameFolder(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
-class EditFolder(ConversationIntent):
-    """Show what its new conversations begin with, to be changed."""
+class SetFolderSettings(ConversationIntent):
+    """Let its new conversations begin as the one on the screen, or as everywhere else."""
 
     folder: int
+    as_shown: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,8 @@ class ConversationsFeature(Feature):
                 self._remember(lambda store: store.folders.set_folded(folder, folded))
             case intents.RenameFolder(folder, name):
                 self._change(lambda store: store.folders.rename(folder, name))
-            case intents.EditFolder(folder):
-                self._folders.edit(self._folder_infos[folder], self._window)
+            case intents.SetFolderSettings(folder, as_shown):
+                self._folders.set_settings(self._folder_infos[folder], as_shown=as_shown)
             case intents.DeleteFolder(folder):
                 inside = (info.id for info in self._infos.values() if info.folder_id == folder)
                 info = self._folder_infos[folder]

@@ -1,18 +1,19 @@
-"""Folders: their settings, and how one is deleted, with a way back."""
+"""Folders: what new chats in them begin with, and how one is deleted, with a way back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.feature import ChatFeature
 from r1desk.conversations.trash_presenter import TrashPresenter
-from r1desk.conversations.widgets.folder_dialog import FolderDialog
 from r1desk.features import Services
-from r1desk.store import FolderInfo, Store
+from r1desk.store import ConversationSettings, FolderInfo, Store
+from r1desk.widgets.notice_bar import Level, Notice
 
 
 class FolderPresenter(QObject):
@@ -28,21 +29,23 @@ class FolderPresenter(QObject):
     ) -> None:
         """`refresh` reads the list of conversations anew."""
         super().__init__(parent)
-        self._store, self._preferences = services.store, services.preferences
+        self._store, self._notify = services.store, services.notify
         self._chat, self._trash, self._refresh = chat, trash, refresh
 
-    def edit(self, folder: FolderInfo, parent: QWidget) -> None:
-        """Show name and settings of a folder, to be changed."""
-        dialog = FolderDialog(parent, folder, self._preferences)
+    def set_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
+        """Let new chats in a folder begin as the chat on the screen, or as everywhere else."""
+        settings = self._chat.shown_settings() if as_shown else ConversationSettings()
+        changed = replace(folder, settings=settings)
+        if as_shown:
+            text = N_("New chats in “{name}” begin with the model and the settings of this chat.")
+        else:
+            text = N_("New chats in “{name}” begin as everywhere else.")
 
-        def accepted() -> None:
-            changed = dialog.folder()
-            self._store.call(lambda store: store.folders.save(changed), lambda _: self._refresh())
-            if self._chat.controller.new_chat_folder == folder.id:
-                self._chat.begin_chat(changed)
+        def saved(_: None) -> None:
+            self._refresh()
+            self._notify(Notice(tr(text, name=folder.name), Level.INFO))
 
-        dialog.accepted.connect(accepted)
-        dialog.open()
+        self._store.call(lambda store: store.folders.save(changed), saved)
 
     def ask_to_delete(self, folder: FolderInfo, inside: tuple[int, ...], parent: QWidget) -> None:
         """Delete a folder at once where it is empty; else ask what becomes of what is in it."""

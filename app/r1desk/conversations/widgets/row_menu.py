@@ -13,7 +13,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList, row_of
 from r1desk.conversations.widgets.conversation_rows import Row
-from r1desk.store import FolderInfo
+from r1desk.store import ConversationSettings, FolderInfo
 from r1desk.theme.icons import icon
 
 
@@ -88,9 +88,8 @@ class RowMenu(QObject):
         self._pin.setText(tr("Unpin") if row.pinned else tr("Pin"))
         menu = QMenu(self._view)
         if row.folder_id is not None:
-            edit = partial(self._request, intents.EditFolder(row.folder_id))
             menu.addAction(self._rename)
-            menu.addAction(icon("settings"), tr("Settings of the folder…"), edit)
+            self._add_settings(menu, row.folder_id)
             menu.addSeparator()
             menu.addAction(self._trash.icon(), tr("Delete the folder"), self._on_trash)
         else:
@@ -100,6 +99,15 @@ class RowMenu(QObject):
             menu.addMenu(self._folder_menu(menu))
             menu.addActions([self._export, self._trash])
         self._open(menu, position)
+
+    def _add_settings(self, menu: QMenu, folder: int) -> None:
+        """What new chats in a folder begin with."""
+        present = next(each.settings for each in self.folders if each.id == folder)
+        take = partial(self._request, intents.SetFolderSettings(folder, as_shown=True))
+        menu.addAction(icon("settings"), tr("Begin new chats like the one shown"), take)
+        forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
+        usual = menu.addAction(tr("Begin new chats as everywhere else"), forget)
+        usual.setEnabled(present != ConversationSettings())
 
     @Slot()
     def _on_move(self) -> None:
