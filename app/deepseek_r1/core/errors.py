@@ -356,3 +356,24 @@ class ProtocolBroken(EngineFailed):
     what = N_("The engine sent data that could not be understood and was stopped.")
     why = N_("{detail}")
     todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
+
+
+# ---- documents ------------------------------------------------------------------------------
+
+
+class DocumentSearchUnavailable(R1Error):
+    what = N_("Documents cannot be searched on this computer.")
+    why = N_("Python's SQLite was built without full-text search (FTS5).")
+    todo = N_("Use a Python from python.org, or the one that the installer brings.")
+
+
+class DocumentIndexFailed(R1Error):
+    what = N_("The index of the documents cannot be used.")
+    why = N_("SQLite reports: {detail}.")
+    todo = N_("Check the free space and the permissions of {path}.")
+
+
+class DocumentIndexDamaged(R1Error):
+    what = N_("The index of the documents was damaged.")
+    why = N_("The file was set aside as {path}; a new one is empty.")
+    todo = N_("Add the documents again: your files were not touched.")

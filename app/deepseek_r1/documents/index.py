@@ -1,0 +1,348 @@
+"""The texts of documents and the words in them, in one file of SQLite: full-text search (FTS5).
+
+Each passage is one row of an index of words. Text with spaces is indexed by word stems, text
+without (Chinese, Japanese, Korean, Thai) by overlapping pairs of characters, so that no dictionary
+is needed. A question finds passages that have any of its words; rare words count more (`bm25`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import (
+    DocumentIndexDamaged,
+    DocumentIndexFailed,
+    DocumentSearchUnavailable,
+)
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
+from deepseek_r1.documents.passages import UNSPACED, passages
+
+INDEX_FILE: Final = "documents.db"
+_VERSION: Final = 1  # of the tables, and of what `indexed_words` makes of a text
+_WAIT_S: Final = 10.0  # for another process that writes
+_NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
+_SCHEMA: Final = f"""
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
+    pages INTEGER, path TEXT NOT NULL, modified_ns INTEGER NOT NULL, passages INTEGER NOT NULL
+);
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY, place TEXT NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='porter unicode61');
+PRAGMA user_version = {_VERSION}"""
+_FORGETS: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
+_DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
+_OLD_TABLES: Final = (
+    "SELECT name FROM sqlite_master WHERE name IN ('documents', 'passages', 'words')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """A document that is in the index."""
+
+    sha256: str
+    name: str
+    kind: str
+    pages: int | None
+    path: str  # where it was read; may be gone by now
+    modified_ns: int  # of that file when it was read
+    passages: int
+
+
+class DocumentIndex:
+    """Documents by the SHA-256 of their files.
+
+    Any thread may use it; calls wait for each other. A window opens one for searching and another
+    one, of the same file, for adding: a search then waits for the end of a write at most. A
+    document is added whole or not at all, also where the power fails: what is missing afterwards is
+    added again. All calls raise DocumentIndexFailed, and DocumentIndexDamaged after a damaged file
+    was set aside; the next call has a new one.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open or make the file; without a path the index is in memory.
+
+        Raises DocumentSearchUnavailable, DocumentIndexFailed, DocumentIndexDamaged.
+        """
+        self._path, self._guard = path, threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        with self._used():
+            pass
+
+    def close(self) -> None:
+        """Close the file. May be called twice; another call opens it again."""
+        with self._guard:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    # ---- documents --------------------------------------------------------------------------
+
+    def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
+        """Add a document, or note another path of one that is there."""
+        with self._used() as db, db:
+            there = db.execute("SELECT id FROM documents WHERE sha256 = ?", (document.sha256,))
+            if (row := there.fetchone()) is not None:
+                place = (document.name, path, modified_ns, row[0])
+                db.execute("UPDATE documents SET name=?, path=?, modified_ns=? WHERE id=?", place)
+                return
+            parts = passages(document)
+            values = (document.sha256, document.name, document.kind, document.pages)
+            added = db.execute(
+                "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, path, modified_ns, len(parts)),
+            )
+            first = (added.lastrowid or 0) * _NUMBERS
+            for each in parts:
+                row_id = first + each.number
+                row_values = (row_id, _place_json(each.place), each.start, each.text)
+                db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row_values)
+                words = indexed_words(each.text, each.place.heading, document.name)
+                db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row_id, words))
+
+    def remove(self, sha256: str) -> None:
+        """Remove a document with all its text and words."""
+        with self._used() as db, db:
+            found = self._document(db, sha256)
+            if found is None:
+                return
+            document, name = found
+            span = _span(document)
+            for row_id, place, text in db.execute(
+                "SELECT id, place, text FROM passages WHERE id BETWEEN ? AND ?", span
+            ).fetchall():
+                words = indexed_words(text, _place(place).heading, name)
+                db.execute(
+                    "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
+                    (row_id, words),
+                )
+            if not _FORGETS:
+                db.execute("INSERT INTO words (words) VALUES ('optimize')")
+            db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
+            db.execute("DELETE FROM documents WHERE id = ?", (document,))
+
+    def documents(self) -> list[IndexedDocument]:
+        """All documents, in the order in which they were added."""
+        with self._used() as db:
+            return [IndexedDocument(*row) for row in db.execute(f"{_DOCUMENTS} ORDER BY id")]
+
+    def document(self, sha256: str) -> IndexedDocument | None:
+        """One document; None where it is not there."""
+        with self._used() as db:
+            row = db.execute(f"{_DOCUMENTS} WHERE sha256 = ?", (sha256,)).fetchone()
+            return None if row is None else IndexedDocument(*row)
+
+    def passages(self, sha256: str) -> list[Passage]:
+        """All passages of a document, in order; none for one that is not there."""
+        with self._used() as db:
+            found = self._document(db, sha256)
+            if found is None:
+                return []
+            rows = self._rows(db, "passages.id BETWEEN ? AND ?", _span(found[0]))
+            return [passage for _, passage in rows]
+
+    def text(self, sha256: str) -> str:
+        """The text in which offsets of passages count; "" for a document that is not there."""
+        text = ""
+        for each in self.passages(sha256):
+            text += BETWEEN_BLOCKS * (each.start > len(text)) + each.text
+        return text
+
+    def outline(self, sha256: str, most: int = 40) -> list[str]:
+        """The document's headings, each once, in order; at most that many."""
+        headings = dict.fromkeys(each.place.heading for each in self.passages(sha256))
+        return [each for each in headings if each][:most]
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file; 0 in memory."""
+        return self._path.stat().st_size if self._path is not None else 0
+
+    # ---- searching --------------------------------------------------------------------------
+
+    def search(self, question: str, sha256s: Iterable[str], limit: int = 8) -> list[Passage]:
+        """The passages of these documents that have most of the question's words, best first."""
+        match = match_expression(question)
+        if not match:
+            return []
+        with self._used() as db:
+            ids = [found[0] for sha in sha256s if (found := self._document(db, sha)) is not None]
+            places = " OR ".join(["rowid BETWEEN ? AND ?"] * len(ids)) or "0"
+            bounds = [bound for each in ids for bound in _span(each)]
+            rows = db.execute(
+                f"SELECT rowid FROM words WHERE words MATCH ? AND ({places})"  # noqa: S608
+                " ORDER BY rank LIMIT ?",
+                (match, *bounds, limit),
+            )
+            best = [row[0] for row in rows]
+            by_id = self._by_id(db, best)
+            return [by_id[each] for each in best]
+
+    def neighbours(self, passage: Passage) -> list[Passage]:
+        """The passages before and after this one, of the same document."""
+        with self._used() as db:
+            found = self._document(db, passage.sha256)
+            if found is None:
+                return []
+            at, (first, last) = found[0] * _NUMBERS + passage.number, _span(found[0])
+            wanted = [each for each in (at - 1, at + 1) if first <= each <= last]
+            return list(self._by_id(db, wanted).values())
+
+    # ---- rows -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _document(db: sqlite3.Connection, sha256: str) -> tuple[int, str] | None:
+        found = db.execute("SELECT id, name FROM documents WHERE sha256 = ?", (sha256,)).fetchone()
+        return None if found is None else (found[0], found[1])
+
+    def _by_id(self, db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Passage]:
+        """The passages of these ids, in ascending order."""
+        marks = ", ".join("?" * len(ids))
+        return dict(self._rows(db, f"passages.id IN ({marks})", ids))
+
+    @staticmethod
+    def _rows(
+        db: sqlite3.Connection, where: str, values: Sequence[int]
+    ) -> Iterator[tuple[int, Passage]]:
+        rows = db.execute(
+            "SELECT passages.id, sha256, name, place, start, text FROM passages"  # noqa: S608
+            f" JOIN documents ON documents.id = passages.id / {_NUMBERS}"
+            f" WHERE {where} ORDER BY passages.id",
+            values,
+        )
+        for row_id, sha256, name, place, start, text in rows:
+            number, end = row_id % _NUMBERS, start + len(text)
+            yield row_id, Passage(sha256, name, number, _place(place), text, start, end)
+
+    # ---- the file ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection]:
+        """Open the file if need be. SQLite's errors become ours."""
+        with self._guard:
+            try:
+                if self._connection is None:
+                    self._connection = _opened(self._path)
+                yield self._connection
+            except sqlite3.DatabaseError as error:
+                self.close()
+                where = self._path
+                if where is None or not _is_damage(error):
+                    raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
+                aside = where.with_name(f"{where.name}.damaged")
+                try:
+                    where.replace(aside)
+                    where.with_name(f"{where.name}-journal").unlink(missing_ok=True)
+                except OSError as failure:
+                    raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
+                log.engine.warning("the index of the documents is set aside: %s", error)
+                raise DocumentIndexDamaged(path=str(aside)) from error
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """Open the file, and make its tables.
+
+    Raises sqlite3.DatabaseError, DocumentSearchUnavailable.
+    """
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # it holds the user's texts
+    db = sqlite3.connect(path or ":memory:", timeout=_WAIT_S, check_same_thread=False)
+    try:
+        db.execute("PRAGMA cache_size = -16384")  # KiB: a document's rows, until they are written
+        db.execute("PRAGMA secure_delete = ON")  # a text that is removed is gone
+        with db:
+            db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version != _VERSION:
+                for (name,) in db.execute(_OLD_TABLES).fetchall():
+                    db.execute(f"DROP TABLE {name}")
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+                if _FORGETS:
+                    db.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
+    except sqlite3.OperationalError as error:
+        db.close()
+        if "fts5" in str(error):
+            raise DocumentSearchUnavailable from error
+        raise
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _span(document: int) -> tuple[int, int]:
+    """The first and the last id that a document's passages can have."""
+    return document * _NUMBERS, document * _NUMBERS + _NUMBERS - 1
+
+
+def _place_json(place: Place) -> str:
+    known = {key: value for key, value in asdict(place).items() if value not in (None, "")}
+    return json.dumps(known, ensure_ascii=False)
+
+
+def _place(stored: str) -> Place:
+    return Place(**json.loads(stored))
+
+
+# ---- words -----------------------------------------------------------------------------------
+
+_RUN = re.compile(f"[{UNSPACED}]+")
+_JOINED = re.compile(r"\w+(?:[-./_:+@]\w+)*")
+_WORD = re.compile(r"[^\W_]+")
+# Words of questions, which say nothing about where an answer stands.
+_ASKING = frozenset(
+    """a about am an and any are as at be been but by can could did do does for from get had has
+    have how i if in is it its may me my must of on or our shall should so than that the their
+    them then there these they this those to was we were what when where which who whom whose
+    why will with would you your""".split()  # noqa: SIM905 - a list of words reads best as a text
+)
+_ASKING_UNSPACED = re.compile(
+    "什么时候|为什么|什么|怎么样|怎么|怎样|如何|哪些|哪里|哪个|哪种|哪|多少|多久|是否|可以|能否|请问|吗|呢|的|了"
+    "|是|有|在|和|与|吧|请"
+)
+
+
+def indexed_words(text: str, *more: str) -> str:
+    """What FTS5 gets of a text: its words, and pairs of characters for scripts without spaces."""
+    whole = unicodedata.normalize("NFKC", "\n".join([text, *more]))
+    if whole.isascii():
+        return whole
+    pairs = (pair for run in _RUN.findall(whole) for pair in _pairs(run))
+    return f"{_RUN.sub(' ', whole)} {' '.join(pairs)}"
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
+
+
+def match_expression(question: str) -> str:
+    """FTS5's expression for any word of a question; "" where it has none."""
+    text = unicodedata.normalize("NFKC", question).lower()
+    spaced, found = _RUN.sub(" ", text), []
+    for joined in _JOINED.findall(spaced):
+        words = _WORD.findall(joined)
+        found += [f'"{joined}"'] * (len(words) > 1)  # as a phrase too
+        found += [f'"{word}"' for word in words if word not in _ASKING]
+    for run in _RUN.findall(_ASKING_UNSPACED.sub(" ", text)):
+        found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
+    if not found and text.strip():  # "What is it?": its words are all there is
+        found = [f'"{word}"' for word in _WORD.findall(text)]
+    return " OR ".join(dict.fromkeys(found))

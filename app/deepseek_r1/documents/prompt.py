@@ -1,0 +1,133 @@
+"""What a model is sent of documents: all of their text where it fits, found passages otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.documents.document import Passage, Place, Source
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import UNSPACED, estimated_tokens
+
+SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
+_FOUND: Final = 12  # passages that a search may find
+_WITH_NEIGHBOURS: Final = 2  # of them, the best
+_LEAST_TOKENS: Final = 100  # of a passage, nearly always
+# Not translated: what stands first must be the same tokens whatever language the window speaks.
+_CITE: Final = {
+    "en": "Answer from the numbered parts of the documents. After each statement name the part that"
+    " says it, as in [1]. If no part says it, say so.",
+    "zh": "请根据文档中带编号的部分回答，每句话后面注明出处编号，例如 [1]。"
+    "文档里没有说的，请说明没有。",
+}
+_QUESTION: Final = {"en": "Question:", "zh": "问题："}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPrompt:
+    """The documents' part of a prompt.
+
+    `system` comes first, before the conversation's own instructions; `question` replaces the last
+    message. `sources` are the parts that are sent, best first, each under its number. `whole`: all
+    of the documents is in `system`, so its tokens are the same for every question in one language.
+    """
+
+    system: str
+    question: str
+    sources: tuple[Source, ...]
+    whole: bool
+
+    def messages(self, conversation: Sequence[Message]) -> list[Message]:
+        """Return a conversation that ends with the question, with the documents in it."""
+        system, rest = self.system, list(conversation[:-1])
+        if rest and rest[0].role is Role.SYSTEM:
+            system = f"{system}\n\n{rest.pop(0).content}"
+        first = Message(role=Role.SYSTEM, content=system)
+        last = conversation[-1].model_copy(update={"content": self.question})
+        return [first, *rest, last]
+
+
+def document_owner(sha256: str) -> str:
+    """The owner of a document's cells in the prompt cache, beside those of conversations."""
+    return f"document:{sha256}"
+
+
+def plan(
+    index: DocumentIndex,
+    sha256s: Sequence[str],
+    question: str,
+    free_tokens: int,
+    count_tokens: Callable[[str], int],
+    *,
+    chosen: Sequence[Passage] | None = None,
+) -> DocumentPrompt:
+    """Choose what is sent of these documents of the index, in this order.
+
+    `free_tokens` is the context without the conversation's own messages and the reserve for the
+    answer; `count_tokens` the loaded model's. `chosen` are passages that the user chose from an
+    earlier plan, in place of a search. Raises DocumentIndexFailed, DocumentIndexDamaged.
+    """
+    there = [each for sha in sha256s if (each := index.document(sha)) is not None]
+    language = "zh" if re.search(f"[{UNSPACED}]", question) else "en"
+    least = sum(each.passages for each in there) * _LEAST_TOKENS
+    if chosen is None and least <= free_tokens:
+        everything = [part for each in there for part in index.passages(each.sha256)]
+        system = f"{_parts(everything)}\n\n{_CITE[language]}"
+        if count_tokens(f"{system}\n\n{question}") <= free_tokens:
+            best = index.search(question, sha256s, _FOUND)
+            return DocumentPrompt(system, question, _sources(everything, best), whole=True)
+    found = list(chosen) if chosen is not None else _searched(index, sha256s, question)
+    outlines = "\n\n".join(
+        "\n".join([f"Document: {each.name}", *index.outline(each.sha256)]) for each in there
+    )
+    system = f"{outlines}\n\n{_CITE[language]}"
+    while True:
+        parts = sorted(found, key=lambda each: (sha256s.index(each.sha256), each.number))
+        asked = f"{_parts(parts)}\n\n{_QUESTION[language]} {question}" if parts else question
+        if not found or count_tokens(f"{system}\n\n{asked}") <= free_tokens:
+            return DocumentPrompt(system, asked, _sources(parts, found), whole=False)
+        found.pop()
+
+
+def _searched(index: DocumentIndex, sha256s: Sequence[str], question: str) -> list[Passage]:
+    """The best passages for a question, best first, the first ones with their neighbours."""
+    best = index.search(question, sha256s, _FOUND)
+    if not best:  # "Summarise this": the beginnings
+        best = [part for sha in sha256s for part in index.passages(sha)[:2]]
+    wanted: dict[Passage, int] = {}
+    for rank, passage in enumerate(best):
+        around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []
+        for each in (passage, *around):
+            wanted.setdefault(each, estimated_tokens(each.text))
+    found, tokens = [], 0
+    for passage, length in wanted.items():
+        tokens += length
+        if tokens > SEARCHED_TOKENS:
+            break
+        found.append(passage)
+    return found
+
+
+def _sources(parts: Sequence[Passage], best: Sequence[Passage]) -> tuple[Source, ...]:
+    """The parts, numbered in this order; the best first."""
+    rank = {passage: number for number, passage in enumerate(best)}
+    sources = [Source(n, passage) for n, passage in enumerate(parts, 1)]
+    return tuple(sorted(sources, key=lambda each: rank.get(each.passage, len(rank))))
+
+
+def _parts(parts: Sequence[Passage]) -> str:
+    texts, before = [], ""
+    for n, each in enumerate(parts, 1):
+        if each.sha256 != before:
+            texts.append(f"Document: {each.name}")
+        before, where = each.sha256, _where(each.place)
+        texts.append(f"[{n}]{where and f' ({where})'}\n{each.text}")
+    return "\n\n".join(texts)
+
+
+def _where(place: Place) -> str:
+    known = (("page", place.page), ("sheet", place.sheet), ("row", place.row), ("line", place.line))
+    return ", ".join(f"{name} {value}" for name, value in known if value) or place.heading

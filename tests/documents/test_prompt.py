@@ -1,0 +1,111 @@
+"""Documents are sent whole where they fit, else as passages, and answers cite what was sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.documents.citations import citations, cited
+from deepseek_r1.documents.document import Block, Document, Passage, Place, Source
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.prompt import plan
+
+SHA = "a" * 64
+
+
+def count(text: str) -> int:
+    return len(text) // 4
+
+
+@pytest.fixture
+def index() -> DocumentIndex:
+    made = DocumentIndex()
+    filler = "Nothing of note happened on this day in the village by the sea. " * 15
+    texts = [f"{filler} Day {n}." for n in range(40)]
+    texts[20] = f"{filler} The lighthouse burned down. {filler}"
+    blocks = (Block(text, Place(page=n)) for n, text in enumerate(texts, 1))
+    made.add(Document("diary.pdf", SHA, "pdf", 40, tuple(blocks)))
+    return made
+
+
+def test_what_fits_is_sent_whole_and_stands_first(index):
+    made = plan(index, [SHA], "What happened to the lighthouse?", 50_000, count)
+    assert made.whole
+    assert made.question == "What happened to the lighthouse?"
+    assert all(each.passage.text in made.system for each in made.sources)
+    assert len(made.sources) == len(index.passages(SHA))
+    assert made.sources[0].passage.place.page == 21
+
+
+def test_the_beginning_is_the_same_for_every_question(index):
+    one, two = (
+        plan(index, [SHA], question, 50_000, count).system
+        for question in ("Where?", "灯塔在哪里？")
+    )
+    assert one.rsplit("\n\n", 1)[0] == two.rsplit("\n\n", 1)[0]
+    assert "编号" in two
+    assert "编号" not in one
+
+
+def test_what_does_not_fit_is_searched_and_sent_in_the_documents_order(index):
+    made = plan(index, [SHA], "What happened to the lighthouse?", 2_000, count)
+    assert not made.whole
+    assert count(made.system + made.question) <= 2_000
+    assert made.sources[0].passage.place.page == 21
+    in_order = sorted(made.sources, key=lambda each: each.n)
+    assert [each.passage.number for each in in_order] == sorted(
+        each.passage.number for each in made.sources
+    )
+    for each in in_order:
+        assert f"[{each.n}] (page {each.passage.place.page})\n{each.passage.text}" in made.question
+    assert made.question.endswith("Question: What happened to the lighthouse?")
+
+
+def test_the_user_can_choose_the_passages(index):
+    chosen = index.passages(SHA)[5:7]
+    made = plan(index, [SHA], "What happened?", 50_000, count, chosen=chosen)
+    assert [each.passage for each in made.sources] == chosen
+
+
+def test_a_question_without_findable_words_gets_the_beginning(index):
+    made = plan(index, [SHA], "Zusammenfassung?", 2_000, count)
+    assert made.sources[0].passage.number == 0
+
+
+def test_the_documents_come_before_the_conversations_own_instructions(index):
+    made = plan(index, [SHA], "Where?", 50_000, count)
+    conversation = [
+        Message(role=Role.SYSTEM, content="Be short."),
+        Message(role=Role.USER, content="Hello"),
+        Message(role=Role.ASSISTANT, content="Hi"),
+        Message(role=Role.USER, content="Where?"),
+    ]
+    sent = made.messages(conversation)
+    assert sent[0].content == f"{made.system}\n\nBe short."
+    assert sent[1:] == conversation[1:]
+
+
+def _sources(*numbers: int) -> list[Source]:
+    passage = Passage(SHA, "diary.pdf", 0, Place(page=1), "text", 0, 4)
+    return [Source(n, passage) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("It burned [1].", [("[1]", True)]),
+        ("It burned [1][3].", [("[1]", True), ("[3]", False)]),
+        ("Both [1, 2].", [("1", True), ("2", True)]),
+        ("烧毁了【2】。", [("【2】", True)]),
+        ("`a[1]` and ```\nb[2]\n``` and [1](http://x) [x] []", []),
+    ],
+)
+def test_a_citation_is_known_or_made_up(answer, found):
+    spans = citations(answer, _sources(1, 2))
+    seen = [(answer[each.start : each.end], each.source is not None) for each in spans]
+    assert seen == found
+
+
+def test_cited_sources_come_first():
+    marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
+    assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]

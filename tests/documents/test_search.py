@@ -1,0 +1,160 @@
+"""Documents are cut into passages, found by a question's words, and kept whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.errors import DocumentIndexDamaged
+from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import passages
+
+_WORDS = "The ferry leaves the harbour at seven and returns with the tide before supper. "
+
+
+def make(*blocks: tuple[str, Place], name: str = "a.pdf", sha: str = "a") -> Document:
+    return Document(name, sha * 64, "pdf", None, tuple(Block(*block) for block in blocks))
+
+
+def pages(*texts: str, name: str = "a.pdf", sha: str = "a") -> Document:
+    return make(*((text, Place(page=n)) for n, text in enumerate(texts, 1)), name=name, sha=sha)
+
+
+def test_passages_have_the_whole_text_and_their_offsets():
+    document = pages(_WORDS * 40, "second page", "海上升明月。" * 300, "")
+    found = passages(document)
+    text = document.text()
+    assert [text[each.start : each.end] for each in found] == [each.text for each in found]
+    covered = "".join(each.text for each in found)
+    assert covered.replace("\n", "") == text.replace("\n", "")
+    assert [each.number for each in found] == list(range(len(found)))
+
+
+def test_a_passage_lies_on_one_page_and_is_of_about_300_tokens():
+    found = passages(pages(_WORDS * 60, "short", _WORDS * 5))
+    assert {each.place.page for each in found} == {1, 2, 3}
+    of_first = [each for each in found if each.place.page == 1]
+    assert len(of_first) == 4
+    assert all(900 < len(each.text) < 1500 for each in of_first)
+
+
+def test_a_long_block_of_lines_tells_each_passage_its_line():
+    lines = "\n".join(f"value_{n} = compute(value_{n - 1}, other)" for n in range(200))
+    found = passages(make((lines, Place(line=1))))
+    for each in found:
+        first = each.text.split(" ")[0]
+        assert first == f"value_{(each.place.line or 0) - 1}"
+
+
+@pytest.fixture
+def index() -> DocumentIndex:
+    return DocumentIndex()
+
+
+def test_a_question_finds_the_page_by_other_forms_of_its_words(index):
+    index.add(pages("Nothing of interest.", "The harbours were flooded.", "Prices of bread."))
+    found = index.search("Which harbour floods?", ["a" * 64])
+    assert found[0].place.page == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "page"), [("怎么压缩模型？", 2), ("税", 3), ("内存", 1), ("ＧＰＵ", 3)]
+)
+def test_chinese_is_found_without_spaces_or_a_dictionary(index, question, page):
+    index.add(pages("内存预算是一个数字。", "量化可以压缩模型。", "所得税要在四月交，GPU 免税。"))
+    assert index.search(question, ["a" * 64])[0].place.page == page
+
+
+def test_only_the_asked_documents_are_searched(index):
+    index.add(pages("apples and pears", sha="a"))
+    index.add(pages("apples and plums", name="b.pdf", sha="b"))
+    assert {each.name for each in index.search("apples", ["b" * 64])} == {"b.pdf"}
+    assert index.search("apples", []) == []
+    assert index.search("?!", ["a" * 64]) == []
+
+
+@pytest.mark.parametrize("question", ['"', "a AND (", "NEAR(x", "text:", "col : *", "it's -x ^y"])
+def test_no_question_is_a_syntax_error(index, question):
+    index.add(pages("some text"))
+    index.search(question, ["a" * 64])
+
+
+def test_what_was_added_comes_back(index):
+    document = pages(_WORDS * 30, "你好，世界。", _WORDS)
+    index.add(document, path="/somewhere/a.pdf", modified_ns=5)
+    assert index.text(document.sha256) == document.text()
+    assert index.passages(document.sha256) == passages(document)
+    (known,) = index.documents()
+    assert (known.name, known.path, known.modified_ns) == ("a.pdf", "/somewhere/a.pdf", 5)
+    middle = index.passages(document.sha256)[1]
+    assert [each.number for each in index.neighbours(middle)] == [0, 2]
+
+
+def test_the_outline_is_the_headings(index):
+    blocks = [(_WORDS * 10, Place(heading=name)) for name in ("One", "One", "Two")]
+    index.add(make(*blocks))
+    assert index.outline("a" * 64) == ["One", "Two"]
+
+
+def test_a_removed_document_leaves_nothing(tmp_path):
+    index = DocumentIndex(tmp_path / "documents.db")
+    index.add(pages("The secret is xyzzyplugh. 秘密是芝麻开门。"))
+    index.add(pages("something else", sha="b"))
+    index.remove("a" * 64)
+    assert index.search("xyzzyplugh 芝麻开门", ["a" * 64, "b" * 64]) == []
+    assert index.text("a" * 64) == ""
+    index.close()
+    content = (tmp_path / "documents.db").read_bytes()
+    assert b"secret" not in content
+    assert "芝麻".encode() not in content
+
+
+def test_two_indexes_of_one_file_see_the_same(tmp_path):
+    one, two = (DocumentIndex(tmp_path / "documents.db") for _ in range(2))
+    one.add(pages("apples"))
+    assert two.search("apples", ["a" * 64])
+    two.remove("a" * 64)
+    assert one.documents() == []
+
+
+def test_a_damaged_file_is_set_aside_and_said(tmp_path):
+    path = tmp_path / "documents.db"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(DocumentIndexDamaged):
+        DocumentIndex(path)
+    index = DocumentIndex(path)
+    index.add(pages("apples"))
+    assert index.search("apples", ["a" * 64])
+    assert (tmp_path / "documents.db.damaged").exists()
+
+
+def test_damage_that_shows_later_is_set_aside_too(tmp_path):
+    path = tmp_path / "documents.db"
+    index = DocumentIndex(path)
+    for sha in "abcd":
+        index.add(pages(_WORDS * 200, sha=sha))
+    index.close()
+    data = bytearray(path.read_bytes())
+    data[4096 * 3 :] = b"\xff" * (len(data) - 4096 * 3)
+    path.write_bytes(data)
+    with pytest.raises(DocumentIndexDamaged):
+        index.search("ferry", [sha * 64 for sha in "abcd"])
+    assert index.documents() == []
+
+
+def test_an_index_of_another_version_is_made_anew(tmp_path):
+    path = tmp_path / "documents.db"
+    index = DocumentIndex(path)
+    index.add(pages("apples"))
+    index.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 999")
+    assert DocumentIndex(path).documents() == []
+
+
+def test_the_file_is_the_users_alone(tmp_path: Path):
+    DocumentIndex(tmp_path / "deep" / "documents.db")
+    assert (tmp_path / "deep" / "documents.db").stat().st_mode & 0o077 == 0
