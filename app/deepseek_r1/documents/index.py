@@ -28,7 +28,7 @@ from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Pl
 from deepseek_r1.documents.passages import UNSPACED, passages
 
 INDEX_FILE: Final = "documents.db"
-_VERSION: Final = 1  # of the tables, and of what `indexed_words` makes of a text
+_VERSION: Final = 1  # of the tables, and of what `indexed_terms` makes of a text
 _WAIT_S: Final = 10.0  # for another process that writes
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
 _SCHEMA: Final = f"""
@@ -39,12 +39,12 @@ CREATE TABLE documents (
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY, place TEXT NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL
 );
-CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='porter unicode61');
+CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode61');
 PRAGMA user_version = {_VERSION}"""
-_FORGETS: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
+_SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
 _OLD_TABLES: Final = (
-    "SELECT name FROM sqlite_master WHERE name IN ('documents', 'passages', 'words')"
+    "SELECT name FROM sqlite_master WHERE name IN ('documents', 'passages', 'terms')"
 )
 
 
@@ -109,8 +109,8 @@ class DocumentIndex:
                 row_id = first + each.number
                 row_values = (row_id, _place_json(each.place), each.start, each.text)
                 db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row_values)
-                words = indexed_words(each.text, each.place.heading, document.name)
-                db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row_id, words))
+                terms = indexed_terms(each.text, each.place.heading, document.name)
+                db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
@@ -123,13 +123,13 @@ class DocumentIndex:
             for row_id, place, text in db.execute(
                 "SELECT id, place, text FROM passages WHERE id BETWEEN ? AND ?", span
             ).fetchall():
-                words = indexed_words(text, _place(place).heading, name)
+                terms = indexed_terms(text, _place(place).heading, name)
                 db.execute(
-                    "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
-                    (row_id, words),
+                    "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
+                    (row_id, terms),
                 )
-            if not _FORGETS:
-                db.execute("INSERT INTO words (words) VALUES ('optimize')")
+            if not _SECURE:
+                db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
             db.execute("DELETE FROM documents WHERE id = ?", (document,))
 
@@ -182,7 +182,7 @@ class DocumentIndex:
             places = " OR ".join(["rowid BETWEEN ? AND ?"] * len(ids)) or "0"
             bounds = [bound for each in ids for bound in _span(each)]
             rows = db.execute(
-                f"SELECT rowid FROM words WHERE words MATCH ? AND ({places})"  # noqa: S608
+                f"SELECT rowid FROM terms WHERE terms MATCH ? AND ({places})"  # noqa: S608
                 " ORDER BY rank LIMIT ?",
                 (match, *bounds, limit),
             )
@@ -271,8 +271,8 @@ def _opened(path: Path | None) -> sqlite3.Connection:
                     db.execute(f"DROP TABLE {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
-                if _FORGETS:
-                    db.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
+                if _SECURE:
+                    db.execute("INSERT INTO terms (terms, rank) VALUES ('secure-delete', 1)")
     except sqlite3.OperationalError as error:
         db.close()
         if "fts5" in str(error):
@@ -320,8 +320,8 @@ _ASKING_UNSPACED = re.compile(
 )
 
 
-def indexed_words(text: str, *more: str) -> str:
-    """What FTS5 gets of a text: its words, and pairs of characters for scripts without spaces."""
+def indexed_terms(text: str, *more: str) -> str:
+    """The terms of a text for FTS5: words, and pairs of characters of scripts without spaces."""
     whole = unicodedata.normalize("NFKC", "\n".join([text, *more]))
     if whole.isascii():
         return whole
@@ -338,9 +338,9 @@ def match_expression(question: str) -> str:
     text = unicodedata.normalize("NFKC", question).lower()
     spaced, found = _RUN.sub(" ", text), []
     for joined in _JOINED.findall(spaced):
-        words = _WORD.findall(joined)
-        found += [f'"{joined}"'] * (len(words) > 1)  # as a phrase too
-        found += [f'"{word}"' for word in words if word not in _ASKING]
+        terms = _WORD.findall(joined)
+        found += [f'"{joined}"'] * (len(terms) > 1)  # as a phrase too
+        found += [f'"{word}"' for word in terms if word not in _ASKING]
     for run in _RUN.findall(_ASKING_UNSPACED.sub(" ", text)):
         found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
     if not found and text.strip():  # "What is it?": its words are all there is

@@ -1,4 +1,4 @@
-"""What a model is sent of documents: all of their text where it fits, found passages otherwise."""
+"""The part of a prompt that is of documents: their whole text where it fits, or found passages."""
 
 from __future__ import annotations
 
