@@ -13,7 +13,15 @@ from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import ANSWER, Show, answer, conversation, text_of, user
 from deepseek_r1.core.errors import PromptTooLong
-from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    FinishReason,
+    GenerationStats,
+    PrefillProgress,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingFinished,
+)
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.colours import chat_colours
@@ -42,7 +50,7 @@ def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None
     view.append(answer(50, "", state="streaming"))
     view.begin_stream(50)
     for at in range(0, len(text), size):
-        view.stream_answer(50, text[at : at + size])
+        view.stream(50, AnswerDelta(text=text[at : at + size]))
         if at % (size * 10) == 0:
             qtbot.wait(1)
 
@@ -99,7 +107,7 @@ def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn
     box = view.view(50).findChild(CodeBox)
     assert box is not None
     for _ in range(30):
-        view.stream_answer(50, "more words\n\n")
+        view.stream(50, AnswerDelta(text="more words\n\n"))
         qtbot.wait(3)
     drawn(view)
     assert text_of(view.view(50).body).count("more words") == 30
@@ -141,13 +149,13 @@ def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
     bar.setValue(bar.maximum() - 200)
     here = bar.value()
     for _ in range(20):
-        view.stream_answer(50, "more\n\n")
+        view.stream(50, AnswerDelta(text="more\n\n"))
     drawn(view)
     assert bar.value() == here
     jump = view.findChild(QToolButton, "jump")
     assert jump.isVisible()
     jump.click()
-    view.stream_answer(50, "end\n\n" * 5)
+    view.stream(50, AnswerDelta(text="end\n\n" * 5))
     drawn(view)
     assert bar.value() == bar.maximum()
     assert not jump.isVisible()
@@ -156,23 +164,23 @@ def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
 def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
     view.append(answer(50, "", state="streaming"))
     view.begin_stream(50)
-    view.stream_reading(50, 1240, 3800, 2560)
+    view.stream(50, PrefillProgress(done=1240, total=3800, cached=2560))
     assert view.view(50)._status.text == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
-    view.stream_answer(50, "Hi")
+    view.stream(50, AnswerDelta(text="Hi"))
     qtbot.waitUntil(lambda: view.view(50)._status is None)
 
 
 def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
     view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
-    view.stream_answer(2, "and on")
+    view.stream(2, AnswerDelta(text="and on"))
     qtbot.waitUntil(lambda: text_of(view.view(2).body) == "so far and on")
 
 
 def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn: Settled) -> None:
     view.show_branch([user(1, "hi")])
-    view.stream_answer(77, "lost")
-    view.stream_thinking(77, "lost")
-    view.thinking_finished(77, 1.0)
+    view.stream(77, AnswerDelta(text="lost"))
+    view.stream(77, ThinkingDelta(text="lost"))
+    view.stream(77, ThinkingFinished(seconds=1.0))
     drawn(view)
     assert [(message.id, message.content) for message in view.messages] == [(1, "hi")]
 
@@ -208,7 +216,7 @@ def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or
     show(branch)
     assert [view.view(key).thinking.is_open for key in (1, 2)] == [False, True]
     view.begin_stream(2)
-    view.stream_thinking(2, "Second.")
+    view.stream(2, ThinkingDelta(text="Second."))
     drawn(view)
     box = view.view(2).thinking
     assert box.is_open
@@ -218,16 +226,16 @@ def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or
 def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
     view.append(answer(50, "", state="streaming"))
     view.begin_stream(50)
-    view.stream_thinking(50, "hm ")
+    view.stream(50, ThinkingDelta(text="hm "))
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
     header = view.view(50).thinking.header.text
     first = header()
     assert re.fullmatch(r"Thinking… \d+ s", first)
     qtbot.waitUntil(lambda: header() != first)
     assert re.fullmatch(r"Thinking… \d+ s", header())
-    view.thinking_finished(50, 1.5)
+    view.stream(50, ThinkingFinished(seconds=1.5))
     assert view.view(50).thinking.header.text() == "Thought for a moment"
-    view.stream_answer(50, "Done.")
+    view.stream(50, AnswerDelta(text="Done."))
     view.finish_stream(answer(50, "Done.", thinking="hm ", thinking_s=3.21))
     assert view.view(50).thinking.header.text() == "Thought for 3 s"
 
@@ -235,7 +243,7 @@ def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtB
 def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -> None:
     view.append(answer(50, "", state="streaming"))
     view.begin_stream(50)
-    view.stream_thinking(50, "First I look.\n\nThen I *count* the apples")
+    view.stream(50, ThinkingDelta(text="First I look.\n\nThen I *count* the apples"))
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
     box = view.view(50).thinking
     assert box.last_line.text() == "Then I *count* the apples"
@@ -243,7 +251,7 @@ def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -
     assert box.last_line.text() == ""  # all of it is shown now
     box.findChild(QToolButton, "thinking").click()
     assert box.answer_now.isVisible()
-    view.thinking_finished(50, 187.4, ThinkingEnd.BUDGET)
+    view.stream(50, ThinkingFinished(seconds=187.4, end=ThinkingEnd.BUDGET))
     assert box.last_line.text() == "Then I *count* the apples"
     assert box.end_note.text() == "The thinking budget was used up, so the model had to answer."
     assert not box.answer_now.isVisible()
@@ -276,12 +284,12 @@ def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
     with qtbot.waitSignal(view.requested) as requested:
         qtbot.mouseClick(waiting.button, Qt.MouseButton.LeftButton)
     assert requested.args == [WithdrawQuestion(4)]
-    view.stream_answer(2, " and on")
+    view.stream(2, AnswerDelta(text=" and on"))
     drawn(view)
     assert text_of(view.view(2).body) == "so far and on"
     view.finish_stream(answer(2, "so far and on"))
     view.begin_stream(4)
-    view.stream_answer(4, "Yes.")
+    view.stream(4, AnswerDelta(text="Yes."))
     drawn(view)
     assert text_of(view.view(4).body) == "Yes."
 

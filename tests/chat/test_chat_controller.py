@@ -6,7 +6,7 @@ import pytest
 
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.core.events import FinishReason, ThinkingEnd, ThinkingFinished
+from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFinished
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
@@ -39,7 +39,7 @@ def test_a_message_is_on_disk_before_the_engine_hears_of_it(stack: ChatStack) ->
 
 def test_an_answer_is_streamed_and_stored_with_its_numbers(stack: ChatStack) -> None:
     streamed: list[str] = []
-    stack.chat.answer_streamed.connect(lambda _, text: streamed.append(text))
+    stack.chat.streamed.connect(lambda _, event: streamed.append(event.text))
     stack.send("Name a fruit.")
     stack.engine.say("A ")
     stack.engine.say("pear.")
@@ -209,7 +209,7 @@ def test_coming_back_to_an_answer_shows_its_text_once(stack: ChatStack) -> None:
     stack.engine.say("upon ")
     shown: list[str] = []
     stack.chat.branch_shown.connect(lambda _, branch: shown.append(branch[-1].content))
-    stack.chat.answer_streamed.connect(lambda _, text: shown.append(text))
+    stack.chat.streamed.connect(lambda _, event: shown.append(event.text))
     stack.open(1)
     stack.engine.say("a time.")
     assert shown == ["Once upon ", "a time."]
@@ -277,8 +277,8 @@ def test_an_answer_that_was_cut_goes_on_below_its_text(stack: ChatStack) -> None
 
 
 def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
-    ends: list[ThinkingEnd] = []
-    stack.chat.thinking_finished.connect(lambda _message, _seconds, end: ends.append(end))
+    shown: list[Event] = []
+    stack.chat.streamed.connect(lambda _, event: shown.append(event))
     stack.send("How many?")
     stack.engine.think("Two? ")
     stack.chat.answer_now()
@@ -293,7 +293,7 @@ def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
     stack.engine.event(ThinkingFinished(seconds=1.0, end=ThinkingEnd.BUDGET))
     stack.engine.say("Two.")
     stack.finish(thinking_end=ThinkingEnd.BUDGET)
-    assert ends == [ThinkingEnd.REQUEST]
+    assert ThinkingFinished(seconds=3.0, end=ThinkingEnd.REQUEST) in shown
     assert stack.shown[-1].stats.thinking_end is ThinkingEnd.REQUEST
     assert (stack.shown[-1].thinking, stack.shown[-1].content) == ("Two? ", "Two.")
 

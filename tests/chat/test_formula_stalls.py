@@ -10,6 +10,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.events import AnswerDelta
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.view import ChatView
 from r1desk.store import ChatMessage
@@ -89,7 +90,7 @@ def test_streaming_a_page_of_formulas_does_not_stall_the_window(
     qtbot.wait(300)
     meter, started = GapMeter(), time.perf_counter()
     for at in range(0, len(text), TOKEN_CHARACTERS):
-        shown_view.stream_answer(2, text[at : at + TOKEN_CHARACTERS])
+        shown_view.stream(2, AnswerDelta(text=text[at : at + TOKEN_CHARACTERS]))
         due = started + at / (TOKENS_A_SECOND * TOKEN_CHARACTERS)
         qtbot.wait(max(0, round(1000 * (due - time.perf_counter()))))
     shown_view.finish_stream(ChatMessage(2, "assistant", text))

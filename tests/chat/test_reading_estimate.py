@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from r1desk.chat.messages.stats_line import reading_line
-from r1desk.chat.presenters.presenter import ReadingEstimate
+from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
 from r1desk.chat.values.duration import duration_text
 
 

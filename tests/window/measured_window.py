@@ -104,7 +104,7 @@ class Measured(QObject):
             lambda _loaded: say("ready", engine=session.engine.engine_pid)
         )
         session.engine.event.connect(self._on_event)
-        session.chat.answer_streamed.connect(self._on_streamed)
+        session.chat.streamed.connect(self._on_streamed)
         session.chat.answer_finished.connect(self._on_finished)
         session.chat.failed.connect(lambda report: say("failed", text=report.text()))
         session.chat.branch_shown.connect(self._on_shown)
@@ -234,9 +234,9 @@ class Measured(QObject):
             self._last = (time.perf_counter(), event.completion_tokens)
             self._first = self._first or self._last
 
-    @Slot(int, str)
-    def _on_streamed(self, _message: int, _text: str) -> None:
-        self._bursts += 1
+    @Slot(int, object)
+    def _on_streamed(self, _message: int, event: Any) -> None:
+        self._bursts += event.kind == "answer_delta"
 
     @Slot(object)
     def _on_finished(self, message: Any) -> None:
@@ -266,8 +266,7 @@ class Asker(QObject):
         self._lengths: dict[int, int] = {}
         session.models.loaded.connect(self._ask_soon)
         session.chat.answer_started.connect(self._on_started)
-        session.chat.answer_streamed.connect(self._on_text)
-        session.chat.thinking_streamed.connect(self._on_text)
+        session.chat.streamed.connect(self._on_text)
         session.chat.answer_finished.connect(self._on_finished)
 
     def _ask_soon(self, _cause: object) -> None:
@@ -285,8 +284,8 @@ class Asker(QObject):
             question = self._session.chat.shown_branch[-2]
             say("sent", id=question.id, text=question.content)
 
-    def _on_text(self, message_id: int, text: str) -> None:
-        self._lengths[message_id] += len(text)
+    def _on_text(self, message_id: int, event: Any) -> None:
+        self._lengths[message_id] += len(getattr(event, "text", ""))
         say("text", id=message_id, length=self._lengths[message_id])
 
     def _on_finished(self, message: Any) -> None:

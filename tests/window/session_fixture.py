@@ -14,6 +14,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.events import AnswerDelta, Event
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.chat.messages.thinking import ThinkingBox
@@ -136,6 +137,11 @@ def shown_texts(session: Session) -> list[str]:
 def notice_text(session: Session) -> str:
     """What the notices say, the newest first; empty where there are none."""
     return session.window.notices.text
+
+
+def is_text(_message: int, event: Event) -> bool:
+    """Whether what is streamed is text of the answer, and not of its thinking."""
+    return isinstance(event, AnswerDelta)
 
 
 def wait_thinking(qtbot: QtBot, session: Session, least: int = 1) -> ThinkingBox:

@@ -27,6 +27,7 @@ from support.patience import PATIENCE_S
 from window.disks import Disk
 from window.session_fixture import (
     ask,
+    is_text,
     notice_text,
     ready_session,
     running_session,
@@ -162,7 +163,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     profile, whole = disk.folder / "profile", "Once upon " + "a time. " * 1000
     engine.answers(says("Once upon "), waits_for(engine.gate("full")), says("a time. " * 1000))
     with ready_session(qtbot, profile, engine=engine) as session:
-        with qtbot.waitSignal(session.chat.answer_streamed):
+        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
             ask(qtbot, session, "Write a story.")
         disk.fill()
         engine.open_gate("full")

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.shell.session import Session
@@ -81,6 +82,20 @@ def test_a_stopped_column_keeps_its_text_and_a_dead_engine_says_so_in_its_own(
         assert page.columns[1].chat.messages[0].state is MessageState.STOPPED
         press_button(page, "Stop all")
         qtbot.waitUntil(lambda: buttons(page)[0] == "Continue with this one")
+
+
+def test_a_column_that_is_stopped_while_the_chats_model_goes_stops_alone(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(says("A pear."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        (feature,) = [each for each in session.features if isinstance(each, ComparisonFeature)]
+        feature.controller.begun.connect(lambda _shown: feature.controller.press(1))
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        assert texts(page) == ["A pear.", ""]
+        states = [column.chat.messages[0].state for column in page.columns]
+        assert states == [MessageState.COMPLETE, MessageState.STOPPED]
 
 
 def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(

@@ -41,6 +41,7 @@ from window.mouse_and_keys import (
 )
 from window.session_fixture import (
     ask,
+    is_text,
     last_view,
     ready_session,
     running_session,
@@ -313,7 +314,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         wait_ready(qtbot, session)
         session.window.sidebar.requested.emit(NewChat())
         ask(qtbot, session, "Write a long story about a fox.")
-        with qtbot.waitSignal(session.chat.answer_streamed):
+        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
             pass
         conversations = session.window.sidebar.list
         qtbot.waitUntil(

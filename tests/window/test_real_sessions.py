@@ -38,6 +38,7 @@ from window.mouse_and_keys import click, press
 from window.session_fixture import (
     Adapt,
     ask,
+    is_text,
     last_view,
     session_with,
     short_answers,
@@ -90,7 +91,9 @@ def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profil
     """The first answer that anybody gets, from the starter model."""
     with session_with(qtbot, own_profile, short_answers, None) as session:
         pieces: list[str] = []
-        session.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
+        session.chat.streamed.connect(
+            lambda _, event: pieces.append(event.text) if is_text(_, event) else None
+        )
         content = answered(qtbot, session, "What is the capital of France?")
         assert len(pieces) > 3
         assert "".join(pieces) == content
@@ -113,7 +116,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
                 else None
             )
         )
-        with qtbot.waitSignal(session.chat.answer_streamed):
+        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
             ask(qtbot, session, "Write a long story about a fox.")
         stopped = time.monotonic()
         qtbot.keyClick(session.window.composer.editor, Qt.Key.Key_Escape)

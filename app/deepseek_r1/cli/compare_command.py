@@ -16,10 +16,10 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.generate_command import generate_report
-from deepseek_r1.cli.generation_progress import finish_text
+from deepseek_r1.cli.generation_progress import finish_text, show_progress
 from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import ErrorReport, WrongUsage
-from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
+from deepseek_r1.core.events import LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -121,12 +121,18 @@ def compare(
 
 def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bool) -> None:
     match event:
-        case c.ComparisonPlanned(together=True):
-            console.aside(tr("The models run together."))
         case c.ComparisonPlanned():
-            console.aside(tr("The models run one after the other."))
+            console.aside(event.text())
+        case c.CandidateEvent(event=LoadProgress() as progress):
+            show_progress(progress)
+        case c.CandidateEvent(candidate, _, ModelLoaded() as loaded):
+            for each in answers[candidate]:
+                each.loaded = loaded
         case c.CandidateEvent(candidate, question, of_engine):
-            _take_of_engine(of_engine, answers[candidate], answers[candidate][question])
+            answer = answers[candidate][question]
+            answer.text.add(of_engine)
+            tokens = getattr(of_engine, "completion_tokens", 0)
+            console.status(tr("{model}: {n} tokens", model=answer.path.stem, n=tokens))
         case c.CandidateFailed(candidate, question, report):
             for each in answers[candidate][question:]:
                 if each.loaded is None or each is answers[candidate][question]:
@@ -135,20 +141,6 @@ def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bo
             console.status("")
             if not as_json:
                 _show(answers[candidate])
-
-
-def _take_of_engine(event: Event, of_model: list[_Answer], answer: _Answer) -> None:
-    name = answer.path.stem
-    if isinstance(event, ModelLoaded):
-        for each in of_model:
-            each.loaded = event
-    elif isinstance(event, LoadProgress):
-        percent = round(100 * event.fraction)
-        console.status(tr("{model}: loading, {percent} %", model=name, percent=percent))
-    else:
-        answer.text.add(event)
-        tokens = getattr(event, "completion_tokens", 0)
-        console.status(tr("{model}: {n} tokens", model=name, n=tokens))
 
 
 def _converted(source: Path, precision: str, load: LoadSettings) -> Path:

@@ -61,6 +61,16 @@ class ComparisonPlanned:
     bills: tuple[Bill | ErrorReport, ...]  # each with the whole budget
     together: bool
     together_mib: float  # what all that have a bill need at once
+    memory_budget: int
+
+    def text(self) -> str:
+        """Returns how the candidates run, and what they take."""
+        needed, budget = round(self.together_mib), self.memory_budget
+        if self.together:
+            return tr("Together, in {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+        if len(self.bills) == 1:
+            return tr("In {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+        return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +120,10 @@ class Comparison:
         if not questions or not candidates:
             raise WrongUsage(detail=tr("A comparison needs a question and a model."))
         self._questions = questions
-        self._candidates = list(candidates)
-        self.memory_budget, self._window_mib = memory_budget, window_mib
+        self._candidates = candidates
+        self.memory_budget, self.window_mib = memory_budget, window_mib
         self._command = command
-        self._planned = ComparisonPlanned((), together=False, together_mib=0.0)
+        self._planned = ComparisonPlanned((), False, 0.0, memory_budget)
         self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
         self._lock = threading.Lock()  # for the three below
         self._running: dict[int, EngineClient] = {}
@@ -125,7 +135,7 @@ class Comparison:
         left = len(self._candidates)
         with ThreadPoolExecutor(left, thread_name_prefix="candidate") as threads:
             try:
-                self._planned = plan(self._candidates, self.memory_budget, self._window_mib)
+                self._planned = plan(self._candidates, self.memory_budget, self.window_mib)
                 yield self._planned
                 places = range(left)
                 for turn in [[each] for each in places] if self._planned.together else [places]:
@@ -158,8 +168,8 @@ class Comparison:
         self.memory_budget = memory_budget
         with self._lock:
             loaded = {each: self._running[each] for each in self._question}
-        for index, engine in loaded.items():
-            threading.Thread(target=self._move_budget, args=(index, engine)).start()
+        for moved in loaded.items():
+            threading.Thread(target=self._move_budget, args=moved).start()
 
     # ---- one candidate's thread ---------------------------------------------------------------
 
@@ -193,7 +203,7 @@ class Comparison:
             engine.load(
                 chosen.model,
                 chosen.load.model_copy(update=changes),
-                window_mib=self._window_mib,
+                window_mib=self.window_mib,
                 chat_template=chosen.chat_template,
                 on_event=lambda event: self._hand_on(index, event),
             )
@@ -202,7 +212,7 @@ class Comparison:
             if self._share(index) != share:  # it was changed meanwhile
                 self._move_budget(index, engine)
             if not self._planned.together:
-                stack.callback(self._read_ahead(index).set)
+                threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
             system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
             for question, messages in enumerate(self._questions):
                 self._question[index] = question
@@ -245,14 +255,11 @@ class Comparison:
         """
         if not self._planned.together:
             return self.memory_budget
-        bills = [each for each in self._planned.bills if isinstance(each, Bill)]
-        place = sum(isinstance(each, Bill) for each in self._planned.bills[:index])
-        needed, upto, own = (
-            _together_mib(some, self._window_mib)
-            for some in (bills, bills[: place + 1], bills[place : place + 1])
-        )
-        spare = max(0.0, self.memory_budget - needed) / len(bills)
-        return int(own + min(spare, self.memory_budget - upto))
+        needs = _needs(self._planned.bills, self.window_mib)
+        left = self.memory_budget - self.window_mib
+        spare = max(0.0, left - sum(needs.values())) / len(needs)
+        before = sum(need for place, need in needs.items() if place < index)
+        return int(self.window_mib + min(needs[index] + spare, left - before))
 
     def _move_budget(self, index: int, engine: EngineClient) -> None:
         share, bill = self._share(index), self._planned.bills[index]
@@ -265,19 +272,20 @@ class Comparison:
             self._fail(index, error)
             self.cancel(index)
 
-    def _read_ahead(self, index: int) -> threading.Event:
-        """Read the next model's file into the memory that this one leaves free.
+    def _read_ahead(self, index: int) -> None:
+        """Read the next model's file into the memory that this one leaves free, while it runs.
 
-        The system keeps it in its page cache, so that the next load takes less time. Setting the
-        event that is returned ends it. A model that runs from the disk is read past that cache.
+        The system keeps it in its page cache, so that the next load takes less time. A model that
+        runs from the disk is read past that cache.
         """
-        ended = threading.Event()
         bills = [each for each in self._planned.bills[index : index + 2] if isinstance(each, Bill)]
-        if len(bills) == 2 and not any(each.streams for each in bills):
-            free_mib = int(self.memory_budget - bills[0].total_mib)
-            arguments = (self._candidates[index + 1].model, free_mib, ended)
-            threading.Thread(target=_read, args=arguments, daemon=True).start()
-        return ended
+        if len(bills) < 2 or any(each.streams for each in bills):
+            return
+        free_mib, piece = int(self.memory_budget - bills[0].total_mib), bytearray(_MIB)
+        path = self._candidates[index + 1].model
+        with suppress(OSError), path.open("rb", buffering=0) as file:  # its load says what is wrong
+            while free_mib > 0 and index in self._running and file.readinto(piece):
+                free_mib -= 1
 
 
 def plan(
@@ -290,18 +298,24 @@ def plan(
             settings = each.load.model_copy(update={"memory_budget": memory_budget})
             try:
                 found = model_bill(headers, each.model, settings, window_mib, measure_disk=False)
+                if not found.bill.fits:
+                    raise too_small(found.bill, memory_budget, found.advice.text)
                 bills.append(found.bill)
             except R1Error as refused:
                 bills.append(refused.report())
-    able = [each for each in bills if isinstance(each, Bill)]
-    needed = _together_mib(able, window_mib)
-    return ComparisonPlanned(tuple(bills), len(able) > 1 and needed <= memory_budget, needed)
+    needs = _needs(bills, window_mib)
+    needed_mib = window_mib + sum(needs.values())
+    together = len(needs) > 1 and needed_mib <= memory_budget
+    return ComparisonPlanned(tuple(bills), together, needed_mib, memory_budget)
 
 
-def _together_mib(bills: Sequence[Bill], window_mib: float) -> float:
-    """Memory of models that run together: each bill has the caller's process, which is one."""
-    of_all = sum(max(ceil(bill.total_mib), LEAST_BUDGET_MIB) for bill in bills)
-    return of_all - window_mib * (len(bills) - 1)
+def _needs(bills: Sequence[Bill | ErrorReport], window_mib: float) -> dict[int, float]:
+    """MiB of each that has a bill, without the caller's process, which all of them share."""
+    return {
+        place: max(ceil(bill.total_mib), LEAST_BUDGET_MIB) - window_mib
+        for place, bill in enumerate(bills)
+        if isinstance(bill, Bill)
+    }
 
 
 def compare(
@@ -325,13 +339,6 @@ def compare(
         window_mib=meter.process_mib(os.getpid()) if window_mib is None else window_mib,
     )
     return comparison.events()
-
-
-def _read(path: Path, most_mib: int, ended: threading.Event) -> None:
-    piece = bytearray(_MIB)
-    with suppress(OSError), path.open("rb", buffering=0) as file:  # the load says what is wrong
-        while most_mib > 0 and not ended.is_set() and file.readinto(piece):
-            most_mib -= 1
 
 
 def _threads_each(count: int) -> int:

@@ -14,6 +14,7 @@ from deepseek_r1.host.comparison import (
     CandidateEnded,
     CandidateEvent,
     CandidateFailed,
+    Comparison,
     ComparisonEvent,
     ComparisonPlanned,
 )
@@ -24,6 +25,7 @@ from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
+from r1desk.platform.background_thread import stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, MessageState, Store
@@ -31,29 +33,24 @@ from r1desk.store.store_bridge import StoreBridge, report_of
 
 
 @dataclass(slots=True)
-class ColumnAnswer:
-    """The answer of a column as far as it has come."""
+class Column:
+    """The answer of a candidate as far as it has come."""
 
-    column: Candidate
+    candidate: Candidate
     answer: StreamingAnswer
     loaded: ModelLoaded | None = None
-    written: ChatMessage | None = None  # its last event has come; its engine ends
-    ended: ChatMessage | None = None
+    ended: ChatMessage | None = None  # complete; its engine may still be ending
 
 
 @dataclass(slots=True)
 class ShownComparison:
     """A comparison from its first moment until its page is closed."""
 
-    conversation_id: int
-    question: str
-    columns: list[ColumnAnswer]
+    question: ChatMessage
+    columns: list[Column]
+    run: Comparison
+    left: set[int]  # columns whose engines have not ended
     planned: ComparisonPlanned | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether columns are being written, or wait for their turn."""
-        return any(each.ended is None for each in self.columns)
 
 
 class ComparisonController(QObject):
@@ -61,17 +58,11 @@ class ComparisonController(QObject):
 
     Signals:
         begun: the `ShownComparison`.
-        planned: a `ComparisonPlanned`.
-        event: a column's number and an event of its engine.
-        ended: a column's number and its ChatMessage as it is stored.
-        finished: all columns have ended.
+        event: a `ComparisonEvent`, which it has by now.
     """
 
     begun = Signal(object)
-    planned = Signal(object)
-    event = Signal(int, object)
-    ended = Signal(int, object)
-    finished = Signal()
+    event = Signal(object)
 
     def __init__(
         self,
@@ -85,7 +76,6 @@ class ComparisonController(QObject):
         self._engine, self._store, self._chat = engine, store, chat
         self._models, self._preferences = models, preferences
         self.shown: ShownComparison | None = None
-        self._stop_wanted = False  # before the engines are under way
         self._chosen: int | None = None  # the column to go on with, once all have ended
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self.save)
@@ -101,77 +91,60 @@ class ComparisonController(QObject):
     @property
     def running(self) -> bool:
         """Whether columns are being written, or wait for their turn."""
-        return self.shown is not None and self.shown.running
+        return self.shown is not None and bool(self.shown.left)
 
-    def begin(self, question: ComparisonQuestion, columns: Sequence[Candidate]) -> None:
+    @Slot(object, list)
+    def begin(self, question: ComparisonQuestion, candidates: Sequence[Candidate]) -> None:
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
-        chat = self._chat
-        shown, branch = chat.conversation_id, chat.shown_branch
-        (sampling, system_prompt), folder_id = chat.new_chat_defaults(), chat.new_chat_folder
-        parent = branch[-1].id if branch else None
+        chat, branch = self._chat, self._chat.shown_branch
+        append = None
         if not question.message_id:
-            chat.pending_writes.drop_draft(shown)
+            parent = branch[-1].id if branch else None
+            append = chat.appending(question.text, parent, question.attachments)
 
         def work(store: Store) -> tuple[list[ChatMessage], list[ChatMessage]]:
             with store.transaction():
-                key = shown
-                if key is None:
-                    key = store.conversations.create(
-                        sampling=sampling, system_prompt=system_prompt, folder_id=folder_id
-                    ).id
-                asked = question.message_id
-                if not asked:
-                    text, files = question.text, question.attachments
-                    asked = store.messages.append_user(key, text, parent, files).id
-                    store.conversations.save_draft(shown, "")
-                    store.attachments.save_drafts(shown, ())
-                answers = [store.messages.begin_answer(key, asked, c.name) for c in columns]
-                return store.messages.path_to(asked), answers
+                asked = append(store).id if append is not None else question.message_id
+                before = store.messages.path_to(asked)
+                key, begin = before[-1].conversation_id, store.messages.begin_answer
+                return before, [begin(key, asked, each.name) for each in candidates]
 
         def done(stored: tuple[list[ChatMessage], list[ChatMessage]]) -> None:
             before, answers = stored
             question.accepted()
             streams = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
-            pairs = [ColumnAnswer(*each) for each in zip(columns, streams, strict=True)]
-            asked = before[-1]
-            self.shown = ShownComparison(asked.conversation_id, asked.content, pairs)
-            self._chosen, self._stop_wanted = None, False
-            self._chat.hold_answers(True)
+            columns = [Column(*each) for each in zip(candidates, streams, strict=True)]
+            asked = [prompt_messages(before, "")]
+            run = self._engine.compare(asked, candidates, memory_budget=self.budget_mib)
+            self.shown = ShownComparison(before[-1], columns, run, set(range(len(columns))))
+            self._chosen = None
+            chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit(self.shown)
-            chat.open(asked.conversation_id)
+            chat.open(before[-1].conversation_id)
             chat.list_changed.emit()
             unload = self._models.unload()
+            for freed in (unload.done, unload.failed) if unload is not None else ():
+                freed.connect(self._ask)
             if unload is None:
-                self._ask(before)
-            else:
-                unload.done.connect(lambda: self._ask(before))
-                unload.failed.connect(lambda: self._ask(before))
+                self._ask()
 
         self._store.call(work, done, lambda error: chat.failed.emit(report_of(error)))
 
-    def _ask(self, before: Sequence[ChatMessage]) -> None:
-        shown = self.shown
-        if shown is None:
+    @Slot()
+    def _ask(self) -> None:
+        if self.shown is None:
             return
-        pid = self._engine.engine_pid
-        self._run = self._engine.compare(
-            [prompt_messages(before, "")],
-            [each.column for each in shown.columns],
-            memory_budget=self.budget_mib,
-            window_mib=window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0),
-        )
-        self._run.done.connect(self._on_event)
-        self._run.failed.connect(self._on_bug)
-        if self._stop_wanted:
-            self.stop()
+        pid, run = self._engine.engine_pid, self.shown.run
+        run.window_mib = window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0)
+        self._events = stream_in_background(run.events)
+        self._events.done.connect(self._on_event)
+        self._events.failed.connect(self._on_bug)
 
     def stop(self, *columns: int) -> None:
         """End the answers of these columns, or of all; what is there stays."""
-        if self._engine.comparison is not None:
-            self._engine.comparison.cancel(*columns)
-        else:  # the chat's model is being unloaded
-            self._stop_wanted = True
+        if self.shown is not None:
+            self.shown.run.cancel(*columns)
 
     def press(self, column: int) -> None:
         """Stop this column, or go on with its answer, which has ended."""
@@ -188,7 +161,8 @@ class ComparisonController(QObject):
             return
         shown, self.shown = self.shown, None
         if shown is not None:
-            self._chat.open(shown.conversation_id, shown.columns[column].answer.message_id)
+            chosen = shown.columns[column].answer
+            self._chat.open(chosen.conversation_id, chosen.message_id)
 
     @Slot()
     def save(self) -> None:
@@ -207,52 +181,54 @@ class ComparisonController(QObject):
 
     @Slot(object)
     def _on_event(self, event: ComparisonEvent) -> None:
-        if self.shown is None:
+        shown = self.shown
+        if shown is None:
             return
-        match event:
-            case ComparisonPlanned():
-                self.shown.planned = event
-                self.planned.emit(event)
-            case CandidateEvent(column, _, of_engine):
-                of = self.shown.columns[column]
-                if isinstance(of_engine, ModelLoaded):
-                    of.loaded = of_engine
-                of.written = of.answer.take(of_engine) or of.written
-                self.event.emit(column, of_engine)
-            case CandidateFailed(column, _, report):
-                of = self.shown.columns[column]
-                of.written = of.written or of.answer.ended(MessageState.FAILED, error=report)
-            case CandidateEnded(column):
-                self._end(column, self.shown)
+        if isinstance(event, ComparisonPlanned):
+            shown.planned = event
+        else:
+            self._take(event, shown.columns[event.candidate])
+        if isinstance(event, CandidateEnded):
+            shown.left.discard(event.candidate)
+        self.event.emit(event)
+        if not shown.left:
+            self._finish()
 
-    def _end(self, column: int, shown: ShownComparison) -> None:
-        """Store a column's answer; one that was stopped before it began has no other event."""
-        of = shown.columns[column]
-        of.ended = message = of.written or of.answer.ended(MessageState.STOPPED)
-        self._chat.pending_writes.finish(message)
-        self.ended.emit(column, message)
-        if not shown.running:
-            self._save_timer.stop()
-            self._engine.comparison_ended()
-            self._chat.hold_answers(False)
-            self.finished.emit()
-            if self._chosen is not None:
-                self.leave(self._chosen)
+    def _take(self, event: ComparisonEvent, column: Column) -> None:
+        """Store a column's answer with its last event; before it began, `CandidateEnded` is."""
+        ended = None
+        match event:
+            case CandidateEvent(event=of_engine):
+                if isinstance(of_engine, ModelLoaded):
+                    column.loaded = of_engine
+                ended = column.answer.take(of_engine)
+            case CandidateFailed(report=report):
+                ended = column.answer.ended(MessageState.FAILED, error=report)
+            case CandidateEnded():
+                ended = column.answer.ended(MessageState.STOPPED)
+        if ended is not None and column.ended is None:
+            column.ended = ended
+            self._chat.pending_writes.finish(ended)
+
+    def _finish(self) -> None:
+        self._save_timer.stop()
+        self._engine.comparison_ended()
+        self._chat.hold_answers(False)
+        if self._chosen is not None:
+            self.leave(self._chosen)
 
     @Slot(object)
     def _on_bug(self, report: ErrorReport) -> None:
-        for column, each in enumerate(self.shown.columns if self.shown is not None else ()):
-            if each.ended is None:
-                self._on_event(CandidateFailed(column, 0, report))
-                self._on_event(CandidateEnded(column))
+        for column in sorted(self.shown.left) if self.shown is not None else ():
+            self._on_event(CandidateFailed(column, 0, report))
+            self._on_event(CandidateEnded(column))
 
     @Slot()
     def _on_preferences(self) -> None:
-        comparison = self._engine.comparison
-        if comparison is not None and comparison.memory_budget != self.budget_mib:
-            comparison.set_budget(self.budget_mib)
+        if self.shown is not None and self.shown.run.memory_budget != self.budget_mib:
+            self.shown.run.set_budget(self.budget_mib)
 
     @Slot(int)
     def _on_conversation_stopped(self, conversation_id: int) -> None:
-        if self.shown is not None and self.shown.conversation_id == conversation_id:
+        if self.shown is not None and self.shown.question.conversation_id == conversation_id:
             self.stop()

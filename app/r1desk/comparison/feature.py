@@ -9,41 +9,30 @@ from r1desk.comparison.controller import ComparisonController
 from r1desk.comparison.presenter import ComparisonPresenter
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
-from r1desk.models.forecast_service import ForecastService
+from r1desk.models.pill_presenter import RecentModels
 
 
 class ComparisonFeature(Feature):
     """Owns the comparison. Main thread."""
 
     def __init__(
-        self,
-        services: Services,
-        models: ModelController,
-        chat: ChatFeature,
-        forecasts: ForecastService,
+        self, services: Services, models: ModelController, chat: ChatFeature, recent: RecentModels
     ) -> None:
         super().__init__()
-        self._services, self._models, self._chat = services, models, chat
-        self._forecasts = forecasts
+        self._chat, self._recent, self._preferences = chat, recent, services.preferences
         self.controller = ComparisonController(
             services.engine, services.store, chat.controller, models, services.preferences
         )
+        self.close = self.controller.close
 
     def attach(self, window: QMainWindow) -> None:
         """Show the comparison in this window."""
-        services = self._services
-        self.presenters = [
-            ComparisonPresenter(
-                window,
-                self.controller,
-                chat=self._chat.controller,
-                settings=self._chat.settings,
-                models=self._models,
-                preferences=services.preferences,
-                forecasts=self._forecasts,
-            )
-        ]
-
-    def close(self) -> None:
-        """Save what there is of the answers."""
-        self.controller.close()
+        presenter = ComparisonPresenter(
+            window,
+            self.controller,
+            chat=self._chat.controller,
+            settings=self._chat.settings,
+            recent=self._recent,
+            preferences=self._preferences,
+        )
+        self.presenters = [presenter]

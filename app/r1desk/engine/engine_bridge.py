@@ -27,11 +27,7 @@ from deepseek_r1.host.comparison import Comparison
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.platform.background_thread import (
-    BackgroundAnswer,
-    ask_in_background,
-    stream_in_background,
-)
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 
 TEXT_EVERY_MS = 40
 
@@ -221,11 +217,11 @@ class EngineBridge(QObject):
         self._thread.supervisor.post(request)
         return handle
 
-    def compare(self, *what: Any, **options: Any) -> BackgroundAnswer:
-        """Run a `Comparison` of other models, whose events come; the loaded one is not asked."""
+    def compare(self, *what: Any, **options: Any) -> Comparison:
+        """A `Comparison` of other models, to be run by the caller; the loaded one is not asked."""
         self.comparison = Comparison(*what, **options, command=self._command)
         self.comparison_changed.emit()
-        return stream_in_background(self.comparison.events)
+        return self.comparison
 
     def comparison_ended(self) -> None:
         """Its last event has come."""

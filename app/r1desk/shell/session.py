@@ -92,7 +92,7 @@ class Session(QObject):
         conversations.opened.connect(models.idle_unload.wake)
         performance = PerformanceFeature(services, self.models, self.live, chat, models)
         serving = ServingFeature(services, self.models, self.live)
-        comparison = ComparisonFeature(services, self.models, chat, models.recent.forecasts)
+        comparison = ComparisonFeature(services, self.models, chat, models.recent)
         menu = MenuFeature(services, models, self.set_language)
         self.features = [chat, models, conversations, comparison, performance, serving, menu]
         self.chat, self.chat_settings = chat.controller, chat.settings

@@ -103,6 +103,13 @@ class StreamingAnswer:
                 return self.ended(MessageState.STOPPED if stopped else MessageState.COMPLETE, stats)
         return None
 
+    def as_shown(self, event: events.Event) -> events.Event:
+        """The event, which `take` knows; a thinking that was continued has all of its time."""
+        if not isinstance(event, events.ThinkingFinished):
+            return event
+        end = events.ThinkingEnd.REQUEST if self.answers_now else event.end
+        return event.model_copy(update={"seconds": self.thinking_s, "end": end})
+
     def ended(
         self,
         state: MessageState,
@@ -122,12 +129,9 @@ class StreamingAnswer:
 
 
 class AnswerGeneration(QObject):
-    """One answer at a time; its signals are for the conversation on the screen only."""
+    """One answer at a time; its signal is for the conversation on the screen only."""
 
-    answer_streamed = Signal(int, str)  # message, text
-    thinking_streamed = Signal(int, str)
-    thinking_finished = Signal(int, float, object)  # message, seconds, ThinkingEnd
-    prefill_progressed = Signal(int, object)  # message, PrefillProgress
+    streamed = Signal(int, object)  # message, Event
 
     def __init__(
         self,
@@ -210,20 +214,7 @@ class AnswerGeneration(QObject):
         if (ended := answer.take(event)) is not None:
             self._finish(ended)
         elif answer.conversation_id == self._shown():
-            self._show(answer, event)
-
-    def _show(self, answer: StreamingAnswer, event: events.Event) -> None:
-        key = answer.message_id
-        match event:
-            case events.AnswerDelta(text=text):
-                self.answer_streamed.emit(key, text)
-            case events.ThinkingDelta(text=text):
-                self.thinking_streamed.emit(key, text)
-            case events.ThinkingFinished(end=end):
-                end = events.ThinkingEnd.REQUEST if answer.answers_now else end
-                self.thinking_finished.emit(key, answer.thinking_s, end)
-            case events.PrefillProgress():
-                self.prefill_progressed.emit(key, event)
+            self.streamed.emit(answer.message_id, answer.as_shown(event))
 
     def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
         if answer is self.answer:

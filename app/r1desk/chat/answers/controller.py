@@ -81,10 +81,7 @@ class ChatController(QObject):
         self.add_answer = self._answers.add
         self.hold_answers = self._answers.hold
         self.answer_now = self._generation.answer_now
-        self.answer_streamed = self._generation.answer_streamed
-        self.thinking_streamed = self._generation.thinking_streamed
-        self.thinking_finished = self._generation.thinking_finished
-        self.prefill_progressed = self._generation.prefill_progressed
+        self.streamed = self._generation.streamed
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -350,24 +347,40 @@ class ChatController(QObject):
         if self._answers.storing:  # a moment: the end of the branch is not known yet
             self._answers.give_back(shown, text, attachments)
             return
-        defaults, folder_id = self.new_chat_defaults(), self.new_chat_folder
+        append = self.appending(text, parent, attachments, is_edit=is_edit)
+
+        def begin(store: Store) -> QueuedAnswer:
+            asked = append(store)
+            return QueuedAnswer(store.messages.begin_answer(asked.conversation_id, asked.id, model))
+
+        self._answers.add(begin, shown, text, attachments)
+
+    def appending(
+        self,
+        text: str,
+        parent: int | None,
+        attachments: tuple[Attachment, ...],
+        *,
+        is_edit: bool = False,
+    ) -> Callable[[Store], ChatMessage]:
+        """Return a function that stores a question, in a new conversation where none is shown."""
+        shown, folder_id = self.conversation_id, self.new_chat_folder
+        sampling, system_prompt = self.new_chat_defaults()
         if not is_edit:  # else the draft is another message
             self.pending_writes.drop_draft(shown)
 
-        def begin(store: Store) -> QueuedAnswer:
+        def append(store: Store) -> ChatMessage:
             conversation = shown
             if conversation is None:
-                sampling, system_prompt = defaults
                 conversation = store.conversations.create(
                     sampling=sampling, system_prompt=system_prompt, folder_id=folder_id
                 ).id
-            question = store.messages.append_user(conversation, text, parent, attachments)
             if not is_edit:
                 store.conversations.save_draft(shown, "")
                 store.attachments.save_drafts(shown, ())
-            return QueuedAnswer(store.messages.begin_answer(conversation, question.id, model))
+            return store.messages.append_user(conversation, text, parent, attachments)
 
-        self._answers.add(begin, shown, text, attachments)
+        return append
 
     @Slot(object, int, list)
     def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:

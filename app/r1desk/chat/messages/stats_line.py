@@ -1,11 +1,15 @@
-"""The numbers under an answer, as text."""
+"""The numbers of an answer as text: while its prompt is read, and under it."""
 
 from __future__ import annotations
 
-from deepseek_r1.core.events import FinishReason, GenerationStats
+import time
+from collections.abc import Callable
+
+from deepseek_r1.core.events import FinishReason, GenerationStats, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.values.duration import price_text
 
+LEAST_S = 2.0  # of reading, before a rate is worth showing
 _REASONS = {
     FinishReason.LENGTH: N_("length limit reached"),
     FinishReason.CONTEXT: N_("context full"),
@@ -24,6 +28,21 @@ def stats_line(stats: GenerationStats) -> str:
         parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
     if reason := _REASONS.get(stats.finish_reason):
         parts.append(tr(reason))
+    return " · ".join(parts)
+
+
+def compared_line(stats: GenerationStats, loaded: ModelLoaded | None) -> str:
+    """The same, and what models differ in: the load, the first token, memory and reading."""
+    parts = [
+        stats_line(stats),
+        tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
+        tr("Peak {mib} MiB", mib=f"{stats.peak_mib:,.0f}"),
+    ]
+    if loaded is not None:
+        parts.append(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s))
+    if stats.weights is not None:
+        each = stats.weights.read_mib / max(1, stats.completion_tokens)
+        parts.append(tr("{n:,.0f} MiB read a token", n=each))
     return " · ".join(parts)
 
 
@@ -73,3 +92,24 @@ def reading_line(done: int, total: int, cached: int, left_s: float | None = None
     if left_s is None:
         return line
     return f"{line} · {tr('about {duration} left', duration=price_text(left_s))}"
+
+
+class ReadingEstimate:
+    """Estimates when the prompt is read, from the rate so far; one answer at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._message: int | None = None
+        self._first_done = 0
+        self._started = 0.0
+
+    def seconds_left(self, message_id: int, done: int, total: int) -> float | None:
+        """Seconds until `total` tokens are read; None while that is not known."""
+        now = self._clock()
+        if message_id != self._message or done < self._first_done:
+            self._message, self._first_done, self._started = message_id, done, now
+            return None
+        passed, read = now - self._started, done - self._first_done
+        if passed < LEAST_S or read <= 0:
+            return None
+        return (total - done) * passed / read

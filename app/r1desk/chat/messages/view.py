@@ -10,14 +10,21 @@ from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
-from deepseek_r1.core.events import ThinkingEnd
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Event,
+    PrefillProgress,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingFinished,
+)
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.message_list import MessageList
 from r1desk.chat.messages.message_positions import MessageView, estimated_height
-from r1desk.chat.messages.stats_line import reading_line
+from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
 from r1desk.chat.messages.text_finder import TextFinder
 from r1desk.chat.messages.top_bars import FindBar, InstructionsChip
 from r1desk.chat.messages.user_view import UserView
@@ -58,6 +65,7 @@ class ChatView(QWidget):
         self._context_options: ContextOptions | None = None
         self._open_thinking: set[int] = set()  # messages whose thinking the user has unfolded
         self._new_thinking = self._new_answer = ""  # not drawn yet
+        self._reading = ReadingEstimate()
         self._slicer = Slicer(self)
         self._formulas = FormulaService(self)
         self._style = TextStyle.of(self.font(), self._formulas)
@@ -204,35 +212,32 @@ class ChatView(QWidget):
             view.show_status(text, fraction)
             self._grew(message_id)
 
-    def stream_reading(
-        self, message_id: int, done: int, total: int, cached: int = 0, left_s: float | None = None
-    ) -> None:
-        """Show how far the prompt is read, in tokens, and the time left in seconds."""
-        fraction = done / total if total else None
-        self.stream_status(message_id, reading_line(done, total, cached, left_s), fraction)
+    @Slot(int, object)
+    def stream(self, message_id: int, event: Event) -> None:
+        """Show an event of the answer being written; text is drawn with the next flush."""
+        if message_id != self._streaming:
+            return
+        match event:
+            case ThinkingDelta(text=text):
+                self._new_thinking += text
+                self._throttle.start()
+            case AnswerDelta(text=text):
+                self._new_answer += text
+                self._throttle.start()
+            case ThinkingFinished(seconds=seconds, end=end):
+                self._finish_thinking(message_id, seconds, end)
+            case PrefillProgress(done=done, total=total, cached=cached) if done < total:
+                left_s = self._reading.seconds_left(message_id, done, total)
+                line = reading_line(done, total, cached, left_s)
+                self.stream_status(message_id, line, done / total)
 
-    def stream_thinking(self, message_id: int, text: str) -> None:
-        """More thinking; drawn with the next flush."""
-        if message_id == self._streaming:
-            self._new_thinking += text
-            self._throttle.start()
-
-    def thinking_finished(
-        self, message_id: int, seconds: float, end: ThinkingEnd | None = None
-    ) -> None:
-        """The thinking took `seconds` and ended for the reason `end`."""
+    def _finish_thinking(self, message_id: int, seconds: float, end: ThinkingEnd) -> None:
         if view := self._stream_view(message_id):
             self._flush()
             view.finish_thinking(seconds, end)
             message = self._messages[message_id]
             self._messages[message_id] = replace(message, thinking_s=seconds)
             self._grew(message_id)
-
-    def stream_answer(self, message_id: int, text: str) -> None:
-        """More of the answer; drawn with the next flush."""
-        if message_id == self._streaming:
-            self._new_answer += text
-            self._throttle.start()
 
     def finish_stream(self, message: ChatMessage) -> None:
         """The answer is complete; what is drawn becomes exactly this message."""

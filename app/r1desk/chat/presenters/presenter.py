@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QKeySequence
 
-from deepseek_r1.core.events import ModelLoaded, PrefillProgress
+from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
@@ -22,29 +21,6 @@ from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.store import Attachment, ChatMessage
-
-LEAST_S = 2.0  # of reading, before a rate is worth showing
-
-
-class ReadingEstimate:
-    """Estimates when the prompt is read, from the rate so far; one answer at a time."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._message: int | None = None
-        self._first_done = 0
-        self._started = 0.0
-
-    def seconds_left(self, message_id: int, done: int, total: int) -> float | None:
-        """Seconds until `total` tokens are read; None while that is not known."""
-        now = self._clock()
-        if message_id != self._message or done < self._first_done:
-            self._message, self._first_done, self._started = message_id, done, now
-            return None
-        passed, read = now - self._started, done - self._first_done
-        if passed < LEAST_S or read <= 0:
-            return None
-        return (total - done) * passed / read
 
 
 class ChatPresenter(Presenter):
@@ -61,7 +37,6 @@ class ChatPresenter(Presenter):
         self._window = window
         self._chat = chat
         self._is_model_ready = is_model_ready
-        self._estimate = ReadingEstimate()
         self._view_only = ""  # why nothing can be sent at all
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(
@@ -79,10 +54,7 @@ class ChatPresenter(Presenter):
         chat.branch_shown.connect(self._on_branch_shown)
         chat.match_requested.connect(view.show_match)
         chat.answer_started.connect(view.begin_stream)
-        chat.thinking_streamed.connect(view.stream_thinking)
-        chat.answer_streamed.connect(view.stream_answer)
-        chat.thinking_finished.connect(view.thinking_finished)
-        chat.prefill_progressed.connect(self._on_prefill)
+        chat.streamed.connect(view.stream)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.preparing_changed.connect(self._on_busy_changed)
@@ -105,13 +77,6 @@ class ChatPresenter(Presenter):
         else:
             text = tr("The message is saved and goes to the model as soon as it is loaded.")
         self._window.chat.stream_status(answer.message_id, text, None)
-
-    @Slot(int, object)
-    def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
-        if progress.done < progress.total:  # else the first word is about to take its place
-            done, total, cached = progress.done, progress.total, progress.cached
-            left_s = self._estimate.seconds_left(message_id, done, total)
-            self._window.chat.stream_reading(message_id, done, total, cached, left_s)
 
     @Slot()
     def _on_leaving(self) -> None:

@@ -11,54 +11,60 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTabBar, QToolButton, QVBoxLayout, QWidget
 
+from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.stats_line import compared_line
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.text.message_selection import TextMatch, mark, matches_in
-from r1desk.platform.background_thread import ask_in_background
+from r1desk.chat.text.message_selection import mark, matches_in
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
-from r1desk.widgets.text_label import ElidedLabel, push_button
+from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 LEAST_COLUMN_PX = 330  # narrower ones become tabs
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
 
 class ColumnView(QWidget):
-    """One column: the model's name, its state and numbers, and its answer."""
+    """One column: the model's name, its answer and its numbers."""
 
     def __init__(self, name: str, message: ChatMessage) -> None:
         super().__init__()
-        self.message_id = message.id
+        self._key = message.id
         self.name = ElidedLabel(name)
         set_role(self.name, "heading")
-        self.status = ElidedLabel(tr("waits"))
-        set_role(self.status, "dim")
+        self.numbers = text_label("", "dim")
         self.button = QPushButton(tr("Stop"), autoDefault=False)
         self.chat = ChatView(self)
         self.chat.show_branch([message])
+        if not (message.content or message.thinking):
+            self.chat.stream_status(self._key, tr("Waiting for its turn"))
         layout = filled(QVBoxLayout(self), spacing=2, margins=(8, 0, 8, 0))
         head = put_inside(layout, QHBoxLayout())
         head.addWidget(self.name, stretch=1)
         head.addWidget(self.button)
-        layout.addWidget(self.status)
+        layout.addWidget(self.numbers)
         layout.addWidget(self.chat, stretch=1)
         self.setAccessibleName(name)
 
-    def show_status(self, text: str) -> None:
-        """Show the state, or the numbers."""
-        self.status.setText(text)
-        self.status.setToolTip(text)
+    def stream(self, event: Event) -> None:
+        """Show an event of its engine."""
+        match event:
+            case LoadProgress(fraction=fraction):
+                text = tr("Loading: {percent} %", percent=round(fraction * 100))
+                self.chat.stream_status(self._key, text, fraction)
+            case ModelLoaded():
+                self.chat.stream_status(self._key, tr("Reading…"))
+            case _:
+                self.chat.stream(self._key, event)
 
-    def parts(self) -> list[TextMatch]:
-        """The words of the answer as they are shown."""
-        view = self.chat.view(self.message_id)
-        return matches_in(view, _WORD) if view is not None else []
-
-    def mark(self, parts: Sequence[TextMatch]) -> None:
-        """Mark these words, and no others."""
-        if (view := self.chat.view(self.message_id)) is not None:
-            mark(view, list(parts))
+    def finish(self, message: ChatMessage, loaded: ModelLoaded | None) -> None:
+        """Its answer is complete: it can be continued with."""
+        self.chat.finish_stream(message)
+        self.button.setText(tr("Continue with this one"))
+        if message.stats is not None:
+            self.numbers.setText(compared_line(message.stats, loaded))
 
 
 class ComparisonPage(QWidget):
@@ -78,11 +84,14 @@ class ComparisonPage(QWidget):
         super().__init__()
         self.columns: list[ColumnView] = []
         self._moving = False  # a column brings the others to its place
+        self._comparing: BackgroundAnswer | None = None  # the words of the answers
         self.question = ElidedLabel()
         self.plan = ElidedLabel()
         set_role(self.plan, "dim")
-        self.together = self._switch(tr("Scroll together"), checked=True)
-        self.differences = self._switch(tr("Mark differences"))
+        self.together = QToolButton(
+            text=tr("Scroll together"), checkable=True, checked=True, autoRaise=True
+        )
+        self.differences = QToolButton(text=tr("Mark differences"), checkable=True, autoRaise=True)
         self.differences.toggled.connect(self.mark_differences)
         self.close_button = push_button("", self.closed)
         QShortcut(QKeySequence("Esc"), self, self.closed.emit)
@@ -101,14 +110,11 @@ class ComparisonPage(QWidget):
         layout.setStretch(3, 1)
         self.hide()
 
-    def _switch(self, text: str, *, checked: bool = False) -> QToolButton:
-        return QToolButton(text=text, checkable=True, checked=checked, autoRaise=True)
-
     def show_comparison(self, question: str, answers: Sequence[tuple[str, ChatMessage]]) -> None:
         """Show these columns, each a model's name and its answer, in place of others."""
+        self.differences.setChecked(False)
         discard(*self.columns)
         self.columns = []
-        self.differences.setChecked(False)
         while self.tabs.count():
             self.tabs.removeTab(0)
         self.plan.setText("")
@@ -130,14 +136,6 @@ class ComparisonPage(QWidget):
         """Closing ends what runs."""
         self.close_button.setText(tr("Stop all") if running else tr("Back to the chat"))
 
-    def finish(self, number: int, message: ChatMessage) -> None:
-        """A column's answer is complete: it can be continued with."""
-        column = self.columns[number]
-        column.chat.finish_stream(message)
-        column.button.setText(tr("Continue with this one"))
-
-    # ---- scrolling ----------------------------------------------------------------------------
-
     def _on_scrolled(self, source: ColumnView, value: int) -> None:
         """Bring the others to the same share of their height; the first that moves leads."""
         if self._moving or not self.together.isChecked():
@@ -150,25 +148,27 @@ class ComparisonPage(QWidget):
                 bar.setValue(round(value / most * bar.maximum()))
         self._moving = False
 
-    # ---- differences --------------------------------------------------------------------------
-
     @Slot(bool)
     def mark_differences(self, marked: bool) -> None:
         """Mark the words of each answer that the first one does not have, and the other way."""
-        parts = [each.parts() if marked else [] for each in self.columns]
+        if self._comparing is not None:
+            self._comparing.abandon()
+        views = [
+            view for each in self.columns if (view := each.chat.view(each.chat.messages[0].id))
+        ]
+        for view in views:
+            mark(view, [])
         if not marked:
-            for column in self.columns:
-                column.mark([])
             return
+        parts = [matches_in(view, _WORD) for view in views]
         texts = [[match.cursor.selectedText().casefold() for match in each] for each in parts]
 
         def show(found: list[set[int]]) -> None:
-            for column, own, differing in zip(self.columns, parts, found, strict=True):
-                column.mark([own[place] for place in sorted(differing)])
+            for view, own, differing in zip(views, parts, found, strict=True):
+                mark(view, [own[place] for place in sorted(differing)])
 
-        ask_in_background(lambda: differences_of(texts)).done.connect(show)
-
-    # ---- geometry -----------------------------------------------------------------------------
+        self._comparing = ask_in_background(partial(differences_of, texts))
+        self._comparing.done.connect(show)
 
     @Slot()
     def _lay_out(self) -> None:
