@@ -33,12 +33,12 @@ def test_passages_have_the_whole_text_and_their_offsets():
     assert [each.number for each in found] == list(range(len(found)))
 
 
-def test_a_passage_lies_on_one_page_and_is_of_about_300_tokens():
+def test_a_passage_lies_on_one_page_and_is_of_about_200_tokens():
     found = passages(pages(_WORDS * 60, "short", _WORDS * 5))
     assert {each.place.page for each in found} == {1, 2, 3}
     of_first = [each for each in found if each.place.page == 1]
-    assert len(of_first) == 4
-    assert all(900 < len(each.text) < 1500 for each in of_first)
+    assert len(of_first) == 6
+    assert all(600 < len(each.text) < 1000 for each in of_first)
 
 
 def test_a_long_block_of_lines_tells_each_passage_its_line():

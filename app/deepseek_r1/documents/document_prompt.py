@@ -15,7 +15,7 @@ from deepseek_r1.documents.passages import UNSPACED, estimated_tokens
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
 _FOUND: Final = 12  # passages that a search may find
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
-_LEAST_TOKENS: Final = 100  # of a passage, nearly always
+_LEAST_TOKENS: Final = 60  # of a passage, on the average
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
 _CITE: Final = {
     "en": "Answer from the numbered parts of the documents. After each statement name the part that"

@@ -9,8 +9,8 @@ from typing import Final
 
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
 
-PASSAGE_TOKENS: Final = 300
-_MOST_TOKENS: Final = 400  # of a block that is not cut
+PASSAGE_TOKENS: Final = 200
+_MOST_TOKENS: Final = 270  # of a block that is not cut
 _HEADING_TOKENS: Final = 100  # so many before a heading, and it begins a passage
 _PART = re.compile(r".{1,1000}?(?:[.!?]\s+|[。！？；]+\s*|\n\s*|\Z)|.{1,1000}", re.DOTALL)
 
@@ -29,7 +29,7 @@ def estimated_tokens(text: str) -> int:
 
 
 def passages(document: Document) -> list[Passage]:
-    """Cut a document into passages of about 300 tokens, in order.
+    """Cut a document into passages of about 200 tokens, in order.
 
     Each lies on one page and in one sheet. Together they have the whole text but for the blank
     lines between blocks: `start` and `end` are offsets in `document.text()`.
