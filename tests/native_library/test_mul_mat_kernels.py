@@ -19,6 +19,8 @@ from support.ggml_nodes import (
     BLOCKS,
     F16,
     F32,
+    Q1_0,
+    Q2_0,
     Q4_1,
     Q4_K,
     Q5_0,
@@ -35,11 +37,15 @@ pytestmark = pytest.mark.integration
 
 NO_HINT = bytes(8)
 MOST_ROWS = 32
-NAMES = {Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1", Q8_0: "Q8_0", Q4_K: "Q4_K", Q6_K: "Q6_K"}
+NAMES = {
+    Q1_0: "Q1_0", Q2_0: "Q2_0", Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1", Q8_0: "Q8_0",
+    Q4_K: "Q4_K", Q6_K: "Q6_K",
+}  # fmt: skip
+WITH_SSE42 = (Q2_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K)
 COMPUTED = [
     (kernel, kind)
     for kernel in MulMatKernel
-    for kind in (NAMES if kernel == MulMatKernel.SSE42 else (Q4_K, Q6_K))
+    for kind in (WITH_SSE42 if kernel == MulMatKernel.SSE42 else (Q1_0, Q2_0, Q4_K, Q6_K))
 ]
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace streaming {
@@ -32,6 +33,25 @@ void add_block(const Block &found, int64_t row, BlockActivations &to) {
 }
 
 }  // namespace
+
+void Q10Activations::add(const BlockQ80 &found, int64_t row, int number) {
+    std::copy_n(found.quants, block_values, quants[row][number]);
+    for (int i = 0; i < 8; i++)
+        negative_sums[row][number][i] = -std::accumulate(found.quants + 4 * i,
+                                                         found.quants + 4 * i + 4, 0);
+    scales[row][number] = from_f16(found.scale);
+}
+
+void Q20Activations::add(const BlockQ80 &found, int64_t row, int number) {
+    int8_t bytes[block_values];
+    for (int half = 0; half < 2; half++)
+        for (int place = 0; place < 4; place++)
+            for (int i = 0; i < 4; i++)
+                bytes[16 * half + 4 * place + i] = found.quants[16 * half + 4 * i + place];
+    std::memcpy(quads[row][number], bytes, block_values);
+    sums[row][number] = std::accumulate(found.quants, found.quants + block_values, 0);
+    scales[row][number] = from_f16(found.scale);
+}
 
 void quantize_q8_k(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
                    void *block) {

@@ -36,6 +36,42 @@ void quantize_q8_k(const Quantizers &, const MulMatNode &group, int64_t number, 
 void quantize_q8_k_interleaved(const Quantizers &, const MulMatNode &group, int64_t number,
                                void *block);
 
+// The blocks of BlockQ80 that belong to one BlockQ10 of weights.
+struct alignas(64) Q10Activations {
+    static constexpr int blocks = 4;
+    int8_t quants[group_rows][blocks][block_values];
+    int32_t negative_sums[group_rows][blocks][8];  // of four quants each
+    float scales[group_rows][blocks];
+
+    void add(const BlockQ80 &found, int64_t row, int number);
+};
+
+// The blocks of BlockQ80 that belong to one BlockQ20 of weights. Four bytes of its weights hold 16
+// values, the first of each byte in its lowest bits: a quad has the quants for one place in the bytes.
+struct alignas(64) Q20Activations {
+    static constexpr int blocks = 2;
+    int32_t quads[group_rows][blocks][8];  // those of the first 16 quants, then of the others
+    int32_t sums[group_rows][blocks];
+    float scales[group_rows][blocks];
+
+    void add(const BlockQ80 &found, int64_t row, int number);
+};
+
+// `quantize` of a WeightFormat whose block is a Q10Activations or a Q20Activations. `to_q8_0` makes one
+// BlockQ80.
+template <class Activations, class ToQ80>
+void quantize_blocks(const ToQ80 &to_q8_0, const MulMatNode &group, int64_t number, void *block) {
+    constexpr int64_t values = Activations::blocks * block_values;
+    for (int64_t row = 0; row < group.rows; row++) {
+        const float *from = group.activations_at(row) + number * values;
+        for (int i = 0; i < Activations::blocks; i++) {
+            BlockQ80 found{};
+            to_q8_0(from + i * block_values, found);
+            static_cast<Activations *>(block)->add(found, row, i);
+        }
+    }
+}
+
 // `quantize` of a WeightFormat, whose block is a BlockActivations.
 void quantize_q8_0(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
 void quantize_q8_1(const Quantizers &, const MulMatNode &group, int64_t number, void *block);

@@ -9,8 +9,8 @@ namespace streaming {
 namespace {
 
 constexpr int64_t part_rows = 64;                        // computed at once
-constexpr int64_t least_outputs = 8, most_outputs = 32;  // rows of weights that a thread takes
-constexpr int64_t outputs_unit = 4;                      // they are a multiple of it
+constexpr int64_t least_outputs = 16, most_outputs = 32;  // rows of weights that a thread takes
+constexpr int64_t outputs_unit = 16;                      // they are a multiple of it
 constexpr int64_t items_for_thread = 4;                  // at least, so that all end at once
 constexpr int hint_offset = 4;                           // in the parameters of a multiplication
 constexpr int spins = 2000;                              // before a waiting thread lets others run
@@ -62,7 +62,8 @@ bool MulMat::can_compute(const Tensor &result, const WeightFormat &format) const
         return tensor.type() == layout_.offsets.type_f32 && tensor.stride(0) == 4;
     };
     const int64_t rows = activations.extent(1);
-    return rows >= least_rows_ && rows <= most_rows_ && !weights.is_repacked() &&
+    const bool has_rows = !format.is_tiled || (rows >= least_rows_ && rows <= most_rows_);
+    return has_rows && !weights.is_repacked() &&
            weights.stride(0) == format.bytes && is_matrix(weights) &&
            weights.extent(0) % format.values == 0 && is_f32(activations) &&
            is_matrix(activations) && activations.extent(0) == weights.extent(0) && is_f32(result) &&

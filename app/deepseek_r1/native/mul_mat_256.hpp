@@ -1,4 +1,5 @@
-// The 256-bit vectors of `mul_mat_kernel.hpp`, all but `add_words`. No include guard, as there.
+// The 256-bit vectors of `mul_mat_kernel.hpp`, all but `add_words` and `add_bytes`. No include guard, as
+// there.
 
 using Integers = __m256i;
 using Quants = __m256i;
@@ -83,3 +84,59 @@ class Sums {
   private:
     __m256 products_[ROWS], minimums_[(ROWS + 1) / 2];
 };
+
+// For eight rows of weights in Q2_0.
+using Lanes = __m256i;
+using LaneFloats = __m256;
+
+// 16 bytes each of rows `number` and `number` + 4.
+inline Lanes every_fourth(const char *const (&rows)[8], int64_t offset, int number) {
+    return _mm256_loadu2_m128i(reinterpret_cast<const __m128i *>(rows[number + 4] + offset),
+                               reinterpret_cast<const __m128i *>(rows[number] + offset));
+}
+inline Lanes low_words(Lanes a, Lanes b) { return _mm256_unpacklo_epi32(a, b); }
+inline Lanes high_words(Lanes a, Lanes b) { return _mm256_unpackhi_epi32(a, b); }
+inline Lanes low_pairs(Lanes a, Lanes b) { return _mm256_unpacklo_epi64(a, b); }
+inline Lanes high_pairs(Lanes a, Lanes b) { return _mm256_unpackhi_epi64(a, b); }
+inline LaneFloats f16_lanes(const char *const (&rows)[8], int64_t offset) {
+    const auto at = [&](int number) { return word_at(rows[number] + offset); };
+    return _mm256_cvtph_ps(_mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+}
+inline Lanes two_bits(Lanes word, int place) {
+    return _mm256_and_si256(_mm256_srli_epi32(word, 2 * place), _mm256_set1_epi8(3));
+}
+// Words: the sums of eight pairs of products fit into them.
+inline Lanes add_quad(Lanes products, Lanes quants, int32_t quad) {
+    return _mm256_add_epi16(products, _mm256_maddubs_epi16(quants, _mm256_set1_epi32(quad)));
+}
+inline LaneFloats floats(Lanes products, int32_t sum) {
+    const __m256i totals = _mm256_madd_epi16(products, _mm256_set1_epi16(1));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(totals, _mm256_set1_epi32(sum)));
+}
+inline LaneFloats repeated(float x) { return _mm256_set1_ps(x); }
+
+// For one row of weights in Q1_0.
+using SignSums = __m256i;
+using SignFloats = __m256;
+
+inline SignSums zero_or_two(const BlockQ10 *const *rows, int64_t block, int number) {
+    uint32_t bits;
+    std::memcpy(&bits, rows[0][block].bits + 4 * number, 4);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i order = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                             0x0303030303030303);
+    const __m256i bytes =
+        _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits)), order);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+    return _mm256_and_si256(is_set, _mm256_set1_epi8(2));
+}
+inline SignSums repeated_bytes(const void *from) { return load(from); }
+inline SignFloats sign_floats(SignSums sums, SignSums twos, SignSums quants) {
+    return _mm256_cvtepi32_ps(add_bytes(sums, twos, quants));
+}
+inline SignFloats multiply_add(SignFloats a, SignFloats b, SignFloats c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+inline SignFloats block_scales(const BlockQ10 *const *rows, int64_t block) {
+    return _mm256_set1_ps(_cvtsh_ss(rows[0][block].scale));
+}

@@ -15,6 +15,12 @@ inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(words, scales));
 }
 
+// Adds the sums of four neighbouring products of bytes.
+inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
+    return add_words(sums, _mm256_maddubs_epi16(quants, activations), _mm256_set1_epi16(1));
+}
+
+#include "quantize_q8_0.hpp"
 #include "mul_mat_256.hpp"
 #include "mul_mat_kernel.hpp"
 

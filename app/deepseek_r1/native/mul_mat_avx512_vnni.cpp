@@ -10,6 +10,8 @@
 
 namespace streaming::mul_mat_avx512_vnni {
 
+#include "quantize_q8_0.hpp"
+
 using Integers = __m512i;
 using Quants = __m512i;
 constexpr int vector_bytes = 64;
@@ -105,6 +107,66 @@ class Sums {
   private:
     __m512 products_[(ROWS + 1) / 2], minimums_[(ROWS + 3) / 4];
 };
+
+// For 16 rows of weights in Q2_0.
+using Lanes = __m512i;
+using LaneFloats = __m512;
+
+// 16 bytes each of rows `number`, `number` + 4, + 8 and + 12.
+inline Lanes every_fourth(const char *const (&rows)[16], int64_t offset, int number) {
+    const auto at = [&](int row) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i *>(rows[number + row] + offset));
+    };
+    __m512i all = _mm512_inserti32x4(_mm512_castsi128_si512(at(0)), at(4), 1);
+    all = _mm512_inserti32x4(all, at(8), 2);
+    return _mm512_inserti32x4(all, at(12), 3);
+}
+inline Lanes low_words(Lanes a, Lanes b) { return _mm512_unpacklo_epi32(a, b); }
+inline Lanes high_words(Lanes a, Lanes b) { return _mm512_unpackhi_epi32(a, b); }
+inline Lanes low_pairs(Lanes a, Lanes b) { return _mm512_unpacklo_epi64(a, b); }
+inline Lanes high_pairs(Lanes a, Lanes b) { return _mm512_unpackhi_epi64(a, b); }
+inline LaneFloats f16_lanes(const char *const (&rows)[16], int64_t offset) {
+    const auto at = [&](int number) { return word_at(rows[number] + offset); };
+    return _mm512_cvtph_ps(_mm256_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7),
+                                             at(8), at(9), at(10), at(11), at(12), at(13), at(14),
+                                             at(15)));
+}
+inline Lanes two_bits(Lanes word, int place) {
+    return _mm512_and_si512(_mm512_srli_epi32(word, static_cast<unsigned>(2 * place)),
+                            _mm512_set1_epi8(3));
+}
+inline Lanes add_quad(Lanes products, Lanes quants, int32_t quad) {
+    return _mm512_dpbusd_epi32(products, quants, _mm512_set1_epi32(quad));
+}
+inline LaneFloats floats(Lanes products, int32_t sum) {
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(products, _mm512_set1_epi32(sum)));
+}
+inline LaneFloats repeated(float x) { return _mm512_set1_ps(x); }
+
+// For two rows of weights in Q1_0, a half each.
+using SignSums = __m512i;
+using SignFloats = __m512;
+
+inline SignSums zero_or_two(const BlockQ10 *const *rows, int64_t block, int number) {
+    uint32_t bits[2];
+    for (int i = 0; i < 2; i++) std::memcpy(bits + i, rows[i][block].bits + 4 * number, 4);
+    return _mm512_maskz_set1_epi8(bits[0] | static_cast<uint64_t>(bits[1]) << 32, 2);
+}
+inline SignSums repeated_bytes(const void *from) {
+    return _mm512_broadcast_i64x4(_mm256_load_si256(static_cast<const __m256i *>(from)));
+}
+inline SignFloats sign_floats(SignSums sums, SignSums twos, SignSums quants) {
+    return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(sums, twos, quants));
+}
+inline SignFloats multiply_add(SignFloats a, SignFloats b, SignFloats c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+inline SignFloats block_scales(const BlockQ10 *const *rows, int64_t block) {
+    const __m256 first = _mm256_set1_ps(_cvtsh_ss(rows[0][block].scale));
+    const __m256 second = _mm256_set1_ps(_cvtsh_ss(rows[1][block].scale));
+    return _mm512_castpd_ps(_mm512_insertf64x4(
+        _mm512_castps_pd(_mm512_castps256_ps512(first)), _mm256_castps_pd(second), 1));
+}
 
 #include "mul_mat_kernel.hpp"
 

@@ -15,6 +15,12 @@ inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
     return _mm256_dpwssd_avx_epi32(sums, words, scales);
 }
 
+// Adds the sums of four neighbouring products of bytes.
+inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
+    return _mm256_dpbusd_avx_epi32(sums, quants, activations);
+}
+
+#include "quantize_q8_0.hpp"
 #include "mul_mat_256.hpp"
 #include "mul_mat_kernel.hpp"
 

@@ -2,7 +2,7 @@
 //
 // No include guard: `mul_mat_avx2.cpp` and the others include it, each in its own namespace, with
 // `Integers` (a vector of 32-bit sums), `Quants` (a vector of bytes), `vector_bytes`, the functions
-// on them and `Sums` defined before.
+// on them and `Sums` defined before, and what `mul_mat_q1_0.hpp` and `mul_mat_q2_0.hpp` need.
 //
 // ggml unpacks each block of weights again for each row of activations; here it is unpacked once for
 // all rows. Products and their sums within a block are integers, hence exact. Floats are added up in
@@ -144,9 +144,12 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
 template <class Unpacked>
 constexpr WeightFormat format_of(int32_t type) {
     return {
-        type,          k_values,          sizeof(typename Unpacked::Block), sizeof(KActivations),
-        quantize_q8_k, multiply<Unpacked>};
+        type, k_values,      sizeof(typename Unpacked::Block), sizeof(KActivations),
+        true, quantize_q8_k, multiply<Unpacked>};
 }
 
+#include "mul_mat_q1_0.hpp"
+#include "mul_mat_q2_0.hpp"
+
 constexpr WeightFormat formats[] = {format_of<UnpackedQ4K>(type_q4_k),
-                                    format_of<UnpackedQ6K>(type_q6_k)};
+                                    format_of<UnpackedQ6K>(type_q6_k), q1_0::format, q2_0::format};

@@ -39,6 +39,39 @@ inline __m128i lane_sums(const __m128i (&vectors)[4]) {
                           _mm_hadd_epi32(vectors[2], vectors[3]));
 }
 
+// For four rows of weights in Q2_0.
+using Lanes = __m128i;
+using LaneFloats = __m128;
+
+inline Lanes every_fourth(const char *const (&rows)[4], int64_t offset, int number) {
+    return load(rows[number] + offset);
+}
+inline Lanes low_words(Lanes a, Lanes b) { return _mm_unpacklo_epi32(a, b); }
+inline Lanes high_words(Lanes a, Lanes b) { return _mm_unpackhi_epi32(a, b); }
+inline Lanes low_pairs(Lanes a, Lanes b) { return _mm_unpacklo_epi64(a, b); }
+inline Lanes high_pairs(Lanes a, Lanes b) { return _mm_unpackhi_epi64(a, b); }
+inline LaneFloats f16_lanes(const char *const (&rows)[4], int64_t offset) {
+    uint16_t words[4];
+    for (int i = 0; i < 4; i++) std::memcpy(words + i, rows[i] + offset, 2);
+    return from_f16(_mm_setr_epi32(words[0], words[1], words[2], words[3]));
+}
+inline Lanes two_bits(Lanes word, int place) {
+    return _mm_and_si128(_mm_srli_epi32(word, 2 * place), _mm_set1_epi8(3));
+}
+// Words: the sums of eight pairs of products fit into them.
+inline Lanes add_quad(Lanes products, Lanes quants, int32_t quad) {
+    return _mm_add_epi16(products, _mm_maddubs_epi16(quants, _mm_set1_epi32(quad)));
+}
+inline LaneFloats floats(Lanes products, int32_t sum) {
+    const __m128i totals = _mm_madd_epi16(products, _mm_set1_epi16(1));
+    return _mm_cvtepi32_ps(_mm_sub_epi32(totals, _mm_set1_epi32(sum)));
+}
+inline LaneFloats repeated(float x) { return _mm_set1_ps(x); }
+inline auto q8_0_of(const Quantizers &quantizers) {
+    return [&](const float *from, BlockQ80 &block) { quantizers.q8_0(from, &block, block_values); };
+}
+
+#include "mul_mat_q2_0.hpp"
 #include "mul_mat_sse42_blocks.hpp"
 #include "mul_mat_sse42_k.hpp"
 
@@ -47,7 +80,8 @@ constexpr WeightFormat formats[] = {block_types::format_of<block_types::Unpacked
                                     block_types::format_of<block_types::UnpackedQ51>(type_q5_1),
                                     block_types::format_of<block_types::UnpackedQ80>(type_q8_0),
                                     k_types::format_of<k_types::UnpackedQ4K>(type_q4_k),
-                                    k_types::format_of<k_types::UnpackedQ6K>(type_q6_k)};
+                                    k_types::format_of<k_types::UnpackedQ6K>(type_q6_k),
+                                    q2_0::format};
 
 }  // namespace streaming::mul_mat_sse42
 

@@ -170,6 +170,7 @@ constexpr WeightFormat format_of(int32_t type) {
             k_values,
             sizeof(typename Unpacked::Block),
             sizeof(KActivations),
+            true,
             quantize_q8_k_interleaved,
             multiply<Unpacked>};
 }

@@ -9,9 +9,17 @@ namespace streaming {
 // Numbers of enum ggml_type.
 constexpr int32_t type_q4_1 = 3, type_q5_0 = 6, type_q5_1 = 7, type_q8_0 = 8;
 constexpr int32_t type_q4_k = 12, type_q6_k = 14;
+constexpr int32_t type_q1_0 = 41, type_q2_0 = 42;
 
 constexpr int k_values = 256;     // of a block of the K types
 constexpr int block_values = 32;  // of a block of the others
+
+// The two bytes at an address of any alignment.
+inline short word_at(const char *from) {
+    short word;
+    std::memcpy(&word, from, 2);
+    return word;
+}
 
 // 8 groups of 32 values, each with a 6-bit scale and a 6-bit minimum.
 struct BlockQ4K {
@@ -74,6 +82,20 @@ struct BlockQ80 {
     int8_t quants[block_values];
 };
 static_assert(sizeof(BlockQ80) == 34);
+
+// A value is -1 or 1: its bit says which.
+struct BlockQ10 {
+    uint16_t scale;
+    uint8_t bits[16];
+};
+static_assert(sizeof(BlockQ10) == 18);
+
+// 1 is subtracted from values.
+struct BlockQ20 {
+    uint16_t scale;
+    uint8_t low_bits[16];
+};
+static_assert(sizeof(BlockQ20) == 18);
 
 // Of activations.
 struct BlockQ81 {

@@ -2,8 +2,9 @@
 
 Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`: with AVX2 or later, few rows of
 weights in Q4_K and Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
-not repack for the processor. Where llama.cpp was built without AVX, and computes most types one
-number at a time, any number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well.
+not repack for the processor; and any number of rows in Q1_0 and Q2_0, which it does not compute in
+tiles. Where llama.cpp was built without AVX, and computes most types one number at a time, any
+number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 _VERSION: Final = 1  # of the order of summation, which decides the last digits of results
 _OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT"}
 _NO_LIMIT: Final = 1 << 31
-# The fewest and the most rows. With AVX2, one row takes as long with ggml's kernels, and from more
+# The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as long with ggml's kernels, and from more
 # rows on its tiled kernel is faster (tests/benchmarks/bench_kernels.py).
 _ROWS: Final = {
     MulMatKernel.SSE42: (1, _NO_LIMIT),

@@ -27,7 +27,7 @@ _NUMBERS: Final = {kind.name: number for number, kind in TENSOR_TYPES.items()}
 PACKED: Final = frozenset(
     {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"}
     | {"IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M", "IQ4_NL", "IQ4_XS"}
-    | {"TQ1_0", "TQ2_0", "MXFP4"}
+    | {"Q1_0", "Q2_0", "TQ1_0", "TQ2_0", "MXFP4"}
 )
 _TO_FLOAT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 

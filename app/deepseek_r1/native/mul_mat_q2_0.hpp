@@ -1,0 +1,101 @@
+// The type with two bits a value, which ggml multiplies one number at a time.
+//
+// No include guard: `mul_mat_avx2.cpp` and the others include it, each in its own namespace, with
+// `Lanes` and `LaneFloats` (vectors of 32-bit numbers, one for each row of weights that is multiplied
+// at once) and the functions on them defined before. Sums of 32 products are integers, hence exact;
+// floats are added up in the order of `ggml_vec_dot_q2_0_q8_0_generic`, so that no bit of the results
+// differs from its.
+
+namespace q2_0 {
+
+constexpr int lanes = sizeof(Lanes) / 4;
+constexpr int weight_values = Q20Activations::blocks * block_values;
+
+// Rounded twice, as ggml's C is: the compiler must not fuse the two.
+inline LaneFloats sum_and_product(LaneFloats sum, LaneFloats a, LaneFloats b) {
+    LaneFloats product = a * b;
+    asm("" : "+v"(product));
+    return sum + product;
+}
+
+// The same block of `lanes` rows of weights. Lane i of a word is of row i.
+struct Weights {
+    Lanes words[4];  // 16 values each
+    LaneFloats scales;
+
+    explicit Weights(const char *const (&rows)[lanes], int64_t offset) {
+        const auto part = [&](int number) { return every_fourth(rows, offset + 2, number); };
+        const Lanes a = part(0), b = part(1), c = part(2), d = part(3);
+        const Lanes ab = low_words(a, b), cd = low_words(c, d);
+        const Lanes ab_high = high_words(a, b), cd_high = high_words(c, d);
+        words[0] = low_pairs(ab, cd), words[1] = high_pairs(ab, cd);
+        words[2] = low_pairs(ab_high, cd_high), words[3] = high_pairs(ab_high, cd_high);
+        scales = f16_lanes(rows, offset);
+    }
+};
+
+template <int ROWS>
+inline void multiply_rows(const MulMatNode &group, const Q20Activations *activations, int64_t first,
+                          int64_t end) {
+    const int64_t blocks = group.width / weight_values;
+    for (int64_t output = first; output < end; output += lanes) {
+        const int64_t count = std::min<int64_t>(lanes, end - output);
+        const char *rows[lanes];
+        for (int64_t i = 0; i < lanes; i++)  // the last one again where there are fewer
+            rows[i] = group.weights + (output + std::min(i, count - 1)) * group.weight_stride;
+        LaneFloats results[ROWS];
+        for (LaneFloats &each : results) each = LaneFloats{};
+        for (int64_t i = 0; i < blocks; i++) {
+            const Weights weights(rows, i * static_cast<int64_t>(sizeof(BlockQ20)));
+            const Q20Activations &y = activations[i];
+            LaneFloats sums[ROWS];
+#pragma GCC unroll 2
+            for (int number = 0; number < Q20Activations::blocks; number++) {
+                Lanes products[ROWS];
+                for (Lanes &each : products) each = Lanes{};
+#pragma GCC unroll 8
+                for (int step = 0; step < 8; step++) {
+                    const Lanes quants = two_bits(weights.words[2 * number + step / 4], step % 4);
+#pragma GCC unroll 8
+                    for (int row = 0; row < ROWS; row++)
+                        products[row] = add_quad(products[row], quants, y.quads[row][number][step]);
+                }
+#pragma GCC unroll 8
+                for (int row = 0; row < ROWS; row++) {
+                    const LaneFloats found = floats(products[row], y.sums[row][number]);
+                    const LaneFloats scale = repeated(y.scales[row][number]);
+                    sums[row] = number ? sum_and_product(sums[row], scale, found) : scale * found;
+                }
+            }
+#pragma GCC unroll 8
+            for (int row = 0; row < ROWS; row++)
+                results[row] = sum_and_product(results[row], weights.scales, sums[row]);
+        }
+        for (int row = 0; row < ROWS; row++)
+            std::memcpy(group.results_at(row) + output, &results[row],
+                        static_cast<size_t>(count) * sizeof(float));
+    }
+}
+
+void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
+    const auto *y = static_cast<const Q20Activations *>(activations);
+    switch (group.rows) {
+        case 1: return multiply_rows<1>(group, y, first, end);
+        case 2: return multiply_rows<2>(group, y, first, end);
+        case 3: return multiply_rows<3>(group, y, first, end);
+        case 4: return multiply_rows<4>(group, y, first, end);
+        case 5: return multiply_rows<5>(group, y, first, end);
+        case 6: return multiply_rows<6>(group, y, first, end);
+        case 7: return multiply_rows<7>(group, y, first, end);
+        case 8: return multiply_rows<8>(group, y, first, end);
+    }
+}
+
+void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number, void *block) {
+    quantize_blocks<Q20Activations>(q8_0_of(quantizers), group, number, block);
+}
+
+constexpr WeightFormat format = {type_q2_0, weight_values, sizeof(BlockQ20), sizeof(Q20Activations),
+                                 false,     quantize,      multiply};
+
+}  // namespace q2_0
