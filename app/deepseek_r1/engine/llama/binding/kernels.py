@@ -23,8 +23,9 @@ from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 _VERSION: Final = 1  # of the order of summation, which decides the last digits of results
 _OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT"}
 _NO_LIMIT: Final = 1 << 31
-# The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as long with ggml's kernels, and from more
-# rows on its tiled kernel is faster (tests/benchmarks/bench_kernels.py).
+# The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as
+# long with ggml's kernels, and from more rows on its tiled kernel is faster
+# (tests/benchmarks/bench_kernels.py).
 _ROWS: Final = {
     MulMatKernel.SSE42: (1, _NO_LIMIT),
     MulMatKernel.AVX2: (2, 12),
