@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
     RetryPolicy,
     draft_hosts,
+    find_known,
     spec_for_draft,
+    spec_for_known,
 )
 from deepseek_r1.catalogue.errors import (
     ChecksumUnknown,
@@ -92,6 +95,21 @@ def test_without_a_size_and_a_checksum_nothing_is_downloaded(
     with server.running(), pytest.raises(error):
         pull([spec_at(server, draft)], tmp_path, policy=quick)
     assert not [each for each in server.requests if "resolve" in each.path]
+
+
+def test_a_file_of_the_catalogue_is_found_by_its_type_where_it_was_renamed(
+    content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
+    model, file = find_known("gpt-oss-20b")
+    renamed = file.file.replace("MXFP4", "mxfp4")
+    with hub_server({renamed: content}, repository=model.repository).running() as server:
+        here = HubHost("here", server.url)
+        asked = spec_for_known(model, file)
+        assert asked.listed_in is not None
+        reference = replace(asked.listed_in, host=here)
+        pulled = pull([replace(asked, listed_in=reference)], tmp_path, policy=quick)
+    assert (pulled.path.name, pulled.verified) == (file.file, True)
+    assert pulled.path.read_bytes() == content
 
 
 def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:

@@ -198,14 +198,7 @@ def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_a
 def test_a_file_without_a_checksum_is_refused_unless_accepted(
     tmp_path: Path, quick: RetryPolicy
 ) -> None:
-    unknown = [
-        (model, file) for model in known_models() for file in model.files if file.sha256 is None
-    ]
-    assert unknown
-    for model, file in unknown:
-        with pytest.raises(ChecksumUnknown, match="--accept-unverified"):
-            pull([spec_for_known(model, file)], tmp_path, policy=quick)
-    with pytest.raises(ChecksumUnknown):
+    with pytest.raises(ChecksumUnknown, match="--accept-unverified"):
         pull([spec_for_url("https://example.com/a.gguf", None)], tmp_path, policy=quick)
     assert not (tmp_path / STAGING).exists()
 
@@ -372,7 +365,9 @@ def test_every_known_file_can_be_ordered_from_each_of_its_hosts() -> None:
             for host in ("Hugging Face", "hf-mirror"):
                 wanted = spec_for_known(model, file, host)
                 assert wanted.url.endswith(file.file)
-                assert (wanted.sha256, wanted.size_bytes) == (file.sha256, file.size_bytes)
+                asked = (None, None) if file.sha256 is None else (file.sha256, file.size_bytes)
+                assert (wanted.sha256, wanted.size_bytes) == asked
+                assert wanted.verifiable
     with pytest.raises(ModelUnknown, match="Hugging Face"):
         spec_for_known(*find_known("deepseek-r1-0528-qwen3-8b"), "ModelScope")
 

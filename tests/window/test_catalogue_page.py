@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
+from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known
 from deepseek_r1.catalogue.installed import InstalledModel, Origin, Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
+from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.forecast import estimate_fit, format_fit
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
@@ -30,14 +30,15 @@ from window.catalogue_pages import SPEED, select
 pytestmark = pytest.mark.usefixtures("known_speed")
 
 
-def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> None:
-    cards = {card.purpose.text().split(" · ")[0]: card for card in page.cards}
-    assert list(cards) == ["Fastest", "Recommended", "Smartest from the disk"]
-    assert facts(cards["Recommended"])[0] == "fits"
-    smartest = cards["Smartest from the disk"]
-    assert "7B" in smartest.name.text() or "8B" in smartest.name.text()
-    assert facts(smartest)[0] == "from the disk"
-    assert facts(smartest)[1].startswith("0.")
+def test_the_page_begins_with_cards_for_the_budget(page: CataloguePage) -> None:
+    cards = {card.file.model.id: card for card in page.cards}
+    assert list(cards)[:2] == ["qwen3.5-2b", "vibethinker-1.5b"]
+    assert facts(cards["vibethinker-1.5b"])[0] == "fits"
+    assert facts(cards["ling-3.0-tiny"])[0] == "from the disk"
+    scores = cards["vibethinker-1.5b"].scores.text()
+    assert scores.startswith("MIT · AIME 2024 80.3, ")
+    assert "(self-reported)" in scores
+    assert "Artificial Analysis" in cards["qwen3.5-2b"].scores.text()
 
 
 def facts(card: ModelCard) -> list[str]:
@@ -47,7 +48,7 @@ def facts(card: ModelCard) -> list[str]:
 def test_a_card_that_needs_more_memory_gives_it_and_downloads(
     qtbot: QtBot, page: CataloguePage, given: list[int]
 ) -> None:
-    smartest = page.cards[-1]
+    smartest = next(card for card in page.cards if card.file.model.id == "ling-3.0-tiny")
     assert smartest.give.text().startswith("Download and give it ")
     with qtbot.waitSignal(page.download_requested):
         qtbot.mouseClick(smartest.give, Qt.MouseButton.LeftButton)
@@ -87,7 +88,9 @@ def test_all_files_have_a_page_of_their_own_with_fit_and_speed(
     assert texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q4_K_M"].startswith("fits · ")
     assert texts["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"].startswith("from the disk · 0.")
     assert texts["DeepSeek-R1-Distill-Qwen-14B", "Q8_0"] == "too large for the budget"
-    families = [page.table.tree.topLevelItem(at) for at in range(2)]
+    tree = page.table.tree
+    families = [tree.findItems(f"DeepSeek-R1-Distill-Qwen-{size}", Qt.MatchFlag.MatchExactly)[0]
+                for size in ("1.5B", "7B")]  # fmt: skip
     assert [family.text(3) for family in families] == [
         texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q6_K"],
         texts["DeepSeek-R1-Distill-Qwen-7B", "Q3_K_M"],
@@ -121,16 +124,18 @@ def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(
     assert requested[1].url.startswith("https://modelscope.cn/")
 
 
-def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
+def test_of_a_file_without_a_checksum_the_hub_is_asked(
     page: CataloguePage, requested: list[DownloadSpec]
 ) -> None:
-    select(page, "DeepSeek-R1-0528-Qwen3-8B", "Q8_0")
-    for answer in ("Cancel", "Download all the same"):
-        assert requested == []
+    for model, file in (("DeepSeek-R1-0528-Qwen3-8B", "Q8_0"), ("Qwen3.5-4B", "Q4_K_M")):
+        select(page, model, file)
         page.table.download_button.click()
-        box = QApplication.activeModalWidget()
-        next(each for each in box.buttons() if each.text().replace("&", "") == answer).click()
-    assert [each.accept_unverified for each in requested] == [True]
+    assert [each.listed_in.quantisation for each in requested if each.listed_in] == [
+        "Q8_0",
+        "Q4_K_M",
+    ]
+    assert not any(each.accept_unverified or each.size_bytes for each in requested)
+    assert "Its makers recommend: temperature 1, top_p 0.95" in page.table.detail.text()
 
 
 def fits(page: CataloguePage) -> dict[tuple[str, str], str]:
@@ -208,9 +213,9 @@ def downloaded(page: CataloguePage, monkeypatch: pytest.MonkeyPatch) -> FoundMod
     here = InstalledModel(path, Origin.OTHER_APP, model.name, header, model, None, Owner.DOWNLOADS)
     forecast = estimate_fit(header, LoadSettings(memory_budget=2048), SPEED, 0.0)
 
-    def picked(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
+    def picked(files: Sequence[CatalogueFile], _budget_mib: int) -> tuple[Pick, ...]:
         (seven,) = [each for each in files if each.file == file]
-        return Pick(Purpose.FASTEST, files[0]), Pick(Purpose.RECOMMENDED, seven)
+        return Pick(Standing.FIRST, files[0]), Pick(Standing.ALSO, seven)
 
     monkeypatch.setattr(catalogue_page, "pick", picked)
     return FoundModel(here, forecast)

@@ -16,7 +16,7 @@ from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
-from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
+from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.page_parts import VALUE_ROLE
@@ -122,7 +122,7 @@ def test_a_card_offers_the_draft_model_too(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
     (file,) = (f for f in files_of(page) if fits(f, "7B"))
-    card = ModelCard(Pick(Purpose.SMARTEST, file), print)
+    card = ModelCard(Pick(Standing.ALSO, file), print)
     qtbot.addWidget(card)
     card.show()
     assert card.draft.isVisible()

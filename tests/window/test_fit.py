@@ -16,7 +16,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import forecast, refusal
 from r1desk.models import forecast_service as module
-from r1desk.models.catalogue_picks import Purpose, pick, survey_catalogue
+from r1desk.models.catalogue_picks import Standing, best_in_memory, pick, survey_catalogue
 from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
 from window.catalogue_pages import SPEED
 
@@ -107,9 +107,30 @@ def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:
 )
 def test_the_best_model_that_fits_is_recommended(budget_mib: int, name: str) -> None:
     forecaster = Forecaster(LoadSettings(memory_budget=budget_mib), HeaderProcess())
-    files = next(survey_catalogue(forecaster))
-    picks = {each.purpose: each.file.name for each in pick(files)}
-    assert picks.get(Purpose.RECOMMENDED, "").removeprefix("DeepSeek-R1-") == name
+    files = [each for each in next(survey_catalogue(forecaster)) if each.file.sha256]
+    best = best_in_memory(files)
+    assert (best.name if best is not None else "").removeprefix("DeepSeek-R1-") == name
+
+
+@pytest.mark.parametrize(
+    ("budget_mib", "first", "others"),
+    [
+        (1024, [], ["Ling-3.0-tiny"]),
+        (2048, ["Qwen3.5-2B", "VibeThinker-1.5B"], ["Bonsai-8B"]),
+        (4096, ["Qwen3.5-4B"], ["DeepSeek-R1-0528-Qwen3-8B", "Ternary-Bonsai-8B"]),
+        (8192, ["Qwen3.5-9B", "DeepSeek-R1-0528-Qwen3-8B"], ["gpt-oss-20b"]),
+    ],
+)
+def test_each_budget_has_models_of_its_own_and_those_in_front_run_from_memory(
+    budget_mib: int, first: list[str], others: list[str]
+) -> None:
+    forecaster = Forecaster(LoadSettings(memory_budget=budget_mib), HeaderProcess())
+    picks = pick(next(survey_catalogue(forecaster)), budget_mib)
+    front = [each.file for each in picks if each.standing is Standing.FIRST]
+    assert [
+        each.model.name for each in front if each.forecast.fit is forecast.Fit.IN_MEMORY
+    ] == first
+    assert {each.file.model.name for each in picks} >= set(others)
 
 
 def test_the_fastest_measurement_counts_and_later_starts_know_it(

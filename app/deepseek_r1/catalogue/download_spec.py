@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -122,16 +122,20 @@ def spec_for_known(
     accept_unverified: bool = False,
 ) -> DownloadSpec:
     """Returns the spec for a file from `source`, or its usual host. Raises ModelUnknown."""
-    sources, host = model.sources(file), source or default_source(model, file)
-    if host not in sources:
-        raise ModelUnknown(name=f"{model.id} ({host})", known=", ".join(sources))
+    name = source or default_source(model, file)
+    places = {host.name: (host, *place) for host, place in model.places(file).items()}
+    if name not in places:
+        raise ModelUnknown(name=f"{model.id} ({name})", known=", ".join(places))
+    host, repository, revision = places[name]
+    asked = HubReference(host, repository, revision, file.quantisation, file.file)
     return DownloadSpec(
-        url=sources[host],
+        url=host.file_url(repository, revision, file.file),
         file=file.file,
         sha256=file.sha256,
-        size_bytes=file.size_bytes,
+        size_bytes=file.size_bytes if file.sha256 else None,
         size_exact=file.size_exact,
         accept_unverified=accept_unverified,
+        listed_in=None if file.sha256 else asked,
     )
 
 
@@ -165,13 +169,15 @@ def spec_for_url(
 def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, KnownFile]:
     """Returns the catalogue's entry for `id`, `id/type` or a file's name. Raises ModelUnknown."""
     model_id, _, tail = name.partition("/")
-    wanted = quantisation or tail or USUAL_QUANTISATION
+    wanted = quantisation or tail
     for model in known_models():
         for file in model.files:
             if file.file.casefold() == name.casefold():
                 return model, file
         if model.id == model_id.casefold():
             by_type = {file.quantisation.casefold(): file for file in model.files}
+            usual = by_type.get(USUAL_QUANTISATION.casefold(), model.files[0])
+            wanted = wanted or usual.quantisation
             if wanted.casefold() in by_type:
                 return model, by_type[wanted.casefold()]
             known = ", ".join(each.quantisation for each in model.files)
@@ -181,7 +187,7 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
 
 def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
     """The host after that of `spec`, and the download there. None for an unknown file."""
-    if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
+    if spec.listed_in is not None and (draft := find_draft(spec.file)) is not None:
         here = spec.listed_in.host
         others = (host for host in draft_hosts() if host != here)
         return next(((host.name, spec_for_draft(draft, host)) for host in others), None)
@@ -189,6 +195,7 @@ def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
         for file in model.files:
             hosts, urls = zip(*model.sources(file).items(), strict=True)
             if spec.url in urls:
-                place = (urls.index(spec.url) + 1) % len(urls)
-                return hosts[place], replace(spec, url=urls[place])
+                host = hosts[(urls.index(spec.url) + 1) % len(urls)]
+                accepts = spec.accept_unverified
+                return host, spec_for_known(model, file, host, accept_unverified=accepts)
     return None

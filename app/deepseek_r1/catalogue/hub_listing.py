@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -98,7 +99,7 @@ def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> Downl
     listing = run_until_stopped(work, stop, spec.file)
     (published,) = listing.specs(listing.choose(), accept_unverified=spec.accept_unverified)
     published.require_checkable()
-    return published
+    return replace(published, file=spec.file)
 
 
 async def _list(

@@ -79,11 +79,13 @@ class HubListing:
         ]
 
     def choose(self) -> HubModel:
-        """The model that is meant: by file, type or the usual. Raises RepositoryWithoutModel."""
+        """The model that is meant: by file, type or the usual. Raises RepositoryWithoutModel.
+
+        Where type and file are named, the type finds a file that was renamed.
+        """
         reference = self.reference
-        if reference.file:
-            found = [m for m in self.models if any(f.path == reference.file for f in m.files)]
-        else:
+        found = [m for m in self.models if any(f.path == reference.file for f in m.files)]
+        if not found and (reference.quantisation or not reference.file):
             wanted = (reference.quantisation or USUAL_QUANTISATION).casefold()
             found = [m for m in self.models if m.quantisation.casefold() == wanted]
             if not found and not reference.quantisation and len(self.models) == 1:

@@ -169,7 +169,8 @@ def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
         if shape != (model.shape.blocks, model.shape.embedding, model.vocabulary):
             continue
         for file in model.files:
-            close = abs(file.size_bytes - header.file_bytes) <= SIZE_SLACK_BYTES
+            slack = SIZE_SLACK_BYTES if file.sha256 else file.size_bytes // 20
+            close = abs(file.size_bytes - header.file_bytes) <= slack
             if file.file.casefold() == header.path.name.casefold() and close:
                 return model, file
     return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
-from deepseek_r1.catalogue.hub_reference import HUB_HOSTS
+from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, HubHost
 from deepseek_r1.catalogue.outline import ModelOutline
+from deepseek_r1.core.i18n import current_language
 from deepseek_r1.core.paths import catalogue_dir
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.formats.header import ModelShape
@@ -35,13 +38,14 @@ class Licence(_Data):
 class KnownFile(_Data):
     """One quantisation of a model.
 
-    `sha256` is None where no published value is known: such a file cannot be verified.
-    `size_bytes` is computed, not published, where `size_exact` is False; `note` says more.
+    `sha256` is None where no published value is known: then the hub is asked for size and checksum
+    before each download, and without `revision` for its newest. `size_bytes` is computed, not
+    published, where `size_exact` is False; `note` says more.
     """
 
     quantisation: str
     file: FileName
-    revision: str
+    revision: str | None
     size_bytes: Size
     size_exact: bool
     sha256: Sha256 | None
@@ -63,19 +67,56 @@ class KnownDraft(_Data):
     about_bytes: Size
 
 
+class Score(_Data):
+    """A published result. `by` is who measured it; empty for the model's own makers."""
+
+    test: str
+    result: str
+    by: str = ""
+
+
+class Thinking(StrEnum):
+    """Whether a family thinks, and who opens the thinking block."""
+
+    TEMPLATE = "template"
+    MODEL = "model"
+    NEVER = "never"
+
+
+class ModelFamily(_Data):
+    """The makers' advice on the use of a family of models.
+
+    `switch` is the template's variable that turns the thinking off or limits it, else empty.
+    """
+
+    id: str
+    thinking: Thinking
+    switch: str = ""
+    sampling: Mapping[str, float]
+
+
 class KnownModel(_Data):
-    """A model with its quantisations, the smallest first. `draft` is the id of a `KnownDraft`."""
+    """A model with its quantisations, the smallest first. `draft` is the id of a `KnownDraft`.
+
+    `base` is empty for a model that stands for itself. `tied`: embedding and output are one weight.
+    `extra` are further numbers of its header. `purpose` is a sentence in each language.
+    """
 
     id: str
     name: str
     architecture: str
     parameters: Size
     origin: HttpUrl  # the model's page
-    base: str  # the model it was distilled into
+    base: str = ""  # the model it was distilled into
     licence: Licence
-    base_licence: Licence
+    base_licence: Licence | None = None
+    family: str
+    purpose: Mapping[str, str]
+    scores: tuple[Score, ...] = ()
     vocabulary: Size
     shape: ModelShape
+    extra: Mapping[str, int] = {}
+    tied: bool = False
     repository: Repository
     repository_modelscope: Repository | None
     draft: str | None = None
@@ -84,19 +125,45 @@ class KnownModel(_Data):
     def header(self, file: KnownFile) -> ModelHeader:
         """Returns the header of the file, as far as the memory bill needs it."""
         outline = ModelOutline(
-            self.name, self.architecture, self.shape, self.vocabulary, self.parameters
+            self.name,
+            self.architecture,
+            self.shape,
+            self.vocabulary,
+            self.parameters,
+            self.extra,
+            self.tied,
         )
         return outline.header(file.file, file.size_bytes, file.quantisation)
 
+    def places(self, file: KnownFile) -> dict[HubHost, tuple[str, str]]:
+        """Returns repository and revision by host."""
+        named = {
+            h: self.repository_modelscope if h.modelscope else self.repository for h in HUB_HOSTS
+        }
+        return {
+            host: (name, host.branch if host.modelscope else file.revision or host.branch)
+            for host, name in named.items()
+            if name is not None
+        }
+
     def sources(self, file: KnownFile) -> dict[str, str]:
         """Returns the addresses of the file by the names of their hosts."""
-        found = {}
-        for host in HUB_HOSTS:
-            repository = self.repository_modelscope if host.modelscope else self.repository
-            if repository is not None:
-                revision = host.branch if host.modelscope else file.revision
-                found[host.name] = host.file_url(repository, revision, file.file)
-        return found
+        places = self.places(file)
+        return {host.name: host.file_url(*place, file.file) for host, place in places.items()}
+
+    @property
+    def purpose_text(self) -> str:
+        """A sentence on its use, in the current language."""
+        return self.purpose.get(current_language(), self.purpose["en"])
+
+
+class Choice(_Data):
+    """The models to choose from with a budget of `memory_gb`, by their ids, the best first."""
+
+    memory_gb: Size
+    first: tuple[str, ...]
+    also: tuple[str, ...]
+    experimental: tuple[str, ...]
 
 
 class Catalogue(_Data):
@@ -104,6 +171,8 @@ class Catalogue(_Data):
 
     version: Annotated[int, Field(ge=1, le=1)]
     drafts: tuple[KnownDraft, ...] = ()
+    families: tuple[ModelFamily, ...]
+    choices: tuple[Choice, ...]
     models: tuple[KnownModel, ...]
 
 
@@ -117,6 +186,11 @@ def catalogue() -> Catalogue:
 def known_models() -> tuple[KnownModel, ...]:
     """Returns all known models, the smallest first."""
     return catalogue().models
+
+
+def family_of(model: KnownModel) -> ModelFamily:
+    """Returns the family of `model`."""
+    return next(each for each in catalogue().families if each.id == model.family)
 
 
 def draft_of(model: KnownModel) -> KnownDraft | None:

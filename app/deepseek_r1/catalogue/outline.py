@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from math import prod
 from pathlib import Path
 
 from deepseek_r1.formats.container import Container, read_leading_keys
@@ -13,17 +14,24 @@ from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, read_shape
 
 _VOCABULARY = "tokenizer.ggml.tokens"
+_EXPERT_KEYS = ("expert_used_count", "expert_feed_forward_length")
+_EXTRA = (*_EXPERT_KEYS, "full_attention_interval", "attention.sliding_window")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutline:
-    """The sizes of a model, whatever its precision. `parameters` may be computed from them."""
+    """The sizes of a model, whatever its precision. `parameters` may be computed from them.
+
+    `extra` are the numbers of `_EXTRA` that the file states. `tied`: its output is its embedding.
+    """
 
     name: str
     architecture: str
     shape: ModelShape
     vocabulary: int
     parameters: int
+    extra: Mapping[str, int] = field(default_factory=dict)
+    tied: bool = False
 
     @property
     def consistent(self) -> bool:
@@ -37,7 +45,14 @@ class ModelOutline:
             and 0 < shape.blocks <= MAX_LAYERS
             and 0 < shape.context_trained <= MAX_CONTEXT
             and self.parameters - 2 * shape.embedding * self.vocabulary >= shape.blocks
+            and all(0 <= number <= MAX_WIDTH for number in self.extra.values())
         )
+
+    @property
+    def _used(self) -> int:
+        """The experts that a token uses; 0 for a dense model, and where that is not known."""
+        used, width = (self.extra.get(key, 0) for key in _EXPERT_KEYS)
+        return used if width and 0 < used <= self.shape.experts else 0
 
     def header(self, file: str, file_bytes: int, quantisation: str) -> ModelHeader:
         """The header of a file of this model, as far as the memory bill needs it.
@@ -48,8 +63,11 @@ class ModelOutline:
         embedding = shape.embedding * self.vocabulary
         share = file_bytes * embedding // self.parameters
         rows: tuple[int, ...] = (shape.embedding, self.vocabulary)
-        weights = [("token_embd.weight", rows, share), ("output.weight", rows, share)]
-        weights += self._block_weights(file_bytes - 2 * share, self.parameters - 2 * embedding)
+        tables = ("token_embd.weight",) if self.tied else ("token_embd.weight", "output.weight")
+        weights, count = [(name, rows, share) for name in tables], len(tables)
+        weights += self._block_weights(
+            file_bytes - count * share, self.parameters - count * embedding
+        )
         return ModelHeader(
             path=path,
             parts=(path,),
@@ -57,16 +75,16 @@ class ModelOutline:
             version=3,
             architecture=self.architecture,
             name=self.name,
-            metadata={},
+            metadata={f"{self.architecture}.{key}": number for key, number in self.extra.items()},
             tensors=tuple(
                 TensorInfo(name, size, quantisation, nbytes) for name, size, nbytes in weights
             ),
             template=None,
             vocabulary=self.vocabulary,
-            **asdict(replace(shape, experts=0)),
+            **asdict(shape if self._used else replace(shape, experts=0)),
             quantisation=quantisation,
             parameters=self.parameters,
-            has_output=True,
+            has_output=not self.tied,
             tokenizer_model="gpt2",
             tokenizer_pre="",
         )
@@ -76,16 +94,20 @@ class ModelOutline:
     ) -> Iterator[tuple[str, tuple[int, ...], int]]:
         """Name, shape and bytes of each block's weights: three of the feed-forward part, the rest.
 
-        A model that runs from the disk is streamed block by block.
+        A model that runs from the disk is streamed block by block, its experts one by one.
         """
-        blocks = self.shape.blocks
-        matrix = (self.shape.embedding, self.shape.feed_forward)
+        blocks, kind = self.shape.blocks, ""
+        matrix: tuple[int, ...] = (self.shape.embedding, self.shape.feed_forward)
+        if self._used:
+            width, kind = self.extra[_EXPERT_KEYS[1]], "_exps"
+            matrix = (self.shape.embedding, width, self.shape.experts)
         block_parameters, block_bytes = parameters // blocks, nbytes // blocks
-        matrix_bytes = block_bytes * matrix[0] * matrix[1] // block_parameters
-        rest = (block_parameters - 3 * matrix[0] * matrix[1],)
+        matrix_bytes = block_bytes * prod(matrix) // block_parameters
+        matrix_bytes -= matrix_bytes % max(1, self.shape.experts)
+        rest = (block_parameters - 3 * prod(matrix),)
         for block in range(blocks):
             for name in ("ffn_gate", "ffn_up", "ffn_down"):
-                yield f"blk.{block}.{name}.weight", matrix, matrix_bytes
+                yield f"blk.{block}.{name}{kind}.weight", matrix, matrix_bytes
             yield f"blk.{block}.attn_qkv.weight", rest, block_bytes - 3 * matrix_bytes
 
 
@@ -100,7 +122,9 @@ def read_outline(start: bytes, file: str) -> ModelOutline:
         raise keys.damaged(f"{_VOCABULARY}: {vocabulary}")
     name = keys.text("general.name") or Path(file).stem
     parameters = _parameters(found, architecture, shape, vocabulary)
-    return ModelOutline(name, architecture, shape, vocabulary, parameters)
+    stated = {key: found.values.get(f"{architecture}.{key}") for key in _EXTRA}
+    extra = {key: int(number) for key, number in stated.items() if isinstance(number, int)}
+    return ModelOutline(name, architecture, shape, vocabulary, parameters, extra)
 
 
 def _parameters(found: Container, architecture: str, shape: ModelShape, vocabulary: int) -> int:

@@ -169,7 +169,7 @@ def _describe(path: Path) -> dict[str, Any]:
 def _available() -> list[dict[str, Any]]:
     return [
         _row(f"{model.id}/{file.quantisation}", model.name, model.header(file), file.size_bytes)
-        | {"verifiable": file.sha256 is not None, "draft": model.draft or ""}
+        | {"verifiable": True, "draft": model.draft or "", "purpose": model.purpose_text}
         for model in known_models()
         for file in model.files
     ]

@@ -1,6 +1,6 @@
 """The models that can be downloaded, with their forecasts: the catalogue's and a repository's.
 
-Of the catalogue's also the few that most people choose between, and the one for the first start.
+Of the catalogue's also the few to choose from with a budget, and those for the first start.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
-from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
+from deepseek_r1.catalogue.known_models import (
+    KnownFile,
+    KnownModel,
+    catalogue,
+    known_models,
+)
 from deepseek_r1.catalogue.outline import ModelOutline
-from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings, default_budget
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.plan import preferred_context
@@ -39,12 +43,12 @@ _BUDGET_STEP_MIB = 128
 _MACHINE_SHARE = 0.75  # of the machine's memory; the rest is the system's and other programs'
 
 
-class Purpose(StrEnum):
-    """The reason for a pick."""
+class Standing(StrEnum):
+    """The catalogue's opinion of a model for a budget."""
 
-    FASTEST = "fastest"
-    RECOMMENDED = "recommended"
-    SMARTEST = "smartest"
+    FIRST = "first"
+    ALSO = "also"
+    EXPERIMENTAL = "experimental"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,13 @@ class CatalogueFile:
 class Pick:
     """A file and why it is picked."""
 
-    purpose: Purpose
+    standing: Standing
     file: CatalogueFile
 
     @property
-    def key(self) -> tuple[Purpose, str]:
+    def key(self) -> tuple[Standing, str]:
         """Tells picks apart, whatever their estimates."""
-        return (self.purpose, self.file.file.file)
+        return (self.standing, self.file.file.file)
 
 
 def survey_catalogue(forecaster: Forecaster) -> Iterator[tuple[CatalogueFile, ...]]:
@@ -106,35 +110,36 @@ def _files(forecaster: Forecaster) -> tuple[CatalogueFile, ...]:
     )
 
 
-def pick(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
-    """At most one for each purpose, each file once: fastest, recommended, smartest.
+def pick(files: Sequence[CatalogueFile], budget_mib: int) -> tuple[Pick, ...]:
+    """The catalogue's choice for the budget, each model with its best file that runs here."""
+    choices = catalogue().choices
+    fitting = [each for each in choices if each.memory_gb * 1024 <= budget_mib]
+    choice = (fitting or choices)[-1 if fitting else 0]
+    return tuple(
+        Pick(standing, best)
+        for standing in Standing
+        for model in getattr(choice, standing)
+        if (best := _best([each for each in files if each.model.id == model])) is not None
+    )
 
-    The recommended one is the best that fits the budget in memory with a context that suffices,
-    the fastest the smallest of those with enough bits, and the smartest one has the most parameters
-    of those that run from the disk.
-    """
-    fitting = [each for each in files if each.forecast.fit is Fit.IN_MEMORY]
-    in_memory = [each for each in fitting if each.context_suffices] or fitting
-    enough = [each for each in in_memory if each.bits >= MIN_BITS] or in_memory
-    from_disk = [
+
+def _best(files: Sequence[CatalogueFile]) -> CatalogueFile | None:
+    """Of a model's files the best in memory, else the smallest that runs from the disk."""
+    enough = [each for each in files if each.bits >= MIN_BITS] or files  # or trained with so few
+    from_disk = (
         each
-        for each in files
-        if each.forecast.fit is Fit.FROM_DISK
-        and each.bits >= MIN_BITS
-        and not 0 < each.forecast.tok_s < MIN_DISK_TOK_S
-    ]
-    picks: list[Pick] = []
-    if in_memory:
-        best = max(in_memory, key=lambda each: each.quality)
-        fastest = min(enough, key=lambda each: each.file.size_bytes)
-        if fastest is not best:
-            picks.append(Pick(Purpose.FASTEST, fastest))
-        picks.append(Pick(Purpose.RECOMMENDED, best))
-    if from_disk:
-        # Of one size the fewest bits that are enough: it is the fastest.
-        smartest = max(from_disk, key=lambda each: (each.model.parameters, -each.file.size_bytes))
-        picks.append(Pick(Purpose.SMARTEST, smartest))
-    return tuple(picks)
+        for each in enough
+        if each.forecast.fit is Fit.FROM_DISK and not 0 < each.forecast.tok_s < MIN_DISK_TOK_S
+    )
+    smallest = min(from_disk, key=lambda each: each.file.size_bytes, default=None)
+    return best_in_memory(enough) or smallest or best_in_memory(files)
+
+
+def best_in_memory(files: Sequence[CatalogueFile]) -> CatalogueFile | None:
+    """The best of those that fit the budget in memory, with a context that suffices if any has."""
+    fitting = [each for each in files if each.forecast.fit is Fit.IN_MEMORY]
+    enough = [each for each in fitting if each.context_suffices] or fitting
+    return max(enough, key=lambda each: each.quality, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +167,14 @@ class FirstOffers:
 
 
 def first_offers(forecaster: Forecaster) -> Iterator[FirstOffers]:
-    """The models to offer at the first start, with the speeds that are known."""
+    """The models to offer at the first start, with the speeds that are known.
+
+    They have a checksum in the catalogue: nothing is asked of a hub before the first download.
+    """
     reading, settings = memory_reading(), forecaster.settings
     budget = min(default_budget(reading.total_mib), int(reading.total_mib * _MACHINE_SHARE))
     forecaster.settings = settings.model_copy(update={"memory_budget": budget})
-    picks = {each.purpose: each.file for each in pick(_files(forecaster))}
-    small = picks.get(Purpose.RECOMMENDED)
+    small = best_in_memory([each for each in _files(forecaster) if each.file.sha256])
     better = _better(forecaster, small, int(reading.available_mib * FREE_SHARE))
     yield FirstOffers(_order(small), _order(better), reading.available_mib, free_models_bytes())
 
@@ -192,7 +199,7 @@ def _better(
     if small is None:
         return None
     settings = forecaster.settings
-    larger = [(model, file) for model in known_models() for file in model.files]
+    larger = [(model, file) for model in known_models() for file in model.files if file.sha256]
     larger.sort(key=lambda each: (-each[0].parameters, each[1].size_bytes))
     for model, file in larger:
         header, least_mib = model.header(file), file.size_bytes >> 20
@@ -210,16 +217,6 @@ def _better(
             if in_memory and found.context_suffices and found.bits >= MIN_BITS:
                 return found
     return None
-
-
-def purpose_texts(purpose: Purpose) -> tuple[str, str]:
-    """The heading of a pick, and a sentence on what it is good for."""
-    smartest = tr("Thinks best. It runs from the disk, so answers take their time.")
-    return {
-        Purpose.FASTEST: (tr("Fastest"), tr("Answers soonest. Good for short questions.")),
-        Purpose.RECOMMENDED: (tr("Recommended"), tr("The best model that fits the memory budget.")),
-        Purpose.SMARTEST: (tr("Smartest from the disk"), smartest),
-    }[purpose]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +285,8 @@ def _offer(listing: HubListing, forecaster: Forecaster) -> Offer:
 def _forecast(
     outline: ModelOutline | None, model: HubModel, forecaster: Forecaster
 ) -> Forecast | None:
-    """Without a speed for a mixture of experts, which reads only a part for a token."""
+    """None where the sizes of the model are unknown."""
     if outline is None:
         return None
     header = outline.header(model.name, model.size_bytes, model.quantisation)
-    return forecaster.forecast(header, reads_all=not outline.shape.experts)
+    return forecaster.forecast(header, reads_all=header.experts == outline.shape.experts)

@@ -1,4 +1,4 @@
-"""Shows DeepSeek-R1's distilled models: a few picks as cards, all files on a page of their own.
+"""Shows the catalogue: a few picks for the budget as cards, all files on a page of their own.
 
 Nothing is downloaded before its button is pressed; address, size and bill are shown before that.
 """
@@ -14,6 +14,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
+    QLabel,
     QPushButton,
     QScrollArea,
     QStackedLayout,
@@ -25,13 +26,12 @@ from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, 
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import join_list, join_sentences, tr
-from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
+from r1desk.models.catalogue_picks import CatalogueFile, Standing, pick, survey_catalogue
 from r1desk.models.forecast import Forecast
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import ModelCard
-from r1desk.models.widgets.page_parts import ask_unverified
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside
 from r1desk.widgets.text_label import text_label
@@ -46,6 +46,7 @@ class CataloguePage(QWidget):
     def __init__(self, forecasts: ForecastService, give: Callable[[int], object]) -> None:
         super().__init__()
         self.cards: list[ModelCard] = []
+        self._headings: list[QLabel] = []
         self._files: tuple[CatalogueFile, ...] = ()
         self._places: dict[str, Path] = {}
         self._known: dict[str, Forecast] = {}  # of the files at those places: by their own headers
@@ -139,10 +140,10 @@ class CataloguePage(QWidget):
             for each in self._files
         )
         self.table.show_files(files)
-        picks = pick(files)
+        picks = pick(files, self._forecasts.settings.memory_budget)
         note = tr("No model fits the memory budget.")
         if picks:
-            note = tr("Each model comes in several sizes: smaller is faster and less exact.")
+            note = tr("Most models come in several sizes: smaller is faster and less exact.")
             hosts = {default_source(each.file.model, each.file.file): None for each in picks}
             note = join_sentences((note, tr("They come from {host}.", host=join_list(list(hosts)))))
         self.note.setText(note)
@@ -150,11 +151,14 @@ class CataloguePage(QWidget):
             for card, each in zip(self.cards, picks, strict=True):
                 card.show_file(each.file)
             return
-        for card in self.cards:
-            card.hide()
-            card.deleteLater()
-        self.cards = []
+        for part in (*self.cards, *self._headings):
+            part.hide()
+            part.deleteLater()
+        self.cards, self._headings = [], []
         for each in picks:
+            if not self.cards or each.standing is not self.cards[-1].key[0]:
+                self._headings.append(text_label(_heading(each.standing), "section"))
+                self._card_column.addWidget(self._headings[-1])
             card = ModelCard(each, self._give)
             card.download_requested.connect(self._on_download)
             card.use_requested.connect(self.use_requested)
@@ -164,11 +168,14 @@ class CataloguePage(QWidget):
 
     @Slot(object, str, object)
     def _on_download(self, file: CatalogueFile, host: str, draft: KnownDraft | None) -> None:
-        """Download a file; one without a known checksum only if the user insists."""
-        unverified = file.file.sha256 is None
-        spec = spec_for_known(file.model, file.file, host, accept_unverified=unverified)
-        draft_spec = spec_for_draft(draft) if draft is not None else None
-        if not unverified:
-            self.download_requested.emit(spec, draft_spec)
-            return
-        ask_unverified(self, spec.file, lambda: self.download_requested.emit(spec, draft_spec))
+        """Download a file from `host`."""
+        spec = spec_for_known(file.model, file.file, host)
+        self.download_requested.emit(spec, spec_for_draft(draft) if draft is not None else None)
+
+
+def _heading(standing: Standing) -> str:
+    return {
+        Standing.FIRST: tr("Recommended for the memory budget"),
+        Standing.ALSO: tr("Good for some purposes, or slower"),
+        Standing.EXPERIMENTAL: tr("Experimental"),
+    }[standing]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
@@ -17,12 +17,13 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.download_spec import default_source
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
+from deepseek_r1.core.i18n import join_sentences, tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.forecast import Fit
 from r1desk.models.formatting import format_bill_summary, format_download
-from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
+from r1desk.models.widgets.model_card import DraftCheckBox, facts_of, on_this_computer
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, GiveButton, ModelTree
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import selectable_label
@@ -159,12 +160,9 @@ class CatalogueTable(QWidget):
             on_this_computer(place) if place else "",
             f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
             format_bill_summary(file.forecast.bill),
-            tr(
-                "Licence {licence}, base model {base} under {base_licence}.",
-                licence=file.model.licence.name,
-                base=file.model.base,
-                base_licence=file.model.base_licence.name,
-            ),
+            file.model.purpose_text,
+            facts_of(file.model),
+            join_sentences(_of_family(file.model)),
         )
         self.detail.setText("\n".join(line for line in lines if line))
 
@@ -190,3 +188,18 @@ class CatalogueTable(QWidget):
         """Where the selected file is, if it is on this computer."""
         file = self.tree.selected
         return self._places.get(file.file.file) if file is not None else None
+
+
+def _of_family(model: KnownModel) -> Iterator[str]:
+    """What there is to know of a model's base, thinking and sampling."""
+    family, base = family_of(model), model.base_licence
+    if base is not None:
+        text = tr("Base model {base} under {licence}.", base=model.base, licence=base.name)
+        yield text
+    if family.thinking is Thinking.NEVER:
+        yield tr("It answers without thinking.")
+    else:
+        yield tr("It thinks before it answers; a thinking budget limits that or turns it off.")
+    if family.sampling:
+        values = [f"{name} {value:g}" for name, value in family.sampling.items()]
+        yield tr("Its makers recommend: {values}.", values=", ".join(values))

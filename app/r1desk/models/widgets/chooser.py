@@ -67,7 +67,7 @@ class ModelChooser(QDialog):
         self.files.tree.itemSelectionChanged.connect(self._on_selection)
         tabs = QTabWidget()
         tabs.addTab(self.files, tr("On this computer"))
-        tabs.addTab(self.catalogue, tr("DeepSeek-R1 models"))
+        tabs.addTab(self.catalogue, tr("Models to download"))
         tabs.addTab(self.hub, tr("Any model"))
         self.tabs = tabs
         self.buttons = self._build_buttons()

@@ -9,14 +9,9 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
-from deepseek_r1.catalogue.known_models import KnownDraft, draft_of
+from deepseek_r1.catalogue.known_models import KnownDraft, KnownModel, draft_of
 from deepseek_r1.core.i18n import tr
-from r1desk.models.catalogue_picks import (
-    CatalogueFile,
-    Pick,
-    Purpose,
-    purpose_texts,
-)
+from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.forecast import fit_facts
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.widgets.page_parts import GiveButton
@@ -81,29 +76,36 @@ class ModelCard(QFrame):
         self.file = file
         self.host = default_source(file.model, file.file)
         self._place: Path | None = None
-        title, text = purpose_texts(pick.purpose)
-        self.setAccessibleName(f"{title}: {file.name}")
+        self.setAccessibleName(file.name)
         self.name = text_label(file.name, "heading")
-        self.purpose = text_label(f"{title} · {text}", "dim")
+        self.purpose = text_label(file.model.purpose_text)
+        self.purpose.setWordWrap(True)
+        self.scores = text_label(facts_of(file.model), "dim")
         self.place = text_label("", "dim")
         self.draft = DraftCheckBox()
         self.button = QPushButton(autoDefault=False)
         self.give = GiveButton(give, self._on_button)
-        if pick.purpose is Purpose.RECOMMENDED:
+        if pick.standing is Standing.FIRST:
             set_role(self.button, "primary")
         self.button.clicked.connect(self._on_button)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 12, 14, 12)
         texts = put_inside(row, QVBoxLayout(spacing=5))
         row.setStretch(0, 1)
-        for part in (self.name, self.purpose):
-            texts.addWidget(part)
-        line = put_inside(texts, QHBoxLayout(spacing=6))
+        line = QHBoxLayout(spacing=6)
+        if pick.standing is Standing.FIRST:
+            texts.addWidget(self.name)
+            texts.addWidget(self.purpose)
+            texts.addLayout(line)
+        else:
+            line.addWidget(self.name)
+            texts.addLayout(line)
+            texts.addWidget(self.purpose)
         self.chips = [text_label("", "badge") for _ in range(3)]
         for chip in self.chips:
             line.addWidget(chip)
         line.addStretch()
-        for part in (self.place, self.draft):
+        for part in (self.scores, self.place, self.draft):
             texts.addWidget(part)
         buttons = put_inside(row, QVBoxLayout(spacing=6))
         for part in (self.button, self.give):
@@ -152,6 +154,15 @@ class ModelCard(QFrame):
             chip.setText(fact)
             chip.setVisible(bool(fact))
         self.give.offer(file.forecast, here=self._place is not None)
+
+
+def facts_of(model: KnownModel) -> str:
+    """Licence and published scores; the makers' own are called so."""
+    by: dict[str, list[str]] = {}
+    for each in model.scores:
+        by.setdefault(each.by or tr("self-reported"), []).append(f"{each.test} {each.result}")
+    scores = (f"{', '.join(results)} ({who})" for who, results in by.items())
+    return " · ".join((model.licence.name, *scores))
 
 
 def on_this_computer(place: Path) -> str:
