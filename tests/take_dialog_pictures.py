@@ -44,7 +44,9 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     photographer.save_dialog(
         "link", lambda: ask_to_open(address, window, tr("Open this address in your browser?"))
     )
-    photographer.save_dialog("trash", window.sidebar.trash_button.click)
+    window.sidebar.trash_button.click()
+    photographer.live(200)
+    photographer.save("trash")
     if large is not None:
         load_streamed(photographer, large)
         photographer.save("streamed")

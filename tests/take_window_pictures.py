@@ -91,7 +91,9 @@ def dialog_pictures(photographer: Photographer) -> None:
     photographer.save_dialog("settings", window.settings_action.trigger)
     photographer.save_dialog("shortcuts", window.shortcuts_action.trigger)
     photographer.save_dialog("about", window.about_action.trigger)
-    photographer.save_dialog("trash", window.sidebar.trash_button.click)
+    window.sidebar.trash_button.click()
+    photographer.live(200)
+    photographer.save("trash")
 
 
 def first_start(photographer: Photographer) -> None:

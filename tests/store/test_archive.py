@@ -17,7 +17,7 @@ import pytest
 from benchmarks.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, export_reader
-from r1desk.store.archive import archived_conversation, duplicate, export_json, export_markdown
+from r1desk.store.archive import archived_conversation, export_json, export_markdown
 from r1desk.store.archive_import import SLICE_MESSAGES, ImportedConversations
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
 from r1desk.store.export_process import import_export, import_prompts
@@ -186,14 +186,6 @@ def test_a_second_import_adds_only_what_is_new(store: Store, tmp_path: Path) -> 
     store.messages.append_user(first, "And 4+4?", store.messages.path(first)[-1].id)
     (again,) = import_into(store, file).ids
     assert tree(store, again) == tree(store, key)
-
-
-def test_a_duplicate_is_independent_of_its_original(store: Store) -> None:
-    key = a_conversation_with_branches(store)
-    copy = duplicate(store, key)
-    store.messages.append_user(copy, "More", store.messages.path(copy)[-1].id)
-    assert len(store.messages.path(key)) == 3
-    assert len(store.messages.path(copy)) == 4
 
 
 def test_markdown_has_the_shown_branch_with_its_thinking(store: Store, tmp_path: Path) -> None:

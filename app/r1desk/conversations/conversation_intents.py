@@ -56,13 +56,6 @@ class PinConversations(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateConversations(ConversationIntent):
-    """Copy them with all their versions."""
-
-    conversations: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ExportConversations(ConversationIntent):
     """Write conversations, all where none is named, to one file."""
 
@@ -122,7 +115,21 @@ class ImportConversations(ConversationIntent):
 
 @dataclass(frozen=True, slots=True)
 class ShowTrash(ConversationIntent):
-    """Open the trash."""
+    """Show in the list what is in the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreConversations(ConversationIntent):
+    """Take them out of the trash."""
+
+    conversations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeConversations(ConversationIntent):
+    """Delete them for good, once the user has confirmed it."""
+
+    conversations: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
 from r1desk.store import ConversationInfo, FolderInfo, Store
-from r1desk.store.archive import duplicate
 from r1desk.widgets.notice_bar import NoticeBar
 
 TRASH_DAYS = 30
@@ -120,29 +119,37 @@ class ConversationsFeature(Feature):
                 self._rename(conversation, title)
             case intents.PinConversations(conversations, pinned):
                 self._change(lambda store: store.conversations.set_pinned(conversations, pinned))
-            case intents.DuplicateConversations(conversations):
-                self._store.call(
-                    lambda store: [duplicate(store, key) for key in conversations],
-                    self._on_imported,
-                )
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
-            case intents.TrashConversations(conversations):
-                text = tr("Moved to the trash: {name}", name=self._name_of(conversations))
-                self._trash.move(conversations, text)
             case intents.ExportConversations(conversations):
                 everything = tr("All conversations")
                 name = self._name_of(conversations) if conversations else everything
                 self._archives.choose_export(conversations, name)
             case intents.ImportConversations():
                 self._archives.choose_import()
-            case intents.ShowTrash():
-                self._trash.show_dialog(self._window)
             case intents.SearchConversations(query):
                 self._store.call(
                     lambda store: store.search(query),
                     lambda hits: self._window.sidebar.show_hits(query, hits),
                 )
+            case _:
+                self._handle_trash(intent)
+
+    def _handle_trash(self, intent: intents.ConversationIntent) -> None:
+        """Carry out what a person asks for of the trash."""
+        match intent:
+            case intents.TrashConversations(conversations):
+                text = tr("Moved to the trash: {name}", name=self._name_of(conversations))
+                self._trash.move(conversations, text)
+            case intents.ShowTrash():
+                self._store.call(
+                    lambda store: store.conversations.infos(trashed=True),
+                    self._window.sidebar.show_trash,
+                )
+            case intents.RestoreConversations(conversations):
+                self._trash.restore(conversations)
+            case intents.PurgeConversations(conversations):
+                self._trash.ask_to_purge(conversations, self._window)
             case _:
                 self._handle_folder(intent)
 

@@ -1,4 +1,4 @@
-"""The trash: conversations are moved there, looked at, restored and deleted for good."""
+"""The trash: conversations are moved there, restored and deleted for good."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QWidget
-from shiboken6 import isValid
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QMessageBox, QWidget
 
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
-from r1desk.conversations.widgets.trash_dialog import TrashDialog
-from r1desk.store import ConversationInfo, Store
+from r1desk.store import Store
 from r1desk.store.store_bridge import StoreBridge
 
 Removed = TypeVar("Removed")
 
 
 class TrashPresenter(QObject):
-    """Moves conversations into the trash and out of it, and shows what is in it."""
+    """Moves conversations into the trash and out of it."""
 
     def __init__(
         self, store: StoreBridge, chat: ChatFeature, refresh: Callable[[], None], parent: QObject
@@ -70,39 +69,35 @@ class TrashPresenter(QObject):
 
         self._store.call(remove, removed)
 
-    def show_dialog(self, parent: QWidget) -> None:
-        """Show what is in the trash."""
-        dialog = TrashDialog(parent)
+    def restore(self, ids: tuple[int, ...]) -> None:
+        """Take conversations out of the trash."""
 
-        def listed(infos: list[ConversationInfo]) -> None:
-            if isValid(dialog):  # it may be closed by now
-                dialog.show_conversations(infos)
-
-        def show() -> None:
-            self._store.call(lambda store: store.conversations.infos(trashed=True), listed)
+        def restored(_: None) -> None:
             self._refresh()
+            if self._chat.conversation_id in ids:
+                self._chat.reopen()
 
-        def restore(ids: list[int]) -> None:
-            def restored(_: None) -> None:
-                show()
-                if self._chat.conversation_id in ids:
-                    self._chat.reopen()
+        self._store.call(lambda store: store.conversations.restore(*ids), restored)
 
-            self._store.call(lambda store: store.conversations.restore(*ids), restored)
+    def ask_to_purge(self, ids: tuple[int, ...], parent: QWidget) -> None:
+        """Delete conversations for good, once the user has confirmed it."""
+        text = trn(
+            "Delete {n} conversation for good?", "Delete {n} conversations for good?", len(ids)
+        )
+        question = QMessageBox(QMessageBox.Icon.Warning, "", text, parent=parent)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.setInformativeText(tr("This cannot be undone."))
+        delete = question.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        question.setDefaultButton(question.addButton(QMessageBox.StandardButton.Cancel))
+        delete.clicked.connect(lambda: self._purge(ids))
+        question.open()
 
-        def purge(ids: list[int]) -> None:
-            def purged(_: int) -> None:
-                if self._chat.conversation_id in ids:
-                    self._chat.new_chat()
-                show()
-                self._history.forget(ids)
-                self._prompts.retain_present()
+    def _purge(self, ids: tuple[int, ...]) -> None:
+        def purged(_: int) -> None:
+            if self._chat.conversation_id in ids:
+                self._chat.new_chat()
+            self._refresh()
+            self._history.forget(ids)
+            self._prompts.retain_present()
 
-            self._store.call(lambda store: store.conversations.purge(ids), purged)
-
-        dialog.opened.connect(self._chat.open)
-        dialog.restore_requested.connect(restore)
-        dialog.purge_requested.connect(purge)
-        dialog.finished.connect(dialog.deleteLater)
-        show()
-        dialog.open()
+        self._store.call(lambda store: store.conversations.purge(ids), purged)

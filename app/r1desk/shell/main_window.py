@@ -32,7 +32,7 @@ from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.view import ChatView
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
-from r1desk.conversations.conversation_intents import NewChat, ShowTrash
+from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
@@ -194,7 +194,7 @@ class MainWindow(QMainWindow):
             (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
             (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
             (tr("Search conversations"), "Ctrl+K", self._on_search),
-            (tr("Trash"), "", partial(self.sidebar.requested.emit, ShowTrash())),
+            (tr("Trash"), "", self._on_trash),
         ):
             self.chats_menu.addAction(text, keys, chosen)
         self.chats_menu.addAction(self.sidebar.name_action)
@@ -256,6 +256,11 @@ class MainWindow(QMainWindow):
     def _on_search(self) -> None:
         self.sidebar_action.setChecked(True)
         self.sidebar.focus_search()
+
+    @Slot()
+    def _on_trash(self) -> None:
+        self.sidebar_action.setChecked(True)
+        self.sidebar.trash_button.click()
 
     # ---- the window itself ------------------------------------------------------------------
 

@@ -114,26 +114,14 @@ def archived_message(node: ChatMessage) -> ArchivedMessage:
     )
 
 
-def duplicate(store: Store, conversation_id: int) -> int:
-    """Store a copy of a conversation with all its branches; returns its id."""
-    archived = archived_conversation(store, conversation_id)
-    writer = ConversationWriter()
-    with store.transaction():
-        for piece in (*archived.messages, archived):
-            writer.write(store, piece)
-        writer.finish(store)
-    return writer.ids[0]
-
-
 class ConversationWriter:
     """Stores archived conversations as new ones: of each its messages first, then itself.
 
-    `hidden`: they are in no list until `finish`.
+    They are in no list until `finish`.
     """
 
-    def __init__(self, *, hidden: bool = False) -> None:
+    def __init__(self) -> None:
         self.ids: list[int] = []  # of the conversations that are whole
-        self._hidden = hidden
         self._conversation_id: int | None = None  # of the one being written
         self._new_ids: dict[int | None, int | None] = {None: None}  # of messages by their numbers
         self._last: int | None = None
@@ -142,7 +130,7 @@ class ConversationWriter:
     def write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
         """Store a message, or end its conversation. Raises ArchiveUnreadable."""
         if self._conversation_id is None:
-            self._conversation_id = store.conversations.create(hidden=self._hidden).id
+            self._conversation_id = store.conversations.create(hidden=True).id
         if isinstance(piece, ArchivedMessage):
             message = self._message(piece, self._conversation_id)
             self._last = self._new_ids[piece.number] = store.messages.insert(message, show=False)

@@ -50,7 +50,7 @@ def import_conversations(run: RunInStore, read: ReadExport) -> ImportedConversat
     here: defaultdict[float, list[int]] = defaultdict(list)
     for info in run(lambda store: store.conversations.infos()):
         here[info.created_at].append(info.id)
-    writer = ConversationWriter(hidden=True)
+    writer = ConversationWriter()
     already_here, is_here = 0, False
 
     def take(pieces: Sequence[Piece]) -> None:

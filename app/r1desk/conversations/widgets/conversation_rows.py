@@ -17,8 +17,8 @@ from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 class Row:
     """A heading, a folder or a conversation; `marks` are matches (start, length) in the subtitle.
 
-    A search hit has the `query`, the message that matched, None where only the title did, and the
-    day of the conversation's last message, since hits stand under no headings.
+    A search hit has the `query`, the message that matched, None where only the title did. The day
+    of a hit's last message, or of its way into the trash, is in the row: there are no headings.
     """
 
     title: str
@@ -33,6 +33,7 @@ class Row:
     folder_id: int | None = None  # of a folder's own row
     folded: bool = field(default=False, compare=False)  # at first; then the view knows
     is_new: bool = False  # the conversation that begins with the next message
+    trashed: bool = False
     children: tuple[Row, ...] = ()
 
     @property
@@ -94,6 +95,14 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[R
             date=date_text(hit.updated_at, now),
         )
         for hit in hits
+    ]
+
+
+def rows_of_trash(conversations: Sequence[ConversationInfo], now: datetime) -> list[Row]:
+    """What is in the trash, with the day it was moved there."""
+    return [
+        Row(info.title, info.id, date=date_text(info.trashed_at or 0.0, now), trashed=True)
+        for info in conversations
     ]
 
 

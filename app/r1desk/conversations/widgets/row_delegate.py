@@ -34,9 +34,8 @@ class RowDelegate(QStyledItemDelegate):
     `outlined` is the row whose menu is open, or the folder that something is held over.
     """
 
-    def __init__(self, view: QAbstractItemView, *, has_menus: bool = True) -> None:
+    def __init__(self, view: QAbstractItemView) -> None:
         super().__init__(view)
-        self._has_menus = has_menus
         self.outlined = QPersistentModelIndex()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
@@ -74,7 +73,7 @@ class RowDelegate(QStyledItemDelegate):
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver) and not row.is_new
         inside = sum(not child.is_new for child in row.children)
         aside = row.date or (str(inside) if inside else "")
-        if self._has_menus and (hovered or index == self.outlined):
+        if hovered or index == self.outlined:
             self._paint_icon(painter, "more", dim, QPoint(box.right() - ICON_PX // 2, middle))
             box.setRight(box.right() - MORE_PX + PADDING_PX)
             aside = ""

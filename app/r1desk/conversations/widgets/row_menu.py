@@ -32,7 +32,6 @@ class RowMenu(QObject):
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
         self._pin = self._action("pin", tr("Pin"), asks(self._pinned))
         self.name = self._action("", tr("Name this chat"), asks(self._named))
-        self._copy = self._action("copy", tr("Duplicate"), asks(intents.DuplicateConversations))
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
@@ -92,10 +91,14 @@ class RowMenu(QObject):
             self._add_settings(menu, row.folder_id)
             menu.addSeparator()
             menu.addAction(self._trash.icon(), tr("Delete the folder"), self._on_trash)
+        elif row.trashed:
+            restore = partial(self._request, intents.RestoreConversations(self._chosen()))
+            menu.addAction(icon("restore"), tr("Restore"), restore)
+            menu.addAction(self._trash.icon(), tr("Delete for good…"), self._on_trash)
         else:
             if len(self._chosen()) == 1:
                 menu.addActions([self._rename, self.name])
-            menu.addActions([self._pin, self._copy])
+            menu.addAction(self._pin)
             menu.addMenu(self._folder_menu(menu))
             menu.addActions([self._export, self._trash])
         self._open(menu, position)
@@ -159,5 +162,7 @@ class RowMenu(QObject):
         folder = self._row().folder_id
         if folder is not None and not self._chosen():
             self._request(intents.DeleteFolder(folder))
+        elif self._row().trashed:
+            self._asks(intents.PurgeConversations)()
         else:
             self._asks(intents.TrashConversations)()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -21,7 +21,12 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.text.editor import takes_escape
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList
-from r1desk.conversations.widgets.conversation_rows import by_name, rows_by_day, rows_of_hits
+from r1desk.conversations.widgets.conversation_rows import (
+    by_name,
+    rows_by_day,
+    rows_of_hits,
+    rows_of_trash,
+)
 from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
@@ -50,7 +55,7 @@ class SearchField(QLineEdit):
 
 
 class Sidebar(QWidget):
-    """New chat, search, the list, and the way to the trash.
+    """New chat, search, the list, and a button that shows the trash in it.
 
     Signals:
         requested: a `ConversationIntent`. Walking the list opens each conversation.
@@ -90,8 +95,9 @@ class Sidebar(QWidget):
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
+        self.trash_button.setCheckable(True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.trash_button.clicked.connect(lambda: self.requested.emit(intents.ShowTrash()))
+        self.trash_button.clicked.connect(self._on_trash)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 8)
         for widget in (self.new_button, self.search, self.nothing):
@@ -141,6 +147,15 @@ class Sidebar(QWidget):
             self._opens_first_hit = False
             self.list.choose(self.list.first_conversation())
 
+    def show_trash(self, conversations: Sequence[ConversationInfo]) -> None:
+        """What is in the trash, unless the list is wanted again by now."""
+        if self.trash_button.isChecked():
+            self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
+            empty = tr("The trash is empty. What you move here stays for 30 days.")
+            self._show_empty_note(
+                tr("Conversations stay here for 30 days.") if conversations else empty
+            )
+
     def set_current(self, conversation_id: int | None, new_in: int | None = None) -> None:
         """Mark the conversation that is shown; None for a new one, in the folder `new_in`."""
         if new_in != self._new_in:
@@ -158,6 +173,7 @@ class Sidebar(QWidget):
     def end_search(self) -> None:
         """Show the whole list again."""
         self.search.clear()
+        self.trash_button.setChecked(False)
         self._on_search()
 
     def _show_list(self) -> None:
@@ -174,7 +190,15 @@ class Sidebar(QWidget):
     @Slot()
     def _on_search_text(self) -> None:
         self._opens_first_hit = False
+        self.trash_button.setChecked(False)
         self._search_delay.start()
+
+    @Slot()
+    def _on_trash(self) -> None:
+        """Show the trash, or the list again."""
+        with QSignalBlocker(self.search):
+            self.search.clear()
+        self._on_search()
 
     @Slot()
     def _on_search_entered(self) -> None:
@@ -198,5 +222,7 @@ class Sidebar(QWidget):
         self._search_delay.stop()
         if query := self.search.text().strip():
             self.requested.emit(intents.SearchConversations(query))
+        elif self.trash_button.isChecked():
+            self.requested.emit(intents.ShowTrash())
         else:
             self._show_list()
