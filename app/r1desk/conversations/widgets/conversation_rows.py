@@ -99,7 +99,7 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[R
 
 
 def rows_of_trash(conversations: Sequence[ConversationInfo], now: datetime) -> list[Row]:
-    """What is in the trash, with the day it was moved there."""
+    """Conversations in the trash, each with the day it was moved there."""
     return [
         Row(info.title, info.id, date=date_text(info.trashed_at or 0.0, now), trashed=True)
         for info in conversations

@@ -148,7 +148,7 @@ class Sidebar(QWidget):
             self.list.choose(self.list.first_conversation())
 
     def show_trash(self, conversations: Sequence[ConversationInfo]) -> None:
-        """What is in the trash, unless the list is wanted again by now."""
+        """Show these, which are in the trash, unless the list is wanted again by now."""
         if self.trash_button.isChecked():
             self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
             empty = tr("The trash is empty. What you move here stays for 30 days.")
