@@ -58,7 +58,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
         dialog = session.window.findChild(AttachmentDialog)
-        assert dialog.field.toPlainText() == "fruit,price\napple,3\n"
+        assert dialog.field.toPlainText() == "fruit | price\n\napple | 3"
         press(Qt.Key.Key_Escape)
     with running_session(qtbot, own_profile) as session:  # it is stored
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))

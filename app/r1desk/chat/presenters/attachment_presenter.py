@@ -23,12 +23,12 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.errors import DocumentIsPicture
+from deepseek_r1.documents.reading import SUFFIXES
 from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
 from r1desk.chat.answers.attachment_reader import (
     MAX_FILES,
-    AttachmentIsPicture,
     TooManyAttachments,
-    is_web_page,
     read_attachments,
 )
 from r1desk.chat.answers.controller import ChatController
@@ -42,13 +42,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import Attachment
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
-from r1desk.widgets.notice_bar import Level, Notice
-
-TEXT_PATTERNS = (
-    "*.txt *.md *.markdown *.rst *.tex *.log *.csv *.tsv *.json *.jsonl *.yaml *.yml *.toml *.ini "
-    "*.cfg *.xml *.html *.css *.py *.js *.ts *.jsx *.tsx *.c *.h *.cpp *.hpp *.cc *.cs *.java *.kt "
-    "*.go *.rs *.rb *.php *.swift *.sh *.bat *.ps1 *.sql *.r *.m *.lua"
-)
+from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
 SHOWN_CHARACTERS = 60_000  # a longer text would hold the window up while it is laid out
@@ -121,7 +115,10 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def choose(self) -> None:
         """Ask for files."""
-        texts = tr("Text, code and tables ({patterns})", patterns=TEXT_PATTERNS)
+        texts = tr(
+            "Documents and code ({patterns})",
+            patterns=" ".join(sorted(f"*{each}" for each in SUFFIXES)),
+        )
         dialog = file_dialog(self._window, tr("Attach files"), [texts, tr("All files (*)")])
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.filesSelected.connect(self.add_paths)
@@ -129,7 +126,7 @@ class AttachmentPresenter(Presenter):
 
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
-        """Read files and attach those that are text."""
+        """Read files and attach those that can be read."""
         left = max(0, MAX_FILES - len(self.attachments) - sum(self._readings.values()))
         if len(paths) > left:
             self._refuse(TooManyAttachments(limit=MAX_FILES).report())
@@ -148,11 +145,6 @@ class AttachmentPresenter(Presenter):
             if isinstance(refused, ErrorReport):
                 self._refuse(refused)
         read = tuple(each for each in results if isinstance(each, Attachment))
-        for page in filter(is_web_page, read):
-            text = tr(
-                "{name} is attached as its source: the model reads the tags too.", name=page.name
-            )
-            self._window.notices.show_notice(Notice(text, Level.INFO, topic=_FILES))
         self._set(self.attachments + read)
         self._count()
 
@@ -228,7 +220,7 @@ class AttachmentPresenter(Presenter):
 
     def refuse_picture(self) -> None:
         """Say why a picture that was pasted or dropped is not attached."""
-        self._refuse(AttachmentIsPicture().report())
+        self._refuse(DocumentIsPicture().report())
 
     def _refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""

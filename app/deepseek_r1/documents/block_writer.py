@@ -1,0 +1,99 @@
+"""Makes blocks of paragraphs and rows, and sends them in slices; in the reading process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from deepseek_r1.documents.document import Block, Place
+from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
+
+_SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
+_BLOCK_CHARACTERS = 2**14
+_HEADING_CHARACTERS = 200
+
+
+class BlockWriter:
+    """Takes what a format's reader finds; every call may raise DocumentTooLarge.
+
+    The text comes from `page`, `sheet`, `row` and `line`; `done` of `total` parts are read.
+    """
+
+    def __init__(
+        self, name: str, send: Callable[[tuple[Block, ...], int, int | None], object]
+    ) -> None:
+        self.name, self.heading, self.sheet = name, "", ""
+        self.page: int | None = None
+        self.row: int | None = None
+        self.line: int | None = None
+        self.done = 0
+        self.total: int | None = None
+        self._send, self._sent_at = send, time.monotonic()
+        self._slice: list[Block] = []
+        self._characters, self._left = 0, MAX_CHARACTERS  # of the slice, of the document
+        self._text: list[str] = []  # of the paragraph
+        self._cells: list[str] | None = None  # of an open row
+
+    def put(self, text: str) -> None:
+        """A block, as it is; several where it is very long."""
+        place = Place(self.page, self.heading, self.sheet, self.row, self.line)
+        for start in range(0, len(text), _BLOCK_CHARACTERS):
+            piece = text[start : start + _BLOCK_CHARACTERS]
+            if not piece.isspace():
+                self._spend(len(piece))
+                self._characters += len(piece)
+                self._slice.append(Block(piece, place))
+                self.progress()
+
+    def _spend(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise too_long(self.name)
+
+    def progress(self, *, now: bool = False) -> None:
+        """Send what there is: `now`, where it is enough, or where nothing was sent for a while."""
+        late = time.monotonic() - self._sent_at > _SLICE_S
+        if now or late or self._characters >= _SLICE_CHARACTERS:
+            self._send(tuple(self._slice), self.done, self.total)
+            self._slice, self._characters, self._sent_at = [], 0, time.monotonic()
+
+    def add(self, text: str) -> None:
+        """A piece of the present paragraph."""
+        self._spend(1)  # a million empty pieces are too many as well
+        self._text.append(text)
+
+    def set_heading(self, text: str) -> None:
+        """Let what follows stand below this heading."""
+        self.heading = " ".join(text.split())[:_HEADING_CHARACTERS]
+
+    def end_paragraph(self, *, is_heading: bool = False) -> None:
+        """In a row it belongs to the cell."""
+        text = "\n".join(line.rstrip() for line in "".join(self._text).split("\n")).strip()
+        self._text = []
+        if text and is_heading:
+            self.set_heading(text)
+        if text and self._cells is not None:
+            self._cells[-1:] = [" ".join([*self._cells[-1:], text]).strip()]
+        elif text:
+            self.put(text)
+
+    def begin_row(self) -> None:
+        """A row that is open ends."""
+        self.end_row()
+        self._cells = []
+
+    def begin_cell(self) -> None:
+        """Without a row it is a paragraph."""
+        self.end_paragraph()
+        if self._cells is not None:
+            self._cells.append("")
+
+    def end_row(self) -> None:
+        """The row is a block."""
+        self.end_paragraph()
+        cells, self._cells = self._cells, None
+        self.put_row(cells or ())
+
+    def put_row(self, cells: Iterable[str]) -> None:
+        """A row of these cells is a block."""
+        self.put(" | ".join(" ".join(cell.split()) for cell in cells).rstrip(" |"))

@@ -1,0 +1,66 @@
+"""Why a document is not read."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import N_
+
+
+class DocumentRefused(R1Error):
+    """Base of what keeps one document from being read; others can be."""
+
+
+class DocumentNotRead(DocumentRefused):
+    what = N_("{name} could not be read.")
+    why = N_("The system reports: {detail}.")
+    todo = N_("Check that the file is there and may be read.")
+
+
+class DocumentKindUnknown(DocumentRefused):
+    what = N_("{name} is no document that can be read.")
+    why = N_("{detail}")
+    todo = N_(
+        "Save it as PDF, DOCX, ODT, PPTX, XLSX, EPUB, HTML or plain text, or copy its text into "
+        "the message."
+    )
+
+
+class DocumentIsPicture(DocumentRefused):
+    what = N_("A picture cannot be attached.")
+    why = N_("The models here read text only.")
+    todo = N_("Write what is to be seen in it, or copy its text into the message.")
+
+
+class DocumentIsScan(DocumentRefused):
+    what = N_("{name} has no text.")
+    why = N_("None of its {pages} pages has text: they are pictures, as a scanner makes them.")
+    todo = N_("Have the text recognised by another program (OCR), and attach what it saves.")
+
+
+class DocumentEmpty(DocumentRefused):
+    what = N_("{name} is empty.")
+    why = N_("There is no text in it.")
+    todo = N_("Choose another file.")
+
+
+class DocumentEncrypted(DocumentRefused):
+    what = N_("{name} is encrypted.")
+    why = N_("It can be read with its password only, which is not asked for here.")
+    todo = N_("Open it in its own program, and save a copy without a password.")
+
+
+class DocumentDamaged(DocumentRefused):
+    what = N_("{name} is damaged.")
+    why = N_("Reading it failed: {detail}.")
+    todo = N_("Open it in its own program, and save it again.")
+
+
+class DocumentTooLarge(DocumentRefused):
+    what = N_("{name} is too large to be read.")
+    why = N_("{detail}")
+    todo = N_("Copy the part that matters into a smaller file.")
+
+
+class ReadingStopped(DocumentRefused):
+    what = N_("{name} was not read.")
+    why = N_("Reading was stopped.")

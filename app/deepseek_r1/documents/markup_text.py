@@ -1,0 +1,144 @@
+"""The text of HTML, and of the XML that office programs save: one walk, and a table for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from html.parser import HTMLParser
+from typing import Final
+
+from deepseek_r1.documents.block_writer import BlockWriter
+
+_PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE = range(8)
+
+
+def _roles(table: Mapping[int | str, str]) -> Mapping[str, int | str]:
+    return {name: role for role, names in table.items() for name in names.split()}
+
+
+# What elements mean, by their names without a prefix; a text stands for itself.
+HTML: Final = _roles({
+    _PARAGRAPH: "address article aside blockquote body caption center dd details div dl dt "
+    "fieldset figcaption figure footer form header hr html legend li main nav ol option p pre "
+    "section summary ul",
+    _HEADING: "h1 h2 h3 h4 h5 h6", _ROW: "tr", _CELL: "td th", _TABLE: "table", "\n": "br",
+    _LEFT_OUT: "title script style template svg select object",
+})  # fmt: skip
+# Left out: a drawing's copy for old programs, what was moved away, stops of tabulators.
+OFFICE: Final = _roles({
+    _PARAGRAPH: "p", _ROW: "tr", _CELL: "tc", _TABLE: "tbl", "\n": "br cr", "\t": "tab",
+    "-": "noBreakHyphen", _LEFT_OUT: "Fallback moveFrom tabs tabLst fld",
+})  # fmt: skip
+OPEN_DOCUMENT: Final = _roles({
+    _PARAGRAPH: "p", _HEADING: "h", _ROW: "table-row", _CELL: "table-cell covered-table-cell",
+    _TABLE: "table", "\n": "line-break", "\t": "tab", " ": "s", _INLINE: "note-body",
+    _SLIDE: "page", _LEFT_OUT: "annotation tracked-changes forms note-citation scripts "
+    "automatic-styles font-face-decls desc",
+})  # fmt: skip
+_TITLES = {"title", "ctrTitle"}
+_SPACE = re.compile(r"\s+")
+
+
+class MarkupText(HTMLParser):
+    """Writes paragraphs, headings and rows.
+
+    `roles` is a table above. Where `text_in` is given, text stands in these elements alone.
+    `headings` are the identifiers of paragraphs' styles.
+    """
+
+    def __init__(
+        self,
+        writer: BlockWriter,
+        roles: Mapping[str, int | str] = HTML,
+        text_in: str = "",
+        headings: Collection[str] = (),
+    ) -> None:
+        super().__init__(convert_charrefs=True)
+        self._writer, self._roles = writer, roles
+        self._text_in, self._headings = text_in, headings
+        self._left_out, self._depth = "", 0  # the element that is left out, and how often it began
+        self._texts = self._inline = self._literal = 0  # open elements of these kinds
+        self._is_heading = self._is_title = False
+
+    def write(self, page: str) -> None:
+        """Write a page of HTML."""
+        self.feed(page)
+        self.close()
+        self._writer.end_row()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Part of HTMLParser."""
+        self.start(tag, {name: value or "" for name, value in attrs})
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        """An element begins."""
+        role, writer = self._roles.get(name), self._writer
+        if self._left_out or role == _LEFT_OUT:
+            self._left_out = self._left_out or name
+            self._depth += name == self._left_out
+        elif isinstance(role, str):
+            times = attribute(attributes, "c")[:2]  # of spaces
+            writer.add(role * int(times if times.isdecimal() else 1))
+        elif role in {_PARAGRAPH, _HEADING}:
+            self._end_paragraph()
+            self._is_heading = role == _HEADING or self._is_title
+            self._literal += name == "pre"
+        elif role == _ROW:
+            writer.begin_row()
+        elif role == _CELL:
+            writer.begin_cell()
+        elif role == _TABLE:
+            writer.end_row()  # one in another's cell ends that row
+        elif role == _SLIDE:
+            writer.page = writer.done = writer.done + 1
+            writer.heading = ""
+        elif role == _INLINE:
+            self._inline += 1
+        else:
+            self._texts += name == self._text_in
+            self._find_heading(name, attributes)
+
+    def _find_heading(self, name: str, attributes: Mapping[str, str]) -> None:
+        if name == "pStyle":
+            self._is_heading = attribute(attributes, "val") in self._headings
+        elif name == "ph":  # a slide's place for a title
+            self._is_title = attributes.get("type") in _TITLES
+        elif name == "frame":
+            self._is_title = attribute(attributes, "class") in _TITLES
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element ends. Part of HTMLParser."""
+        role = self._roles.get(tag)
+        if self._left_out:
+            self._depth -= tag == self._left_out
+            self._left_out = self._left_out if self._depth else ""
+        elif role in {_PARAGRAPH, _HEADING}:
+            self._end_paragraph(is_heading=self._is_heading)
+            self._literal -= tag == "pre" and self._literal > 0
+        elif role in {_ROW, _TABLE}:
+            self._writer.end_row()
+        elif role == _INLINE:
+            self._inline -= 1
+        elif role is None:
+            self._texts -= tag == self._text_in
+            self._is_title = self._is_title and tag not in {"sp", "frame"}
+
+    def _end_paragraph(self, *, is_heading: bool = False) -> None:
+        if self._inline:  # a note in the midst of a paragraph
+            self._writer.add(" ")
+        else:
+            self._writer.end_paragraph(is_heading=is_heading)
+            self._is_heading = False
+
+    def handle_data(self, data: str) -> None:
+        """Part of HTMLParser."""
+        if not self._left_out and (self._texts or not self._text_in):
+            keeps_space = self._text_in or self._literal
+            self._writer.add(data if keeps_space else _SPACE.sub(" ", data))
+
+
+def attribute(attributes: Mapping[str, str], name: str) -> str:
+    """The value of an attribute with a prefix, or else without; "" for none."""
+    suffix = f":{name}"
+    found = [value for each, value in attributes.items() if each.endswith(suffix)]
+    return found[0] if found else attributes.get(name, "")

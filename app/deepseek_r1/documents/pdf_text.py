@@ -1,0 +1,78 @@
+"""The pages of a PDF, by PDFium."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.errors import (
+    DocumentDamaged,
+    DocumentEncrypted,
+    DocumentIsScan,
+    DocumentTooLarge,
+)
+
+MAX_PAGES: Final = 10_000
+_MAX_BOOKMARKS = 5_000
+# PDFium's sign for a hyphen at a line's end, other signs that are no text, and ligatures.
+_CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | dict(
+    enumerate(("ff", "fi", "fl", "ffi", "ffl"), 0xFB00)
+)
+
+
+def write_pdf(path: Path, writer: BlockWriter) -> None:
+    """A block for each page; a page that cannot be read, or is a picture, says so."""
+    try:
+        document = pdfium.PdfDocument(path)
+    except pdfium.PdfiumError as error:
+        if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
+            raise DocumentEncrypted(name=writer.name) from error
+        raise DocumentDamaged(name=writer.name, detail=str(error)) from error
+    pages = writer.total = len(document)
+    if pages > MAX_PAGES:
+        detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
+        raise DocumentTooLarge(name=writer.name, detail=detail)
+    headings = _headings(document)
+    with_text = pictures = 0
+    for number in range(1, pages + 1):
+        writer.page, writer.done = number, number
+        writer.heading = headings.get(number, writer.heading)
+        try:
+            page = document[number - 1]
+            text = _text(page)
+        except pdfium.PdfiumError:
+            writer.put(tr("[Page {n} cannot be read.]", n=number))
+            continue
+        if text:
+            with_text += 1
+            writer.put(text)
+        elif any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
+            pictures += 1
+            writer.put(tr("[Page {n} is a picture without text.]", n=number))
+        page.close()
+        writer.progress()
+    if pictures and not with_text:
+        raise DocumentIsScan(name=writer.name, pages=pages)
+
+
+def _text(page: pdfium.PdfPage) -> str:
+    """What is seen of the page's text, words that a line's end divides joined again."""
+    text = page.get_textpage().get_text_bounded(errors="replace")
+    return "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n")).strip()
+
+
+def _headings(document: pdfium.PdfDocument) -> dict[int, str]:
+    """The first bookmark that leads to each page, by the page's number."""
+    found: dict[int, str] = {}
+    for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
+        destination = bookmark.get_dest()
+        index = destination.get_index() if destination is not None else None
+        if index is not None and (title := " ".join(bookmark.get_title().split())):
+            found.setdefault(index + 1, title[:200])
+    return found

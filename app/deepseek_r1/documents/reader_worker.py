@@ -1,0 +1,155 @@
+"""The process that reads a document: `python -m deepseek_r1.documents.reader_worker`."""
+
+from __future__ import annotations
+
+import codecs
+import zipfile
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.process_lock import LANDLOCK, lock_files
+from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.documents import errors
+from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.document import Block
+from deepseek_r1.documents.markup_text import MarkupText
+from deepseek_r1.documents.office_text import OfficeFile
+from deepseek_r1.documents.pdf_text import write_pdf
+from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
+from deepseek_r1.documents.reading import (
+    MAX_CHARACTERS,
+    DocumentRead,
+    DocumentSlice,
+    ReadDocument,
+    too_long,
+    too_much_memory,
+)
+from deepseek_r1.native.child_start import Child, serve, start_child
+from deepseek_r1.native.native_library import native
+
+MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
+_HEAD_BYTES = 4096
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+_OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
+_ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
+_TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
+
+
+def main() -> None:
+    """Serve the owner until it closes the pipe."""
+    child = start_child(ChildKind.DOCUMENTS)
+    serve(child, TypeAdapter(ReadDocument), partial(_answer, child), refused)
+
+
+def _answer(child: Child, request: ReadDocument) -> DocumentRead:
+    path = Path(request.path)
+    path.stat()
+    if LANDLOCK not in child.not_locked:
+        lock_files([path], [], native().restrict_threads)
+
+    def send(blocks: tuple[Block, ...], done: int, total: int | None) -> None:
+        child.send(DocumentSlice(blocks=blocks, done=done, total=total))
+
+    writer = BlockWriter(request.name, send)
+    kind = write_document(path, writer)
+    writer.progress(now=True)
+    return DocumentRead(format=kind, pages=writer.page)
+
+
+def refused(request: ReadDocument, error: Exception) -> R1Error:
+    """The refusal that another error means."""
+    if isinstance(error, OSError):
+        return errors.DocumentNotRead(name=request.name, detail=error.strerror or str(error))
+    if isinstance(error, MemoryError):
+        return too_much_memory(request.name)
+    detail = str(error.args[0]) if error.args else type(error).__name__
+    return errors.DocumentDamaged(name=request.name, detail=detail[:200])
+
+
+def write_document(path: Path, writer: BlockWriter) -> str:
+    """Write a file of any kind, which its beginning tells; returns the kind.
+
+    Raises errors of ours, and what `refused` makes one of.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
+    if not head.strip(b"\0 \t\r\n"):
+        raise errors.DocumentEmpty(name=writer.name)
+    if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
+        raise errors.DocumentIsPicture
+    if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
+        write_pdf(path, writer)
+        return "pdf"
+    if head.startswith(_ZIP):
+        with zipfile.ZipFile(path) as archive:
+            kind = OfficeFile(archive, writer).write()
+        if not kind:
+            raise _unknown(writer, tr("It is an archive: unpack it, and attach the files in it."))
+        if kind in {"xlsx", "ods"}:
+            write_sheets(path, writer)
+        return kind
+    if head.startswith(_OLD_OFFICE):
+        with path.open("rb") as file:
+            if _ENCRYPTED_OFFICE in file.read():
+                raise errors.DocumentEncrypted(name=writer.name)
+        if suffix != ".xls":
+            raise _unknown(writer, tr("It is of the old format of Word or PowerPoint."))
+        write_sheets(path, writer)
+        return "xls"
+    if start.startswith(b"{\\rtf"):
+        raise _unknown(writer, tr("It is RTF."))
+    return _write_text(path, suffix, writer)
+
+
+def _unknown(writer: BlockWriter, detail: str) -> errors.DocumentKindUnknown:
+    return errors.DocumentKindUnknown(name=writer.name, detail=detail)
+
+
+def _write_text(path: Path, suffix: str, writer: BlockWriter) -> str:
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise too_long(writer.name)
+    data = path.read_bytes()
+    start = data[:99].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    is_page = suffix in _PAGES or start.startswith((b"<!doctype html", b"<html"))
+    text = decoded_page(data) if is_page else decoded(data)
+    if text is None:
+        raise _unknown(writer, tr("It is neither text nor a document of a known kind."))
+    if is_page:
+        MarkupText(writer).write(text)
+        return "html"
+    if suffix in _TABLES:
+        write_table(text, writer)
+        return "csv"
+    write_text(text, writer, is_markdown=suffix in _MARKDOWN)
+    return "markdown" if suffix in _MARKDOWN else "text"
+
+
+def write_sheets(path: Path, writer: BlockWriter) -> None:
+    """The rows of XLSX, XLS and ODS; of a formula the value that was saved."""
+    from python_calamine import CalamineWorkbook, PasswordError  # noqa: PLC0415 - other kinds
+
+    try:
+        workbook = CalamineWorkbook.from_path(path)
+    except PasswordError as error:
+        raise errors.DocumentEncrypted(name=writer.name) from error
+    writer.total = len(workbook.sheet_names)
+    for writer.done, writer.sheet in enumerate(workbook.sheet_names):
+        sheet = workbook.get_sheet_by_index(writer.done)
+        for writer.row, row in enumerate(sheet.iter_rows(), 1):
+            writer.put_row(map(_shown, row))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.15g}"  # as short as it is exact
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Reads documents in a child process: they may come from anywhere.
+
+Each document has a process of its own, which can open this one file and nothing else. What ends
+that process, hangs it or fills its memory is refused like any other document that cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.child_call import (
+    ChildCall,
+    ChildDied,
+    ChildFailure,
+    ChildProgress,
+    ChildTooLarge,
+)
+from deepseek_r1.core.errors import ProtocolBroken
+from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.documents.document import Block, Document
+from deepseek_r1.documents.errors import (
+    DocumentDamaged,
+    DocumentEmpty,
+    DocumentNotRead,
+    DocumentTooLarge,
+    ReadingStopped,
+)
+
+MAX_BYTES: Final = 256 * 2**20
+MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
+MAX_FOLDER_FILES: Final = 2_000
+STALLED_S: Final = 30.0  # without a page or a paragraph
+LONGEST_S: Final = 600.0
+_SUFFIXES = (
+    ".pdf .docx .odt .pptx .odp .xlsx .xls .ods .epub .html .htm .xhtml .md .markdown .txt .rst "
+    ".tex .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .xml .css .py .js .ts .jsx .tsx "
+    ".c .h .cpp .hpp .cc .cs .java .kt .go .rs .rb .php .swift .sh .bat .ps1 .sql .r .m .lua"
+)
+SUFFIXES: Final = frozenset(_SUFFIXES.split())  # other files are read where they are chosen
+_NAME_CHARACTERS = 120
+
+
+class ReadDocument(BaseModel):
+    """Reads a document from its beginning. `name` tells formats apart that look alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: FilePath
+    name: str
+
+
+class DocumentSlice(ChildProgress):
+    """The next blocks, and how many of the pages, slides or chapters have been read."""
+
+    kind: Literal["slice"] = "slice"
+    blocks: tuple[Block, ...]
+    done: int
+    total: int | None
+
+
+class DocumentRead(BaseModel):
+    """A document has been read to its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["read"] = "read"
+    format: str = Field(max_length=16)
+    pages: int | None
+
+
+_Reply = DocumentSlice | DocumentRead | ChildFailure
+_replies: TypeAdapter[_Reply] = TypeAdapter(
+    Annotated[_Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
+
+
+def document_files(path: Path) -> list[Path]:
+    """The file itself, or those of a folder and of the folders in it that can be documents.
+
+    Hidden files, links and unknown kinds are left out. Raises DocumentTooLarge where there are
+    more than `MAX_FOLDER_FILES`.
+    """
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        files = [Path(folder, each) for each in sorted(names) if not each.startswith(".")]
+        found += [f for f in files if f.suffix.lower() in SUFFIXES and not f.is_symlink()]
+        if len(found) > MAX_FOLDER_FILES:
+            limit = tr("It has more than {limit:,} files.", limit=MAX_FOLDER_FILES)
+            raise DocumentTooLarge(name=path.name, detail=limit)
+    return found
+
+
+def read_document(
+    path: Path,
+    *,
+    name: str = "",
+    on_progress: Callable[[int, int | None], object] = lambda _done, _total: None,
+    stop: threading.Event | None = None,
+) -> Document:
+    """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
+
+    `name` is the document's where the file has another. `on_progress` gets how many pages, slides
+    or chapters were read, and of how many. Not for a window's thread.
+    """
+    name = frames.without_surrogates(name or path.name)[-_NAME_CHARACTERS:]
+    try:
+        before = _facts(path, name)
+        with path.open("rb") as file:  # what reads the file could take another document's hash
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        blocks, read = _ask(path, name, on_progress, stop or threading.Event())
+        if _facts(path, name) != before:
+            raise DocumentNotRead(name=name, detail=tr("it was changed meanwhile"))
+    except (OSError, ValueError) as problem:  # ValueError: no system has such a name
+        detail = getattr(problem, "strerror", None) or str(problem)
+        raise DocumentNotRead(name=name, detail=detail) from problem
+    except ChildTooLarge:
+        raise too_much_memory(name) from None
+    except (ChildDied, ProtocolBroken) as error:
+        how = error.how if isinstance(error, ChildDied) else str(error)
+        detail = tr("the process that reads it ended ({how})", how=how)
+        raise DocumentDamaged(name=name, detail=detail) from error
+    if not blocks:
+        raise DocumentEmpty(name=name)
+    return Document(name, digest, read.format, read.pages, tuple(blocks))
+
+
+def _facts(path: Path, name: str) -> tuple[int, ...]:
+    """What changes with the file. Raises DocumentNotRead and DocumentTooLarge."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # reading a device or a pipe may never end
+        raise DocumentNotRead(name=name, detail=tr("it is no file"))
+    if found.st_size > MAX_BYTES:
+        mib = {"mib": found.st_size >> 20, "limit": MAX_BYTES >> 20}
+        detail = tr("It has {mib:,} MiB; at most {limit:,} are read.", **mib)
+        raise DocumentTooLarge(name=name, detail=detail)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _ask(
+    path: Path,
+    name: str,
+    on_progress: Callable[[int, int | None], object],
+    stop: threading.Event,
+) -> tuple[list[Block], DocumentRead]:
+    blocks: list[Block] = []
+    characters, began, last_at = 0, time.monotonic(), time.monotonic()
+
+    def check(_waited_s: float = 0.0) -> None:
+        now = time.monotonic()
+        if stop.is_set():
+            raise ReadingStopped(name=name)
+        if now - last_at > STALLED_S or now - began > LONGEST_S:
+            detail = tr("Reading it takes too long.")
+            raise DocumentTooLarge(name=name, detail=detail)
+
+    def take(some: DocumentSlice) -> None:
+        nonlocal characters, last_at
+        last_at = time.monotonic()
+        check()
+        characters += sum(len(block.text) for block in some.blocks)
+        if characters > MAX_CHARACTERS:
+            raise too_long(name)
+        blocks.extend(some.blocks)
+        on_progress(some.done, some.total)
+
+    kind = ChildKind.DOCUMENTS
+    memory_bytes = kind.value.memory_mib << 20
+    with ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child:
+        request = ReadDocument(path=str(path), name=name)
+        read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
+    return blocks, read
+
+
+def too_long(name: str) -> DocumentTooLarge:
+    """Its text is beyond the limit."""
+    limit = tr("Its text has more than {limit:,} characters.", limit=MAX_CHARACTERS)
+    return DocumentTooLarge(name=name, detail=limit)
+
+
+def too_much_memory(name: str) -> DocumentTooLarge:
+    """Reading it takes more memory than it may."""
+    return DocumentTooLarge(name=name, detail=tr("Reading it takes too much memory."))
