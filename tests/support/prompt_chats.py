@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, GenerationStats, ThinkingDelta
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
-from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -36,6 +36,7 @@ def open_with_cache(
     kv_type: KVType = KVType.F16,
     context_length: int = 2048,
     micro_batch: int = 64,
+    drafts: DraftMode = DraftMode.AUTO,
 ) -> Engine:
     """An engine of one thread; streamed where about the share `kept` of its weights stays.
 
@@ -47,6 +48,7 @@ def open_with_cache(
         micro_batch=micro_batch,
         threads=1,
         threads_prefill=1,
+        drafts=drafts,
     )
     header = read_header(path)
     residency = None if kept is None else _residency(header, kept)
@@ -81,10 +83,12 @@ def long_text(seed: int, count: int = 300) -> str:
     return " ".join(rng.choice(["a", "b", "in", "the", "12", "er"]) for _ in range(count))
 
 
-def answered(engine: Engine, messages: list[Message], sampling: SamplingSettings) -> Answered:
+def answered(
+    engine: Engine, messages: list[Message], sampling: SamplingSettings, schema: str = ""
+) -> Answered:
     text, stats = "", None
     logprobs: list[float] = []
-    for event in engine.stream(AnswerRequest(messages, sampling)):
+    for event in engine.stream(AnswerRequest(messages, sampling, schema)):
         if isinstance(event, AnswerDelta):
             logprobs += (each.logprob for each in event.logprobs)
         if isinstance(event, AnswerDelta | ThinkingDelta):

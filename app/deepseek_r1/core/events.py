@@ -56,6 +56,7 @@ class BillItem(StrEnum):
     EXPERTS = "experts"  # the cache of a mixture's experts
     DRAFT = "draft"  # the draft model with its own cache and buffers
     KV_CACHE = "kv_cache"
+    STATE = "state"  # of recurrent layers, and the checkpoints of it
     COMPUTE = "compute"
     OUTPUT = "output"
     RUNTIME = "runtime"

@@ -32,6 +32,7 @@ ITEM_NAMES = {  # of the bill's lines, for people
     "experts": N_("Experts in memory"),
     "draft": N_("Draft model"),
     "kv_cache": N_("Context"),
+    "state": N_("Recurrent state and its checkpoints"),
     "compute": N_("Buffers for computing"),
     "output": N_("Buffer for the next word"),
     "runtime": N_("Engine"),
@@ -132,7 +133,7 @@ def too_small(bill: Bill, budget_mib: int, advice: str) -> BudgetTooSmall:
     """The error that this budget is too small for what the bill needs."""
     needed = ceil(bill.total_mib)
     weights = round(bill.mib_of(*WEIGHT_ITEMS))
-    context = round(bill.mib_of(BillItem.KV_CACHE))
+    context = round(bill.mib_of(BillItem.KV_CACHE, BillItem.STATE))
     return BudgetTooSmall(
         needed_mib=needed,
         budget_mib=budget_mib,

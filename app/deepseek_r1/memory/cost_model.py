@@ -12,6 +12,8 @@ real process.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from math import ceil
 
@@ -40,6 +42,17 @@ _SPECIAL_BYTES = 1000  # per special token: measured with 49,152, at the peak of
 # What the template's process may take: per character of it, and per token of a full context.
 _TEMPLATE_BYTES, _PROMPT_BYTES = 256, 5 * 32
 _SEGMENT_CELLS = 256  # of `engine.llama.prompt_cache`
+_BLOCK_TENSOR = re.compile(r"blk\.(\d+)\.(.+)")
+_CONVOLUTIONS = ("ssm_conv1d", "shortconv.conv")
+_ATTENTIONS = {"attn_k.weight", "attn_qkv.weight", "attn_kv_a_mqa.weight"}
+_BESIDE = "ssm_in.weight"  # of Mamba: keys in the same layer are those of attention
+_ROLLBACK = frozenset({
+    "qwen35", "qwen35moe", "lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe", "bailingmoe3",
+})  # fmt: skip
+CHECKPOINTS = 3
+"""Copies of a recurrent state in memory."""
+RECURRENT_DRAFTS = 3
+"""Tokens that are drafted at most with a recurrent state: each takes one more state."""
 _STAGING_MOST_BYTES = 32 << 20  # malloc returns larger blocks to the system when they are freed
 _PAGE_BYTES = 4096
 # For the types that AMX's layout makes larger: values in a block, and bytes added to each block.
@@ -124,7 +137,74 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     if not widths_of(header, settings).latent:
         values += header.heads_kv * header.value_length
     row_bytes = ceil(values / _BLOCK) * _KV_BLOCK_BYTES[settings.kv_type]
-    return header.blocks * padded(settings.context_length) * row_bytes
+    return layers_of(header).attention * padded(settings.context_length) * row_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """How many layers have cells for each token, and the bytes of the state of all the others."""
+
+    attention: int
+    state_bytes: int = 0
+
+
+def layers_of(header: ModelHeader) -> Layers:
+    """Count the layers of a model by their tensors.
+
+    A recurrent state is 32-bit floats: the last inputs of a convolution, and a sum over all tokens.
+    """
+    blocks: dict[int, list[TensorInfo]] = defaultdict(list)
+    for tensor in header.tensors:
+        if tensor.name.startswith("blk.") and (found := _BLOCK_TENSOR.match(tensor.name)):
+            blocks[int(found[1])].append(tensor)
+    attention = values = 0
+    for number in range(header.blocks - _number(header, "nextn_predict_layers")):
+        names = {tensor.name.split(".", 2)[2] for tensor in blocks[number]}
+        inputs = sum(map(_convolution_values, blocks[number]))
+        if inputs:
+            values += inputs + _sum_values(header)
+        attention += bool(names & _ATTENTIONS and (_BESIDE in names or not inputs))
+    return Layers(attention, values * _FLOAT_BYTES) if values else Layers(header.blocks)
+
+
+def _convolution_values(tensor: TensorInfo) -> int:
+    """The inputs that a convolution remembers."""
+    if not tensor.name.endswith(".weight") or not any(
+        f".{c}" in tensor.name for c in _CONVOLUTIONS
+    ):
+        return 0
+    length = tensor.shape[0]
+    return (length - 1) * (tensor.elements // length)
+
+
+def _sum_values(header: ModelHeader) -> int:
+    head = _number(header, "kda.head_dim")
+    if head:
+        return head * head * header.heads
+    return _number(header, "ssm.state_size") * _number(header, "ssm.inner_size")
+
+
+def recurrent(header: ModelHeader) -> bool:
+    """Whether the model has a recurrent state of which checkpoints can be made.
+
+    Not where a part of the cells forgets tokens too, behind a sliding window.
+    """
+    window = _number(header, "attention.sliding_window")
+    return layers_of(header).state_bytes > 0 and not window
+
+
+def draft_tokens(header: ModelHeader, rows: int) -> int:
+    """The most tokens that are drafted where a pass may compute so many `rows`."""
+    if not layers_of(header).state_bytes:
+        return rows - 1
+    able = header.architecture in _ROLLBACK and recurrent(header)
+    return min(rows - 1, RECURRENT_DRAFTS) if able else 0
+
+
+def state_bytes(header: ModelHeader, rows: int = 1) -> int:
+    """The recurrent state, one more for each drafted token, and the checkpoints of it."""
+    copies = CHECKPOINTS if recurrent(header) else 0
+    return layers_of(header).state_bytes * (1 + draft_tokens(header, rows) + copies)
 
 
 def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) -> int:
@@ -210,7 +290,8 @@ def buffer_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     """The loader's buffer, or in its place that for a segment of a prompt which is kept on disk."""
     cells = min(_SEGMENT_CELLS, settings.context_length)
     segment = settings.model_copy(update={"context_length": cells})
-    return max(staging_bytes(header), kv_cache_bytes(header, segment))
+    state = layers_of(header).state_bytes
+    return max(staging_bytes(header), kv_cache_bytes(header, segment), state)
 
 
 def chunk_bytes(settings: LoadSettings) -> int:

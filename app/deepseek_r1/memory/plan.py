@@ -251,9 +251,11 @@ def fits(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead)
 
 
 def _lines(items: tuple[BillItem, ...], mib: Mapping[BillItem, float]) -> tuple[BillLine, ...]:
-    """The lines of the items, and in front of the context that of a draft model if there is one."""
+    """The lines of the items, with that of a draft model and of a recurrent state if there are."""
+    at = items.index(BillItem.KV_CACHE)
+    if mib.get(BillItem.STATE):
+        items = (*items[: at + 1], BillItem.STATE, *items[at + 1 :])
     if mib[BillItem.DRAFT]:
-        at = items.index(BillItem.KV_CACHE)
         items = (*items[:at], BillItem.DRAFT, *items[at:])
     return tuple(BillLine(name=item, planned_mib=mib[item]) for item in items)
 
@@ -286,6 +288,7 @@ def _fixed_mib(
         reserve_mib += cost_model.buffer_bytes(header, settings) / _MIB
         mib = {
             BillItem.KV_CACHE: cost_model.kv_cache_bytes(header, settings) / _MIB,
+            BillItem.STATE: cost_model.state_bytes(header, rows) / _MIB,
             BillItem.COMPUTE: cost_model.compute_bytes(header, settings, rows) / _MIB,
             BillItem.OUTPUT: cost_model.output_bytes(header, rows) / _MIB,
             BillItem.RUNTIME: cost_model.runtime_bytes(header, settings) / _MIB,

@@ -13,6 +13,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.protocol import PromptCacheFolder
+from deepseek_r1.memory.cost_model import layers_of
 
 DEFAULT_PORT = 8080
 EDGE_CONTEXT = 1024  # tokens, where the user gave no number
@@ -45,12 +46,13 @@ class ServeOptions(BaseModel):
     lock_memory: bool = False
 
     def sequences_mib(self) -> float:
-        """Return the MiB of all sequences but the first: logits and candidates of each."""
+        """Return the MiB of all sequences but the first: logits, candidates, recurrent state."""
         try:
-            vocabulary = read_header(self.model).vocabulary
+            header = read_header(self.model)
         except ModelRefused:  # loading it reports the error
             return 0.0
-        return (self.parallel - 1) * vocabulary * SEQUENCE_BYTES / _MIB
+        each = header.vocabulary * SEQUENCE_BYTES + layers_of(header).state_bytes
+        return (self.parallel - 1) * each / _MIB
 
     def check(self) -> None:
         """Raise WrongUsage for a missing or short key, and for options that exclude each other."""

@@ -30,6 +30,7 @@ _PARTS = {
     BillItem.EXPERTS: BillPart.MODEL,
     BillItem.DRAFT: BillPart.MODEL,
     BillItem.KV_CACHE: BillPart.CONVERSATION,
+    BillItem.STATE: BillPart.CONVERSATION,
 }
 
 _CONTEXT_SIZES = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prompt_cache.checkpoint_cache import CHECKPOINT_TOKENS
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache, PromptPieces
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.prompt.prompt_builder import common_length
@@ -88,6 +89,7 @@ class PrefillShare:
         self.tokens = max(LEAST_TOKENS, round(min(fitting, most)))
 
 
+_GENERATION_PROMPT = 16  # tokens at a prompt's end that the next turn's may not have
 _AGAIN_SHARE = 4  # of the missing tokens, a quarter as many may be computed again for whole pieces
 
 
@@ -102,12 +104,17 @@ class PromptPrefill:
         self._pieces = PromptPieces(self._context)
 
     def run(
-        self, prompt: list[int], output: GenerationOutput, *, whole_pieces: bool
+        self,
+        prompt: list[int],
+        output: GenerationOutput,
+        *,
+        whole_pieces: bool,
+        system_tokens: int = 0,
     ) -> Iterator[PrefillProgress]:
         """Prefill the prompt of an answer, whose `output` gets the counts and the time.
 
-        With `whole_pieces` the cells depend on nothing but the prompt. Raises AbortedError,
-        EngineFailed.
+        With `whole_pieces` the cells depend on nothing but the prompt, which begins with
+        `system_tokens` tokens that other chats have too. Raises AbortedError, EngineFailed.
         """
         total = len(prompt)
         if self._prefix_cache is not None:
@@ -117,9 +124,11 @@ class PromptPrefill:
         else:  # the last token is computed in any case: the logits after it are needed
             kept = self._pieces.known(prompt[:-1], whole_pieces=whole_pieces)
             self._context.truncate(kept)
+        self.keep_end()
         cached = output.cached_tokens = len(self._context.cells)
         yield PrefillProgress(done=cached, total=total, cached=cached)
-        for seconds in self.compute(prompt, whole_pieces=whole_pieces):
+        ends = (system_tokens, total - 1 - _GENERATION_PROMPT)
+        for seconds in self.compute(prompt, whole_pieces=whole_pieces, kept=ends):
             output.prefill_s += seconds
             done = len(self._context.cells)
             yield PrefillProgress(done=done, total=total, cached=cached)
@@ -136,24 +145,48 @@ class PromptPrefill:
     def _missing(self, prompt: list[int]) -> int:
         return len(prompt) - len(self._context.cells)
 
-    def compute(self, prompt: list[int], *, whole_pieces: bool = False) -> Iterator[float]:
+    def keep_end(self) -> None:
+        """Make a checkpoint of a recurrent state behind the cells, unless one is near."""
+        context, end = self._context, len(self._context.cells)
+        if context.checkpoints is not None and end > self._pieces.size:
+            found = context.checkpoints.before(end)
+            if found is None or end - found.tokens > self._pieces.size:
+                context.checkpoints.take(end, whole=context.whole_pieces >= end)
+
+    def compute(
+        self, prompt: list[int], *, whole_pieces: bool = False, kept: Sequence[int] = ()
+    ) -> Iterator[float]:
         """Compute the tokens that the cells lack; yields the seconds of each computation.
 
         Computations are smaller while the machine is short of memory, unless the cells have to be
-        filled in `whole_pieces`.
+        filled in `whole_pieces`. A recurrent state is kept at the pieces' last ends before `kept`.
         """
         context = self._context
+        ends = {each // self._pieces.size * self._pieces.size for each in kept}
+        in_pieces = self._prefix_cache is not None or context.checkpoints is not None
         while (done := len(context.cells)) < len(prompt):
             self._computing.poll()
             most = context.most_tokens if whole_pieces else context.max_batch_tokens
             began = time.perf_counter()
-            if whole_pieces or self._prefix_cache is not None:
+            if whole_pieces or in_pieces:
                 self._pieces.compute_next(prompt, most)
             else:
                 context.compute(prompt[done : done + min(self._chunker.tokens, most)])
             seconds = time.perf_counter() - began
             self._chunker.observe(len(context.cells) - done, seconds)
+            self._keep_state(ends)
             yield seconds
+
+    def _keep_state(self, ends: Collection[int]) -> None:
+        """Make a checkpoint where one is wanted; of a long text it goes to the disk at once."""
+        context, end = self._context, len(self._context.cells)
+        if context.checkpoints is None:
+            return
+        far = end % CHECKPOINT_TOKENS == 0
+        if far or end in ends:
+            taken = context.checkpoints.take(end, whole=context.whole_pieces >= end)
+            if far and self._prefix_cache is not None and self._prefix_cache.points is not None:
+                self._prefix_cache.points.save(taken)
 
 
 class NextTurn:
@@ -193,9 +226,11 @@ class NextTurn:
             yield PrefillProgress(done=cached, total=total, cached=cached)
             if compute and cached < total:
                 self._computing.begin_prefill(total + DECODE_ROWS)
-                for _ in self._prefill.compute(prefix):
+                for _ in self._prefill.compute(prefix, kept=(total,)):
                     done = len(self._context.cells)
                     yield PrefillProgress(done=done, total=total, cached=cached)
+            if compute:
+                self._prefill.keep_end()
             self._save_prefix()
             if compute:
                 self._read_draft(prefix)

@@ -32,9 +32,12 @@ from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
+from deepseek_r1.memory.cost_model import draft_tokens, recurrent
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import Residency
+
+_LONG_INSTRUCTIONS = 256  # characters: shorter ones are read again as soon
 
 
 class LlamaEngine:
@@ -89,8 +92,11 @@ class LlamaEngine:
                 sequences=request.sequences,
                 threads=threads[0],
                 threads_prefill=threads[1],
-                draft_tokens=decode_rows(settings, streams=self._weights is not None) - 1,
+                draft_tokens=draft_tokens(
+                    request.header, decode_rows(settings, streams=self._weights is not None)
+                ),
                 snapshots=request.prompt_cache is not None,
+                recurrent=not self._model.can_truncate and recurrent(request.header),
             ),
             self._weights,
             memory,
@@ -115,7 +121,7 @@ class LlamaEngine:
         self._batch: SequenceBatch | None = None  # while the context has its sequences
         prefixes = prefix_cache(self._library, request, self._model, computing)
         self._prefill = PromptPrefill(computing, prefixes)
-        self._drafting = Drafting(request, self._context, self._model, self._draft_memory)
+        self._drafting = Drafting(request, self._context, self._draft_memory)
         self._next_turn = NextTurn(computing, prefixes, self._prefill, self._drafting.prepare)
 
     @property
@@ -219,7 +225,8 @@ class LlamaEngine:
             speculation = self._drafting.decoder(answer.tokens, request.sampling)
             decoder = AnswerDecoder(answer, self._loop, speculation)
             try:
-                reason = yield from self._prefill_and_decode(answer, decoder)
+                system_tokens = self._system_tokens(request.messages)
+                reason = yield from self._prefill_and_decode(answer, decoder, system_tokens)
             finally:
                 if speculation is not None:
                     self._drafting.end(speculation)
@@ -228,8 +235,20 @@ class LlamaEngine:
         counts["draft_released"] = self.draft_released or self._drafting.was_slower
         yield from answer.finish(reason, self.context_used, **counts)
 
+    def _system_tokens(self, messages: PromptInput) -> int:
+        """Return with how many tokens each chat with these instructions begins.
+
+        Only where that matters: where a recurrent state has to be kept there for others.
+        """
+        if self._context.checkpoints is None or isinstance(messages, RawPrompt):
+            return 0
+        first = messages[0]
+        if first.role is not Role.SYSTEM or len(first.content) < _LONG_INSTRUCTIONS:
+            return 0
+        return len(self._prompts.build_prefix([first]))
+
     def _prefill_and_decode(
-        self, answer: Answer, decoder: AnswerDecoder
+        self, answer: Answer, decoder: AnswerDecoder, system_tokens: int
     ) -> Generator[GenerationEvent, None, FinishReason]:
         self._decoder, tokens = decoder, answer.tokens
         if self._thinking_ended:  # before this answer was computed
@@ -238,7 +257,9 @@ class LlamaEngine:
         whole_pieces = answer.sampling.reproducible and tokens == answer.prompt
         try:
             self._computing.begin_prefill(len(tokens) + DECODE_ROWS)
-            yield from self._prefill.run(tokens, answer.output, whole_pieces=whole_pieces)
+            yield from self._prefill.run(
+                tokens, answer.output, whole_pieces=whole_pieces, system_tokens=system_tokens
+            )
             return (yield from decoder.run())
         except AbortedError:
             return FinishReason.CANCELLED

@@ -148,12 +148,11 @@ def wait_policy_set() -> Iterator[None]:
 
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400
-_BUFFER = re.compile(r"(model|KV|RS|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
+_BUFFER = re.compile(r"(model|KV|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
 _FLASH_ATTENTION = "Flash Attention enabled"
 _BILL_LINES = {
     "model": "weights",
     "KV": "kv_cache",
-    "RS": "kv_cache",  # the state of recurrent layers, which replaces it
     "compute": "compute",
     "output": "output",
 }

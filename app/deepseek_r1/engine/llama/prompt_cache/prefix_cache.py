@@ -13,6 +13,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prompt_cache.checkpoint_cache import CheckpointCache
 from deepseek_r1.engine.llama.prompt_cache.segment import SEGMENT_TOKENS, Segment, make_segment
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache, SegmentMatch
 from deepseek_r1.engine.prompt.prompt_builder import common_length
@@ -27,6 +28,7 @@ class SequenceSnapshot:
 
     def __init__(self, api: Any, context: LlamaContext) -> None:
         self._api, self._context, self._memory = api, context.pointer, context.memory
+        self._checkpoints = context.checkpoints
         self._sequence = context.params.sequences  # the one after all others, for snapshots
 
     def state_bytes(self, first: int, end: int) -> int:
@@ -58,6 +60,8 @@ class SequenceSnapshot:
     @contextmanager
     def _marked(self, first: int, end: int) -> Iterator[None]:
         self._api.llama_memory_seq_cp(self._memory, 0, self._sequence, first, end)
+        if self._checkpoints is not None:  # it has no ends, so it is no part of a range
+            self._checkpoints.drop_state(self._sequence)
         try:
             yield
         finally:
@@ -65,11 +69,6 @@ class SequenceSnapshot:
 
     def _unmark(self) -> None:
         self._api.llama_memory_seq_rm(self._memory, self._sequence, -1, -1)
-
-
-# Up to so many tokens are computed again in each turn. Against pieces of 256 they take 1 % more
-# processor time (R1's 1.5B shape in Q4_K_M, 512 tokens, one thread, the least of three runs).
-PIECE_TOKENS = 128
 
 
 class PromptPieces:
@@ -85,15 +84,15 @@ class PromptPieces:
 
     def __init__(self, context: LlamaContext) -> None:
         self._context = context
-        self.size = min(PIECE_TOKENS, context.params.micro_batch)
+        self.size = context.piece_tokens
         """Tokens of a piece."""
 
     def known(self, prompt: Sequence[int], *, whole_pieces: bool) -> int:
-        """Return how many tokens of `prompt` are in the cells, or there in whole pieces."""
+        """Return how many tokens of `prompt` can stay in the cells, or there in whole pieces."""
         same = common_length(self._context.cells, prompt)
-        if not whole_pieces:
-            return same
-        return min(same, self._context.whole_pieces) // self.size * self.size
+        if whole_pieces:
+            same = min(same, self._context.whole_pieces) // self.size * self.size
+        return self._context.reachable(same, whole=whole_pieces)
 
     def drop_others(self, most: int) -> int:
         """Drop the cells after the last whole piece, unless they are more than `most`.
@@ -101,6 +100,7 @@ class PromptPieces:
         What is computed next is then in whole pieces too. Returns how many were dropped.
         """
         length = self._context.whole_pieces // self.size * self.size
+        length = self._context.reachable(length, whole=True)
         others = len(self._context.cells) - length
         if not 0 < others <= most:
             return 0
@@ -134,6 +134,8 @@ class PrefixCache:
     ) -> None:
         """`cell_bytes` bounds the state of a token."""
         self._cache, self._root, self._cell_bytes = cache, root, cell_bytes
+        self.points: CheckpointCache | None = None
+        """Those of a recurrent state, beyond which nothing is restored."""
         self._computing, self._context = computing, computing.context
         self._snapshot = SequenceSnapshot(api, self._context)
         self._pieces = PromptPieces(self._context)
@@ -149,14 +151,56 @@ class PrefixCache:
         piece_tokens = self._pieces.size if whole_pieces else 0
         matches = self._cache.match(self._root, wanted, piece_tokens)
         end = sum(match.tokens for match in matches)
+        if self.points is not None:
+            return self._restore_to_point(self.points, wanted, matches, kept, piece_tokens)
         self._context.truncate(kept)  # whatever happens to the segments
         if end < kept + _GAINED_LEAST:
             return 0
         self._computing.reserve(max(kept, end))
+        self._restore_all(matches, kept)
+        return max(0, len(self._context.cells) - kept)
+
+    def _restore_all(self, matches: Sequence[SegmentMatch], kept: int) -> None:
         for match in matches:
             if match.segment.first + match.tokens > kept and not self._restore_one(match):
                 break
-        return max(0, len(self._context.cells) - kept)
+
+    def _restore_to_point(
+        self,
+        points: CheckpointCache,
+        wanted: Sequence[int],
+        matches: Sequence[SegmentMatch],
+        kept: int,
+        piece_tokens: int,
+    ) -> int:
+        """`restore` of a model with a recurrent state: not beyond a checkpoint.
+
+        Where one on the disk is farther than any in memory, the cells up to it come from memory as
+        far as they are there.
+        """
+        context = self._context
+        same = common_length(context.cells, wanted)
+        if piece_tokens:
+            same = min(same, context.whole_pieces)
+        end = max(same, sum(match.tokens for match in matches))
+        found = points.find(wanted[:end], kept + _GAINED_LEAST, piece_tokens)
+        if not found:
+            context.truncate(kept)
+            return 0
+        self._computing.reserve(end)
+        points.in_memory.forget(same)
+        points.in_memory.drop_state()
+        context.cut(same)
+        good = False
+        try:
+            if found[-1].end > same:
+                before = [each for each in matches if each.segment.first < found[-1].end]
+                self._restore_all(before, same)
+            good = points.put(found)
+        finally:
+            if not good:
+                context.rewind(same)
+        return max(0, len(context.cells) - kept)
 
     def _restore_one(self, match: SegmentMatch) -> bool:
         segment = match.segment
@@ -169,7 +213,7 @@ class PrefixCache:
         self._computing.poll()
 
         def use(state: memoryview) -> bool:
-            if self._context.truncate(segment.first) != segment.first:
+            if self._context.cut(segment.first) != segment.first:
                 return False
             if not self._snapshot.restore(state):
                 return False
@@ -180,7 +224,7 @@ class PrefixCache:
 
         good = self._cache.read(segment, use)
         if good:
-            self._context.truncate(segment.first + match.tokens)
+            self._context.cut(segment.first + match.tokens)
         return good
 
     def save(self, prefix: Sequence[int], owner: str, until: float | None = None) -> None:
@@ -208,6 +252,8 @@ class PrefixCache:
                     log.engine.warning("the disk is too slow to save prompts: the rest is not")
                     break
             chain.append(segment.id)
+        if self.points is not None:
+            self.points.save_all(prefix[:length], owner, chain, until)
 
     def _covered(self, prefix: Sequence[int]) -> bool:
         """The disk holds all tokens of `prefix`."""

@@ -15,12 +15,13 @@ from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.prompt_cache.checkpoint_cache import CheckpointCache
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
 from deepseek_r1.engine.llama.prompt_cache.segment import ID_BYTES, drop_from_page_cache
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
-from deepseek_r1.memory.cost_model import kv_cache_bytes, padded
+from deepseek_r1.memory.cost_model import kv_cache_bytes, layers_of, padded
 
 _ROPE_BY_LENGTH = "rope_factors_long"  # of models whose rotation depends on the context's length
 
@@ -34,24 +35,28 @@ def prefix_cache(
         return None
     # With a window some layers attend to a part of the context only.
     window = header.metadata.get(f"{header.architecture}.attention.sliding_window", 0)
-    if not model.can_truncate or window:
+    if not (model.can_truncate or computing.context.params.recurrent) or window:
         log.engine.info("prompts of %s are not kept on disk: its memory has no ends", header.name)
         return None
     cells = padded(request.settings.context_length)
-    return PrefixCache(
-        request.prompt_cache,
-        fingerprint(header, _facts(library, request, computing.context)),
-        computing,
-        library.api,
-        cell_bytes=2 * kv_cache_bytes(header, request.settings) // cells,
-    )
+    root = fingerprint(header, _facts(library, request, computing.context))
+    cell_bytes = 2 * kv_cache_bytes(header, request.settings) // cells
+    prefixes = PrefixCache(request.prompt_cache, root, computing, library.api, cell_bytes)
+    if (checkpoints := computing.context.checkpoints) is not None:
+        state_bytes = layers_of(header).state_bytes
+        prefixes.points = CheckpointCache(
+            request.prompt_cache, root, computing.context, checkpoints, state_bytes
+        )
+    return prefixes
 
 
 def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Facts:
     """Return everything that a state depends on, except for the model's file."""
     header, settings = request.header, request.settings
     by_length = any(_ROPE_BY_LENGTH in tensor.name for tensor in header.tensors)
-    return {
+    # With states to go back to, a recurrent state is computed by another operation.
+    rollback = {"rollback": context.params.draft_tokens} if context.params.recurrent else {}
+    return rollback | {
         "llama.cpp": library.name,
         "build": library.build,
         "state": int(library.api.LLAMA_STATE_SEQ_VERSION),

@@ -24,15 +24,15 @@ from deepseek_r1.core.atomic_write import sync_folder
 SEGMENT_TOKENS = 256
 KEY_BYTES = 32
 ID_BYTES = 16
-SUFFIX = ".kv"
+SUFFIX, CHECKPOINT_SUFFIX = ".kv", ".rs"
 TEMPORARY_SUFFIX = ".kv.new"
-_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{32})-([0-9a-f]{32})\.kv")
-_MAGIC = b"R1KVSEG3"
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{32})-([0-9a-f]{32})(\.kv|\.rs)")
+_MAGIC, _CHECKPOINT_MAGIC = b"R1KVSEG3", b"R1RSSEG1"
 # Magic, root, id, parent, first, tokens, tokens of a piece, state bytes.
 _HEADER = struct.Struct("<8s16s16s16sIIIQ")
 _HASH_BYTES = 32
 _TOKEN_BYTES = 4
-_PERSON = b"r1 kv segment"
+_PERSON, _CHECKPOINT_PERSON = b"r1 kv segment", b"r1 rs segment"
 STATE_BYTES_MOST = 1 << 32
 
 
@@ -47,6 +47,7 @@ class Segment:
     `root` is the fingerprint of everything that a state depends on. `parent` is the id of the
     segment before this one, or the root. `piece_tokens` is the size of the pieces in which the
     tokens up to its end were computed (see `PromptPieces`), 0 where they were computed otherwise.
+    A `checkpoint` holds the recurrent state after its last token in place of its tokens' cells.
     """
 
     root: bytes
@@ -56,6 +57,12 @@ class Segment:
     state_bytes: int
     piece_tokens: int
     id: bytes
+    checkpoint: bool = False
+
+    @property
+    def end(self) -> int:
+        """The position behind its last token."""
+        return self.first + len(self.tokens)
 
     def reusable(self, count: int, piece_tokens: int) -> int:
         """Return how many of its first `count` tokens were computed in whole pieces of that size.
@@ -74,7 +81,8 @@ class Segment:
     @property
     def file_name(self) -> str:
         """The name of its file, without a folder. It says root, parent and id."""
-        return f"{self.root.hex()}-{self.parent.hex()}-{self.id.hex()}{SUFFIX}"
+        suffix = CHECKPOINT_SUFFIX if self.checkpoint else SUFFIX
+        return f"{self.root.hex()}-{self.parent.hex()}-{self.id.hex()}{suffix}"
 
     @property
     def _state_offset(self) -> int:
@@ -83,7 +91,8 @@ class Segment:
     def header(self) -> bytes:
         """Return the bytes before the state."""
         ids, counts = (self.root, self.id, self.parent), (self.first, len(self.tokens))
-        header = _HEADER.pack(_MAGIC, *ids, *counts, self.piece_tokens, self.state_bytes)
+        magic = _CHECKPOINT_MAGIC if self.checkpoint else _MAGIC
+        header = _HEADER.pack(magic, *ids, *counts, self.piece_tokens, self.state_bytes)
         return header + array("i", self.tokens).tobytes()
 
     def encode(self, key: bytes, fill: Callable[[memoryview], None]) -> bytearray:
@@ -131,21 +140,27 @@ def make_segment(
     state_bytes: int = 0,
     *,
     piece_tokens: int = 0,
+    checkpoint: bool = False,
 ) -> Segment:
     """Return a segment with its id, a hash of the tokens chained to the parent's id."""
-    hashed = hashlib.blake2b(parent, digest_size=ID_BYTES, person=_PERSON)
+    person = _CHECKPOINT_PERSON if checkpoint else _PERSON
+    hashed = hashlib.blake2b(parent, digest_size=ID_BYTES, person=person)
     hashed.update(array("i", tokens))
     own_id = hashed.digest()
-    return Segment(root, parent, first, tuple(tokens), state_bytes, piece_tokens, own_id)
+    ids = (root, parent, first)
+    return Segment(*ids, tuple(tokens), state_bytes, piece_tokens, own_id, checkpoint)
 
 
-def ids_of(file_name: str) -> tuple[bytes, bytes, bytes] | None:
-    """Return root, parent and id that a file's name says; None for another name."""
+def ids_of(file_name: str) -> tuple[bytes, bytes, bytes, bool] | None:
+    """Return root, parent and id that a file's name says, and whether it is a checkpoint's.
+
+    None for another name.
+    """
     found = _NAME.fullmatch(file_name)
     if found is None:
         return None
-    root, parent, own_id = map(bytes.fromhex, found.groups())
-    return root, parent, own_id
+    root, parent, own_id = map(bytes.fromhex, found.groups()[:3])
+    return root, parent, own_id, found[4] == CHECKPOINT_SUFFIX
 
 
 def read_header(path: Path) -> Segment:
@@ -159,12 +174,24 @@ def read_header(path: Path) -> Segment:
         if len(data) != _HEADER.size:
             raise SegmentDamagedError("it is too short for a header")
         magic, root, claimed, parent, first, count, piece, state_bytes = _HEADER.unpack(data)
-        if magic != _MAGIC or not 0 < count <= SEGMENT_TOKENS or state_bytes > STATE_BYTES_MOST:
+        if (
+            magic not in (_MAGIC, _CHECKPOINT_MAGIC)
+            or not 0 < count <= SEGMENT_TOKENS
+            or state_bytes > STATE_BYTES_MOST
+        ):
             raise SegmentDamagedError("it does not begin like a segment")
         ids = file.read(count * _TOKEN_BYTES) or b""
     if len(ids) != count * _TOKEN_BYTES:
         raise SegmentDamagedError("it is too short for its tokens")
-    segment = make_segment(root, parent, first, array("i", ids), state_bytes, piece_tokens=piece)
+    segment = make_segment(
+        root,
+        parent,
+        first,
+        array("i", ids),
+        state_bytes,
+        piece_tokens=piece,
+        checkpoint=magic == _CHECKPOINT_MAGIC,
+    )
     if segment.id != claimed or segment.file_name != path.name or segment.file_bytes != size:
         raise SegmentDamagedError("its name, its length or its id is another one's")
     return segment

@@ -25,6 +25,7 @@ from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
 from deepseek_r1.engine.llama.prompt_cache.segment import (
+    CHECKPOINT_SUFFIX,
     KEY_BYTES,
     SEGMENT_TOKENS,
     SUFFIX,
@@ -32,6 +33,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
     Segment,
     SegmentDamagedError,
     ids_of,
+    make_segment,
     read_header,
     write_file,
 )
@@ -51,6 +53,7 @@ class _File:
     parent: bytes
     nbytes: int
     used: float
+    checkpoint: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,11 @@ class PromptCacheUsage:
     segments: int
     written_today_bytes: int
     problem: str = ""
+    checkpoint_bytes: int = 0  # of `bytes`
 
 
 class PromptCache:
-    """Finds, reads, writes and evicts segments."""
+    """Finds, reads, writes and evicts segments, and checkpoints beside them."""
 
     def __init__(self, folder: Path, budget_bytes: int, lock_wait_s: float = LOCK_WAIT_S) -> None:
         """Open or create the folder. Raises PromptCacheUnavailable."""
@@ -124,6 +128,28 @@ class PromptCache:
                 parent, first = best.segment.id, first + best.tokens
             return found
 
+    def checkpoints(
+        self, root: bytes, tokens: Sequence[int], piece_tokens: int = 0
+    ) -> list[Segment]:
+        """Return the checkpoints among `tokens`, in order; with `piece_tokens` as `match` does."""
+        found: list[Segment] = []
+        with self._guard:
+            parent = root
+            for first in range(0, len(tokens), SEGMENT_TOKENS):
+                some = tuple(tokens[first : first + SEGMENT_TOKENS])
+                found += sorted(
+                    (
+                        each
+                        for each in self._children(parent, checkpoints=True)
+                        if (each.root, each.first) == (root, first)
+                        and each.tokens == some[: len(each.tokens)]
+                        and (not piece_tokens or each.piece_tokens == piece_tokens)
+                    ),
+                    key=lambda each: each.end,
+                )
+                parent = make_segment(root, parent, first, some).id
+        return found
+
     def _best_child(
         self, root: bytes, parent: bytes, tokens: Sequence[int], first: int, piece_tokens: int
     ) -> SegmentMatch | None:
@@ -137,8 +163,12 @@ class PromptCache:
                 best = SegmentMatch(child, same)
         return best
 
-    def _children(self, parent: bytes) -> list[Segment]:
-        ids = [segment for segment, file in self._files.items() if file.parent == parent]
+    def _children(self, parent: bytes, *, checkpoints: bool = False) -> list[Segment]:
+        ids = [
+            segment
+            for segment, file in self._files.items()
+            if file.parent == parent and file.checkpoint == checkpoints
+        ]
         return [header for segment in ids if (header := self._header(segment)) is not None]
 
     def _header(self, segment: bytes) -> Segment | None:
@@ -236,9 +266,17 @@ class PromptCache:
                 return False
             self._problem = ""
             size, now = segment.file_bytes, time.time()
-            self._files[segment.id] = _File(path, segment.root, segment.parent, size, now)
-            self._delete_superseded(segment, owner)
+            ids = (segment.root, segment.parent)
+            self._files[segment.id] = _File(path, *ids, size, now, segment.checkpoint)
+            if not segment.checkpoint:
+                self._delete_superseded(segment, owner)
             return True
+
+    def drop(self, segment: Segment, owner: str) -> None:
+        """Delete a checkpoint, unless it has another owner too."""
+        with self._guard:
+            if self._owners.of(segment.id) <= {owner, ""} and segment.id in self._files:
+                self._delete(segment.id)
 
     def _fits(self, segment: Segment, chain: Collection[bytes]) -> bool:
         if shutil.disk_usage(self._folder).free < segment.file_bytes + _LEFT_FREE_BYTES:
@@ -320,9 +358,10 @@ class PromptCache:
             return PromptCacheUsage(
                 self._total_bytes(),
                 self._budget_bytes,
-                len(self._files),
+                sum(not file.checkpoint for file in self._files.values()),
                 self._owners.written_today,
                 self._problem,
+                sum(file.nbytes for file in self._files.values() if file.checkpoint),
             )
 
     def _total_bytes(self) -> int:
@@ -366,8 +405,8 @@ class PromptCache:
                     continue
                 status = entry.stat(follow_symlinks=False)
                 if ids is not None and status.st_size <= self._budget_bytes:
-                    root, parent, segment = ids
+                    root, parent, segment, checkpoint = ids
                     size, used = status.st_size, status.st_mtime
-                    self._files[segment] = _File(path, root, parent, size, used)
-                elif entry.name.endswith((SUFFIX, TEMPORARY_SUFFIX)):
+                    self._files[segment] = _File(path, root, parent, size, used, checkpoint)
+                elif entry.name.endswith((SUFFIX, CHECKPOINT_SUFFIX, TEMPORARY_SUFFIX)):
                     path.unlink()

@@ -38,14 +38,12 @@ class Drafting:
     lengths of its drafts then depend on its text alone, never on the clock.
     """
 
-    def __init__(
-        self, request: OpenRequest, context: LlamaContext, model: LlamaModel, memory: DraftMemory
-    ) -> None:
+    def __init__(self, request: OpenRequest, context: LlamaContext, memory: DraftMemory) -> None:
         """A draft model that the request names counts as drafts by name."""
         mode = request.settings.drafts
         if request.draft is not None or request.draft_released:
             mode = DraftMode.MODEL
-        if not model.can_truncate:
+        if not context.params.draft_tokens:  # its memory cannot go back by a few tokens
             mode = DraftMode.OFF
         self._context, self._memory = context, memory
         # Of a plain pass, what reading does not hide.

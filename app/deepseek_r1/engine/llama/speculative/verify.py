@@ -127,7 +127,7 @@ class SpeculativeDecoder:
         self._draft, self._kept = Draft(), 0
         self.tokens += kept
         if kept < len(draft):
-            self._context.truncate(len(self._context.cells) - (len(draft) - kept))
+            self._context.take_back(len(draft) - kept)
         self._proposer.table.observe_draft(draft.buckets, kept)
 
     def close(self) -> None:
