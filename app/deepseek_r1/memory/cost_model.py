@@ -142,7 +142,7 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """How many layers have cells for each token, and the bytes of the state of all the others."""
+    """The number of layers with cells for each token, and the bytes of the others' state."""
 
     attention: int
     state_bytes: int = 0
