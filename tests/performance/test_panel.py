@@ -403,6 +403,7 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: Performa
             assert control.accessibleDescription()
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
     assert panel.system_prompt.editor.accessibleName()
+    assert panel.tabs.accessibleName()
 
 
 @pytest.mark.parametrize("text_pt", [9, 14])

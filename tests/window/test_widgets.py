@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QDir, QPoint, QPointF, QRect, QSettings, Qt
+from PySide6.QtCore import QCoreApplication, QDir, QEvent, QPoint, QPointF, QRect, QSettings, Qt
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QMenu, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -28,14 +28,15 @@ from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import about, shortcuts
 from r1desk.shell.startup import use_system_dialogs
-from r1desk.store import ConversationInfo, FolderInfo
+from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.icons import icon
 from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.step_slider import StepSlider
-from r1desk.widgets.text_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel, NamedBox
 from window.mouse_and_keys import NO_KEYS, choose_file
 from window.test_settings_dialog import settings
 
@@ -50,6 +51,21 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
         picture = bar.rows[0].grab().toImage()
         edge, inside = (picture.pixelColor(x, picture.height() // 2).name() for x in (1, 7))
         assert (edge, inside) == (colours.danger, colours.raised)
+
+
+def test_the_icon_of_a_chosen_entry_is_seen(qapp: QApplication, qtbot: QtBot) -> None:
+    menu = QMenu()
+    qtbot.addWidget(menu)
+    entry = menu.addAction(icon("trash"), "Move to trash")
+    for theme, colours in ((ThemeChoice.DARK, DARK), (ThemeChoice.LIGHT, LIGHT)):
+        apply_theme(qapp, theme)
+        menu.adjustSize()
+        menu.setActiveAction(entry)
+        picture, place = menu.grab().toImage(), menu.actionGeometry(entry)
+        behind = picture.pixelColor(place.right() - 4, place.center().y()).name()
+        seen = {picture.pixelColor(x, y).name() for x in range(8, 26) for y in range(6, 30)}
+        assert behind == colours.pressed
+        assert colours.text in seen
 
 
 def test_the_symbol_is_level_with_a_line_after_another_style_sheet(
@@ -229,6 +245,49 @@ def test_a_right_click_leaves_the_open_conversation_marked(
     trash.trigger()
     menu.close()
     assert requested == [TrashConversations((OLD,))]
+
+
+def menu_of(sidebar: Sidebar, conversation: int) -> QMenu:
+    at, viewport = centre_of(sidebar, conversation), sidebar.list.viewport()
+    arguments = (QContextMenuEvent.Reason.Mouse, at, viewport.mapToGlobal(at))
+    QApplication.sendEvent(viewport, QContextMenuEvent(*arguments))
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    return menu
+
+
+@TAKES_KEYBOARD
+def test_screen_readers_hear_the_entries_of_a_menu_that_is_opened_again(
+    sidebar: Sidebar, requested: list[object]
+) -> None:
+    for _ in range(2):
+        menu = menu_of(sidebar, NEW)
+        first = QAccessible.queryAccessibleInterface(menu).child(0)
+        assert first.isValid()
+        assert first.text(QAccessible.Text.Name) == "Rename"
+        menu.close()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@TAKES_KEYBOARD
+def test_what_a_search_finds_can_be_taken_out_of_its_folder(
+    sidebar: Sidebar, requested: list[object]
+) -> None:
+    sidebar.search.setText("zebra")
+    sidebar.show_hits("zebra", [SearchHit(3, "Zebra", 0.0, None, "", ())])
+    menu = menu_of(sidebar, 3)
+    folders = next(each for each in menu.findChildren(QMenu) if each.title() == "Move to folder")
+    next(a for a in folders.actions() if a.text() == "Take out of the folder").trigger()
+    menu.close()
+    assert MoveToFolder((3,), None) in requested
+
+
+def test_screen_readers_get_the_name_of_a_box_without_a_label(qtbot: QtBot) -> None:
+    window, box = QWidget(), NamedBox("Download from")
+    qtbot.addWidget(window)
+    QVBoxLayout(window).addWidget(box)
+    relations = QAccessible.queryAccessibleInterface(box).relations()
+    assert [other.text(QAccessible.Text.Name) for other, _ in relations] == ["Download from"]
 
 
 @TAKES_KEYBOARD

@@ -27,7 +27,7 @@ class BoundedDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         self._suited = suited
-        self.area = QScrollArea(widgetResizable=True)
+        self.area = QScrollArea(widgetResizable=True, accessibleName=title)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)

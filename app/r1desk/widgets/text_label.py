@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
 
 from r1desk.theme import set_role
 
@@ -31,6 +31,23 @@ def push_button(text: str, slot: object) -> QPushButton:
     button = QPushButton(text, autoDefault=False)
     button.clicked.connect(slot)
     return button
+
+
+class NamedBox(QComboBox):
+    """A box without a label of its own on the screen, which screen readers still call by its name.
+
+    On Linux Qt gives them the value in its place, and what labels the box: a hidden label does.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(accessibleName=name)
+        self._label = QLabel(name)
+        self._label.setBuddy(self)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ParentChange:
+            self._label.setParent(self.parentWidget())  # beside the box, where Qt looks for it
+        return super().event(event)
 
 
 class ElidedLabel(QLabel):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialogButtonBox,
     QDoubleSpinBox,
     QGridLayout,
@@ -26,7 +25,7 @@ from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import NamedBox, text_label
 
 MOST_COLUMNS = 3
 
@@ -42,7 +41,7 @@ class ColumnChoice(QObject):
 
     def __init__(self, title: str, models: Sequence[Candidate], chosen: int | None) -> None:
         super().__init__()
-        self.model = QComboBox()
+        self.model = NamedBox(title)
         self.model.addItem(tr("No model"))
         for place, each in enumerate(models, 1):
             self.model.addItem(each.name, each)
@@ -54,7 +53,7 @@ class ColumnChoice(QObject):
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
         self.temperature.setValue(first.sampling.temperature)
-        self.thinking = QComboBox()
+        self.thinking = NamedBox(tr("Thinking budget"))
         budgets = dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget))
         for budget in budgets:
             self.thinking.addItem(budget_name(budget), budget)

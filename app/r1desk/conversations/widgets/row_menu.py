@@ -13,7 +13,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList, row_of
 from r1desk.conversations.widgets.conversation_rows import Row
-from r1desk.store import ConversationSettings, FolderInfo
+from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo
 from r1desk.theme.icons import icon
 
 
@@ -27,6 +27,11 @@ class RowMenu(QObject):
         self._view, self._request = view, request
         self._about = QPersistentModelIndex()  # while its menu is open
         self.folders: Sequence[FolderInfo] = ()
+        self.conversations: Sequence[ConversationInfo] = ()
+        # One for all uses: Qt tells screen readers of an action only in the menu that had it first.
+        self._menu = QMenu(view)
+        # Later: the chosen action is about the row that was clicked.
+        self._menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_closed))
         view.menu_wanted.connect(self._on_menu)
         asks = self._asks
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
@@ -85,7 +90,10 @@ class RowMenu(QObject):
         self._view.outline(index)
         row = self._row()
         self._pin.setText(tr("Unpin") if row.pinned else tr("Pin"))
-        menu = QMenu(self._view)
+        menu = self._menu
+        menu.clear()
+        for before in menu.findChildren(QMenu):
+            before.deleteLater()
         if row.folder_id is not None:
             menu.addAction(self._rename)
             self._add_settings(menu, row.folder_id)
@@ -101,7 +109,7 @@ class RowMenu(QObject):
             menu.addAction(self._pin)
             menu.addMenu(self._folder_menu(menu))
             menu.addActions([self._export, self._trash])
-        self._open(menu, position)
+        menu.popup(position)
 
     def _add_settings(self, menu: QMenu, folder: int) -> None:
         """What new chats in a folder begin with."""
@@ -118,31 +126,27 @@ class RowMenu(QObject):
             menu = self._folder_menu(self._view)
             menu.setActiveAction(next(each for each in menu.actions() if each.isEnabled()))
             place = self._view.visualRect(self._view.currentIndex()).bottomLeft()
-            self._open(menu, self._view.viewport().mapToGlobal(place))
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(self._view.viewport().mapToGlobal(place))
 
     def _folder_menu(self, parent: QWidget) -> QMenu:
         """Every folder, the way out of one, and a new one."""
         menu = QMenu(self._move.text(), parent, icon=self._move.icon())
         menu.setAccessibleName(menu.title())
         menu.menuAction().setShortcut(self._move.shortcut())
-        chosen, present = self._chosen(), row_of(self._index().parent()).folder_id
+        chosen = self._chosen()
+        present = {each.folder_id for each in self.conversations if each.id in chosen}
         for folder in self.folders:
             move = partial(self._request, intents.MoveToFolder(chosen, folder.id))
             action = menu.addAction(icon("folder"), folder.name.replace("&", "&&"), move)
-            action.setEnabled(folder.id != present or len(chosen) > 1)
-        if present is not None:
+            action.setEnabled(present != {folder.id})
+        if present != {None}:
             out = partial(self._request, intents.MoveToFolder(chosen, None))
             menu.addAction(tr("Take out of the folder"), out)
         menu.addSeparator()
         new = partial(self._request, intents.NewFolder(chosen))
         menu.addAction(icon("plus"), tr("New folder"), new)
         return menu
-
-    def _open(self, menu: QMenu, position: QPoint) -> None:
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        # Later: the chosen action is about the row that was clicked.
-        menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_closed))
-        menu.popup(position)
 
     @Slot()
     def _on_closed(self) -> None:

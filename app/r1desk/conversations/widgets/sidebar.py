@@ -134,7 +134,8 @@ class Sidebar(QWidget):
         self, conversations: Sequence[ConversationInfo], folders: Sequence[FolderInfo] = ()
     ) -> None:
         """The whole list; while a search is shown, what it finds is asked for again."""
-        self.conversations, self._menu.folders = conversations, by_name(folders)
+        self.conversations = self._menu.conversations = conversations
+        self._menu.folders = by_name(folders)
         self._on_search()
 
     def show_hits(self, query: str, hits: Sequence[SearchHit]) -> None:

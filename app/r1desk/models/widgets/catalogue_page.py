@@ -91,6 +91,7 @@ class CataloguePage(QWidget):
         column.addWidget(self.all_button)
         column.addStretch()
         area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        area.setAccessibleName(tr("Models to download"))
         area.setWidget(content)
         area.viewport().setAutoFillBackground(False)
         content.setAutoFillBackground(False)

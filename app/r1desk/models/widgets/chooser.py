@@ -65,7 +65,7 @@ class ModelChooser(QDialog):
         self.files.show_present(current and resolved(current), loaded and resolved(loaded))
         self.files.tree.itemActivated.connect(self._on_use)
         self.files.tree.itemSelectionChanged.connect(self._on_selection)
-        tabs = QTabWidget()
+        tabs = QTabWidget(accessibleName=self.windowTitle())
         tabs.addTab(self.files, tr("On this computer"))
         tabs.addTab(self.catalogue, tr("Models to download"))
         tabs.addTab(self.hub, tr("Any model"))

@@ -12,7 +12,6 @@ from functools import partial
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QLineEdit,
     QTreeWidgetItem,
@@ -39,7 +38,7 @@ from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree,
 from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import push_button, text_label
+from r1desk.widgets.text_label import NamedBox, push_button, text_label
 
 
 class HubPage(QWidget):
@@ -59,7 +58,7 @@ class HubPage(QWidget):
         self.name.setClearButtonEnabled(True)
         self.name.setMaxLength(500)
         self.name.returnPressed.connect(self._on_list)
-        self.host = QComboBox(accessibleName=tr("Download from"))
+        self.host = NamedBox(tr("Download from"))
         for host in HUB_HOSTS:
             self.host.addItem(host.name, host)
         self.host.setCurrentText(hosts_in_order()[0].name)

@@ -121,7 +121,7 @@ class AddressLine(QLineEdit):
     """Shows an address in a line that can be scrolled, selected and copied; its tip is whole."""
 
     def __init__(self) -> None:
-        super().__init__(readOnly=True, frame=False)
+        super().__init__(readOnly=True, frame=False, accessibleName=tr("Address"))
         set_role(self, "dim")
 
     def show_address(self, address: str) -> None:

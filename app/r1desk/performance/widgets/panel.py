@@ -68,7 +68,7 @@ class PerformancePanel(QWidget):
         keep_place(self.model.state, lines=1)
         keep_place(self.model.progress)
         self.message = PanelMessage()
-        self.tabs = QTabWidget()
+        self.tabs = QTabWidget(accessibleName=tr("Performance"))
         self.tabs.setObjectName("panel_tabs")
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setExpanding(False)
