@@ -21,7 +21,14 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.generation_output import GenerationOutput
-from deepseek_r1.engine.output.reasoning import ReasoningSplitter, SegmentKind, StopMatcher
+from deepseek_r1.engine.output.reasoning import (
+    FORMATS,
+    ReasoningSplitter,
+    SegmentKind,
+    StopMatcher,
+    ThinkingFormat,
+    thinking_format,
+)
 
 EVERY_S = 0.05
 
@@ -252,3 +259,21 @@ def test_the_thinking_may_contain_a_stop_sequence():
     assert output.stopped
     assert text_of(events, ThinkingDelta) == "the END of a thought"
     assert text_of(events) == "an answer "
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.open_tag)
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+@pytest.mark.parametrize("thinking", ["first < second", ""])
+def test_every_family_s_thinking_is_told_from_its_answer(
+    form: ThinkingFormat, size: int, thinking: str
+) -> None:
+    begin = form.begin + thinking + form.end if thinking else form.plain
+    text = f"{begin}The answer, {form.close_tag} named."
+    splitter, parts = ReasoningSplitter(thinking_open=False, form=form), []
+    for at in range(0, len(text), size):
+        parts += splitter.feed(text[at : at + size])
+    parts += splitter.finish()
+    assert "".join(p.text for p in parts if p.kind is SegmentKind.THINKING) == thinking
+    answer = "".join(p.text for p in parts if p.kind is SegmentKind.ANSWER)
+    assert answer == f"The answer, {form.close_tag} named."
+    assert thinking_format(f"{{{{ '{form.open_tag}' }}}}") is form

@@ -90,6 +90,19 @@ def test_r1s_own_file_carries_this_template(tmp_path: Path) -> None:
     assert read_header(sparse).template == r1_source()
 
 
+def test_a_template_that_thinks_only_where_it_is_asked_is_asked() -> None:
+    source = "{{ messages[0].content }}{% if enable_thinking %}<think>{% else %}</think>{% endif %}"
+    template = ChatTemplate(source)
+    assert template.opens_thinking(template.render([user("Hello")]))
+    asked = "{{ messages[0].content }}{{ enable_thinking }}"
+    assert ChatTemplate(asked).render([user("Hello")]) == "Hello", "it has no form of thinking"
+
+
+def test_marks_for_training_leave_the_text_as_it_is() -> None:
+    source = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    assert render(source, user("Hello")) == "Hello"
+
+
 def test_r1_reasons_and_plain_chatml_does_not() -> None:
     assert ChatTemplate(r1_source()).reasons
     assert not ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}").reasons

@@ -28,6 +28,7 @@ from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
 from deepseek_r1.engine.llama.speculative.drafting import Drafting, DraftMemory, open_draft
 from deepseek_r1.engine.llama.threads import EngineThreads
+from deepseek_r1.engine.output.reasoning import THINK
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
@@ -60,7 +61,8 @@ class LlamaEngine:
         """
         self._library, settings = library(), request.settings
         template, self.template = open_template(request.header, request.chat_template)
-        self.name, self.reasons = engine_name(), template.reasons
+        self.name = engine_name()
+        self.reasons = template.reasons or THINK.open_tag in request.header.markers
         self.ignored: tuple[str, ...] = ()
         self._threads = EngineThreads(settings)
         threads = self._threads.applied
@@ -77,7 +79,11 @@ class LlamaEngine:
         opened.callback(self._draft_memory.close)
         self._draft_was_released = request.draft_released
         self._model = LlamaModel(
-            self._library, request.header.parts, request.on_progress, self._weights
+            self._library,
+            request.header.parts,
+            request.on_progress,
+            self._weights,
+            form=template.form,
         )
         opened.callback(self._model.close)
         self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
@@ -111,7 +117,7 @@ class LlamaEngine:
         self._computing = computing = Computing(
             self._context, self._threads, self._draft_memory, self._weights, kv_reclaim
         )
-        recent = RecentAnswers(self._model.token_text)
+        recent = RecentAnswers(self._model.token_text, self._prompts.form)
         self._parts = AnswerParts(
             self._library, self._model, computing, self._prompts, self.reasons, recent
         )

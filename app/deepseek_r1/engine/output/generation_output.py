@@ -21,10 +21,12 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.reasoning import (
+    THINK,
     OutputSegment,
     ReasoningSplitter,
     SegmentKind,
     StopMatcher,
+    ThinkingFormat,
 )
 from deepseek_r1.engine.protocol.base import GenerationResult
 
@@ -47,6 +49,7 @@ class GenerationOutput:
         text_every_s: float = 0.0,
         sampling: SamplingSettings | None = None,
         plain: bool = False,
+        form: ThinkingFormat = THINK,
     ) -> None:
         """`thinking_open`: the prompt opened a thinking block. `started`: the request's
         `perf_counter`.
@@ -62,7 +65,7 @@ class GenerationOutput:
         self._pending = b""
         self._text_due_s = 0.0  # text waits until then
         self._decoder = _new_decoder("replace")  # a character may be spread over several tokens
-        self._splitter = ReasoningSplitter(thinking_open=thinking_open, plain=plain)
+        self._splitter = ReasoningSplitter(thinking_open=thinking_open, plain=plain, form=form)
         self._logprobs: list[TokenLogprob] = []  # of text that has not been returned
         self._has_thinking = False
         self._thinking_end: ThinkingEnd | None = None

@@ -1,9 +1,10 @@
 """Separates thinking and answer while they stream.
 
-R1 thinks first, between `<think>` and `</think>`, then answers. The template may have written the
-opening tag already, the closing tag may never come, the block may be empty. Only a block at the
-very start counts: an answer may mention the tags, in code or in prose. White space next to a tag
-belongs to the tag and is dropped; every other character is passed on.
+R1 thinks first, between `<think>` and `</think>`, then answers; other families have other tags, a
+row of `FORMATS` each. The template may have written the opening tag already, the closing tag may
+never come, the block may be empty. Only a block at the very start counts: an answer may mention the
+tags, in code or in prose. White space next to a tag belongs to the tag and is dropped; every other
+character is passed on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,35 @@ from typing import NamedTuple
 
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
+
+
+class ThinkingFormat(NamedTuple):
+    """The tags of a family's thinking. Each ends with `>` (`generation_output`)."""
+
+    open_tag: str
+    close_tag: str
+    begin: str  # the opening tag with the white space that the family writes
+    end: str  # the closing tag with its white space
+    plain: str = ""  # begins an answer without thinking
+
+
+def _in_lines(open_tag: str, close_tag: str) -> ThinkingFormat:
+    return ThinkingFormat(open_tag, close_tag, f"{open_tag}\n", f"\n{close_tag}\n\n")
+
+
+_ANALYSIS, _FINAL = "<|channel|>analysis<|message|>", "<|channel|>final<|message|>"
+_TO_FINAL = f"<|end|><|start|>assistant{_FINAL}"
+THINK = _in_lines(OPEN_TAG, CLOSE_TAG)
+FORMATS = (
+    THINK,
+    ThinkingFormat(_ANALYSIS, _TO_FINAL, _ANALYSIS, _TO_FINAL, _FINAL),  # gpt-oss
+    _in_lines("<seed:think>", "</seed:think>"),
+)
+
+
+def thinking_format(template: str) -> ThinkingFormat | None:
+    """The format that a chat template has; None for a family that does not think."""
+    return next((f for f in FORMATS if f.open_tag in template or f.close_tag in template), None)
 
 
 class SegmentKind(Enum):
@@ -42,8 +72,11 @@ class _State(Enum):
 class ReasoningSplitter:
     """Splits one answer. The result does not depend on how the text was cut into pieces."""
 
-    def __init__(self, *, thinking_open: bool, plain: bool = False) -> None:
+    def __init__(
+        self, *, thinking_open: bool, plain: bool = False, form: ThinkingFormat = THINK
+    ) -> None:
         """`thinking_open`: the prompt itself ends with an opening tag. `plain`: all is answer."""
+        self._form = form
         self._state = _State.OPENED if thinking_open else _State.START
         if plain:
             self._state = _State.ANSWER
@@ -71,7 +104,7 @@ class ReasoningSplitter:
 
     def close(self) -> list[OutputSegment]:
         """Close an open thinking block, as the closing tag would."""
-        thought = _without_tag_start(self._buffer).rstrip()
+        thought = self._without_tag_start(self._buffer).rstrip()
         if self._state is _State.OPENED:
             thought = thought.lstrip()
         self._buffer, self._state = "", _State.CLOSED
@@ -107,12 +140,12 @@ class ReasoningSplitter:
                 return False
 
     def _start(self) -> bool:
-        seen = self._buffer.lstrip()
-        if seen.startswith(OPEN_TAG):
-            self._buffer = seen[len(OPEN_TAG) :]
-            self._state = _State.OPENED
-            return True
-        if OPEN_TAG.startswith(seen):
+        seen, form = self._buffer.lstrip(), self._form
+        for tag, after in ((form.open_tag, _State.OPENED), (form.plain, _State.CLOSED)):
+            if tag and seen.startswith(tag):
+                self._buffer, self._state = seen[len(tag) :], after
+                return True
+        if form.open_tag.startswith(seen) or form.plain.startswith(seen):
             return False
         self._state = _State.ANSWER
         return True
@@ -125,26 +158,27 @@ class ReasoningSplitter:
         return True
 
     def _think(self, segments: list[OutputSegment]) -> bool:
-        end = self._buffer.find(CLOSE_TAG)
+        tag = self._form.close_tag
+        end = self._buffer.find(tag)
         if end >= 0:
             thought = self._buffer[:end].rstrip()
             if thought:
                 segments.append(OutputSegment(SegmentKind.THINKING, thought))
             segments.append(OutputSegment(SegmentKind.CLOSED, ""))
-            self._buffer = self._buffer[end + len(CLOSE_TAG) :]
+            self._buffer = self._buffer[end + len(tag) :]
             self._state = _State.CLOSED
             return True
-        sure = len(_without_tag_start(self._buffer).rstrip())
+        sure = len(self._without_tag_start(self._buffer).rstrip())
         if sure:
             segments.append(OutputSegment(SegmentKind.THINKING, self._buffer[:sure]))
             self._buffer = self._buffer[sure:]
         return False
 
-
-def _without_tag_start(text: str) -> str:
-    """Return `text` without a partial closing tag at its end."""
-    at = text.rfind("<")
-    return text[:at] if at >= 0 and CLOSE_TAG.startswith(text[at:]) else text
+    def _without_tag_start(self, text: str) -> str:
+        """Return `text` without a partial closing tag at its end."""
+        tag = self._form.close_tag
+        starts = (n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n]))
+        return text[: len(text) - next(starts, 0)]
 
 
 class StopMatcher:

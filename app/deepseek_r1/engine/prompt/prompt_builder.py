@@ -24,8 +24,7 @@ from deepseek_r1.core.messages import (
     Role,
     ToolCall,
 )
-from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
-from deepseek_r1.engine.prompt.template import ChatTemplate, opens_thinking
+from deepseek_r1.engine.prompt.template import ChatTemplate
 
 _PRIVATE = 0xF0000  # a private plane of characters without case or white space
 _PRIVATE_COUNT = 0xFFFE
@@ -60,10 +59,13 @@ class PromptBuilder:
     def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
         self._template = template
         self._tokenizer = tokenizer
+        self.form = form = template.form
+        """How the model writes its thinking."""
         texts = sorted({text for text in tokenizer.markers() if text}, key=len, reverse=True)
         self._markers = _pattern_of(texts)
         # Past answers keep their thinking tags: the template looks for them to take them out.
-        self._answer_markers = _pattern_of([t for t in texts if t not in (OPEN_TAG, CLOSE_TAG)])
+        tags = (form.open_tag, form.close_tag)
+        self._answer_markers = _pattern_of([text for text in texts if text not in tags])
 
     def build(self, messages: PromptInput, *, most_tokens: int = 0) -> tuple[list[int], bool]:
         """Return the tokens, and whether the prompt has already opened a thinking block.
@@ -122,8 +124,8 @@ class PromptBuilder:
         return one[: common_length(one, other)]
 
     def closing_tokens(self) -> list[int]:
-        """Return the tokens that close a thinking block as R1 does, on a line of its own."""
-        return self._tokenizer.tokenize(f"\n{CLOSE_TAG}\n\n", special=True)
+        """Return the tokens that close a thinking block as the model itself does."""
+        return self._tokenizer.tokenize(self.form.end, special=True)
 
     def answer_tokens(self, partial: PartialAnswer, *, thinking_open: bool) -> list[int]:
         """Return the tokens of an answer from its text; the sampled ones may have been others.
@@ -133,7 +135,7 @@ class PromptBuilder:
         tokenize, tokens = self._tokenizer.tokenize, list[int]()
         if partial.thinking or partial.inside_thinking or thinking_open:
             if not thinking_open:
-                tokens += tokenize(f"{OPEN_TAG}\n", special=True)
+                tokens += tokenize(self.form.begin, special=True)
             tokens += self._typed(partial.thinking)
             if not partial.inside_thinking:
                 tokens += self.closing_tokens()
@@ -167,7 +169,8 @@ class PromptBuilder:
             generation_prompt=generation_prompt,
         )
         self._require_fitting(text.replace(nonce, ""), most_tokens)
-        return self._tokens(text, nonce, typed_markers), opens_thinking(text)
+        opened = self._template.opens_thinking(text)
+        return self._tokens(text, nonce, typed_markers), opened
 
     def _replaced(self, message: Message, by: Callable[[re.Match[str]], str]) -> Message:
         """Return the message with something else in place of typed markers."""

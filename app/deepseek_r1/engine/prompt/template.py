@@ -17,7 +17,7 @@ from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.template_names import COMPLETION, FAMILY, TEMPLATE_NAMES
-from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG, THINK, thinking_format
 from deepseek_r1.engine.prompt.template_frames import RenderOutcome
 from deepseek_r1.engine.prompt.template_process import render_in_process
 from deepseek_r1.formats.gguf import ModelHeader
@@ -41,7 +41,8 @@ class ChatTemplate:
                 detail=tr("The template is too long: it has {n} characters.", n=len(source))
             )
         self._source = source
-        self.reasons = OPEN_TAG in source or CLOSE_TAG in source
+        found = thinking_format(source)
+        self.reasons, self.form = found is not None, found or THINK
         self.includes_question, self._supports_system = self._try_out()
 
     def render(
@@ -60,7 +61,7 @@ class ChatTemplate:
         if not self._supports_system:
             messages = _system_into_user(messages)
         rendered = [_variables(m, takes_calls="tool_calls" in self._source) for m in messages]
-        call = _call(rendered, bos=bos, eos=eos, generation_prompt=generation_prompt)
+        call = self._call(rendered, bos=bos, eos=eos, generation_prompt=generation_prompt)
         ((outcome, text),) = render_in_process(self._source, [call])
         if outcome != RenderOutcome.TEXT:
             raise ConversationRefused(detail=text)
@@ -69,7 +70,7 @@ class ChatTemplate:
     def _try_out(self) -> tuple[bool, bool]:
         """Render a question without and with instructions; return whether each is in the text."""
         (outcome, text), (with_system, text_with_system) = render_in_process(
-            self._source, [_call([_USER]), _call([_SYSTEM, _USER])]
+            self._source, [self._call([_USER]), self._call([_SYSTEM, _USER])]
         )
         if outcome != RenderOutcome.TEXT:
             raise TemplateUnusable(detail=text)
@@ -77,6 +78,27 @@ class ChatTemplate:
             raise TemplateUnusable(detail=text_with_system)
         supports_system = with_system == RenderOutcome.TEXT and _MARKER in text_with_system
         return _QUESTION in text, supports_system
+
+    def _call(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        bos: str = "",
+        eos: str = "",
+        generation_prompt: bool = True,
+    ) -> Mapping[str, Any]:
+        """The variables of one rendering. Some templates turn the thinking off unless asked."""
+        return {
+            "messages": messages,
+            "add_generation_prompt": generation_prompt,
+            "bos_token": bos,
+            "eos_token": eos,
+            **({"enable_thinking": True} if self.reasons else {}),
+        }
+
+    def opens_thinking(self, prompt: str) -> bool:
+        """Return whether the prompt itself opens the thinking block."""
+        return prompt.rstrip().endswith(self.form.open_tag)
 
 
 def _variables(message: Message, *, takes_calls: bool) -> dict[str, Any]:
@@ -93,18 +115,6 @@ def _variables(message: Message, *, takes_calls: bool) -> dict[str, Any]:
     return variables
 
 
-def _call(
-    messages: list[dict[str, Any]], *, bos: str = "", eos: str = "", generation_prompt: bool = True
-) -> Mapping[str, Any]:
-    """The variables of one rendering."""
-    return {
-        "messages": messages,
-        "add_generation_prompt": generation_prompt,
-        "bos_token": bos,
-        "eos_token": eos,
-    }
-
-
 def _system_into_user(messages: Sequence[Message]) -> list[Message]:
     """Put instructions before the first question, where a template has no place for them."""
     instructions = [m.content for m in messages if m.role is Role.SYSTEM and m.content]
@@ -113,11 +123,6 @@ def _system_into_user(messages: Sequence[Message]) -> list[Message]:
         return others
     first = Message(role=Role.USER, content="\n\n".join([*instructions, others[0].content]))
     return [first, *others[1:]]
-
-
-def opens_thinking(prompt: str) -> bool:
-    """Return whether the prompt itself opens the thinking block."""
-    return prompt.rstrip().endswith(OPEN_TAG)
 
 
 _DEEPSEEK = (

@@ -25,6 +25,9 @@ from typing import Any, BinaryIO, NoReturn
 
 from jinja2 import Template, Undefined
 from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -144,6 +147,16 @@ def _write(sink: BinaryIO, value: Any) -> None:
     sink.flush()
 
 
+class _Generation(Extension):
+    """`{% generation %}…{% endgeneration %}`, which marks an answer for training: only its text."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja's own form
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class _RefusalError(Exception):
     """The template refuses the conversation."""
 
@@ -155,7 +168,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _Generation],
         )
         self.filters["tojson"] = _to_json
         self.globals |= {

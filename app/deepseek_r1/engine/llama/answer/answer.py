@@ -60,6 +60,7 @@ class Answer:
             text_every_s=request.text_every_s,
             sampling=sampling,
             plain=request.plain,
+            form=parts.prompts.form,
         )
         self._begins = False  # a thought is continued after which nothing was written
         begun = self._begun_tokens(request, thinking_open=thinking_open)

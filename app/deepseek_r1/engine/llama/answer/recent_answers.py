@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
+from deepseek_r1.engine.output.reasoning import THINK, ThinkingFormat
 
 _REMEMBERED = 8  # answers, each with its prompt: 4 bytes a token
 
@@ -20,9 +21,11 @@ _REMEMBERED = 8  # answers, each with its prompt: 4 bytes a token
 class RecentAnswers:
     """The tokens of the last answers and their prompts. For the computing thread."""
 
-    def __init__(self, token_text: Callable[[int], bytes | None]) -> None:
+    def __init__(
+        self, token_text: Callable[[int], bytes | None], form: ThinkingFormat = THINK
+    ) -> None:
         """`token_text` returns a token's text, None for one that ends an answer."""
-        self._token_text = token_text
+        self._token_text, self._form = token_text, form
         # Prompt and answer of each.
         self._answers: deque[tuple[array[int], array[int]]] = deque(maxlen=_REMEMBERED)
 
@@ -41,7 +44,9 @@ class RecentAnswers:
         wanted = array("i", prompt)
         for answered, answer in reversed(self._answers):
             if answered == wanted:
-                output = GenerationOutput(thinking_open=thinking_open, started=0.0, plain=plain)
+                output = GenerationOutput(
+                    thinking_open=thinking_open, started=0.0, plain=plain, form=self._form
+                )
                 if self._shown(answer, output) == partial:
                     return list(answer)
         return None

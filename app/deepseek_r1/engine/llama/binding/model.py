@@ -23,7 +23,7 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.llama.binding.library import Library
-from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.engine.output.reasoning import THINK, ThinkingFormat
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
@@ -48,6 +48,7 @@ class LlamaModel:
         weights: StreamedWeights | None = None,
         *,
         repack: bool = True,
+        form: ThinkingFormat = THINK,
     ) -> None:
         """Read the weights of all `parts`, in order; with `weights`, only those that are pinned.
 
@@ -95,8 +96,8 @@ class LlamaModel:
         recurrent = self._api.llama_model_is_recurrent(self.pointer)
         self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
         """Whether the last tokens of a context can be removed."""
-        tags = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
-        self.thinking_tags = frozenset(tokens[0] for tokens in tags if len(tokens) == 1)
+        first = (self.tokenize(tag, special=True)[0] for tag in (form.open_tag, form.close_tag))
+        self.thinking_tags = frozenset(each for each in first if self.text_of(each).endswith(">"))
         self.token_text: Callable[[int], bytes | None] = lru_cache(_TEXTS_CACHED)(self._token_text)
         """Returns a token's text; None for one that ends the answer. Caches frequent tokens."""
 
