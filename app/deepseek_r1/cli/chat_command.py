@@ -9,6 +9,7 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command
 from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, LineInput, save
+from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
@@ -35,6 +36,7 @@ _HELP = N_(
     "/think         show the model's thinking before its last answer\n"
     "/stop          stop the answer that is being written, as Ctrl-C does\n"
     "/system TEXT   give the model instructions; “-” removes them\n"
+    "/document FILE attach a document, or a folder of them, to ask about; “-” removes all\n"
     "/model FILE    continue with another model\n"
     "/save FILE     write the conversation into a new file\n"
     "/quit          leave, as Ctrl-D does\n"
@@ -106,6 +108,7 @@ class _Session:
             "/answer": self._answer_now,
             "/think": self._think,
             "/system": self._system,
+            "/document": self._document,
             "/model": self._model,
             "/save": self._save,
             "/stop": lambda _rest: console.note(tr("Nothing is being written.")),
@@ -184,7 +187,11 @@ class _Session:
         answering = ConversationAnswer(self._engine, self._lines)
         with cancelling(self._engine):
             answer = answering.run(
-                self.conversation, sampling, quiet=self._as_json, continues=continues
+                self.conversation,
+                sampling,
+                loaded=self._loaded,
+                quiet=self._as_json,
+                continues=continues,
             )
         if self._as_json and self._loaded is not None:
             console.result_json(generate_report(answer, self._loaded))
@@ -221,6 +228,15 @@ class _Session:
         if rest:
             self.conversation.system = "" if rest == "-" else rest
         console.note(tr("System prompt: {prompt}", prompt=self.conversation.system or "–"))
+
+    def _document(self, rest: str) -> None:
+        if rest == "-":
+            self.conversation.documents = None
+        elif rest:
+            self.conversation.documents = read_documents([Path(rest)], self.conversation.documents)
+        attached = self.conversation.documents
+        n = len(attached.sha256s) if attached is not None else 0
+        console.note(tr("Attached documents: {n}", n=n))
 
     def _model(self, rest: str) -> None:
         if rest:

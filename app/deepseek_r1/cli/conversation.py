@@ -13,11 +13,13 @@ from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.document_options import show_sources, with_documents
 from deepseek_r1.cli.generation_progress import show_reading, summary, thinking_end_text
 from deepseek_r1.core.events import (
     AnswerDelta,
     Event,
     FinishReason,
+    ModelLoaded,
     PrefillProgress,
     ThinkingDelta,
     ThinkingFinished,
@@ -25,6 +27,8 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.attached_documents import AttachedDocuments, with_sources
+from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
@@ -42,6 +46,7 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     thinking: str = ""  # the last answer's
     partial: PartialAnswer | None = None  # the last answer, if it ended early
+    documents: AttachedDocuments | None = None
 
     def prompt(self) -> list[Message]:
         """Returns the messages that are sent to the model, the system message first."""
@@ -153,19 +158,25 @@ class ConversationAnswer:
         conversation: Conversation,
         sampling: SamplingSettings,
         *,
+        loaded: ModelLoaded | None,
         quiet: bool,
         continues: PartialAnswer | None,
     ) -> GenerationResult:
         """Generate an answer to the last message and add it to the conversation.
 
-        `quiet` shows nothing. `continues` is the conversation's own `partial`. Raises R1Error.
+        `quiet` shows nothing. Without `loaded` no documents are sent. `continues` is the
+        conversation's own `partial`. Raises R1Error.
         """
         collector = ResultCollector()
-        prompt = conversation.prompt()
+        prompt, sources = conversation.prompt(), tuple[Source, ...]()
         if continues is not None and continues.text:
             prompt.pop()
+        if conversation.documents is not None and loaded is not None:
+            attached = conversation.documents
+            prompt, sources = with_documents(attached, prompt, self._engine, loaded, sampling)
         try:
-            for event in self._engine.generate(prompt, sampling, continues=continues):
+            events = self._engine.generate(prompt, sampling, continues=continues)
+            for event in with_sources(events, sources):
                 collector.add(event)
                 if not quiet:
                     self._show(event)
@@ -176,6 +187,7 @@ class ConversationAnswer:
             conversation.add_answer(answer, continues)
         if not quiet:
             console.answer("\n")
+            show_sources(answer.sources)
             console.aside(summary(answer.stats), dim=True)
             if conversation.partial is not None:
                 inside = conversation.partial.inside_thinking

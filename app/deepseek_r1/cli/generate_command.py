@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, flag, option
+from deepseek_r1.cli.document_options import read_documents, show_sources, with_documents
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
     interrupting,
@@ -34,6 +36,8 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.documents.attached_documents import with_sources
+from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -65,6 +69,7 @@ MAX_PROMPT_BYTES = 8 * _MIB  # JSON may double it, and a frame has at most 16 Mi
     tr("A file with a JSON schema that the answer follows, after the thinking."),
     PATH,
 )
+@o.documents_option
 @o.prompt_cache_option
 @o.chat_template_option
 @flag("--raw", tr("Continue the text as it is, without the model's chat template."))
@@ -78,6 +83,7 @@ def generate(
     sampling: SamplingSettings,
     load: LoadSettings,
     json_schema: Path | None,
+    document: Sequence[Path],
     prompt_cache: Path | None,
     chat_template: str,
     raw: bool,
@@ -87,10 +93,13 @@ def generate(
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
     _require_one("--json", "--json-lines", both=as_json and json_lines)
     _require_one("--raw", "--system", both=raw and bool(system))
-    messages = RawPrompt(text=_text(prompt)) if raw else _conversation(prompt, system)
+    _require_one("--raw", "--document", both=raw and bool(document))
+    messages = _conversation(prompt, system)
+    asked = RawPrompt(text=messages[-1].content) if raw else messages
     schema = o.text_in(json_schema) if json_schema is not None else ""
     if schema:
         schema_grammar(schema)  # raises WrongUsage
+    attached = read_documents(document) if document else None
     collector = ResultCollector()
     path = o.chosen_model(model).absolute()
     # The grammar is needed for this answer only, so its memory is counted with this process's.
@@ -109,7 +118,11 @@ def generate(
             raise SystemExit(INTERRUPTED)
         if not raw:
             note_template(loaded.facts.template)
-        for event in engine.generate(messages, sampling, json_schema=schema):
+        sources: tuple[Source, ...] = ()
+        if attached is not None:
+            asked, sources = with_documents(attached, messages, engine, loaded, sampling)
+        events = engine.generate(asked, sampling, json_schema=schema)
+        for event in with_sources(events, sources):
             if pressed():  # the first cancel may have come before the engine knew the request
                 engine.cancel()
             collector.add(event)
@@ -125,6 +138,7 @@ def generate(
         console.result_json(report)
     elif not json_lines:
         console.answer("\n")
+        show_sources(answer.sources)
         console.aside(summary(answer.stats))
     if answer.stats.finish_reason is FinishReason.CANCELLED:
         raise SystemExit(INTERRUPTED)
@@ -164,6 +178,7 @@ def generate_report(answer: GenerationResult, loaded: ModelLoaded) -> dict[str, 
             "accepted": stats.accepted,
             "tokens_per_pass": round(stats.tokens_per_pass, 3),
         },
+        "sources": [each.model_dump() for each in answer.sources],
     }
 
 

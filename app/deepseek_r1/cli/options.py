@@ -104,6 +104,12 @@ prompt_cache_option = option(
     ),
     PATH,
 )
+documents_option = option(
+    "--document",
+    tr("A document that the question is about, or a folder of them; may be given several times."),
+    PATH,
+    multiple=True,
+)
 budget_option = setting(LoadSettings, "memory_budget")
 threads_option = setting(LoadSettings, "threads")
 chat_template_option = option(

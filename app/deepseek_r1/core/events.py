@@ -347,11 +347,23 @@ class GenerationStats(_Event):
         return self.completion_tokens / max(1, self.completion_tokens - self.accepted)
 
 
+class AnswerSource(_Event):
+    """A passage of a document that the model was sent as [n]; `cited`: the answer names it."""
+
+    n: int
+    document: str  # its file's name
+    page: int | None = None
+    place: str = ""  # the page, row, line or heading, in the current language
+    text: str
+    cited: bool
+
+
 class GenerationFinished(_Event):
-    """The last event of every answer."""
+    """The last event of every answer. With documents, `sources` are those it cites, then others."""
 
     kind: Literal["generation_finished"] = "generation_finished"
     stats: GenerationStats
+    sources: tuple[AnswerSource, ...] = ()
 
 
 class PromptCacheState(_Event):

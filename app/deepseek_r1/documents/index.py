@@ -72,7 +72,7 @@ class DocumentIndex:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open or make the file; without a path the index is in memory.
+        """Open or make the file; without a path it is a temporary one without a name.
 
         Raises DocumentSearchUnavailable, DocumentIndexFailed, DocumentIndexDamaged.
         """
@@ -167,7 +167,7 @@ class DocumentIndex:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the file; 0 in memory."""
+        """The size of the file; 0 without a path."""
         return self._path.stat().st_size if self._path is not None else 0
 
     # ---- searching --------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # it holds the user's texts
-    db = sqlite3.connect(path or ":memory:", timeout=_WAIT_S, check_same_thread=False)
+    db = sqlite3.connect(path or "", timeout=_WAIT_S, check_same_thread=False)
     try:
         db.execute("PRAGMA cache_size = -16384")  # KiB: a document's rows, until they are written
         db.execute("PRAGMA secure_delete = ON")  # a text that is removed is gone
@@ -309,14 +309,8 @@ _JOINED = re.compile(r"\w+(?:[-./_:+@]\w+)*")
 _WORD = re.compile(r"[^\W_]+")
 # Words of questions, which say nothing about where an answer stands.
 _ASKING = frozenset(
-    """a about am an and any are as at be been but by can could did do does for from get had has
-    have how i if in is it its may me my must of on or our shall should so than that the their
-    them then there these they this those to was we were what when where which who whom whose
-    why will with would you your""".split()  # noqa: SIM905 - a list of words reads best as a text
-)
-_ASKING_UNSPACED = re.compile(
-    "什么时候|为什么|什么|怎么样|怎么|怎样|如何|哪些|哪里|哪个|哪种|哪|多少|多久|是否|可以|能否|请问|吗|呢|的|了"
-    "|是|有|在|和|与|吧|请"
+    """a about am an and any are as at be been by can could did do does for from has have how i in
+    is it its my of on or that the this to was what when where which who why will with you""".split()
 )
 
 
@@ -341,7 +335,7 @@ def match_expression(question: str) -> str:
         terms = _WORD.findall(joined)
         found += [f'"{joined}"'] * (len(terms) > 1)  # as a phrase too
         found += [f'"{word}"' for word in terms if word not in _ASKING]
-    for run in _RUN.findall(_ASKING_UNSPACED.sub(" ", text)):
+    for run in _RUN.findall(text):
         found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
     if not found and text.strip():  # "What is it?": its words are all there is
         found = [f'"{word}"' for word in _WORD.findall(text)]

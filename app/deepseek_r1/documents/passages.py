@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
@@ -34,77 +34,38 @@ def passages(document: Document) -> list[Passage]:
     Each lies on one page and in one sheet. Together they have the whole text but for the blank
     lines between blocks: `start` and `end` are offsets in `document.text()`.
     """
-    text = document.text()
-    spans = (span for group in _groups(_pieces(document)) for span in _spans(group))
+    text, spans, tokens = document.text(), list[tuple[int, int, Place]](), 0
+    for start, end, place in _pieces(document):
+        length = estimated_tokens(text[start:end])
+        if spans and not _is_next(spans[-1][2], place, tokens, length):
+            tokens = 0
+        first = spans.pop() if spans and tokens else (start, end, place)
+        spans.append((first[0], end, first[2]))
+        tokens += length
     return [
-        Passage(
-            document.sha256,
-            document.name,
-            number,
-            place,
-            text[start:end],
-            start,
-            end,
-        )
+        Passage(document.sha256, document.name, number, place, text[start:end], start, end)
         for number, (start, end, place) in enumerate(spans)
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A block, or a part of a long one."""
-
-    start: int
-    end: int
-    tokens: int
-    place: Place
+def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
+    """Whether a passage of `tokens`, which begins at `first`, goes on at `place` with `more`."""
+    if (first.page, first.sheet) != (place.page, place.sheet):
+        return False
+    headed = first.heading != place.heading and tokens >= _HEADING_TOKENS
+    return not headed and tokens + more / 2 <= PASSAGE_TOKENS
 
 
-def _pieces(document: Document) -> Iterator[_Piece]:
+def _pieces(document: Document) -> Iterator[tuple[int, int, Place]]:
+    """The blocks; of long ones their sentences."""
     start = 0
     for block in document.blocks:
         at, place = start, block.place
-        for part in _parts(block.text):
-            yield _Piece(at, at + len(part), estimated_tokens(part), place)
+        long = estimated_tokens(block.text) > _MOST_TOKENS
+        for part in _PART.findall(block.text) if long else [block.text]:
+            if part.strip():
+                yield at, at + len(part), place
             at += len(part)
             if place.line is not None:
                 place = replace(place, line=place.line + part.count("\n"))
         start += len(block.text) + len(BETWEEN_BLOCKS)
-
-
-def _parts(text: str) -> Iterable[str]:
-    """The text itself, or, of a long one, its sentences."""
-    if not text.strip():
-        return ()
-    return _PART.findall(text) if estimated_tokens(text) > _MOST_TOKENS else (text,)
-
-
-def _groups(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """What may become one passage: of one page or sheet; a heading ends it unless it is short."""
-    group: list[_Piece] = []
-    for piece in pieces:
-        if group:
-            before, now = group[-1].place, piece.place
-            elsewhere = (before.page, before.sheet) != (now.page, now.sheet)
-            headed = before.heading != now.heading
-            if elsewhere or (headed and sum(each.tokens for each in group) >= _HEADING_TOKENS):
-                yield group
-                group = []
-        group.append(piece)
-    if group:
-        yield group
-
-
-def _spans(group: list[_Piece]) -> Iterator[tuple[int, int, Place]]:
-    """Divide a group into passages of about the same length."""
-    whole = sum(piece.tokens for piece in group)
-    length = whole / max(1, round(whole / PASSAGE_TOKENS))
-    first, tokens = group[0], 0
-    last = first
-    for piece in group:
-        if tokens and tokens + piece.tokens / 2 > length:
-            yield first.start, last.end, first.place
-            first, tokens = piece, 0
-        tokens += piece.tokens
-        last = piece
-    yield first.start, last.end, first.place

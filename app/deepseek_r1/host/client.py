@@ -18,6 +18,8 @@ from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
+    CountTokensReply,
+    CountTokensRequest,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
@@ -159,6 +161,15 @@ class EngineClient:
             **fields,
         )
         yield from self._generating.events()
+
+    def count_tokens(self, text: str) -> int:
+        """Return the length in tokens of a prompt with this one message, template included."""
+        message = Message(role=Role.USER, content=text)
+        request = self.submit(CountTokensRequest, messages=(message,))
+        for _ in request.events():
+            pass
+        assert isinstance(request.closing, CountTokensReply)  # noqa: S101 - the host's own reply
+        return request.closing.tokens
 
     def cancel(self) -> None:
         """End the running answer and the running load early. Any thread."""

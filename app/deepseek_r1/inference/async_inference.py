@@ -28,6 +28,7 @@ class AnswerOptions(SamplingOptions, total=False):
     sampling: SamplingSettings | None
     json_schema: Schema | None
     continues: PartialAnswer | None
+    documents: Sequence[str | Path]
 
 
 class AsyncCPUInference:

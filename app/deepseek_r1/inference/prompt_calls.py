@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import index
+from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import GenerationEvent, ModelLoaded, PrefillProgress
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
+from deepseek_r1.core.messages import (
+    AnswerRequest,
+    Message,
+    PartialAnswer,
+    PromptInput,
+    RawPrompt,
+)
 from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
+from deepseek_r1.documents.attached_documents import AttachedDocuments, with_sources
+from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema, schema_json
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -23,11 +32,14 @@ from deepseek_r1.inference.arguments import (
 )
 from deepseek_r1.inference.generation import GenerationRunner
 
+Documents = Sequence[str | Path]
+
 
 class PromptCalls(GenerationRunner):
     """The calls of `CPUInference` that take prompts and texts."""
 
     loaded: ModelLoaded
+    _documents: AttachedDocuments | None = None  # those that were asked about
 
     @overload
     def generate(
@@ -37,6 +49,7 @@ class PromptCalls(GenerationRunner):
         *,
         sampling: SamplingSettings | None = None,
         json_schema: Schema | None = None,
+        documents: Documents = (),
         **options: Unpack[SamplingOptions],
     ) -> str: ...
 
@@ -48,6 +61,7 @@ class PromptCalls(GenerationRunner):
         *,
         sampling: SamplingSettings | None = None,
         json_schema: Schema | None = None,
+        documents: Documents = (),
         **options: Unpack[SamplingOptions],
     ) -> list[str]: ...
 
@@ -58,6 +72,7 @@ class PromptCalls(GenerationRunner):
         *,
         sampling: SamplingSettings | None = None,
         json_schema: Schema | None = None,
+        documents: Documents = (),
         **options: Unpack[SamplingOptions],
     ) -> str | list[str]:
         """Return the answer without the thinking; for a list of prompts, the list of their answers.
@@ -66,15 +81,22 @@ class PromptCalls(GenerationRunner):
         `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
         `sampling`. With a `json_schema`, or a class of pydantic's in its place, the answer is JSON
         that validates, unless `max_tokens` cuts it off; see `output.schema` for what a schema may
-        contain. Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
+        contain. `documents` are files and folders that the question is about: all of their text is
+        sent where it fits into the context, found passages otherwise, and the answer is asked to
+        cite them as [n]; see `sources` of `complete`. Raises PromptTooLong, WrongUsage, EngineBusy,
+        EngineFailed, and DocumentRefused for a file that cannot be read.
         """
         chosen = sampling_for(sampling, max_tokens, options)
-        if is_list_of_prompts(prompt):
+        if is_list_of_prompts(prompt) and not documents:
             prompts = cast(Sequence[Prompt], prompt)
             answers = self.complete_many(prompts, sampling=chosen, json_schema=json_schema)
             return [answer.text for answer in answers]
-        prompt = cast(Prompt, prompt)
-        return self.complete(prompt, sampling=chosen, json_schema=json_schema).text
+        several = is_list_of_prompts(prompt)
+        texts = [
+            self.complete(each, sampling=chosen, json_schema=json_schema, documents=documents).text
+            for each in (cast(Sequence[Prompt], prompt) if several else [cast(Prompt, prompt)])
+        ]
+        return texts if several else texts[0]
 
     def complete(
         self,
@@ -84,16 +106,21 @@ class PromptCalls(GenerationRunner):
         sampling: SamplingSettings | None = None,
         json_schema: Schema | None = None,
         continues: PartialAnswer | None = None,
+        documents: Documents = (),
         **options: Unpack[SamplingOptions],
     ) -> GenerationResult:
-        """Return the whole answer with its thinking and its stats.
+        """Return the whole answer with its thinking and its stats, and the sources of documents.
 
         With `continues`, as in `stream`, only what follows it.
         """
         collector = ResultCollector()
         chosen = sampling_for(sampling, max_tokens, options)
         for event in self.stream(
-            prompt, sampling=chosen, json_schema=json_schema, continues=continues
+            prompt,
+            sampling=chosen,
+            json_schema=json_schema,
+            continues=continues,
+            documents=documents,
         ):
             collector.add(event)
         return collector.result()
@@ -107,6 +134,7 @@ class PromptCalls(GenerationRunner):
         json_schema: Schema | None = None,
         continues: PartialAnswer | None = None,
         text_every_s: float = 0.0,
+        documents: Documents = (),
         **options: Unpack[SamplingOptions],
     ) -> Iterator[GenerationEvent]:
         """Generate the answer as events. The last event, and only that, is a GenerationFinished.
@@ -118,9 +146,27 @@ class PromptCalls(GenerationRunner):
         """
         schema = schema_json(json_schema) if json_schema is not None else ""
         chosen = sampling_for(sampling, max_tokens, options)
-        return self.answer(
-            AnswerRequest(as_messages(prompt), chosen, schema, continues, text_every_s)
+        messages, sources = as_messages(prompt), tuple[Source, ...]()
+        if documents:
+            messages, sources = self._with_documents(messages, documents, chosen)
+        answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
+        return with_sources(self.answer(answer), sources) if sources else self.answer(answer)
+
+    def _with_documents(
+        self, messages: PromptInput, documents: Documents, sampling: SamplingSettings
+    ) -> tuple[list[Message], tuple[Source, ...]]:
+        if isinstance(messages, RawPrompt):
+            raise WrongUsage(detail=tr("A raw prompt has no documents."))
+        self._documents = self._documents or AttachedDocuments()
+        hashes = [sha256 for each in documents for sha256 in self._documents.add(each)]
+        planned = self._documents.prompt(
+            messages,
+            self.loaded.facts.context_length,
+            sampling.max_tokens,
+            lambda text: len(self.tokenize(text)),
+            sha256s=hashes,
         )
+        return planned.messages(messages), planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate the answer as events, as `stream` does, to a request that is complete."""

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from deepseek_r1.core.events import (
     AnswerDelta,
+    AnswerSource,
     Event,
     GenerationFinished,
-    GenerationStats,
     ThinkingDelta,
     TokenLogprob,
 )
@@ -144,6 +144,11 @@ async def begun_stream(request: Request, parts: AsyncGenerator[str]) -> EventStr
         raise
 
 
+def _sources(sources: Sequence[AnswerSource]) -> dict[str, Any]:
+    """Return the field of a message that has passages of documents; nothing without any."""
+    return {"sources": [each.model_dump() for each in sources]} if sources else {}
+
+
 @dataclass(frozen=True)
 class ChatChoice:
     """Writes an answer of a chat completion, whole or in the chunks of a stream.
@@ -171,13 +176,14 @@ class ChatChoice:
                 return self._choice({"reasoning_content": text, "reasoning": text})
         return None
 
-    def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the finish reason."""
-        return self._choice({}, finish_reason(stats))
+    def last(self, event: GenerationFinished) -> dict[str, Any]:
+        """Return the finish reason, and the passages of documents."""
+        return self._choice(_sources(event.sources), finish_reason(event.stats))
 
     def whole(self, answer: GenerationResult) -> dict[str, Any]:
         """Return the message."""
         message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        message |= _sources(answer.sources)
         if answer.thinking:
             message |= {"reasoning_content": answer.thinking, "reasoning": answer.thinking}
         return {
@@ -211,9 +217,9 @@ class TextChoice:
         """Return a piece of the text."""
         return self._choice(event.text, event.logprobs) if isinstance(event, AnswerDelta) else None
 
-    def last(self, stats: GenerationStats) -> dict[str, Any]:
+    def last(self, event: GenerationFinished) -> dict[str, Any]:
         """Return the finish reason."""
-        return self._choice("", reason=finish_reason(stats))
+        return self._choice("", reason=finish_reason(event.stats))
 
     def whole(self, answer: GenerationResult) -> dict[str, Any]:
         """Return the text."""
@@ -247,7 +253,7 @@ async def answer_parts(
                         started = True
                     if isinstance(event, GenerationFinished):
                         finished.append(event.stats)
-                        chunk = head.body([choice.last(event.stats)], chunk=True)
+                        chunk = head.body([choice.last(event)], chunk=True)
                         yield sse_data(chunk | head.warned)
                     elif (delta := choice.delta(event)) is not None:
                         yield sse_data(head.body([delta], chunk=True))

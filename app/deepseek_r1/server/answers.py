@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -86,7 +86,7 @@ class AnswerService:
         self.metrics.failed(str(error.code))
         return error
 
-    async def events(self, client: str, **fields: Any) -> AsyncIterator[Event]:
+    async def events(self, client: str, **fields: Any) -> AsyncGenerator[Event]:
         """Yield the events of one answer; leaving the iteration ends it. Raises ApiError.
 
         `client` is who waits in the queue, `fields` are those of `GenerateRequest`.

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from deepseek_r1.core.events import Event
 from deepseek_r1.core.messages import RawPrompt
+from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server.admission import client_of
@@ -36,6 +37,8 @@ from deepseek_r1.server.api_requests import (
     TokenizeBody,
 )
 from deepseek_r1.server.api_responses import ResponseHead
+from deepseek_r1.server.file_uploads import FileUploads, events_with_sources
+from deepseek_r1.server.guard import FILES_PATH
 
 
 class ApiPaths:
@@ -58,6 +61,11 @@ class ApiPaths:
         post("/v1/embeddings", self.embeddings)
         post("/v1/chat/completions", self.chat, response_model=None)
         post("/v1/completions", self.completions, response_model=None)
+        self._uploads = FileUploads(self._engine, self._options.max_file_bytes)
+        get(FILES_PATH, self.files)
+        post(FILES_PATH, self.upload)
+        get(f"{FILES_PATH}/{{file_id}}", self.file)
+        self.router.add_api_route(f"{FILES_PATH}/{{file_id}}", self.delete, methods=["DELETE"])
 
     # ---- the server's state
 
@@ -163,9 +171,18 @@ class ApiPaths:
         """The answers to a conversation."""
         self._check(body)
         body.refuse_unsupported()
+        async with self._service.deadline():
+            documents = await cancel_on_disconnect(
+                request, self._uploads.take(client_of(request), body.messages)
+            )
         messages = self._service.warm_prompt.with_system_prompt(body.prompt())
         schema = body.answer_schema()
         sampling = body.chat_sampling(self._options.max_tokens)
+        sources: tuple[Source, ...] = ()
+        if documents:
+            async with self._service.deadline():
+                planned = await self._uploads.prompt(documents, messages, sampling.max_tokens)
+            messages, sources = tuple(planned.messages(messages)), planned.sources
         head = ResponseHead(
             self._service.served_name, "chatcmpl", "chat.completion", body.n or 1, body.warning
         )
@@ -173,7 +190,8 @@ class ApiPaths:
             (
                 ChatChoice(index, logprobs=sampling.logprobs),
                 partial(
-                    self._service.events,
+                    self._answer,
+                    sources,
                     client_of(request),
                     messages=messages,
                     sampling=each,
@@ -183,6 +201,12 @@ class ApiPaths:
             for index, each in enumerate(body.several(sampling))
         ]
         return await self._respond(request, body, head, answers)
+
+    def _answer(
+        self, sources: tuple[Source, ...], client: str, **fields: Any
+    ) -> AsyncIterator[Event]:
+        events = self._service.events(client, **fields)
+        return events_with_sources(events, sources) if sources else events
 
     async def completions(
         self, request: Request, body: CompletionRequest
@@ -200,6 +224,30 @@ class ApiPaths:
                 begin = partial(self._service.events, client_of(request), raw=prompt, sampling=each)
                 answers.append((choice, begin))
         return await self._respond(request, body, head, answers)
+
+    # ---- documents
+
+    async def upload(self, request: Request) -> dict[str, Any]:
+        """Read a document of a form."""
+        kind = request.headers.get("content-type", "")
+        body = await request.body()
+        async with self._service.deadline():
+            return (await self._uploads.add(client_of(request), kind, body)).body
+
+    async def files(self, request: Request) -> dict[str, Any]:
+        """The documents that the client uploaded."""
+        data = [each.body for each in self._uploads.of(client_of(request))]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
+        return {"object": "list", "data": data, "has_more": False, **ends}
+
+    async def file(self, request: Request, file_id: str) -> dict[str, Any]:
+        """A document that the client uploaded."""
+        return self._uploads.get(client_of(request), file_id).body
+
+    async def delete(self, request: Request, file_id: str) -> dict[str, Any]:
+        """Delete a document."""
+        await self._uploads.delete(client_of(request), file_id)
+        return {"id": file_id, "object": "file", "deleted": True}
 
     async def _text_of(self, prompt: RawPrompt) -> str:
         return await self._engine.detokenize(prompt.tokens) if prompt.tokens else prompt.text

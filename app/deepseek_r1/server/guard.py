@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.serve_options import ServeOptions, is_loopback
 
+FILES_PATH = "/v1/files"
+FORM_BYTES = 8 << 10  # around an uploaded file
 OPEN_PATHS = frozenset({"/health", "/health/ready"})
 
 
@@ -41,7 +43,7 @@ class RequestGuard:
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
-        most, read = self._options.max_body_bytes, 0
+        most, read = self._most_bytes(scope), 0
 
         async def limited() -> Message:
             """Receive the next message, whether or not the body announces its length."""
@@ -64,8 +66,14 @@ class RequestGuard:
         else:
             self._check_origin(headers)
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._options.max_body_bytes:
-            raise _too_large(self._options.max_body_bytes)
+        most = self._most_bytes(scope)
+        if length.isdigit() and int(length) > most:
+            raise _too_large(most)
+
+    def _most_bytes(self, scope: Scope) -> int:
+        options = self._options
+        most_file = options.max_file_bytes + FORM_BYTES if scope["path"] == FILES_PATH else 0
+        return max(options.max_body_bytes, most_file)
 
     def _has_key(self, headers: Mapping[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -36,7 +36,7 @@ def create_app(service: AnswerService, *, clients: ClientLog | None = None) -> F
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(options.allowed_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
         )
     return app

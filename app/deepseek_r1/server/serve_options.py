@@ -36,6 +36,7 @@ class ServeOptions(BaseModel):
     parallel: int = 4  # answers computed together
     max_queue: int = 64  # requests that wait
     max_body_bytes: int = 4 << 20
+    max_file_bytes: int = 32 << 20  # of an uploaded document; 0: none is taken
     max_tokens: int = 4096  # of one answer
     request_s: float = 3600.0  # from the request to the end of its answer
     ping_s: float = 15.0  # between comments to a client that waits

@@ -126,6 +126,7 @@ class SharedServer:
             parallel=1,
             max_queue=MAX_QUEUE,
             max_body_bytes=MAX_BODY_BYTES,
+            max_file_bytes=0,  # the process that reads documents could not be started
             drain_s=DRAIN_S,
         )
         self._engine = AsyncEngine(shared, on_model_wanted=lambda: shared.send(ModelWanted()))

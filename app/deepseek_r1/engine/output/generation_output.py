@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.core.events import (
     AnswerDelta,
+    AnswerSource,
     Event,
     FinishReason,
     GenerationEvent,
@@ -256,6 +257,7 @@ class ResultCollector:
         self._answer_parts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._thinking_parts: list[str] = []
+        self._sources: tuple[AnswerSource, ...] = ()
         self._stats = GenerationStats(
             finish_reason=FinishReason.ERROR
         )  # if the last event is missing
@@ -269,8 +271,8 @@ class ResultCollector:
                     self._logprobs += logprobs
                 case ThinkingDelta(text=text):
                     self._thinking_parts.append(text)
-                case GenerationFinished(stats=stats):
-                    self._stats = stats
+                case GenerationFinished(stats=stats, sources=sources):
+                    self._stats, self._sources = stats, sources
 
     @property
     def text(self) -> str:
@@ -284,4 +286,5 @@ class ResultCollector:
 
     def result(self) -> GenerationResult:
         """Return the whole answer."""
-        return GenerationResult(self.text, self.thinking, self._stats, tuple(self._logprobs))
+        logprobs = tuple(self._logprobs)
+        return GenerationResult(self.text, self.thinking, self._stats, logprobs, self._sources)

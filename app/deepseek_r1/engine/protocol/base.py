@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from deepseek_r1.core.events import (
+    AnswerSource,
     GenerationEvent,
     GenerationStats,
     PrefillProgress,
@@ -30,13 +31,15 @@ Progress = Callable[[float], bool]  # called with fractions of a load; False sto
 class GenerationResult:
     """A whole answer: `text` without the thinking, `thinking`, and the stats.
 
-    `logprobs` are those of the answer's tokens, where the settings ask for them.
+    `logprobs` are those of the answer's tokens, where the settings ask for them. `sources` are
+    passages of documents: those that the answer cites, then others that were sent.
     """
 
     text: str
     thinking: str
     stats: GenerationStats
     logprobs: tuple[TokenLogprob, ...] = ()
+    sources: tuple[AnswerSource, ...] = ()
 
     @property
     def partial(self) -> PartialAnswer:

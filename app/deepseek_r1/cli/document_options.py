@@ -1,0 +1,52 @@
+"""The documents that a question is about: read with a status line, listed below the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from deepseek_r1.cli import console
+from deepseek_r1.core.events import AnswerSource, ModelLoaded
+from deepseek_r1.core.i18n import join_list, tr
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.attached_documents import AttachedDocuments
+from deepseek_r1.documents.document import Source
+from deepseek_r1.host.client import EngineClient
+
+
+def read_documents(
+    paths: Iterable[Path], attached: AttachedDocuments | None = None
+) -> AttachedDocuments:
+    """Read documents, and attach them to those that are there. Raises DocumentRefused."""
+    attached = attached or AttachedDocuments()
+    try:
+        for path in paths:
+            console.status(tr("Reading {name}…", name=path.name))
+            attached.add(path.expanduser())
+    finally:
+        console.status("")
+    return attached
+
+
+def with_documents(
+    attached: AttachedDocuments,
+    messages: Sequence[Message],
+    engine: EngineClient,
+    loaded: ModelLoaded,
+    sampling: SamplingSettings,
+) -> tuple[list[Message], tuple[Source, ...]]:
+    """Return a conversation with the documents in it, and the passages that were put there."""
+    context = loaded.facts.context_length
+    planned = attached.prompt(messages, context, sampling.max_tokens, engine.count_tokens)
+    if not planned.whole:
+        n = len(planned.sources)
+        console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
+    return planned.messages(messages), planned.sources
+
+
+def show_sources(sources: Iterable[AnswerSource]) -> None:
+    """Print the sources that an answer cites."""
+    for each in sources:
+        if each.cited:
+            console.answer(f"[{each.n}] {join_list([each.document, each.place])}\n")

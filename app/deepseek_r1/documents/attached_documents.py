@@ -1,0 +1,118 @@
+"""The documents of one conversation outside of the window: read, indexed, put into its prompts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, TypeVar
+
+from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
+from deepseek_r1.core.messages import Message
+from deepseek_r1.documents.citations import cited
+from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading import document_files, read_document
+
+_EventT = TypeVar("_EventT", bound=Event)
+_LISTED: Final = 12  # sources of an answer, beside those that it cites
+_MESSAGE_TOKENS: Final = 8  # of the template around a message
+_RESERVE: Final = 4  # of the context: one part of so many is kept free for the answer
+
+
+class AttachedDocuments:
+    """Reads documents once and puts them into prompts. For one thread at a time."""
+
+    def __init__(self, index: DocumentIndex | None = None) -> None:
+        """Without an `index` there is one that ends with this object."""
+        self._index = index or DocumentIndex()
+        self._read: dict[tuple[Path, int, int], str] = {}
+        self.sha256s: list[str] = []  # of all that were added, each once
+
+    def add(self, path: str | Path, *, name: str = "") -> list[str]:
+        """Read a document, or all of a folder, unless that was done; returns their SHA-256.
+
+        Raises DocumentRefused, DocumentIndexFailed.
+        """
+        return [self._add(each.absolute(), name) for each in document_files(Path(path))]
+
+    def _add(self, path: Path, name: str) -> str:
+        try:
+            status = path.stat()
+            key = (path, status.st_size, status.st_mtime_ns)
+        except OSError:  # reading says why
+            key = (path, 0, 0)
+        if key not in self._read:
+            document = read_document(path, name=name)
+            self._index.add(document, str(path), key[2])
+            self._read[key] = document.sha256
+        if (sha256 := self._read[key]) not in self.sha256s:
+            self.sha256s.append(sha256)
+        return sha256
+
+    def add_data(self, data: bytes, name: str) -> str:
+        """Read a document that is no file, unless that was done; returns its SHA-256.
+
+        Raises DocumentRefused, DocumentIndexFailed.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self._index.document(sha256) is None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder, "document")
+                path.write_bytes(data)
+                self._index.add(read_document(path, name=name))
+        return sha256
+
+    def remove(self, sha256: str) -> None:
+        """Forget a document that is no file."""
+        self._index.remove(sha256)
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        context_length: int,
+        max_tokens: int,
+        count_tokens: Callable[[str], int],
+        *,
+        sha256s: Sequence[str] | None = None,
+    ) -> DocumentPrompt:
+        """Plan the prompt of a conversation that ends with the question, with all or `sha256s`.
+
+        A quarter of the context is kept for the answer, or `max_tokens` where those are fewer.
+        """
+        reserve = min(max_tokens, context_length // _RESERVE)
+        others = sum(count_tokens(each.content) + _MESSAGE_TOKENS for each in messages[:-1])
+        free = context_length - reserve - others - 2 * _MESSAGE_TOKENS
+        asked = self.sha256s if sha256s is None else sha256s
+        return plan(self._index, asked, messages[-1].content, free, count_tokens)
+
+
+def with_sources(events: Iterable[_EventT], sources: Sequence[Source]) -> Iterator[_EventT]:
+    """Yield an answer's events; its last one gets the sources."""
+    text = ""
+    for event in events:
+        if isinstance(event, AnswerDelta):
+            text += event.text
+        yield finished_with(event, text, sources)
+
+
+def finished_with(event: _EventT, text: str, sources: Sequence[Source]) -> _EventT:
+    """Return the event; an answer's last one with the sources that its `text` cites, and others."""
+    if not isinstance(event, GenerationFinished) or not sources:
+        return event
+    best = {source.n for source in sources[:_LISTED]}
+    listed = tuple(
+        AnswerSource(
+            n=each.n,
+            document=each.passage.name,
+            page=each.passage.place.page,
+            place=each.passage.place.label(),
+            text=each.passage.text,
+            cited=each.cited,
+        )
+        for each in cited(text, sources)
+        if each.cited or each.n in best
+    )
+    return event.model_copy(update={"sources": listed})

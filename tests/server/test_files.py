@@ -1,0 +1,101 @@
+"""OpenAI's client sends documents to a server, and gets answers that cite them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from support.servers import RunningServer, StartServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+REPORT = b"The harbour of Brest was closed in May.\n\nThe ferry sails again since June.\n"
+TEXTS = Path(__file__).resolve().parents[2] / "build/document-texts"
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    with server.client() as client:
+        yield client
+
+
+def ask(client: openai.OpenAI, *files: dict[str, str], **options: object) -> object:
+    parts = [{"type": "file", "file": file} for file in files]
+    content = [*parts, {"type": "text", "text": "When was the harbour closed?"}]
+    return client.chat.completions.create(
+        model=client.models.list().data[0].id,
+        messages=[{"role": "user", "content": content}],
+        max_tokens=24,
+        temperature=0,
+        **options,
+    )
+
+
+def inline(data: bytes, kind: str = "text/plain", name: str = "report.txt") -> dict[str, str]:
+    encoded = base64.b64encode(data).decode()
+    return {"file_data": f"data:{kind};base64,{encoded}", "filename": name}
+
+
+def test_a_file_is_uploaded_listed_and_deleted(client: openai.OpenAI):
+    made = client.files.create(file=("Bericht ü.txt", REPORT), purpose="user_data")
+    assert (made.filename, made.bytes, made.status) == ("Bericht ü.txt", len(REPORT), "processed")
+    assert [each.id for each in client.files.list()] == [made.id]
+    assert client.files.retrieve(made.id).purpose == "user_data"
+    assert client.files.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(made.id)
+
+
+def test_a_chat_about_an_uploaded_file_has_its_passages(client: openai.OpenAI):
+    made = client.files.create(file=("report.txt", REPORT), purpose="user_data")
+    answer = ask(client, {"file_id": made.id})
+    (source,) = answer.choices[0].message.sources
+    assert source["document"] == "report.txt"
+    assert "closed in May" in source["text"]
+    assert answer.usage.prompt_tokens > 60
+    client.files.delete(made.id)
+
+
+def test_a_chat_about_a_file_in_the_message_streams_its_passages_at_the_end(client):
+    chunks = list(ask(client, inline(REPORT), stream=True))
+    found = [each for each in chunks if getattr(each.choices[0].delta, "sources", None)]
+    assert found == chunks[-1:]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"file_id": "file-x"},
+        {"file_data": "data:x;base64,%%%"},
+        inline(b""),
+        inline(b"\0\1\2" * 99),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(client: openai.OpenAI, file: dict[str, str]):
+    with pytest.raises((openai.BadRequestError, openai.NotFoundError)):
+        ask(client, file)
+
+
+def test_another_client_sees_no_file_of_this_one(start_server: StartServer):
+    server = start_server(key="a" * 20)
+    with server.client() as one:
+        made = one.files.create(file=("report.txt", REPORT), purpose="user_data")
+        with server.http() as http:
+            refused = http.get(f"/v1/files/{made.id}", headers={"Authorization": "Bearer wrong"})
+            assert refused.status_code == 401
+
+
+def test_a_pdf_is_answered_with_citations(start_server: StartServer):
+    """Needs `python tests/documents/make_texts.py build/document-texts`."""
+    if not (pdf := TEXTS / "guide.en.pdf").exists():
+        pytest.skip("the texts are not there")
+    server = start_server(context_length=2048)
+    with server.client() as client:
+        answer = ask(client, inline(pdf.read_bytes(), "application/pdf", "guide.pdf"))
+        pages = {each["page"] for each in answer.choices[0].message.sources}
+        assert pages
+        assert pages <= set(range(1, 64))
