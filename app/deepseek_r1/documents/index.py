@@ -310,7 +310,8 @@ _WORD = re.compile(r"[^\W_]+")
 # Words of questions, which say nothing about where an answer stands.
 _ASKING = frozenset(
     """a about am an and any are as at be been by can could did do does for from has have how i in
-    is it its my of on or that the this to was what when where which who why will with you""".split()
+    is it its my of on or that the this to was what when where which who why will with
+    you""".split()  # noqa: SIM905 - a list of words reads best as a text
 )
 
 

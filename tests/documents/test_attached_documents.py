@@ -1,0 +1,80 @@
+"""The library and the command line answer about documents and say what they sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference, GenerationFinished
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.messages import Message, RawPrompt, Role
+from deepseek_r1.documents.attached_documents import AttachedDocuments
+from deepseek_r1.documents.errors import DocumentRefused
+from support.command import run
+
+DIARY = "The ferry sails at noon.\n\nThe harbour was closed in May.\n\nBread costs two francs.\n"
+QUESTION = "When was the harbour closed?"
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    path = tmp_path / "diary.txt"
+    path.write_text(DIARY, encoding="utf-8")
+    return path
+
+
+def asked(text: str = QUESTION) -> list[Message]:
+    return [Message(role=Role.USER, content=text)]
+
+
+def test_a_document_is_read_once_and_put_before_the_question(diary: Path):
+    attached = AttachedDocuments()
+    (sha256,) = attached.add(diary)
+    assert attached.add(diary) == [sha256]
+    assert attached.sha256s == [sha256]
+    planned = attached.prompt(asked(), 4096, 512, lambda text: len(text) // 4)
+    assert planned.whole
+    assert "closed in May" in planned.messages(asked())[0].content
+
+
+def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
+    attached = AttachedDocuments()
+    sha256 = attached.add_data(diary.read_bytes(), "diary.txt")
+    planned = attached.prompt(asked(), 4096, 512, len, sha256s=[sha256])
+    assert planned.sources[0].passage.name == "diary.txt"
+    attached.remove(sha256)
+    assert attached.prompt(asked(), 4096, 512, len, sha256s=[sha256]).sources == ()
+
+
+@pytest.mark.slow
+def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_path: Path):
+    with CPUInference(starter, context_length=1024) as model:
+        answer = model.complete(QUESTION, 8, temperature=0, documents=[diary])
+        assert answer.stats.prompt_tokens > 60
+        assert [each.document for each in answer.sources] == ["diary.txt"]
+        *_, last = model.stream(QUESTION, 4, documents=[diary])
+        assert isinstance(last, GenerationFinished)
+        assert last.sources[0].text.startswith("The ferry")
+        assert model.generate([QUESTION, "Bread?"], 4, documents=[diary])[1] is not None
+        with pytest.raises(WrongUsage):
+            model.generate(RawPrompt(text="x"), 4, documents=[diary])
+        with pytest.raises(DocumentRefused):
+            model.generate(QUESTION, 4, documents=[tmp_path / "none.pdf"])
+
+
+@pytest.mark.slow
+def test_the_command_line_answers_about_documents(starter: Path, diary: Path):
+    options = ["--model", starter, "--context-length", "1024", "--max-tokens", "6"]
+    made = run("generate", QUESTION, *options, "--document", diary, "--json")
+    (source,) = json.loads(made.stdout)["sources"]
+    assert {"n", "document", "page", "text", "cited"} <= source.keys()
+    assert source["document"] == "diary.txt"
+    refused = run("generate", QUESTION, *options, "--document", diary.parent / "none.pdf")
+    assert refused.returncode == 1
+    assert "none.pdf" in refused.stderr
+    text = f"/document {diary}\n{QUESTION}\n/document -\n"
+    chat = run("chat", *options, text=text)
+    assert chat.returncode == 0, chat.stderr
+    assert "Attached documents: 1" in chat.stderr
