@@ -28,6 +28,7 @@ from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from hostile.campaign import Case
+from hostile.document_hunter import documents
 from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
@@ -303,4 +304,5 @@ FILE_HUNTERS = {
     "templates": templates,
     "prompt caches": prompt_caches,
     "imports": imports,
+    "documents": documents,
 }

@@ -32,6 +32,7 @@ SEEN = {
     "templates": {"rendered", "refused"},
     "prompt caches": {"the same answer"},
     "imports": {"imported", "refused"},
+    "documents": {"DocumentDamaged"},
 }
 
 

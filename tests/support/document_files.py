@@ -132,10 +132,15 @@ def pdf(pages: Sequence[str], *, bookmarks: str = "", trailer: str = "") -> byte
         own = 4 + 2 * len(pages)
         objects.append(f"<</Type/Outlines/First {own + 1} 0 R/Last {own + 1} 0 R/Count 1>>")
         objects.append(f"<</Title({bookmarks})/Parent {own} 0 R/Dest[4 0 R/Fit]>>")
+    return pdf_file([each.encode("latin-1") for each in objects], trailer)
+
+
+def pdf_file(objects: Sequence[bytes], trailer: str = "") -> bytes:
+    """A PDF of these objects, the first of which is the catalogue."""
     data, places = b"%PDF-1.7\n", []
     for number, each in enumerate(objects, 1):
         places.append(len(data))
-        data += f"{number} 0 obj{each}endobj\n".encode("latin-1")
+        data += b"%d 0 obj" % number + each + b"endobj\n"
     table = "".join(f"{place:010} 00000 n \n" for place in places)
     size = len(objects) + 1
     return data + (

@@ -9,6 +9,7 @@ from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
+_MORE_CHARACTERS = 20  # that a block's place takes, beside its names
 _BLOCK_CHARACTERS = 2**14
 _HEADING_CHARACTERS = 200
 
@@ -36,12 +37,13 @@ class BlockWriter:
 
     def put(self, text: str) -> None:
         """A block, as it is; several where it is very long."""
-        place = Place(self.page, self.heading, self.sheet, self.row, self.line)
+        sheet = self.sheet[:_HEADING_CHARACTERS]
+        place = Place(self.page, self.heading, sheet, self.row, self.line)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
                 self._spend(len(piece))
-                self._characters += len(piece)
+                self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
                 self._slice.append(Block(piece, place))
                 self.progress()
 

@@ -68,7 +68,7 @@ def refused(request: ReadDocument, error: Exception) -> R1Error:
     if isinstance(error, MemoryError):
         return too_much_memory(request.name)
     detail = str(error.args[0]) if error.args else type(error).__name__
-    return errors.DocumentDamaged(name=request.name, detail=detail[:200])
+    return errors.DocumentDamaged(name=request.name, detail=detail[:200].rstrip("."))
 
 
 def write_document(path: Path, writer: BlockWriter) -> str:
