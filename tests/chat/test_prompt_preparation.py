@@ -29,6 +29,7 @@ class Preparing:
             folder,
             lambda: self.settings,
             defaults=lambda: (stack.sampling, stack.system_prompt),
+            document_text=lambda _sources: "",
         )
 
     def use(self, settings: PromptCacheSettings) -> None:

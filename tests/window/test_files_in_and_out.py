@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
+from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt
@@ -33,7 +33,10 @@ def labels(session: Session) -> list[str]:
 
 
 def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
-    qtbot.waitUntil(lambda: len(labels(session)) == count)
+    """Until so many files were read."""
+    qtbot.waitUntil(
+        lambda: len(labels(session)) == count and "being read" not in " ".join(labels(session))
+    )
 
 
 def test_dropped_files_go_to_the_model_with_the_question(
@@ -44,22 +47,22 @@ def test_dropped_files_go_to_the_model_with_the_question(
     with ready_session(qtbot, own_profile) as session:
         drop(session.window, table)
         wait_chips(qtbot, session, 1)
-        qtbot.waitUntil(lambda: "about" not in labels(session)[0])
-        assert labels(session)[0].startswith("prices.csv · ")
-        assert labels(session)[0].endswith(" tokens")  # without a word: it fits
+        assert labels(session)[0].startswith("prices.csv · about ")
         type_text("Which?")
         press(Qt.Key.Key_Return)
         wait_answered(qtbot, session)
         question, answer = session.chat.shown_branch
         assert question.content == "Which?"
         assert [a.name for a in question.attachments] == ["prices.csv"]
-        assert answer.stats.prompt_tokens > question.attachments[0].tokens > 10
-        assert labels(session) == []
+        assert answer.stats.prompt_tokens > question.attachments[0].tokens > 5
+        assert answer.sources.whole
+        assert answer.sources.documents == (question.attachments[0].sha256,)
+        qtbot.waitUntil(lambda: labels(session)[0].endswith("read already"))  # it stays
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
-        dialog = session.window.findChild(AttachmentDialog)
-        assert dialog.field.toPlainText() == "fruit | price\n\napple | 3"
-        press(Qt.Key.Key_Escape)
+        dialog = session.window.findChild(DocumentDialog)
+        qtbot.waitUntil(lambda: "apple" in dialog.field.toPlainText())
+        dialog.close()
     with running_session(qtbot, own_profile) as session:  # it is stored
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert session.chat.shown_branch[0].attachments == question.attachments
@@ -71,11 +74,13 @@ def test_files_are_pasted_chosen_with_the_keyboard_and_removed(
     composer = session.window.composer
     qtbot.waitUntil(session.window.isActiveWindow)
     composer.setFocus()
-    QGuiApplication.clipboard().setMimeData(files_of(notes, notes))
+    other = notes.with_name("other.txt")
+    other.write_text("Other.", encoding="utf-8")
+    QGuiApplication.clipboard().setMimeData(files_of(notes, other))
     press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     wait_chips(qtbot, session, 2)
     assert composer.text() == ""  # not its path
-    remove = composer.attachments.chips[0].findChildren(QToolButton)[1]
+    remove = composer.attachments.chips[0].findChildren(QToolButton)[-1]
     assert remove.accessibleName() == "Remove notes.md"
     click(remove)
     wait_chips(qtbot, session, 1)
@@ -105,13 +110,12 @@ def test_many_files_leave_the_conversation_its_place(
     qtbot: QtBot, session: Session, tmp_path: Path
 ) -> None:
     files = [tmp_path / f"a_file_with_a_name_of_some_length_{n}.txt" for n in range(12)]
-    for file in files:
-        file.write_text("text", encoding="utf-8")
     session.window.resize(720, 480)
+    for file in files:
+        file.write_text(f"text of {file.name}", encoding="utf-8")
     drop(session.window, files[0])
     drop(session.window, *files[1:])  # before the first is there
-    wait_chips(qtbot, session, 10)
-    assert "at most 10 files" in notice_text(session)
+    assert len(labels(session)) == 12
     assert session.window.composer.height() < session.window.height() / 2
     assert session.window.composer.attachments.chips[0].isVisible()
 
@@ -119,25 +123,23 @@ def test_many_files_leave_the_conversation_its_place(
 def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     qtbot: QtBot, ready: Session, tmp_path: Path
 ) -> None:
-    picture, huge = tmp_path / "picture.png", tmp_path / "huge.txt"
+    picture, empty = tmp_path / "picture.png", tmp_path / "empty.txt"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    huge.write_bytes(b"a" * (2**20 + 1))
+    empty.write_bytes(b"")
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
-    for file, said in ((picture, "A picture cannot be"), (huge, "huge.txt is too large")):
+    for file, said in ((picture, "A picture cannot be"), (empty, "empty.txt is empty")):
         drop(ready.window, file)
         qtbot.waitUntil(lambda said=said: said in notice_text(ready))
     assert labels(ready) == []
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
-    qtbot.waitUntil(lambda: labels(ready)[0].endswith("does not fit"))
-    assert labels(ready)[1].endswith(" tokens")
-    assert "too many" in ready.window.composer.size_bar.text()  # the chips and the row agree
+    qtbot.waitUntil(lambda: all(label.endswith("is searched") for label in labels(ready)))
+    assert "too many" not in ready.window.composer.size_bar.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
-    qtbot.waitUntil(lambda: ready.window.composer.size_bar.text().endswith(" tokens"))
-    assert labels(ready)[0].endswith(" tokens")
+    qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
 
 
 def choose(session: Session, start: str, file: Path) -> None:

@@ -92,9 +92,14 @@ def require_usable_processor() -> None:
 
 def battery_low() -> bool:
     """True on a battery below 30 percent that is not being charged."""
+    return on_battery(below_percent=_LOW_PERCENT)
+
+
+def on_battery(*, below_percent: float = 101) -> bool:
+    """True on a battery that is not being charged and has less than this."""
     sensors = getattr(psutil, "sensors_battery", None)  # not on every system
     battery = sensors() if sensors is not None else None
-    return battery is not None and not battery.power_plugged and battery.percent < _LOW_PERCENT
+    return battery is not None and not battery.power_plugged and battery.percent < below_percent
 
 
 @cache

@@ -106,7 +106,7 @@ class PrepareRequest(_Numbered):
 
     kind: Literal["prepare"] = "prepare"
     messages: tuple[Message, ...]
-    owner: Annotated[str, Field(max_length=64)]
+    owner: Annotated[str, Field(max_length=96)]
     compute: bool
 
 
@@ -115,7 +115,7 @@ class RetainPromptsRequest(_Numbered):
 
     kind: Literal["retain_prompts"] = "retain_prompts"
     folder: PromptCacheFolder
-    owners: tuple[Annotated[str, Field(max_length=64)], ...]
+    owners: tuple[Annotated[str, Field(max_length=96)], ...]
 
 
 class CountTokensRequest(_Numbered):

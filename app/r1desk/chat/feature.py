@@ -12,20 +12,25 @@ from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
+from deepseek_r1.documents.index import INDEX_FILE
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.answers.presets import PresetController
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.document_lists import DocumentLists
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.request_handler import RequestHandler
+from r1desk.chat.values.prompt import with_documents
 from r1desk.features import Feature, Services
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
@@ -74,6 +79,7 @@ class ChatFeature(Feature):
             self._defaults,
             model_path=lambda: str(models.next_path or ""),
             context_length=self._context_length,
+            document_text=lambda sources: self.documents.document_text(sources),  # noqa: PLW0108 - made later
         )
         self.settings = settings = ChatSettingsController(store, chat, services.preferences)
         chat.new_chat_defaults = settings.new_chat_values
@@ -82,15 +88,27 @@ class ChatFeature(Feature):
         self._actions = MessageActions(store, chat, self.history, self)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, lambda: models.ready, self)
+        index = services.profile / INDEX_FILE if services.can_write else None
+        self.documents = documents = ChatDocuments(
+            chat,
+            store,
+            counter,
+            index,
+            settings=lambda: settings.present,
+            context_length=self._context_length,
+        )
+        self._reading = DocumentReading(
+            engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
+        )
         self.sizes = PromptSizeController(
-            chat, counter, lambda: models.facts, lambda: settings.present
+            chat, counter, lambda: models.facts, self._settings_with_documents
         )
         self.overflow = ContextOverflow(
             chat,
             counter,
             engine,
             model=self._model_in_use,
-            settings=lambda: settings.present,
+            settings=self._settings_with_documents,
             speed=self._speed,
         )
         self.prompts = PromptPreparation(
@@ -100,6 +118,7 @@ class ChatFeature(Feature):
             services.profile / PROMPTS_FOLDER if services.can_write else None,
             lambda: services.preferences.prompts,
             defaults=self._defaults,
+            document_text=documents.document_text,
         )
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
@@ -117,6 +136,8 @@ class ChatFeature(Feature):
         models.loaded.connect(self.prompts.restore_shown)
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
+        self.documents.changed.connect(self.sizes.refresh)
+        self.prompts.documents_used.connect(self.documents.retain)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
         for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
@@ -124,6 +145,11 @@ class ChatFeature(Feature):
 
     def _defaults(self) -> tuple[SamplingSettings, str]:
         return self._services.preferences.sampling, self._services.preferences.system_prompt
+
+    def _settings_with_documents(self) -> tuple[SamplingSettings, str]:
+        """The settings of the conversation shown, its documents before the instructions."""
+        sampling, system_prompt = self.settings.present
+        return sampling, with_documents(self.documents.text, system_prompt)
 
     def _context_length(self) -> int:
         facts, load = self._models.facts, self._services.preferences.load
@@ -151,7 +177,13 @@ class ChatFeature(Feature):
         """Show the chat in this window."""
         self._window = window
         self._presenter = presenter = ChatPresenter(
-            window, self.controller, self._services.engine, lambda: self._models.ready
+            window,
+            self.controller,
+            self._services.engine,
+            lambda: self._models.ready,
+            documents=self.documents,
+            reading=self._reading,
+            speed=self._speed,
         )
         window.files_dropped.connect(presenter.attachments.add_paths)
         row = ComposerRowPresenter(
@@ -173,10 +205,20 @@ class ChatFeature(Feature):
             actions=self._actions,
             prompts=prompts,
             overflow=self.overflow,
+            documents=self.documents,
             load_model=self._models.choose,
         )
         answer = AnswerActions(window, self.controller)
-        self.presenters = [presenter, presenter.attachments, row, handler, answer, prompts]
+        self._document_lists = DocumentLists(window, self.documents, self._services.store)
+        self.presenters = [
+            self._document_lists,
+            presenter,
+            presenter.attachments,
+            row,
+            handler,
+            answer,
+            prompts,
+        ]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 
@@ -191,6 +233,7 @@ class ChatFeature(Feature):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
+        self.documents.close()
         self.controller.close()
 
     # ---- what others ask for
@@ -215,6 +258,10 @@ class ChatFeature(Feature):
         """Model, instructions and sampling of the chat on the screen."""
         sampling, system_prompt = self.settings.present
         return ConversationSettings(str(self._models.next_path or ""), system_prompt, sampling)
+
+    def show_folder_documents(self, folder: FolderInfo) -> None:
+        """Show the documents of a folder, to be changed."""
+        self._document_lists.show_folder(folder)
 
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""

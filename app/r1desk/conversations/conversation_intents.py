@@ -102,6 +102,13 @@ class SetFolderSettings(ConversationIntent):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowFolderDocuments(ConversationIntent):
+    """Show the documents that all chats of a folder have, to be changed."""
+
+    folder: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteFolder(ConversationIntent):
     """Delete it; what is in it stays in the list, or goes to the trash where that is asked for."""
 

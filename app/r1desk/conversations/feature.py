@@ -50,6 +50,7 @@ class ConversationsFeature(Feature):
     def __init__(self, services: Services, chat: ChatFeature) -> None:
         super().__init__()
         self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
+        self._show_documents = chat.show_folder_documents
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
@@ -169,6 +170,8 @@ class ConversationsFeature(Feature):
                 self._change(lambda store: store.folders.rename(folder, name))
             case intents.SetFolderSettings(folder, as_shown):
                 self._folders.set_settings(self._folder_infos[folder], as_shown=as_shown)
+            case intents.ShowFolderDocuments(folder):
+                self._show_documents(self._folder_infos[folder])
             case intents.DeleteFolder(folder):
                 inside = (info.id for info in self._infos.values() if info.folder_id == folder)
                 info = self._folder_infos[folder]

@@ -12,7 +12,7 @@ from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.feature import ChatFeature
 from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.features import Services
-from r1desk.store import ConversationSettings, FolderInfo, Store
+from r1desk.store import Attachment, ConversationSettings, FolderInfo, Store
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -66,14 +66,17 @@ class FolderPresenter(QObject):
         box.open()
 
     def _delete(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
-        def delete(store: Store) -> list[int]:
+        def delete(store: Store) -> tuple[list[int], tuple[Attachment, ...]]:
             with store.transaction():
                 store.conversations.trash(*to_trash)
-                return store.folders.delete(folder.id)
+                documents = store.attachments.of_folder(folder.id)
+                return store.folders.delete(folder.id), documents
 
-        def bring_back(store: Store, inside: list[int]) -> None:
+        def bring_back(store: Store, deleted: tuple[list[int], tuple[Attachment, ...]]) -> None:
+            inside, documents = deleted
             with store.transaction():
                 store.folders.save(folder)
+                store.attachments.add_to_folder(folder.id, *documents)
                 store.folders.move(inside, folder.id)
                 store.conversations.restore(*to_trash)
 

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
 
+_ENDED = object()  # the last result
 _started: list[tuple[threading.Thread, QObject]] = []
 
 
@@ -38,10 +39,12 @@ class BackgroundAnswer(QObject):
     Signals:
         done: a result of the work.
         failed: the report of the R1Error that ended it, or of an EngineFailed for a bug.
+        ended: no more results come.
     """
 
     done = Signal(object)
     failed = Signal(ErrorReport)
+    ended = Signal()
     _given = Signal(object, object)  # in the thread: this object, which it holds, and the result
 
     def __init__(self) -> None:
@@ -60,7 +63,9 @@ class BackgroundAnswer(QObject):
     def _on_given(self, _held: object, result: object) -> None:
         if self.signalsBlocked():
             return
-        if isinstance(result, ErrorReport):
+        if result is _ENDED:
+            self.ended.emit()
+        elif isinstance(result, ErrorReport):
             self.failed.emit(result)
         else:
             self.done.emit(result)
@@ -98,6 +103,8 @@ def give_in_background(work: Callable[[Callable[[object], None]], None]) -> Back
         except Exception as error:  # a bug, which is reported as one; who waits must not wait on
             answer.give(EngineFailed(detail=f"{type(error).__name__}: {error}").report())
             raise
+        finally:
+            answer.give(_ENDED)
 
     in_background(answer, run)
     return answer

@@ -72,11 +72,23 @@ class AttachmentStore:
         """The documents of a folder."""
         return self._where("folder_id = ?", folder_id)
 
+    def every(self) -> Documents:
+        """All documents of all conversations and folders, each once."""
+        found = self._where("sha256 <> '' AND ?1 IS NULL", None)
+        return tuple({each.sha256: each for each in found}.values())
+
     @transactional
-    def save_folder(self, folder_id: int, documents: Documents) -> None:
-        """Replace the documents of a folder."""
-        self._db.execute("DELETE FROM attachments WHERE folder_id = ?", (folder_id,))
-        self._insert("folder_id", folder_id, documents)
+    def add_to_folder(self, folder_id: int, *documents: Attachment) -> None:
+        """Add documents to a folder, unless it has them."""
+        there = {each.sha256 for each in self.of_folder(folder_id)}
+        self._insert("folder_id", folder_id, [d for d in documents if d.sha256 not in there])
+
+    def drop_document(self, sha256: str, folder_id: int | None) -> None:
+        """Take a document out of a folder; None: out of all that has it."""
+        self._db.execute(
+            "DELETE FROM attachments WHERE sha256 = ?1 AND (?2 IS NULL OR folder_id = ?2)",
+            (sha256, folder_id),
+        )
 
     @transactional
     def remove_document(self, conversation_id: int | None, sha256: str) -> None:

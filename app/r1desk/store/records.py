@@ -60,7 +60,9 @@ class Attachment:
 class AnswerSources(BaseModel):
     """The passages of documents that an answer was given, and their tokens.
 
-    `whole`: the documents were read whole; then only passages that are cited have their text.
+    `whole`: the documents, named by their hashes, were read whole; then only the best passages have
+    their text here. Otherwise `outline` stands first in the prompt. `asked` is the question as the
+    model read it, with the passages.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -68,6 +70,9 @@ class AnswerSources(BaseModel):
     sent: tuple[Source, ...] = ()
     tokens: Annotated[int, Field(ge=0, le=2**31)] = 0
     whole: bool = False
+    documents: tuple[str, ...] = ()
+    asked: str = ""
+    outline: str = ""
 
     def names(self) -> dict[int, str]:
         """The document and the place of each passage, by its number."""
@@ -76,7 +81,9 @@ class AnswerSources(BaseModel):
 
     def shown(self) -> tuple[Source, ...]:
         """The passages worth listing: all that were found, and of whole documents the cited."""
-        return tuple(source for source in self.sent if source.cited or not self.whole)
+        if not self.whole:
+            return self.sent
+        return tuple(source for source in self.sent if source.cited) or self.sent[:1]
 
     def text(self) -> str:
         """The passages worth listing, each below its number and name."""

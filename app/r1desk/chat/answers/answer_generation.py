@@ -15,6 +15,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.citations import cited
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import ended_inside_thinking, merged_stats
@@ -117,8 +118,12 @@ class StreamingAnswer:
         error: ErrorReport | None = None,
     ) -> ChatMessage:
         """The whole message, which may end inside of the thinking."""
+        if (sources := self.begun.sources) is not None:
+            marked = cited(self.content, sources.sent)
+            sources = sources.model_copy(update={"sent": marked})
         return replace(
             self.begun,
+            sources=sources,
             content=self.content,
             thinking=self.thinking,
             thinking_s=self.thinking_s or self.thinking_so_far_s,

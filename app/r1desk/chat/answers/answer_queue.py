@@ -13,11 +13,19 @@ from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import answer_reserve, prompt_messages
-from r1desk.store import Attachment, ChatMessage, ConversationSettings, MessageState, Store
+from r1desk.store import (
+    AnswerSources,
+    Attachment,
+    ChatMessage,
+    ConversationSettings,
+    MessageState,
+    Store,
+)
 from r1desk.store.store_bridge import report_of
 
 Branch = list[ChatMessage]
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
+DocumentText = Callable[[AnswerSources | None], str]  # what stands first in a prompt; any thread
 
 
 class AnswerQueue(QObject):
@@ -47,6 +55,7 @@ class AnswerQueue(QObject):
         context_length: Callable[[], int],
         model_path: Callable[[], str],
         shown: Callable[[], int | None],
+        document_text: DocumentText,
     ) -> None:
         """`defaults` are for conversations that were stored without settings of their own.
 
@@ -57,6 +66,7 @@ class AnswerQueue(QObject):
         self._generation, self._pending_writes = generation, pending_writes
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown = model_path, shown
+        self._document_text = document_text
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
         self.storing = 0  # messages that are being stored: where their branches end is not known
@@ -81,7 +91,7 @@ class AnswerQueue(QObject):
         self.busy_changed.emit()
         model_path = self._model_path()
 
-        def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings]:
+        def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings, str]:
             with store.transaction():  # one for all: each waits for the disk once, before the model
                 answer = begin(store)
                 key = answer.message.conversation_id
@@ -89,16 +99,17 @@ class AnswerQueue(QObject):
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-            return answer, store.messages.path(key), settings
+            text = self._document_text(answer.message.sources)
+            return answer, store.messages.path(key), settings, text
 
-        def done(result: tuple[QueuedAnswer, Branch, ConversationSettings]) -> None:
-            answer, branch, settings = result
+        def done(result: tuple[QueuedAnswer, Branch, ConversationSettings, str]) -> None:
+            answer, branch, settings, text = result
             self.storing -= 1
             if self._held or self._generation.answer is not None or self._queue:
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
                 self._generation.expect(answer)
-                self._generate(answer, branch[:-1], settings)
+                self._generate(answer, branch[:-1], settings, text)
             self.stored.emit(conversation, answer.message.conversation_id, branch)
             self.busy_changed.emit()
 
@@ -135,14 +146,15 @@ class AnswerQueue(QObject):
         self._generation.expect(queued)
         message, conversation = queued.message, queued.message.conversation_id
 
-        def read(store: Store) -> tuple[Branch, ConversationSettings, Branch]:
+        def read(store: Store) -> tuple[Branch, ConversationSettings, str, Branch]:
             settings = store.conversations.settings(conversation)
             before = store.messages.path_to(message.id)[:-1]
-            return before, settings, store.messages.path(conversation)
+            text = self._document_text(message.sources)
+            return before, settings, text, store.messages.path(conversation)
 
-        def loaded(result: tuple[Branch, ConversationSettings, Branch]) -> None:
-            before, settings, branch = result
-            self._generate(queued, before, settings)
+        def loaded(result: tuple[Branch, ConversationSettings, str, Branch]) -> None:
+            before, settings, text, branch = result
+            self._generate(queued, before, settings, text)
             self.begun.emit(conversation, branch)
 
         def refused(error: Exception) -> None:
@@ -173,7 +185,11 @@ class AnswerQueue(QObject):
             self._generation.stop()
 
     def _generate(
-        self, answer: QueuedAnswer, before: Branch, settings: ConversationSettings
+        self,
+        answer: QueuedAnswer,
+        before: Branch,
+        settings: ConversationSettings,
+        document_text: str,
     ) -> None:
         sampling, system_prompt = effective(settings, self._defaults)
         sampling = answer.sampling or sampling
@@ -183,7 +199,7 @@ class AnswerQueue(QObject):
         reserve = answer_reserve(self._context_length(), sampling)
         self.model_wanted.emit()
         self._generation.ask(
-            prompt_messages(read, system_prompt),
+            prompt_messages(read, system_prompt, answer.message.sources, document_text),
             sampling,
             reserve=0 if answer.fills_context else reserve,
             continues=partial_answer(answer.message),

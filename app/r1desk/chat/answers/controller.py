@@ -12,11 +12,11 @@ from typing import TypeVar
 from PySide6.QtCore import QObject, Signal, Slot
 
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer, StreamingAnswer
-from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults
+from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults, DocumentText
 from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import Attachment, ChatMessage, MessageState, Store
+from r1desk.store import AnswerSources, Attachment, ChatMessage, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
 Changed = TypeVar("Changed")
@@ -46,6 +46,7 @@ class ChatController(QObject):
         *,
         model_path: Callable[[], str] = str,
         context_length: Callable[[], int] = int,
+        document_text: DocumentText = lambda _sources: "",
     ) -> None:
         """`model_name`, `model_path` and `context_length` are of the model that answers next."""
         super().__init__()
@@ -72,6 +73,7 @@ class ChatController(QObject):
             context_length=context_length,
             model_path=model_path,
             shown=lambda: self.conversation_id,
+            document_text=document_text,
         )
         self._answers.stored.connect(self._on_stored)
         self._answers.begun.connect(self._show)
@@ -80,6 +82,7 @@ class ChatController(QObject):
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
         self.add_answer = self._answers.add
         self.hold_answers = self._answers.hold
+        self.give_back = self._answers.give_back
         self.answer_now = self._generation.answer_now
         self.streamed = self._generation.streamed
 
@@ -197,16 +200,26 @@ class ChatController(QObject):
 
     # ---- what the user asks for -------------------------------------------------------------
 
-    def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
-        """Store the user's message, then ask the model; during an answer it is queued."""
-        self._ask(text, self.shown_branch[-1].id if self.shown_branch else None, attachments)
+    def send(
+        self,
+        text: str,
+        attachments: tuple[Attachment, ...] = (),
+        sources: AnswerSources | None = None,
+    ) -> None:
+        """Store the user's message, then ask the model; during an answer it is queued.
 
-    def edit(self, message_id: int, text: str) -> None:
+        `sources` are passages of documents that the answer is given.
+        """
+        parent = self.shown_branch[-1].id if self.shown_branch else None
+        self._ask(text, parent, attachments, sources)
+
+    def edit(self, message_id: int, text: str, sources: AnswerSources | None = None) -> None:
         """Begin a new branch with another wording; the old one is kept."""
         position = self._position(message_id)
         if position is not None:
             above = self.shown_branch[position - 1].id if position else None
-            self._ask(text, above, self.shown_branch[position].attachments, is_edit=True)
+            attachments = self.shown_branch[position].attachments
+            self._ask(text, above, attachments, sources, is_edit=True)
 
     def regenerate(
         self, message_id: int, *, fills_context: bool = False, memory_start: int | None = None
@@ -229,7 +242,7 @@ class ChatController(QObject):
                 store.messages.set_memory_start(question, memory_start)
             if discardable(old) and not store.messages.has_replies(old.id):
                 store.branches.delete(old.id)
-            answer = store.messages.begin_answer(old.conversation_id, question, model)
+            answer = store.messages.begin_answer(old.conversation_id, question, model, old.sources)
             return QueuedAnswer(answer, fills_context=fills_context)
 
         self._answers.add(begin, old.conversation_id)
@@ -338,6 +351,7 @@ class ChatController(QObject):
         text: str,
         parent: int | None,
         attachments: tuple[Attachment, ...],
+        sources: AnswerSources | None,
         *,
         is_edit: bool = False,
     ) -> None:
@@ -351,7 +365,9 @@ class ChatController(QObject):
 
         def begin(store: Store) -> QueuedAnswer:
             asked = append(store)
-            return QueuedAnswer(store.messages.begin_answer(asked.conversation_id, asked.id, model))
+            return QueuedAnswer(
+                store.messages.begin_answer(asked.conversation_id, asked.id, model, sources)
+            )
 
         self._answers.add(begin, shown, text, attachments)
 

@@ -16,13 +16,14 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
+from deepseek_r1.documents.document_prompt import document_owner
 from deepseek_r1.hardware.processor import battery_low
 from deepseek_r1.host.protocol import (
     PrepareRequest,
     PromptCacheFolder,
     RetainPromptsRequest,
 )
-from r1desk.chat.answers.answer_queue import Defaults, effective
+from r1desk.chat.answers.answer_queue import Defaults, DocumentText, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
@@ -35,6 +36,7 @@ class PromptPreparation(QObject):
     """Asks for preparations and deletes the prompts of deleted conversations. Main thread."""
 
     state_changed = Signal(object)  # events.PromptCacheState
+    documents_used = Signal(object)  # the set of the hashes of all that anything still has
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class PromptPreparation(QObject):
         settings: Callable[[], PromptCacheSettings],
         *,
         defaults: Defaults,
+        document_text: DocumentText,
     ) -> None:
         """`folder` is where prompts are kept; None where nothing may be written.
 
@@ -53,6 +56,7 @@ class PromptPreparation(QObject):
         super().__init__()
         self._engine, self._store, self._chat = engine, store, chat
         self._folder, self._settings, self._defaults = folder, settings, defaults
+        self._document_text = document_text
         self.state: PromptCacheState | None = None
         self._computing: EngineRequest | None = None  # the preparation that computes
         self._stops = 0
@@ -74,14 +78,17 @@ class PromptPreparation(QObject):
     def retain_present(self) -> None:
         """Delete the prompts of conversations that are in no list and in no trash any more."""
         folder = self._engine.prompt_cache
-        if folder is None or not Path(folder.path).exists():
-            return
 
-        def present(store: Store) -> list[str]:
+        def present(store: Store) -> tuple[list[str], set[str]]:
             infos = store.conversations.infos() + store.conversations.infos(trashed=True)
-            return [str(info.id) for info in infos]
+            documents = store.attachments.used_documents()
+            return [*(str(info.id) for info in infos), *map(document_owner, documents)], documents
 
-        def retain(owners: list[str]) -> None:
+        def retain(found: tuple[list[str], set[str]]) -> None:
+            owners, documents = found
+            self.documents_used.emit(documents)
+            if folder is None or not Path(folder.path).exists():
+                return
             kept = owners if folder.budget_mib else []
             request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=tuple(kept))
             request.failed.connect(self._on_failed)
@@ -119,12 +126,18 @@ class PromptPreparation(QObject):
             return
         stops, conversation_id = self._stops, branch[0].conversation_id
 
-        def submit(settings: ConversationSettings) -> None:
+        def read(store: Store) -> tuple[ConversationSettings, str]:
+            text = self._document_text(branch[-1].sources)
+            return store.conversations.settings(conversation_id), text
+
+        def submit(found: tuple[ConversationSettings, str]) -> None:
+            settings, text = found
+            system_prompt = effective(settings, self._defaults)[1]
             if self._chat.busy or (compute and stops != self._stops):  # the user was faster
                 return
             request = self._engine.submit(
                 PrepareRequest,
-                messages=prompt_messages(branch, effective(settings, self._defaults)[1]),
+                messages=prompt_messages(branch, system_prompt, document_text=text),
                 owner=str(conversation_id),
                 compute=compute,
             )
@@ -137,7 +150,7 @@ class PromptPreparation(QObject):
             if conversation_id != self._chat.conversation_id:
                 request.done.connect(self.restore_shown)  # the user is elsewhere by now
 
-        self._store.call(lambda store: store.conversations.settings(conversation_id), submit)
+        self._store.call(read, submit)
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:

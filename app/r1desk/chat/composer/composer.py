@@ -22,12 +22,11 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_bar import PromptSizeBar
-from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
-from r1desk.store import Attachment
 from r1desk.store.prompt_store import SavedPrompt
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
@@ -89,9 +88,9 @@ class Composer(QWidget):
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
-        self.attachments = AttachmentRow(self.requested.emit, self, removable=True)
+        self.attachments = AttachmentRow(self.requested.emit, self)
         self._attachment_area = _area_for(self.attachments, self)
-        self._has_attachments = self._reading = False
+        self._has_chips = self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
@@ -209,12 +208,13 @@ class Composer(QWidget):
         self._busy, self._reason, self.hint = busy, reason, hint
         self._refresh()
 
-    def set_attachments(
-        self, attachments: Sequence[Attachment], fitting: Sequence[bool], reading: bool
-    ) -> None:
-        """Show the files that go with the message; nothing is sent while one is being read."""
-        self.attachments.show_attachments(attachments, fitting)
-        self._has_attachments, self._reading = bool(attachments), reading
+    def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
+        """Show the files of the chat and of the message; nothing is sent while one is being read.
+
+        `attached`: some go with the message, which may then have no text.
+        """
+        self.attachments.show_chips(chips)
+        self._has_chips, self._has_attachments, self._reading = bool(chips), attached, reading
         self._refresh()
 
     def _refresh(self) -> None:
@@ -243,7 +243,7 @@ class Composer(QWidget):
         return has_something and not self._reason and not self._reading
 
     def _fit_height(self) -> None:
-        if self._has_attachments:
+        if self._has_chips:
             layout = self.layout()
             assert layout is not None  # noqa: S101 - for the type checker
             width = self.rect().marginsRemoved(layout.contentsMargins()).width()
@@ -251,7 +251,7 @@ class Composer(QWidget):
             height = self.attachments.fit_width(max(width - bar, 1))
             most = self.attachments.fit_height(_MAX_CHIP_ROWS)
             self._attachment_area.setFixedHeight(min(height, most))
-        self._attachment_area.setVisible(self._has_attachments)
+        self._attachment_area.setVisible(self._has_chips)
         lines = min(max(1, math.ceil(self.editor.document().size().height())), _MAX_LINES)
         line = self.editor.fontMetrics().lineSpacing()
         policy = Qt.ScrollBarPolicy

@@ -84,7 +84,18 @@ class PromptSizeController(QObject):
     def _estimated_tokens(self) -> int:
         """Runs at each key: what is known of the files is not estimated again."""
         typed = estimated_tokens(self._text) if self._text else 0
-        return typed + sum(tokens_of(attachment) for attachment in self._attachments)
+        files = sum(tokens_of(each) for each in self._attachments if not each.sha256)
+        return self._with_documents(typed + files)
+
+    def _with_documents(self, typed: int) -> int:
+        """The message's tokens with those of its documents, where these are read whole."""
+        documents = sum(tokens_of(each) for each in self._attachments if each.sha256)
+        if (facts := self._facts()) is None:
+            return typed
+        history = self._estimated_history() if self._history is None else self._history
+        reserve = answer_reserve(facts.context_length, self._settings()[0])
+        fits = typed + documents + history + reserve <= facts.context_length
+        return typed + documents if fits else typed
 
     @Slot()
     def refresh(self) -> None:
@@ -139,7 +150,7 @@ class PromptSizeController(QObject):
                 tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
             if run == self._run:
                 self._history = history
-                self._show(tokens)
+                self._show(tokens if is_empty else self._with_documents(tokens))
         finally:  # also where the engine gave the count up
             if isValid(self):  # else the application is at its end, and the timers are gone
                 self._is_counting = False

@@ -1,92 +1,62 @@
-"""The files attached to the message being written."""
+"""The files of the message being written and of the chat: read, shown, removed, asked about."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QSize, Signal, Slot
-from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import (
-    QDialogButtonBox,
-    QFileDialog,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtWidgets import QFileDialog
+from shiboken6 import isValid
 
-from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document import Source
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.documents.document import Passage, Source
 from deepseek_r1.documents.errors import DocumentIsPicture
 from deepseek_r1.documents.reading import SUFFIXES
-from deepseek_r1.host.protocol import CountTokensReply, CountTokensRequest
-from r1desk.chat.answers.attachment_reader import (
-    MAX_FILES,
-    TooManyAttachments,
-    read_attachments,
-)
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.chat_documents import ChatDocuments, FileRead, ReadingProgress
+from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.editor import PlainEdit
-from r1desk.chat.values.prompt import PromptSize, fenced, tokens_of
-from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
+from r1desk.chat.presenters.passages_dialog import PassagesDialog
+from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
+from r1desk.chat.values.duration import price_text
+from r1desk.chat.values.intents import (
+    Intent,
+    OpenAttachment,
+    ReadDocuments,
+    RemoveAttachment,
+    RemoveDocument,
+    StopReadingFile,
+)
+from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
-from r1desk.platform.background_thread import ask_in_background
-from r1desk.store import Attachment
-from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.store import AnswerSources, Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
-SHOWN_CHARACTERS = 60_000  # a longer text would hold the window up while it is laid out
-_SUITED = QSize(760, 560)
+_SHOWN_SUFFIXES = "*.pdf *.docx *.odt *.pptx *.xlsx *.epub *.html *.md *.txt *.csv"
+
+Planned = Callable[[AnswerSources | None], None]
 
 
-class AttachmentDialog(BoundedDialog):
-    """Shows the beginning of a file as plain text; Copy takes all of it."""
+@dataclass
+class _Reading:
+    """Files that are read for this message, by path, with the progress of each."""
 
-    def __init__(self, attachment: Attachment, parent: QWidget) -> None:
-        super().__init__(parent, fit.code(attachment.name), _SUITED)
-        self._content = attachment.content
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(0, 0, 0, 0)
-        self.field = PlainEdit(body)
-        self.field.setReadOnly(True)
-        self.field.setAccessibleName(tr("Text of the file"))
-        self.field.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.field.setPlainText(fit.code(self._content[:SHOWN_CHARACTERS]))
-        column.addWidget(self.field, 1)
-        if len(self._content) > SHOWN_CHARACTERS:
-            note = QLabel(
-                tr(
-                    "The first {shown} of {count} characters. The model reads all of them.",
-                    shown=f"{SHOWN_CHARACTERS:,}",
-                    count=f"{len(self._content):,}",
-                ),
-                body,
-            )
-            note.setWordWrap(True)
-            column.addWidget(note)
-        self.set_body(body)
-        copy = QPushButton(tr("Copy"))
-        copy.clicked.connect(self._on_copy)
-        self.buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
-
-    @Slot()
-    def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(fit.clipped(self._content))
+    stop: threading.Event = field(default_factory=threading.Event)
+    files: dict[str, ReadingProgress] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)  # taken off before they were read
 
 
 class AttachmentPresenter(Presenter):
-    """The files of the message being written: read, counted, shown, removed, sent.
+    """Shows files as chips, reads new ones, and finds what a question is answered from.
 
     Signals:
         changed: other files, or other numbers of tokens.
@@ -94,59 +64,101 @@ class AttachmentPresenter(Presenter):
 
     changed = Signal()
 
-    def __init__(self, window: ChatWindow, chat: ChatController, engine: EngineBridge) -> None:
+    def __init__(
+        self,
+        window: ChatWindow,
+        chat: ChatController,
+        documents: ChatDocuments,
+        reading: DocumentReading,
+        speed: MeasuredSpeed,
+    ) -> None:
         super().__init__(window)
-        self._window, self._chat, self._engine = window, chat, engine
+        self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
+        self._model_reading = reading
         self.attachments: tuple[Attachment, ...] = ()
-        self._readings: dict[QObject, int] = {}  # numbers of files
+        self._readings: dict[QObject, _Reading] = {}
         self._size: PromptSize | None = None  # what the composer's row says
-        self._fits: list[bool] = []  # of each file
-        self._can_count = False  # a model is loaded
-        self._empty_tokens = 0  # of a message that says nothing: what the template adds
+        self._dialog: DocumentDialog | None = None
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
+        window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.show_stored)
         chat.branch_shown.connect(self._show)
+        reading.changed.connect(self._show)
+        documents.changed.connect(self._show)
+        speed.changed.connect(self._show)
 
     def close(self) -> None:
-        """Drop what still waits for a thread or the engine: the window goes."""
+        """Drop what still waits for a thread: the window goes."""
         self.show_stored()
         super().close()
+
+    # ---- attaching --------------------------------------------------------------------------
 
     @Slot()
     def choose(self) -> None:
         """Ask for files."""
-        texts = tr(
-            "Documents and code ({patterns})",
-            patterns=" ".join(sorted(f"*{each}" for each in SUFFIXES)),
-        )
-        dialog = file_dialog(self._window, tr("Attach files"), [texts, tr("All files (*)")])
+        texts = tr("Documents, text and code ({patterns})", patterns=_SHOWN_SUFFIXES)
+        every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES))
+        filters = [texts.replace(_SHOWN_SUFFIXES, every), tr("All files (*)")]
+        dialog = file_dialog(self._window, tr("Attach files"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.filesSelected.connect(self.add_paths)
+        dialog.open()
+
+    @Slot()
+    def choose_folder(self) -> None:
+        """Ask for a folder, whose files are attached."""
+        dialog = file_dialog(self._window, tr("Attach a folder"), [])
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.filesSelected.connect(self.add_paths)
         dialog.open()
 
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
-        """Read files and attach those that can be read."""
-        left = max(0, MAX_FILES - len(self.attachments) - sum(self._readings.values()))
-        if len(paths) > left:
-            self._refuse(TooManyAttachments(limit=MAX_FILES).report())
-        if taken := [Path(path) for path in paths[:left]]:
-            reading = ask_in_background(partial(read_attachments, taken))
-            self._readings[reading] = len(taken)
-            reading.done.connect(self._on_read)
-            self._show()
+        """Read files, and those of folders, and attach what has text."""
+        reading = _Reading()
+        answer = self._documents.read(paths, reading.stop)
+        reading.files = {path: ReadingProgress(path, 0, None) for path in paths}
+        self._readings[answer] = reading
+        answer.done.connect(self._on_read)
+        answer.failed.connect(self._on_reading_failed)
+        answer.ended.connect(self._on_all_read)
+        self._show()
         self._window.composer.setFocus()
 
     @Slot(object)
-    def _on_read(self, results: list[Attachment | ErrorReport]) -> None:
-        if self._readings.pop(self.sender(), None) is None:
+    def _on_read(self, result: ReadingProgress | FileRead) -> None:
+        reading = self._readings.get(self.sender())
+        if reading is None or reading.stop.is_set():
             return  # of a conversation that was left
-        for refused in results:
-            if isinstance(refused, ErrorReport):
-                self._refuse(refused)
-        read = tuple(each for each in results if isinstance(each, Attachment))
-        self._set(self.attachments + read)
-        self._count()
+        if isinstance(result, ReadingProgress):
+            reading.files[result.path] = result
+        elif isinstance(result.result, ErrorReport):
+            reading.files.pop(result.path, None)
+            self._refuse(result.result)
+        else:
+            reading.files.pop(result.path, None)
+            added, there = result.result, {a.sha256 for a in self.attachments}
+            if result.path not in reading.dropped and added.sha256 not in there:
+                self._set((*self.attachments, added))
+        self._show()
+
+    @Slot(ErrorReport)
+    def _on_reading_failed(self, report: ErrorReport) -> None:
+        self._refuse(report)
+
+    @Slot()
+    def _on_all_read(self) -> None:
+        self._readings.pop(self.sender(), None)
+        self._show()
+
+    def stop_reading(self, path: str) -> None:
+        """Attach a file no longer that is being read."""
+        for reading in self._readings.values():
+            reading.dropped.add(path)
+            if reading.files.pop(path, None) is not None and not reading.files:
+                reading.stop.set()
+        self._show()
 
     def remove(self, place: int) -> None:
         """Take one file off the message."""
@@ -161,11 +173,12 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
         """Show the files of another message. What is being read for this one is dropped."""
+        for reading in self._readings.values():
+            reading.stop.set()
         self._readings.clear()
         self._window.notices.withdraw(_FILES)
         self.attachments = attachments
         self._show()
-        self._count()
 
     def restore(self, attachments: tuple[Attachment, ...]) -> None:
         """Show the files of a draft, unless the user has begun to attach others."""
@@ -176,47 +189,194 @@ class AttachmentPresenter(Presenter):
         """Attach files that could not be sent, before those that were attached since."""
         if attachments:
             self._set(attachments + self.attachments)
-            self._count()
-
-    def show_text(self, attachment: Attachment) -> None:
-        """Show what is in a file."""
-        AttachmentDialog(attachment, self._window).open()
-
-    def show_source(self, source: Source) -> None:
-        """Show a passage that an answer was given."""
-        passage = source.passage
-        self.show_text(Attachment(passage.name, passage.text))
 
     def _set(self, attachments: tuple[Attachment, ...]) -> None:
         """The user changed the files: keep them."""
+        if {a.sha256 for a in self.attachments} - {a.sha256 for a in attachments}:
+            self._model_reading.pause()
         self.attachments = attachments
         self._show()
         self._chat.save_draft(attachments)
 
+    # ---- chips ------------------------------------------------------------------------------
+
     @Slot()
     def _show(self) -> None:
-        reading = bool(self._readings)
-        self._fits = self._fitting()
-        self._window.composer.set_attachments(self.attachments, self._fits, reading)
+        chips = [self._chip_of_chat(each) for each in self._of_chat()]
+        chips += [self._chip(each, place) for place, each in enumerate(self.attachments)]
+        files = [each for reading in self._readings.values() for each in reading.files.values()]
+        chips += map(_chip_being_read, files)
+        attached = bool(self.attachments)
+        self._window.composer.set_chips(chips, attached=attached, reading=bool(files))
         self.changed.emit()
+
+    def _of_chat(self) -> list[Attachment]:
+        """The documents of earlier questions and of the folder."""
+        mine = {each.sha256 for each in self.attachments}
+        return [each for each in self._documents.shown if each.sha256 not in mine]
+
+    def _chip_of_chat(self, document: Attachment) -> Chip:
+        if self._documents.is_of_folder(document):
+            return self._chip_with(document, None, (tr("of the folder"),))
+        return self._chip_with(document, RemoveDocument(document.sha256))
+
+    def _chip(self, attachment: Attachment, place: int) -> Chip:
+        return self._chip_with(attachment, RemoveAttachment(place))
+
+    def _chip_with(
+        self, attachment: Attachment, removes: Intent | None, more: tuple[str, ...] = ()
+    ) -> Chip:
+        """A chip with its buttons. The model reads documents at the user's wish, all as one."""
+        name, buttons = short_name(attachment.name), list[ChipButton]()
+        reading, sha256 = self._model_reading, attachment.sha256
+        begun = sha256 in reading.wanted and 0 < reading.fraction < 1
+        if sha256 and self.read_whole and not reading.has_read(sha256):
+            if reading.is_running:
+                label = tr("Pause the reading of {name}", name=name)
+                buttons.append(ChipButton("pause", label, ReadDocuments(go_on=False)))
+            else:
+                label = tr("Let the model read {name} now", name=name)
+                buttons.append(ChipButton("brain", label, ReadDocuments(go_on=True)))
+        if removes is not None:
+            buttons.append(ChipButton("close", tr("Remove {name}", name=name), removes))
+        notes = (*self._notes(attachment), *more)
+        opens, fraction = OpenAttachment(attachment), reading.fraction if begun else None
+        return Chip(attachment.name, notes, opens, tuple(buttons), fraction)
+
+    def read_now(self, *, go_on: bool) -> None:
+        """Have the model read all documents now, or pause that."""
+        documents = [each.sha256 for each in (*self._documents.shown, *self.attachments)]
+        if go_on:
+            self._model_reading.start(tuple(dict.fromkeys(filter(None, documents))))
+        else:
+            self._model_reading.pause()
+
+    def _notes(self, attachment: Attachment) -> tuple[str, ...]:
+        """The size of a file, and what becomes of it with the next question."""
+        notes = size_notes(attachment)
+        if not attachment.sha256 or (whole := self.read_whole) is None:
+            return notes
+        if not whole:
+            return (*notes, tr("is searched"))
+        reading = self._model_reading
+        if reading.has_read(attachment.sha256):
+            return (*notes, tr("read already"))
+        left = 1.0
+        if attachment.sha256 in reading.wanted and 0 < reading.fraction < 1:
+            left -= reading.fraction
+            notes = (*notes, tr("{share} read", share=f"{reading.fraction:.0%}"))
+        if (seconds := self._speed.reading_s(round(left * tokens_of(attachment)))) is None:
+            return notes
+        return (*notes, tr("about {duration} to read", duration=price_text(seconds)))
+
+    @property
+    def read_whole(self) -> bool | None:
+        """Whether all documents fit into the context together; None without a model."""
+        if (size := self._size) is None:
+            return None
+        before = sum(tokens_of(each) for each in self._documents.shown)
+        history = size.history - (before if self._documents.text_is_whole else 0)
+        now = sum(tokens_of(each) for each in (*self._of_chat(), *self.attachments))
+        return now + max(0, history) + size.reserve <= size.context
 
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""
-        self._size = size
-        if self._fitting() != self._fits:
+        before, self._size = self.read_whole, size
+        if self.read_whole != before:
             self._show()
 
-    def _fitting(self) -> list[bool]:
-        """Whether each file fits beside the fitting ones before it; empty without a model."""
-        if (size := self._size) is None:
-            return []
-        tokens = [tokens_of(attachment) for attachment in self.attachments]
-        left = size.context - size.total + sum(tokens)
-        fitting = []
-        for count in tokens:
-            fitting.append(count <= left)
-            left -= count if fitting[-1] else 0
-        return fitting
+    # ---- questions --------------------------------------------------------------------------
+
+    def send(self, text: str) -> None:
+        """Send a message with its files; passages are shown before they are sent."""
+        conversation, files = self._chat.conversation_id, self.attachments
+        if not any(each.sha256 for each in (*files, *self._documents.shown)):
+            self._chat.send(text, self.take())
+            return
+        self._chat.save_draft(text)
+        self.take()
+
+        def planned(sources: AnswerSources | None) -> None:
+            if sources is None or self._chat.conversation_id != conversation:
+                self._chat.give_back(conversation, text, files)
+            else:
+                self._chat.send(text, files, sources)
+
+        self._plan(text, files, planned)
+
+    def edit(self, message: int, text: str) -> None:
+        """Ask a question again with another text."""
+        conversation = self._chat.conversation_id
+
+        def planned(sources: AnswerSources | None) -> None:
+            if self._chat.conversation_id == conversation and sources is not None:
+                self._chat.edit(message, text, sources)
+
+        if self._documents.shown:
+            self._plan(text, (), planned)
+        else:
+            self._chat.edit(message, text)
+
+    def _plan(self, text: str, files: tuple[Attachment, ...], then: Planned) -> None:
+        """Find what the answer is given, to be changed; `then(None)` where it is not asked."""
+
+        def found(sources: AnswerSources) -> None:
+            if sources.whole or not isValid(self):
+                then(sources if isValid(self) else None)
+                return
+            search = partial(self._documents.search, documents=sources.documents)
+            dialog = PassagesDialog(sources, search, self._window)
+            dialog.accepted.connect(lambda: chosen(sources, dialog.chosen()))
+            dialog.rejected.connect(lambda: then(None))
+            dialog.open()
+
+        def chosen(sources: AnswerSources, passages: list[Passage]) -> None:
+            if passages == [source.passage for source in sources.sent]:
+                then(sources)
+                return
+            again = self._documents.plan(text, files, passages)
+            again.done.connect(then)
+            again.failed.connect(refused)
+
+        def refused(report: ErrorReport) -> None:
+            then(None)
+            self._refuse(report)
+
+        planning = self._documents.plan(text, files)
+        planning.done.connect(found)
+        planning.failed.connect(refused)
+
+    # ---- looking at documents ---------------------------------------------------------------
+
+    def show_text(self, attachment: Attachment, at: Passage | None = None) -> None:
+        """Show what is in a file, at a passage of it."""
+        if self._dialog is not None and isValid(self._dialog):
+            if attachment.sha256 and self._dialog.sha256 == attachment.sha256 and at is not None:
+                self._dialog.show_passage(at)
+                self._dialog.raise_()
+                self._dialog.activateWindow()
+                return
+            self._dialog.close()
+        self._dialog = dialog = DocumentDialog(attachment.name, attachment.sha256, self._window)
+        dialog.show()
+        if not attachment.sha256:
+            dialog.show_passages(passages_of(attachment.content))
+            return
+
+        def found(passages: list[Passage]) -> None:
+            if not isValid(dialog):
+                return
+            note = "" if passages else tr("The document is not here any more.")
+            dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
+
+        asked = self._documents.passages(attachment.sha256)
+        asked.done.connect(found)
+        asked.failed.connect(self._refuse)
+
+    def show_source(self, source: Source) -> None:
+        """Show a passage that an answer was given."""
+        passage = source.passage
+        self.show_text(Attachment(passage.name, sha256=passage.sha256), passage)
 
     def refuse_picture(self) -> None:
         """Say why a picture that was pasted or dropped is not attached."""
@@ -226,38 +386,12 @@ class AttachmentPresenter(Presenter):
         """Show why, until the message is sent or another conversation is shown."""
         self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
 
-    # ---- tokens
 
-    def on_model_loaded(self) -> None:
-        """Another model counts otherwise."""
-        self._can_count = True
-        self._ask_tokens("", self._on_empty_counted)
-        self._count(again=True)
-
-    def _count(self, *, again: bool = False) -> None:
-        """Count the files that were not counted yet; they are estimated until there is a model."""
-        for attachment in self.attachments:
-            if self._can_count and (again or not attachment.tokens):
-                self._ask_tokens(fenced(attachment), partial(self._on_counted, attachment))
-
-    def _ask_tokens(self, text: str, counted: Callable[[CountTokensReply], None]) -> None:
-        message = Message(role=Role.USER, content=text)
-        request = self._engine.submit(CountTokensRequest, messages=(message,))
-        request.done.connect(counted)
-        request.failed.connect(self._on_not_counted)
-
-    @Slot(object)
-    def _on_empty_counted(self, reply: CountTokensReply) -> None:
-        self._empty_tokens = reply.tokens  # comes before the files, which were asked for later
-
-    def _on_counted(self, attachment: Attachment, reply: CountTokensReply) -> None:
-        tokens, before = max(1, reply.tokens - self._empty_tokens), self.attachments
-        counted = replace(attachment, tokens=tokens)
-        attachments = tuple(counted if a is attachment else a for a in before)
-        if attachments != before:
-            self._set(attachments)
-
-    @Slot(ErrorReport)
-    def _on_not_counted(self, report: ErrorReport) -> None:
-        """The estimate stays."""
-        log.window.info("the tokens of a file were not counted: %s", report.text())
+def _chip_being_read(progress: ReadingProgress) -> Chip:
+    name = Path(progress.path).name
+    stop = ChipButton("close", tr("Remove {name}", name=name), StopReadingFile(progress.path))
+    if not progress.total:
+        return Chip(name, (tr("being read"),), None, (stop,), 0.0, "clock")
+    count = trn("{n:,} page", "{n:,} pages", progress.total)
+    note = tr("{done:,} of {count} read", done=progress.done, count=count)
+    return Chip(name, (note,), None, (stop,), progress.done / progress.total, "clock")

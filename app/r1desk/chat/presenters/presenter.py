@@ -13,6 +13,8 @@ from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
@@ -32,6 +34,10 @@ class ChatPresenter(Presenter):
         chat: ChatController,
         engine: EngineBridge,
         is_model_ready: Callable[[], bool],
+        *,
+        documents: ChatDocuments,
+        reading: DocumentReading,
+        speed: MeasuredSpeed,
     ) -> None:
         super().__init__(window)
         self._window = window
@@ -42,7 +48,7 @@ class ChatPresenter(Presenter):
         window.chats_menu.addAction(
             tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        self.attachments = AttachmentPresenter(window, chat, engine)
+        self.attachments = AttachmentPresenter(window, chat, documents, reading, speed)
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
@@ -127,7 +133,6 @@ class ChatPresenter(Presenter):
         )
         is_starter = loaded.facts.name == STARTER_NAME
         self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
-        self.attachments.on_model_loaded()
         self._forwarder.take_idle_focus()
 
     @Slot(object, str)

@@ -13,6 +13,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
@@ -48,11 +49,13 @@ class RequestHandler(Presenter):
         actions: MessageActions,
         prompts: PromptLibrary,
         overflow: ContextOverflow,
+        documents: ChatDocuments,
         load_model: Callable[[Path], None],
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
+        self._documents = documents
         self._history, self._overflow, self._load_model = actions.history, overflow, load_model
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
@@ -76,9 +79,9 @@ class RequestHandler(Presenter):
         chat, actions, attachments = self._chat, self._actions, self._attachments
         match intent:
             case intents.Send(text):
-                chat.send(text, attachments.take())
+                attachments.send(text)
             case intents.SendExample(text):
-                chat.send(text)
+                attachments.send(text)
             case intents.SaveDraft(text):
                 chat.save_draft(text)
             case intents.StopAnswer():
@@ -92,7 +95,7 @@ class RequestHandler(Presenter):
             case intents.ContinueAnswer(message, closes_thinking):
                 chat.continue_answer(message, answers_now=closes_thinking)
             case intents.EditQuestion(message, text):
-                chat.edit(message, text)
+                attachments.edit(message, text)
             case intents.EditAnswer(message, text):
                 actions.edit_answer(message, text)
             case intents.EditLastQuestion():
@@ -120,6 +123,12 @@ class RequestHandler(Presenter):
                 attachments.refuse_picture()
             case intents.RemoveAttachment(place):
                 attachments.remove(place)
+            case intents.RemoveDocument(sha256):
+                self._documents.remove(sha256)
+            case intents.ReadDocuments(go_on):
+                attachments.read_now(go_on=go_on)
+            case intents.StopReadingFile(path):
+                attachments.stop_reading(path)
             case intents.OpenAttachment(attachment):
                 attachments.show_text(attachment)
             case intents.OpenSource(source):

@@ -1,37 +1,64 @@
-"""A file that goes with a message, as a chip, and rows of chips."""
+"""A file that goes with a message or belongs to a chat, as a chip, and rows of chips."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.values.intents import OpenAttachment, RemoveAttachment, Request
+from r1desk.chat.values.intents import Intent, OpenAttachment, Request
 from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
+from r1desk.theme.icons import icon
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
 
 
-def chip_label(attachment: Attachment, fits: bool | None) -> str:
-    """A file's name, its size in tokens, and where it does not fit."""
+@dataclass(frozen=True, slots=True)
+class ChipButton:
+    """A button of a chip: its icon, its name, what it asks for."""
+
+    icon: str
+    label: str
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One chip. `notes` stand behind the name; `fraction` of the work on it is done."""
+
+    name: str
+    notes: tuple[str, ...] = ()
+    opens: Intent | None = None  # by a click
+    buttons: tuple[ChipButton, ...] = ()
+    fraction: float | None = None
+    icon: str = "file"
+
+    @property
+    def label(self) -> str:
+        """The name and the notes."""
+        return " · ".join([short_name(self.name), *self.notes])
+
+
+def size_notes(attachment: Attachment) -> tuple[str, ...]:
+    """The pages and the tokens of a file; those of a document are estimated."""
     count = tokens_of(attachment)
-    size = (
+    exact = bool(attachment.tokens) and not attachment.sha256
+    tokens = (
         trn("{n:,} token", "{n:,} tokens", count)
-        if attachment.tokens
+        if exact
         else trn("about {n:,} token", "about {n:,} tokens", count)
     )
-    parts = [short_name(attachment.name), size]
-    if fits is False:
-        parts.append(tr("does not fit"))
-    return " · ".join(parts)
+    pages = (trn("{n:,} page", "{n:,} pages", attachment.pages),) if attachment.pages else ()
+    return (*pages, tokens)
 
 
 def short_name(name: str) -> str:
@@ -43,47 +70,55 @@ def short_name(name: str) -> str:
 
 
 class AttachmentChip(QWidget):
-    """One file: a click shows its text.
+    """One file: a click shows its text."""
 
-    One with a `place` among the files of the message being written has a button that removes it.
-    """
-
-    def __init__(
-        self,
-        attachment: Attachment,
-        request: Request,
-        parent: QWidget,
-        *,
-        fits: bool | None = None,
-        place: int | None = None,
-    ) -> None:
+    def __init__(self, chip: Chip, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
-        self._warns = fits is False
-        label = chip_label(attachment, fits)
+        self.chip, self._request = chip, request
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 1, 2, 1)
         row.setSpacing(0)
-        self.open_button = text_button("warning" if self._warns else "file", label, self)
-        self.open_button.setToolTip(
-            fit.plain_tooltip(tr("Show the text of {name}", name=attachment.name))
-        )
-        self.open_button.setAccessibleName(tr("Attached file: {label}", label=label))
-        self.open_button.clicked.connect(lambda: request(OpenAttachment(attachment)))
+        self.open_button = text_button(chip.icon, "", self)
+        self.open_button.clicked.connect(self._on_open)
         row.addWidget(self.open_button)
-        if place is not None:
-            remove = icon_button(
-                "close", tr("Remove {name}", name=short_name(attachment.name)), self
-            )
-            remove.clicked.connect(lambda: request(RemoveAttachment(place)))
-            row.addWidget(remove)
+        self.buttons: list[QToolButton] = []
+        for each in chip.buttons:
+            button = icon_button(each.icon, each.label, self)
+            button.clicked.connect(lambda _checked, intent=each.intent: request(intent))
+            row.addWidget(button)
+            self.buttons.append(button)
+        self.show_chip(chip)
+
+    def show_chip(self, chip: Chip) -> None:
+        """Show another state of the same file, with the same buttons."""
+        self.chip = chip
+        self.open_button.setText(chip.label)
+        widest = max(self.open_button.minimumWidth(), self.open_button.sizeHint().width())
+        self.open_button.setMinimumWidth(widest)  # the buttons stay where they are
+        self.open_button.setIcon(icon(chip.icon, "text_dim"))
+        self.open_button.setAccessibleName(tr("Attached file: {label}", label=chip.label))
+        tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
+        self.open_button.setToolTip(fit.plain_tooltip(tip))
+        self.update()
+
+    def _on_open(self) -> None:
+        if self.chip.opens is not None:
+            self._request(self.chip.opens)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(colours.error_edge if self._warns else colours.edge, 1))
+        painter.setPen(QPen(colours.edge, 1))
         painter.setBrush(colours.background)
-        painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), _RADIUS, _RADIUS)
+        shape = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.drawRoundedRect(shape, _RADIUS, _RADIUS)
+        if self.chip.fraction is not None:
+            path = QPainterPath()
+            path.addRoundedRect(shape, _RADIUS, _RADIUS)
+            painter.setClipPath(path)
+            bar = QRectF(0, self.height() - 3, self.width() * self.chip.fraction, 3)
+            painter.fillRect(bar, colours.accent)
 
 
 class AttachmentRow(QWidget):
@@ -94,30 +129,34 @@ class AttachmentRow(QWidget):
         request: Request,
         parent: QWidget,
         *,
-        removable: bool = False,
         alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
     ) -> None:
         super().__init__(parent)
         self._request = request
-        self._removable = removable
         self._alignment = alignment
         self.chips: list[AttachmentChip] = []
         self.setAccessibleName(tr("Attached files"))
 
-    def show_attachments(
-        self, attachments: Sequence[Attachment], fitting: Sequence[bool | None] = ()
-    ) -> None:
-        """Show these files, each with whether it fits where that is known."""
-        for chip in self.chips:
-            chip.hide()
-            chip.deleteLater()
-        self.chips = []
-        for index, attachment in enumerate(attachments):
-            fits = fitting[index] if index < len(fitting) else None
-            place = index if self._removable else None
-            chip = AttachmentChip(attachment, self._request, self, fits=fits, place=place)
-            chip.show()
-            self.chips.append(chip)
+    def show_attachments(self, attachments: Sequence[Attachment]) -> None:
+        """Show the files of a message."""
+        self.show_chips([Chip(a.name, size_notes(a), OpenAttachment(a)) for a in attachments])
+
+    def show_chips(self, chips: Sequence[Chip]) -> None:
+        """Show these; a chip whose buttons stay the same stays in its place."""
+        before, self.chips = self.chips, []
+        kept = {(each.chip.name, each.chip.buttons): each for each in reversed(before)}
+        for chip in chips:
+            widget = kept.pop((chip.name, chip.buttons), None)
+            if widget is None:
+                widget = AttachmentChip(chip, self._request, self)
+                widget.show()
+            else:
+                widget.show_chip(chip)
+            self.chips.append(widget)
+        for each in before:
+            if each not in self.chips:
+                each.hide()
+                each.deleteLater()
 
     def fit_height(self, rows: float) -> int:
         """The height of so many rows of chips."""

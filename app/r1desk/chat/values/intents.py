@@ -89,6 +89,27 @@ class RemoveAttachment(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveDocument(Intent):
+    """Take a document away from the conversation, by its hash."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocuments(Intent):
+    """Have the model read the documents before they are asked about, or pause that."""
+
+    go_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopReadingFile(Intent):
+    """Attach a file no longer that is being read, by its path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendExample(Intent):
     """Send a question of the empty conversation."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store import Attachment, ChatMessage
+from r1desk.store import AnswerSources, Attachment, ChatMessage
 
 NEARLY_FULL_SHARE = 0.8
 RESERVED_SHARE = 4  # one part in so many of the context is kept for the answer
@@ -58,20 +58,37 @@ def answer_reserve(context_length: int, sampling: SamplingSettings) -> int:
     return max(1, min(sampling.max_tokens, context_length // RESERVED_SHARE))
 
 
-def prompt_messages(branch: Iterable[ChatMessage], system_prompt: str) -> tuple[Message, ...]:
+def prompt_messages(
+    branch: Iterable[ChatMessage],
+    system_prompt: str,
+    sources: AnswerSources | None = None,
+    document_text: str = "",
+) -> tuple[Message, ...]:
     """Messages with their files, without their thinking, after the system prompt if any.
 
-    Those above the place where memory begins are left out.
+    Those above the place where memory begins are left out. `sources` are of the answer that is
+    wanted; a question stands as the model read it, with its passages. `document_text` comes first.
     """
     shown = list(branch)
+    given = [*(message.sources for message in shown[1:]), sources]
     messages = [
-        Message(role=Role(m.role), content=with_attachments(m.content, m.attachments))
-        for m in shown[memory_start(shown) :]
+        Message(role=Role(m.role), content=with_attachments(_asked(m, of_answer), m.attachments))
+        for m, of_answer in list(zip(shown, given, strict=False))[memory_start(shown) :]
         if m.content or m.role == Role.USER
     ]
-    if system_prompt.strip():
-        messages.insert(0, Message(role=Role.SYSTEM, content=system_prompt))
+    if system := with_documents(document_text, system_prompt):
+        messages.insert(0, Message(role=Role.SYSTEM, content=system))
     return tuple(messages)
+
+
+def _asked(message: ChatMessage, sources: AnswerSources | None) -> str:
+    has_passages = sources is not None and sources.asked and not message.is_answer
+    return sources.asked if sources is not None and has_passages else message.content
+
+
+def with_documents(document_text: str, system_prompt: str) -> str:
+    """The system prompt with the documents before it: each chat with them begins alike."""
+    return "\n\n".join(part for part in (document_text, system_prompt) if part.strip())
 
 
 def memory_start(branch: Sequence[ChatMessage]) -> int:
@@ -85,12 +102,12 @@ def memory_start(branch: Sequence[ChatMessage]) -> int:
 
 
 def with_attachments(text: str, attachments: Iterable[Attachment]) -> str:
-    """A message as the model reads it: the files, then the text.
+    """A message as the model reads it: the files that are no documents, then the text.
 
     The form is the one DeepSeek gives for files in the README of DeepSeek-R1, section
     "Official Prompts": the model was tried with it.
     """
-    return "".join(f"{fenced(attachment)}\n" for attachment in attachments) + text
+    return "".join(f"{fenced(each)}\n" for each in attachments if not each.sha256) + text
 
 
 def fenced(attachment: Attachment) -> str:
@@ -117,5 +134,9 @@ def conversation_tokens(branch: Sequence[ChatMessage]) -> int:
     for message in reversed(branch):
         if stats := message.stats:
             return stats.prompt_tokens + stats.completion_tokens - stats.thinking_tokens
-    files = (attachment for message in branch for attachment in message.attachments)
-    return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files))
+    files = (each for message in branch for each in message.attachments if not each.sha256)
+    given = [message.sources for message in branch if message.sources is not None]
+    # Whole documents stand once, at the beginning, for the last question alone.
+    passages = sum(each.tokens for each in given[:-1] if not each.whole)
+    passages += given[-1].tokens if given else 0
+    return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files)) + passages

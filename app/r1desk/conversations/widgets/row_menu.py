@@ -118,6 +118,8 @@ class RowMenu(QObject):
         menu.addAction(icon("settings"), tr("Begin new chats like the one shown"), take)
         forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
         usual = menu.addAction(tr("Begin new chats as everywhere else"), forget)
+        documents = partial(self._request, intents.ShowFolderDocuments(folder))
+        menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
         usual.setEnabled(present != ConversationSettings())
 
     @Slot()

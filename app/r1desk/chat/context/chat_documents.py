@@ -1,0 +1,366 @@
+"""The documents of the conversation on the screen: read, indexed, searched for a question."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as CountTimeout
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.i18n import N_
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.document import Document, Passage
+from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import estimated_tokens
+from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
+from deepseek_r1.hardware.processor import on_battery
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.values.prompt import answer_reserve, prompt_messages
+from r1desk.platform.background_thread import (
+    BackgroundAnswer,
+    ask_in_background,
+    give_in_background,
+)
+from r1desk.store import AnswerSources, Attachment, Store
+from r1desk.store.store_bridge import StoreBridge
+
+MAX_FILES = 200  # in one conversation
+_COUNT_S = 20.0  # the engine may be busy
+_MARGIN = 32  # tokens of the template around the documents
+_TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
+_PROGRESS_S = 0.1
+_LONGEST_PAUSE_S = 2.0  # between two files of many
+_COUNTED = 400_000  # characters; a longer text is never read whole, and its tokens are estimated
+
+
+class TooManyDocuments(R1Error):
+    """More files than one conversation takes."""
+
+    what = N_("Not all files were attached.")
+    why = N_("A conversation takes at most {limit} files.")
+    todo = N_("Put them into a folder of chats, or begin another chat.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingProgress:
+    """A file that is being read: pages, slides or chapters so far, and how many there are."""
+
+    path: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """A file that was read, or why it was refused."""
+
+    path: str
+    result: Attachment | ErrorReport
+
+
+class ChatDocuments(QObject):
+    """Reads and plans in threads of their own. Main thread, where nothing else is said.
+
+    Signals:
+        changed: `shown`, the documents of the conversation and of its folder, or `text`, which
+            stands first in its next prompt.
+    """
+
+    changed = Signal()
+    _count_wanted = Signal(object, object)  # messages, Future; from any thread
+
+    def __init__(
+        self,
+        chat: ChatController,
+        store: StoreBridge,
+        counter: TokenCounter,
+        path: Path | None,
+        *,
+        settings: Callable[[], tuple[SamplingSettings, str]],
+        context_length: Callable[[], int],
+    ) -> None:
+        """`path` is the index's file; None keeps it in memory."""
+        super().__init__()
+        self._chat, self._store, self._counter = chat, store, counter
+        self._path, self._settings, self._context_length = path, settings, context_length
+        self._opening = threading.Lock()
+        self._index: DocumentIndex | None = None
+        self._waiting: set[Future[int]] = set()
+        self._closed = False
+        self.shown: tuple[Attachment, ...] = ()
+        self._of_folder: frozenset[str] = frozenset()  # hashes
+        self.text = ""
+        self.waits_for_mains = True
+        queued = Qt.ConnectionType.QueuedConnection
+        self._count_wanted.connect(self._on_count_wanted, queued)
+        chat.branch_shown.connect(self.refresh)
+
+    def close(self) -> None:
+        """End what waits in threads."""
+        self._closed = True
+        for waiting in tuple(self._waiting):
+            waiting.cancel()
+
+    @property
+    def index(self) -> DocumentIndex:
+        """The index, opened at its first use. Any thread but the main one."""
+        with self._opening:
+            if self._index is None:
+                self._index = DocumentIndex(self._path)
+            return self._index
+
+    # ---- the conversation shown -------------------------------------------------------------
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read anew which documents the conversation shown has."""
+        key, folder = self._chat.conversation_id, self._chat.new_chat_folder
+        branch = self._chat.shown_branch
+        sources = branch[-1].sources if branch else None
+
+        def read(store: Store) -> tuple[tuple[Attachment, ...], frozenset[str], str]:
+            inside = folder if key is None else store.conversations.get(key).folder_id
+            of_folder = store.attachments.of_folder(inside) if inside is not None else ()
+            documents = store.attachments.documents(key, inside)
+            return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
+
+        def shown(found: tuple[tuple[Attachment, ...], frozenset[str], str]) -> None:
+            before = self.shown, self._of_folder, self.text
+            if key == self._chat.conversation_id and found != before:
+                self.shown, self._of_folder, self.text = found
+                self.changed.emit()
+
+        self._store.call(read, shown, lambda _error: None)
+
+    def document_text(self, sources: AnswerSources | None) -> str:
+        """The part of the prompt before all others. Any thread but the main one.
+
+        Raises DocumentIndexFailed, DocumentIndexDamaged.
+        """
+        if sources is None or not sources.whole:
+            return sources.outline if sources is not None else ""
+        return self._whole_text(sources.documents, sources.asked)
+
+    def _whole_text(self, documents: Sequence[str], question: str) -> str:
+        return plan(self.index, documents, question, 1 << 40, lambda _text: 0).system
+
+    def whole_text(self, documents: Sequence[str]) -> BackgroundAnswer:
+        """Ask for the text with which a prompt begins that has these documents whole."""
+        return ask_in_background(lambda: self._whole_text(documents, ""))
+
+    @property
+    def text_is_whole(self) -> bool:
+        """Whether the next prompt begins with all of the documents."""
+        branch = self._chat.shown_branch
+        sources = branch[-1].sources if branch else None
+        return sources is not None and sources.whole
+
+    def is_of_folder(self, document: Attachment) -> bool:
+        """Whether all chats of the folder have this document."""
+        return document.sha256 in self._of_folder
+
+    def remove(self, sha256: str) -> None:
+        """Take a document away from the conversation shown."""
+        key = self._chat.conversation_id
+        if key is not None:
+            self._chat.change(key, lambda store: store.attachments.remove_document(key, sha256))
+
+    def size_bytes(self) -> int:
+        """The size of the index with all texts in it."""
+        return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
+
+    def text_bytes(self, documents: Sequence[Attachment]) -> BackgroundAnswer:
+        """Ask for the size of the text of each document, in bytes."""
+
+        def measured() -> list[int]:
+            texts = ((p.text for p in self.index.passages(d.sha256)) for d in documents)
+            return [sum(len(text.encode()) for text in each) for each in texts]
+
+        return ask_in_background(measured)
+
+    def passages(self, sha256: str) -> BackgroundAnswer:
+        """Ask for all passages of a document."""
+        return ask_in_background(lambda: self.index.passages(sha256))
+
+    def search(self, query: str, documents: Sequence[str]) -> BackgroundAnswer:
+        """Ask for the best passages of documents."""
+        return ask_in_background(lambda: self.index.search(query, documents))
+
+    @Slot(object)
+    def retain(self, used: set[str]) -> None:
+        """Delete the documents that no conversation and no folder has."""
+
+        def remove_others() -> None:
+            if self._path is None or not self._path.exists():
+                return
+            for each in self.index.documents():
+                if each.sha256 not in used:
+                    self.index.remove(each.sha256)
+
+        ask_in_background(remove_others)
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def read(
+        self, paths: Iterable[str], stop: threading.Event, *, gently: bool = False
+    ) -> BackgroundAnswer:
+        """Read files and those of folders, one after the other, into the index.
+
+        `ReadingProgress` and `FileRead` come as results, until `stop` is set. `gently`: many files,
+        at the pace of a machine that has other work, and not on battery.
+        """
+        return give_in_background(partial(self._read_all, tuple(paths), stop, gently))
+
+    @Slot()
+    def hurry(self) -> None:
+        """Read on battery, too."""
+        self.waits_for_mains = False
+
+    def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:
+        """Leave the processor to answers and to others."""
+        stop.wait(min(_LONGEST_PAUSE_S, spent_s))
+        while not (stop.is_set() or self._closed) and (
+            self._chat.busy or (self.waits_for_mains and on_battery())
+        ):
+            stop.wait(1.0)
+
+    def _read_all(
+        self,
+        paths: Sequence[str],
+        stop: threading.Event,
+        gently: bool,
+        give: Callable[[object], None],
+    ) -> None:
+        files: list[Path] = []
+        for path in map(Path, paths):
+            try:
+                files += document_files(path)
+            except R1Error as error:
+                give(FileRead(str(path), error.report()))
+        most = MAX_FOLDER_FILES if gently else MAX_FILES
+        if len(files) > most:
+            give(FileRead("", TooManyDocuments(limit=most).report()))
+        for each in files[:most]:
+            give(ReadingProgress(str(each), 0, None))
+        for each in files[:most]:
+            began = time.monotonic()
+            if stop.is_set():
+                return
+            give(FileRead(str(each), self._read_one(each, stop, give)))
+            if gently:
+                self._wait_for_turn(stop, time.monotonic() - began)
+
+    def _read_one(
+        self, file: Path, stop: threading.Event, give: Callable[[object], None]
+    ) -> Attachment | ErrorReport:
+        given = 0.0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal given
+            if time.monotonic() - given > _PROGRESS_S:
+                given = time.monotonic()
+                give(ReadingProgress(str(file), done, total))
+
+        try:
+            document = read_document(file, on_progress=progress, stop=stop)
+            modified_ns = file.stat().st_mtime_ns
+            self.index.add(document, str(file), modified_ns)
+            tokens = self._tokens_of(document)
+        except R1Error as error:
+            return error.report()
+        return Attachment(
+            document.name, tokens=tokens, sha256=document.sha256, pages=document.pages or 0
+        )
+
+    def _tokens_of(self, document: Document) -> int:
+        text = document.text()
+        return self._count(text) if len(text) <= _COUNTED else estimated_tokens(text)
+
+    # ---- a question -------------------------------------------------------------------------
+
+    def plan(
+        self,
+        question: str,
+        draft: Sequence[Attachment] = (),
+        chosen: Sequence[Passage] | None = None,
+    ) -> BackgroundAnswer:
+        """Work out what the answer to a question is given: `AnswerSources`.
+
+        `chosen` are passages to take in place of those that a search finds.
+        """
+        documents = tuple(dict.fromkeys(d.sha256 for d in (*self.shown, *draft) if d.sha256))
+        branch, context = list(self._chat.shown_branch), self._context_length()
+        sampling, instructions = self._settings()
+        reserve = answer_reserve(context, sampling)
+
+        def work() -> AnswerSources:
+            history = prompt_messages(branch, instructions)
+            used = self._count_messages(history) if history else 0
+            free = context - used - reserve - _MARGIN
+            prompt = plan(self.index, documents, question, free, self._count, chosen=chosen)
+            tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
+            sent = prompt.sources
+            if prompt.whole:
+                sent = tuple(
+                    replace(each, passage=replace(each.passage, text=""))
+                    if rank >= _TEXTS_KEPT
+                    else each
+                    for rank, each in enumerate(sent)
+                )
+            return AnswerSources(
+                sent=sent,
+                tokens=max(0, tokens),
+                whole=prompt.whole,
+                documents=documents,
+                asked=prompt.question,
+                outline="" if prompt.whole else prompt.system,
+            )
+
+        return ask_in_background(work)
+
+    # ---- tokens -----------------------------------------------------------------------------
+
+    def _count(self, text: str) -> int:
+        return self._count_messages((Message(role=Role.USER, content=text),))
+
+    def _count_messages(self, messages: tuple[Message, ...]) -> int:
+        """The tokens of messages: of the loaded model where it is free, else estimated.
+
+        Any thread but the main one, which has the engine.
+        """
+        answer: Future[int] = Future()
+        self._waiting.add(answer)
+        try:
+            if not self._closed:
+                self._count_wanted.emit(messages, answer)
+                return answer.result(_COUNT_S)
+        except (CountTimeout, CancelledError):
+            answer.cancel()
+        finally:
+            self._waiting.discard(answer)
+        return sum(estimated_tokens(message.content) for message in messages)
+
+    @Slot(object, object)
+    def _on_count_wanted(self, messages: tuple[Message, ...], answer: Future[int]) -> None:
+        def counting() -> Counting:
+            try:
+                tokens = yield messages
+                if answer.set_running_or_notify_cancel():
+                    answer.set_result(tokens)
+            finally:  # also where the engine gave the count up
+                answer.cancel()
+
+        if self._counter.available:
+            self._counter.run(counting())
+        else:
+            answer.cancel()

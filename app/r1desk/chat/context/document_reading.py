@@ -1,0 +1,132 @@
+"""Has the loaded model read the documents of a chat before they are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Event, PrefillProgress
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.documents.document_prompt import document_owner
+from deepseek_r1.host.protocol import PrepareRequest
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.store import ChatMessage
+from r1desk.store.store_bridge import StoreBridge
+
+_KEY = "documents that models have read"
+_MOST_NOTED = 500
+
+
+class DocumentReading(QObject):
+    """One reading at a time, which the user starts, pauses and goes on with. Main thread.
+
+    What was read is kept in the segments of the prompt cache: a reading that ended early, also with
+    the application, goes on where it stopped. An answer ends it too, and reads on by itself.
+
+    Signals:
+        changed: the progress, or what has been read.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        chat: ChatController,
+        store: StoreBridge,
+        documents: ChatDocuments,
+        model: Callable[[], str],
+    ) -> None:
+        """`model` is the name of the loaded one, empty without one."""
+        super().__init__()
+        self._engine, self._store, self._documents = engine, store, documents
+        self._model = model
+        self._request: EngineRequest | None = None
+        self._read: list[str] = []  # each with the model's name, the latest last
+        self.wanted: tuple[str, ...] = ()  # the documents of the reading that was begun last
+        self.fraction = 0.0  # of it
+        self._chat = chat
+        chat.answer_finished.connect(self._on_answer)
+        chat.stopped.connect(self.pause)
+        store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
+
+    @property
+    def is_running(self) -> bool:
+        """True while the model reads."""
+        return self._request is not None
+
+    def has_read(self, sha256: str) -> bool:
+        """Whether the loaded model has read a document whole, so that its cells are kept."""
+        return f"{self._model()} {sha256}" in self._read
+
+    def start(self, documents: Sequence[str]) -> None:
+        """Begin, or go on, to read these documents whole, in this order."""
+        self.wanted = tuple(documents)
+        asked = self._documents.whole_text(self.wanted)
+        asked.done.connect(self._submit)
+        asked.failed.connect(self._on_failed)
+
+    @Slot()
+    def pause(self) -> None:
+        """Stop for now."""
+        if self._request is not None:
+            self._request.cancel()
+
+    def _submit(self, text: str) -> None:
+        self.pause()
+        request = self._engine.submit(
+            PrepareRequest,
+            messages=(Message(role=Role.SYSTEM, content=text),),
+            owner=document_owner(self.wanted[0]),
+            compute=True,
+        )
+        self._set_request(request)
+        request.event.connect(self._on_event)
+        request.done.connect(self._on_done)
+        request.failed.connect(self._on_failed)
+
+    def _set_request(self, request: EngineRequest | None) -> None:
+        self._request = request
+        self._chat.set_preparing(request is not None)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, PrefillProgress) and self.sender() is self._request:
+            self.fraction = event.done / max(1, event.total)
+            self.changed.emit()
+
+    @Slot()
+    def _on_done(self) -> None:
+        if self.sender() is self._request:
+            if self.fraction >= 1:
+                self._note(self.wanted)
+            self._set_request(None)
+
+    @Slot(ErrorReport)
+    def _on_failed(self, report: ErrorReport) -> None:
+        """Nothing is lost: the documents are read with the question."""
+        log.window.info("documents are not read ahead: %s", report.text())
+        self._set_request(None)
+
+    @Slot(object)
+    def _on_answer(self, answer: ChatMessage) -> None:
+        if answer.sources is not None and answer.sources.whole and answer.stats is not None:
+            self._note(answer.sources.documents)
+
+    def _note(self, documents: Sequence[str]) -> None:
+        new = [f"{self._model()} {sha256}" for sha256 in documents]
+        self._read = [*(each for each in self._read if each not in new), *new][-_MOST_NOTED:]
+        noted = list(self._read)
+        self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
+        self.changed.emit()
+
+    def _on_noted(self, noted: object) -> None:
+        if isinstance(noted, list):
+            self._read = [*map(str, noted), *self._read]
+            self.changed.emit()

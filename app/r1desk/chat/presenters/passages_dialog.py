@@ -1,0 +1,116 @@
+"""The passages that were found for a question, before it is sent: unticked, added to, sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from shiboken6 import isValid
+
+from deepseek_r1.core.i18n import join_list, tr, trn
+from deepseek_r1.documents.document import Passage
+from r1desk.chat.text import display_text as fit
+from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.store import AnswerSources
+from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import push_button, text_label
+
+_SUITED = QSize(720, 520)
+_SHOWN_CHARACTERS = 220
+_TOOLTIP_CHARACTERS = 1_500
+
+
+class PassagesDialog(BoundedDialog):
+    """Lists passages with a box each; a search adds others."""
+
+    def __init__(
+        self,
+        sources: AnswerSources,
+        search: Callable[[str], BackgroundAnswer],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent, tr("Passages for this question"), _SUITED)
+        self._search = search
+        body = QWidget()
+        column = filled(QVBoxLayout(body), spacing=8)
+        text = tr(
+            "The documents do not fit into the context, so these passages are sent. Untick what "
+            "does not matter, or look for more."
+        )
+        column.addWidget(text_label(text, "dim"))
+        self.list = QListWidget(wordWrap=True, spacing=3)
+        self.list.setAccessibleName(tr("Passages"))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.itemChanged.connect(self._on_changed)
+        column.addWidget(self.list, 1)
+        row = put_inside(column, QHBoxLayout())
+        self.query = QLineEdit(placeholderText=tr("Look for other passages"))
+        self.query.setAccessibleName(self.query.placeholderText())
+        self.query.returnPressed.connect(self._on_search)
+        row.addWidget(self.query, 1)
+        row.addWidget(push_button(tr("Find"), self._on_search))
+        self.note = text_label("", "dim")
+        column.addWidget(self.note)
+        self.set_body(body)
+        kinds = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(kinds.Ok | kinds.Cancel)
+        self.send = self.buttons.button(kinds.Ok)
+        self.send.setText(tr("Send"))
+        set_role(self.send, "primary")
+        self.buttons.accepted.connect(self.accept)
+        self._passages: list[Passage] = []
+        self._add(source.passage for source in sources.sent)
+        self.send.setFocus()
+
+    def chosen(self) -> list[Passage]:
+        """The passages that are ticked, the best first."""
+        ticked = [self.list.item(row).checkState() is _TICKED for row in range(self.list.count())]
+        return [each for each, wanted in zip(self._passages, ticked, strict=True) if wanted]
+
+    def _add(self, passages: Iterable[Passage]) -> int:
+        """List passages that are not there yet; returns how many."""
+        new = [each for each in passages if each not in self._passages]
+        for each in new:
+            self._passages.append(each)
+            label = join_list(filter(None, (each.name, each.place.label())))
+            text = " ".join(each.text[: 2 * _SHOWN_CHARACTERS].split())[:_SHOWN_CHARACTERS]
+            item = QListWidgetItem(fit.prose(f"{label}\n{text}…"), self.list)
+            item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(_TICKED)
+        self._on_changed()
+        return len(new)
+
+    @Slot()
+    def _on_changed(self) -> None:
+        if self.list.count() == len(self._passages):
+            count = len(self.chosen())
+            self.send.setText(trn("Send with {n} passage", "Send with {n} passages", count))
+
+    @Slot()
+    def _on_search(self) -> None:
+        if query := self.query.text().strip():
+            found = self._search(query)
+            found.done.connect(self._on_found)
+
+    @Slot(object)
+    def _on_found(self, passages: list[Passage]) -> None:
+        if isValid(self):
+            added = self._add(passages)
+            text = trn("{n} passage was added.", "{n} passages were added.", added)
+            self.note.setText(text if added else tr("Nothing else was found."))
+            self.list.scrollToBottom()
+
+
+_TICKED = Qt.CheckState.Checked
