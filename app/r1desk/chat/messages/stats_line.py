@@ -21,9 +21,7 @@ _REASONS = {
 
 def stats_line(stats: GenerationStats) -> str:
     """Rate, tokens, and why it ended early."""
-    parts = []
-    if (rate := stats.decode_tok_s) > 0:
-        parts.append(tr("{rate} tok/s", rate=f"{rate:.{0 if rate >= 10 else 1}f}"))
+    parts = _rate(stats)
     if stats.completion_tokens:
         parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
     if reason := _REASONS.get(stats.finish_reason):
@@ -31,10 +29,15 @@ def stats_line(stats: GenerationStats) -> str:
     return " · ".join(parts)
 
 
+def _rate(stats: GenerationStats) -> list[str]:
+    rate = stats.decode_tok_s
+    return [tr("{rate} tok/s", rate=f"{rate:.{0 if rate >= 10 else 1}f}")] if rate > 0 else []
+
+
 def compared_line(stats: GenerationStats, loaded: ModelLoaded | None) -> str:
-    """The same, and what models differ in: the load, the first token, memory and reading."""
+    """What models differ in: rate, first token, memory, load, and what is read from the disk."""
     parts = [
-        stats_line(stats),
+        *_rate(stats),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
         tr("Peak {mib} MiB", mib=f"{stats.peak_mib:,.0f}"),
     ]

@@ -53,6 +53,7 @@ class ColumnChoice(QObject):
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
         self.temperature.setValue(first.sampling.temperature)
+        self.temperature.lineEdit().setTextMargins(6, 0, 6, 0)
         self.thinking = NamedBox(tr("Thinking budget"))
         budgets = dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget))
         for budget in budgets:
@@ -118,7 +119,7 @@ class ComparisonDialog(BoundedDialog):
         self, parent: QWidget, question: ComparisonQuestion, models: Sequence[Candidate]
     ) -> None:
         """Begin with two columns: the first model, and the second where there is one."""
-        super().__init__(parent, tr("Compare models"), QSize(720, 420))
+        super().__init__(parent, tr("Compare models"), QSize(820, 420))
         self._asked = question
         stored = bool(question.message_id)  # it cannot be changed
         self.question = QPlainTextEdit(question.text, readOnly=stored, tabChangesFocus=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import partial
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTabBar, QToolButton, QVBoxLayout, QWidget
 
@@ -19,10 +19,10 @@ from r1desk.chat.text.message_selection import mark, matches_in
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
-from r1desk.widgets.layouts import discard, filled, put_inside
+from r1desk.widgets.layouts import discard, filled, keep_place, put_inside
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
-LEAST_COLUMN_PX = 330  # narrower ones become tabs
+LEAST_COLUMN_PX = 300  # narrower ones become tabs
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
 
@@ -34,13 +34,16 @@ class ColumnView(QWidget):
         self._key = message.id
         self.name = ElidedLabel(name)
         set_role(self.name, "heading")
+        keep_place(self.name)
         self.numbers = text_label("", "dim")
+        self.numbers.setAlignment(Qt.AlignmentFlag.AlignTop)
+        keep_place(self.numbers, lines=2)
         self.button = QPushButton(tr("Stop"), autoDefault=False)
         self.chat = ChatView(self)
         self.chat.show_branch([message])
         if not (message.content or message.thinking):
             self.chat.stream_status(self._key, tr("Waiting for its turn"))
-        layout = filled(QVBoxLayout(self), spacing=2, margins=(8, 0, 8, 0))
+        layout = filled(QVBoxLayout(self), spacing=4, margins=(8, 0, 8, 0))
         head = put_inside(layout, QHBoxLayout())
         head.addWidget(self.name, stretch=1)
         head.addWidget(self.button)
@@ -128,7 +131,7 @@ class ComparisonPage(QWidget):
             bar.valueChanged.connect(partial(self._on_scrolled, column))
             self._row.addWidget(column, stretch=1)
             self.columns.append(column)
-            self.tabs.addTab(name)
+            self.tabs.addTab(f"{number + 1} · {name}")
         self._lay_out()
         self.show_running(True)
 
@@ -178,6 +181,7 @@ class ComparisonPage(QWidget):
         self.together.setVisible(not narrow)
         for number, column in enumerate(self.columns):
             column.setVisible(not narrow or number == self.tabs.currentIndex())
+            column.name.setVisible(not narrow)  # else the tab has it
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
