@@ -35,7 +35,7 @@ def _rate(stats: GenerationStats) -> list[str]:
 
 
 def compared_line(stats: GenerationStats, loaded: ModelLoaded | None) -> str:
-    """What models differ in: rate, first token, memory, load, and what is read from the disk."""
+    """Rate, first token, memory, load and reading from the disk, in which models differ."""
     parts = [
         *_rate(stats),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
