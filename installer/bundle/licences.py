@@ -101,7 +101,8 @@ def _texts(package: metadata.Distribution) -> list[Path]:
     texts = [
         Path(str(package.locate_file(file)))
         for file in package.files or []
-        if LICENCE_NAMES.match(file.name) and ".dist-info" in file.parts[0]
+        if ".dist-info" in file.parts[0]
+        and (LICENCE_NAMES.match(file.name) or "licenses" in file.parts[1:-1])
     ]
     return [text for text in texts if text.is_file()]
 
