@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference, GenerationFinished
+from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.documents.attached_documents import AttachedDocuments
@@ -37,6 +38,15 @@ def test_a_document_is_read_once_and_put_before_the_question(diary: Path):
     planned = attached.prompt(asked(), 4096, 512, lambda text: len(text) // 4)
     assert planned.whole
     assert "closed in May" in planned.messages(asked())[0].content
+
+
+def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
+    diary.with_name("broken.pdf").write_bytes(b"%PDF-1.7")
+    attached = read_documents([diary.parent])
+    assert len(attached.sha256s) == 1
+    assert "broken.pdf is damaged." in capsys.readouterr().err
+    with pytest.raises(DocumentRefused):
+        read_documents([diary.with_name("broken.pdf")])
 
 
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):

@@ -137,16 +137,17 @@ def pdf(pages: Sequence[str], *, bookmarks: str = "", trailer: str = "") -> byte
 
 def pdf_file(objects: Sequence[bytes], trailer: str = "") -> bytes:
     """A PDF of these objects, the first of which is the catalogue."""
-    data, places = b"%PDF-1.7\n", []
+    data, places = bytearray(b"%PDF-1.7\n"), []
     for number, each in enumerate(objects, 1):
         places.append(len(data))
         data += b"%d 0 obj" % number + each + b"endobj\n"
     table = "".join(f"{place:010} 00000 n \n" for place in places)
     size = len(objects) + 1
-    return data + (
+    end = (
         f"xref\n0 {size}\n0000000000 65535 f \n{table}"
         f"trailer<</Size {size}/Root 1 0 R{trailer}>>\nstartxref\n{len(data)}\n%%EOF"
-    ).encode("latin-1")
+    )
+    return bytes(data) + end.encode("latin-1")
 
 
 def pdf_lines(*lines: str) -> str:

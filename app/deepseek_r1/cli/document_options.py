@@ -12,20 +12,29 @@ from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.attached_documents import AttachedDocuments
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.host.client import EngineClient
 
 
 def read_documents(
     paths: Iterable[Path], attached: AttachedDocuments | None = None
 ) -> AttachedDocuments:
-    """Read documents, and attach them to those that are there. Raises DocumentRefused."""
+    """Read documents, and attach them to those that are there.
+
+    What is refused is said, and the others are read. Raises DocumentRefused where none is left.
+    """
     attached = attached or AttachedDocuments()
+    refused: list[DocumentRefused] = []
     try:
         for path in paths:
             console.status(tr("Reading {name}…", name=path.name))
-            attached.add(path.expanduser())
+            attached.add(path.expanduser(), on_refused=refused.append)
     finally:
         console.status("")
+    if refused and not attached.sha256s:
+        raise refused[0]
+    for each in refused:
+        console.note(str(each))
     return attached
 
 

@@ -13,6 +13,7 @@ from deepseek_r1.core.messages import Message
 from deepseek_r1.documents.citations import cited
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
+from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import document_files, read_document
 
@@ -31,12 +32,27 @@ class AttachedDocuments:
         self._read: dict[tuple[Path, int, int], str] = {}
         self.sha256s: list[str] = []  # of all that were added, each once
 
-    def add(self, path: str | Path, *, name: str = "") -> list[str]:
+    def add(
+        self,
+        path: str | Path,
+        *,
+        name: str = "",
+        on_refused: Callable[[DocumentRefused], object] | None = None,
+    ) -> list[str]:
         """Read a document, or all of a folder, unless that was done; returns their SHA-256.
 
-        Raises DocumentRefused, DocumentIndexFailed.
+        `on_refused` gets what cannot be read, and the others are. Raises DocumentRefused without
+        it, and DocumentIndexFailed.
         """
-        return [self._add(each.absolute(), name) for each in document_files(Path(path))]
+        found = []
+        for each in document_files(Path(path)):
+            try:
+                found.append(self._add(each.absolute(), name))
+            except DocumentRefused as refused:
+                if on_refused is None:
+                    raise
+                on_refused(refused)
+        return found
 
     def _add(self, path: Path, name: str) -> str:
         try:
