@@ -30,6 +30,7 @@ from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.budgets import engine_extra_mib
 from support.closing_replies import closing
+from support.hybrids import QWEN35_08B, qwen35
 from support.real_models import r1_shaped
 
 pytestmark = pytest.mark.integration
@@ -55,7 +56,8 @@ def peak_of(
         loaded = engine.load(path, settings)
         whole = settings.context_length - ANSWER_TOKENS - 8
         spare = whole if filled else min(whole, settings.micro_batch + 16)
-        messages = question(spare - tokens_of(engine, question(0)))
+        none, one = (tokens_of(engine, question(count)) for count in range(2))
+        messages = question((spare - none) // (one - none))
         assert 0.95 * spare < tokens_of(engine, messages) <= spare
         sampling = SamplingSettings(max_tokens=ANSWER_TOKENS, temperature=1.0, seed=1)
         *_, last = engine.generate(messages, sampling)
@@ -137,6 +139,21 @@ def test_the_bill_of_a_model_with_a_draft_model_is_its_peak(starter, shallow_sta
     assert loaded.bill.fits
     assert loaded.bill.streams is (linux_mib == 290)
     assert stats.draft_s > 0
+    assert peak_mib < (1 + TOLERANCE) * loaded.bill.total_mib
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("linux_mib", [2048, 420], ids=["resident", "streamed"])
+def test_the_bill_of_a_model_with_a_recurrent_state_is_its_peak(tmp_path, linux_mib):
+    model = qwen35(tmp_path / "hybrid.gguf", shape=QWEN35_08B)
+    budget = linux_mib + ceil(engine_extra_mib(model))
+    settings = LoadSettings(context_length=1024, memory_budget=budget, swap_enabled=True)
+    loaded, stats, peak_mib = peak_of(model, settings, filled=True)
+    assert loaded.bill.streams is (linux_mib == 420)
+    (cells,) = (line for line in loaded.bill.lines if line.name is BillItem.KV_CACHE)
+    assert cells.measured_mib == pytest.approx(cells.planned_mib)
+    assert loaded.bill.mib_of(BillItem.STATE) > 70
+    assert stats.context_used > 900
     assert peak_mib < (1 + TOLERANCE) * loaded.bill.total_mib
 
 

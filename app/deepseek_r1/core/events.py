@@ -373,6 +373,7 @@ class PromptCacheState(_Event):
     disk_mib: float = 0.0
     budget_mib: float = 0.0
     segments: int = 0
+    checkpoints_mib: float = 0.0  # of `disk_mib`: states of recurrent layers
     written_today_mib: float = 0.0
     problem: str = ""
 

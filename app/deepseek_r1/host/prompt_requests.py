@@ -81,6 +81,7 @@ class PromptRequests:
             disk_mib=usage.bytes / _MIB,
             budget_mib=usage.budget_bytes / _MIB,
             segments=usage.segments,
+            checkpoints_mib=usage.checkpoint_bytes / _MIB,
             written_today_mib=usage.written_today_bytes / _MIB,
             problem=usage.problem,
         )

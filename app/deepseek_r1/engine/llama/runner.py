@@ -108,6 +108,8 @@ class LlamaEngine:
             memory,
         )
         opened.callback(self._context.close)
+        if not self._model.can_truncate and not draft_tokens(request.header, DECODE_ROWS):
+            self.ignored = ("drafts",)
         return memory
 
     def _assemble(self, request: OpenRequest, memory: KVMemory | None) -> None:

@@ -110,6 +110,8 @@ class NextTurnSection(QWidget):
                 used=state.disk_mib,
                 written=state.written_today_mib,
             )
+            if state.checkpoints_mib:
+                text += "\n" + tr("{n:,.0f} MiB of it checkpoints", n=state.checkpoints_mib)
         row.show_cost(text)
 
     def _on_changed(self, key: str, value: object) -> None:

@@ -13,6 +13,8 @@ import pytest
 from deepseek_r1.core.messages import AnswerRequest, Message
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.cost_model import layers_of
 from support.hybrids import FAMILIES
 from support.prompt_chats import (
     Answered,
@@ -76,7 +78,7 @@ def test_a_next_turn_reads_no_more_than_the_last_answer(
 @family
 @each_sampling
 def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
-    model: Path, open_next: Opener, cache: PromptCache, sampling: SamplingSettings
+    model: Path, open_next: Opener, cache: PromptCache, sampling: SamplingSettings, tmp_path: Path
 ) -> None:
     wanted = fresh(open_next, model, CHAT, sampling)
     engine = open_next(cache, model, micro_batch=256)
@@ -84,7 +86,9 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
     done, total, cached = prepared(engine, CHAT[:3])
     assert done == total
     assert cached >= 3 * PIECE
-    assert cache.usage().checkpoint_bytes > 0
+    count = len(list((tmp_path / "prompts" / "segments").glob("*.rs")))
+    state_bytes = layers_of(read_header(model)).state_bytes
+    assert state_bytes < cache.usage().checkpoint_bytes / count < state_bytes + 4096
     engine = open_next(cache, model, micro_batch=256)
     assert prepared(engine, CHAT[:3], compute=False)[0] >= total - PIECE
     found = answered(engine, CHAT, sampling)
@@ -110,6 +114,23 @@ def test_an_edit_goes_back_to_the_last_checkpoint_before_it(
         found = answered(engine, chat, sampling)
         assert same(found, answer)
         assert found.stats.cached_tokens >= least * PIECE
+
+
+@family
+@pytest.mark.slow
+def test_a_chat_from_the_disk_is_the_same_as_one_that_is_read_again(
+    model: Path, open_next: Opener, cache: PromptCache, name: str
+) -> None:
+    wanted = answered(open_next(None, model, micro_batch=256, kept=0.5), CHAT, GREEDY)
+    engine = open_next(cache, model, micro_batch=256, kept=0.5)
+    answered(engine, FIRST, GREEDY)
+    _, total, cached = prepared(engine, CHAT[:3])
+    assert cached >= 3 * PIECE
+    assert same(answered(engine, CHAT, GREEDY), wanted)
+    kept = 0.5 if name == "bailingmoe3" else 0  # without a cache, experts make smaller pieces
+    found = answered(open_next(cache, model, micro_batch=256, kept=kept), CHAT, GREEDY)
+    assert found.stats.restored_tokens >= total - PIECE
+    assert same(found, wanted)
 
 
 @family
