@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from PySide6.QtCore import QTimer, SignalInstance, Slot
+from PySide6.QtCore import Qt, QTimer, SignalInstance, Slot
+from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
@@ -29,6 +30,7 @@ from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_lists import DocumentLists
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
+from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.prompt import with_documents
 from r1desk.features import Feature, Services
@@ -137,6 +139,7 @@ class ChatFeature(Feature):
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
+        self._reading.claimed.connect(self.prompts.restore_shown)
         self.prompts.documents_used.connect(self.documents.retain)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
@@ -198,6 +201,8 @@ class ChatFeature(Feature):
             if self._models.current is not None:
                 shown.on_model_loaded(self._models.current)
         prompts = PromptLibrary(window, self._services.store)
+        files = presenter.attachments
+        questions = QuestionSender(window, self.controller, self.documents, files)
         handler = RequestHandler(
             window,
             presenter.attachments,
@@ -206,6 +211,7 @@ class ChatFeature(Feature):
             prompts=prompts,
             overflow=self.overflow,
             documents=self.documents,
+            questions=questions,
             load_model=self._models.choose,
         )
         answer = AnswerActions(window, self.controller)
@@ -213,7 +219,8 @@ class ChatFeature(Feature):
         self.presenters = [
             self._document_lists,
             presenter,
-            presenter.attachments,
+            files,
+            questions,
             row,
             handler,
             answer,
@@ -225,6 +232,13 @@ class ChatFeature(Feature):
     def start(self) -> None:
         """Drop prompts kept for conversations that are gone."""
         self.prompts.retain_present()
+        self.documents.check_files()
+        QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
+
+    @Slot(Qt.ApplicationState)
+    def _on_focus(self, state: Qt.ApplicationState) -> None:
+        if state is Qt.ApplicationState.ApplicationActive:
+            self.documents.check_files()
 
     def detach(self) -> None:
         """Let go of the window; what is typed in it is kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt, Signal, Slot
@@ -50,6 +51,7 @@ SIDEBAR_PX, PANEL_PX = 240, 340
 LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
 MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
+_MOST_LOOKED_AT = 500  # files of a folder that is dropped
 
 
 class MainWindow(QMainWindow):
@@ -305,7 +307,7 @@ class MainWindow(QMainWindow):
             self.drop_target.show_over_parent(
                 tr("Drop a model file (GGUF) to load it")
                 if is_model_file(dragged[0])
-                else tr("Drop text files to attach them")
+                else tr("Drop documents to attach them")
             )
         elif is_picture(event.mimeData()):
             event.acceptProposedAction()
@@ -352,5 +354,10 @@ class MainWindow(QMainWindow):
 
 
 def is_model_file(path: str) -> bool:
-    """True for what a model is kept in, a folder included; all else is attached to the message."""
-    return path.lower().endswith(MODEL_SUFFIXES) or Path(path).is_dir()
+    """True for what a model is kept in, or for a folder with such a file; all else is attached."""
+    folder = Path(path)
+    try:
+        names = [each.name for each in islice(folder.iterdir(), _MOST_LOOKED_AT)]
+    except OSError:  # no folder
+        names = [folder.name]
+    return any(name.lower().endswith(MODEL_SUFFIXES) for name in names)

@@ -112,6 +112,15 @@ class AttachmentStore:
             (new.sha256, new.pages, old),
         )
 
+    def in_folders(self) -> set[str]:
+        """The hashes of all documents of folders."""
+        return {
+            sha256
+            for (sha256,) in self._db.execute(
+                "SELECT DISTINCT sha256 FROM attachments WHERE folder_id IS NOT NULL"
+            )
+        }
+
     def used_documents(self) -> set[str]:
         """The hashes of all documents that anything still has, the trash too."""
         rows = self._db.execute("SELECT DISTINCT sha256 FROM attachments WHERE sha256 <> ''")

@@ -4,68 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.document import Document, Passage
+from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
-from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
-from deepseek_r1.hardware.processor import on_battery
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.file_reader import FileReader
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import answer_reserve, prompt_messages
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     ask_in_background,
-    give_in_background,
 )
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
-MAX_FILES = 200  # in one conversation
 _COUNT_S = 20.0  # the engine may be busy
 _MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
-_PROGRESS_S = 0.1
-_LONGEST_PAUSE_S = 2.0  # between two files of many
-_COUNTED = 400_000  # characters; a longer text is never read whole, and its tokens are estimated
-
-
-class TooManyDocuments(R1Error):
-    """More files than one conversation takes."""
-
-    what = N_("Not all files were attached.")
-    why = N_("A conversation takes at most {limit} files.")
-    todo = N_("Put them into a folder of chats, or begin another chat.")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingProgress:
-    """A file that is being read: pages, slides or chapters so far, and how many there are."""
-
-    path: str
-    done: int
-    total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileRead:
-    """A file that was read, or why it was refused."""
-
-    path: str
-    result: Attachment | ErrorReport
+_CHECK_EVERY_S = 60.0
 
 
 class ChatDocuments(QObject):
@@ -100,7 +67,8 @@ class ChatDocuments(QObject):
         self.shown: tuple[Attachment, ...] = ()
         self._of_folder: frozenset[str] = frozenset()  # hashes
         self.text = ""
-        self.waits_for_mains = True
+        self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy)
+        self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
@@ -108,6 +76,7 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
+        self.files.close()
         for waiting in tuple(self._waiting):
             waiting.cancel()
 
@@ -196,6 +165,26 @@ class ChatDocuments(QObject):
         """Ask for the best passages of documents."""
         return ask_in_background(lambda: self.index.search(query, documents))
 
+    @Slot()
+    def check_files(self) -> None:
+        """Read files of folders again that have changed; at most now and then."""
+        if time.monotonic() - self._checked < _CHECK_EVERY_S:
+            return
+        self._checked = time.monotonic()
+
+        def reread(hashes: set[str]) -> None:
+            if hashes:
+                self.files.reread(hashes).done.connect(self._on_reread)
+
+        self._store.call(lambda store: store.attachments.in_folders(), reread)
+
+    @Slot(object)
+    def _on_reread(self, changed: tuple[str, Attachment]) -> None:
+        before, now = changed
+        self._store.call(
+            lambda store: store.attachments.replace_document(before, now), lambda _: self.refresh()
+        )
+
     @Slot(object)
     def retain(self, used: set[str]) -> None:
         """Delete the documents that no conversation and no folder has."""
@@ -208,83 +197,6 @@ class ChatDocuments(QObject):
                     self.index.remove(each.sha256)
 
         ask_in_background(remove_others)
-
-    # ---- reading ----------------------------------------------------------------------------
-
-    def read(
-        self, paths: Iterable[str], stop: threading.Event, *, gently: bool = False
-    ) -> BackgroundAnswer:
-        """Read files and those of folders, one after the other, into the index.
-
-        `ReadingProgress` and `FileRead` come as results, until `stop` is set. `gently`: many files,
-        at the pace of a machine that has other work, and not on battery.
-        """
-        return give_in_background(partial(self._read_all, tuple(paths), stop, gently))
-
-    @Slot()
-    def hurry(self) -> None:
-        """Read on battery, too."""
-        self.waits_for_mains = False
-
-    def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:
-        """Leave the processor to answers and to others."""
-        stop.wait(min(_LONGEST_PAUSE_S, spent_s))
-        while not (stop.is_set() or self._closed) and (
-            self._chat.busy or (self.waits_for_mains and on_battery())
-        ):
-            stop.wait(1.0)
-
-    def _read_all(
-        self,
-        paths: Sequence[str],
-        stop: threading.Event,
-        gently: bool,
-        give: Callable[[object], None],
-    ) -> None:
-        files: list[Path] = []
-        for path in map(Path, paths):
-            try:
-                files += document_files(path)
-            except R1Error as error:
-                give(FileRead(str(path), error.report()))
-        most = MAX_FOLDER_FILES if gently else MAX_FILES
-        if len(files) > most:
-            give(FileRead("", TooManyDocuments(limit=most).report()))
-        for each in files[:most]:
-            give(ReadingProgress(str(each), 0, None))
-        for each in files[:most]:
-            began = time.monotonic()
-            if stop.is_set():
-                return
-            give(FileRead(str(each), self._read_one(each, stop, give)))
-            if gently:
-                self._wait_for_turn(stop, time.monotonic() - began)
-
-    def _read_one(
-        self, file: Path, stop: threading.Event, give: Callable[[object], None]
-    ) -> Attachment | ErrorReport:
-        given = 0.0
-
-        def progress(done: int, total: int | None) -> None:
-            nonlocal given
-            if time.monotonic() - given > _PROGRESS_S:
-                given = time.monotonic()
-                give(ReadingProgress(str(file), done, total))
-
-        try:
-            document = read_document(file, on_progress=progress, stop=stop)
-            modified_ns = file.stat().st_mtime_ns
-            self.index.add(document, str(file), modified_ns)
-            tokens = self._tokens_of(document)
-        except R1Error as error:
-            return error.report()
-        return Attachment(
-            document.name, tokens=tokens, sha256=document.sha256, pages=document.pages or 0
-        )
-
-    def _tokens_of(self, document: Document) -> int:
-        text = document.text()
-        return self._count(text) if len(text) <= _COUNTED else estimated_tokens(text)
 
     # ---- a question -------------------------------------------------------------------------
 

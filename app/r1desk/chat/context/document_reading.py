@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
@@ -14,12 +15,13 @@ from deepseek_r1.documents.document_prompt import document_owner
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "documents that models have read"
 _MOST_NOTED = 500
+_CLAIM_MS = 3_000  # after an answer; its next turn is prepared first
 
 
 class DocumentReading(QObject):
@@ -30,9 +32,11 @@ class DocumentReading(QObject):
 
     Signals:
         changed: the progress, or what has been read.
+        claimed: the engine had another prompt for a moment; the one shown is to be restored.
     """
 
     changed = Signal()
+    claimed = Signal()
 
     def __init__(
         self,
@@ -50,9 +54,13 @@ class DocumentReading(QObject):
         self._read: list[str] = []  # each with the model's name, the latest last
         self.wanted: tuple[str, ...] = ()  # the documents of the reading that was begun last
         self.fraction = 0.0  # of it
+        self._answered: tuple[str, ...] = ()  # the documents of the last answer
         self._chat = chat
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
+        self._claimed: set[tuple[str, ...]] = set()  # documents whose cells are theirs
+        self._claim_timer = QTimer(self, singleShot=True, interval=_CLAIM_MS)
+        self._claim_timer.timeout.connect(self._claim)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
 
     @property
@@ -118,6 +126,34 @@ class DocumentReading(QObject):
     def _on_answer(self, answer: ChatMessage) -> None:
         if answer.sources is not None and answer.sources.whole and answer.stats is not None:
             self._note(answer.sources.documents)
+            self._answered = answer.sources.documents
+            if self._answered not in self._claimed:
+                self._claim_timer.start()
+
+    @Slot()
+    def _claim(self) -> None:
+        """Let the cells that an answer has read belong to the documents, too.
+
+        They were saved for the conversation, and would go with it.
+        """
+        if self._chat.busy or self._chat.preparing:
+            self._claim_timer.start()
+            return
+        documents = self._answered
+        self._claimed.add(documents)
+        asked = self._documents.whole_text(documents)
+        asked.done.connect(partial(self._submit_claim, documents[0]))
+
+    def _submit_claim(self, sha256: str, text: str) -> None:
+        if self._chat.busy or self._chat.preparing:
+            return  # with the next answer
+        message = Message(role=Role.SYSTEM, content=text)
+        owner = document_owner(sha256)
+        request = self._engine.submit(
+            PrepareRequest, messages=(message,), owner=owner, compute=False
+        )
+        request.done.connect(self.claimed)
+        request.failed.connect(log_refusal)
 
     def _note(self, documents: Sequence[str]) -> None:
         new = [f"{self._model()} {sha256}" for sha256 in documents]

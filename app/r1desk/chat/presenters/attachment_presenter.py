@@ -1,11 +1,10 @@
-"""The files of the message being written and of the chat: read, shown, removed, asked about."""
+"""The files of the message being written and of the chat: read, shown, removed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -18,12 +17,12 @@ from deepseek_r1.documents.document import Passage, Source
 from deepseek_r1.documents.errors import DocumentIsPicture
 from deepseek_r1.documents.reading import SUFFIXES
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.chat_documents import ChatDocuments, FileRead, ReadingProgress
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.file_reader import FileRead, ReadingProgress
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
-from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.intents import (
@@ -36,14 +35,12 @@ from r1desk.chat.values.intents import (
 )
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
-from r1desk.store import AnswerSources, Attachment
+from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
 _SHOWN_SUFFIXES = "*.pdf *.docx *.odt *.pptx *.xlsx *.epub *.html *.md *.txt *.csv"
-
-Planned = Callable[[AnswerSources | None], None]
 
 
 @dataclass
@@ -53,10 +50,11 @@ class _Reading:
     stop: threading.Event = field(default_factory=threading.Event)
     files: dict[str, ReadingProgress] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)  # taken off before they were read
+    listed: bool = False  # `files` are files: folders among the paths were walked
 
 
 class AttachmentPresenter(Presenter):
-    """Shows files as chips, reads new ones, and finds what a question is answered from.
+    """Shows files as chips, reads new ones, and shows what is in them.
 
     Signals:
         changed: other files, or other numbers of tokens.
@@ -83,6 +81,7 @@ class AttachmentPresenter(Presenter):
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.show_stored)
         chat.branch_shown.connect(self._show)
+        chat.busy_changed.connect(self._show)
         reading.changed.connect(self._show)
         documents.changed.connect(self._show)
         speed.changed.connect(self._show)
@@ -117,7 +116,7 @@ class AttachmentPresenter(Presenter):
     def add_paths(self, paths: Sequence[str]) -> None:
         """Read files, and those of folders, and attach what has text."""
         reading = _Reading()
-        answer = self._documents.read(paths, reading.stop)
+        answer = self._documents.files.read(paths, reading.stop)
         reading.files = {path: ReadingProgress(path, 0, None) for path in paths}
         self._readings[answer] = reading
         answer.done.connect(self._on_read)
@@ -131,11 +130,14 @@ class AttachmentPresenter(Presenter):
         reading = self._readings.get(self.sender())
         if reading is None or reading.stop.is_set():
             return  # of a conversation that was left
+        if not reading.listed:  # a folder has become its files
+            reading.listed, reading.files = True, {}
         if isinstance(result, ReadingProgress):
-            reading.files[result.path] = result
+            if result.path not in reading.dropped:
+                reading.files[result.path] = result
         elif isinstance(result.result, ErrorReport):
             reading.files.pop(result.path, None)
-            self._refuse(result.result)
+            self.refuse(result.result)
         else:
             reading.files.pop(result.path, None)
             added, there = result.result, {a.sha256 for a in self.attachments}
@@ -145,7 +147,7 @@ class AttachmentPresenter(Presenter):
 
     @Slot(ErrorReport)
     def _on_reading_failed(self, report: ErrorReport) -> None:
-        self._refuse(report)
+        self.refuse(report)
 
     @Slot()
     def _on_all_read(self) -> None:
@@ -234,7 +236,7 @@ class AttachmentPresenter(Presenter):
             if reading.is_running:
                 label = tr("Pause the reading of {name}", name=name)
                 buttons.append(ChipButton("pause", label, ReadDocuments(go_on=False)))
-            else:
+            elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
                 buttons.append(ChipButton("brain", label, ReadDocuments(go_on=True)))
         if removes is not None:
@@ -285,67 +287,6 @@ class AttachmentPresenter(Presenter):
         if self.read_whole != before:
             self._show()
 
-    # ---- questions --------------------------------------------------------------------------
-
-    def send(self, text: str) -> None:
-        """Send a message with its files; passages are shown before they are sent."""
-        conversation, files = self._chat.conversation_id, self.attachments
-        if not any(each.sha256 for each in (*files, *self._documents.shown)):
-            self._chat.send(text, self.take())
-            return
-        self._chat.save_draft(text)
-        self.take()
-
-        def planned(sources: AnswerSources | None) -> None:
-            if sources is None or self._chat.conversation_id != conversation:
-                self._chat.give_back(conversation, text, files)
-            else:
-                self._chat.send(text, files, sources)
-
-        self._plan(text, files, planned)
-
-    def edit(self, message: int, text: str) -> None:
-        """Ask a question again with another text."""
-        conversation = self._chat.conversation_id
-
-        def planned(sources: AnswerSources | None) -> None:
-            if self._chat.conversation_id == conversation and sources is not None:
-                self._chat.edit(message, text, sources)
-
-        if self._documents.shown:
-            self._plan(text, (), planned)
-        else:
-            self._chat.edit(message, text)
-
-    def _plan(self, text: str, files: tuple[Attachment, ...], then: Planned) -> None:
-        """Find what the answer is given, to be changed; `then(None)` where it is not asked."""
-
-        def found(sources: AnswerSources) -> None:
-            if sources.whole or not isValid(self):
-                then(sources if isValid(self) else None)
-                return
-            search = partial(self._documents.search, documents=sources.documents)
-            dialog = PassagesDialog(sources, search, self._window)
-            dialog.accepted.connect(lambda: chosen(sources, dialog.chosen()))
-            dialog.rejected.connect(lambda: then(None))
-            dialog.open()
-
-        def chosen(sources: AnswerSources, passages: list[Passage]) -> None:
-            if passages == [source.passage for source in sources.sent]:
-                then(sources)
-                return
-            again = self._documents.plan(text, files, passages)
-            again.done.connect(then)
-            again.failed.connect(refused)
-
-        def refused(report: ErrorReport) -> None:
-            then(None)
-            self._refuse(report)
-
-        planning = self._documents.plan(text, files)
-        planning.done.connect(found)
-        planning.failed.connect(refused)
-
     # ---- looking at documents ---------------------------------------------------------------
 
     def show_text(self, attachment: Attachment, at: Passage | None = None) -> None:
@@ -371,7 +312,7 @@ class AttachmentPresenter(Presenter):
 
         asked = self._documents.passages(attachment.sha256)
         asked.done.connect(found)
-        asked.failed.connect(self._refuse)
+        asked.failed.connect(self.refuse)
 
     def show_source(self, source: Source) -> None:
         """Show a passage that an answer was given."""
@@ -380,9 +321,9 @@ class AttachmentPresenter(Presenter):
 
     def refuse_picture(self) -> None:
         """Say why a picture that was pasted or dropped is not attached."""
-        self._refuse(DocumentIsPicture().report())
+        self.refuse(DocumentIsPicture().report())
 
-    def _refuse(self, report: ErrorReport) -> None:
+    def refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""
         self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
 

@@ -31,7 +31,7 @@ from r1desk.widgets.text_label import ElidedLabel, text_label
 _SUITED = QSize(760, 600)
 _BEFORE, _AFTER, _MORE = 3, 8, 6  # passages that are laid out at once
 _PIECE = 1_500  # characters of a text without passages
-_MARK_ALPHA = 60
+_MARK_ALPHA = 80
 _BACKWARD = QTextDocument.FindFlag.FindBackward
 
 

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QHeaderView, QTreeWidget, QTreeWidgetItem
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.hardware.processor import on_battery
-from r1desk.chat.context.chat_documents import ChatDocuments, FileRead, ReadingProgress
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.file_reader import FileRead, ReadingProgress
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
@@ -55,7 +56,8 @@ class DocumentsDialog(BoundedDialog):
         self.tree.setHeaderLabels([tr("Document"), tr("Pages"), tr("Tokens"), tr("Text on disk")])
         self.tree.setAccessibleName(tr("Documents"))
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
-        self.tree.setColumnWidth(0, 300)
+        self.tree.header().setStretchLastSection(False)
+        self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.tree.itemSelectionChanged.connect(self._on_selected)
         column.addWidget(self.tree, 1)
         row = put_inside(column, QHBoxLayout())
@@ -118,7 +120,7 @@ class DocumentLists(Presenter):
         self._stop = threading.Event()
         self._dialog: DocumentsDialog | None = None
         self._folder = 0  # whose documents are shown; 0: all
-        self._left = 0  # files to be read
+        self._left: set[str] = set()  # paths of files to be read
         window.chats_menu.addAction(tr("Documents…"), self.show_all)
 
     def close(self) -> None:
@@ -149,7 +151,7 @@ class DocumentLists(Presenter):
         dialog.folder_wanted.connect(partial(self._choose, QFileDialog.FileMode.Directory))
         dialog.removal_wanted.connect(self._remove)
         dialog.stop_wanted.connect(self._on_stop)
-        dialog.hurry_wanted.connect(self._documents.hurry)
+        dialog.hurry_wanted.connect(self._documents.files.hurry)
         self._refresh()
         dialog.show()
 
@@ -192,21 +194,21 @@ class DocumentLists(Presenter):
 
     def _add(self, folder: int, paths: Sequence[str]) -> None:
         self._stop = threading.Event()
-        self._left = 0
-        reading = self._documents.read(paths, self._stop, gently=True)
+        self._left = set()
+        reading = self._documents.files.read(paths, self._stop, gently=True)
         reading.done.connect(partial(self._on_read, folder))
         reading.ended.connect(self._on_ended)
 
     def _on_read(self, folder: int, result: ReadingProgress | FileRead) -> None:
         if isinstance(result, ReadingProgress):
-            self._left += not result.done and result.total is None
+            self._left.add(result.path)
             name = Path(result.path).name
-            left = trn("{n:,} file is left", "{n:,} files are left", max(1, self._left))
-            waits = self._documents.waits_for_mains and on_battery()
+            left = trn("{n:,} file is left", "{n:,} files are left", len(self._left))
+            waits = self._documents.files.waits_for_mains and on_battery()
             status = tr("Waits until the computer is plugged in") if waits else name
             self._show_status(f"{status} · {left}", waits=waits)
             return
-        self._left -= 1
+        self._left.discard(result.path)
         if isinstance(result.result, ErrorReport):
             self._window.notices.show_notice(Notice(result.result.text(), topic=_FAILED))
             return

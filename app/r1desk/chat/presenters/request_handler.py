@@ -19,6 +19,7 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.presenters.prompt_library import PromptLibrary
+from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.values import intents
 from r1desk.features import Presenter
 from r1desk.widgets.notice_bar import Level, Notice
@@ -50,12 +51,13 @@ class RequestHandler(Presenter):
         prompts: PromptLibrary,
         overflow: ContextOverflow,
         documents: ChatDocuments,
+        questions: QuestionSender,
         load_model: Callable[[Path], None],
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
-        self._documents = documents
+        self._documents, self._questions = documents, questions
         self._history, self._overflow, self._load_model = actions.history, overflow, load_model
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
@@ -79,9 +81,9 @@ class RequestHandler(Presenter):
         chat, actions, attachments = self._chat, self._actions, self._attachments
         match intent:
             case intents.Send(text):
-                attachments.send(text)
+                self._questions.send(text)
             case intents.SendExample(text):
-                attachments.send(text)
+                self._questions.send(text)
             case intents.SaveDraft(text):
                 chat.save_draft(text)
             case intents.StopAnswer():
@@ -95,7 +97,7 @@ class RequestHandler(Presenter):
             case intents.ContinueAnswer(message, closes_thinking):
                 chat.continue_answer(message, answers_now=closes_thinking)
             case intents.EditQuestion(message, text):
-                attachments.edit(message, text)
+                self._questions.edit(message, text)
             case intents.EditAnswer(message, text):
                 actions.edit_answer(message, text)
             case intents.EditLastQuestion():
@@ -137,6 +139,8 @@ class RequestHandler(Presenter):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
+                if self._documents.shown or attachments.attachments:
+                    self._notify(tr("The models are asked without the documents of this chat."))
                 chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
                 self._load_model(Path(path))

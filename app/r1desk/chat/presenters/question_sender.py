@@ -1,0 +1,97 @@
+"""Sends questions; those about documents with the passages that the user has agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from shiboken6 import isValid
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.documents.document import Passage
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
+from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.passages_dialog import PassagesDialog
+from r1desk.features import Presenter
+from r1desk.store import AnswerSources, Attachment
+
+Planned = Callable[[AnswerSources | None], None]
+
+
+class QuestionSender(Presenter):
+    """Finds what a question is answered from, shows it where it is a part, and sends it."""
+
+    def __init__(
+        self,
+        window: ChatWindow,
+        chat: ChatController,
+        documents: ChatDocuments,
+        files: AttachmentPresenter,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._chat, self._documents, self._files = window, chat, documents, files
+
+    def send(self, text: str) -> None:
+        """Send a message with its files; passages are shown before they are sent."""
+        conversation, files = self._chat.conversation_id, self._files.attachments
+        if not any(each.sha256 for each in (*files, *self._documents.shown)):
+            self._chat.send(text, self._files.take())
+            return
+        self._chat.save_draft(text)
+        self._files.take()
+
+        def planned(sources: AnswerSources | None) -> None:
+            if sources is None or self._chat.conversation_id != conversation:
+                self._chat.give_back(conversation, text, files)
+            else:
+                self._chat.send(text, files, sources)
+
+        self._plan(text, files, planned)
+
+    def edit(self, message: int, text: str) -> None:
+        """Ask a question again with another text."""
+        conversation = self._chat.conversation_id
+
+        def planned(sources: AnswerSources | None) -> None:
+            if self._chat.conversation_id == conversation and sources is not None:
+                self._chat.edit(message, text, sources)
+            else:
+                self._chat.give_back(conversation, text, ())
+
+        if self._documents.shown:
+            self._plan(text, (), planned)
+        else:
+            self._chat.edit(message, text)
+
+    def _plan(self, text: str, files: tuple[Attachment, ...], then: Planned) -> None:
+        """Find what the answer is given, to be changed; `then(None)` where it is not asked."""
+
+        def found(sources: AnswerSources) -> None:
+            if sources.whole or not isValid(self):
+                then(sources if isValid(self) else None)
+                return
+            search = partial(self._documents.search, documents=sources.documents)
+            dialog = PassagesDialog(sources, search, self._window)
+            dialog.accepted.connect(lambda: chosen(sources, dialog.chosen()))
+            dialog.rejected.connect(lambda: then(None))
+            dialog.open()
+
+        def chosen(sources: AnswerSources, passages: list[Passage]) -> None:
+            if passages == [source.passage for source in sources.sent]:
+                then(sources)
+                return
+            again = self._documents.plan(text, files, passages)
+            again.done.connect(then)
+            again.failed.connect(refused)
+
+        def refused(report: ErrorReport) -> None:
+            then(None)
+            self._files.refuse(report)
+
+        if self._chat.preparing:  # counting would wait for it
+            self._chat.stop()
+        planning = self._documents.plan(text, files)
+        planning.done.connect(found)
+        planning.failed.connect(refused)

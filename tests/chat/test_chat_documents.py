@@ -1,0 +1,140 @@
+"""A question about documents: what is planned, shown, sent, and looked up afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from chat.chat_stack import CONTEXT, ChatStack
+from deepseek_r1.documents.document import Block, Document, Passage, Place
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.presenters.document_dialog import DocumentDialog
+from r1desk.chat.presenters.passages_dialog import PassagesDialog
+from r1desk.store import AnswerSources, Attachment
+
+
+def pages(count: int) -> Document:
+    texts = (f"Page {n}. The warden of gate {n} is Ann-{n}. " + "Oak and stone. " * 40 for n in
+             range(1, count + 1))  # fmt: skip
+    blocks = tuple(Block(text, Place(page=n)) for n, text in enumerate(texts, 1))
+    return Document("gates.pdf", f"{count:064x}", "pdf", count, blocks)
+
+
+@pytest.fixture
+def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
+    parent = QObject()
+    counter = TokenCounter(stack.engine.bridge, lambda: False, parent)
+    made = ChatDocuments(
+        stack.chat,
+        stack.store,
+        counter,
+        tmp_path / "documents.db",
+        settings=lambda: (stack.sampling, "Be brief."),
+        context_length=lambda: 10 * CONTEXT,
+    )
+    yield made
+    made.close()
+
+
+def attached(documents: ChatDocuments, document: Document) -> Attachment:
+    documents.index.add(document)
+    return Attachment(document.name, sha256=document.sha256, pages=document.pages or 0)
+
+
+def planned(
+    qtbot: QtBot,
+    documents: ChatDocuments,
+    file: Attachment,
+    chosen: Sequence[Passage] | None = None,
+) -> AnswerSources:
+    planning = documents.plan("Who is the warden of gate 7?", [file], chosen)
+    with qtbot.waitSignal(planning.done) as done:
+        pass
+    return done.args[0]
+
+
+def test_what_fits_is_read_whole_and_stands_before_the_instructions(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(8))
+    sources = planned(qtbot, documents, file)
+    assert sources.whole
+    assert len(sources.sent) == 8
+    text = documents.document_text(sources)
+    assert "The warden of gate 7 is Ann-7." in text
+    assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
+
+
+def test_passages_are_part_of_the_question_now_and_in_later_turns(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(60))
+    sources = planned(qtbot, documents, file)
+    assert not sources.whole
+    assert sources.sent[0].passage.place.page == 7
+    stack.do(stack.chat.send, "Who is the warden of gate 7?", (file,), sources)
+    asked = stack.engine.asked.messages[-1].content
+    assert "Ann-7." in asked
+    assert asked.endswith("Who is the warden of gate 7?")
+    stack.answer("It is Ann-7 [1], not Bob [99].")
+    assert stack.shown[0].content == "Who is the warden of gate 7?"
+    assert sum(source.cited for source in stack.shown[1].sources.sent) == 1
+    stack.send("And?")
+    assert stack.engine.asked.messages[-3].content == asked
+
+
+def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
+    qtbot: QtBot, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(60))
+    sources = planned(qtbot, documents, file)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = PassagesDialog(sources, lambda q: documents.search(q, sources.documents), parent)
+    shown = [source.passage for source in sources.sent]
+    assert dialog.chosen() == shown
+    dialog.list.item(0).setCheckState(Qt.CheckState.Unchecked)
+    dialog.query.setText("gate 44 Ann")
+    qtbot.keyClick(dialog.query, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: dialog.list.count() > len(shown))
+    chosen = dialog.chosen()
+    assert shown[0] not in chosen
+    assert any(each.place.page == 44 for each in chosen)
+    again = planned(qtbot, documents, file, chosen)
+    assert {source.passage for source in again.sent} <= set(chosen)
+
+
+def test_a_document_opens_at_a_passage_and_goes_on_in_both_directions(
+    qtbot: QtBot, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(60))
+    passages = documents.index.passages(file.sha256)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = DocumentDialog("gates.pdf", file.sha256, parent)
+    dialog.show()
+    dialog.show_passages(passages, passages[30])
+    (mark,) = dialog.field.extraSelections()
+    assert mark.cursor.selectedText().startswith("Page 31. The warden of gate 31")
+    assert dialog.page.value() == 31
+    bar = dialog.field.verticalScrollBar()
+    for _ in range(40):
+        bar.setValue(0)
+    assert dialog.field.toPlainText().startswith("— page 1 —")
+    (mark,) = dialog.field.extraSelections()
+    assert mark.cursor.selectedText().startswith("Page 31.")
+    for _ in range(40):
+        bar.setValue(bar.maximum())
+    assert "Ann-60." in dialog.field.toPlainText()
+    dialog.find_field.setText("ann-3. ")
+    qtbot.keyClick(dialog.find_field, Qt.Key.Key_Return)
+    assert dialog.field.textCursor().selectedText() == "Ann-3. "
+    dialog.page.setValue(59)
+    assert "Page 59." in dialog.field.toPlainText()
+    dialog.close()
