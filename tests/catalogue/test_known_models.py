@@ -25,7 +25,7 @@ from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.ggml_types import FILE_TYPES, TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.llama_names import CHAT
-from deepseek_r1.memory.cost_model import token_weights_bytes
+from deepseek_r1.memory.cost_model import kv_cache_bytes, layers_of, token_weights_bytes
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from deepseek_r1.weights.residency import expert_layers
 from support.real_models import r1_header
@@ -137,6 +137,25 @@ def test_an_outline_of_a_mixture_reads_its_experts_one_by_one() -> None:
     assert (layer.experts, layer.used) == (128, 8)
     assert 0.05 < token_weights_bytes(header) / header.file_bytes < 0.15, "3.3B of 30.5B"
     assert sum(each.nbytes for each in header.tensors) == pytest.approx(header.file_bytes, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kib_a_token", "state_mib"),
+    [
+        ("qwen3.5-2b", 12, 19.3),
+        ("qwen3.5-4b", 32, 50),
+        ("qwen3.5-9b", 32, 50),
+        ("ling-3.0-tiny", 7, 19),
+    ],
+)
+def test_an_outline_of_a_hybrid_has_cells_in_some_layers_and_a_state_in_the_others(
+    model_id: str, kib_a_token: int, state_mib: int
+) -> None:
+    (model,) = (each for each in known_models() if each.id == model_id)
+    header = model.header(model.files[0])
+    kv = kv_cache_bytes(header, LoadSettings(context_length=4096, kv_type=KVType.F16)) / 4096
+    assert kv == pytest.approx(kib_a_token * 1024, rel=0.05)
+    assert layers_of(header).state_bytes / 2**20 == pytest.approx(state_mib, rel=0.06)
 
 
 DENSE = [model for model in known_models() if model.architecture in ("llama", "qwen2", "qwen3")]

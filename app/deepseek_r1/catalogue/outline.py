@@ -15,7 +15,9 @@ from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, read_s
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 _EXPERT_KEYS = ("expert_used_count", "expert_feed_forward_length")
-_EXTRA = (*_EXPERT_KEYS, "full_attention_interval", "attention.sliding_window")
+_STATE_KEYS = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.group_count")
+_EXTRA = (*_EXPERT_KEYS, *_STATE_KEYS, "kda.head_dim", "full_attention_interval",
+          "attention.sliding_window", "attention.key_length_mla")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,13 @@ class ModelOutline:
         """The experts that a token uses; 0 for a dense model, and where that is not known."""
         used, width = (self.extra.get(key, 0) for key in _EXPERT_KEYS)
         return used if width and 0 < used <= self.shape.experts else 0
+
+    @property
+    def _convolution(self) -> tuple[int, int]:
+        """Inputs and channels of the convolution in a recurrent block; 0 where there is none."""
+        kernel, inner, state, groups = (self.extra.get(key, 0) for key in _STATE_KEYS)
+        channels = 3 * self.shape.heads * self.extra.get("kda.head_dim", 0)
+        return kernel, channels or inner + 2 * groups * state
 
     def header(self, file: str, file_bytes: int, quantisation: str) -> ModelHeader:
         """The header of a file of this model, as far as the memory bill needs it.
@@ -105,10 +114,15 @@ class ModelOutline:
         matrix_bytes = block_bytes * prod(matrix) // block_parameters
         matrix_bytes -= matrix_bytes % max(1, self.shape.experts)
         rest = (block_parameters - 3 * prod(matrix),)
+        interval, convolution = self.extra.get("full_attention_interval", 0), self._convolution
         for block in range(blocks):
             for name in ("ffn_gate", "ffn_up", "ffn_down"):
                 yield f"blk.{block}.{name}{kind}.weight", matrix, matrix_bytes
-            yield f"blk.{block}.attn_qkv.weight", rest, block_bytes - 3 * matrix_bytes
+            recurrent = interval > 0 and (block + 1) % interval > 0 and prod(convolution) > 0
+            name = "ssm_out" if recurrent else "attn_qkv"
+            yield f"blk.{block}.{name}.weight", rest, block_bytes - 3 * matrix_bytes
+            if recurrent:
+                yield f"blk.{block}.ssm_conv1d.weight", convolution, 0
 
 
 def read_outline(start: bytes, file: str) -> ModelOutline:
