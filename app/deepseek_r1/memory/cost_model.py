@@ -148,8 +148,20 @@ class Layers:
     state_bytes: int = 0
 
 
+_counted: list[tuple[ModelHeader, Layers]] = []  # the last one: a plan asks a hundred times
+
+
 def layers_of(header: ModelHeader) -> Layers:
-    """Count the layers of a model by their tensors.
+    """Count the layers of a model by their tensors."""
+    last = _counted[-1:]
+    if not last or last[0][0] is not header:
+        last = [(header, _count_layers(header))]
+        _counted[:] = last
+    return last[0][1]
+
+
+def _count_layers(header: ModelHeader) -> Layers:
+    """Count them, and the bytes of the states.
 
     A recurrent state is 32-bit floats: the last inputs of a convolution, and a sum over all tokens.
     """
