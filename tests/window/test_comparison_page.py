@@ -8,6 +8,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.paths import starter_model
+from r1desk.comparison.controller import ComparisonController
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
@@ -32,6 +34,10 @@ def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
     session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
     qtbot.waitUntil(session.window.isActiveWindow)
     return page
+
+
+def controller_of(session: Session) -> ComparisonController:
+    return next(e.controller for e in session.features if isinstance(e, ComparisonFeature))
 
 
 def texts(page: ComparisonPage) -> list[str]:
@@ -89,13 +95,29 @@ def test_a_column_that_is_stopped_while_the_chats_model_goes_stops_alone(
 ) -> None:
     engine.answers(says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
-        (feature,) = [each for each in session.features if isinstance(each, ComparisonFeature)]
-        feature.controller.begun.connect(lambda _shown: feature.controller.press(1))
+        controller = controller_of(session)
+        controller.begun.connect(lambda _shown: controller.press(1))
         page = ask_two(qtbot, session, "Fruit?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
         assert texts(page) == ["A pear.", ""]
         states = [column.chat.messages[0].state for column in page.columns]
         assert states == [MessageState.COMPLETE, MessageState.STOPPED]
+
+
+def test_the_first_column_is_the_chats_model_also_after_it_was_unloaded(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, shallow_starter: Path
+) -> None:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        with qtbot.waitSignal(session.models.loaded):
+            session.models.choose(shallow_starter)
+        for _ in range(2):
+            page = ask_two(qtbot, session, "Fruit?")
+            qtbot.waitUntil(lambda page=page: buttons(page) == ["Continue with this one"] * 2)
+            first, second = controller_of(session).shown.columns
+            assert first.candidate.model == shallow_starter
+            assert second.candidate.model == starter_model()
+            press_button(page, "Back to the chat")
+            qtbot.waitUntil(lambda page=page: not page.isVisible())
 
 
 def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(

@@ -19,7 +19,7 @@ class ComparisonFeature(Feature):
         self, services: Services, models: ModelController, chat: ChatFeature, recent: RecentModels
     ) -> None:
         super().__init__()
-        self._chat, self._recent, self._preferences = chat, recent, services.preferences
+        self._chat, self._recent, self._models = chat, recent, models
         self.controller = ComparisonController(
             services.engine, services.store, chat.controller, models, services.preferences
         )
@@ -33,6 +33,6 @@ class ComparisonFeature(Feature):
             chat=self._chat.controller,
             settings=self._chat.settings,
             recent=self._recent,
-            preferences=self._preferences,
+            models=self._models,
         )
         self.presenters = [presenter]

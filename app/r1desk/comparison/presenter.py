@@ -24,12 +24,10 @@ from r1desk.comparison.controller import ComparisonController, ShownComparison
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.features import Presenter
-from r1desk.models.chosen_templates import ChosenTemplates
+from r1desk.models.controller import ModelController
 from r1desk.models.pill_presenter import RecentModels
-from r1desk.models.refusal import with_draft_model
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -51,13 +49,12 @@ class ComparisonPresenter(Presenter):
         chat: ChatController,
         settings: ChatSettingsController,
         recent: RecentModels,
-        preferences: Preferences,
+        models: ModelController,
     ) -> None:
         super().__init__(window)
         self._window, self._page, self._controller = window, window.comparison, controller
         self._chat, self._settings = chat, settings
-        self._recent, self._preferences = recent, preferences
-        self._templates = ChosenTemplates(preferences)
+        self._recent, self._models = recent, models
         self._bills: BackgroundAnswer | None = None
         self._after: Intent | None = None  # asked for in a column, once its answer is shown
         requested = window.chat.requested
@@ -79,7 +76,7 @@ class ComparisonPresenter(Presenter):
     @Slot(object)
     def _on_wanted(self, question: ComparisonQuestion) -> None:
         """Ask which models answer; not while a comparison or an answer runs."""
-        models = self._models()
+        models = self._candidates()
         if self._controller.running or self._chat.busy or not models:
             text = tr("Models are compared when no answer is being written.")
             self._window.notices.show_notice(Notice(text, Level.INFO))
@@ -90,16 +87,20 @@ class ComparisonPresenter(Presenter):
         dialog.open()
         self._ask_bills(dialog)
 
-    def _models(self) -> list[Candidate]:
-        """The models at hand with the settings of the chat, the loaded one first."""
-        load, (sampling, system) = self._preferences.load, self._settings.present
-        plain = with_draft_model(load, "")  # the draft model is the loaded one's
-        items = [each for each in self._recent.items if not each.missing]
-        items.sort(key=lambda each: not each.current)
-        templates = [self._templates.of(each.path).template for each in items]
+    def _candidates(self) -> list[Candidate]:
+        """The models at hand as they would answer in the chat, the chosen one first."""
+        sampling, system = self._settings.present
+        known, of = [each for each in self._recent.items if not each.missing], self._models
         return [
-            Candidate(each.path, load if each.current else plain, sampling, system, used, each.name)
-            for each, used in zip(items, templates, strict=True)
+            Candidate(
+                model=each.path,
+                load=of.settings_of(each.path),
+                sampling=sampling,
+                system=system,
+                chat_template=of.template_of(each.path).template,
+                name=each.name,
+            )
+            for each in sorted(known, key=lambda each: each.path != of.path)
         ]
 
     def _ask_bills(self, dialog: ComparisonDialog) -> None:

@@ -56,6 +56,7 @@ class ModelController(QObject):
         self._new_settings: LoadSettings | None = None  # in force once a model has loaded with them
         self.edited: LoadSettings | None = None  # the panel's, where they wait for a load
         self._templates = ChosenTemplates(preferences)
+        self.template_of = self._templates.of
         self.current: events.ModelLoaded | None = None
         self.resting = False  # unloaded on purpose: the next message loads it again
         engine.model_loaded.connect(self._on_loaded)
@@ -117,7 +118,7 @@ class ModelController(QObject):
         if path is None:
             self.load_failed.emit(ModelFileMissing(path="SmolLM2").report())
         else:
-            self.load(path, self._settings_of(path))
+            self.load(path, self.settings_of(path))
 
     @Slot()
     def ensure_loading(self) -> None:
@@ -127,12 +128,12 @@ class ModelController(QObject):
 
     def choose(self, path: Path, draft_model: Path | None = None) -> None:
         """Load another model, with `draft_model` or its own one; remembered once it has loaded."""
-        settings = self._settings_of(path)
+        settings = self.settings_of(path)
         if draft_model is not None:
             settings = with_draft_model(settings, str(draft_model))
         self.load(path, settings)
 
-    def _settings_of(self, path: Path) -> LoadSettings:
+    def settings_of(self, path: Path) -> LoadSettings:
         """Settings as the panel shows them; another model has its own context and draft model."""
         applied = self._new_settings or self._preferences.load
         shown = self.edited or applied
@@ -158,7 +159,7 @@ class ModelController(QObject):
     def choose_template(self, path: Path, chosen: ChosenTemplate) -> None:
         """Load a model with this chat template; remembered once it has loaded."""
         self._templates.try_out(path, chosen)
-        self.load(path, self._settings_of(path))
+        self.load(path, self.settings_of(path))
 
     @property
     def chosen_template(self) -> ChosenTemplate:
