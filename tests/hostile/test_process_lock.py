@@ -1,4 +1,4 @@
-"""What the engine's process and that of the network cannot do, tried from inside once locked."""
+"""What the locked processes of engine, network and documents cannot do, tried from inside."""
 
 from __future__ import annotations
 
@@ -91,7 +91,16 @@ NEEDED_FOR_THE_NETWORK = {
         "    process.check_file(folder / 'b', True)"
     ),
 }
+# A document's reader starts nothing and writes nowhere, and opens its own file alone (`model`).
+REFUSED_TO_A_READER = REFUSED | {
+    name: NEEDED[name] for name in ("interpreter", "a file in the folder of prompts")
+}
+NEEDED_FOR_A_READER = {
+    name: NEEDED[name] for name in ("the model", "modules that are loaded late", "memory readings")
+} | {"readers of PDF and of sheets": "import pypdfium2, python_calamine"}
 EXPECTED = {
+    "DOCUMENTS": dict.fromkeys(REFUSED_TO_A_READER, "refused")
+    | dict.fromkeys(NEEDED_FOR_A_READER, "done"),
     "ENGINE": dict.fromkeys(REFUSED, "refused") | dict.fromkeys(NEEDED, "done"),
     "NETWORK": dict.fromkeys(REFUSED_TO_THE_NETWORK, "refused")
     | dict.fromkeys(NEEDED_FOR_THE_NETWORK, "done"),
@@ -101,8 +110,13 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """What becomes of each attempt in a program that locks itself as such a process does."""
-    files = {"ENGINE": "[model], [folder]", "NETWORK": "network_files(), [folder]"}
+    files = {
+        "DOCUMENTS": "[model], []",
+        "ENGINE": "[model], [folder]",
+        "NETWORK": "network_files(), [folder]",
+    }
     attempts = {
+        "DOCUMENTS": REFUSED_TO_A_READER | NEEDED_FOR_A_READER,
         "ENGINE": REFUSED | NEEDED,
         "NETWORK": REFUSED_TO_THE_NETWORK | NEEDED_FOR_THE_NETWORK,
     }

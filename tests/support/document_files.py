@@ -114,14 +114,24 @@ def epub_parts(chapters: Sequence[str]) -> dict[str, str]:
     } | {f"OPS/my text/{n}.xhtml": text for n, text in enumerate(chapters)}
 
 
-def pdf(pages: Sequence[str], *, bookmarks: str = "", trailer: str = "") -> bytes:
+LATIN = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+CHINESE = (
+    "<</Type/Font/Subtype/Type0/BaseFont/STSong-Light/Encoding/UniGB-UCS2-H/DescendantFonts["
+    "<</Type/Font/Subtype/CIDFontType0/BaseFont/STSong-Light"
+    "/CIDSystemInfo<</Registry(Adobe)/Ordering(GB1)/Supplement 0>>>>]>>"
+)
+
+
+def pdf(
+    pages: Sequence[str], *, bookmarks: str = "", trailer: str = "", font: str = LATIN
+) -> bytes:
     """A PDF with a content stream for each page, and a sound table of references."""
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
     outlines = f"/Outlines {4 + 2 * len(pages)} 0 R" if bookmarks else ""
     objects = [
         f"<</Type/Catalog/Pages 2 0 R{outlines}>>",
         f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        font,
     ]
     for n, content in enumerate(pages):
         resources = "/Resources<</Font<</F 3 0 R>>>>"
@@ -151,8 +161,9 @@ def pdf_file(objects: Sequence[bytes], trailer: str = "") -> bytes:
 
 
 def pdf_lines(*lines: str) -> str:
-    """The content of a page with these lines of ASCII."""
-    shown = " ".join(f"({line}) Tj 0 -20 Td" for line in lines)
+    """The content of a page with these lines, of ASCII or of Chinese."""
+    texts = [f"({x})" if x.isascii() else f"<{x.encode('utf-16-be').hex()}>" for x in lines]
+    shown = " ".join(f"{text} Tj 0 -20 Td" for text in texts)
     return f"BT /F 12 Tf 50 700 Td {shown} ET"
 
 

@@ -172,7 +172,9 @@ class OfficeFile:
         self._walk(package, start)
         for chapter in self._each(spine):
             page = self._read(_joined(posixpath.dirname(package), files[chapter]))
-            MarkupText(self._writer).write(decoded_page(page) or "")
+            if (text := decoded_page(page)) is None:
+                raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
+            MarkupText(self._writer).write(text)
 
     def _each(self, parts: list[str]) -> Iterator[str]:
         """The parts, each with a heading of its own, and counted when it is done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,10 @@ _MAX_BOOKMARKS = 5_000
 # PDFium's sign for a hyphen at a line's end, other signs that are no text, and ligatures.
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | dict(
     enumerate(("ff", "fi", "fl", "ffi", "ffl"), 0xFB00)
+)
+# The end of a full line of Chinese or Japanese that goes on: it would divide words.
+_BROKEN_CHINESE = re.compile(
+    r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
 )
 
 
@@ -64,7 +69,8 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
 def _text(page: pdfium.PdfPage) -> str:
     """What is seen of the page's text, words that a line's end divides joined again."""
     text = page.get_textpage().get_text_bounded(errors="replace")
-    return "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n")).strip()
+    text = "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n"))
+    return _BROKEN_CHINESE.sub("", text).strip()
 
 
 def _headings(document: pdfium.PdfDocument) -> dict[int, str]:
