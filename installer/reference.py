@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Write docs/reference from the docstrings, the settings and the commands in the code.
 
-The containers' HAProxy file is written as well: it is what `deepseek-r1 cluster` writes.
-
 python installer/reference.py            # write what has changed
 python installer/reference.py --check    # fail if a page is stale
 """
@@ -21,22 +19,9 @@ import click
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
-HAPROXY = ROOT / "installer" / "container" / "haproxy.cfg"
-REPLICAS, PER_REPLICA, PORT = 3, 8, 8080  # of compose.yaml
 sys.path.insert(0, str(ROOT / "app"))
 
 NOTE = "<!-- Written by installer/reference.py from the code. Edit the docstrings instead. -->\n\n"
-CONTAINER_NOTE = """\
-# Written by installer/reference.py from app/deepseek_r1/server/gateway.py. The header X-Session-Id
-# keeps a conversation on one replica, unless that one has one and a half times its share of the
-# requests. Further requests wait in the queue. For fixed addresses `deepseek-r1 cluster
-# --print-haproxy` writes the same file.
-"""
-# Docker's name server resolves its replicas' addresses, which may change.
-DOCKER_NAMES = """\
-resolvers docker
-    nameserver dns 127.0.0.11:53
-"""
 # A page's name, its title, and the modules whose public classes and functions it lists.
 PAGES = {
     "library": (
@@ -63,14 +48,6 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "settings.md", NOTE + "# Settings\n\n" + _settings()
     yield "errors.md", NOTE + "# Errors\n\n" + _errors()
     yield "command-line.md", NOTE + "# The command line\n\n" + _commands()
-
-
-def _haproxy() -> str:
-    gateway = importlib.import_module("deepseek_r1.server.gateway")
-    found = f"replica {REPLICAS} replica:{PORT} resolvers docker init-addr libc,none"
-    servers = f"    server-template {found}"
-    configuration = gateway.haproxy_file(f":{PORT}", PER_REPLICA, servers)
-    return CONTAINER_NOTE + configuration.replace("frontend", DOCKER_NAMES + "\nfrontend", 1)
 
 
 def _module(name: str) -> str:
@@ -211,7 +188,7 @@ def main() -> int:
     importlib.import_module("deepseek_r1.core.i18n").use_language("en")  # before the commands
     check, stale = "--check" in sys.argv[1:], []
     written = {FOLDER / name: text for name, text in pages()}
-    for path, text in (written | {HAPROXY: _haproxy()}).items():
+    for path, text in written.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path)
             if not check:

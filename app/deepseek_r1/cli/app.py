@@ -21,7 +21,7 @@ from deepseek_r1.core.i18n import tr
 
 _COMMANDS = (
     "generate", "chat", "compare", "plan", "models", "convert", "quality", "prune", "serve",
-    "cluster", "bench", "doctor",
+    "bench", "doctor",
 )  # fmt: skip
 
 
