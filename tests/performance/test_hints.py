@@ -7,7 +7,7 @@ import pytest
 from deepseek_r1.core.settings import KVType, LoadSettings
 from performance.samples import a_bill, a_streamed_bill
 from r1desk.performance.hints import (
-    budget_marks,
+    budget_range,
     format_budget_hint,
     format_context_hint,
     format_context_left,
@@ -19,14 +19,14 @@ def test_a_missing_amount_says_how_much_more_it_needs() -> None:
     assert format_budget_hint(a_bill(budget_mib=1000)) == "Needs 580 MiB more."
 
 
-def test_a_model_in_memory_has_one_mark_at_what_it_takes() -> None:
-    smallest, whole = budget_marks(a_bill())
+def test_a_model_in_memory_has_one_least_budget_what_it_takes() -> None:
+    smallest, whole = budget_range(a_bill())
     assert smallest == whole == a_bill().total_mib
 
 
-def test_a_model_from_the_disk_has_a_mark_for_the_least_and_one_for_all_of_it() -> None:
+def test_a_model_from_the_disk_has_a_least_budget_and_one_for_all_of_it() -> None:
     bill = a_streamed_bill()
-    smallest, whole = budget_marks(bill)
+    smallest, whole = budget_range(bill)
     assert smallest < bill.total_mib < whole
 
 

@@ -20,7 +20,7 @@ from deepseek_r1.core.settings import (
 )
 from deepseek_r1.hardware import machine_memory_mib
 from performance.samples import LINES, a_bill, a_model, number
-from r1desk.models.widgets.model_pill import RecentModel
+from r1desk.models.widgets.model_pill import ModelPill, RecentModel
 from r1desk.performance.hints import BillPart, bill_parts
 from r1desk.performance.widgets.bill_view import part_colour
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
@@ -358,21 +358,21 @@ def test_a_refusal_of_another_model_is_not_said_of_the_one_in_use(panel: Perform
     assert "Still in use" in panel.model.state.text()
 
 
-def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
-    assert panel.model.known.isHidden()
-    panel.model.set_known(
-        [
-            RecentModel(Path("/models/smol.gguf"), "SmolLM2", current=True),
-            RecentModel(Path("/models/r1.gguf"), "R1"),
-            RecentModel(Path("/models/gone.gguf"), "Gone", missing=True),
-        ]
-    )
-    smol, _, gone = panel.model.known.menu().actions()
+def test_a_known_model_can_be_chosen(qtbot: QtBot):
+    pill = ModelPill()
+    qtbot.addWidget(pill)
+    pill.models = [
+        RecentModel(Path("/models/smol.gguf"), "SmolLM2", current=True),
+        RecentModel(Path("/models/r1.gguf"), "R1"),
+        RecentModel(Path("/models/gone.gguf"), "Gone", missing=True),
+    ]
+    pill.menu().aboutToShow.emit()
+    smol, other, gone, *_ = pill.menu().actions()
     assert smol.isChecked()
     assert not gone.isEnabled()
     assert "missing" in gone.text()
-    with qtbot.waitSignal(panel.model.model_chosen) as chosen:
-        panel.model.known.menu().actions()[1].trigger()
+    with qtbot.waitSignal(pill.model_chosen) as chosen:
+        other.trigger()
     assert chosen.args == [Path("/models/r1.gguf")]
 
 

@@ -49,7 +49,6 @@ class PerformanceFeature(Feature):
                 guard=self.guard,
             ),
         ]
-        panel.model.choose_requested.connect(models.choose)
         self._attach_settings(panel)
 
     def _attach_settings(self, panel: PerformancePanel) -> None:

@@ -87,7 +87,7 @@ def format_budget_hint(bill: Bill) -> str:
     )
 
 
-def budget_marks(bill: Bill) -> tuple[float, float]:
+def budget_range(bill: Bill) -> tuple[float, float]:
     """The smallest budget for the model, and the one that holds it whole, in MiB.
 
     They are the same for a model in memory; the smallest of a streamed one is an estimate.
@@ -98,13 +98,13 @@ def budget_marks(bill: Bill) -> tuple[float, float]:
     return smallest, bill.total_mib - bill.mib_of(BillItem.SLOTS) + bill.streamed_mib
 
 
-def format_budget_marks(bill: Bill) -> str:
-    """The marks of the budget's slider, for its tooltip."""
-    smallest, whole = budget_marks(bill)
-    fits = tr("▲ The whole model fits from {n:,.0f} MiB on.", n=whole)
+def format_budget_range(bill: Bill) -> str:
+    """The same in words, for the tooltip of the budget's slider."""
+    smallest, whole = budget_range(bill)
+    fits = tr("The whole model fits from {n:,.0f} MiB on.", n=whole)
     if not bill.streams:
         return fits
-    return tr("▲ Smallest possible: about {n:,.0f} MiB.", n=smallest) + " " + fits
+    return tr("Smallest possible: about {n:,.0f} MiB.", n=smallest) + " " + fits
 
 
 def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:

@@ -105,7 +105,6 @@ class LoadPresenter(Presenter):
         panel.load.plan_wanted.connect(live.plan)
         panel.load.threads_changed.connect(live.set_threads)
         panel.load.budget_changed.connect(live.set_budget)
-        panel.model.model_chosen.connect(models.choose)
 
     def _connect_models(self) -> None:
         panel, models, live = self._panel, self._models, self._live
@@ -147,7 +146,6 @@ class LoadPresenter(Presenter):
 
     @Slot()
     def _on_recent_changed(self) -> None:
-        self._panel.model.set_known(self._recent.items)
         if self._models.loading and self._models.next_path is not None:
             self._panel.model.show_name(self._name_of(self._models.next_path))
 

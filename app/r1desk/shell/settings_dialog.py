@@ -1,10 +1,8 @@
-"""The settings page: language, appearance, text, and the folders with the space they take."""
+"""The settings page: language, appearance, text, and the folders on the disk."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,6 @@ from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
-from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.system_notice import OFFERED
 from r1desk.preferences import Preferences
 from r1desk.theme import ThemeChoice, set_role
@@ -36,7 +33,6 @@ from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 TEXT_SIZES_PT = (8, 24)
-_MIB = 1 << 20
 
 
 class SettingsDialog(BoundedDialog):
@@ -63,7 +59,6 @@ class SettingsDialog(BoundedDialog):
         self, parent: QWidget, preferences: Preferences, folders: Mapping[str, Path]
     ) -> None:
         super().__init__(parent, tr("Settings"), QSize(560, 380))
-        self.sizes: dict[str, QLabel] = {}
         self._paths: dict[str, ElidedLabel] = {}
         self._folders = dict(folders)
         column = self.fill_column(spacing=10)
@@ -74,10 +69,6 @@ class SettingsDialog(BoundedDialog):
         column.addWidget(self._models_folder_row())
         column.addStretch(1)
         self.language.setFocus()
-        self._measure()
-
-    def _measure(self) -> None:
-        ask_in_background(partial(folder_sizes, self._folders)).done.connect(self._on_measured)
 
     def _fill_choices(self, form: QFormLayout, present: Preferences) -> None:
         form.setHorizontalSpacing(24)
@@ -158,8 +149,6 @@ class SettingsDialog(BoundedDialog):
                 "before are still listed."
             )
         )
-        self.sizes[name].setText("…")
-        self._measure()
 
     @Slot(object)
     def show_folder_refused(self, report: ErrorReport) -> None:
@@ -179,11 +168,10 @@ class SettingsDialog(BoundedDialog):
             path = self._paths[name] = ElidedLabel(str(folder))
             path.setToolTip(str(folder))
             set_role(path, "dim")
-            self.sizes[name] = QLabel("…", alignment=Qt.AlignmentFlag.AlignRight)
             show = QPushButton(tr("Show folder"))
             show.setAccessibleName(tr("Show the folder of {name}", name=name))
             show.clicked.connect(lambda _checked=False, name=name: self._on_show(name))
-            for at, part in enumerate((QLabel(name), path, self.sizes[name], show)):
+            for at, part in enumerate((QLabel(name), path, show)):
                 grid.addWidget(part, row, at, Qt.AlignmentFlag.AlignVCenter)
 
     def _on_show(self, name: str) -> None:
@@ -191,11 +179,6 @@ class SettingsDialog(BoundedDialog):
         folder = self._folders[name]
         there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
-
-    @Slot(object)
-    def _on_measured(self, sizes: Mapping[str, int]) -> None:
-        for name, nbytes in sizes.items():
-            self.sizes[name].setText(_format_mb(nbytes))
 
 
 def _themes() -> dict[str, str]:
@@ -220,25 +203,3 @@ def _unload_times(present: int) -> dict[int, str]:
     times = sorted({*CHOICES_MIN, present} - {0})
     texts = (trn("After {n} minute without use", "After {n} minutes without use", n) for n in times)
     return {0: tr("Never"), **dict(zip(times, texts, strict=True))}
-
-
-def _format_mb(nbytes: int) -> str:
-    return f"{nbytes / _MIB:,.1f} MiB" if nbytes < 1 << 30 else f"{nbytes / (1 << 30):,.2f} GiB"
-
-
-def folder_sizes(folders: Mapping[str, Path]) -> dict[str, int]:
-    """Bytes of all files below each folder. A folder inside another one counts for itself alone."""
-    places = set(folders.values())
-    return {name: _bytes_below(folder, places - {folder}) for name, folder in folders.items()}
-
-
-def _bytes_below(folder: Path, apart: set[Path]) -> int:
-    total = 0
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if Path(place, name) not in apart]
-        for name in files:
-            try:
-                total += Path(place, name).lstat().st_size
-            except OSError:  # it went away meanwhile: it takes nothing any more
-                continue
-    return total

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-)
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.models.formatting import breakable_address, format_size
-from r1desk.models.widgets.model_pill import RecentModel, fill_model_menu
-from r1desk.theme import explain, icon, set_role
-from r1desk.widgets.layouts import put_inside
+from r1desk.theme import explain, set_role
 from r1desk.widgets.text_label import text_label
 
 
 class ModelBox(QFrame):
     """A card on top of the panel."""
-
-    choose_requested = Signal()  # the user wants another model
-    model_chosen = Signal(object)  # the Path of one of the known models
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,32 +25,14 @@ class ModelBox(QFrame):
         self.progress = QProgressBar(textVisible=False)
         self.progress.setRange(0, 1000)
         self.progress.setAccessibleName(tr("Loading the model"))
-        self.choose = QPushButton(icon("folder"), tr("Choose model…"))
-        self.choose.clicked.connect(self.choose_requested)
-        self.known = QPushButton(icon("chevron-down"), "")
-        self.known.setAccessibleName(tr("Known models"))
-        self.known.setToolTip(tr("Known models"))
-        self.known.setFixedWidth(40)
-        self.known.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 10, 12, 12)
         layout.setSpacing(6)
         for part in (self.name, self.facts, self.progress, self.state):
             layout.addWidget(part)
-        buttons = put_inside(layout, QHBoxLayout())
-        buttons.setSpacing(6)
-        buttons.addWidget(self.choose, 1)
-        buttons.addWidget(self.known)
         self._show_state("")
         self.facts.hide()
         self.progress.hide()
-
-    def set_known(self, models: Sequence[RecentModel]) -> None:
-        """Offer these models in the menu."""
-        menu = self.known.menu() or QMenu(self)
-        fill_model_menu(menu, models, self.model_chosen.emit)
-        self.known.setMenu(menu)
-        self.known.setVisible(bool(models))
 
     def show_loading(self, name: str, *, waits: bool = False) -> None:
         """A load began, or waits for the end of an answer."""

@@ -5,9 +5,10 @@ And the menu of the models at hand, with fit and speed; the current one is ticke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -90,27 +91,20 @@ class ModelPill(QToolButton):
 
     def _fill_menu(self) -> None:
         menu = self.menu()
-        fill_model_menu(menu, self.models, self.model_chosen.emit)
+        menu.clear()
+        menu.setToolTipsVisible(True)
+        for model in self.models:
+            action = menu.addAction(_text(model))
+            action.setToolTip(str(model.path))
+            action.setCheckable(True)
+            action.setChecked(model.current)
+            action.setEnabled(not model.missing)
+            if model.current:  # it stays loaded, and ticked
+                action.triggered.connect(lambda _checked, action=action: action.setChecked(True))
+            else:
+                action.triggered.connect(partial(self.model_chosen.emit, model.path))
         menu.addSeparator()
         menu.addAction(tr("Choose model…"), self.choose_requested.emit)
-
-
-def fill_model_menu(
-    menu: QMenu, models: Sequence[RecentModel], on_chosen: Callable[[Path], None]
-) -> None:
-    """Replace the menu's entries by these models."""
-    menu.clear()
-    menu.setToolTipsVisible(True)
-    for model in models:
-        action = menu.addAction(_text(model))
-        action.setToolTip(str(model.path))
-        action.setCheckable(True)
-        action.setChecked(model.current)
-        action.setEnabled(not model.missing)
-        if model.current:  # it stays loaded, and ticked
-            action.triggered.connect(lambda _checked, action=action: action.setChecked(True))
-        else:
-            action.triggered.connect(lambda _checked, path=model.path: on_chosen(path))
 
 
 def _text(model: RecentModel) -> str:

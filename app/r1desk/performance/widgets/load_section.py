@@ -18,9 +18,8 @@ from deepseek_r1.core.settings import (
 )
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from r1desk.performance.hints import (
-    budget_marks,
     format_budget_hint,
-    format_budget_marks,
+    format_budget_range,
     format_context_hint,
     format_disk_hint,
     format_draft_hint,
@@ -129,8 +128,7 @@ class LoadSection(QObject):
         """Show the cost of each setting, from the bill."""
         budget = self.rows["memory_budget"]
         budget.show_cost(format_budget_hint(bill))
-        budget.set_marks(budget_marks(bill))
-        explain(budget.slider, format_budget_marks(bill))
+        explain(budget.slider, format_budget_range(bill))
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))

@@ -210,18 +210,6 @@ class NumberRow(SettingRow):
         self.spin.setSingleStep(steps[1] - steps[0] if len(steps) > 1 else 1.0)
         self.set_value(self.spin.value())
 
-    def set_marks(self, values: Sequence[float]) -> None:
-        """Mark `values` below the slider."""
-        self.slider.set_marks([self._position(value) for value in values])
-
-    def _position(self, value: float) -> float:
-        """The place of `value` on the slider, between two steps where it is none."""
-        above = bisect_left(self._steps, value)
-        if above == 0 or above == len(self._steps):
-            return 0.0 if above == 0 else len(self._steps)
-        low, high = self._steps[above - 1], self._steps[above]
-        return above - 1 + (value - low) / (high - low)
-
     def set_value(self, value: float) -> None:
         """Show `value` and emit nothing."""
         with QSignalBlocker(self.spin), QSignalBlocker(self.slider):
