@@ -47,7 +47,7 @@ def test_a_message_fits_with_what_is_kept_free() -> None:
 
 
 def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -> None:
-    height, bar = composer.sizeHint().height(), composer.size_bar
+    height, bar = composer.sizeHint().height(), composer.size_button
     bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
     assert bar.accessibleName() == "4,200 of 8,192 tokens"
     assert "Message: 1,200 tokens" in bar.accessibleDescription()
@@ -67,10 +67,10 @@ def test_thinking_template_and_tokens_are_one_row_inside_the_box(
 ) -> None:
     composer.template.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
     composer.thinking.show()
-    composer.size_bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
+    composer.size_button.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
     composer.resize(width, composer.sizeHint().height())
     composer.parentWidget().show()
-    row = (composer.thinking, composer.template, composer.size_bar)
+    row = (composer.thinking, composer.template, composer.size_button)
     below = composer.editor.geometry().bottom()
     for part in row:
         assert part.y() > below
@@ -78,7 +78,7 @@ def test_thinking_template_and_tokens_are_one_row_inside_the_box(
 
 
 def test_from_four_fifths_on_the_row_warns(composer: Composer) -> None:
-    bar = composer.size_bar
+    bar = composer.size_button
     bar.show_size(PromptSize(text=0, history=2200, reserve=1024, context=4096))
     assert bar.accessibleName() == "2,200 of 4,096 tokens"
     bar.show_size(PromptSize(text=0, history=2300, reserve=1024, context=4096))
@@ -100,9 +100,9 @@ def test_thinking_is_offered_with_its_time(qtbot: QtBot, composer: Composer) -> 
 
 
 def test_the_size_follows_the_size_of_the_text(composer: Composer) -> None:
-    before = composer.size_bar.sizeHint().height()
+    before = composer.size_button.sizeHint().height()
     composer.parentWidget().setStyleSheet("QWidget { font-size: 30pt; }")
-    assert composer.size_bar.sizeHint().height() > before
+    assert composer.size_button.sizeHint().height() > before
 
 
 # ---- the chat template of a model whose file has none

@@ -75,8 +75,8 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
 
 def wait_context(qtbot: QtBot, session: Session, tokens: str) -> None:
     """Wait until the row in the box and the panel show this number."""
-    bar, meter = session.window.composer.size_bar, session.window.panel.context
-    qtbot.waitUntil(lambda: (bar.text() or "0").partition(" of ")[0] == tokens)
+    bar, meter = session.window.composer.size_button, session.window.panel.context
+    qtbot.waitUntil(lambda: (bar.text().strip() or "0").partition(" of ")[0] == tokens)
     assert meter.text.text().startswith(f"{tokens} of ")
 
 
@@ -84,7 +84,7 @@ def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile
     with ready_session(qtbot, own_profile) as session:
         ask(qtbot, session, "Name a tree.")
         wait_answered(qtbot, session)
-        bar = session.window.composer.size_bar
+        bar = session.window.composer.size_button
         qtbot.waitUntil(lambda: bar.text()[:1] in set("123456789"))  # counted, not estimated
         full = bar.text().partition(" of ")[0]
         wait_context(qtbot, session, full)

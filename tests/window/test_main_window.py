@@ -53,7 +53,7 @@ def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
 def test_a_click_on_a_number_opens_the_panel_at_its_place(
     window: MainWindow, qtbot: QtBot, number: str, tab: PanelTab
 ) -> None:
-    bar = window.composer.size_bar
+    bar = window.composer.size_button
     bar.show_size(PromptSize(text=0, history=300, reserve=100, context=1000))
     click(window.gauge._memory if number == "memory" else bar)
     assert window.panel.isVisible()

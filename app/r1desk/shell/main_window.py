@@ -90,8 +90,8 @@ class MainWindow(QMainWindow):
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
-        size_bar = self.composer.size_bar
-        size_bar.clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
+        size_button = self.composer.size_button
+        size_button.clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
         self.composer.setFocus()
 
     # ---- arrangement ------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
-from r1desk.chat.composer.prompt_size_bar import PromptSizeBar
+from r1desk.chat.composer.prompt_size_button import PromptSizeButton
 from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
@@ -94,7 +94,7 @@ class Composer(QWidget):
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
-        self.size_bar = PromptSizeBar(self)
+        self.size_button = PromptSizeButton(self)
         self._hint_label = QLabel(self, wordWrap=True)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
@@ -118,7 +118,7 @@ class Composer(QWidget):
         row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
         row.setSpacing(round(em * 0.2))
         row.addStretch(1)
-        row.addWidget(self.size_bar)
+        row.addWidget(self.size_button)
         row.addWidget(self._button)
 
     def _side(self) -> int:
