@@ -226,14 +226,16 @@ class AnswerView(EditableMessage):
             (self._error, 0.45),
             (self.card, 0.45),
             (self.continue_row, 0.3),
-            (self.sources_row, 0.3),
         )
         for part, gap in parts:
             if part:
                 part.move(0, y)
                 y += part.fit_width(width) + round(gap * em)
+        inset = round(em * BUTTON_INSET_EM)
+        if self.sources_row:
+            self.sources_row.move(-2 * inset, y)
+            y += self.sources_row.fit_width(width + 2 * inset)
         if self._footer:
-            inset = round(em * BUTTON_INSET_EM)
             self._footer.move(-inset, y)
             y += self._footer.fit_width(width + inset)
         self.resize(width, y)

@@ -20,6 +20,7 @@ from r1desk.theme.icons import icon
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
+_LEAST_PX = 60  # of a label
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,13 @@ class AttachmentChip(QWidget):
         self.open_button.setToolTip(fit.plain_tooltip(tip))
         self.update()
 
+    def fit(self, width: int) -> None:
+        """Leave the buttons their place where all of the label would not."""
+        taken = sum(button.sizeHint().width() for button in self.buttons)
+        room = max(_LEAST_PX, width - taken - 6)
+        self.open_button.setMinimumWidth(min(room, self.open_button.minimumWidth()))
+        self.open_button.setMaximumWidth(room)
+
     def _on_open(self) -> None:
         if self.chip.opens is not None:
             self._request(self.chip.opens)
@@ -168,6 +176,7 @@ class AttachmentRow(QWidget):
         lines: list[list[tuple[AttachmentChip, QSize]]] = []
         taken = 0
         for chip in self.chips:
+            chip.fit(width)
             size = chip.sizeHint()
             size.setWidth(min(size.width(), width))
             if not lines or taken + gap + size.width() > width:
