@@ -138,3 +138,12 @@ def test_a_document_opens_at_a_passage_and_goes_on_in_both_directions(
     dialog.page.setValue(59)
     assert "Page 59." in dialog.field.toPlainText()
     dialog.close()
+
+
+def test_a_question_is_not_answered_without_a_document_that_is_gone(
+    qtbot: QtBot, documents: ChatDocuments
+) -> None:
+    planning = documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)])
+    with qtbot.waitSignal(planning.failed) as failed:
+        pass
+    assert "The text of lost.pdf is not on this computer." in failed.args[0].text()

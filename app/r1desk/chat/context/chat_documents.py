@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.document import Passage
@@ -27,12 +30,20 @@ from r1desk.platform.background_thread import (
     ask_in_background,
 )
 from r1desk.store import AnswerSources, Attachment, Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 _COUNT_S = 20.0  # the engine may be busy
 _MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 _CHECK_EVERY_S = 60.0
+
+
+class DocumentsMissing(R1Error):
+    """Documents of an imported chat, or of an index that was damaged."""
+
+    what = N_("The text of {names} is not on this computer.")
+    why = N_("The chat came from another computer, or the index of documents was damaged.")
+    todo = N_("Attach the file again, or remove it from the chat.")
 
 
 class ChatDocuments(QObject):
@@ -98,7 +109,9 @@ class ChatDocuments(QObject):
         sources = branch[-1].sources if branch else None
 
         def read(store: Store) -> tuple[tuple[Attachment, ...], frozenset[str], str]:
-            inside = folder if key is None else store.conversations.get(key).folder_id
+            inside = folder
+            with suppress(LookupError):  # it was deleted meanwhile
+                inside = folder if key is None else store.conversations.get(key).folder_id
             of_folder = store.attachments.of_folder(inside) if inside is not None else ()
             documents = store.attachments.documents(key, inside)
             return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
@@ -109,7 +122,7 @@ class ChatDocuments(QObject):
                 self.shown, self._of_folder, self.text = found
                 self.changed.emit()
 
-        self._store.call(read, shown, lambda _error: None)
+        self._store.call(read, shown, lambda error: self._chat.failed.emit(report_of(error)))
 
     def document_text(self, sources: AnswerSources | None) -> str:
         """The part of the prompt before all others. Any thread but the main one.
@@ -210,12 +223,16 @@ class ChatDocuments(QObject):
 
         `chosen` are passages to take in place of those that a search finds.
         """
-        documents = tuple(dict.fromkeys(d.sha256 for d in (*self.shown, *draft) if d.sha256))
+        names = {d.sha256: d.name for d in (*self.shown, *draft) if d.sha256}
+        documents = tuple(names)
         branch, context = list(self._chat.shown_branch), self._context_length()
         sampling, instructions = self._settings()
         reserve = answer_reserve(context, sampling)
 
         def work() -> AnswerSources:
+            missing = [names[each] for each in documents if self.index.document(each) is None]
+            if missing:
+                raise DocumentsMissing(names=join_list(missing))
             history = prompt_messages(branch, instructions)
             used = self._count_messages(history) if history else 0
             free = context - used - reserve - _MARGIN

@@ -163,7 +163,9 @@ class DocumentLists(Presenter):
             return store.attachments.of_folder(folder) if folder else store.attachments.every()
 
         def found(documents: tuple[Attachment, ...]) -> None:
-            self._documents.text_bytes(documents).done.connect(partial(shown, documents))
+            measured = self._documents.text_bytes(documents)
+            measured.done.connect(partial(shown, documents))
+            measured.failed.connect(self._refuse)
 
         def shown(documents: tuple[Attachment, ...], sizes: list[int]) -> None:
             if dialog is not None and isValid(dialog):
@@ -210,7 +212,7 @@ class DocumentLists(Presenter):
             return
         self._left.discard(result.path)
         if isinstance(result.result, ErrorReport):
-            self._window.notices.show_notice(Notice(result.result.text(), topic=_FAILED))
+            self._refuse(result.result)
             return
         document = result.result
 
@@ -219,6 +221,10 @@ class DocumentLists(Presenter):
             self._documents.refresh()
 
         self._store.call(lambda store: store.attachments.add_to_folder(folder, document), stored)
+
+    @Slot(ErrorReport)
+    def _refuse(self, report: ErrorReport) -> None:
+        self._window.notices.show_notice(Notice(report.text(), topic=_FAILED))
 
     @Slot()
     def _on_ended(self) -> None:

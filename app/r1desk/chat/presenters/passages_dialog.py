@@ -103,6 +103,7 @@ class PassagesDialog(BoundedDialog):
         if query := self.query.text().strip():
             found = self._search(query)
             found.done.connect(self._on_found)
+            found.failed.connect(lambda report: self.note.setText(report.text()))
 
     @Slot(object)
     def _on_found(self, passages: list[Passage]) -> None:
