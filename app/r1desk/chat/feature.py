@@ -141,6 +141,7 @@ class ChatFeature(Feature):
         self.documents.changed.connect(self.sizes.refresh)
         self._reading.claimed.connect(self.prompts.restore_shown)
         self.prompts.documents_used.connect(self.documents.retain)
+        QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
         for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
@@ -233,7 +234,6 @@ class ChatFeature(Feature):
         """Drop prompts kept for conversations that are gone."""
         self.prompts.retain_present()
         self.documents.check_files()
-        QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
 
     @Slot(Qt.ApplicationState)
     def _on_focus(self, state: Qt.ApplicationState) -> None:
@@ -247,6 +247,8 @@ class ChatFeature(Feature):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
+        QGuiApplication.instance().applicationStateChanged.disconnect(self._on_focus)
+        self._reading.close()
         self.documents.close()
         self.controller.close()
 

@@ -181,7 +181,7 @@ class ChatDocuments(QObject):
     @Slot()
     def check_files(self) -> None:
         """Read files of folders again that have changed; at most now and then."""
-        if time.monotonic() - self._checked < _CHECK_EVERY_S:
+        if self._closed or time.monotonic() - self._checked < _CHECK_EVERY_S:
             return
         self._checked = time.monotonic()
 

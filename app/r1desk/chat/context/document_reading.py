@@ -79,6 +79,11 @@ class DocumentReading(QObject):
         asked.done.connect(self._submit)
         asked.failed.connect(self._on_failed)
 
+    def close(self) -> None:
+        """Ask the engine for nothing more."""
+        self._claim_timer.stop()
+        self.pause()
+
     @Slot()
     def pause(self) -> None:
         """Stop for now."""
