@@ -105,9 +105,9 @@ class AttachmentChip(QWidget):
     def fit(self, width: int) -> None:
         """Leave the buttons their place where all of the label would not."""
         taken = sum(button.sizeHint().width() for button in self.buttons)
-        room = max(_LEAST_PX, width - taken - 6)
-        self.open_button.setMinimumWidth(min(room, self.open_button.minimumWidth()))
-        self.open_button.setMaximumWidth(room)
+        left = max(_LEAST_PX, width - taken - 6)
+        self.open_button.setMinimumWidth(min(left, self.open_button.minimumWidth()))
+        self.open_button.setMaximumWidth(left)
 
     def _on_open(self) -> None:
         if self.chip.opens is not None:
