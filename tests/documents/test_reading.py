@@ -135,8 +135,11 @@ def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> Non
 
 
 def test_rows_of_csv_and_lines_of_text_are_counted(tmp_path: Path) -> None:
-    table = saved(tmp_path, "a.csv", 'n;m\n"a; b";"1\n2"\n')
-    assert read_here(table) == ("csv", [("row 1", "n | m"), ("row 2", "a; b | 1 2")])
+    table = saved(tmp_path, "a.csv", 'n;m\n"a; b";"1\n2"\na\u2028b;c\n')
+    assert read_here(table) == (
+        "csv",
+        [("row 1", "n | m"), ("row 2", "a; b | 1 2"), ("row 3", "a b | c")],
+    )
     notes = saved(tmp_path, "a.md", "# T\n\n```\n# no\n```\n\n\n## Two\nx\n")
     assert read_here(notes) == ("markdown", [
         ("line 1", "# T"), ("line 3", "```\n# no\n```\n"), ("line 8", "## Two\nx\n"),
@@ -199,7 +202,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     (b"\xff\xfe\x00\xd8", "neither text nor"),  # half a character of UTF-16
     (b"{\\rtf1\\ansi Hello}", "It is RTF."),
     (b"\x89PNG\r\n\x1a\n", "A picture cannot be attached."),
-    (b" \n", "is empty"), (bytes(9999), "is empty"),
+    (bytes(9999), "neither text nor"),
     (b"PK\x03\x04" + bytes(64), "is damaged"),
     (lambda folder: made.zipped(folder / "x", {"a.txt": "a"}), "It is an archive"),
     (OLE + "EncryptedPackage".encode("utf-16-le"), "is encrypted"), (OLE, "old format"),
@@ -246,6 +249,11 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert [block.place.page for block in document.blocks] == [1, 2, 3]
     assert len(document.sha256) == 64
     assert heard[-1] == (3, 3)
+
+
+def test_a_file_without_text_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(R1Error, match="is empty"):
+        read_document(saved(tmp_path, "a.txt", " \n" * 9_999))
 
 
 def test_reading_stops_when_it_is_told_to(tmp_path: Path) -> None:

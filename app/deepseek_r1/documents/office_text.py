@@ -135,8 +135,9 @@ class OfficeFile:
         if "styles" in parts:
             self._walk(parts["styles"], start)
         self._write(main, OFFICE, headings)
-        for kind in {"footnotes", "endnotes"} & set(parts):
-            self._write(parts[kind], OFFICE)
+        for kind in ("footnotes", "endnotes"):
+            if kind in parts:
+                self._write(parts[kind], OFFICE)
 
     def _write_slides(self, main: str) -> None:
         """Each slide, and what its speaker has noted."""

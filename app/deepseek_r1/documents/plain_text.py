@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 
 from deepseek_r1.documents.block_writer import BlockWriter
@@ -80,7 +81,6 @@ def write_text(text: str, writer: BlockWriter, *, is_markdown: bool = False) -> 
 
 def write_table(text: str, writer: BlockWriter) -> None:
     """One block for each row of CSV, whose first line tells the delimiter. Raises csv.Error."""
-    lines = text.splitlines(keepends=True)
-    delimiter = max(",;\t|", key=lines[0].count)
-    for writer.row, row in enumerate(csv.reader(lines, delimiter=delimiter), 1):
+    delimiter = max(",;\t|", key=text.partition("\n")[0].count)
+    for writer.row, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
         writer.put_row(row)

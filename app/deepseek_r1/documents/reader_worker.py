@@ -79,8 +79,6 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
-    if not head.strip(b"\0 \t\r\n"):
-        raise errors.DocumentEmpty(name=writer.name)
     if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
         raise errors.DocumentIsPicture
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
