@@ -51,8 +51,9 @@ _ROLLBACK = frozenset({
 })  # fmt: skip
 CHECKPOINTS = 3
 """Copies of a recurrent state in memory."""
-RECURRENT_DRAFTS = 3
-"""Tokens that are drafted at most with a recurrent state: each takes one more state."""
+AUTOMATIC_ROWS = 7
+"""Rows of logits with automatic drafts, each of which takes memory."""
+_RECURRENT_DRAFTS = 3  # tokens at most with a recurrent state: each takes one more state
 _STAGING_MOST_BYTES = 32 << 20  # malloc returns larger blocks to the system when they are freed
 _PAGE_BYTES = 4096
 # For the types that AMX's layout makes larger: values in a block, and bytes added to each block.
@@ -142,10 +143,14 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The number of layers with cells for each token, and the bytes of the others' state."""
+    """The number of layers with cells for each token, and the bytes of the others' state.
+
+    `widest_bytes` is the state of one of them.
+    """
 
     attention: int
     state_bytes: int = 0
+    widest_bytes: int = 0
 
 
 _counted: list[tuple[ModelHeader, Layers]] = []  # the last one: a plan asks a hundred times
@@ -169,14 +174,14 @@ def _count_layers(header: ModelHeader) -> Layers:
     for tensor in header.tensors:
         if tensor.name.startswith("blk.") and (found := _BLOCK_TENSOR.match(tensor.name)):
             blocks[int(found[1])].append(tensor)
-    attention = values = 0
+    attention, states = 0, list[int]()
     for number in range(header.blocks - _number(header, "nextn_predict_layers")):
         names = {tensor.name.split(".", 2)[2] for tensor in blocks[number]}
         inputs = sum(map(_convolution_values, blocks[number]))
         if inputs:
-            values += inputs + _sum_values(header)
+            states.append((inputs + _sum_values(header)) * _FLOAT_BYTES)
         attention += bool(names & _ATTENTIONS and (_BESIDE in names or not inputs))
-    return Layers(attention, values * _FLOAT_BYTES) if values else Layers(header.blocks)
+    return Layers(attention, sum(states), max(states)) if states else Layers(header.blocks)
 
 
 def _convolution_values(tensor: TensorInfo) -> int:
@@ -206,11 +211,14 @@ def recurrent(header: ModelHeader) -> bool:
 
 
 def draft_tokens(header: ModelHeader, rows: int) -> int:
-    """The most tokens that are drafted where a pass may compute so many `rows`."""
+    """The most tokens that are drafted where a pass may compute so many `rows`.
+
+    With a recurrent state only by name: the states would displace weights that drafts seldom save.
+    """
     if not layers_of(header).state_bytes:
         return rows - 1
     able = header.architecture in _ROLLBACK and recurrent(header)
-    return min(rows - 1, RECURRENT_DRAFTS) if able else 0
+    return _RECURRENT_DRAFTS if able and rows > AUTOMATIC_ROWS else 0
 
 
 def state_bytes(header: ModelHeader, rows: int = 1) -> int:
@@ -237,6 +245,8 @@ def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) ->
     )
     if settings.kv_type is not KVType.F16:
         scratch += _ROTATION_BYTES
+    # A recurrent layer's state before and after, and one more for each drafted token.
+    scratch += layers_of(header).widest_bytes * (2 + draft_tokens(header, rows))
     return ceil(max(activations, rows * header.vocabulary * _FLOAT_BYTES) + masks + scratch)
 
 
