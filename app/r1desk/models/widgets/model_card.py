@@ -17,7 +17,7 @@ from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import ElidedLabel, text_label
 
 
 class DraftCheckBox(QCheckBox):
@@ -77,7 +77,9 @@ class ModelCard(QFrame):
         self.host = default_source(file.model, file.file)
         self._place: Path | None = None
         self.setAccessibleName(file.name)
-        self.name = text_label(file.name, "heading")
+        self.name = ElidedLabel(file.name)
+        set_role(self.name, "heading")
+        explain(self.name, file.name)
         self.purpose = text_label(file.model.purpose_text)
         self.purpose.setWordWrap(True)
         self.scores = text_label(facts_of(file.model), "dim")
