@@ -50,6 +50,7 @@ CONTRACT = {
     "weights": dict.fromkeys(
         ["pinned_mb", "streamed_mb", "read_mb", "io_wait_s", "hit_rate"], NUMBER
     ),
+    "sources": list,
     "speculation": dict.fromkeys(["drafted", "accepted", "tokens_per_pass"], NUMBER),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -29,44 +30,35 @@ class AttachedDocuments:
     def __init__(self, index: DocumentIndex | None = None) -> None:
         """Without an `index` there is one that ends with this object."""
         self._index = index or DocumentIndex()
-        self._read: dict[tuple[Path, int, int], str] = {}
-        self.sha256s: list[str] = []  # of all that were added, each once
+        self.sha256s: list[str] = []  # of all files that were added, each once
 
     def add(
-        self,
-        path: str | Path,
-        *,
-        name: str = "",
-        on_refused: Callable[[DocumentRefused], object] | None = None,
+        self, path: str | Path, *, on_refused: Callable[[DocumentRefused], object] | None = None
     ) -> list[str]:
         """Read a document, or all of a folder, unless that was done; returns their SHA-256.
 
         `on_refused` gets what cannot be read, and the others are. Raises DocumentRefused without
         it, and DocumentIndexFailed.
         """
-        found = []
+        added = []
         for each in document_files(Path(path)):
             try:
-                found.append(self._add(each.absolute(), name))
+                added.append(self._add(each))
             except DocumentRefused as refused:
                 if on_refused is None:
                     raise
                 on_refused(refused)
-        return found
+        self.sha256s = list(dict.fromkeys([*self.sha256s, *added]))
+        return added
 
-    def _add(self, path: Path, name: str) -> str:
-        try:
-            status = path.stat()
-            key = (path, status.st_size, status.st_mtime_ns)
-        except OSError:  # reading says why
-            key = (path, 0, 0)
-        if key not in self._read:
-            document = read_document(path, name=name)
-            self._index.add(document, str(path), key[2])
-            self._read[key] = document.sha256
-        if (sha256 := self._read[key]) not in self.sha256s:
-            self.sha256s.append(sha256)
-        return sha256
+    def _add(self, path: Path) -> str:
+        with suppress(OSError), path.open("rb") as file:  # reading says why
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if self._index.document(sha256) is not None:
+                return sha256
+        document = read_document(path)
+        self._index.add(document, str(path.absolute()), path.stat().st_mtime_ns)
+        return document.sha256
 
     def add_data(self, data: bytes, name: str) -> str:
         """Read a document that is no file, unless that was done; returns its SHA-256.

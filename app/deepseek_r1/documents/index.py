@@ -12,7 +12,7 @@ import re
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,9 +43,7 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
-_OLD_TABLES: Final = (
-    "SELECT name FROM sqlite_master WHERE name IN ('documents', 'passages', 'terms')"
-)
+_TABLES: Final = ("documents", "passages", "terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,45 +91,40 @@ class DocumentIndex:
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
         with self._used() as db, db:
-            there = db.execute("SELECT id FROM documents WHERE sha256 = ?", (document.sha256,))
-            if (row := there.fetchone()) is not None:
-                place = (document.name, path, modified_ns, row[0])
-                db.execute("UPDATE documents SET name=?, path=?, modified_ns=? WHERE id=?", place)
+            db.execute("BEGIN IMMEDIATE")  # of two processes one adds it
+            if (found := self._document(db, document.sha256)) is not None:
+                values = (path, modified_ns, found[0])
+                db.execute("UPDATE documents SET path = ?, modified_ns = ? WHERE id = ?", values)
                 return
             parts = passages(document)
-            values = (document.sha256, document.name, document.kind, document.pages)
             added = db.execute(
                 "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, path, modified_ns, len(parts)),
+                (
+                    *(document.sha256, document.name, document.kind, document.pages),
+                    *(path, modified_ns, len(parts)),
+                ),
             )
-            first = (added.lastrowid or 0) * _NUMBERS
-            for each in parts:
-                row_id = first + each.number
-                row_values = (row_id, _place_json(each.place), each.start, each.text)
-                db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row_values)
+            for row_id, each in enumerate(parts, (added.lastrowid or 0) * _NUMBERS):
+                row = (row_id, _place_json(each.place), each.start, each.text)
+                db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                 terms = indexed_terms(each.text, each.place.heading, document.name)
                 db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
         with self._used() as db, db:
-            found = self._document(db, sha256)
-            if found is None:
+            db.execute("BEGIN IMMEDIATE")
+            if (found := self._document(db, sha256)) is None:
                 return
-            document, name = found
-            span = _span(document)
-            for row_id, place, text in db.execute(
-                "SELECT id, place, text FROM passages WHERE id BETWEEN ? AND ?", span
-            ).fetchall():
-                terms = indexed_terms(text, _place(place).heading, name)
-                db.execute(
-                    "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)",
-                    (row_id, terms),
-                )
+            span = _span(found[0])
+            for row_id, each in self._rows(db, span):
+                terms = indexed_terms(each.text, each.place.heading, each.name)
+                old = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
+                db.execute(old, (row_id, terms))
             if not _SECURE:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
-            db.execute("DELETE FROM documents WHERE id = ?", (document,))
+            db.execute("DELETE FROM documents WHERE id = ?", (found[0],))
 
     def documents(self) -> list[IndexedDocument]:
         """All documents, in the order in which they were added."""
@@ -148,10 +141,7 @@ class DocumentIndex:
         """All passages of a document, in order; none for one that is not there."""
         with self._used() as db:
             found = self._document(db, sha256)
-            if found is None:
-                return []
-            rows = self._rows(db, "passages.id BETWEEN ? AND ?", _span(found[0]))
-            return [passage for _, passage in rows]
+            return [] if found is None else [each for _, each in self._rows(db, _span(found[0]))]
 
     def text(self, sha256: str) -> str:
         """The text in which offsets of passages count; "" for a document that is not there."""
@@ -179,52 +169,46 @@ class DocumentIndex:
             return []
         with self._used() as db:
             ids = [found[0] for sha in sha256s if (found := self._document(db, sha)) is not None]
-            places = " OR ".join(["rowid BETWEEN ? AND ?"] * len(ids)) or "0"
-            bounds = [bound for each in ids for bound in _span(each)]
+            if not ids:
+                return []
             rows = db.execute(
-                f"SELECT rowid FROM terms WHERE terms MATCH ? AND ({places})"  # noqa: S608
-                " ORDER BY rank LIMIT ?",
-                (match, *bounds, limit),
-            )
-            best = [row[0] for row in rows]
-            by_id = self._by_id(db, best)
-            return [by_id[each] for each in best]
+                "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
+                " AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?",
+                (match, _span(min(ids))[0], _span(max(ids))[1], json.dumps(ids), limit),
+            ).fetchall()
+            return [each for (row_id,) in rows for _, each in self._rows(db, (row_id, row_id))]
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""
         with self._used() as db:
             found = self._document(db, passage.sha256)
-            if found is None:
-                return []
-            at, (first, last) = found[0] * _NUMBERS + passage.number, _span(found[0])
-            wanted = [each for each in (at - 1, at + 1) if first <= each <= last]
-            return list(self._by_id(db, wanted).values())
+            at = passage.number + (0 if found is None else found[0] * _NUMBERS)
+            around = self._rows(db, (at - 1, at + 1))
+            same = [each for _, each in around if each.sha256 == passage.sha256]
+            return [each for each in same if each.number != passage.number]
 
     # ---- rows -------------------------------------------------------------------------------
 
     @staticmethod
-    def _document(db: sqlite3.Connection, sha256: str) -> tuple[int, str] | None:
-        found = db.execute("SELECT id, name FROM documents WHERE sha256 = ?", (sha256,)).fetchone()
-        return None if found is None else (found[0], found[1])
-
-    def _by_id(self, db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Passage]:
-        """The passages of these ids, in ascending order."""
-        marks = ", ".join("?" * len(ids))
-        return dict(self._rows(db, f"passages.id IN ({marks})", ids))
+    def _document(db: sqlite3.Connection, sha256: str) -> tuple[int] | None:
+        row: tuple[int] | None = db.execute(
+            "SELECT id FROM documents WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return row
 
     @staticmethod
-    def _rows(
-        db: sqlite3.Connection, where: str, values: Sequence[int]
-    ) -> Iterator[tuple[int, Passage]]:
+    def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[tuple[int, Passage]]:
+        """The passages from one id to another one, each with its id."""
         rows = db.execute(
-            "SELECT passages.id, sha256, name, place, start, text FROM passages"  # noqa: S608
-            f" JOIN documents ON documents.id = passages.id / {_NUMBERS}"
-            f" WHERE {where} ORDER BY passages.id",
-            values,
+            "SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start,"
+            " start + length(text) FROM passages JOIN documents ON documents.id = passages.id >> 24"
+            " WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id",
+            span,
         )
-        for row_id, sha256, name, place, start, text in rows:
-            number, end = row_id % _NUMBERS, start + len(text)
-            yield row_id, Passage(sha256, name, number, _place(place), text, start, end)
+        return [
+            (row_id, Passage(sha256, name, number, Place(**json.loads(place)), text, start, end))
+            for row_id, sha256, name, number, place, text, start, end in rows
+        ]
 
     # ---- the file ---------------------------------------------------------------------------
 
@@ -267,19 +251,16 @@ def _opened(path: Path | None) -> sqlite3.Connection:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version != _VERSION:
-                for (name,) in db.execute(_OLD_TABLES).fetchall():
-                    db.execute(f"DROP TABLE {name}")
+                for name in _TABLES:
+                    db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
                 if _SECURE:
                     db.execute("INSERT INTO terms (terms, rank) VALUES ('secure-delete', 1)")
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         db.close()
         if "fts5" in str(error):
             raise DocumentSearchUnavailable from error
-        raise
-    except sqlite3.DatabaseError:
-        db.close()
         raise
     return db
 
@@ -296,10 +277,6 @@ def _span(document: int) -> tuple[int, int]:
 def _place_json(place: Place) -> str:
     known = {key: value for key, value in asdict(place).items() if value not in (None, "")}
     return json.dumps(known, ensure_ascii=False)
-
-
-def _place(stored: str) -> Place:
-    return Place(**json.loads(stored))
 
 
 # ---- words -----------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ from deepseek_r1.server.api_requests import (
 )
 from deepseek_r1.server.api_responses import ResponseHead
 from deepseek_r1.server.file_uploads import FileUploads, events_with_sources
-from deepseek_r1.server.guard import FILES_PATH
 
 
 class ApiPaths:
@@ -61,11 +60,8 @@ class ApiPaths:
         post("/v1/embeddings", self.embeddings)
         post("/v1/chat/completions", self.chat, response_model=None)
         post("/v1/completions", self.completions, response_model=None)
-        self._uploads = FileUploads(self._engine, self._options.max_file_bytes)
-        get(FILES_PATH, self.files)
-        post(FILES_PATH, self.upload)
-        get(f"{FILES_PATH}/{{file_id}}", self.file)
-        self.router.add_api_route(f"{FILES_PATH}/{{file_id}}", self.delete, methods=["DELETE"])
+        self._uploads = FileUploads(service)
+        self.router.include_router(self._uploads.router)
 
     # ---- the server's state
 
@@ -224,30 +220,6 @@ class ApiPaths:
                 begin = partial(self._service.events, client_of(request), raw=prompt, sampling=each)
                 answers.append((choice, begin))
         return await self._respond(request, body, head, answers)
-
-    # ---- documents
-
-    async def upload(self, request: Request) -> dict[str, Any]:
-        """Read a document of a form."""
-        kind = request.headers.get("content-type", "")
-        body = await request.body()
-        async with self._service.deadline():
-            return (await self._uploads.add(client_of(request), kind, body)).body
-
-    async def files(self, request: Request) -> dict[str, Any]:
-        """The documents that the client uploaded."""
-        data = [each.body for each in self._uploads.of(client_of(request))]
-        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
-        return {"object": "list", "data": data, "has_more": False, **ends}
-
-    async def file(self, request: Request, file_id: str) -> dict[str, Any]:
-        """A document that the client uploaded."""
-        return self._uploads.get(client_of(request), file_id).body
-
-    async def delete(self, request: Request, file_id: str) -> dict[str, Any]:
-        """Delete a document."""
-        await self._uploads.delete(client_of(request), file_id)
-        return {"id": file_id, "object": "file", "deleted": True}
 
     async def _text_of(self, prompt: RawPrompt) -> str:
         return await self._engine.detokenize(prompt.tokens) if prompt.tokens else prompt.text

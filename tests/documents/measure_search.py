@@ -1,0 +1,137 @@
+"""Prints the numbers of docs/measurements/documents.md.
+
+python tests/documents/measure_search.py questions FOLDER     FOLDER is of make_texts.py
+python tests/documents/measure_search.py index FOLDER         1,000 documents, 200 MB
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2] / "app")]
+
+from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import passages
+from deepseek_r1.documents.reading import read_document
+
+Search = Callable[[str], list[int | None]]  # a question to the pages of the first three passages
+QUESTIONS = Path(__file__).with_name("questions.tsv")
+
+
+def document_of(folder: Path, text: str, language: str) -> Document:
+    if text == "guide":
+        return read_document(folder / f"guide.{language}.pdf")
+    pages = json.loads((folder / f"handbook.{language}.json").read_text(encoding="utf-8"))
+    return made(f"handbook.{language}", pages)
+
+
+def made(name: str, pages: list[str]) -> Document:
+    blocks = tuple(Block(text, Place(page=n)) for n, text in enumerate(pages, 1) if text.strip())
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    return Document(name, sha256, "text", len(pages), blocks)
+
+
+def questions(text: str, language: str) -> Iterator[tuple[str, set[int]]]:
+    first = 1 if language == "en" else 3
+    for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
+        fields = line.split("\t")
+        if fields[0] == text:
+            yield fields[first], {int(page) for page in fields[first + 1].split(",")}
+
+
+def ours(document: Document) -> Search:
+    index = DocumentIndex()
+    index.add(document)
+    return lambda question: [
+        each.place.page for each in index.search(question, [document.sha256], 3)
+    ]
+
+
+def plain(tokenizer: str) -> Callable[[Document], Search]:
+    """FTS5 as it comes: the words of a question as they are, any of them."""
+
+    def made_for(document: Document) -> Search:
+        db = sqlite3.connect(":memory:")
+        db.execute(f"CREATE VIRTUAL TABLE t USING fts5(text, tokenize='{tokenizer}')")
+        parts = passages(document)
+        texts = enumerate(each.text for each in parts)
+        db.executemany("INSERT INTO t (rowid, text) VALUES (?, ?)", texts)
+
+        def search(question: str) -> list[int | None]:
+            words = "".join(c if c.isalnum() else " " for c in question).split()
+            if tokenizer == "trigram":
+                words = [w[at : at + 3] for w in words for at in range(max(1, len(w) - 2))]
+            match = " OR ".join(f'"{word}"' for word in words)
+            rows = db.execute("SELECT rowid FROM t WHERE t MATCH ? ORDER BY rank LIMIT 3", (match,))
+            return [parts[row[0]].place.page for row in rows]
+
+        return search
+
+    return made_for
+
+
+def measure_questions(folder: Path) -> None:
+    ways = {"ours": ours, "unicode61": plain("unicode61"), "trigram": plain("trigram")}
+    for text in ("guide", "handbook"):
+        for language in ("en", "zh"):
+            document = document_of(folder, text, language)
+            for name, way in ways.items():
+                began = time.perf_counter()
+                search = way(document)
+                indexed = time.perf_counter()
+                found = [bool(pages & {*search(q)}) for q, pages in questions(text, language)]
+                each_ms = (time.perf_counter() - indexed) / len(found) * 1000
+                print(
+                    f"{text} {language} {name}: {sum(found)} of {len(found)}, indexed in "
+                    f"{indexed - began:.2f} s, a question {each_ms:.1f} ms",
+                    flush=True,
+                )
+
+
+def measure_index(folder: Path) -> None:
+    """A thousand documents of 200 KB: pages of the books in another order."""
+    pages = [
+        page
+        for language in ("en", "zh")
+        for page in json.loads((folder / f"handbook.{language}.json").read_text(encoding="utf-8"))
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        index = DocumentIndex(Path(place, "documents.db"))
+        began, total, slowest = time.perf_counter(), 0, 0.0
+        for number in range(1000):
+            chosen = [pages[(number * 7919 + at * 104_729) % len(pages)] for at in range(110)]
+            document = made(f"document {number}", [f"{page} number{number}" for page in chosen])
+            total += len(document.text().encode())
+            at = time.perf_counter()
+            index.add(document)
+            slowest = max(slowest, time.perf_counter() - at)
+        took = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        cpu = time.process_time()
+        print(
+            f"{total / 1e6:.0f} MB in {took:.0f} s ({cpu:.0f} s of a core), slowest document {slowest * 1000:.0f} ms"
+        )
+        print(f"file {index.size_bytes / 1e6:.0f} MB, peak {peak} MiB")
+        everything = [each.sha256 for each in index.documents()]
+        for shas in (everything, everything[500:501]):
+            times = []
+            for language in ("en", "zh"):
+                for question, _ in questions("handbook", language):
+                    at = time.perf_counter()
+                    index.search(question, shas)
+                    times.append((time.perf_counter() - at) * 1000)
+            times.sort()
+            print(f"search of {len(shas)}: median {times[50]:.0f} ms, 95 % {times[95]:.0f} ms")
+
+
+if __name__ == "__main__":
+    {"questions": measure_questions, "index": measure_index}[sys.argv[1]](Path(sys.argv[2]))

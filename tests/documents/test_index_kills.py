@@ -1,0 +1,65 @@
+"""An index whose process is killed while it writes has whole documents and goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.index import DocumentIndex
+
+DOCUMENTS, ROUNDS = 60, 20
+ADDING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from documents.test_index_kills import DOCUMENTS, made
+from deepseek_r1.documents.index import DocumentIndex
+index = DocumentIndex(Path(sys.argv[1]))
+there = {each.sha256 for each in index.documents()}
+print("ready", flush=True)
+for number in range(DOCUMENTS):
+    if made(number).sha256 not in there:
+        index.add(made(number))
+"""
+
+
+def made(number: int) -> Document:
+    words = [f"word{n * number % 5003}" for n in range(4_000)]
+    blocks = (Block(" ".join(words[at : at + 500]), Place(page=at)) for at in range(0, 4_000, 500))
+    return Document(f"{number}.txt", f"{number:064}", "text", None, tuple(blocks))
+
+
+@pytest.mark.slow
+def test_documents_are_whole_or_missing_after_each_kill(tmp_path: Path):
+    path, chance = tmp_path / "documents.db", random.Random(1)
+    command = [sys.executable, "-c", ADDING, str(path), str(Path(__file__).parents[1])]
+    before = 0
+    for _ in range(ROUNDS):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as adding:
+            assert adding.stdout is not None
+            assert adding.stdout.readline() == b"ready\n"
+            time.sleep(chance.random() * 0.2)
+            adding.send_signal(signal.SIGKILL)
+        index = DocumentIndex(path)
+        there = index.documents()
+        assert len(there) >= before, "what was there is there"
+        before = len(there)
+        for known in there:
+            document = made(int(known.name.removesuffix(".txt")))
+            assert index.text(known.sha256) == document.text()
+        index.close()
+        with sqlite3.connect(path) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            db.execute("INSERT INTO terms (terms) VALUES ('integrity-check')")
+    subprocess.run(command, check=True, capture_output=True)
+    index = DocumentIndex(path)
+    assert len(index.documents()) == DOCUMENTS
+    assert index.search("word7", [f"{7:064}"])
