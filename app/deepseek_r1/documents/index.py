@@ -43,6 +43,9 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
+_FOUND: Final = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
+_OF_DOCUMENTS: Final = "rowid >> 24 IN (SELECT value FROM json_each(?))"
+_MOST_ROWS: Final = 20_000  # that are ranked for one question
 _TABLES: Final = ("documents", "passages", "terms")
 
 
@@ -164,18 +167,14 @@ class DocumentIndex:
 
     def search(self, question: str, sha256s: Iterable[str], limit: int = 8) -> list[Passage]:
         """The passages of these documents that have most of the question's words, best first."""
-        match = match_expression(question)
-        if not match:
-            return []
         with self._used() as db:
             ids = [found[0] for sha in sha256s if (found := self._document(db, sha)) is not None]
-            if not ids:
+            span = (_span(min(ids))[0], _span(max(ids))[1]) if ids else (0, 0)
+            if not (terms := self._rare(db, question_terms(question), span)):
                 return []
-            rows = db.execute(
-                "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
-                " AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?",
-                (match, _span(min(ids))[0], _span(max(ids))[1], json.dumps(ids), limit),
-            ).fetchall()
+            best = f"{_FOUND} AND {_OF_DOCUMENTS} ORDER BY rank LIMIT ?"
+            values = (" OR ".join(terms), *span, json.dumps(ids), limit)
+            rows = db.execute(best, values).fetchall()
             return [each for (row_id,) in rows for _, each in self._rows(db, (row_id, row_id))]
 
     def neighbours(self, passage: Passage) -> list[Passage]:
@@ -188,6 +187,18 @@ class DocumentIndex:
             return [each for each in same if each.number != passage.number]
 
     # ---- rows -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _rare(db: sqlite3.Connection, terms: Iterable[str], span: tuple[int, int]) -> list[str]:
+        """The rarer terms: each row that has one takes time, and common ones count little."""
+        counting = f"SELECT count(*) FROM ({_FOUND} LIMIT {_MOST_ROWS})"  # noqa: S608
+        counts = {term: db.execute(counting, (term, *span)).fetchone()[0] for term in terms}
+        found, rows = list[str](), 0
+        for term in sorted(counts, key=counts.__getitem__):
+            rows += counts[term]
+            if counts[term] and (not found or rows <= _MOST_ROWS):
+                found.append(term)
+        return found
 
     @staticmethod
     def _document(db: sqlite3.Connection, sha256: str) -> tuple[int] | None:
@@ -305,8 +316,8 @@ def _pairs(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
 
 
-def match_expression(question: str) -> str:
-    """FTS5's expression for any word of a question; "" where it has none."""
+def question_terms(question: str) -> Iterable[str]:
+    """The words of a question that a passage may have, each as an expression of FTS5."""
     text = unicodedata.normalize("NFKC", question).lower()
     spaced, found = _RUN.sub(" ", text), []
     for joined in _JOINED.findall(spaced):
@@ -317,4 +328,4 @@ def match_expression(question: str) -> str:
         found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
     if not found and text.strip():  # "What is it?": its words are all there is
         found = [f'"{word}"' for word in _WORD.findall(text)]
-    return " OR ".join(dict.fromkeys(found))
+    return dict.fromkeys(found)
