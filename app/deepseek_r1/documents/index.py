@@ -45,7 +45,7 @@ _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a wor
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
 _FOUND: Final = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
 _OF_DOCUMENTS: Final = "rowid >> 24 IN (SELECT value FROM json_each(?))"
-_MOST_ROWS: Final = 20_000  # that are ranked for one question
+_MOST_ROWS: Final = 10_000  # that are ranked for one question
 _TABLES: Final = ("documents", "passages", "terms")
 
 
