@@ -51,6 +51,7 @@ class ConversationsFeature(Feature):
         super().__init__()
         self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
         self._show_documents = chat.show_folder_documents
+        self._refresh_documents = chat.documents.refresh
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
@@ -193,7 +194,12 @@ class ConversationsFeature(Feature):
 
     def _change(self, change: Callable[[Store], None]) -> None:
         """Change conversations or folders in the list."""
-        self._store.call(change, lambda _: self.refresh())
+
+        def changed(_: None) -> None:
+            self.refresh()
+            self._refresh_documents()  # the one shown may be in another folder
+
+        self._store.call(change, changed)
 
     def _remember(self, change: Callable[[Store], None]) -> None:
         """Keep what nobody asked for, where the profile can be written."""

@@ -42,6 +42,8 @@ from r1desk.widgets.notice_bar import Notice
 _FILES = "files of the message"  # a topic of notices
 _SHOWN_SUFFIXES = "*.pdf *.docx *.odt *.pptx *.xlsx *.epub *.html *.md *.txt *.csv"
 
+_MOST_SHARED = 3  # documents of a folder, that have a chip each
+
 
 @dataclass
 class _Reading:
@@ -204,7 +206,13 @@ class AttachmentPresenter(Presenter):
 
     @Slot()
     def _show(self) -> None:
-        chips = [self._chip_of_chat(each) for each in self._of_chat()]
+        of_chat = self._of_chat()
+        shared = [each for each in of_chat if self._documents.is_of_folder(each)]
+        chips = [self._chip_of_chat(each) for each in of_chat if each not in shared]
+        if len(shared) > _MOST_SHARED:
+            chips.append(self._chip_of_folder(shared))
+        else:
+            chips += map(self._chip_of_chat, shared)
         chips += [self._chip(each, place) for place, each in enumerate(self.attachments)]
         files = [each for reading in self._readings.values() for each in reading.files.values()]
         chips += map(_chip_being_read, files)
@@ -216,6 +224,13 @@ class AttachmentPresenter(Presenter):
         """The documents of earlier questions and of the folder."""
         mine = {each.sha256 for each in self.attachments}
         return [each for each in self._documents.shown if each.sha256 not in mine]
+
+    def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
+        count = len(documents)
+        tokens = sum(map(tokens_of, documents))
+        name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
+        notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
+        return Chip(name, notes if self.read_whole else (*notes, tr("is searched")))
 
     def _chip_of_chat(self, document: Attachment) -> Chip:
         if self._documents.is_of_folder(document):
