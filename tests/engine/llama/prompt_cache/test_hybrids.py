@@ -43,7 +43,10 @@ family = pytest.mark.parametrize(
     "name",
     [name if name == "qwen35" else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES],
 )
-each_sampling = pytest.mark.parametrize("sampling", [GREEDY, SEEDED], ids=["greedy", "seed"])
+each_sampling = pytest.mark.parametrize(
+    "sampling",
+    [pytest.param(GREEDY, id="greedy"), pytest.param(SEEDED, id="seed", marks=pytest.mark.slow)],
+)
 
 
 @pytest.fixture
@@ -75,6 +78,19 @@ def test_a_next_turn_reads_no_more_than_the_last_answer(
     assert same(found, wanted)
 
 
+@pytest.mark.slow
+@family
+def test_a_turn_is_prepared_without_a_folder_too(model: Path, open_next: Opener) -> None:
+    wanted = fresh(open_next, model, CHAT, GREEDY)
+    engine = open_next(None, model, micro_batch=256)
+    answered(engine, FIRST, SAMPLED)
+    done, total, cached = prepared(engine, CHAT[:3])
+    assert done == total > cached >= 3 * PIECE
+    found = answered(engine, CHAT, GREEDY)
+    assert found.stats.cached_tokens >= total - PIECE
+    assert same(found, wanted)
+
+
 @family
 @each_sampling
 def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
@@ -99,6 +115,7 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
     assert same(straight, wanted)
 
 
+@pytest.mark.slow
 @family
 @each_sampling
 def test_an_edit_goes_back_to_the_last_checkpoint_before_it(
@@ -169,6 +186,7 @@ WORDS = ["red green blue", "red green bone", "red gold"]
 LIST = {"type": "array", "items": {"enum": WORDS}, "minItems": 24, "maxItems": 24}
 
 
+@pytest.mark.slow
 @family
 def test_drafts_that_are_not_kept_change_no_answer(
     model: Path, open_next: Opener, name: str
@@ -188,6 +206,7 @@ def test_drafts_that_are_not_kept_change_no_answer(
         assert 0 < found.stats.accepted < found.stats.drafted
 
 
+@pytest.mark.slow
 def test_long_texts_have_a_checkpoint_every_4096_tokens(
     open_next: Opener, cache: PromptCache, tmp_path: Path
 ) -> None:
