@@ -17,6 +17,7 @@ from deepseek_r1.core.events import (
     FinishReason,
     GenerationStats,
     LoadProgress,
+    ModelFacts,
     PrefillProgress,
     PromptCacheState,
     TemplateSource,
@@ -25,6 +26,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.process_lock import LANDLOCK, SECCOMP, missing_parts
+from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import Handshake, Heartbeat
@@ -120,6 +122,12 @@ def note_template(used: TemplateUsed) -> None:
                 "unknown family: it continues your text. --chat-template chooses a template."
             )
         )
+
+
+def note_drafts(settings: LoadSettings, facts: ModelFacts) -> None:
+    """Tell where drafts were chosen for a model that can have none."""
+    if "drafts" in facts.ignored and settings.drafts not in (DraftMode.OFF, DraftMode.AUTO):
+        console.note(tr("This model has no drafts: tokens cannot be taken back from its memory."))
 
 
 def thinking_end_text(end: ThinkingEnd) -> str:

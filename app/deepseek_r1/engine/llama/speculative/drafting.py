@@ -44,8 +44,6 @@ class Drafting:
         if request.draft is not None or request.draft_released:
             mode = DraftMode.MODEL
         if not context.params.draft_tokens:  # its memory cannot go back by a few tokens
-            if mode not in (DraftMode.OFF, DraftMode.AUTO):
-                log.engine.warning("nothing is drafted: this model cannot take tokens back")
             mode = DraftMode.OFF
         self._context, self._memory = context, memory
         # Of a plain pass, what reading does not hide.
