@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import psutil
 
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.hardware import cpu
+from deepseek_r1.hardware import busy_cores, cpu
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.processor import CpuFacts
 
@@ -62,7 +61,7 @@ def _cores(facts: CpuFacts) -> Finding:
 
 def _busy(facts: CpuFacts) -> Finding:
     """Reports other programs' load, which slows a model more than its share: threads wait."""
-    load = psutil.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = busy_cores()
     value = tr("{n} cores busy in the last minute", n=f"{load:.1f}")
     todo = tr("Close programs that compute in the background, or set fewer threads for writing.")
     found = Finding("load", tr("Other programs"), value)

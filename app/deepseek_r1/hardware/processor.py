@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def on_battery(*, below_percent: float = 101) -> bool:
     sensors = getattr(psutil, "sensors_battery", None)  # not on every system
     battery = sensors() if sensors is not None else None
     return battery is not None and not battery.power_plugged and battery.percent < below_percent
+
+
+def busy_cores() -> float:
+    """The cores that all programs kept busy in the last minute; 0 where no system says it."""
+    return psutil.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 @cache

@@ -68,12 +68,15 @@ _known: dict[str, MachineSpeed] = {}
 
 
 def machine_speed() -> MachineSpeed:
-    """The speeds of this computer. The first call on it takes two seconds, in a thread."""
+    """The speeds of this computer. The first call on it takes two seconds, in a thread.
+
+    What was measured beside other work counts until the window ends.
+    """
     with _lock:
         found = known_speed()
         if not found.memory_mib_s:
             found = _known[_machine_key()] = _measure(found.threads)
-            if found.memory_mib_s:
+            if found.memory_mib_s and hardware.busy_cores() < hardware.cpu().usable_cores / 2:
                 _store(SPEED_FILE, _machine_key(), found)
         return found
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
-from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.view import ChatView
@@ -152,7 +152,7 @@ class PerformancePresenter(Presenter):
             state = tr("Unloaded")
         if self._engine.comparison is not None:
             state = tr("Comparing")
-        elif self._preparing():
+        elif self._chat.preparing and self._engine.state is EngineState.IDLE:
             state = tr("Preparing the next turn")
         self._gauge.show_values(
             GaugeValues(
@@ -164,11 +164,6 @@ class PerformancePresenter(Presenter):
                 preparing=self._chat.preparing,
             )
         )
-
-    def _preparing(self) -> bool:
-        """The engine readies the next turn, which is no answer."""
-        idle = self._engine.state is EngineState.IDLE
-        return idle and self._beat is not None and self._beat.phase is EnginePhase.PREPARING
 
 
 def _shown_part(beat: Heartbeat | None, streaming: object) -> tuple[object, ...]:

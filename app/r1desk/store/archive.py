@@ -122,6 +122,7 @@ class ConversationWriter:
 
     def __init__(self) -> None:
         self.ids: list[int] = []  # of the conversations that are whole
+        self.begun: list[int] = []  # the one being written too
         self._conversation_id: int | None = None  # of the one being written
         self._new_ids: dict[int | None, int | None] = {None: None}  # of messages by their numbers
         self._last: int | None = None
@@ -131,6 +132,7 @@ class ConversationWriter:
         """Store a message, or end its conversation. Raises ArchiveUnreadable."""
         if self._conversation_id is None:
             self._conversation_id = store.conversations.create(hidden=True).id
+            self.begun.append(self._conversation_id)
         if isinstance(piece, ArchivedMessage):
             message = self._message(piece, self._conversation_id)
             self._last = self._new_ids[piece.number] = store.messages.insert(message, show=False)

@@ -21,6 +21,7 @@ from r1desk.store.archive import (
     Piece,
     archived_message,
 )
+from r1desk.store.conversation_store import PURGED_AT_ONCE
 from r1desk.store.foreign_chats import Omitted
 from r1desk.store.records import ChatMessage
 from r1desk.store.store import Store
@@ -77,7 +78,7 @@ def import_conversations(run: RunInStore, read: ReadExport) -> ImportedConversat
         run(writer.finish)
     except BaseException:
         with suppress(R1Error):  # else the next start does it
-            while run(lambda store: store.conversations.purge_hidden()):
+            while run(lambda store: store.conversations.purge(writer.begun, PURGED_AT_ONCE)):
                 pass
         raise
     return ImportedConversations(tuple(writer.ids), already_here, left_out)

@@ -23,7 +23,7 @@ from r1desk.store.stored_text import (
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
 _PINNED = "pinned conversations"
 _DAY_S = 86_400.0
-_PURGED_AT_ONCE = 50
+PURGED_AT_ONCE = 50
 _HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never shown
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 # In the order of the fields of ConversationInfo.
@@ -181,17 +181,16 @@ class ConversationStore:
         Others use the store between the calls.
         """
         before = time.time() - older_than_days * _DAY_S
-        return self._purge("trashed_at <= ?", before, most=_PURGED_AT_ONCE)
+        return self._purge("trashed_at <= ?", before, most=PURGED_AT_ONCE)
 
-    def purge_hidden(self) -> int:
-        """Delete some of what was made hidden and is not to be seen, as `purge_trash` does."""
-        return self._purge("trashed_at = ?", _HIDDEN, most=_PURGED_AT_ONCE)
+    def purge(self, conversation_ids: Iterable[int], most: int = -1) -> int:
+        """Delete these conversations for good, as far as they are in the trash or hidden.
 
-    def purge(self, conversation_ids: Iterable[int]) -> int:
-        """Delete these conversations for good, as far as they are in the trash."""
+        At `most` so many; returns how many.
+        """
         chosen = json.dumps(list(conversation_ids))
         return self._purge(
-            "trashed_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))", chosen
+            "trashed_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))", chosen, most
         )
 
     def _purge(self, condition: str, value: float | str, most: int = -1) -> int:

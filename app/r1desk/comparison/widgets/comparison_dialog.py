@@ -54,7 +54,7 @@ class ColumnChoice(QObject):
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
         self.temperature.setValue(first.sampling.temperature)
         self.temperature.lineEdit().setTextMargins(6, 0, 6, 0)
-        self.thinking = NamedBox(tr("Thinking budget"))
+        self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}")
         budgets = dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget))
         for budget in budgets:
             self.thinking.addItem(budget_name(budget), budget)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from PySide6.QtCore import QCollator, QDate, QLocale
 
@@ -59,7 +60,7 @@ def rows_by_day(
     ages = _ages(now)
     since, age = next(ages)
     for info in conversations:
-        row = Row(info.title, info.id, pinned=info.pinned, unread=info.unread)
+        row = _row(info.title, info.id, info.pinned, info.unread)
         if info.folder_id in known:
             inside[info.folder_id].append(row)
             continue
@@ -73,6 +74,11 @@ def rows_by_day(
         Row(each.name, folder_id=each.id, folded=each.folded, children=tuple(inside[each.id]))
         for each in folders
     ] + outside
+
+
+@lru_cache(maxsize=20_000)  # the same object is equal at once, where the list is read anew
+def _row(title: str, conversation_id: int, pinned: bool, unread: bool) -> Row:
+    return Row(title, conversation_id, pinned=pinned, unread=unread)
 
 
 def by_name(folders: Sequence[FolderInfo]) -> list[FolderInfo]:

@@ -98,9 +98,10 @@ class RowModel(QAbstractItemModel):
         return self._rows[above - 1].children[index.row()] if above else self._rows[index.row()]
 
     def index(self, row: int, column: int = 0, parent: Index = NO_INDEX) -> QModelIndex:
-        if not 0 <= row < self.rowCount(parent):
-            return QModelIndex()
-        return self.createIndex(row, column, parent.row() + 1 if parent.isValid() else 0)
+        if not parent.isValid():  # the way of 10,000 rows
+            return self.createIndex(row, column, 0) if 0 <= row < len(self._rows) else NO_INDEX
+        inside = 0 <= row < self.rowCount(parent)
+        return self.createIndex(row, column, parent.row() + 1) if inside else NO_INDEX
 
     def parent(self, index: Index | None = None) -> Any:
         if index is None:
@@ -176,9 +177,9 @@ class RowModel(QAbstractItemModel):
         if not index.isValid():
             return _IS.ItemIsDropEnabled  # outside of all folders
         row = self._row(index)
-        if row.is_heading or row.is_new:
-            return _HEADING_FLAGS
-        return _FOLDER_FLAGS if row.folder_id is not None else _CONVERSATION_FLAGS
+        if row.conversation_id is not None:
+            return _CONVERSATION_FLAGS
+        return _HEADING_FLAGS if row.folder_id is None else _FOLDER_FLAGS
 
     def supportedDropActions(self) -> Qt.DropAction:
         return Qt.DropAction.MoveAction
