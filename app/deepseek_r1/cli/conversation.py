@@ -27,7 +27,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.attached_documents import AttachedDocuments, with_sources
+from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -176,7 +176,7 @@ class ConversationAnswer:
             prompt, sources = with_documents(attached, prompt, self._engine, loaded, sampling)
         try:
             events = self._engine.generate(prompt, sampling, continues=continues)
-            for event in with_sources(events, sources):
+            for event in map(SourcedAnswer(sources), events):
                 collector.add(event)
                 if not quiet:
                     self._show(event)

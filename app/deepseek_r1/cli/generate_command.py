@@ -37,7 +37,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.documents.attached_documents import with_sources
+from deepseek_r1.documents.attached_documents import SourcedAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
@@ -124,7 +124,7 @@ def generate(
         if attached is not None:
             asked, sources = with_documents(attached, messages, engine, loaded, sampling)
         events = engine.generate(asked, sampling, json_schema=schema)
-        for event in with_sources(events, sources):
+        for event in map(SourcedAnswer(sources), events):
             if pressed():  # the first cancel may have come before the engine knew the request
                 engine.cancel()
             collector.add(event)

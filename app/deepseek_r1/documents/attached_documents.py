@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,30 +97,29 @@ class AttachedDocuments:
         return plan(self._index, asked, messages[-1].content, free, count_tokens)
 
 
-def with_sources(events: Iterable[_EventT], sources: Sequence[Source]) -> Iterator[_EventT]:
-    """Yield an answer's events; its last one gets the sources."""
-    text = ""
-    for event in events:
+class SourcedAnswer:
+    """Adds the sources to the last event of an answer."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._text = sources, ""
+
+    def __call__(self, event: _EventT) -> _EventT:
+        """Take the next event of the answer, and return it."""
         if isinstance(event, AnswerDelta):
-            text += event.text
-        yield finished_with(event, text, sources)
-
-
-def finished_with(event: _EventT, text: str, sources: Sequence[Source]) -> _EventT:
-    """Return the event; an answer's last one with the sources that its `text` cites, and others."""
-    if not isinstance(event, GenerationFinished) or not sources:
-        return event
-    best = {source.n for source in sources[:_LISTED]}
-    listed = tuple(
-        AnswerSource(
-            n=each.n,
-            document=each.passage.name,
-            page=each.passage.place.page,
-            place=each.passage.place.label(),
-            text=each.passage.text,
-            cited=each.cited,
+            self._text += event.text
+        if not isinstance(event, GenerationFinished) or not self._sources:
+            return event
+        best = {source.n for source in self._sources[:_LISTED]}
+        listed = tuple(
+            AnswerSource(
+                n=each.n,
+                document=each.passage.name,
+                page=each.passage.place.page,
+                place=each.passage.place.label(),
+                text=each.passage.text,
+                cited=each.cited,
+            )
+            for each in cited(self._text, self._sources)
+            if each.cited or each.n in best
         )
-        for each in cited(text, sources)
-        if each.cited or each.n in best
-    )
-    return event.model_copy(update={"sources": listed})
+        return event.model_copy(update={"sources": listed})

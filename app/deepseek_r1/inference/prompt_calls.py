@@ -18,7 +18,7 @@ from deepseek_r1.core.messages import (
     RawPrompt,
 )
 from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
-from deepseek_r1.documents.attached_documents import AttachedDocuments, with_sources
+from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema, schema_json
@@ -150,7 +150,7 @@ class PromptCalls(GenerationRunner):
         if documents:
             messages, sources = self._with_documents(messages, documents, chosen)
         answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
-        return with_sources(self.answer(answer), sources) if sources else self.answer(answer)
+        return map(SourcedAnswer(sources), self.answer(answer)) if sources else self.answer(answer)
 
     def _with_documents(
         self, messages: PromptInput, documents: Documents, sampling: SamplingSettings

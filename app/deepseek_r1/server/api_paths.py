@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 
 from deepseek_r1.core.events import Event
 from deepseek_r1.core.messages import RawPrompt
+from deepseek_r1.documents.attached_documents import SourcedAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -37,7 +39,7 @@ from deepseek_r1.server.api_requests import (
     TokenizeBody,
 )
 from deepseek_r1.server.api_responses import ResponseHead
-from deepseek_r1.server.file_uploads import FileUploads, events_with_sources
+from deepseek_r1.server.file_uploads import FileUploads
 
 
 class ApiPaths:
@@ -198,11 +200,13 @@ class ApiPaths:
         ]
         return await self._respond(request, body, head, answers)
 
-    def _answer(
-        self, sources: tuple[Source, ...], client: str, **fields: Any
+    async def _answer(
+        self, sources: Sequence[Source], client: str, **fields: Any
     ) -> AsyncIterator[Event]:
-        events = self._service.events(client, **fields)
-        return events_with_sources(events, sources) if sources else events
+        sourced = SourcedAnswer(sources)
+        async with aclosing(self._service.events(client, **fields)) as events:
+            async for event in events:
+                yield sourced(event)
 
     async def completions(
         self, request: Request, body: CompletionRequest

@@ -13,8 +13,7 @@ import binascii
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message as Headers
 from typing import Any, Final
@@ -23,10 +22,8 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.events import AnswerDelta, Event
 from deepseek_r1.core.messages import Message
-from deepseek_r1.documents.attached_documents import AttachedDocuments, finished_with
-from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.attached_documents import AttachedDocuments
 from deepseek_r1.documents.document_prompt import DocumentPrompt
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answers import AnswerService
@@ -179,17 +176,6 @@ class FileUploads:
     async def _forget(self, sha256: str) -> None:
         if sha256 not in {*self._unnamed, *(each.sha256 for each in self._files.values())}:
             await asyncio.to_thread(self._read_documents.remove, sha256)
-
-
-async def events_with_sources(
-    events: AsyncGenerator[Event], sources: tuple[Source, ...]
-) -> AsyncGenerator[Event]:
-    """Yield an answer's events; its last one gets the sources."""
-    text = ""
-    async with aclosing(events) as answer:
-        async for event in answer:
-            text += event.text if isinstance(event, AnswerDelta) else ""
-            yield finished_with(event, text, sources)
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
