@@ -472,6 +472,9 @@ def texts(section: NextTurnSection) -> str:
 def test_what_is_on_disk_and_what_was_written_today_are_numbers(section: NextTurnSection) -> None:
     section.show_state(PromptCacheState(disk_mib=1234.4, budget_mib=2048, written_today_mib=56.6))
     assert "1,234 MiB on disk, 57 MiB written today" in texts(section)
+    assert "checkpoints" not in texts(section)
+    section.show_state(PromptCacheState(disk_mib=1234.4, checkpoints_mib=150.2))
+    assert "150 MiB of it checkpoints" in texts(section)
 
 
 def test_a_disk_that_refuses_is_named_there(section: NextTurnSection) -> None:
