@@ -74,7 +74,7 @@ def test_a_folder_on_a_full_drive_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
-    with pytest.raises(FolderFull, match="MB are free"):
+    with pytest.raises(FolderFull, match="MiB are free"):
         file_rules.require_usable(tmp_path)
 
 

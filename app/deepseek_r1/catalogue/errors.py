@@ -61,7 +61,7 @@ class NoSpace(DownloadFailed):
     """The drive of the models' folder is too full."""
 
     what = N_("There is not enough space for {file}.")
-    why = N_("It needs {needed_mb} MB on the drive of {folder}, where {free_mb} MB are free.")
+    why = N_("It needs {needed_mib} MiB on the drive of {folder}, where {free_mib} MiB are free.")
     todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
 
 
@@ -77,7 +77,7 @@ class FolderFull(FolderUnusable):
     """The drive of a folder has too little space for models."""
 
     what = N_("The folder {folder} cannot be used for models.")
-    why = N_("Only {free_mb} MB are free on its drive.")
+    why = N_("Only {free_mib} MiB are free on its drive.")
     todo = N_("Choose a folder on a drive with more space.")
 
 

@@ -94,13 +94,13 @@ def require_usable(folder: Path) -> None:
         detail = getattr(error, "strerror", None) or str(error)
         raise FolderUnusable(folder=str(folder), detail=detail) from error
     if free < LEAST_FREE_BYTES:
-        raise FolderFull(folder=str(folder), free_mb=free // 1_000_000)
+        raise FolderFull(folder=str(folder), free_mib=free >> 20)
 
 
 def no_space(file: str, folder: Path, needed_bytes: int, free_bytes: int) -> NoSpace:
     """The error for a drive that is too full."""
-    needed_mb, free_mb = ceil(needed_bytes / 1e6), free_bytes // 1_000_000
-    return NoSpace(file=file, folder=str(folder), needed_mb=needed_mb, free_mb=free_mb)
+    needed_mib, free_mib = ceil(needed_bytes / 2**20), free_bytes >> 20
+    return NoSpace(file=file, folder=str(folder), needed_mib=needed_mib, free_mib=free_mib)
 
 
 @contextlib.contextmanager
