@@ -193,6 +193,15 @@ def _bomb(folder: Path) -> Path:
     return made.zipped(folder / "x", made.docx_parts("<w:p>" + " " * 2**25 + "</w:p>"))
 
 
+def _displaced(folder: Path) -> Path:
+    """A zip whose directory says that it stands before the file's beginning."""
+    path = made.zipped(folder / "x", made.docx_parts("text"))
+    raw = bytearray(path.read_bytes())
+    raw[-6:-2] = (2**31).to_bytes(4, "little")
+    path.write_bytes(raw)
+    return path
+
+
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
 
 
@@ -207,7 +216,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     (lambda folder: made.zipped(folder / "x", {"a.txt": "a"}), "It is an archive"),
     (OLE + "EncryptedPackage".encode("utf-16-le"), "is encrypted"), (OLE, "old format"),
     (_encrypted_odt, "is encrypted"), (_locked_pdf, "is encrypted"),
-    (_entities, "declares entities"), (_bomb, "very much longer"),
+    (_displaced, "is damaged"), (_entities, "declares entities"), (_bomb, "very much longer"),
     (lambda folder: made.zipped(folder / "x", {
         "_rels/.rels": made.relations(("1", "officeDocument", "word/document.xml"))}),
      "no item named"),

@@ -63,12 +63,13 @@ def _answer(child: Child, request: ReadDocument) -> DocumentRead:
 
 def refused(request: ReadDocument, error: Exception) -> R1Error:
     """The refusal that another error means."""
-    if isinstance(error, OSError):
-        return errors.DocumentNotRead(name=request.name, detail=error.strerror or str(error))
     if isinstance(error, MemoryError):
         return too_much_memory(request.name)
-    detail = str(error.args[0]) if error.args else type(error).__name__
-    return errors.DocumentDamaged(name=request.name, detail=detail[:200].rstrip("."))
+    reason = error.strerror if isinstance(error, OSError) else error.args and error.args[0]
+    detail = str(reason or type(error).__name__)[:200].rstrip(".")
+    if isinstance(error, OSError) and error.filename:  # without one, a place in the file was wrong
+        return errors.DocumentNotRead(name=request.name, detail=detail)
+    return errors.DocumentDamaged(name=request.name, detail=detail)
 
 
 def write_document(path: Path, writer: BlockWriter) -> str:
