@@ -21,6 +21,7 @@ from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "documents that models have read"
 _MOST_NOTED = 500
+_SAVE_MS = 20_000  # so much is read again where the power fails
 _CLAIM_MS = 3_000  # after an answer; its next turn is prepared first
 
 
@@ -59,6 +60,9 @@ class DocumentReading(QObject):
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
         self._claimed: set[tuple[str, ...]] = set()  # documents whose cells are theirs
+        self._text = ""  # what is being read
+        self._save_timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self._save_timer.timeout.connect(self._go_on)
         self._claim_timer = QTimer(self, singleShot=True, interval=_CLAIM_MS)
         self._claim_timer.timeout.connect(self._claim)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
@@ -82,22 +86,34 @@ class DocumentReading(QObject):
     def close(self) -> None:
         """Ask the engine for nothing more."""
         self._claim_timer.stop()
-        self.pause()
-
-    @Slot()
-    def pause(self) -> None:
-        """Stop for now."""
+        self._save_timer.stop()
         if self._request is not None:
             self._request.cancel()
 
-    def _submit(self, text: str) -> None:
-        self.pause()
-        request = self._engine.submit(
-            PrepareRequest,
-            messages=(Message(role=Role.SYSTEM, content=text),),
-            owner=document_owner(self.wanted[0]),
-            compute=True,
+    @Slot()
+    def pause(self) -> None:
+        """Stop for now; what was read is saved."""
+        if self._request is not None:
+            self._request.cancel()
+            self._prepare(compute=False).failed.connect(log_refusal)
+
+    def _prepare(self, *, compute: bool) -> EngineRequest:
+        message = Message(role=Role.SYSTEM, content=self._text)
+        owner = document_owner(self.wanted[0])
+        return self._engine.submit(
+            PrepareRequest, messages=(message,), owner=owner, compute=compute
         )
+
+    def _submit(self, text: str) -> None:
+        self._text = text
+        self._go_on()
+
+    @Slot()
+    def _go_on(self) -> None:
+        """Read, or read on: the engine saves what it has read before it goes on."""
+        if self._request is not None:
+            self._request.cancel()
+        request = self._prepare(compute=True)
         self._set_request(request)
         request.event.connect(self._on_event)
         request.done.connect(self._on_done)
@@ -105,6 +121,10 @@ class DocumentReading(QObject):
 
     def _set_request(self, request: EngineRequest | None) -> None:
         self._request = request
+        if request is not None:
+            self._save_timer.start()
+        else:
+            self._save_timer.stop()
         self._chat.set_preparing(request is not None)
         self.changed.emit()
 
