@@ -100,10 +100,6 @@ class AttachmentStore:
             (conversation_id, sha256),
         )
 
-    def set_tokens(self, sha256: str, tokens: int) -> None:
-        """Note how many tokens a document has, wherever it is attached."""
-        self._db.execute("UPDATE attachments SET tokens = ? WHERE sha256 = ?", (tokens, sha256))
-
     def replace_document(self, old: str, new: Attachment) -> None:
         """Let folders have a file's new text in place of what it was before."""
         self._db.execute(
