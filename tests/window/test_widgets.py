@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QCoreApplication, QDir, QEvent, QPoint, QPointF, QRect, QSettings, Qt
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QVBoxLayout,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -288,6 +296,8 @@ def test_screen_readers_get_the_name_of_a_box_without_a_label(qtbot: QtBot) -> N
     QVBoxLayout(window).addWidget(box)
     relations = QAccessible.queryAccessibleInterface(box).relations()
     assert [other.text(QAccessible.Text.Name) for other, _ in relations] == ["Download from"]
+    window.show()
+    assert not any(label.isVisible() for label in window.findChildren(QLabel))
 
 
 @TAKES_KEYBOARD

@@ -16,6 +16,7 @@ from deepseek_r1.host.comparison import (
     ComparisonPlanned,
     plan,
 )
+from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.presenters.chat_window import ChatWindow
@@ -107,7 +108,10 @@ class ComparisonPresenter(Presenter):
         """Have the bills of the columns made; those that were asked before are of others."""
         if self._bills is not None:
             self._bills.abandon()
-        budget_mib, window_mib = self._controller.budget_mib, window_and_helpers_mib()
+        budget_mib = self._controller.budget_mib
+        window_mib = (
+            window_and_helpers_mib() + ENGINE_RUNTIME_MIB
+        )  # the chat's engine stays, unloaded
         self._bills = ask_in_background(partial(plan, dialog.candidates(), budget_mib, window_mib))
         for answered in (self._bills.done, self._bills.failed):
             answered.connect(dialog.show_plan)

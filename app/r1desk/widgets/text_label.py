@@ -43,6 +43,7 @@ class NamedBox(QComboBox):
         super().__init__(accessibleName=name)
         self._label = QLabel(name)
         self._label.setBuddy(self)
+        self._label.hide()  # else it is shown with a parent that is shown later
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ParentChange:

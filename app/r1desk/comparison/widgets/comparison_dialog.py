@@ -24,7 +24,7 @@ from r1desk.chat.values.duration import budget_name
 from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import keep_place, put_inside
 from r1desk.widgets.text_label import NamedBox, text_label
 
 MOST_COLUMNS = 3
@@ -128,6 +128,8 @@ class ComparisonDialog(BoundedDialog):
         self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
         self.question.textChanged.connect(self._refresh)
         self.bill = text_label("", "dim")
+        self.bill.setAlignment(Qt.AlignmentFlag.AlignTop)
+        keep_place(self.bill, lines=3)
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
         body.addWidget(self.bill)
