@@ -109,3 +109,14 @@ def test_a_citation_is_known_or_made_up(answer, found):
 def test_cited_sources_come_first():
     marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
     assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]
+
+
+def test_a_thousand_documents_do_not_fill_the_prompt_with_their_names():
+    index = DocumentIndex()
+    hashes = [f"{n:064}" for n in range(300)]
+    for n, sha256 in enumerate(hashes):
+        blocks = (Block(f"Report {n} of the harbour. " * 40, Place(heading=f"Chapter {n}")),)
+        index.add(Document(f"{n}.txt", sha256, "text", None, blocks))
+    made = plan(index, hashes, "What does report 77 say?", 3_000, count)
+    assert made.sources[0].passage.name == "77.txt"
+    assert count(made.system) < 300

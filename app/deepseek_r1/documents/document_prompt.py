@@ -15,6 +15,7 @@ from deepseek_r1.documents.passages import UNSPACED, estimated_tokens
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
 _FOUND: Final = 12  # passages that a search may find
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
+_NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
 _CITE: Final = {
@@ -81,7 +82,8 @@ def plan(
             return DocumentPrompt(system, question, _sources(everything, best), whole=True)
     found = list(chosen) if chosen is not None else _searched(index, sha256s, question)
     outlines = "\n\n".join(
-        "\n".join([f"Document: {each.name}", *index.outline(each.sha256)]) for each in there
+        "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
+        for each in there[:_NAMED]
     )
     system = f"{outlines}\n\n{_CITE[language]}"
     while True:
@@ -96,7 +98,7 @@ def _searched(index: DocumentIndex, sha256s: Sequence[str], question: str) -> li
     """The best passages for a question, best first, the first ones with their neighbours."""
     best = index.search(question, sha256s, _FOUND)
     if not best:  # "Summarise this": the beginnings
-        best = [part for sha in sha256s for part in index.passages(sha)[:2]]
+        best = [part for sha in sha256s[:_NAMED] for part in index.passages(sha)[:2]]
     wanted: dict[Passage, int] = {}
     for rank, passage in enumerate(best):
         around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []
