@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.documents.document import Block, Document, Passage, Place
-from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -147,3 +147,13 @@ def test_a_question_is_not_answered_without_a_document_that_is_gone(
     with qtbot.waitSignal(planning.failed) as failed:
         pass
     assert "The text of lost.pdf is not on this computer." in failed.args[0].text()
+
+
+def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
+    qtbot: QtBot, documents: ChatDocuments
+) -> None:
+    sources = planned(qtbot, documents, attached(documents, pages(8)))
+    documents.index.remove(sources.documents[0])
+    assert documents.document_text(sources)  # what is prepared and counted needs no document
+    with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
+        documents.answer_text(sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
     assert "broken.pdf is damaged." in capsys.readouterr().err
     with pytest.raises(DocumentRefused):
         read_documents([diary.with_name("broken.pdf")])
+    (empty := diary.parent / "empty").mkdir()
+    assert len(read_documents([empty, diary]).sha256s) == 1
+    with pytest.raises(DocumentRefused, match="empty is empty"):
+        read_documents([empty])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no devices in the file system")
+def test_what_has_no_end_is_no_document():
+    with pytest.raises(DocumentRefused, match="no file"):
+        AttachedDocuments().add("/dev/zero")
 
 
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
@@ -55,6 +66,7 @@ def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     planned = attached.prompt(asked(), 4096, 512, len, sha256s=[sha256])
     assert planned.sources[0].passage.name == "diary.txt"
     attached.remove(sha256)
+    assert not attached.has(sha256)
     assert attached.prompt(asked(), 4096, 512, len, sha256s=[sha256]).sources == ()
 
 

@@ -244,6 +244,8 @@ def test_a_document_of_more_pages_or_text_than_the_limits_is_refused(
     monkeypatch.setattr("deepseek_r1.documents.block_writer.MAX_CHARACTERS", 1_000)
     with pytest.raises(R1Error, match="Its text has more than"):
         read_here(saved(tmp_path, "a.txt", "a b " * 300))
+    with pytest.raises(R1Error, match="Its text has more than"):  # each row takes memory
+        read_here(saved(tmp_path, "a.csv", "a\n" * 100))
 
 
 # ---- the process

@@ -15,11 +15,11 @@ def test_a_chat_has_what_was_attached_in_it_and_what_its_folder_has(store: Store
     store.attachments.add_to_folder(folder, NOTES)
     store.attachments.add_to_folder(folder, NOTES)
     store.messages.append_user(key, "Why?", None, [REPORT, PLAIN])
-    assert store.attachments.documents(key, folder) == (REPORT, NOTES)
+    assert store.attachments.documents(key, folder) == (NOTES, REPORT)
     assert store.attachments.documents(key, None) == (REPORT,)
     assert store.attachments.drafts(None) == ()  # those of a folder are no draft
     store.attachments.save_drafts(key, [NOTES])
-    assert store.attachments.documents(key, None) == (REPORT, NOTES)
+    assert store.attachments.documents(key, None) == (REPORT,)  # a draft can still be taken off
     assert store.messages.path(key)[0].attachments == (REPORT, PLAIN)
 
 
@@ -42,6 +42,7 @@ def test_a_changed_file_takes_the_place_of_what_a_folder_had(store: Store) -> No
     store.attachments.add_to_folder(folder, REPORT)
     store.attachments.replace_document(REPORT.sha256, NOTES)
     assert store.attachments.in_folders() == {NOTES.sha256}
+    assert [each.tokens for each in store.attachments.of_folder(folder)] == [NOTES.tokens]
 
 
 def test_documents_go_with_the_last_that_has_them(store: Store) -> None:

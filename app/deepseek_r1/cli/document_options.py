@@ -28,7 +28,10 @@ def read_documents(
     try:
         for path in paths:
             console.status(tr("Reading {name}…", name=path.name))
-            attached.add(path.expanduser(), on_refused=refused.append)
+            try:
+                attached.add(path.expanduser(), on_refused=refused.append)
+            except DocumentRefused as error:  # a folder without documents, or with too many
+                refused.append(error)
     finally:
         console.status("")
     if refused and not attached.sha256s:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from deepseek_r1.documents.document import Block, Place
-from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
+from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
@@ -42,7 +42,7 @@ class BlockWriter:
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
-                self._spend(len(piece))
+                self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
                 self._slice.append(Block(piece, place))
                 self.progress()

@@ -46,6 +46,7 @@ _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passag
 _FOUND: Final = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
 _OF_DOCUMENTS: Final = "rowid >> 24 IN (SELECT value FROM json_each(?))"
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
+_MOST_TERMS: Final = 256  # of a question that are searched: each is counted first
 _TABLES: Final = ("documents", "passages", "terms")
 
 
@@ -328,4 +329,4 @@ def question_terms(question: str) -> Iterable[str]:
         found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
     if not found and text.strip():  # "What is it?": its words are all there is
         found = [f'"{word}"' for word in _WORD.findall(text)]
-    return dict.fromkeys(found)
+    return list(dict.fromkeys(found))[:_MOST_TERMS]

@@ -76,7 +76,7 @@ def write_text(text: str, writer: BlockWriter, *, is_markdown: bool = False) -> 
                     writer.set_heading(heading[1])
             writer.put(piece)
             writer.line += piece.count("\n") + 1
-        writer.line += 1
+        writer.line += 1 + (not paragraph)  # the file may begin with two line ends
 
 
 def write_table(text: str, writer: BlockWriter) -> None:

@@ -40,6 +40,7 @@ from deepseek_r1.documents.errors import (
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
+BLOCK_CHARACTERS: Final = 16  # that each block counts for, too: a million of them take 200 MB
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
 LONGEST_S: Final = 600.0
@@ -87,8 +88,8 @@ _replies: TypeAdapter[_Reply] = TypeAdapter(
 def document_files(path: Path) -> list[Path]:
     """The file itself, or those of a folder and of the folders in it that can be documents.
 
-    Hidden files, links and unknown kinds are left out. Raises DocumentTooLarge where there are
-    more than `MAX_FOLDER_FILES`.
+    Hidden files, links and unknown kinds are left out. Raises DocumentEmpty where there is no
+    other, and DocumentTooLarge where there are more than `MAX_FOLDER_FILES`.
     """
     if not path.is_dir():
         return [path]
@@ -100,6 +101,8 @@ def document_files(path: Path) -> list[Path]:
         if len(found) > MAX_FOLDER_FILES:
             limit = tr("It has more than {limit:,} files.", limit=MAX_FOLDER_FILES)
             raise DocumentTooLarge(name=path.name, detail=limit)
+    if not found:
+        raise DocumentEmpty(name=path.name)
     return found
 
 
@@ -170,7 +173,7 @@ def _ask(
         nonlocal characters, last_at
         last_at = time.monotonic()
         check()
-        characters += sum(len(block.text) for block in some.blocks)
+        characters += sum(len(block.text) + BLOCK_CHARACTERS for block in some.blocks)
         if characters > MAX_CHARACTERS:
             raise too_long(name)
         blocks.extend(some.blocks)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ class FileUploads:
             data = base64.b64decode(
                 str(part.get("file_data", "")).rpartition(",")[2], validate=True
             )
-        except binascii.Error as error:
+        except ValueError as error:  # binascii.Error, or letters beyond ASCII
             raise ApiError(400, "`file_data` is not base64.", param="messages") from error
         sha256 = await self._read(data, str(part.get("filename") or "document"))
         self._unnamed = [*(each for each in self._unnamed if each != sha256), sha256]
@@ -146,14 +146,13 @@ class FileUploads:
             counting = engine.tokenize(text, special=False)
             return len(asyncio.run_coroutine_threadsafe(counting, loop).result())
 
-        return await asyncio.to_thread(
-            self._read_documents.prompt,
-            messages,
-            context,
-            max_tokens,
-            count_tokens,
-            sha256s=sha256s,
-        )
+        def planned() -> DocumentPrompt:
+            documents = self._read_documents
+            if not all(map(documents.has, sha256s)):  # deleted by another request
+                raise ApiError(404, "A file of the messages was deleted.", param="messages")
+            return documents.prompt(messages, context, max_tokens, count_tokens, sha256s=sha256s)
+
+        return await asyncio.to_thread(planned)
 
     # ---- texts
 
@@ -167,11 +166,20 @@ class FileUploads:
             raise not_supported("file", "send its text in the message")
         if len(data) > self._max_bytes:
             raise ApiError(413, f"A file may have {self._max_bytes:,} bytes.", param="file")
+        stop = threading.Event()
         async with self._reading:
+            work = asyncio.create_task(
+                asyncio.to_thread(self._read_documents.add_data, data, name, stop)
+            )
             try:
-                return await asyncio.to_thread(self._read_documents.add_data, data, name)
-            except R1Error as error:
+                await asyncio.wait({work})
+            finally:  # also where the client has gone: its thread ends before the next one begins
+                stop.set()
+                await asyncio.wait({work})
+                error = work.exception()
+            if isinstance(error, R1Error):
                 raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
+            return work.result()
 
     async def _forget(self, sha256: str) -> None:
         if sha256 not in {*self._unnamed, *(each.sha256 for each in self._files.values())}:
@@ -190,6 +198,6 @@ def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
         head, _, data = part.partition(b"\r\n\r\n")
         fields = {key: value.decode("utf-8", "replace") for key, value in _FIELD.findall(head)}
         if name := fields.get(b"name"):
-            file_name = unquote(fields.get(b"filename", "")) or "document"
+            file_name = unquote(fields.get(b"filename", ""))[-255:] or "document"
             found[name] = (file_name, data.removesuffix(b"\r\n"))
     return found

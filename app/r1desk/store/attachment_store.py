@@ -59,14 +59,16 @@ class AttachmentStore:
     # ---- documents
 
     def documents(self, conversation_id: int | None, folder_id: int | None) -> Documents:
-        """The documents of a conversation, drafts included, and of its folder, each once."""
+        """The documents of a folder, then those of a conversation's messages, each once.
+
+        What is attached next comes last: what was read before it stays as it was read.
+        """
         mine = self._where(
-            "sha256 <> '' AND (message_id IN (SELECT id FROM messages WHERE conversation_id = ?1) "
-            "OR (message_id IS NULL AND folder_id IS NULL AND conversation_id IS ?1))",
+            "sha256 <> '' AND message_id IN (SELECT id FROM messages WHERE conversation_id = ?)",
             conversation_id,
         )
         shared = self.of_folder(folder_id) if folder_id is not None else ()
-        return tuple({each.sha256: each for each in (*mine, *shared)}.values())
+        return tuple({each.sha256: each for each in (*shared, *mine)}.values())
 
     def of_folder(self, folder_id: int) -> Documents:
         """The documents of a folder."""
@@ -103,9 +105,9 @@ class AttachmentStore:
     def replace_document(self, old: str, new: Attachment) -> None:
         """Let folders have a file's new text in place of what it was before."""
         self._db.execute(
-            "UPDATE attachments SET sha256 = ?, pages = ?, tokens = 0 "
+            "UPDATE attachments SET sha256 = ?, pages = ?, tokens = ? "
             "WHERE folder_id IS NOT NULL AND sha256 = ?",
-            (new.sha256, new.pages, old),
+            (new.sha256, new.pages, new.tokens, old),
         )
 
     def in_folders(self) -> set[str]:

@@ -99,7 +99,7 @@ class AnswerQueue(QObject):
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-            text = self._document_text(answer.message.sources)
+                text = self._document_text(answer.message.sources)  # what fails stores nothing
             return answer, store.messages.path(key), settings, text
 
         def done(result: tuple[QueuedAnswer, Branch, ConversationSettings, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
 from contextlib import suppress
@@ -80,6 +80,7 @@ class ChatDocuments(QObject):
         self.text = ""
         self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy)
         self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
+        self._rereading = False
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
@@ -133,6 +134,18 @@ class ChatDocuments(QObject):
             return sources.outline if sources is not None else ""
         return self._whole_text(sources.documents, sources.asked)
 
+    def answer_text(self, sources: AnswerSources | None) -> str:
+        """The same for an answer, whose citations count all documents. Raises DocumentsMissing."""
+        if sources is not None and sources.whole:
+            names = {each.passage.sha256: each.passage.name for each in sources.sent}
+            self._require({each: names.get(each, "?") for each in sources.documents})
+        return self.document_text(sources)
+
+    def _require(self, names: Mapping[str, str]) -> None:
+        missing = [name for each, name in names.items() if self.index.document(each) is None]
+        if missing:
+            raise DocumentsMissing(names=join_list(missing))
+
     def _whole_text(self, documents: Sequence[str], question: str) -> str:
         return plan(self.index, documents, question, 1 << 40, lambda _text: 0).system
 
@@ -181,13 +194,16 @@ class ChatDocuments(QObject):
     @Slot()
     def check_files(self) -> None:
         """Read files of folders again that have changed; at most now and then."""
-        if self._closed or time.monotonic() - self._checked < _CHECK_EVERY_S:
+        if self._closed or self._rereading or time.monotonic() - self._checked < _CHECK_EVERY_S:
             return
         self._checked = time.monotonic()
 
         def reread(hashes: set[str]) -> None:
-            if hashes:
-                self.files.reread(hashes).done.connect(self._on_reread)
+            if hashes and not self._rereading:
+                self._rereading = True  # it may wait for mains power, for hours
+                reading = self.files.reread(hashes)
+                reading.done.connect(self._on_reread)
+                reading.ended.connect(self._on_all_reread)
 
         self._store.call(lambda store: store.attachments.in_folders(), reread)
 
@@ -197,6 +213,10 @@ class ChatDocuments(QObject):
         self._store.call(
             lambda store: store.attachments.replace_document(before, now), lambda _: self.refresh()
         )
+
+    @Slot()
+    def _on_all_reread(self) -> None:
+        self._rereading = False
 
     @Slot(object)
     def retain(self, used: set[str]) -> None:
@@ -230,9 +250,7 @@ class ChatDocuments(QObject):
         reserve = answer_reserve(context, sampling)
 
         def work() -> AnswerSources:
-            missing = [names[each] for each in documents if self.index.document(each) is None]
-            if missing:
-                raise DocumentsMissing(names=join_list(missing))
+            self._require(names)
             history = prompt_messages(branch, instructions)
             used = self._count_messages(history) if history else 0
             free = context - used - reserve - _MARGIN

@@ -78,7 +78,8 @@ class DocumentReading(QObject):
 
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
-        self.wanted = tuple(documents)
+        if tuple(documents) != self.wanted:
+            self.wanted, self.fraction = tuple(documents), 0.0
         asked = self._documents.whole_text(self.wanted)
         asked.done.connect(self._submit)
         asked.failed.connect(self._on_failed)
@@ -149,9 +150,10 @@ class DocumentReading(QObject):
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:
-        if answer.sources is not None and answer.sources.whole and answer.stats is not None:
-            self._note(answer.sources.documents)
-            self._answered = answer.sources.documents
+        sources = answer.sources
+        if sources is not None and sources.whole and sources.documents and answer.stats is not None:
+            self._note(sources.documents)
+            self._answered = sources.documents
             if self._answered not in self._claimed:
                 self._claim_timer.start()
 

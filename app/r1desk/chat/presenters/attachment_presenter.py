@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 from shiboken6 import isValid
 
@@ -41,7 +41,7 @@ from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
 _SHOWN_SUFFIXES = "*.pdf *.docx *.odt *.pptx *.xlsx *.epub *.html *.md *.txt *.csv"
-
+_PROGRESS_MS = 50
 _MOST_SHARED = 3  # documents of a folder, that have a chip each
 
 
@@ -79,6 +79,8 @@ class AttachmentPresenter(Presenter):
         self._readings: dict[QObject, _Reading] = {}
         self._size: PromptSize | None = None  # what the composer's row says
         self._dialog: DocumentDialog | None = None
+        self._show_timer = QTimer(self, singleShot=True, interval=_PROGRESS_MS)
+        self._show_timer.timeout.connect(self._show)
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.show_stored)
@@ -91,6 +93,7 @@ class AttachmentPresenter(Presenter):
     def close(self) -> None:
         """Drop what still waits for a thread: the window goes."""
         self.show_stored()
+        self._show_timer.stop()
         super().close()
 
     # ---- attaching --------------------------------------------------------------------------
@@ -137,7 +140,10 @@ class AttachmentPresenter(Presenter):
         if isinstance(result, ReadingProgress):
             if result.path not in reading.dropped:
                 reading.files[result.path] = result
-        elif isinstance(result.result, ErrorReport):
+            if not self._show_timer.isActive():  # many files are named at once
+                self._show_timer.start()
+            return
+        if isinstance(result.result, ErrorReport):
             reading.files.pop(result.path, None)
             self.refuse(result.result)
         else:

@@ -30,6 +30,7 @@ from r1desk.widgets.text_label import push_button, text_label
 _SUITED = QSize(620, 420)
 _SHA256 = Qt.ItemDataRole.UserRole
 _FAILED = "files of a folder"  # a topic of notices
+_REFRESHED = 50  # files that are added at a time: the size of each is measured again
 
 
 class DocumentsDialog(BoundedDialog):
@@ -158,6 +159,8 @@ class DocumentLists(Presenter):
     @Slot()
     def _refresh(self) -> None:
         folder, dialog = self._folder, self._dialog
+        if dialog is None or not isValid(dialog):
+            return  # all texts are measured for it
 
         def read(store: Store) -> tuple[Attachment, ...]:
             return store.attachments.of_folder(folder) if folder else store.attachments.every()
@@ -168,7 +171,7 @@ class DocumentLists(Presenter):
             measured.failed.connect(self._refuse)
 
         def shown(documents: tuple[Attachment, ...], sizes: list[int]) -> None:
-            if dialog is not None and isValid(dialog):
+            if isValid(dialog):
                 dialog.show_documents(list(zip(documents, sizes, strict=True)))
 
         self._store.call(read, found)
@@ -195,10 +198,11 @@ class DocumentLists(Presenter):
         chooser.open()
 
     def _add(self, folder: int, paths: Sequence[str]) -> None:
-        self._stop = threading.Event()
-        self._left = set()
+        if self._stop.is_set():  # else others are being read: one button stops all
+            self._stop = threading.Event()
         reading = self._documents.files.read(paths, self._stop, gently=True)
         reading.done.connect(partial(self._on_read, folder))
+        reading.failed.connect(self._refuse)
         reading.ended.connect(self._on_ended)
 
     def _on_read(self, folder: int, result: ReadingProgress | FileRead) -> None:
@@ -217,8 +221,8 @@ class DocumentLists(Presenter):
         document = result.result
 
         def stored(_: None) -> None:
-            self._refresh()
-            self._documents.refresh()
+            if len(self._left) % _REFRESHED == 0:
+                self._refresh()
 
         self._store.call(lambda store: store.attachments.add_to_folder(folder, document), stored)
 
@@ -228,11 +232,15 @@ class DocumentLists(Presenter):
 
     @Slot()
     def _on_ended(self) -> None:
-        self._show_status("", waits=False)
+        self._refresh()
+        self._documents.refresh()
+        if not self._left or self._stop.is_set():
+            self._show_status("", waits=False)
 
     @Slot()
     def _on_stop(self) -> None:
         self._stop.set()
+        self._left.clear()
         self._show_status("", waits=False)
 
     def _show_status(self, text: str, *, waits: bool) -> None:

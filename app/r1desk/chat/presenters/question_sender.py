@@ -55,7 +55,8 @@ class QuestionSender(Presenter):
         conversation = self._chat.conversation_id
 
         def planned(sources: AnswerSources | None) -> None:
-            if self._chat.conversation_id == conversation and sources is not None:
+            shown = {each.id for each in self._chat.shown_branch}
+            if sources is not None and message in shown:
                 self._chat.edit(message, text, sources)
             else:
                 self._chat.give_back(conversation, text, ())
