@@ -131,7 +131,7 @@ class ComparisonPresenter(Presenter):
             self._page.columns[0].button.setFocus()
         elif had and not compares:
             self._window.composer.setFocus()
-        if not compares and self._after is not None:
+        if not compares and shown is None and self._after is not None:  # else it still stops
             after, self._after = self._after, None
             self._window.chat.requested.emit(after)
 

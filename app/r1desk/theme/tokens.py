@@ -45,7 +45,7 @@ class Tokens:
     code_name: str
     code_error: str
     scroll_handle: str
-    track: str  # the empty part of sliders, bars and curves
+    track: str  # the empty part of sliders and bars
     second_part: str  # of a bar whose first part is in the colour `accent`
     third_part: str
 

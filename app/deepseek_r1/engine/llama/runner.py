@@ -88,6 +88,9 @@ class LlamaEngine:
         opened.callback(self._model.close)
         self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
         memory = make_kv_memory(self._library, self._weights, request)
+        rows = decode_rows(settings, streams=self._weights is not None)
+        if request.sequences > 1 and not self._model.can_truncate:
+            rows = 1  # a pass of several answers that is aborted is read again, never rolled back
         self._context = LlamaContext(
             self._library,
             self._model,
@@ -98,9 +101,7 @@ class LlamaEngine:
                 sequences=request.sequences,
                 threads=threads[0],
                 threads_prefill=threads[1],
-                draft_tokens=draft_tokens(
-                    request.header, decode_rows(settings, streams=self._weights is not None)
-                ),
+                draft_tokens=draft_tokens(request.header, rows),
                 snapshots=request.prompt_cache is not None,
                 recurrent=not self._model.can_truncate and recurrent(request.header),
             ),

@@ -96,7 +96,8 @@ class LlamaModel:
         recurrent = self._api.llama_model_is_recurrent(self.pointer)
         self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
         """Whether the last tokens of a context can be removed."""
-        first = (self.tokenize(tag, special=True)[0] for tag in (form.open_tag, form.close_tag))
+        tags = (self.tokenize(tag, special=True)[:1] for tag in (form.open_tag, form.close_tag))
+        first = (token for tokens in tags for token in tokens)  # none in an odd vocabulary
         self.thinking_tags = frozenset(each for each in first if self.text_of(each).endswith(">"))
         self.token_text: Callable[[int], bytes | None] = lru_cache(_TEXTS_CACHED)(self._token_text)
         """Returns a token's text; None for one that ends the answer. Caches frequent tokens."""

@@ -57,6 +57,8 @@ class CheckpointCache:
             if not self.in_memory.put(state):
                 return False
             self.in_memory.add(point.end, lambda: bytearray(state), whole=whole)
+            if not whole:  # though its cells may be: what follows is not
+                self._context.whole_pieces = min(self._context.whole_pieces, point.end - 1)
             return True
 
         return self._cache.read(point, use)

@@ -199,7 +199,7 @@ class PrefixCache:
             good = points.put(found)
         finally:
             if not good:
-                context.rewind(same)
+                context.rewind(min(same, len(context.cells)))  # a segment may have failed halfway
         return max(0, len(context.cells) - kept)
 
     def _restore_one(self, match: SegmentMatch) -> bool:
