@@ -12,7 +12,6 @@ from pytestqt.qtbot import QtBot
 from chat.shown_messages import Show, answer, user
 from deepseek_r1.documents.document import Passage, Place, Source
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.text.inline_renderer import cited_pieces
 from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.values.intents import OpenSource
 from r1desk.store import AnswerSources, Store
@@ -48,8 +47,8 @@ def show_cited(show: Show, text: str, sources: AnswerSources | None = SOURCES) -
 def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(
     view: ChatView, show: Show
 ) -> None:
-    show_cited(show, "So it is [1], not [7].\n\n| a |\n|---|\n| [1, 2] |")
-    assert links(view) == {"source:1": "[1]1", "source:2": "2"}
+    show_cited(show, "So it is [1], not [7]. 【2】\n\n| a |\n|---|\n| [1, 2] |")
+    assert links(view) == {"source:1": "[1]1", "source:2": "【2】2"}
 
 
 @pytest.mark.parametrize(
@@ -66,13 +65,6 @@ def test_brackets_are_text_where_no_document_was_asked_about(view: ChatView, sho
     show_cited(show, "The list is [1].", sources=None)
     assert links(view) == {}
     assert view.view(2).sources_row is None
-
-
-def test_pieces_of_a_text_are_all_of_it() -> None:
-    text = "a [1] b [2, 3]，[4、5] [x] [12345]"
-    pieces = list(cited_pieces(text))
-    assert "".join(piece for piece, _ in pieces) == text
-    assert [number for _, number in pieces if number] == [1, 2, 3, 4, 5]
 
 
 def test_a_citation_is_followed_by_keyboard_and_the_row_lists_what_was_sent(

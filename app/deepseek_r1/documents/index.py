@@ -46,7 +46,7 @@ _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passag
 _FOUND: Final = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
 _OF_DOCUMENTS: Final = "rowid >> 24 IN (SELECT value FROM json_each(?))"
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
-_MOST_TERMS: Final = 256  # of a question that are searched: each is counted first
+_MOST_TERMS: Final = 2_000  # of a question that are searched: each is counted first
 _TABLES: Final = ("documents", "passages", "terms")
 
 
@@ -258,6 +258,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
     db = sqlite3.connect(path or "", timeout=_WAIT_S, check_same_thread=False)
     try:
         db.execute("PRAGMA cache_size = -16384")  # KiB: a document's rows, until they are written
+        db.execute("PRAGMA auto_vacuum = FULL")  # what is removed gives its space back
         db.execute("PRAGMA secure_delete = ON")  # a text that is removed is gone
         with db:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from markdown_it.token import Token
@@ -17,6 +16,7 @@ from PySide6.QtGui import (
 )
 
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.citations import citations
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address
@@ -30,7 +30,6 @@ FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
 FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
 SOURCE: Final = "source:"  # begins the address of a citation; Markdown cannot write such a link
 _MAX_ADDRESS = 300  # characters of an address
-_CITATION = re.compile(r"\[\d{1,4}(?:\s*[,;，、]\s*\d{1,4})*\]")
 
 
 class InlineRenderer:
@@ -88,19 +87,22 @@ class InlineRenderer:
 
     def _insert_cited(self, content: str, fmt: QTextCharFormat, sources: Mapping[int, str]) -> None:
         """Insert text in which "[1]" leads to a source; a number that was not sent stays text."""
-        for piece, number in cited_pieces(content):
-            shown = QTextCharFormat(fmt)
+        done = 0
+        for cited in citations(content, ()):
+            self._insert(content[done : cited.start], fmt)
+            number, done, shown = cited.n, cited.end, QTextCharFormat(fmt)
             if number in sources:
                 self.has_links = True
                 shown.setAnchor(True)
                 shown.setAnchorHref(f"{SOURCE}{number}")
                 shown.setToolTip(display_text.plain_tooltip(sources[number]))
                 shown.setForeground(QBrush(self._style.colours.link))
-            elif number:
+            else:
                 shown.setToolTip(tr("No passage with the number {n} was sent.", n=number))
                 shown.setForeground(QBrush(self._style.colours.dim))
                 shown.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
-            self._insert(piece, shown)
+            self._insert(content[cited.start : done], shown)
+        self._insert(content[done:], fmt)
 
     def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
         code = QTextCharFormat(fmt)
@@ -148,18 +150,6 @@ class InlineRenderer:
             note = QTextCharFormat(fmt)
             note.setForeground(QBrush(self._style.colours.dim))
             self._insert(f" ({display_text.code(address)})", note)
-
-
-def cited_pieces(content: str) -> Iterator[tuple[str, int]]:
-    """`content` in pieces, each with the number of the source that it cites, or 0."""
-    done = 0
-    for found in _CITATION.finditer(content):
-        yield content[done : found.start()], 0
-        several = re.split(r"(\d+)", found.group())
-        for piece in several if len(several) > 3 else [found.group()]:
-            yield piece, int(piece.strip("[]")) if any(map(str.isdigit, piece)) else 0
-        done = found.end()
-    yield content[done:], 0
 
 
 def insert_source(
