@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.errors import DocumentIndexDamaged
+from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
@@ -158,3 +158,9 @@ def test_an_index_of_another_version_is_made_anew(tmp_path):
 def test_the_file_is_the_users_alone(tmp_path: Path):
     DocumentIndex(tmp_path / "deep" / "documents.db")
     assert (tmp_path / "deep" / "documents.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DocumentIndexFailed):
+        DocumentIndex(tmp_path / "file" / "documents.db")

@@ -232,6 +232,8 @@ class DocumentIndex:
                 if self._connection is None:
                     self._connection = _opened(self._path)
                 yield self._connection
+            except OSError as error:  # the folder cannot be made or written
+                raise DocumentIndexFailed(path=str(self._path), detail=str(error)) from error
             except sqlite3.DatabaseError as error:
                 self.close()
                 where = self._path
