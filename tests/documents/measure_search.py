@@ -105,7 +105,7 @@ def measure_index(folder: Path) -> None:
         for page in json.loads((folder / f"handbook.{language}.json").read_text(encoding="utf-8"))
     ]
     with tempfile.TemporaryDirectory() as place:
-        index = DocumentIndex(Path(place, "documents.db"))
+        index = DocumentIndex(path := Path(place, "documents.db"))
         began, total, slowest = time.perf_counter(), 0, 0.0
         for number in range(1000):
             chosen = [pages[(number * 7919 + at * 104_729) % len(pages)] for at in range(110)]
@@ -119,7 +119,7 @@ def measure_index(folder: Path) -> None:
         cpu = time.process_time()
         print(f"{total / 1e6:.0f} MB in {took:.0f} s, {cpu:.0f} s of a core")
         print(f"slowest document {slowest * 1000:.0f} ms")
-        print(f"file {index.size_bytes / 1e6:.0f} MB, peak {peak} MiB")
+        print(f"file {path.stat().st_size / 1e6:.0f} MB, peak {peak} MiB")
         everything = [each.sha256 for each in index.documents()]
         for shas in (everything, everything[500:501]):
             times = []

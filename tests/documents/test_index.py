@@ -85,7 +85,6 @@ def test_no_question_is_a_syntax_error(index, question):
 def test_what_was_added_comes_back(index):
     document = pages(_WORDS * 30, "你好，世界。", _WORDS)
     index.add(document, path="/somewhere/a.pdf", modified_ns=5)
-    assert index.text(document.sha256) == document.text()
     assert index.passages(document.sha256) == passages(document)
     (known,) = index.documents()
     assert (known.name, known.path, known.modified_ns) == ("a.pdf", "/somewhere/a.pdf", 5)
@@ -105,7 +104,7 @@ def test_a_removed_document_leaves_nothing(tmp_path):
     index.add(pages("something else", sha="b"))
     index.remove("a" * 64)
     assert index.search("xyzzyplugh 芝麻开门", ["a" * 64, "b" * 64]) == []
-    assert index.text("a" * 64) == ""
+    assert index.passages("a" * 64) == []
     index.close()
     content = (tmp_path / "documents.db").read_bytes()
     assert b"secret" not in content

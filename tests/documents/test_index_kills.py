@@ -14,6 +14,7 @@ import pytest
 
 from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import passages
 
 DOCUMENTS, ROUNDS = 60, 20
 ADDING = """
@@ -54,7 +55,7 @@ def test_documents_are_whole_or_missing_after_each_kill(tmp_path: Path):
         before = len(there)
         for known in there:
             document = made(int(known.name.removesuffix(".txt")))
-            assert index.text(known.sha256) == document.text()
+            assert index.passages(known.sha256) == passages(document)
         index.close()
         with sqlite3.connect(path) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -28,9 +28,8 @@ _RESERVE: Final = 4  # of the context: one part of so many is kept free for the 
 class AttachedDocuments:
     """Reads documents once and puts them into prompts. For one thread at a time."""
 
-    def __init__(self, index: DocumentIndex | None = None) -> None:
-        """Without an `index` there is one that ends with this object."""
-        self._index = index or DocumentIndex()
+    def __init__(self) -> None:
+        self._index = DocumentIndex()  # ends with this object
         self.sha256s: list[str] = []  # of all files that were added, each once
 
     def add(

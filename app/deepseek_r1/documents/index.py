@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from deepseek_r1.core.errors import (
     DocumentIndexFailed,
     DocumentSearchUnavailable,
 )
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
+from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import UNSPACED, passages
 
 INDEX_FILE: Final = "documents.db"
@@ -66,11 +66,10 @@ class IndexedDocument:
 class DocumentIndex:
     """Documents by the SHA-256 of their files.
 
-    Any thread may use it; calls wait for each other. A window opens one for searching and another
-    one, of the same file, for adding: a search then waits for the end of a write at most. A
-    document is added whole or not at all, also where the power fails: what is missing afterwards is
-    added again. All calls raise DocumentIndexFailed, and DocumentIndexDamaged after a damaged file
-    was set aside; the next call has a new one.
+    Any thread may use it. Reading calls wait for each other, but for a writing one only while it
+    ends, as for one of another process. A document is added whole or not at all, also where the
+    power fails: what is missing afterwards is added again. All calls raise DocumentIndexFailed, and
+    DocumentIndexDamaged after a damaged file was set aside; the next call has a new one.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -94,13 +93,13 @@ class DocumentIndex:
 
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
-        with self._used() as db, db:
-            db.execute("BEGIN IMMEDIATE")  # of two processes one adds it
+        parts = passages(document)  # and their terms, before others wait
+        terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
+        with self._written() as db:
             if (found := self._document(db, document.sha256)) is not None:
                 values = (path, modified_ns, found[0])
                 db.execute("UPDATE documents SET path = ?, modified_ns = ? WHERE id = ?", values)
                 return
-            parts = passages(document)
             added = db.execute(
                 "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -108,16 +107,15 @@ class DocumentIndex:
                     *(path, modified_ns, len(parts)),
                 ),
             )
-            for row_id, each in enumerate(parts, (added.lastrowid or 0) * _NUMBERS):
+            rows = enumerate(zip(parts, terms, strict=True), (added.lastrowid or 0) * _NUMBERS)
+            for row_id, (each, indexed) in rows:
                 row = (row_id, _place_json(each.place), each.start, each.text)
                 db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
-                terms = indexed_terms(each.text, each.place.heading, document.name)
-                db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
+                db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
-        with self._used() as db, db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._written() as db:
             if (found := self._document(db, sha256)) is None:
                 return
             span = _span(found[0])
@@ -147,22 +145,10 @@ class DocumentIndex:
             found = self._document(db, sha256)
             return [] if found is None else [each for _, each in self._rows(db, _span(found[0]))]
 
-    def text(self, sha256: str) -> str:
-        """The text in which offsets of passages count; "" for a document that is not there."""
-        text = ""
-        for each in self.passages(sha256):
-            text += BETWEEN_BLOCKS * (each.start > len(text)) + each.text
-        return text
-
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
         headings = dict.fromkeys(each.place.heading for each in self.passages(sha256))
         return [each for each in headings if each][:most]
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the file; 0 without a path."""
-        return self._path.stat().st_size if self._path is not None else 0
 
     # ---- searching --------------------------------------------------------------------------
 
@@ -226,27 +212,44 @@ class DocumentIndex:
 
     @contextmanager
     def _used(self) -> Iterator[sqlite3.Connection]:
-        """Open the file if need be. SQLite's errors become ours."""
-        with self._guard:
+        """Open the file if need be."""
+        with self._guard, self._own_errors():
+            if self._connection is None:
+                self._connection = _opened(self._path)
+            yield self._connection
+
+    @contextmanager
+    def _written(self) -> Iterator[sqlite3.Connection]:
+        """Begin to write: where there is a file, by a connection of its own beside the readers."""
+        if self._path is None:
+            with self._used() as db, db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+            return
+        with self._own_errors(), closing(_opened(self._path)) as db, db:
+            db.execute("BEGIN IMMEDIATE")  # of two processes one adds a document
+            yield db
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """SQLite's errors become ours; a damaged file is set aside."""
+        try:
+            yield
+        except OSError as error:  # the folder cannot be made or written
+            raise DocumentIndexFailed(path=str(self._path), detail=str(error)) from error
+        except sqlite3.DatabaseError as error:
+            self.close()
+            where = self._path
+            if where is None or not _is_damage(error):
+                raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
+            aside = where.with_name(f"{where.name}.damaged")
             try:
-                if self._connection is None:
-                    self._connection = _opened(self._path)
-                yield self._connection
-            except OSError as error:  # the folder cannot be made or written
-                raise DocumentIndexFailed(path=str(self._path), detail=str(error)) from error
-            except sqlite3.DatabaseError as error:
-                self.close()
-                where = self._path
-                if where is None or not _is_damage(error):
-                    raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
-                aside = where.with_name(f"{where.name}.damaged")
-                try:
-                    where.replace(aside)
-                    where.with_name(f"{where.name}-journal").unlink(missing_ok=True)
-                except OSError as failure:
-                    raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
-                log.engine.warning("the index of the documents is set aside: %s", error)
-                raise DocumentIndexDamaged(path=str(aside)) from error
+                where.replace(aside)
+                where.with_name(f"{where.name}-journal").unlink(missing_ok=True)
+            except OSError as failure:
+                raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
+            log.engine.warning("the index of the documents is set aside: %s", error)
+            raise DocumentIndexDamaged(path=str(aside)) from error
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
