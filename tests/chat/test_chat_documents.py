@@ -12,7 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.documents.document import Block, Document, Passage, Place
+from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
+from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -157,3 +159,21 @@ def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
     assert documents.document_text(sources)  # what is prepared and counted needs no document
     with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
         documents.answer_text(sources)
+
+
+def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
+    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading.start((first,))
+    qtbot.waitUntil(lambda: reading.is_running)
+    reading.start((first, second))
+    qtbot.waitUntil(lambda: len(stack.engine.of_kind(PrepareRequest)) == 2)
+    old, new = stack.engine.of_kind(PrepareRequest)
+    assert new.owner == f"document:{first} document:{second}"
+    stack.engine.reply(ErrorReply(id=old.id, report=DocumentsMissing(names="old").report()))
+    assert reading.is_running
+    stack.engine.reply(ErrorReply(id=new.id, report=DocumentsMissing(names="new").report()))
+    assert not reading.is_running
+    reading.close()

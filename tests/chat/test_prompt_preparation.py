@@ -13,6 +13,7 @@ from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.host.protocol import CancelRequest, DoneReply, PrepareRequest, RetainPromptsRequest
 from r1desk.chat.answers import prompt_preparation
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
+from r1desk.store import AnswerSources
 
 NOTHING = PromptCacheSettings(disk_mib=0, prepare_next_turn=False)
 
@@ -68,6 +69,15 @@ def test_after_an_answer_the_next_turn_is_computed(preparing: Preparing, stack: 
     stack.system_prompt = "Be brief."
     stack.exchange("Apples?", "Red.")
     assert preparing.asked[-1] == ("1", True, ["Be brief.", "Apples?", "Red."])
+
+
+def test_a_turn_behind_whole_documents_is_kept_in_their_names_too(
+    preparing: Preparing, stack: ChatStack
+) -> None:
+    sources = AnswerSources(documents=("aa", "bb"), whole=True, asked="Apples?")
+    stack.do(stack.chat.send, "Apples?", (), sources)
+    stack.answer("Red.")
+    assert preparing.asked[-1][0] == "1 document:aa document:bb"
 
 
 def test_on_a_low_battery_nothing_is_computed(

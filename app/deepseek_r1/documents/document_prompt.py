@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,9 +51,9 @@ class DocumentPrompt:
         return [first, *rest, last]
 
 
-def document_owner(sha256: str) -> str:
-    """The owner of a document's cells in the prompt cache, beside those of conversations."""
-    return f"document:{sha256}"
+def document_owners(sha256s: Iterable[str]) -> list[str]:
+    """The names of documents in the prompt cache, where conversations have theirs."""
+    return [f"document:{each}" for each in sha256s]
 
 
 def plan(

@@ -101,12 +101,13 @@ class PrepareRequest(_Numbered):
     """Prepares the next turn of a conversation before its message is there.
 
     Restores the cache from disk, computes the rest if `compute`, and writes what the disk lacks in
-    the name of `owner`. Every other request that computes ends it; a count of tokens waits for it.
+    the name of `owner`, for as long as all whom it names, with spaces between, are there. Every
+    other request that computes ends it; a count of tokens waits for it.
     """
 
     kind: Literal["prepare"] = "prepare"
     messages: tuple[Message, ...]
-    owner: Annotated[str, Field(max_length=96)]
+    owner: Annotated[str, Field(max_length=1 << 20)]
     compute: bool
 
 

@@ -139,7 +139,6 @@ class ChatFeature(Feature):
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
-        self._reading.claimed.connect(self.prompts.restore_shown)
         self.prompts.documents_used.connect(self.documents.retain)
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)

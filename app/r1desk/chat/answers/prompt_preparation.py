@@ -16,7 +16,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
-from deepseek_r1.documents.document_prompt import document_owner
+from deepseek_r1.documents.document_prompt import document_owners
 from deepseek_r1.hardware.processor import battery_low
 from deepseek_r1.host.protocol import (
     PrepareRequest,
@@ -82,7 +82,7 @@ class PromptPreparation(QObject):
         def present(store: Store) -> tuple[list[str], set[str]]:
             infos = store.conversations.infos() + store.conversations.infos(trashed=True)
             documents = store.attachments.used_documents()
-            return [*(str(info.id) for info in infos), *map(document_owner, documents)], documents
+            return [*(str(info.id) for info in infos), *document_owners(documents)], documents
 
         def retain(found: tuple[list[str], set[str]]) -> None:
             owners, documents = found
@@ -125,9 +125,11 @@ class PromptPreparation(QObject):
         if not compute and (folder is None or not folder.budget_mib):
             return
         stops, conversation_id = self._stops, branch[0].conversation_id
+        sources = branch[-1].sources
+        whole = sources.documents if sources is not None and sources.whole else ()
 
         def read(store: Store) -> tuple[ConversationSettings, str]:
-            text = self._document_text(branch[-1].sources)
+            text = self._document_text(sources)
             return store.conversations.settings(conversation_id), text
 
         def submit(found: tuple[ConversationSettings, str]) -> None:
@@ -138,7 +140,7 @@ class PromptPreparation(QObject):
             request = self._engine.submit(
                 PrepareRequest,
                 messages=prompt_messages(branch, system_prompt, document_text=text),
-                owner=str(conversation_id),
+                owner=" ".join([str(conversation_id), *document_owners(whole)]),
                 compute=compute,
             )
             request.failed.connect(self._on_failed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -11,18 +10,18 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document_prompt import document_owner
+from deepseek_r1.documents.document_prompt import document_owners
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "documents that models have read"
 _MOST_NOTED = 500
 _SAVE_MS = 20_000  # so much is read again where the power fails
-_CLAIM_MS = 3_000  # after an answer; its next turn is prepared first
 
 
 class DocumentReading(QObject):
@@ -33,11 +32,9 @@ class DocumentReading(QObject):
 
     Signals:
         changed: the progress, or what has been read.
-        claimed: the engine had another prompt for a moment; the one shown is to be restored.
     """
 
     changed = Signal()
-    claimed = Signal()
 
     def __init__(
         self,
@@ -51,20 +48,17 @@ class DocumentReading(QObject):
         super().__init__()
         self._engine, self._store, self._documents = engine, store, documents
         self._model = model
+        self._asked: BackgroundAnswer | None = None  # for the text of the reading begun last
         self._request: EngineRequest | None = None
         self._read: list[str] = []  # each with the model's name, the latest last
         self.wanted: tuple[str, ...] = ()  # the documents of the reading that was begun last
         self.fraction = 0.0  # of it
-        self._answered: tuple[str, ...] = ()  # the documents of the last answer
         self._chat = chat
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
-        self._claimed: set[tuple[str, ...]] = set()  # documents whose cells are theirs
         self._text = ""  # what is being read
         self._save_timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._save_timer.timeout.connect(self._go_on)
-        self._claim_timer = QTimer(self, singleShot=True, interval=_CLAIM_MS)
-        self._claim_timer.timeout.connect(self._claim)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
 
     @property
@@ -80,13 +74,12 @@ class DocumentReading(QObject):
         """Begin, or go on, to read these documents whole, in this order."""
         if tuple(documents) != self.wanted:
             self.wanted, self.fraction = tuple(documents), 0.0
-        asked = self._documents.whole_text(self.wanted)
+        self._asked = asked = self._documents.whole_text(self.wanted)
         asked.done.connect(self._submit)
         asked.failed.connect(self._on_failed)
 
     def close(self) -> None:
         """Ask the engine for nothing more."""
-        self._claim_timer.stop()
         self._save_timer.stop()
         if self._request is not None:
             self._request.cancel()
@@ -100,14 +93,16 @@ class DocumentReading(QObject):
 
     def _prepare(self, *, compute: bool) -> EngineRequest:
         message = Message(role=Role.SYSTEM, content=self._text)
-        owner = document_owner(self.wanted[0])
+        owner = " ".join(document_owners(self.wanted))
         return self._engine.submit(
             PrepareRequest, messages=(message,), owner=owner, compute=compute
         )
 
+    @Slot(object)
     def _submit(self, text: str) -> None:
-        self._text = text
-        self._go_on()
+        if self.sender() is self._asked:  # else another reading was begun meanwhile
+            self._text = text
+            self._go_on()
 
     @Slot()
     def _go_on(self) -> None:
@@ -146,41 +141,14 @@ class DocumentReading(QObject):
     def _on_failed(self, report: ErrorReport) -> None:
         """Nothing is lost: the documents are read with the question."""
         log.window.info("documents are not read ahead: %s", report.text())
-        self._set_request(None)
+        if self.sender() in (self._asked, self._request):
+            self._set_request(None)
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:
         sources = answer.sources
         if sources is not None and sources.whole and sources.documents and answer.stats is not None:
             self._note(sources.documents)
-            self._answered = sources.documents
-            if self._answered not in self._claimed:
-                self._claim_timer.start()
-
-    @Slot()
-    def _claim(self) -> None:
-        """Let the cells that an answer has read belong to the documents, too.
-
-        They were saved for the conversation, and would go with it.
-        """
-        if self._chat.busy or self._chat.preparing:
-            self._claim_timer.start()
-            return
-        documents = self._answered
-        self._claimed.add(documents)
-        asked = self._documents.whole_text(documents)
-        asked.done.connect(partial(self._submit_claim, documents[0]))
-
-    def _submit_claim(self, sha256: str, text: str) -> None:
-        if self._chat.busy or self._chat.preparing:
-            return  # with the next answer
-        message = Message(role=Role.SYSTEM, content=text)
-        owner = document_owner(sha256)
-        request = self._engine.submit(
-            PrepareRequest, messages=(message,), owner=owner, compute=False
-        )
-        request.done.connect(self.claimed)
-        request.failed.connect(log_refusal)
 
     def _note(self, documents: Sequence[str]) -> None:
         new = [f"{self._model()} {sha256}" for sha256 in documents]

@@ -147,6 +147,17 @@ def test_a_deleted_conversation_takes_along_what_no_other_has(
     assert cache.usage().segments == 0
 
 
+def test_a_removed_document_takes_along_what_was_read_with_it(cache: PromptCache) -> None:
+    first, second = tokens(SEGMENT_TOKENS), tokens(SEGMENT_TOKENS, 2)
+    both = first + second + tokens(100, 3)
+    save(cache, both, "1 document:a document:b")
+    save(cache, first, "document:a")
+    cache.retain_owners(["1", "document:a", "document:b"])
+    assert found(cache, both) == len(both)
+    cache.retain_owners(["1", "document:a"])
+    assert found(cache, both) == len(first), "the chat is there, and still b's tokens are gone"
+
+
 def test_an_unfinished_segment_of_another_conversation_stays(cache: PromptCache) -> None:
     prompt = tokens(120)
     save(cache, prompt[:100], "1")

@@ -26,7 +26,10 @@ class _OwnersFile(BaseModel):
 
 
 class SegmentOwners:
-    """Which owner, a conversation, has which segments in its prompt. For one thread at a time."""
+    """Which owner has which segments in its prompt. For one thread at a time.
+
+    An owner names a conversation, the documents in its prompt, or both, with spaces between.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the file at `path`; one that is missing or damaged is empty."""
@@ -44,13 +47,13 @@ class SegmentOwners:
         """All who have this segment."""
         return {owner for owner, ids in self._content.owners.items() if segment.hex() in ids}
 
-    def retain(self, segments: Collection[bytes], owners: Collection[str] | None = None) -> None:
-        """Forget all segments but those with the given ids, and all owners but the given ones."""
+    def retain(self, segments: Collection[bytes], owners: set[str] | None = None) -> None:
+        """Forget other segments than these ids, and owners who name others than `owners`."""
         there, before = {each.hex() for each in segments}, self._content.owners
         self._content.owners = {
             owner: ids & there
             for owner, ids in before.items()
-            if ids & there and (owners is None or owner in owners)
+            if ids & there and (owners is None or owners.issuperset(owner.split(" ")))
         }
 
     def add_written(self, nbytes: int) -> None:

@@ -304,7 +304,7 @@ class PromptCache:
     # ---- deleting ---------------------------------------------------------------------------
 
     def retain_owners(self, owners: Iterable[str]) -> None:
-        """Delete every segment that belongs to none of `owners`."""
+        """Delete every segment without an owner of whom all names are in `owners`."""
         with self._guard:
             if self._closed:
                 return
