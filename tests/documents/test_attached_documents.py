@@ -11,8 +11,10 @@ import pytest
 from deepseek_r1 import CPUInference, GenerationFinished
 from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.messages import Message, RawPrompt, Role
-from deepseek_r1.documents.attached_documents import AttachedDocuments
+from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
+from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
+from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
+from deepseek_r1.documents.document import Passage, Place, Source
 from deepseek_r1.documents.errors import DocumentRefused
 from support.command import run
 
@@ -68,6 +70,16 @@ def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     attached.remove(sha256)
     assert not attached.has(sha256)
     assert attached.prompt(asked(), 4096, 512, len, sha256s=[sha256]).sources == ()
+
+
+def test_a_continued_answer_has_cited_what_its_beginning_cites():
+    passage = Passage("a" * 64, "diary.txt", 0, Place(), "closed in May", 0, 13)
+    stats = GenerationStats(
+        finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=1, thinking_tokens=0
+    )
+    sourced = SourcedAnswer([Source(1, passage)], PartialAnswer(text="In May [1]"))
+    sourced(AnswerDelta(text=", it says."))
+    assert sourced(GenerationFinished(stats=stats)).sources[0].cited
 
 
 @pytest.mark.slow

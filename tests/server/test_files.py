@@ -50,6 +50,14 @@ def test_a_file_is_uploaded_listed_and_deleted(client: openai.OpenAI):
         client.files.retrieve(made.id)
 
 
+def test_a_client_keeps_at_most_twenty_files(client: openai.OpenAI):
+    made = [client.files.create(file=("a.txt", REPORT), purpose="user_data") for _ in range(20)]
+    with pytest.raises(openai.BadRequestError, match="20 files of a client are kept"):
+        client.files.create(file=("a.txt", REPORT), purpose="user_data")
+    for each in made:
+        client.files.delete(each.id)
+
+
 def test_a_chat_about_an_uploaded_file_has_its_passages(client: openai.OpenAI):
     made = client.files.create(file=("report.txt", REPORT), purpose="user_data")
     answer = ask(client, {"file_id": made.id})

@@ -176,7 +176,7 @@ class ConversationAnswer:
             prompt, sources = with_documents(attached, prompt, self._engine, loaded, sampling)
         try:
             events = self._engine.generate(prompt, sampling, continues=continues)
-            for event in map(SourcedAnswer(sources), events):
+            for event in map(SourcedAnswer(sources, continues), events):
                 collector.add(event)
                 if not quiet:
                     self._show(event)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
-from deepseek_r1.core.messages import Message
+from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.documents.citations import cited
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
@@ -104,10 +104,10 @@ class AttachedDocuments:
 
 
 class SourcedAnswer:
-    """Adds the sources to the last event of an answer."""
+    """Adds the sources to the last event of an answer, or of the continuation of one."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources, self._text = sources, ""
+    def __init__(self, sources: Sequence[Source], continues: PartialAnswer | None = None) -> None:
+        self._sources, self._text = sources, continues.text if continues is not None else ""
 
     def __call__(self, event: _EventT) -> _EventT:
         """Take the next event of the answer, and return it."""

@@ -150,7 +150,8 @@ class PromptCalls(GenerationRunner):
         if documents:
             messages, sources = self._with_documents(messages, documents, chosen)
         answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
-        return map(SourcedAnswer(sources), self.answer(answer)) if sources else self.answer(answer)
+        events = self.answer(answer)
+        return map(SourcedAnswer(sources, continues), events) if sources else events
 
     def _with_documents(
         self, messages: PromptInput, documents: Documents, sampling: SamplingSettings

@@ -31,6 +31,7 @@ from deepseek_r1.server.api_errors import ApiError, not_supported
 from deepseek_r1.server.guard import FILES_PATH
 
 _MOST_FILES: Final = 200  # uploaded, of all clients
+_MOST_OF_CLIENT: Final = 20
 _MOST_UNNAMED: Final = 32  # sent in messages: the last ones need not be read again
 _MOST_IN_MESSAGES: Final = 16  # of one request
 _FORM_PARTS: Final = 16
@@ -64,11 +65,11 @@ class FileUploads:
     async def upload(self, request: Request) -> dict[str, Any]:
         """Read a document of a form with `file` and `purpose`."""
         form = form_parts(request.headers.get("content-type", ""), await request.body())
-        if "file" not in form or len(self._files) >= _MOST_FILES:
-            raise ApiError(400, f"A form has a `file`; {_MOST_FILES} are kept.", param="file")
-        name, data = form["file"]
+        if "file" not in form:
+            raise ApiError(400, "The form has no `file`.", param="file")
+        (name, data), owner = form["file"], client_of(request)
         async with self._service.deadline():
-            sha256 = await self._read(data, name)
+            sha256 = await self._read(data, name, uploads_of=owner)
         body: dict[str, Any] = {
             "id": f"file-{secrets.token_hex(12)}",
             "object": "file",
@@ -78,7 +79,7 @@ class FileUploads:
             "purpose": form.get("purpose", ("", b"user_data"))[1].decode("utf-8", "replace")[:64],
             "status": "processed",
         }
-        self._files[body["id"]] = _UploadedFile(client_of(request), sha256, body)
+        self._files[body["id"]] = _UploadedFile(owner, sha256, body)
         return body
 
     async def files(self, request: Request) -> dict[str, Any]:
@@ -161,13 +162,16 @@ class FileUploads:
         self._documents = self._documents or AttachedDocuments()
         return self._documents
 
-    async def _read(self, data: bytes, name: str) -> str:
+    async def _read(self, data: bytes, name: str, *, uploads_of: str | None = None) -> str:
+        """Read a document. The caller keeps its SHA-256 before it awaits anything else."""
         if not self._max_bytes:
             raise not_supported("file", "send its text in the message")
         if len(data) > self._max_bytes:
             raise ApiError(413, f"A file may have {self._max_bytes:,} bytes.", param="file")
         stop = threading.Event()
         async with self._reading:
+            if uploads_of is not None:
+                self._check_limit(uploads_of)
             work = asyncio.create_task(
                 asyncio.to_thread(self._read_documents.add_data, data, name, stop)
             )
@@ -181,9 +185,18 @@ class FileUploads:
                 raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
             return work.result()
 
+    def _check_limit(self, owner: str) -> None:
+        mine = sum(each.owner == owner for each in self._files.values())
+        if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
+            most = (
+                f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all: delete one."
+            )
+            raise ApiError(400, most, param="file", code="too_many_files")
+
     async def _forget(self, sha256: str) -> None:
-        if sha256 not in {*self._unnamed, *(each.sha256 for each in self._files.values())}:
-            await asyncio.to_thread(self._read_documents.remove, sha256)
+        async with self._reading:  # the same bytes may be arriving
+            if sha256 not in {*self._unnamed, *(each.sha256 for each in self._files.values())}:
+                await asyncio.to_thread(self._read_documents.remove, sha256)
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
