@@ -15,7 +15,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import Counting
 from r1desk.chat.values.prompt import with_attachments
-from r1desk.store import Attachment, ChatMessage
+from r1desk.store import AnswerSources, Attachment, ChatMessage
 
 FACTS = ModelFacts(
     path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",
@@ -78,10 +78,12 @@ class SlowCounter:
             self.waiting.pop(0)()
 
 
-def controller(branch: list[ChatMessage]) -> tuple[PromptSizeController, SlowCounter]:
-    counter = SlowCounter()
+def controller(
+    branch: list[ChatMessage], documents: tuple[Attachment, ...] = ()
+) -> tuple[PromptSizeController, SlowCounter]:
+    counter, sampling = SlowCounter(), SamplingSettings(max_tokens=50)
     made = PromptSizeController(
-        ShownChat(branch), counter, lambda: FACTS, lambda: (SamplingSettings(max_tokens=50), "")
+        ShownChat(branch), counter, lambda: FACTS, lambda: (sampling, ""), lambda: documents
     )
     return made, counter
 
@@ -173,3 +175,18 @@ def test_only_what_the_model_reads_is_counted(qtbot: QtBot) -> None:
     counter.serve()
     assert sizes.size is not None
     assert sizes.size.history == 15
+
+
+def test_documents_are_counted_once_and_where_they_fit(qtbot: QtBot) -> None:
+    mine, shared = (Attachment(n, tokens=tokens, sha256=n) for n, tokens in (("a", 200), ("b", 90)))
+    sources = AnswerSources(documents=("b",), whole=True)
+    branch = [user(1, "x"), answer(2, "y", stats=STATS, sources=sources)]
+    sizes, _counter = controller(branch, (shared,))
+    sizes.set_message("hello")
+    qtbot.waitUntil(lambda: sizes.size is not None)
+    alone = sizes.size.text
+    assert sizes.size.whole
+    sizes.set_message("hello", (mine,))
+    assert (sizes.size.text, sizes.size.whole) == (alone + 200, True), "the history has the other"
+    sizes.set_message("hello", (mine, Attachment("c", tokens=900, sha256="c")))
+    assert (sizes.size.text, sizes.size.whole) == (alone, False)

@@ -103,7 +103,11 @@ class ChatFeature(Feature):
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
         )
         self.sizes = PromptSizeController(
-            chat, counter, lambda: models.facts, self._settings_with_documents
+            chat,
+            counter,
+            lambda: models.facts,
+            self._settings_with_documents,
+            lambda: documents.shown,
         )
         self.overflow = ContextOverflow(
             chat,

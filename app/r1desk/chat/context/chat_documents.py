@@ -25,10 +25,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.file_reader import FileReader
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import answer_reserve, prompt_messages
-from r1desk.platform.background_thread import (
-    BackgroundAnswer,
-    ask_in_background,
-)
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
@@ -76,7 +73,7 @@ class ChatDocuments(QObject):
         self._waiting: set[Future[int]] = set()
         self._closed = False
         self.shown: tuple[Attachment, ...] = ()
-        self._of_folder: frozenset[str] = frozenset()  # hashes
+        self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy)
         self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
@@ -118,9 +115,9 @@ class ChatDocuments(QObject):
             return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
 
         def shown(found: tuple[tuple[Attachment, ...], frozenset[str], str]) -> None:
-            before = self.shown, self._of_folder, self.text
+            before = self.shown, self.of_folder, self.text
             if key == self._chat.conversation_id and found != before:
-                self.shown, self._of_folder, self.text = found
+                self.shown, self.of_folder, self.text = found
                 self.changed.emit()
 
         self._store.call(read, shown, lambda error: self._chat.failed.emit(report_of(error)))
@@ -152,17 +149,6 @@ class ChatDocuments(QObject):
     def whole_text(self, documents: Sequence[str]) -> BackgroundAnswer:
         """Ask for the text with which a prompt begins that has these documents whole."""
         return ask_in_background(lambda: self._whole_text(documents, ""))
-
-    @property
-    def text_is_whole(self) -> bool:
-        """Whether the next prompt begins with all of the documents."""
-        branch = self._chat.shown_branch
-        sources = branch[-1].sources if branch else None
-        return sources is not None and sources.whole
-
-    def is_of_folder(self, document: Attachment) -> bool:
-        """Whether all chats of the folder have this document."""
-        return document.sha256 in self._of_folder
 
     def remove(self, sha256: str) -> None:
         """Take a document away from the conversation shown."""

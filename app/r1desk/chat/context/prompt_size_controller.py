@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from shiboken6 import isValid
@@ -45,13 +45,14 @@ class PromptSizeController(QObject):
         counter: TokenCounter,
         facts: Callable[[], ModelFacts | None],
         settings: Callable[[], tuple[SamplingSettings, str]],
+        documents: Callable[[], Sequence[Attachment]] = tuple,
     ) -> None:
         """`facts` are of the loaded model; `settings` of the conversation shown: sampling and
-        system prompt.
+        system prompt; `documents` its own and those of its folder.
         """
         super().__init__()
         self._chat, self._counter = chat, counter
-        self._facts, self._settings = facts, settings
+        self._facts, self._settings, self._documents = facts, settings, documents
         self._text = ""
         self._attachments: tuple[Attachment, ...] = ()
         self._history: int | None = None  # tokens of the conversation shown
@@ -85,17 +86,15 @@ class PromptSizeController(QObject):
         """Runs at each key: what is known of the files is not estimated again."""
         typed = estimated_tokens(self._text) if self._text else 0
         files = sum(tokens_of(each) for each in self._attachments if not each.sha256)
-        return self._with_documents(typed + files)
+        return typed + files
 
-    def _with_documents(self, typed: int) -> int:
-        """The message's tokens with those of its documents, where these are read whole."""
-        documents = sum(tokens_of(each) for each in self._attachments if each.sha256)
-        if (facts := self._facts()) is None:
-            return typed
-        history = self._estimated_history() if self._history is None else self._history
-        reserve = answer_reserve(facts.context_length, self._settings()[0])
-        fits = typed + documents + history + reserve <= facts.context_length
-        return typed + documents if fits else typed
+    def _new_documents(self) -> int:
+        """The tokens of all documents but those that the history begins with."""
+        branch = self._chat.shown_branch
+        sources = branch[-1].sources if branch else None
+        read = sources.documents if sources is not None and sources.whole else ()
+        new = {d.sha256: tokens_of(d) for d in (*self._documents(), *self._attachments)}
+        return sum(tokens for sha256, tokens in new.items() if sha256 and sha256 not in read)
 
     @Slot()
     def refresh(self) -> None:
@@ -150,7 +149,7 @@ class PromptSizeController(QObject):
                 tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
             if run == self._run:
                 self._history = history
-                self._show(tokens if is_empty else self._with_documents(tokens))
+                self._show(tokens)
         finally:  # also where the engine gave the count up
             if isValid(self):  # else the application is at its end, and the timers are gone
                 self._is_counting = False
@@ -166,14 +165,18 @@ class PromptSizeController(QObject):
         tokens = 0 if self._is_empty else self._estimated_tokens()
         self._show(tokens, exact=self._is_empty)
 
-    def _show(self, text_tokens: int, *, exact: bool = True) -> None:
+    def _show(self, text: int, *, exact: bool = True) -> None:
         facts = self._facts()
         history = self._estimated_history() if self._history is None else self._history
         size = None
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history
             reserve = answer_reserve(context, self._settings()[0])
-            size = PromptSize(text_tokens, history, reserve, context, exact, known)
+            documents = self._new_documents()
+            whole = text + documents + history + reserve <= context
+            if whole and not self._is_empty:
+                text += documents
+            size = PromptSize(text, history, reserve, context, exact, known, whole)
         if size != self.size:
             self.size = size
             self.changed.emit(size)

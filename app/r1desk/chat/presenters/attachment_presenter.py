@@ -40,7 +40,6 @@ from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
-_SHOWN_SUFFIXES = "*.pdf *.docx *.odt *.pptx *.xlsx *.epub *.html *.md *.txt *.csv"
 _PROGRESS_MS = 50
 _MOST_SHARED = 3  # documents of a folder, that have a chip each
 
@@ -77,18 +76,16 @@ class AttachmentPresenter(Presenter):
         self._model_reading = reading
         self.attachments: tuple[Attachment, ...] = ()
         self._readings: dict[QObject, _Reading] = {}
-        self._size: PromptSize | None = None  # what the composer's row says
+        self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._dialog: DocumentDialog | None = None
         self._show_timer = QTimer(self, singleShot=True, interval=_PROGRESS_MS)
         self._show_timer.timeout.connect(self._show)
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.show_stored)
-        chat.branch_shown.connect(self._show)
-        chat.busy_changed.connect(self._show)
-        reading.changed.connect(self._show)
-        documents.changed.connect(self._show)
-        speed.changed.connect(self._show)
+        whenever = (chat.branch_shown, chat.busy_changed, reading.changed, documents.changed)
+        for changed in (*whenever, speed.changed):
+            changed.connect(self._show)
 
     def close(self) -> None:
         """Drop what still waits for a thread: the window goes."""
@@ -101,19 +98,18 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def choose(self) -> None:
         """Ask for files."""
-        texts = tr("Documents, text and code ({patterns})", patterns=_SHOWN_SUFFIXES)
         every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES))
-        filters = [texts.replace(_SHOWN_SUFFIXES, every), tr("All files (*)")]
-        dialog = file_dialog(self._window, tr("Attach files"), filters)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.filesSelected.connect(self.add_paths)
-        dialog.open()
+        filters = [tr("Documents, text and code ({patterns})", patterns=every), tr("All files (*)")]
+        self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder, whose files are attached."""
-        dialog = file_dialog(self._window, tr("Attach a folder"), [])
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        self._choose(tr("Attach a folder"), QFileDialog.FileMode.Directory, [])
+
+    def _choose(self, title: str, mode: QFileDialog.FileMode, filters: list[str]) -> None:
+        dialog = file_dialog(self._window, title, filters)
+        dialog.setFileMode(mode)
         dialog.filesSelected.connect(self.add_paths)
         dialog.open()
 
@@ -125,7 +121,7 @@ class AttachmentPresenter(Presenter):
         reading.files = {path: ReadingProgress(path, 0, None) for path in paths}
         self._readings[answer] = reading
         answer.done.connect(self._on_read)
-        answer.failed.connect(self._on_reading_failed)
+        answer.failed.connect(self.refuse)
         answer.ended.connect(self._on_all_read)
         self._show()
         self._window.composer.setFocus()
@@ -143,19 +139,13 @@ class AttachmentPresenter(Presenter):
             if not self._show_timer.isActive():  # many files are named at once
                 self._show_timer.start()
             return
+        reading.files.pop(result.path, None)
+        there = {each.sha256 for each in self.attachments}
         if isinstance(result.result, ErrorReport):
-            reading.files.pop(result.path, None)
             self.refuse(result.result)
-        else:
-            reading.files.pop(result.path, None)
-            added, there = result.result, {a.sha256 for a in self.attachments}
-            if result.path not in reading.dropped and added.sha256 not in there:
-                self._set((*self.attachments, added))
+        elif result.path not in reading.dropped and result.result.sha256 not in there:
+            self._set((*self.attachments, result.result))
         self._show()
-
-    @Slot(ErrorReport)
-    def _on_reading_failed(self, report: ErrorReport) -> None:
-        self.refuse(report)
 
     @Slot()
     def _on_all_read(self) -> None:
@@ -212,48 +202,47 @@ class AttachmentPresenter(Presenter):
 
     @Slot()
     def _show(self) -> None:
-        of_chat = self._of_chat()
-        shared = [each for each in of_chat if self._documents.is_of_folder(each)]
-        chips = [self._chip_of_chat(each) for each in of_chat if each not in shared]
+        mine, inside = {each.sha256 for each in self.attachments}, self._documents.of_folder
+        earlier = [each for each in self._documents.shown if each.sha256 not in mine]
+        shared = [each for each in earlier if each.sha256 in inside]
+        own = [each for each in earlier if each.sha256 not in inside]
+        chips = [self._chip(each, RemoveDocument(each.sha256)) for each in own]
         if len(shared) > _MOST_SHARED:
             chips.append(self._chip_of_folder(shared))
         else:
-            chips += map(self._chip_of_chat, shared)
-        chips += [self._chip(each, place) for place, each in enumerate(self.attachments)]
+            chips += [self._chip(each, None) for each in shared]
+        chips += [self._chip(d, RemoveAttachment(at)) for at, d in enumerate(self.attachments)]
         files = [each for reading in self._readings.values() for each in reading.files.values()]
         chips += map(_chip_being_read, files)
         attached = bool(self.attachments)
         self._window.composer.set_chips(chips, attached=attached, reading=bool(files))
         self.changed.emit()
 
-    def _of_chat(self) -> list[Attachment]:
-        """The documents of earlier questions and of the folder."""
-        mine = {each.sha256 for each in self.attachments}
-        return [each for each in self._documents.shown if each.sha256 not in mine]
-
     def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
         count = len(documents)
         tokens = sum(map(tokens_of, documents))
         name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
         notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
-        return Chip(name, notes if self.read_whole else (*notes, tr("is searched")))
+        return Chip(name, notes if self._whole else (*notes, tr("is searched")))
 
-    def _chip_of_chat(self, document: Attachment) -> Chip:
-        if self._documents.is_of_folder(document):
-            return self._chip_with(document, None, (tr("of the folder"),))
-        return self._chip_with(document, RemoveDocument(document.sha256))
+    def _chip(self, attachment: Attachment, removes: Intent | None) -> Chip:
+        """A file with its size, and what becomes of it with the next question.
 
-    def _chip(self, attachment: Attachment, place: int) -> Chip:
-        return self._chip_with(attachment, RemoveAttachment(place))
-
-    def _chip_with(
-        self, attachment: Attachment, removes: Intent | None, more: tuple[str, ...] = ()
-    ) -> Chip:
-        """A chip with its buttons. The model reads documents at the user's wish, all as one."""
-        name, buttons = short_name(attachment.name), list[ChipButton]()
-        reading, sha256 = self._model_reading, attachment.sha256
-        begun = sha256 in reading.wanted and 0 < reading.fraction < 1
-        if sha256 and self.read_whole and not reading.has_read(sha256):
+        The model reads documents ahead at the user's wish, all as one.
+        """
+        name, sha256, reading = short_name(attachment.name), attachment.sha256, self._model_reading
+        notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
+        if sha256 and self._whole is False:
+            notes.append(tr("is searched"))
+        elif sha256 and self._whole and reading.has_read(sha256):
+            notes.append(tr("read already"))
+        elif sha256 and self._whole:
+            if sha256 in reading.wanted and 0 < reading.fraction < 1:
+                fraction = reading.fraction
+                notes.append(tr("{share} read", share=f"{fraction:.0%}"))
+            left = round((1 - (fraction or 0)) * tokens_of(attachment))
+            if (seconds := self._speed.reading_s(left)) is not None:
+                notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if reading.is_running:
                 label = tr("Pause the reading of {name}", name=name)
                 buttons.append(ChipButton("pause", label, ReadDocuments(go_on=False)))
@@ -262,9 +251,10 @@ class AttachmentPresenter(Presenter):
                 buttons.append(ChipButton("brain", label, ReadDocuments(go_on=True)))
         if removes is not None:
             buttons.append(ChipButton("close", tr("Remove {name}", name=name), removes))
-        notes = (*self._notes(attachment), *more)
-        opens, fraction = OpenAttachment(attachment), reading.fraction if begun else None
-        return Chip(attachment.name, notes, opens, tuple(buttons), fraction)
+        else:
+            notes.append(tr("of the folder"))
+        opens = OpenAttachment(attachment)
+        return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 
     def read_now(self, *, go_on: bool) -> None:
         """Have the model read all documents now, or pause that."""
@@ -274,38 +264,10 @@ class AttachmentPresenter(Presenter):
         else:
             self._model_reading.pause()
 
-    def _notes(self, attachment: Attachment) -> tuple[str, ...]:
-        """The size of a file, and what becomes of it with the next question."""
-        notes = size_notes(attachment)
-        if not attachment.sha256 or (whole := self.read_whole) is None:
-            return notes
-        if not whole:
-            return (*notes, tr("is searched"))
-        reading = self._model_reading
-        if reading.has_read(attachment.sha256):
-            return (*notes, tr("read already"))
-        left = 1.0
-        if attachment.sha256 in reading.wanted and 0 < reading.fraction < 1:
-            left -= reading.fraction
-            notes = (*notes, tr("{share} read", share=f"{reading.fraction:.0%}"))
-        if (seconds := self._speed.reading_s(round(left * tokens_of(attachment)))) is None:
-            return notes
-        return (*notes, tr("about {duration} to read", duration=price_text(seconds)))
-
-    @property
-    def read_whole(self) -> bool | None:
-        """Whether all documents fit into the context together; None without a model."""
-        if (size := self._size) is None:
-            return None
-        before = sum(tokens_of(each) for each in self._documents.shown)
-        history = size.history - (before if self._documents.text_is_whole else 0)
-        now = sum(tokens_of(each) for each in (*self._of_chat(), *self.attachments))
-        return now + max(0, history) + size.reserve <= size.context
-
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""
-        before, self._size = self.read_whole, size
-        if self.read_whole != before:
+        before, self._whole = self._whole, size.whole if size is not None else None
+        if self._whole != before:
             self._show()
 
     # ---- looking at documents ---------------------------------------------------------------

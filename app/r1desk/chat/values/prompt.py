@@ -19,7 +19,8 @@ _TOKENS_A_WIDE_CHARACTER = 0.7  # of Chinese
 class PromptSize:
     """Tokens of the next message's `text`, of the `history` before it, and of the `reserve`.
 
-    `exact` and `history_exact`: False while the text, or the history, is only estimated.
+    `exact` and `history_exact`: False while the text, or the history, is only estimated. `whole`:
+    all documents fit too; `text` has those that the history does not have.
     """
 
     text: int
@@ -28,6 +29,7 @@ class PromptSize:
     context: int
     exact: bool = True
     history_exact: bool = True
+    whole: bool = True
 
     @property
     def used(self) -> int:
