@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.file_reader import FileRead
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -177,3 +179,51 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     stack.engine.reply(ErrorReply(id=new.id, report=DocumentsMissing(names="new").report()))
     assert not reading.is_running
     reading.close()
+
+
+def read(qtbot: QtBot, documents: ChatDocuments, path: Path) -> Attachment:
+    found: list[object] = []
+    reading = documents.files.read([str(path)], threading.Event())
+    reading.done.connect(found.append)
+    with qtbot.waitSignal(reading.ended):
+        pass
+    (attachment,) = (each.result for each in found if isinstance(each, FileRead))
+    assert isinstance(attachment, Attachment)
+    return attachment
+
+
+def test_the_text_goes_with_the_last_chat_that_has_the_document(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    kept, gone = (attached(documents, pages(count)) for count in (8, 9))
+    stack.do(stack.chat.send, "Who?", (kept, gone))
+    stack.answer("Ann.")
+    with qtbot.waitSignal(documents.deleted):
+        documents.remove(gone.sha256)
+    assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
+
+
+def test_a_file_that_was_taken_off_while_it_was_read_leaves_no_text(
+    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path
+) -> None:
+    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
+    with qtbot.waitSignal(documents.deleted):
+        read(qtbot, documents, file)
+    assert documents.index.documents() == []
+
+
+def test_what_is_just_being_attached_stays_and_a_damaged_index_goes(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
+) -> None:
+    old = attached(documents, pages(8))
+    (damaged := tmp_path / "documents.db.damaged").touch()
+    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
+    reading = documents.files.read([str(file)], threading.Event())
+    reading.done.connect(
+        lambda each: isinstance(each, FileRead) and stack.chat.save_draft((each.result,))
+    )
+    qtbot.waitUntil(lambda: len(documents.index.documents()) == 2)
+    documents.retain(set())
+    qtbot.waitUntil(lambda: documents.index.document(old.sha256) is None)
+    assert [each.name for each in documents.index.documents()] == ["notes.txt"]
+    assert not damaged.exists()

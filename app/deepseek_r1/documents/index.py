@@ -242,7 +242,7 @@ class DocumentIndex:
             where = self._path
             if where is None or not _is_damage(error):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
-            aside = where.with_name(f"{where.name}.damaged")
+            aside = damaged_file(where)
             try:
                 where.replace(aside)
                 where.with_name(f"{where.name}-journal").unlink(missing_ok=True)
@@ -250,6 +250,11 @@ class DocumentIndex:
                 raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
             log.engine.warning("the index of the documents is set aside: %s", error)
             raise DocumentIndexDamaged(path=str(aside)) from error
+
+
+def damaged_file(path: Path) -> Path:
+    """Where an index is set aside that was damaged. It has texts."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:

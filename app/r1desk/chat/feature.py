@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -144,6 +145,7 @@ class ChatFeature(Feature):
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
         self.prompts.documents_used.connect(self.documents.retain)
+        self.documents.deleted.connect(partial(self.prompts.retain_present, documents=False))
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)

@@ -74,19 +74,22 @@ class PromptPreparation(QObject):
             PromptCacheFolder(path=str(folder), budget_mib=budget_mib) if folder else None
         )
 
-    @Slot()
-    def retain_present(self) -> None:
-        """Delete the prompts of conversations that are in no list and in no trash any more."""
+    def retain_present(self, *, documents: bool = True) -> None:
+        """Delete the prompts of conversations that are in no list and in no trash any more.
+
+        Texts of `documents` that nothing has go too: none that an undone deletion brings back.
+        """
         folder = self._engine.prompt_cache
 
         def present(store: Store) -> tuple[list[str], set[str]]:
             infos = store.conversations.infos() + store.conversations.infos(trashed=True)
-            documents = store.attachments.used_documents()
-            return [*(str(info.id) for info in infos), *document_owners(documents)], documents
+            used = store.attachments.used_documents()
+            return [*(str(info.id) for info in infos), *document_owners(used)], used
 
         def retain(found: tuple[list[str], set[str]]) -> None:
-            owners, documents = found
-            self.documents_used.emit(documents)
+            owners, used = found
+            if documents:
+                self.documents_used.emit(used)
             if folder is None or not Path(folder.path).exists():
                 return
             kept = owners if folder.budget_mib else []

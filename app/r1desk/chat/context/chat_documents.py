@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -19,7 +20,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan
-from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.index import DocumentIndex, damaged_file
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.file_reader import FileReader
@@ -33,6 +34,7 @@ _COUNT_S = 20.0  # the engine may be busy
 _MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 _CHECK_EVERY_S = 60.0
+_STORED_S = 60.0  # after a file was read its draft is stored
 
 
 class DocumentsMissing(R1Error):
@@ -49,9 +51,11 @@ class ChatDocuments(QObject):
     Signals:
         changed: `shown`, the documents of the conversation and of its folder, or `text`, which
             stands first in its next prompt.
+        deleted: texts that nothing had any more.
     """
 
     changed = Signal()
+    deleted = Signal()
     _count_wanted = Signal(object, object)  # messages, Future; from any thread
 
     def __init__(
@@ -75,7 +79,9 @@ class ChatDocuments(QObject):
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
-        self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy)
+        self.files = FileReader(
+            lambda: self.index, self._count, lambda: chat.busy, self.delete_unused
+        )
         self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
         self._rereading = False
         queued = Qt.ConnectionType.QueuedConnection
@@ -154,7 +160,11 @@ class ChatDocuments(QObject):
         """Take a document away from the conversation shown."""
         key = self._chat.conversation_id
         if key is not None:
-            self._chat.change(key, lambda store: store.attachments.remove_document(key, sha256))
+            self._chat.change(
+                key,
+                lambda store: store.attachments.remove_document(key, sha256),
+                lambda _: self.delete_unused([sha256]),
+            )
 
     def size_bytes(self) -> int:
         """The size of the index with all texts in it."""
@@ -199,6 +209,7 @@ class ChatDocuments(QObject):
         self._store.call(
             lambda store: store.attachments.replace_document(before, now), lambda _: self.refresh()
         )
+        self.delete_unused([before])
 
     @Slot()
     def _on_all_reread(self) -> None:
@@ -206,16 +217,39 @@ class ChatDocuments(QObject):
 
     @Slot(object)
     def retain(self, used: set[str]) -> None:
-        """Delete the documents that no conversation and no folder has."""
+        """Delete the documents that no conversation and no folder has, and a damaged index."""
 
-        def remove_others() -> None:
-            if self._path is None or not self._path.exists():
-                return
-            for each in self.index.documents():
-                if each.sha256 not in used:
-                    self.index.remove(each.sha256)
+        def delete() -> None:
+            if self._path is not None:
+                damaged_file(self._path).unlink(missing_ok=True)
+                there = (
+                    [each.sha256 for each in self.index.documents()] if self._path.exists() else []
+                )
+                self._delete(set(there) - used, _STORED_S)
 
-        ask_in_background(remove_others)
+        ask_in_background(delete)
+
+    def delete_unused(self, hashes: Sequence[str]) -> None:
+        """Delete those of these documents that no conversation and no folder has."""
+
+        def unused(store: Store) -> set[str]:
+            return (
+                set(filter(None, hashes)) - store.attachments.used_documents()
+                if store.writable
+                else set()
+            )
+
+        def delete(found: set[str]) -> None:
+            if found and not self._chat.pending_writes.waiting:  # their drafts may be among these
+                ask_in_background(partial(self._delete, found)).ended.connect(self.deleted)
+
+        if not self._closed:
+            self._store.call(unused, delete)
+
+    def _delete(self, hashes: Iterable[str], stored_s: float = 0.0) -> None:
+        for each in hashes:
+            if not self.files.is_new(each, stored_s):
+                self.index.remove(each)
 
     # ---- a question -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -62,10 +63,16 @@ class FileReader:
         index: Callable[[], DocumentIndex],
         count: Callable[[str], int],
         is_busy: Callable[[], bool],
+        on_ended: Callable[[Sequence[str]], None],
     ) -> None:
-        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread."""
+        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
+
+        `on_ended` gets the hashes of files after they were given out; in the main thread.
+        """
         self._index, self._count, self._is_busy = index, count, is_busy
+        self._on_ended = on_ended
         self._closed = threading.Event()
+        self._given: dict[str, float] = {}  # hashes; the clock when their files were given out
         self.waits_for_mains = True  # with many files
 
     def close(self) -> None:
@@ -76,6 +83,10 @@ class FileReader:
         """Read on battery, too."""
         self.waits_for_mains = False
 
+    def is_new(self, sha256: str, within_s: float = 0.0) -> bool:
+        """Whether a file is in the index, but not given out yet or just now. Any thread."""
+        return time.monotonic() - self._given.get(sha256, -math.inf) < within_s
+
     def read(
         self, paths: Iterable[str], stop: threading.Event, *, gently: bool = False
     ) -> BackgroundAnswer:
@@ -84,16 +95,26 @@ class FileReader:
         `ReadingProgress` and `FileRead` come as results, until `stop` is set. `gently`: many files,
         at the pace of a machine that has other work, and not on battery.
         """
-        return give_in_background(partial(self._read_all, tuple(paths), stop, gently))
+        hashes: list[str] = []
+        reading = give_in_background(partial(self._read_all, tuple(paths), stop, gently, hashes))
+        reading.ended.connect(partial(self._settle, hashes))
+        return reading
+
+    def _settle(self, hashes: Sequence[str]) -> None:
+        self._given |= dict.fromkeys(hashes, time.monotonic())
+        self._on_ended(hashes)
 
     def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
         """Read those of these documents again whose files have changed.
 
         The results are pairs: the hash before, and the Attachment now.
         """
-        return stream_in_background(partial(self._changed, hashes))
+        new: list[str] = []
+        rereading = stream_in_background(partial(self._changed, hashes, new))
+        rereading.ended.connect(partial(self._settle, new))
+        return rereading
 
-    def _changed(self, hashes: Collection[str]) -> Iterator[tuple[str, Attachment]]:
+    def _changed(self, hashes: Collection[str], new: list[str]) -> Iterator[tuple[str, Attachment]]:
         for each in self._index().documents():
             file = Path(each.path)
             try:
@@ -103,7 +124,7 @@ class FileReader:
             if not each.path or each.sha256 not in hashes or not changed:
                 continue
             self._wait_for_turn(self._closed, 0)
-            read = self._read_one(file, self._closed, lambda _progress: None)
+            read = self._read_one(file, self._closed, lambda _progress: None, new)
             if isinstance(read, Attachment) and read.sha256 != each.sha256:
                 yield each.sha256, read
 
@@ -119,6 +140,7 @@ class FileReader:
         paths: Sequence[str],
         stop: threading.Event,
         gently: bool,
+        hashes: list[str],
         give: Callable[[object], None],
     ) -> None:
         files: list[Path] = []
@@ -136,12 +158,16 @@ class FileReader:
             began = time.monotonic()
             if stop.is_set() or self._closed.is_set():
                 return
-            give(FileRead(str(each), self._read_one(each, stop, give)))
+            give(FileRead(str(each), self._read_one(each, stop, give, hashes)))
             if gently:
                 self._wait_for_turn(stop, time.monotonic() - began)
 
     def _read_one(
-        self, file: Path, stop: threading.Event, give: Callable[[object], None]
+        self,
+        file: Path,
+        stop: threading.Event,
+        give: Callable[[object], None],
+        hashes: list[str],
     ) -> Attachment | ErrorReport:
         given = 0.0
 
@@ -154,6 +180,8 @@ class FileReader:
         try:
             modified_ns = file.stat().st_mtime_ns
             document = read_document(file, on_progress=progress, stop=stop)
+            hashes.append(document.sha256)
+            self._given[document.sha256] = math.inf
             self._index().add(document, str(file), modified_ns)
             text = document.text()
             tokens = self._count(text) if len(text) <= _COUNTED else estimated_tokens(text)

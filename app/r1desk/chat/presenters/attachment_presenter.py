@@ -192,11 +192,14 @@ class AttachmentPresenter(Presenter):
 
     def _set(self, attachments: tuple[Attachment, ...]) -> None:
         """The user changed the files: keep them."""
-        if {a.sha256 for a in self.attachments} - {a.sha256 for a in attachments}:
+        removed = {a.sha256 for a in self.attachments} - {a.sha256 for a in attachments}
+        if removed:
             self._model_reading.pause()
         self.attachments = attachments
         self._show()
         self._chat.save_draft(attachments)
+        if removed:
+            self._documents.delete_unused(tuple(removed))
 
     # ---- chips ------------------------------------------------------------------------------
 

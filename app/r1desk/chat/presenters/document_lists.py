@@ -179,13 +179,12 @@ class DocumentLists(Presenter):
     def _remove(self, hashes: list[str]) -> None:
         folder = self._folder
 
-        def remove(store: Store) -> set[str]:
+        def remove(store: Store) -> None:
             for each in hashes:
                 store.attachments.drop_document(each, folder or None)
-            return store.attachments.used_documents()
 
-        def removed(used: set[str]) -> None:
-            self._documents.retain(used)
+        def removed(_: None) -> None:
+            self._documents.delete_unused(hashes)
             self._documents.refresh()
             self._refresh()
 
