@@ -13,7 +13,7 @@ from chat.shown_messages import Show, answer, user
 from deepseek_r1.documents.document import Passage, Place, Source
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.prose_view import ProseView
-from r1desk.chat.values.intents import OpenSource
+from r1desk.chat.values.intents import OpenAttachment
 from r1desk.store import AnswerSources, Store
 from r1desk.store.archive import export_json, export_markdown
 from support.foreign_exports import import_into
@@ -86,7 +86,7 @@ def test_a_citation_is_followed_by_keyboard_and_the_row_lists_what_was_sent(
         "[2] report.pdf, page 12 · not cited",
     ]
     row.buttons[0].click()
-    assert wanted == [OpenSource(SOURCES.sent[1]), OpenSource(SOURCES.sent[0])]
+    assert wanted == [OpenAttachment(SOURCES.sent[n].passage) for n in (1, 0)]
     row.header.click()
     assert row.buttons == []
 

@@ -27,7 +27,7 @@ from r1desk.chat.text.inline_renderer import SOURCE
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.chat.values.intents import ContextOptions, OpenLink, OpenSource, Request
+from r1desk.chat.values.intents import ContextOptions, OpenAttachment, OpenLink, Request
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
@@ -154,8 +154,8 @@ class AnswerView(EditableMessage):
         if sources is None or not address.startswith(SOURCE):
             self._request(OpenLink(address))
             return
-        by_number = {f"{SOURCE}{source.n}": source for source in sources.sent}
-        self._request(OpenSource(by_number[address]))
+        by_number = {f"{SOURCE}{source.n}": source.passage for source in sources.sent}
+        self._request(OpenAttachment(by_number[address]))
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:

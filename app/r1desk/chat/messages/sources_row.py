@@ -10,7 +10,7 @@ from deepseek_r1.documents.document import Source
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.values.intents import OpenSource, Request
+from r1desk.chat.values.intents import OpenAttachment, Request
 from r1desk.store import AnswerSources
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
@@ -60,7 +60,7 @@ class SourcesRow(FittedWidget):
         button = text_button("file", f"{fit.code(label)} · {cited}", self)
         button.setFont(self.header.font())
         button.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP]))
-        button.clicked.connect(lambda: self._request(OpenSource(source)))
+        button.clicked.connect(lambda: self._request(OpenAttachment(source.passage)))
         self._column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         button.show()
         self.buttons.append(button)

@@ -13,8 +13,7 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.documents.document import Passage, Source
-from deepseek_r1.documents.errors import DocumentIsPicture
+from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.reading import SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -136,16 +135,15 @@ class AttachmentPresenter(Presenter):
         if isinstance(result, ReadingProgress):
             if result.path not in reading.dropped:
                 reading.files[result.path] = result
-            if not self._show_timer.isActive():  # many files are named at once
-                self._show_timer.start()
-            return
-        reading.files.pop(result.path, None)
-        there = {each.sha256 for each in self.attachments}
-        if isinstance(result.result, ErrorReport):
-            self.refuse(result.result)
-        elif result.path not in reading.dropped and result.result.sha256 not in there:
-            self._set((*self.attachments, result.result))
-        self._show()
+        else:
+            reading.files.pop(result.path, None)
+            there = {each.sha256 for each in self.attachments}
+            if isinstance(result.result, ErrorReport):
+                self.refuse(result.result)
+            elif result.path not in reading.dropped and result.result.sha256 not in there:
+                self._set((*self.attachments, result.result))
+        if not self._show_timer.isActive():  # many files are named at once
+            self._show_timer.start()
 
     @Slot()
     def _on_all_read(self) -> None:
@@ -163,12 +161,6 @@ class AttachmentPresenter(Presenter):
     def remove(self, place: int) -> None:
         """Take one file off the message."""
         self._set(self.attachments[:place] + self.attachments[place + 1 :])
-
-    def take(self) -> tuple[Attachment, ...]:
-        """The files, which go with the message that is being sent; none is attached then."""
-        taken = self.attachments
-        self.show_stored()
-        return taken
 
     @Slot()
     def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
@@ -208,8 +200,7 @@ class AttachmentPresenter(Presenter):
         mine, inside = {each.sha256 for each in self.attachments}, self._documents.of_folder
         earlier = [each for each in self._documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
-        own = [each for each in earlier if each.sha256 not in inside]
-        chips = [self._chip(each, RemoveDocument(each.sha256)) for each in own]
+        chips = [self._chip(d, RemoveDocument(d.sha256)) for d in earlier if d not in shared]
         if len(shared) > _MOST_SHARED:
             chips.append(self._chip_of_folder(shared))
         else:
@@ -217,22 +208,17 @@ class AttachmentPresenter(Presenter):
         chips += [self._chip(d, RemoveAttachment(at)) for at, d in enumerate(self.attachments)]
         files = [each for reading in self._readings.values() for each in reading.files.values()]
         chips += map(_chip_being_read, files)
-        attached = bool(self.attachments)
-        self._window.composer.set_chips(chips, attached=attached, reading=bool(files))
+        self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=bool(files))
         self.changed.emit()
 
     def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
-        count = len(documents)
-        tokens = sum(map(tokens_of, documents))
+        tokens, count = sum(map(tokens_of, documents)), len(documents)
         name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
         notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
         return Chip(name, notes if self._whole else (*notes, tr("is searched")))
 
     def _chip(self, attachment: Attachment, removes: Intent | None) -> Chip:
-        """A file with its size, and what becomes of it with the next question.
-
-        The model reads documents ahead at the user's wish, all as one.
-        """
+        """A file, and what becomes of it with the next question. All are read ahead as one."""
         name, sha256, reading = short_name(attachment.name), attachment.sha256, self._model_reading
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
         if sha256 and self._whole is False:
@@ -275,19 +261,20 @@ class AttachmentPresenter(Presenter):
 
     # ---- looking at documents ---------------------------------------------------------------
 
-    def show_text(self, attachment: Attachment, at: Passage | None = None) -> None:
-        """Show what is in a file, at a passage of it."""
+    def show_text(self, shown: Attachment | Passage) -> None:
+        """Show what is in a file, or a passage in its document."""
+        at = shown if isinstance(shown, Passage) else None
         if self._dialog is not None and isValid(self._dialog):
-            if attachment.sha256 and self._dialog.sha256 == attachment.sha256 and at is not None:
+            if at is not None and self._dialog.sha256 == at.sha256:
                 self._dialog.show_passage(at)
                 self._dialog.raise_()
                 self._dialog.activateWindow()
                 return
             self._dialog.close()
-        self._dialog = dialog = DocumentDialog(attachment.name, attachment.sha256, self._window)
+        self._dialog = dialog = DocumentDialog(shown.name, shown.sha256, self._window)
         dialog.show()
-        if not attachment.sha256:
-            dialog.show_passages(passages_of(attachment.content))
+        if isinstance(shown, Attachment) and not shown.sha256:
+            dialog.show_passages(passages_of(shown.content))
             return
 
         def found(passages: list[Passage]) -> None:
@@ -296,18 +283,9 @@ class AttachmentPresenter(Presenter):
             note = "" if passages else tr("The document is not here any more.")
             dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
 
-        asked = self._documents.passages(attachment.sha256)
+        asked = self._documents.passages(shown.sha256)
         asked.done.connect(found)
         asked.failed.connect(self.refuse)
-
-    def show_source(self, source: Source) -> None:
-        """Show a passage that an answer was given."""
-        passage = source.passage
-        self.show_text(Attachment(passage.name, sha256=passage.sha256), passage)
-
-    def refuse_picture(self) -> None:
-        """Say why a picture that was pasted or dropped is not attached."""
-        self.refuse(DocumentIsPicture().report())
 
     def refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""

@@ -36,11 +36,11 @@ class QuestionSender(Presenter):
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
         conversation, files = self._chat.conversation_id, self._files.attachments
+        self._files.show_stored()  # they go with the message
         if not any(each.sha256 for each in (*files, *self._documents.shown)):
-            self._chat.send(text, self._files.take())
+            self._chat.send(text, files)
             return
         self._chat.save_draft(text)
-        self._files.take()
 
         def planned(sources: AnswerSources | None) -> None:
             if sources is None or self._chat.conversation_id != conversation:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.errors import DocumentIsPicture
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -122,7 +123,7 @@ class RequestHandler(Presenter):
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
             case intents.AttachPicture():
-                attachments.refuse_picture()
+                attachments.refuse(DocumentIsPicture().report())
             case intents.RemoveAttachment(place):
                 attachments.remove(place)
             case intents.RemoveDocument(sha256):
@@ -131,10 +132,8 @@ class RequestHandler(Presenter):
                 attachments.read_now(go_on=go_on)
             case intents.StopReadingFile(path):
                 attachments.stop_reading(path)
-            case intents.OpenAttachment(attachment):
-                attachments.show_text(attachment)
-            case intents.OpenSource(source):
-                attachments.show_source(source)
+            case intents.OpenAttachment(shown):
+                attachments.show_text(shown)
             case intents.OpenLink(address):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)
@@ -161,7 +160,7 @@ class RequestHandler(Presenter):
 
         def accepted() -> None:
             self._composer.clear()
-            self._attachments.take()
+            self._attachments.show_stored()
 
         return intents.ComparisonQuestion(self._composer.text(), 0, files, accepted)
 

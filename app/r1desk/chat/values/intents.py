@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document import Passage
 from r1desk.store import Attachment
 
 
@@ -211,16 +211,9 @@ class OpenLink(Intent):
 
 @dataclass(frozen=True, slots=True)
 class OpenAttachment(Intent):
-    """Show the text of an attached file."""
+    """Show the text of an attached file, or a passage in its document."""
 
-    attachment: Attachment
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSource(Intent):
-    """Show a passage that an answer was given, in its document."""
-
-    source: Source
+    shown: Attachment | Passage
 
 
 @dataclass(frozen=True, slots=True)
