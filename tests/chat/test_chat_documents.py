@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
@@ -227,3 +229,22 @@ def test_what_is_just_being_attached_stays_and_a_damaged_index_goes(
     qtbot.waitUntil(lambda: documents.index.document(old.sha256) is None)
     assert [each.name for each in documents.index.documents()] == ["notes.txt"]
     assert not damaged.exists()
+
+
+def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
+    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path
+) -> None:
+    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
+    document = pages(8)
+    documents.index.add(document, str(file), file.stat().st_mtime_ns)
+    file.write_bytes(b"\0\1\2" * 99)
+    os.utime(file, ns=(5, 5))
+    refused: list[ErrorReport] = []
+    for _ in range(2):
+        reading = documents.files.reread({document.sha256})
+        reading.failed.connect(refused.append)
+        with qtbot.waitSignal(reading.ended):
+            pass
+    assert len(refused) == 1
+    assert "notes.txt" in refused[0].text()
+    assert documents.index.document(document.sha256) is not None

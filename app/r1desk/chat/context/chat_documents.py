@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
@@ -51,10 +51,12 @@ class ChatDocuments(QObject):
     Signals:
         changed: `shown`, the documents of the conversation and of its folder, or `text`, which
             stands first in its next prompt.
+        refused: the ErrorReport of a folder's file that has changed and cannot be read any more.
         deleted: texts that nothing had any more.
     """
 
     changed = Signal()
+    refused = Signal(ErrorReport)
     deleted = Signal()
     _count_wanted = Signal(object, object)  # messages, Future; from any thread
 
@@ -170,15 +172,6 @@ class ChatDocuments(QObject):
         """The size of the index with all texts in it."""
         return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
 
-    def text_bytes(self, documents: Sequence[Attachment]) -> BackgroundAnswer:
-        """Ask for the size of the text of each document, in bytes."""
-
-        def measured() -> list[int]:
-            texts = ((p.text for p in self.index.passages(d.sha256)) for d in documents)
-            return [sum(len(text.encode()) for text in each) for each in texts]
-
-        return ask_in_background(measured)
-
     def passages(self, sha256: str) -> BackgroundAnswer:
         """Ask for all passages of a document."""
         return ask_in_background(lambda: self.index.passages(sha256))
@@ -199,6 +192,7 @@ class ChatDocuments(QObject):
                 self._rereading = True  # it may wait for mains power, for hours
                 reading = self.files.reread(hashes)
                 reading.done.connect(self._on_reread)
+                reading.failed.connect(self.refused)
                 reading.ended.connect(self._on_all_reread)
 
         self._store.call(lambda store: store.attachments.in_folders(), reread)

@@ -72,6 +72,7 @@ class FileReader:
         self._index, self._count, self._is_busy = index, count, is_busy
         self._on_ended = on_ended
         self._closed = threading.Event()
+        self._refused: set[tuple[str, int]] = set()  # changed files: paths, with their times
         self._given: dict[str, float] = {}  # hashes; the clock when their files were given out
         self.waits_for_mains = True  # with many files
 
@@ -107,25 +108,32 @@ class FileReader:
     def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
         """Read those of these documents again whose files have changed.
 
-        The results are pairs: the hash before, and the Attachment now.
+        The results are pairs: the hash before, and the Attachment now. One that cannot be read any
+        more is refused once, and its text stays.
         """
         new: list[str] = []
         rereading = stream_in_background(partial(self._changed, hashes, new))
         rereading.ended.connect(partial(self._settle, new))
         return rereading
 
-    def _changed(self, hashes: Collection[str], new: list[str]) -> Iterator[tuple[str, Attachment]]:
+    def _changed(
+        self, hashes: Collection[str], new: list[str]
+    ) -> Iterator[tuple[str, Attachment] | ErrorReport]:
         for each in self._index().documents():
             file = Path(each.path)
             try:
-                changed = file.stat().st_mtime_ns != each.modified_ns
+                state = each.path, file.stat().st_mtime_ns
             except OSError:
                 continue  # moved or deleted: its text stays
-            if not each.path or each.sha256 not in hashes or not changed:
+            known = state == (each.path, each.modified_ns) or state in self._refused
+            if not each.path or each.sha256 not in hashes or known:
                 continue
             self._wait_for_turn(self._closed, 0)
             read = self._read_one(file, self._closed, lambda _progress: None, new)
-            if isinstance(read, Attachment) and read.sha256 != each.sha256:
+            if isinstance(read, ErrorReport):
+                self._refused.add(state)
+                yield read
+            elif read.sha256 != each.sha256:
                 yield each.sha256, read
 
     def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:

@@ -30,7 +30,7 @@ from r1desk.widgets.text_label import push_button, text_label
 _SUITED = QSize(620, 420)
 _SHA256 = Qt.ItemDataRole.UserRole
 _FAILED = "files of a folder"  # a topic of notices
-_REFRESHED = 50  # files that are added at a time: the size of each is measured again
+_REFRESHED = 50  # files that are added at a time, before the list is shown anew
 
 
 class DocumentsDialog(BoundedDialog):
@@ -54,7 +54,7 @@ class DocumentsDialog(BoundedDialog):
         column = self.fill_column(spacing=8)
         column.addWidget(text_label(note, "dim"))
         self.tree = QTreeWidget(rootIsDecorated=False, sortingEnabled=False)
-        self.tree.setHeaderLabels([tr("Document"), tr("Pages"), tr("Tokens"), tr("Text on disk")])
+        self.tree.setHeaderLabels([tr("Document"), tr("Pages"), tr("Tokens")])
         self.tree.setAccessibleName(tr("Documents"))
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.tree.header().setStretchLastSection(False)
@@ -80,19 +80,18 @@ class DocumentsDialog(BoundedDialog):
             button.hide()
         self._on_selected()
 
-    def show_documents(self, documents: Sequence[tuple[Attachment, int]]) -> None:
-        """Show these, each with the bytes of its text."""
+    def show_documents(self, documents: Sequence[Attachment]) -> None:
+        """Show these, each with its size."""
         self.tree.clear()
-        for each, size in documents:
+        for each in documents:
             texts = [
                 fit.prose(each.name),
                 f"{each.pages:,}" if each.pages else "",
                 f"≈ {each.tokens:,}" if each.tokens else "",
-                tr("{n:,.1f} KiB", n=size / 1024) if size else "",
             ]
             item = QTreeWidgetItem(self.tree, texts)
             item.setData(0, _SHA256, each.sha256)
-            for number in (1, 2, 3):
+            for number in (1, 2):
                 item.setTextAlignment(number, Qt.AlignmentFlag.AlignRight)
         self._on_selected()
 
@@ -122,6 +121,7 @@ class DocumentLists(Presenter):
         self._dialog: DocumentsDialog | None = None
         self._folder = 0  # whose documents are shown; 0: all
         self._left: set[str] = set()  # paths of files to be read
+        documents.refused.connect(self._refuse)
         window.chats_menu.addAction(tr("Documents…"), self.show_all)
 
     def close(self) -> None:
@@ -160,21 +160,16 @@ class DocumentLists(Presenter):
     def _refresh(self) -> None:
         folder, dialog = self._folder, self._dialog
         if dialog is None or not isValid(dialog):
-            return  # all texts are measured for it
+            return
 
         def read(store: Store) -> tuple[Attachment, ...]:
             return store.attachments.of_folder(folder) if folder else store.attachments.every()
 
-        def found(documents: tuple[Attachment, ...]) -> None:
-            measured = self._documents.text_bytes(documents)
-            measured.done.connect(partial(shown, documents))
-            measured.failed.connect(self._refuse)
-
-        def shown(documents: tuple[Attachment, ...], sizes: list[int]) -> None:
+        def shown(documents: tuple[Attachment, ...]) -> None:
             if isValid(dialog):
-                dialog.show_documents(list(zip(documents, sizes, strict=True)))
+                dialog.show_documents(documents)
 
-        self._store.call(read, found)
+        self._store.call(read, shown)
 
     def _remove(self, hashes: list[str]) -> None:
         folder = self._folder
