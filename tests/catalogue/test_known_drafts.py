@@ -112,6 +112,20 @@ def test_a_file_of_the_catalogue_is_found_by_its_type_where_it_was_renamed(
     assert pulled.path.read_bytes() == content
 
 
+def test_a_file_of_the_catalogue_that_is_in_parts_by_now_is_refused(
+    content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
+    model, file = find_known("gpt-oss-20b")
+    stem = file.file.removesuffix(".gguf")
+    parts = {f"{stem}-0000{number}-of-00002.gguf": content for number in (1, 2)}
+    with hub_server(parts, repository=model.repository).running() as server:
+        asked = spec_for_known(model, file)
+        assert asked.listed_in is not None
+        reference = replace(asked.listed_in, host=HubHost("here", server.url))
+        with pytest.raises(RepositoryWithoutModel, match="00001-of-00002"):
+            pull([replace(asked, listed_in=reference)], tmp_path, policy=quick)
+
+
 def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:
     assert draft_hosts() == (HUGGING_FACE, HF_MIRROR)
     use_language("zh_CN")

@@ -97,7 +97,12 @@ def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> Downl
         return spec
     work = _list(spec.listed_in, policy, outline=False)
     listing = run_until_stopped(work, stop, spec.file)
-    (published,) = listing.specs(listing.choose(), accept_unverified=spec.accept_unverified)
+    published, *others = listing.specs(listing.choose(), accept_unverified=spec.accept_unverified)
+    if others:  # the catalogue's file is in parts by now
+        known = ", ".join(part.file for part in (published, *others))
+        raise RepositoryWithoutModel(
+            repository=spec.listed_in.repository, detail=tr("It has: {known}.", known=known[:500])
+        )
     published.require_checkable()
     return replace(published, file=spec.file)
 
