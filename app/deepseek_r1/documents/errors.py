@@ -9,9 +9,10 @@ from deepseek_r1.core.i18n import N_
 class DocumentRefused(R1Error):
     """Base of what keeps one document from being read; others can be."""
 
+    what = N_("{name} could not be read.")
+
 
 class DocumentNotRead(DocumentRefused):
-    what = N_("{name} could not be read.")
     why = N_("The system reports: {detail}.")
     todo = N_("Check that the file is there and may be read.")
 
