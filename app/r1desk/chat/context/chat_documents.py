@@ -235,10 +235,15 @@ class ChatDocuments(QObject):
 
         def delete(found: set[str]) -> None:
             if found and not self._chat.pending_writes.waiting:  # their drafts may be among these
-                ask_in_background(partial(self._delete, found)).ended.connect(self.deleted)
+                ask_in_background(partial(self._delete, found)).ended.connect(self._on_deleted)
 
         if not self._closed:
             self._store.call(unused, delete)
+
+    @Slot()
+    def _on_deleted(self) -> None:
+        if not self._closed:
+            self.deleted.emit()
 
     def _delete(self, hashes: Iterable[str], stored_s: float = 0.0) -> None:
         for each in hashes:
