@@ -190,8 +190,7 @@ class AttachmentPresenter(Presenter):
         self.attachments = attachments
         self._show()
         self._chat.save_draft(attachments)
-        if removed:
-            self._documents.delete_unused(tuple(removed))
+        self._documents.delete_unused(tuple(removed))
 
     # ---- chips ------------------------------------------------------------------------------
 
