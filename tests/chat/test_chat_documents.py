@@ -183,6 +183,19 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     reading.close()
 
 
+def test_what_was_read_behind_another_document_is_not_read_alone(
+    stack: ChatStack, documents: ChatDocuments
+) -> None:
+    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    sources = AnswerSources(documents=("a", "b"), whole=True)
+    stack.do(stack.chat.send, "Why?", (), sources)
+    stack.answer("So.")
+    assert reading.read_of(("a", "b", "c")) == ("a", "b")
+    assert reading.read_of(("b",)) == reading.read_of(("b", "a")) == ()
+    reading.retain({"a"})
+    assert reading.read_of(("a", "b")) == ()
+
+
 def read(qtbot: QtBot, documents: ChatDocuments, path: Path) -> Attachment:
     found: list[object] = []
     reading = documents.files.read([str(path)], threading.Event())

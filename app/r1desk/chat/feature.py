@@ -145,6 +145,7 @@ class ChatFeature(Feature):
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
         self.prompts.documents_used.connect(self.documents.retain)
+        self.prompts.documents_used.connect(self._reading.retain)
         self.documents.deleted.connect(partial(self.prompts.retain_present, documents=False))
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)

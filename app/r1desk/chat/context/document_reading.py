@@ -50,7 +50,7 @@ class DocumentReading(QObject):
         self._model = model
         self._asked: BackgroundAnswer | None = None  # for the text of the reading begun last
         self._request: EngineRequest | None = None
-        self._read: list[str] = []  # each with the model's name, the latest last
+        self._read: list[str] = []  # a model, and what it has read as one; the latest last
         self.wanted: tuple[str, ...] = ()  # the documents of the reading that was begun last
         self.fraction = 0.0  # of it
         self._chat = chat
@@ -66,9 +66,25 @@ class DocumentReading(QObject):
         """True while the model reads."""
         return self._request is not None
 
-    def has_read(self, sha256: str) -> bool:
-        """Whether the loaded model has read a document whole, so that its cells are kept."""
-        return f"{self._model()} {sha256}" in self._read
+    def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
+        """The first of these, where they are what is being read, to `fraction` of it."""
+        begun = self.wanted == tuple(documents[: len(self.wanted)]) and 0 < self.fraction < 1
+        return self.wanted if begun else ()
+
+    def read_of(self, documents: Sequence[str]) -> Sequence[str]:
+        """The first of these, in this order, whose cells the loaded model has.
+
+        What was read behind other documents is read again without them.
+        """
+        ends = range(len(documents), 0, -1)
+        read = (each for each in ends if self._line(documents[:each]) in self._read)
+        return documents[: next(read, 0)]
+
+    @Slot(object)
+    def retain(self, used: set[str]) -> None:
+        """Forget what was read with documents that are nowhere any more, as the cache does."""
+        self._read = [each for each in self._read if used.issuperset(each.split(" ")[1:])]
+        self.changed.emit()
 
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
@@ -150,9 +166,12 @@ class DocumentReading(QObject):
         if sources is not None and sources.whole and sources.documents and answer.stats is not None:
             self._note(sources.documents)
 
+    def _line(self, documents: Sequence[str]) -> str:
+        return " ".join([self._model().replace(" ", "_"), *documents])
+
     def _note(self, documents: Sequence[str]) -> None:
-        new = [f"{self._model()} {sha256}" for sha256 in documents]
-        self._read = [*(each for each in self._read if each not in new), *new][-_MOST_NOTED:]
+        new = self._line(documents)
+        self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
         self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
         self.changed.emit()

@@ -23,15 +23,8 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
 from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
+from r1desk.chat.values import intents
 from r1desk.chat.values.duration import price_text
-from r1desk.chat.values.intents import (
-    Intent,
-    OpenAttachment,
-    ReadDocuments,
-    RemoveAttachment,
-    RemoveDocument,
-    StopReadingFile,
-)
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
 from r1desk.store import Attachment
@@ -76,6 +69,7 @@ class AttachmentPresenter(Presenter):
         self.attachments: tuple[Attachment, ...] = ()
         self._readings: dict[QObject, _Reading] = {}
         self._whole: bool | None = None  # whether all documents fit together; None: no model
+        self._read: Sequence[str] = ()  # documents that the model has read
         self._dialog: DocumentDialog | None = None
         self._show_timer = QTimer(self, singleShot=True, interval=_PROGRESS_MS)
         self._show_timer.timeout.connect(self._show)
@@ -91,8 +85,6 @@ class AttachmentPresenter(Presenter):
         self.show_stored()
         self._show_timer.stop()
         super().close()
-
-    # ---- attaching --------------------------------------------------------------------------
 
     @Slot()
     def choose(self) -> None:
@@ -185,27 +177,30 @@ class AttachmentPresenter(Presenter):
     def _set(self, attachments: tuple[Attachment, ...]) -> None:
         """The user changed the files: keep them."""
         removed = {a.sha256 for a in self.attachments} - {a.sha256 for a in attachments}
-        if removed:
-            self._model_reading.pause()
         self.attachments = attachments
         self._show()
         self._chat.save_draft(attachments)
+        if removed:
+            self._model_reading.pause()
         self._documents.delete_unused(tuple(removed))
-
-    # ---- chips ------------------------------------------------------------------------------
 
     @Slot()
     def _show(self) -> None:
+        self._read = self._model_reading.read_of(self._in_order())
         mine, inside = {each.sha256 for each in self.attachments}, self._documents.of_folder
         earlier = [each for each in self._documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
-        chips = [self._chip(d, RemoveDocument(d.sha256)) for d in earlier if d not in shared]
+        chips = [
+            self._chip(d, intents.RemoveDocument(d.sha256)) for d in earlier if d not in shared
+        ]
         if len(shared) > _MOST_SHARED:
             chips.append(self._chip_of_folder(shared))
         else:
             chips += [self._chip(each, None) for each in shared]
-        chips += [self._chip(d, RemoveAttachment(at)) for at, d in enumerate(self.attachments)]
-        files = [each for reading in self._readings.values() for each in reading.files.values()]
+        chips += [
+            self._chip(d, intents.RemoveAttachment(at)) for at, d in enumerate(self.attachments)
+        ]
+        files = [each for found in self._readings.values() for each in found.files.values()]
         chips += map(_chip_being_read, files)
         self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=bool(files))
         self.changed.emit()
@@ -216,16 +211,16 @@ class AttachmentPresenter(Presenter):
         notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
         return Chip(name, notes if self._whole else (*notes, tr("is searched")))
 
-    def _chip(self, attachment: Attachment, removes: Intent | None) -> Chip:
+    def _chip(self, attachment: Attachment, removes: intents.Intent | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
         name, sha256, reading = short_name(attachment.name), attachment.sha256, self._model_reading
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
         if sha256 and self._whole is False:
             notes.append(tr("is searched"))
-        elif sha256 and self._whole and reading.has_read(sha256):
+        elif sha256 and self._whole and sha256 in self._read:
             notes.append(tr("read already"))
         elif sha256 and self._whole:
-            if sha256 in reading.wanted and 0 < reading.fraction < 1:
+            if sha256 in reading.begun_of(self._in_order()):
                 fraction = reading.fraction
                 notes.append(tr("{share} read", share=f"{fraction:.0%}"))
             left = round((1 - (fraction or 0)) * tokens_of(attachment))
@@ -233,22 +228,26 @@ class AttachmentPresenter(Presenter):
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if reading.is_running:
                 label = tr("Pause the reading of {name}", name=name)
-                buttons.append(ChipButton("pause", label, ReadDocuments(go_on=False)))
+                buttons.append(ChipButton("pause", label, intents.ReadDocuments(go_on=False)))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
-                buttons.append(ChipButton("brain", label, ReadDocuments(go_on=True)))
+                buttons.append(ChipButton("brain", label, intents.ReadDocuments(go_on=True)))
         if removes is not None:
             buttons.append(ChipButton("close", tr("Remove {name}", name=name), removes))
         else:
             notes.append(tr("of the folder"))
-        opens = OpenAttachment(attachment)
+        opens = intents.OpenAttachment(attachment)
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
+
+    def _in_order(self) -> tuple[str, ...]:
+        """The documents as they stand in the next prompt."""
+        documents = (each.sha256 for each in (*self._documents.shown, *self.attachments))
+        return tuple(dict.fromkeys(filter(None, documents)))
 
     def read_now(self, *, go_on: bool) -> None:
         """Have the model read all documents now, or pause that."""
-        documents = [each.sha256 for each in (*self._documents.shown, *self.attachments)]
         if go_on:
-            self._model_reading.start(tuple(dict.fromkeys(filter(None, documents))))
+            self._model_reading.start(self._in_order())
         else:
             self._model_reading.pause()
 
@@ -257,8 +256,6 @@ class AttachmentPresenter(Presenter):
         before, self._whole = self._whole, size.whole if size is not None else None
         if self._whole != before:
             self._show()
-
-    # ---- looking at documents ---------------------------------------------------------------
 
     def show_text(self, shown: Attachment | Passage) -> None:
         """Show what is in a file, or a passage in its document."""
@@ -293,7 +290,8 @@ class AttachmentPresenter(Presenter):
 
 def _chip_being_read(progress: ReadingProgress) -> Chip:
     name = Path(progress.path).name
-    stop = ChipButton("close", tr("Remove {name}", name=name), StopReadingFile(progress.path))
+    stops = intents.StopReadingFile(progress.path)
+    stop = ChipButton("close", tr("Remove {name}", name=name), stops)
     if not progress.total:
         return Chip(name, (tr("being read"),), None, (stop,), 0.0, "clock")
     count = trn("{n:,} page", "{n:,} pages", progress.total)
