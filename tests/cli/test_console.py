@@ -133,7 +133,7 @@ NO_PROC = 'unshare -m sh -c \'mount -t tmpfs none /proc && exec "$0" "$@"\''
         ("", "--version > /dev/full", 1, FULL),
         ("", "generate --help > /dev/full", 1, FULL),
         ("", "generate <&-", 2, "The question is empty."),
-        ("ulimit -v 200000;", "generate hi", 4, "The engine could not be started.\ncan't start"),
+        ("ulimit -v 200000;", "generate hi", 4, "The engine could not be started."),
         pytest.param(
             NO_PROC,
             "generate hi",
