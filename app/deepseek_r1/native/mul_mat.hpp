@@ -25,7 +25,7 @@ class MulMat {
 
     void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
     // Nodes of so many rows, from the first number to the second, become custom nodes; of any number
-    // where ggml has no tiles for the weights' type.
+    // from the format's least on where ggml has no tiles for the weights' type.
     void set_rows(int64_t least, int64_t most) { least_rows_ = least, most_rows_ = most; }
 
     // Turns a node that is about to be computed into a custom node, where it is a multiplication that

@@ -145,7 +145,7 @@ template <class Unpacked>
 constexpr WeightFormat format_of(int32_t type) {
     return {
         type, k_values,      sizeof(typename Unpacked::Block), sizeof(KActivations),
-        true, quantize_q8_k, multiply<Unpacked>};
+        0,    quantize_q8_k, multiply<Unpacked>};
 }
 
 #include "mul_mat_q1_0.hpp"

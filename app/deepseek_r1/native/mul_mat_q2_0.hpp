@@ -96,6 +96,6 @@ void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t num
 }
 
 constexpr WeightFormat format = {type_q2_0, weight_values, sizeof(BlockQ20), sizeof(Q20Activations),
-                                 false,     quantize,      multiply};
+                                 1,         quantize,      multiply};
 
 }  // namespace q2_0

@@ -161,7 +161,7 @@ constexpr WeightFormat format_of(int32_t type) {
             block_values,
             sizeof(typename Unpacked::Block),
             sizeof(BlockActivations),
-            true,
+            0,
             Unpacked::has_minimums ? quantize_q8_1 : quantize_q8_0,
             multiply<Unpacked>};
 }

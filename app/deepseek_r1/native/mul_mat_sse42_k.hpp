@@ -170,7 +170,7 @@ constexpr WeightFormat format_of(int32_t type) {
             k_values,
             sizeof(typename Unpacked::Block),
             sizeof(KActivations),
-            true,
+            0,
             quantize_q8_k_interleaved,
             multiply<Unpacked>};
 }
