@@ -10,6 +10,7 @@ namespace q2_0 {
 
 constexpr int lanes = sizeof(Lanes) / 4;
 constexpr int weight_values = Q20Activations::blocks * block_values;
+constexpr int64_t block_bytes = sizeof(BlockQ20);
 
 // Rounded twice, as ggml's C is: the compiler must not fuse the two.
 inline LaneFloats sum_and_product(LaneFloats sum, LaneFloats a, LaneFloats b) {
@@ -46,7 +47,11 @@ inline void multiply_rows(const MulMatNode &group, const Q20Activations *activat
         LaneFloats results[ROWS];
         for (LaneFloats &each : results) each = LaneFloats{};
         for (int64_t i = 0; i < blocks; i++) {
-            const Weights weights(rows, i * static_cast<int64_t>(sizeof(BlockQ20)));
+            // The next rows lie behind these: the processor sees too many streams to fetch ahead.
+            const char *next = rows[0] + lanes * group.weight_stride + i * lanes * block_bytes;
+            for (int line = 0; line < lanes * block_bytes; line += 64)
+                __builtin_prefetch(next + line);
+            const Weights weights(rows, i * block_bytes);
             const Q20Activations &y = activations[i];
             LaneFloats sums[ROWS];
 #pragma GCC unroll 2
