@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
-from r1desk.chat.values.duration import duration_text
+from r1desk.chat.values.duration import duration_text, price_text
 
 
 class Clock:
@@ -44,3 +44,7 @@ def test_durations_are_said_as_people_say_them() -> None:
         "3 min 7 s",
         "2 h 5 min",
     ]
+
+
+def test_what_will_take_time_takes_a_second_at_least() -> None:
+    assert [price_text(s) for s in (0.1, 7.2, 187.4)] == ["1 s", "7 s", "3 min 10 s"]

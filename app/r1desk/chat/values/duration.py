@@ -29,7 +29,7 @@ def duration_text(seconds: float) -> str:
 def price_text(seconds: float) -> str:
     """A time that something will take, as roughly as it is known."""
     step = 1 if seconds < 60 else 10 if seconds < 600 else 60
-    return duration_text(step * round(seconds / step))
+    return duration_text(step * max(1, round(seconds / step)))
 
 
 def budget_name(budget: int | None) -> str:
