@@ -14,7 +14,6 @@ import pytest
 from deepseek_r1.hardware.storage import SystemFile
 from deepseek_r1.host import heartbeat
 from deepseek_r1.host.heartbeat import HeartbeatSender
-from deepseek_r1.host.protocol import EnginePhase
 from deepseek_r1.memory import meter
 
 MIB = 1 << 20
@@ -32,7 +31,7 @@ def test_bytes_that_arrive_from_a_drive_are_a_sign_of_life(
         out.write(os.urandom(4 * MIB))
         os.fsync(out.fileno())
     sender = HeartbeatSender(lambda _beat: None)
-    with sender.working(EnginePhase.WORKING):
+    with sender.working():
         sender.heartbeat()
         now[0] += 5.0
         assert sender.heartbeat().idle_s == 5.0

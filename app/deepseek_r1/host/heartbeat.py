@@ -44,10 +44,10 @@ class HeartbeatSender:
         self._changed.set()
 
     @contextmanager
-    def working(self, phase: EnginePhase) -> Iterator[None]:
-        """Mark the loop as busy with `phase`."""
+    def working(self) -> Iterator[None]:
+        """Mark the loop as busy."""
         self.record_progress()
-        self._phase = phase
+        self._phase = EnginePhase.WORKING
         self._changed.set()
         try:
             yield

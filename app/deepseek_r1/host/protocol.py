@@ -221,7 +221,6 @@ class EnginePhase(StrEnum):
 
     IDLE = "idle"
     WORKING = "working"
-    PREPARING = "preparing"
 
 
 class Handshake(Frame):

@@ -35,7 +35,7 @@ from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest, report
 from deepseek_r1.host.heartbeat import HeartbeatSender
 from deepseek_r1.host.model_lock import lock_to_model
 from deepseek_r1.host.prompt_requests import PromptRequests
-from deepseek_r1.host.protocol import SAVE_PROMPTS_S, EnginePhase, GenerateRequest
+from deepseek_r1.host.protocol import SAVE_PROMPTS_S, GenerateRequest
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -85,9 +85,7 @@ class Worker:
         threading.Thread(target=self._read_vocabulary, name="vocabulary", daemon=True).start()
         request = self._requests.get()
         while not isinstance(request, protocol.ShutdownRequest):
-            preparing = isinstance(request, protocol.PrepareRequest)
-            phase = EnginePhase.PREPARING if preparing else EnginePhase.WORKING
-            with self._heartbeat.working(phase):
+            with self._heartbeat.working():
                 following = self._answer_in_turn(request)
             request = self._requests.get() if following is None else following
         if (model := self._model) is not None:
