@@ -16,9 +16,9 @@ from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
+from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
-from r1desk.chat.context.file_reader import FileRead
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -102,7 +102,7 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
     sources = planned(qtbot, documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = PassagesDialog(sources, lambda q: documents.search(q, sources.documents), parent)
+    dialog = PassagesDialog(sources, documents, parent)
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown
     dialog.list.item(0).setCheckState(Qt.CheckState.Unchecked)
@@ -116,33 +116,28 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
     assert {source.passage for source in again.sent} <= set(chosen)
 
 
-def test_a_document_opens_at_a_passage_and_goes_on_in_both_directions(
+def test_a_document_opens_at_a_passage_and_is_searched_from_there(
     qtbot: QtBot, documents: ChatDocuments
 ) -> None:
-    file = attached(documents, pages(60))
+    file = attached(documents, pages(600))
     passages = documents.index.passages(file.sha256)
     parent = QWidget()
     qtbot.addWidget(parent)
     dialog = DocumentDialog("gates.pdf", file.sha256, parent)
     dialog.show()
-    dialog.show_passages(passages, passages[30])
+    dialog.show_passages(passages, passages[-2])
+    assert not dialog.field.extraSelections()  # a long text is filled in bit by bit
+    qtbot.waitUntil(lambda: bool(dialog.field.extraSelections()))
     (mark,) = dialog.field.extraSelections()
-    assert mark.cursor.selectedText().startswith("Page 31. The warden of gate 31")
-    assert dialog.page.value() == 31
-    bar = dialog.field.verticalScrollBar()
-    for _ in range(40):
-        bar.setValue(0)
-    assert dialog.field.toPlainText().startswith("— page 1 —")
-    (mark,) = dialog.field.extraSelections()
-    assert mark.cursor.selectedText().startswith("Page 31.")
-    for _ in range(40):
-        bar.setValue(bar.maximum())
-    assert "Ann-60." in dialog.field.toPlainText()
+    assert mark.cursor.selectedText().startswith("Page 599. The warden of gate 599")
+    assert dialog.page.value() == 599
     dialog.find_field.setText("ann-3. ")
     qtbot.keyClick(dialog.find_field, Qt.Key.Key_Return)
     assert dialog.field.textCursor().selectedText() == "Ann-3. "
+    qtbot.waitUntil(lambda: "Ann-600." in dialog.field.toPlainText())
+    assert dialog.field.toPlainText().startswith("— page 1 —")
     dialog.page.setValue(59)
-    assert "Page 59." in dialog.field.toPlainText()
+    assert "— page 59 —" in dialog.field.textCursor().block().previous().previous().text()
     dialog.close()
 
 
@@ -171,15 +166,15 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
     reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
     reading.start((first,))
-    qtbot.waitUntil(lambda: reading.is_running)
+    qtbot.waitUntil(lambda: reading.state.is_running)
     reading.start((first, second))
     qtbot.waitUntil(lambda: len(stack.engine.of_kind(PrepareRequest)) == 2)
     old, new = stack.engine.of_kind(PrepareRequest)
     assert new.owner == f"document:{first} document:{second}"
     stack.engine.reply(ErrorReply(id=old.id, report=DocumentsMissing(names="old").report()))
-    assert reading.is_running
+    assert reading.state.is_running
     stack.engine.reply(ErrorReply(id=new.id, report=DocumentsMissing(names="new").report()))
-    assert not reading.is_running
+    assert not reading.state.is_running
     reading.close()
 
 
@@ -202,7 +197,7 @@ def read(qtbot: QtBot, documents: ChatDocuments, path: Path) -> Attachment:
     reading.done.connect(found.append)
     with qtbot.waitSignal(reading.ended):
         pass
-    (attachment,) = (each.result for each in found if isinstance(each, FileRead))
+    (attachment,) = found
     assert isinstance(attachment, Attachment)
     return attachment
 
@@ -213,7 +208,7 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (kept, gone))
     stack.answer("Ann.")
-    with qtbot.waitSignal(documents.deleted):
+    with qtbot.waitSignal(documents.cleaned):
         documents.remove(gone.sha256)
     assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
 
@@ -222,7 +217,7 @@ def test_a_file_that_was_taken_off_while_it_was_read_leaves_no_text(
     qtbot: QtBot, documents: ChatDocuments, tmp_path: Path
 ) -> None:
     (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
-    with qtbot.waitSignal(documents.deleted):
+    with qtbot.waitSignal(documents.cleaned):
         read(qtbot, documents, file)
     assert documents.index.documents() == []
 
@@ -234,14 +229,31 @@ def test_what_is_just_being_attached_stays_and_a_damaged_index_goes(
     (damaged := tmp_path / "documents.db.damaged").touch()
     (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
     reading = documents.files.read([str(file)], threading.Event())
-    reading.done.connect(
-        lambda each: isinstance(each, FileRead) and stack.chat.save_draft((each.result,))
-    )
+    reading.done.connect(lambda file: stack.chat.save_draft((file,)))
     qtbot.waitUntil(lambda: len(documents.index.documents()) == 2)
-    documents.retain(set())
+    documents.clean()
     qtbot.waitUntil(lambda: documents.index.document(old.sha256) is None)
     assert [each.name for each in documents.index.documents()] == ["notes.txt"]
     assert not damaged.exists()
+
+
+def test_the_text_stays_while_the_deleted_message_can_be_brought_back(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(8))
+    history = UndoHistory(lambda _conversation: False)
+    actions = MessageActions(stack.store, stack.chat, history, history)
+    documents.undoable = lambda: history.documents
+    stack.do(stack.chat.send, "Who?", (file,))
+    stack.answer("Ann.")
+    stack.do(actions.delete, stack.shown[0].id)
+    with qtbot.waitSignal(documents.cleaned):
+        documents.clean()
+    assert documents.index.document(file.sha256) is not None
+    history.forget([stack.chat.conversation_id])
+    with qtbot.waitSignal(documents.cleaned):
+        documents.clean()
+    assert documents.index.document(file.sha256) is None
 
 
 def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +98,7 @@ class ChatFeature(Feature):
             index,
             settings=lambda: settings.present,
             context_length=self._context_length,
+            undoable=lambda: self.history.documents,
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
@@ -144,9 +144,8 @@ class ChatFeature(Feature):
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
-        self.prompts.documents_used.connect(self.documents.retain)
         self.prompts.documents_used.connect(self._reading.retain)
-        self.documents.deleted.connect(partial(self.prompts.retain_present, documents=False))
+        self.documents.cleaned.connect(self.prompts.retain_present)
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
@@ -238,7 +237,7 @@ class ChatFeature(Feature):
 
     def start(self) -> None:
         """Drop prompts kept for conversations that are gone."""
-        self.prompts.retain_present()
+        self.documents.clean()
         self.documents.check_files()
 
     @Slot(Qt.ApplicationState)

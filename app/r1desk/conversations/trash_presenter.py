@@ -26,7 +26,7 @@ class TrashPresenter(QObject):
         """`refresh` reads the list of conversations anew."""
         super().__init__(parent)
         self._store, self._refresh = store, refresh
-        self._chat, self._history, self._prompts = chat.controller, chat.history, chat.prompts
+        self._chat, self._history, self._documents = chat.controller, chat.history, chat.documents
 
     def move(self, ids: tuple[int, ...], text: str) -> None:
         """Move conversations to the trash; undone, the first of them is shown."""
@@ -98,6 +98,6 @@ class TrashPresenter(QObject):
                 self._chat.new_chat()
             self._refresh()
             self._history.forget(ids)
-            self._prompts.retain_present()
+            self._documents.clean()
 
         self._store.call(lambda store: store.conversations.purge(ids), purged)

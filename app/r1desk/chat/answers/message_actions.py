@@ -12,6 +12,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, Store
+from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge, report_of
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
@@ -22,11 +23,15 @@ Undo = Callable[[Refused], None]  # calls what it is given where the disk refuse
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UndoableChange:
-    """A change in a conversation; `text` names it, `undo` reverses it."""
+    """A change in a conversation; `text` names it, `undo` reverses it.
+
+    `documents` are the hashes of those that come back with it.
+    """
 
     text: str
     conversation_id: int
     undo: Undo
+    documents: frozenset[str] = frozenset()
 
 
 class UndoHistory(QObject):
@@ -48,9 +53,16 @@ class UndoHistory(QObject):
         self._is_blocked = is_blocked
         self._changes: list[UndoableChange] = []
 
-    def add(self, text: str, conversation_id: int, undo: Undo) -> None:
+    @property
+    def documents(self) -> frozenset[str]:
+        """The documents that come back with any of the changes."""
+        return frozenset().union(*(each.documents for each in self._changes))
+
+    def add(
+        self, text: str, conversation_id: int, undo: Undo, documents: frozenset[str] = frozenset()
+    ) -> None:
         """Remember a change that was made; `added` follows."""
-        change = UndoableChange(text, conversation_id, undo)
+        change = UndoableChange(text, conversation_id, undo, documents)
         self._keep(change)
         self.added.emit(change)
 
@@ -133,7 +145,8 @@ class MessageActions(QObject):
 
         def done(changed: Changed) -> None:
             reverse = partial(self._undo, conversation, lambda store: undo(store, changed))
-            self.history.add(text, conversation, reverse)
+            documents = changed.documents if isinstance(changed, DeletedBranch) else frozenset()
+            self.history.add(text, conversation, reverse, documents)
 
         self._chat.change(conversation, change, done)
 

@@ -74,11 +74,9 @@ class PromptPreparation(QObject):
             PromptCacheFolder(path=str(folder), budget_mib=budget_mib) if folder else None
         )
 
-    def retain_present(self, *, documents: bool = True) -> None:
-        """Delete the prompts of conversations that are in no list and in no trash any more.
-
-        Texts of `documents` that nothing has go too: none that an undone deletion brings back.
-        """
+    @Slot()
+    def retain_present(self) -> None:
+        """Delete the prompts of conversations and documents that are nowhere any more."""
         folder = self._engine.prompt_cache
 
         def present(store: Store) -> tuple[list[str], set[str]]:
@@ -88,8 +86,7 @@ class PromptPreparation(QObject):
 
         def retain(found: tuple[list[str], set[str]]) -> None:
             owners, used = found
-            if documents:
-                self.documents_used.emit(used)
+            self.documents_used.emit(used)
             if folder is None or not Path(folder.path).exists():
                 return
             kept = owners if folder.budget_mib else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
 from contextlib import suppress
@@ -34,7 +34,6 @@ _COUNT_S = 20.0  # the engine may be busy
 _MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 _CHECK_EVERY_S = 60.0
-_STORED_S = 60.0  # after a file was read its draft is stored
 
 
 class DocumentsMissing(R1Error):
@@ -52,12 +51,12 @@ class ChatDocuments(QObject):
         changed: `shown`, the documents of the conversation and of its folder, or `text`, which
             stands first in its next prompt.
         refused: the ErrorReport of a folder's file that has changed and cannot be read any more.
-        deleted: texts that nothing had any more.
+        cleaned: the texts that nothing had are deleted.
     """
 
     changed = Signal()
     refused = Signal(ErrorReport)
-    deleted = Signal()
+    cleaned = Signal()
     _count_wanted = Signal(object, object)  # messages, Future; from any thread
 
     def __init__(
@@ -69,10 +68,14 @@ class ChatDocuments(QObject):
         *,
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
+        undoable: Callable[[], Set[str]] = set,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory."""
+        """`path` is the index's file; None keeps it in memory.
+
+        `undoable` are the documents of messages that were deleted and can be brought back.
+        """
         super().__init__()
-        self._chat, self._store, self._counter = chat, store, counter
+        self._chat, self._store, self._counter, self.undoable = chat, store, counter, undoable
         self._path, self._settings, self._context_length = path, settings, context_length
         self._opening = threading.Lock()
         self._index: DocumentIndex | None = None
@@ -81,9 +84,7 @@ class ChatDocuments(QObject):
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
-        self.files = FileReader(
-            lambda: self.index, self._count, lambda: chat.busy, self.delete_unused
-        )
+        self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy, self.clean)
         self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
         self._rereading = False
         queued = Qt.ConnectionType.QueuedConnection
@@ -93,7 +94,7 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
-        self.files.close()
+        self.files.closed.set()
         for waiting in tuple(self._waiting):
             waiting.cancel()
 
@@ -137,7 +138,7 @@ class ChatDocuments(QObject):
         """
         if sources is None or not sources.whole:
             return sources.outline if sources is not None else ""
-        return self._whole_text(sources.documents, sources.asked)
+        return self.whole_text(sources.documents, sources.asked)
 
     def answer_text(self, sources: AnswerSources | None) -> str:
         """The same for an answer, whose citations count all documents. Raises DocumentsMissing."""
@@ -151,12 +152,9 @@ class ChatDocuments(QObject):
         if missing:
             raise DocumentsMissing(names=join_list(missing))
 
-    def _whole_text(self, documents: Sequence[str], question: str) -> str:
+    def whole_text(self, documents: Sequence[str], question: str = "") -> str:
+        """The text with which a prompt begins that has these documents whole. As above."""
         return plan(self.index, documents, question, 1 << 40, lambda _text: 0).system
-
-    def whole_text(self, documents: Sequence[str]) -> BackgroundAnswer:
-        """Ask for the text with which a prompt begins that has these documents whole."""
-        return ask_in_background(lambda: self._whole_text(documents, ""))
 
     def remove(self, sha256: str) -> None:
         """Take a document away from the conversation shown."""
@@ -165,20 +163,16 @@ class ChatDocuments(QObject):
             self._chat.change(
                 key,
                 lambda store: store.attachments.remove_document(key, sha256),
-                lambda _: self.delete_unused([sha256]),
+                lambda _: self.clean(),
             )
+
+    def ask(self, question: Callable[[DocumentIndex], object]) -> BackgroundAnswer:
+        """Ask the index something."""
+        return ask_in_background(lambda: question(self.index))
 
     def size_bytes(self) -> int:
         """The size of the index with all texts in it."""
         return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
-
-    def passages(self, sha256: str) -> BackgroundAnswer:
-        """Ask for all passages of a document."""
-        return ask_in_background(lambda: self.index.passages(sha256))
-
-    def search(self, query: str, documents: Sequence[str]) -> BackgroundAnswer:
-        """Ask for the best passages of documents."""
-        return ask_in_background(lambda: self.index.search(query, documents))
 
     @Slot()
     def check_files(self) -> None:
@@ -199,56 +193,47 @@ class ChatDocuments(QObject):
 
     @Slot(object)
     def _on_reread(self, changed: tuple[str, Attachment]) -> None:
-        before, now = changed
         self._store.call(
-            lambda store: store.attachments.replace_document(before, now), lambda _: self.refresh()
+            lambda store: store.attachments.replace_document(*changed), lambda _: self.refresh()
         )
-        self.delete_unused([before])
 
     @Slot()
     def _on_all_reread(self) -> None:
         self._rereading = False
 
-    @Slot(object)
-    def retain(self, used: set[str]) -> None:
-        """Delete the documents that no conversation and no folder has, and a damaged index."""
-
-        def delete() -> None:
-            if self._path is not None:
-                damaged_file(self._path).unlink(missing_ok=True)
-                there = (
-                    [each.sha256 for each in self.index.documents()] if self._path.exists() else []
-                )
-                self._delete(set(there) - used, _STORED_S)
-
-        ask_in_background(delete)
-
-    def delete_unused(self, hashes: Sequence[str]) -> None:
-        """Delete those of these documents that no conversation and no folder has."""
-
-        def unused(store: Store) -> set[str]:
-            return (
-                set(filter(None, hashes)) - store.attachments.used_documents()
-                if store.writable
-                else set()
-            )
-
-        def delete(found: set[str]) -> None:
-            if found and not self._chat.pending_writes.waiting:  # their drafts may be among these
-                ask_in_background(partial(self._delete, found)).ended.connect(self._on_deleted)
-
-        if not self._closed:
-            self._store.call(unused, delete)
-
     @Slot()
-    def _on_deleted(self) -> None:
-        if not self._closed:
-            self.deleted.emit()
+    def clean(self) -> None:
+        """Delete the texts that nothing has any more: no chat, no folder, nothing to be undone.
 
-    def _delete(self, hashes: Iterable[str], stored_s: float = 0.0) -> None:
+        First the index is asked, so that what is attached meanwhile is not among them.
+        """
+        if not self._closed:
+            ask_in_background(self._deletable).done.connect(self._on_deletable)
+
+    def _deletable(self) -> set[str]:
+        if self._path is None or not self._path.exists():
+            return set()
+        damaged_file(self._path).unlink(missing_ok=True)
+        return {each.sha256 for each in self.index.documents()} - self.files.new
+
+    @Slot(object)
+    def _on_deletable(self, there: set[str]) -> None:
+        def delete(used: set[str] | None) -> None:
+            # Drafts that are not stored may have some of them.
+            if used is not None and not (self._closed or self._chat.pending_writes.waiting):
+                unused = there - used - self.undoable()
+                deleting = ask_in_background(partial(self._delete, unused))
+                deleting.ended.connect(lambda: self._closed or self.cleaned.emit())
+
+        def used(store: Store) -> set[str] | None:
+            return store.attachments.used_documents() if store.writable else None
+
+        if not self._closed:
+            self._store.call(used, delete)
+
+    def _delete(self, hashes: Iterable[str]) -> None:
         for each in hashes:
-            if not self.files.is_new(each, stored_s):
-                self.index.remove(each)
+            self.index.remove(each)
 
     # ---- a question -------------------------------------------------------------------------
 

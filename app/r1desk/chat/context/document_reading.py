@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document_prompt import document_owners
@@ -15,13 +14,21 @@ from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
-from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "documents that models have read"
 _MOST_NOTED = 500
 _SAVE_MS = 20_000  # so much is read again where the power fails
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingState:
+    """The documents that were begun last, in the order of their prompt, and how far it is read."""
+
+    documents: tuple[str, ...] = ()
+    fraction: float = 0.0
+    is_running: bool = False
 
 
 class DocumentReading(QObject):
@@ -31,7 +38,7 @@ class DocumentReading(QObject):
     the application, goes on where it stopped. An answer ends it too, and reads on by itself.
 
     Signals:
-        changed: the progress, or what has been read.
+        changed: `state`, or what has been read.
     """
 
     changed = Signal()
@@ -46,30 +53,23 @@ class DocumentReading(QObject):
     ) -> None:
         """`model` is the name of the loaded one, empty without one."""
         super().__init__()
-        self._engine, self._store, self._documents = engine, store, documents
-        self._model = model
-        self._asked: BackgroundAnswer | None = None  # for the text of the reading begun last
-        self._request: EngineRequest | None = None
+        self._engine, self._chat, self._store = engine, chat, store
+        self._documents, self._model = documents, model
+        self.state = ReadingState()
+        self._text = ""  # of its documents
+        self._request: EngineRequest | None = None  # while it runs
         self._read: list[str] = []  # a model, and what it has read as one; the latest last
-        self.wanted: tuple[str, ...] = ()  # the documents of the reading that was begun last
-        self.fraction = 0.0  # of it
-        self._chat = chat
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
-        self._text = ""  # what is being read
         self._save_timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._save_timer.timeout.connect(self._go_on)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
 
-    @property
-    def is_running(self) -> bool:
-        """True while the model reads."""
-        return self._request is not None
-
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
-        """The first of these, where they are what is being read, to `fraction` of it."""
-        begun = self.wanted == tuple(documents[: len(self.wanted)]) and 0 < self.fraction < 1
-        return self.wanted if begun else ()
+        """The first of these, where they are what is being read, to `state.fraction` of it."""
+        begun = self.state.documents
+        fits = begun == tuple(documents[: len(begun)]) and 0 < self.state.fraction < 1
+        return begun if fits else ()
 
     def read_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, in this order, whose cells the loaded model has.
@@ -88,11 +88,18 @@ class DocumentReading(QObject):
 
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
-        if tuple(documents) != self.wanted:
-            self.wanted, self.fraction = tuple(documents), 0.0
-        self._asked = asked = self._documents.whole_text(self.wanted)
-        asked.done.connect(self._submit)
-        asked.failed.connect(self._on_failed)
+        wanted = tuple(documents)
+        if wanted != self.state.documents:
+            self.state = ReadingState(wanted)
+
+        def read(text: str) -> None:
+            if wanted == self.state.documents:  # else another reading was begun meanwhile
+                self._text = text
+                self._go_on()
+
+        asked = self._documents.ask(lambda _index: self._documents.whole_text(wanted))
+        asked.done.connect(read)
+        asked.failed.connect(log_refusal)  # nothing is lost: they are read with the question
 
     def close(self) -> None:
         """Ask the engine for nothing more."""
@@ -109,56 +116,43 @@ class DocumentReading(QObject):
 
     def _prepare(self, *, compute: bool) -> EngineRequest:
         message = Message(role=Role.SYSTEM, content=self._text)
-        owner = " ".join(document_owners(self.wanted))
+        owner = " ".join(document_owners(self.state.documents))
         return self._engine.submit(
             PrepareRequest, messages=(message,), owner=owner, compute=compute
         )
-
-    @Slot(object)
-    def _submit(self, text: str) -> None:
-        if self.sender() is self._asked:  # else another reading was begun meanwhile
-            self._text = text
-            self._go_on()
 
     @Slot()
     def _go_on(self) -> None:
         """Read, or read on: the engine saves what it has read before it goes on."""
         if self._request is not None:
             self._request.cancel()
-        request = self._prepare(compute=True)
-        self._set_request(request)
+        self._request = request = self._prepare(compute=True)
         request.event.connect(self._on_event)
-        request.done.connect(self._on_done)
-        request.failed.connect(self._on_failed)
+        request.done.connect(self._on_ended)
+        request.failed.connect(self._on_ended)
+        request.failed.connect(log_refusal)
+        self._save_timer.start()
+        self._show(is_running=True)
 
-    def _set_request(self, request: EngineRequest | None) -> None:
-        self._request = request
-        if request is not None:
-            self._save_timer.start()
-        else:
-            self._save_timer.stop()
-        self._chat.set_preparing(request is not None)
+    def _show(self, **changes: float) -> None:
+        self.state = replace(self.state, **changes)
+        if self.state.is_running != self._chat.preparing:
+            self._chat.set_preparing(self.state.is_running)
         self.changed.emit()
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
         if isinstance(event, PrefillProgress) and self.sender() is self._request:
-            self.fraction = event.done / max(1, event.total)
-            self.changed.emit()
+            self._show(fraction=event.done / max(1, event.total))
 
     @Slot()
-    def _on_done(self) -> None:
+    def _on_ended(self) -> None:
         if self.sender() is self._request:
-            if self.fraction >= 1:
-                self._note(self.wanted)
-            self._set_request(None)
-
-    @Slot(ErrorReport)
-    def _on_failed(self, report: ErrorReport) -> None:
-        """Nothing is lost: the documents are read with the question."""
-        log.window.info("documents are not read ahead: %s", report.text())
-        if self.sender() in (self._asked, self._request):
-            self._set_request(None)
+            self._request = None
+            self._save_timer.stop()
+            if self.state.fraction >= 1:
+                self._note(self.state.documents)
+            self._show(is_running=False)
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:

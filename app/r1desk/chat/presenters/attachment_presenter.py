@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog
 from shiboken6 import isValid
 
@@ -18,7 +18,6 @@ from deepseek_r1.documents.reading import SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_reading import DocumentReading
-from r1desk.chat.context.file_reader import FileRead, ReadingProgress
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
@@ -32,18 +31,7 @@ from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
-_PROGRESS_MS = 50
 _MOST_SHARED = 3  # documents of a folder, that have a chip each
-
-
-@dataclass
-class _Reading:
-    """Files that are read for this message, by path, with the progress of each."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    files: dict[str, ReadingProgress] = field(default_factory=dict)
-    dropped: set[str] = field(default_factory=set)  # taken off before they were read
-    listed: bool = False  # `files` are files: folders among the paths were walked
 
 
 class AttachmentPresenter(Presenter):
@@ -67,12 +55,12 @@ class AttachmentPresenter(Presenter):
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
         self._model_reading = reading
         self.attachments: tuple[Attachment, ...] = ()
-        self._readings: dict[QObject, _Reading] = {}
+        self._files_read: dict[
+            threading.Event, str
+        ] = {}  # what ends a reading, and its chip's name
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self._dialog: DocumentDialog | None = None
-        self._show_timer = QTimer(self, singleShot=True, interval=_PROGRESS_MS)
-        self._show_timer.timeout.connect(self._show)
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.show_stored)
@@ -83,7 +71,6 @@ class AttachmentPresenter(Presenter):
     def close(self) -> None:
         """Drop what still waits for a thread: the window goes."""
         self.show_stored()
-        self._show_timer.stop()
         super().close()
 
     @Slot()
@@ -107,48 +94,26 @@ class AttachmentPresenter(Presenter):
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
         """Read files, and those of folders, and attach what has text."""
-        reading = _Reading()
-        answer = self._documents.files.read(paths, reading.stop)
-        reading.files = {path: ReadingProgress(path, 0, None) for path in paths}
-        self._readings[answer] = reading
-        answer.done.connect(self._on_read)
-        answer.failed.connect(self.refuse)
-        answer.ended.connect(self._on_all_read)
+        stop = threading.Event()
+        count, name = len(paths), Path(paths[0]).name
+        self._files_read[stop] = name if count == 1 else trn("{n:,} file", "{n:,} files", count)
+        reading = self._documents.files.read(paths, stop)
+        reading.done.connect(partial(self._attach, stop))
+        reading.failed.connect(lambda report: stop.is_set() or self.refuse(report))
+        reading.ended.connect(lambda: self.stop_reading(stop))
         self._show()
         self._window.composer.setFocus()
 
-    @Slot(object)
-    def _on_read(self, result: ReadingProgress | FileRead) -> None:
-        reading = self._readings.get(self.sender())
-        if reading is None or reading.stop.is_set():
-            return  # of a conversation that was left
-        if not reading.listed:  # a folder has become its files
-            reading.listed, reading.files = True, {}
-        if isinstance(result, ReadingProgress):
-            if result.path not in reading.dropped:
-                reading.files[result.path] = result
-        else:
-            reading.files.pop(result.path, None)
-            there = {each.sha256 for each in self.attachments}
-            if isinstance(result.result, ErrorReport):
-                self.refuse(result.result)
-            elif result.path not in reading.dropped and result.result.sha256 not in there:
-                self._set((*self.attachments, result.result))
-        if not self._show_timer.isActive():  # many files are named at once
-            self._show_timer.start()
+    def _attach(self, stop: threading.Event, file: Attachment) -> None:
+        there = {each.sha256 for each in self.attachments}
+        if not stop.is_set() and file.sha256 not in there:  # else of a chat that was left
+            self._set((*self.attachments, file))
 
-    @Slot()
-    def _on_all_read(self) -> None:
-        self._readings.pop(self.sender(), None)
-        self._show()
-
-    def stop_reading(self, path: str) -> None:
-        """Attach a file no longer that is being read."""
-        for reading in self._readings.values():
-            reading.dropped.add(path)
-            if reading.files.pop(path, None) is not None and not reading.files:
-                reading.stop.set()
-        self._show()
+    def stop_reading(self, stop: threading.Event) -> None:
+        """Attach no more files of this reading; those that were read stay."""
+        stop.set()
+        if self._files_read.pop(stop, None) is not None:
+            self._show()
 
     def remove(self, place: int) -> None:
         """Take one file off the message."""
@@ -157,16 +122,16 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
         """Show the files of another message. What is being read for this one is dropped."""
-        for reading in self._readings.values():
-            reading.stop.set()
-        self._readings.clear()
+        for stop in self._files_read:
+            stop.set()
+        self._files_read.clear()
         self._window.notices.withdraw(_FILES)
         self.attachments = attachments
         self._show()
 
     def restore(self, attachments: tuple[Attachment, ...]) -> None:
         """Show the files of a draft, unless the user has begun to attach others."""
-        if not self.attachments and not self._readings:
+        if not self.attachments and not self._files_read:
             self.show_stored(attachments)
 
     def restore_unsent(self, attachments: tuple[Attachment, ...]) -> None:
@@ -182,7 +147,7 @@ class AttachmentPresenter(Presenter):
         self._chat.save_draft(attachments)
         if removed:
             self._model_reading.pause()
-        self._documents.delete_unused(tuple(removed))
+            self._documents.clean()
 
     @Slot()
     def _show(self) -> None:
@@ -191,18 +156,23 @@ class AttachmentPresenter(Presenter):
         earlier = [each for each in self._documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
         chips = [
-            self._chip(d, intents.RemoveDocument(d.sha256)) for d in earlier if d not in shared
+            self._chip(each, intents.RemoveDocument(each.sha256))
+            for each in earlier
+            if each not in shared
         ]
         if len(shared) > _MOST_SHARED:
             chips.append(self._chip_of_folder(shared))
         else:
             chips += [self._chip(each, None) for each in shared]
         chips += [
-            self._chip(d, intents.RemoveAttachment(at)) for at, d in enumerate(self.attachments)
+            self._chip(each, intents.RemoveAttachment(at))
+            for at, each in enumerate(self.attachments)
         ]
-        files = [each for found in self._readings.values() for each in found.files.values()]
-        chips += map(_chip_being_read, files)
-        self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=bool(files))
+        for stop, name in self._files_read.items():
+            button = ChipButton("close", _removal(name), intents.StopReadingFiles(stop))
+            chips.append(Chip(name, (tr("being read"),), None, (button,), icon="clock"))
+        reading = bool(self._files_read)
+        self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=reading)
         self.changed.emit()
 
     def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
@@ -213,27 +183,29 @@ class AttachmentPresenter(Presenter):
 
     def _chip(self, attachment: Attachment, removes: intents.Intent | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
-        name, sha256, reading = short_name(attachment.name), attachment.sha256, self._model_reading
+        name, state = short_name(attachment.name), self._model_reading.state
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
-        if sha256 and self._whole is False:
+        if not attachment.sha256 or self._whole is None:
+            pass
+        elif not self._whole:
             notes.append(tr("is searched"))
-        elif sha256 and self._whole and sha256 in self._read:
+        elif attachment.sha256 in self._read:
             notes.append(tr("read already"))
-        elif sha256 and self._whole:
-            if sha256 in reading.begun_of(self._in_order()):
-                fraction = reading.fraction
+        else:
+            if attachment.sha256 in self._model_reading.begun_of(self._in_order()):
+                fraction = state.fraction
                 notes.append(tr("{share} read", share=f"{fraction:.0%}"))
             left = round((1 - (fraction or 0)) * tokens_of(attachment))
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
-            if reading.is_running:
+            if state.is_running:
                 label = tr("Pause the reading of {name}", name=name)
                 buttons.append(ChipButton("pause", label, intents.ReadDocuments(go_on=False)))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
                 buttons.append(ChipButton("brain", label, intents.ReadDocuments(go_on=True)))
         if removes is not None:
-            buttons.append(ChipButton("close", tr("Remove {name}", name=name), removes))
+            buttons.append(ChipButton("close", _removal(name), removes))
         else:
             notes.append(tr("of the folder"))
         opens = intents.OpenAttachment(attachment)
@@ -279,7 +251,7 @@ class AttachmentPresenter(Presenter):
             note = "" if passages else tr("The document is not here any more.")
             dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
 
-        asked = self._documents.passages(shown.sha256)
+        asked = self._documents.ask(lambda index: index.passages(shown.sha256))
         asked.done.connect(found)
         asked.failed.connect(self.refuse)
 
@@ -288,12 +260,5 @@ class AttachmentPresenter(Presenter):
         self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
 
 
-def _chip_being_read(progress: ReadingProgress) -> Chip:
-    name = Path(progress.path).name
-    stops = intents.StopReadingFile(progress.path)
-    stop = ChipButton("close", tr("Remove {name}", name=name), stops)
-    if not progress.total:
-        return Chip(name, (tr("being read"),), None, (stop,), 0.0, "clock")
-    count = trn("{n:,} page", "{n:,} pages", progress.total)
-    note = tr("{done:,} of {count} read", done=progress.done, count=count)
-    return Chip(name, (note,), None, (stop,), progress.done / progress.total, "clock")
+def _removal(name: str) -> str:
+    return tr("Remove {name}", name=name)

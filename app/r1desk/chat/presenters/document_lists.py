@@ -5,17 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QHeaderView, QTreeWidget, QTreeWidgetItem
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtWidgets import QFileDialog, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.hardware.processor import on_battery
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.file_reader import FileRead, ReadingProgress
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
@@ -23,92 +20,41 @@ from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.notice_bar import Notice
+from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(620, 420)
-_SHA256 = Qt.ItemDataRole.UserRole
-_FAILED = "files of a folder"  # a topic of notices
+_FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
 _REFRESHED = 50  # files that are added at a time, before the list is shown anew
 
 
 class DocumentsDialog(BoundedDialog):
-    """A list of documents. Those that are selected can be taken out, and others added.
+    """A list of documents, some of which can be selected."""
 
-    Signals:
-        files_wanted, folder_wanted: others are to be chosen.
-        removal_wanted: a list of hashes.
-        stop_wanted: no more files are to be read.
-        hurry_wanted: files are to be read on battery, too.
-    """
-
-    files_wanted = Signal()
-    folder_wanted = Signal()
-    removal_wanted = Signal(list)
-    stop_wanted = Signal()
-    hurry_wanted = Signal()
-
-    def __init__(self, parent: QObject, title: str, note: str, *, can_add: bool) -> None:
+    def __init__(self, parent: QWidget, title: str, note: str) -> None:
         super().__init__(parent, title, _SUITED)
         column = self.fill_column(spacing=8)
         column.addWidget(text_label(note, "dim"))
-        self.tree = QTreeWidget(rootIsDecorated=False, sortingEnabled=False)
+        self.tree = QTreeWidget(rootIsDecorated=False, accessibleName=tr("Documents"))
         self.tree.setHeaderLabels([tr("Document"), tr("Pages"), tr("Tokens")])
-        self.tree.setAccessibleName(tr("Documents"))
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.tree.header().setStretchLastSection(False)
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.tree.itemSelectionChanged.connect(self._on_selected)
         column.addWidget(self.tree, 1)
-        row = put_inside(column, QHBoxLayout())
-        self.add_files = push_button(tr("Add files…"), self.files_wanted.emit)
-        self.add_folder = push_button(tr("Add a folder…"), self.folder_wanted.emit)
-        label = tr("Remove") if can_add else tr("Delete")
-        self.remove = push_button(label, self._on_remove)
-        for button in (self.add_files, self.add_folder, self.remove):
-            row.addWidget(button)
-            button.setVisible(can_add or button is self.remove)
-        row.addStretch()
-        below = put_inside(column, QHBoxLayout())
-        self.status = text_label("", "dim")
-        below.addWidget(self.status, 1)
-        self.hurry = push_button(tr("Read on battery too"), self.hurry_wanted.emit)
-        self.stop = push_button(tr("Stop"), self.stop_wanted.emit)
-        for button in (self.hurry, self.stop):
-            below.addWidget(button)
-            button.hide()
-        self._on_selected()
 
     def show_documents(self, documents: Sequence[Attachment]) -> None:
         """Show these, each with its size."""
         self.tree.clear()
         for each in documents:
-            texts = [
-                fit.prose(each.name),
-                f"{each.pages:,}" if each.pages else "",
-                f"≈ {each.tokens:,}" if each.tokens else "",
-            ]
-            item = QTreeWidgetItem(self.tree, texts)
-            item.setData(0, _SHA256, each.sha256)
+            pages, tokens = each.pages and f"{each.pages:,}", each.tokens and f"≈ {each.tokens:,}"
+            item = QTreeWidgetItem(self.tree, [fit.prose(each.name), pages or "", tokens or ""])
+            item.setData(0, Qt.ItemDataRole.UserRole, each.sha256)
             for number in (1, 2):
                 item.setTextAlignment(number, Qt.AlignmentFlag.AlignRight)
-        self._on_selected()
 
-    def show_reading(self, status: str, *, waits: bool) -> None:
-        """Show what is being read; an empty text where nothing is. `waits`: for mains power."""
-        self.status.setText(status)
-        self.stop.setVisible(bool(status))
-        self.hurry.setVisible(waits)
-
-    @Slot()
-    def _on_selected(self) -> None:
-        self.remove.setEnabled(bool(self.tree.selectedItems()))
-
-    @Slot()
-    def _on_remove(self) -> None:
-        chosen = [item.data(0, _SHA256) for item in self.tree.selectedItems()]
-        self.removal_wanted.emit(chosen)
+    def selected(self) -> list[str]:
+        """The hashes of those that are selected."""
+        return [item.data(0, Qt.ItemDataRole.UserRole) for item in self.tree.selectedItems()]
 
 
 class DocumentLists(Presenter):
@@ -117,10 +63,9 @@ class DocumentLists(Presenter):
     def __init__(self, window: ChatWindow, documents: ChatDocuments, store: StoreBridge) -> None:
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
-        self._stop = threading.Event()
+        self._stop = threading.Event()  # of all files that are being read
         self._dialog: DocumentsDialog | None = None
         self._folder = 0  # whose documents are shown; 0: all
-        self._left: set[str] = set()  # paths of files to be read
         documents.refused.connect(self._refuse)
         window.chats_menu.addAction(tr("Documents…"), self.show_all)
 
@@ -138,87 +83,91 @@ class DocumentLists(Presenter):
             "that has it; deleted here, it is taken out of all of them.",
             size=size,
         )
-        self._show(0, DocumentsDialog(self._window, tr("Documents"), note, can_add=False))
+        self._show(0, tr("Documents"), note)
 
     def show_folder(self, folder: FolderInfo) -> None:
         """Show the documents of a folder of chats."""
         note = tr("All chats in this folder are answered from these documents.")
-        title = tr("Documents of “{name}”", name=folder.name)
-        self._show(folder.id, DocumentsDialog(self._window, title, note, can_add=True))
+        self._show(folder.id, tr("Documents of “{name}”", name=folder.name), note)
 
-    def _show(self, folder: int, dialog: DocumentsDialog) -> None:
-        self._folder, self._dialog = folder, dialog
-        dialog.files_wanted.connect(partial(self._choose, QFileDialog.FileMode.ExistingFiles))
-        dialog.folder_wanted.connect(partial(self._choose, QFileDialog.FileMode.Directory))
-        dialog.removal_wanted.connect(self._remove)
-        dialog.stop_wanted.connect(self._on_stop)
-        dialog.hurry_wanted.connect(self._documents.files.hurry)
+    def _show(self, folder: int, title: str, note: str) -> None:
+        self._folder, self._dialog = folder, DocumentsDialog(self._window, title, note)
+        kinds, choose, row = QFileDialog.FileMode, self._choose, self._dialog.buttons
+        actions = {
+            tr("Add files…"): partial(choose, folder, kinds.ExistingFiles),
+            tr("Add a folder…"): partial(choose, folder, kinds.Directory),
+            tr("Remove"): self._remove,
+        }
+        for label, action in actions.items() if folder else [(tr("Delete"), self._remove)]:
+            row.addButton(push_button(label, action), row.ButtonRole.ActionRole)
         self._refresh()
-        dialog.show()
+        self._dialog.show()
 
     @Slot()
     def _refresh(self) -> None:
         folder, dialog = self._folder, self._dialog
-        if dialog is None or not isValid(dialog):
-            return
 
         def read(store: Store) -> tuple[Attachment, ...]:
             return store.attachments.of_folder(folder) if folder else store.attachments.every()
 
         def shown(documents: tuple[Attachment, ...]) -> None:
-            if isValid(dialog):
+            if dialog is not None and isValid(dialog):
                 dialog.show_documents(documents)
 
         self._store.call(read, shown)
 
-    def _remove(self, hashes: list[str]) -> None:
-        folder = self._folder
+    @Slot()
+    def _remove(self) -> None:
+        folder, hashes = self._folder, self._dialog.selected() if self._dialog is not None else []
 
         def remove(store: Store) -> None:
             for each in hashes:
                 store.attachments.drop_document(each, folder or None)
 
         def removed(_: None) -> None:
-            self._documents.delete_unused(hashes)
+            self._documents.clean()
             self._documents.refresh()
             self._refresh()
 
         self._store.call(remove, removed)
 
-    def _choose(self, mode: QFileDialog.FileMode) -> None:
+    def _choose(self, folder: int, mode: QFileDialog.FileMode) -> None:
         chooser = file_dialog(self._window, tr("Add documents"), [tr("All files (*)")])
         chooser.setFileMode(mode)
-        chooser.filesSelected.connect(partial(self._add, self._folder))
+        chooser.filesSelected.connect(partial(self._add, folder))
         chooser.open()
 
     def _add(self, folder: int, paths: Sequence[str]) -> None:
         if self._stop.is_set():  # else others are being read: one button stops all
             self._stop = threading.Event()
-        reading = self._documents.files.read(paths, self._stop, gently=True)
+        stop = self._stop
+        reading = self._documents.files.read(paths, stop, gently=True)
         reading.done.connect(partial(self._on_read, folder))
-        reading.failed.connect(self._refuse)
+        reading.failed.connect(lambda report: stop.is_set() or self._refuse(report))
         reading.ended.connect(self._on_ended)
+        self._show_progress()
 
-    def _on_read(self, folder: int, result: ReadingProgress | FileRead) -> None:
-        if isinstance(result, ReadingProgress):
-            self._left.add(result.path)
-            name = Path(result.path).name
-            left = trn("{n:,} file is left", "{n:,} files are left", len(self._left))
-            waits = self._documents.files.waits_for_mains and on_battery()
-            status = tr("Waits until the computer is plugged in") if waits else name
-            self._show_status(f"{status} · {left}", waits=waits)
-            return
-        self._left.discard(result.path)
-        if isinstance(result.result, ErrorReport):
-            self._refuse(result.result)
-            return
-        document = result.result
+    def _show_progress(self) -> None:
+        files, actions = self._documents.files, {tr("Stop"): self._stop.set}
+        text = tr("Documents are being read.")
+        if files.waits_for_mains:
+            text = tr("Documents are being read, but not on battery.")
+            actions[tr("Read on battery too")] = self._hurry
+        if files.left:
+            left = trn("{n:,} file is left", "{n:,} files are left", files.left)
+            text = f"{text} ({left})"
+        self._window.notices.withdraw(_READING)
+        self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
-        def stored(_: None) -> None:
-            if len(self._left) % _REFRESHED == 0:
-                self._refresh()
+    def _hurry(self) -> None:
+        self._documents.files.waits_for_mains = False
+        self._show_progress()
 
-        self._store.call(lambda store: store.attachments.add_to_folder(folder, document), stored)
+    def _on_read(self, folder: int, document: Attachment) -> None:
+        self._store.call(lambda store: store.attachments.add_to_folder(folder, document))
+        if self._documents.files.left % _REFRESHED == 0:
+            self._refresh()
+            self._show_progress()
 
     @Slot(ErrorReport)
     def _refuse(self, report: ErrorReport) -> None:
@@ -226,17 +175,6 @@ class DocumentLists(Presenter):
 
     @Slot()
     def _on_ended(self) -> None:
+        self._window.notices.withdraw(_READING)
         self._refresh()
         self._documents.refresh()
-        if not self._left or self._stop.is_set():
-            self._show_status("", waits=False)
-
-    @Slot()
-    def _on_stop(self) -> None:
-        self._stop.set()
-        self._left.clear()
-        self._show_status("", waits=False)
-
-    def _show_status(self, text: str, *, waits: bool) -> None:
-        if self._dialog is not None and isValid(self._dialog):
-            self._dialog.show_reading(text, waits=waits)

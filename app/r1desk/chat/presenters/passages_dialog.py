@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import (
@@ -11,19 +11,18 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 from shiboken6 import isValid
 
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.text import display_text as fit
-from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(720, 520)
@@ -34,16 +33,10 @@ _TOOLTIP_CHARACTERS = 1_500
 class PassagesDialog(BoundedDialog):
     """Lists passages with a box each; a search adds others."""
 
-    def __init__(
-        self,
-        sources: AnswerSources,
-        search: Callable[[str], BackgroundAnswer],
-        parent: QWidget,
-    ) -> None:
+    def __init__(self, sources: AnswerSources, documents: ChatDocuments, parent: QWidget) -> None:
         super().__init__(parent, tr("Passages for this question"), _SUITED)
-        self._search = search
-        body = QWidget()
-        column = filled(QVBoxLayout(body), spacing=8)
+        self._sources, self._documents = sources, documents
+        column = self.fill_column(spacing=8)
         text = tr(
             "The documents do not fit into the context, so these passages are sent. Untick what "
             "does not matter, or look for more."
@@ -62,7 +55,6 @@ class PassagesDialog(BoundedDialog):
         row.addWidget(push_button(tr("Find"), self._on_search))
         self.note = text_label("", "dim")
         column.addWidget(self.note)
-        self.set_body(body)
         kinds = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(kinds.Ok | kinds.Cancel)
         self.send = self.buttons.button(kinds.Ok)
@@ -101,7 +93,8 @@ class PassagesDialog(BoundedDialog):
     @Slot()
     def _on_search(self) -> None:
         if query := self.query.text().strip():
-            found = self._search(query)
+            among = self._sources.documents
+            found = self._documents.ask(lambda index: index.search(query, among))
             found.done.connect(self._on_found)
             found.failed.connect(lambda report: self.note.setText(report.text()))
 

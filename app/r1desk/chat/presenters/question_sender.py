@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from shiboken6 import isValid
 
@@ -73,8 +72,7 @@ class QuestionSender(Presenter):
             if sources.whole or not isValid(self):
                 then(sources if isValid(self) else None)
                 return
-            search = partial(self._documents.search, documents=sources.documents)
-            dialog = PassagesDialog(sources, search, self._window)
+            dialog = PassagesDialog(sources, self._documents, self._window)
             dialog.accepted.connect(lambda: chosen(sources, dialog.chosen()))
             dialog.rejected.connect(lambda: then(None))
             dialog.open()

@@ -130,8 +130,8 @@ class RequestHandler(Presenter):
                 self._documents.remove(sha256)
             case intents.ReadDocuments(go_on):
                 attachments.read_now(go_on=go_on)
-            case intents.StopReadingFile(path):
-                attachments.stop_reading(path)
+            case intents.StopReadingFiles(stop):
+                attachments.stop_reading(stop)
             case intents.OpenAttachment(shown):
                 attachments.show_text(shown)
             case intents.OpenLink(address):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import Event
 
 from deepseek_r1.documents.document import Passage
 from r1desk.store import Attachment
@@ -103,10 +104,10 @@ class ReadDocuments(Intent):
 
 
 @dataclass(frozen=True, slots=True)
-class StopReadingFile(Intent):
-    """Attach a file no longer that is being read, by its path."""
+class StopReadingFiles(Intent):
+    """Attach no more of the files whose reading this ends."""
 
-    path: str
+    stop: Event
 
 
 @dataclass(frozen=True, slots=True)
