@@ -9,7 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QDir, QEvent, QPoint, QPointF, QRect, QSettings, Qt
+from PySide6.QtCore import (
+    QCoreApplication,
+    QDir,
+    QEvent,
+    QFileInfo,
+    QPoint,
+    QPointF,
+    QRect,
+    QSettings,
+    Qt,
+)
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -429,6 +439,15 @@ def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
     bottom = dialog.buttons.mapTo(dialog, dialog.buttons.rect().bottomRight())
     assert dialog.rect().contains(bottom)
     dialog.close()
+
+
+def test_a_file_dialog_reads_no_file_to_know_its_icon(qtbot: QtBot, tmp_path: Path) -> None:
+    """Qt's own takes a file without a suffix for what its first bytes say."""
+    (tmp_path / "nameless").write_bytes(b"%PDF-1.7")
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = file_dialog(parent, "Attach files", ["All files (*)"])
+    assert dialog.iconProvider().type(QFileInfo(tmp_path / "nameless")) == ""
 
 
 def test_a_file_dialog_begins_where_the_last_file_was_chosen(qtbot: QtBot, tmp_path: Path) -> None:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-from PySide6.QtCore import QDir, QSettings, QStandardPaths, Qt, QUrl
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
+from PySide6.QtGui import QAbstractFileIconProvider, QIcon
+from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QWidget
 
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
+
+
+class _PlainIcons(QFileIconProvider):
+    """One icon for folders and one for files.
+
+    Qt's own reads from each file what it is, in the window's thread: 140 ms for 1,000 files.
+    """
+
+    def icon(self, what: QFileInfo | QAbstractFileIconProvider.IconType) -> QIcon:
+        kinds = QAbstractFileIconProvider.IconType
+        if isinstance(what, QFileInfo):
+            what = kinds.Folder if what.isDir() else kinds.File
+        return super().icon(what)
+
+    def type(self, info: QFileInfo) -> str:
+        return info.suffix()
+
+
+_icons = cache(_PlainIcons)  # no dialog owns it
 
 
 def file_dialog(
@@ -23,6 +44,7 @@ def file_dialog(
     there = (folder for folder in folders if folder and QDir(folder).exists())
     dialog = QFileDialog(parent, title, next(there, QDir.homePath()))
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setIconProvider(_icons())
     dialog.setNameFilters(list(filters))
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
