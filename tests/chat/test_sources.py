@@ -64,10 +64,10 @@ def test_code_formulas_and_links_of_the_model_cite_nothing(
 def test_brackets_are_text_where_no_document_was_asked_about(view: ChatView, show: Show) -> None:
     show_cited(show, "The list is [1].", sources=None)
     assert links(view) == {}
-    assert view.view(2).sources_row is None
+    assert view.view(2).sources is None
 
 
-def test_a_citation_is_followed_by_keyboard_and_the_row_lists_what_was_sent(
+def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(
     view: ChatView, show: Show, qtbot: QtBot
 ) -> None:
     show_cited(show, "See [2].")
@@ -78,17 +78,15 @@ def test_a_citation_is_followed_by_keyboard_and_the_row_lists_what_was_sent(
     prose.setFocus()
     qtbot.keyClick(prose, Qt.Key.Key_Tab)
     qtbot.keyClick(prose, Qt.Key.Key_Return)
-    row = view.view(2).sources_row
-    assert row.header.accessibleName() == "Sources: 2 passages sent, 1 cited, 1,240 tokens"
-    row.header.click()
-    assert [button.text() for button in row.buttons] == [
+    button = view.view(2).sources
+    assert button.accessibleName() == "Sources: 2 passages sent, 1 cited, 1,240 tokens"
+    button.menu().aboutToShow.emit()
+    assert [entry.text() for entry in button.menu().actions()] == [
         "[1] report.pdf, page 11 · cited",
         "[2] report.pdf, page 12 · not cited",
     ]
-    row.buttons[0].click()
+    button.menu().actions()[0].trigger()
     assert wanted == [OpenAttachment(SOURCES.sent[n].passage) for n in (1, 0)]
-    row.header.click()
-    assert row.buttons == []
 
 
 def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Composer(QWidget):
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
-        self.attachments = AttachmentRow(self.requested.emit, self)
+        self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_chips = self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)

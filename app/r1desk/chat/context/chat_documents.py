@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -85,8 +86,7 @@ class ChatDocuments(QObject):
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy, self.clean)
-        self._checked = -_CHECK_EVERY_S  # the clock, when files of folders were looked at
-        self._rereading = False
+        self._next_check = 0.0  # the clock, for files of folders; never while they are read again
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
@@ -177,17 +177,15 @@ class ChatDocuments(QObject):
     @Slot()
     def check_files(self) -> None:
         """Read files of folders again that have changed; at most now and then."""
-        if self._closed or self._rereading or time.monotonic() - self._checked < _CHECK_EVERY_S:
+        if self._closed or time.monotonic() < self._next_check:
             return
-        self._checked = time.monotonic()
+        self._next_check = math.inf  # it may wait for mains power, for hours
 
         def reread(hashes: set[str]) -> None:
-            if hashes and not self._rereading:
-                self._rereading = True  # it may wait for mains power, for hours
-                reading = self.files.reread(hashes)
-                reading.done.connect(self._on_reread)
-                reading.failed.connect(self.refused)
-                reading.ended.connect(self._on_all_reread)
+            reading = self.files.reread(hashes)
+            reading.done.connect(self._on_reread)
+            reading.failed.connect(self.refused)
+            reading.ended.connect(self._on_all_reread)
 
         self._store.call(lambda store: store.attachments.in_folders(), reread)
 
@@ -199,7 +197,7 @@ class ChatDocuments(QObject):
 
     @Slot()
     def _on_all_reread(self) -> None:
-        self._rereading = False
+        self._next_check = time.monotonic() + _CHECK_EVERY_S
 
     @Slot()
     def clean(self) -> None:

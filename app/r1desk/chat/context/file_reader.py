@@ -85,7 +85,7 @@ class FileReader:
     def _changed(
         self, hashes: Collection[str], new: set[str]
     ) -> Iterator[tuple[str, Attachment] | ErrorReport]:
-        for each in self._index().documents():
+        for each in self._index().documents() if hashes else ():
             file = Path(each.path)
             try:
                 state = each.path, file.stat().st_mtime_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
@@ -20,7 +20,7 @@ from r1desk.chat.messages.answer_boxes import (
     note_for,
 )
 from r1desk.chat.messages.editable_message import EditableMessage
-from r1desk.chat.messages.sources_row import SourcesRow
+from r1desk.chat.messages.sources_row import sources_button
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.inline_renderer import SOURCE
@@ -62,7 +62,7 @@ class AnswerView(EditableMessage):
         self.queued_row: QueuedRow | None = None
         self._error: ErrorBox | None = None
         self.note: AnswerNote | None = None
-        self.sources_row: SourcesRow | None = None
+        self.sources: QToolButton | None = None
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -181,8 +181,8 @@ class AnswerView(EditableMessage):
 
     def _conclude(self) -> None:
         message = self._message
-        discard(self._error, self.note, self._footer, self.sources_row)
-        self._error = self.note = self.sources_row = None
+        discard(self._error, self.note, self._footer, self.sources)
+        self._error = self.note = self.sources = None
         if note := note_for(message):
             self.note = AnswerNote(note, self._style, self)
             self.note.show()
@@ -190,9 +190,8 @@ class AnswerView(EditableMessage):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
         if message.sources is not None:
-            self.sources_row = SourcesRow(message.sources, self._style, self._request, self)
-            self.sources_row.grown.connect(self.grown)
-            self.sources_row.show()
+            self.sources = sources_button(message.sources, self._style, self._request, self)
+            self.sources.show()
         self._add_footer().show()
         self._show_ways_on()
 
@@ -232,9 +231,10 @@ class AnswerView(EditableMessage):
                 part.move(0, y)
                 y += part.fit_width(width) + round(gap * em)
         inset = round(em * BUTTON_INSET_EM)
-        if self.sources_row:
-            self.sources_row.move(-2 * inset, y)
-            y += self.sources_row.fit_width(width + 2 * inset)
+        if self.sources:
+            size = self.sources.sizeHint()
+            self.sources.setGeometry(-inset, y, min(size.width(), width + inset), size.height())
+            y += size.height()
         if self._footer:
             self._footer.move(-inset, y)
             y += self._footer.fit_width(width + inset)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.editable_message import EditableMessage
-from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.chat.text.attachment_chip import AttachmentRow, Chip, size_notes
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, icon_button, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.text.typed_text import TypedSplitter
-from r1desk.chat.values.intents import MoveMemory, Request
+from r1desk.chat.values.intents import MoveMemory, OpenAttachment, Request
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import FittedWidget, discard, filled
 
@@ -82,8 +84,11 @@ class UserView(EditableMessage):
         self._attached: AttachmentRow | None = None
         if message.attachments:
             right = Qt.AlignmentFlag.AlignRight
-            self._attached = AttachmentRow(request, self, alignment=right)
-            self._attached.show_attachments(message.attachments)
+            self._attached = AttachmentRow(self, alignment=right)
+            self._attached.show_chips(
+                Chip(each.name, size_notes(each), partial(request, OpenAttachment(each)))
+                for each in message.attachments
+            )
         beginning = folded_text(content)
         if len(beginning) < len(content):
             self.more = text_button("chevron-down", _unfold_label(content), self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
 from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
-from r1desk.chat.values import intents
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
@@ -100,7 +99,7 @@ class AttachmentPresenter(Presenter):
         reading = self._documents.files.read(paths, stop)
         reading.done.connect(partial(self._attach, stop))
         reading.failed.connect(lambda report: stop.is_set() or self.refuse(report))
-        reading.ended.connect(lambda: self.stop_reading(stop))
+        reading.ended.connect(lambda: self._stop(stop))
         self._show()
         self._window.composer.setFocus()
 
@@ -109,13 +108,13 @@ class AttachmentPresenter(Presenter):
         if not stop.is_set() and file.sha256 not in there:  # else of a chat that was left
             self._set((*self.attachments, file))
 
-    def stop_reading(self, stop: threading.Event) -> None:
+    def _stop(self, stop: threading.Event) -> None:
         """Attach no more files of this reading; those that were read stay."""
         stop.set()
         if self._files_read.pop(stop, None) is not None:
             self._show()
 
-    def remove(self, place: int) -> None:
+    def _remove(self, place: int) -> None:
         """Take one file off the message."""
         self._set(self.attachments[:place] + self.attachments[place + 1 :])
 
@@ -156,7 +155,7 @@ class AttachmentPresenter(Presenter):
         earlier = [each for each in self._documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
         chips = [
-            self._chip(each, intents.RemoveDocument(each.sha256))
+            self._chip(each, partial(self._documents.remove, each.sha256))
             for each in earlier
             if each not in shared
         ]
@@ -165,11 +164,10 @@ class AttachmentPresenter(Presenter):
         else:
             chips += [self._chip(each, None) for each in shared]
         chips += [
-            self._chip(each, intents.RemoveAttachment(at))
-            for at, each in enumerate(self.attachments)
+            self._chip(each, partial(self._remove, at)) for at, each in enumerate(self.attachments)
         ]
         for stop, name in self._files_read.items():
-            button = ChipButton("close", _removal(name), intents.StopReadingFiles(stop))
+            button = ChipButton("close", _removal(name), partial(self._stop, stop))
             chips.append(Chip(name, (tr("being read"),), None, (button,), icon="clock"))
         reading = bool(self._files_read)
         self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=reading)
@@ -181,7 +179,7 @@ class AttachmentPresenter(Presenter):
         notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
         return Chip(name, notes if self._whole else (*notes, tr("is searched")))
 
-    def _chip(self, attachment: Attachment, removes: intents.Intent | None) -> Chip:
+    def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
         name, state = short_name(attachment.name), self._model_reading.state
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
@@ -200,15 +198,15 @@ class AttachmentPresenter(Presenter):
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if state.is_running:
                 label = tr("Pause the reading of {name}", name=name)
-                buttons.append(ChipButton("pause", label, intents.ReadDocuments(go_on=False)))
+                buttons.append(ChipButton("pause", label, self._model_reading.pause))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
-                buttons.append(ChipButton("brain", label, intents.ReadDocuments(go_on=True)))
+                buttons.append(ChipButton("brain", label, self._read_now))
         if removes is not None:
             buttons.append(ChipButton("close", _removal(name), removes))
         else:
             notes.append(tr("of the folder"))
-        opens = intents.OpenAttachment(attachment)
+        opens = partial(self.show_text, attachment)
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 
     def _in_order(self) -> tuple[str, ...]:
@@ -216,12 +214,8 @@ class AttachmentPresenter(Presenter):
         documents = (each.sha256 for each in (*self._documents.shown, *self.attachments))
         return tuple(dict.fromkeys(filter(None, documents)))
 
-    def read_now(self, *, go_on: bool) -> None:
-        """Have the model read all documents now, or pause that."""
-        if go_on:
-            self._model_reading.start(self._in_order())
-        else:
-            self._model_reading.pause()
+    def _read_now(self) -> None:
+        self._model_reading.start(self._in_order())
 
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""

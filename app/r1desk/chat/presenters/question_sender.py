@@ -34,36 +34,34 @@ class QuestionSender(Presenter):
 
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
-        conversation, files = self._chat.conversation_id, self._files.attachments
+        files = self._files.attachments
         self._files.show_stored()  # they go with the message
-        if not any(each.sha256 for each in (*files, *self._documents.shown)):
-            self._chat.send(text, files)
-            return
-        self._chat.save_draft(text)
+        if any(each.sha256 for each in (*files, *self._documents.shown)):
+            self._chat.save_draft(text)
+        self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
+
+    def edit(self, message: int, text: str) -> None:
+        """Ask a question again with another text."""
+        self._ask(text, (), lambda sources: self._chat.edit(message, text, sources))
+
+    def _ask(
+        self,
+        text: str,
+        files: tuple[Attachment, ...],
+        ask: Callable[[AnswerSources | None], None],
+    ) -> None:
+        conversation = self._chat.conversation_id
 
         def planned(sources: AnswerSources | None) -> None:
             if sources is None or self._chat.conversation_id != conversation:
                 self._chat.give_back(conversation, text, files)
             else:
-                self._chat.send(text, files, sources)
+                ask(sources)
 
-        self._plan(text, files, planned)
-
-    def edit(self, message: int, text: str) -> None:
-        """Ask a question again with another text."""
-        conversation = self._chat.conversation_id
-
-        def planned(sources: AnswerSources | None) -> None:
-            shown = {each.id for each in self._chat.shown_branch}
-            if sources is not None and message in shown:
-                self._chat.edit(message, text, sources)
-            else:
-                self._chat.give_back(conversation, text, ())
-
-        if self._documents.shown:
-            self._plan(text, (), planned)
+        if any(each.sha256 for each in (*files, *self._documents.shown)):
+            self._plan(text, files, planned)
         else:
-            self._chat.edit(message, text)
+            ask(None)
 
     def _plan(self, text: str, files: tuple[Attachment, ...], then: Planned) -> None:
         """Find what the answer is given, to be changed; `then(None)` where it is not asked."""
@@ -73,24 +71,19 @@ class QuestionSender(Presenter):
                 then(sources if isValid(self) else None)
                 return
             dialog = PassagesDialog(sources, self._documents, self._window)
-            dialog.accepted.connect(lambda: chosen(sources, dialog.chosen()))
+            dialog.accepted.connect(lambda: plan(then, dialog.chosen()))
             dialog.rejected.connect(lambda: then(None))
             dialog.open()
-
-        def chosen(sources: AnswerSources, passages: list[Passage]) -> None:
-            if passages == [source.passage for source in sources.sent]:
-                then(sources)
-                return
-            again = self._documents.plan(text, files, passages)
-            again.done.connect(then)
-            again.failed.connect(refused)
 
         def refused(report: ErrorReport) -> None:
             then(None)
             self._files.refuse(report)
 
+        def plan(done: Planned, chosen: list[Passage] | None = None) -> None:
+            planning = self._documents.plan(text, files, chosen)
+            planning.done.connect(done)
+            planning.failed.connect(refused)
+
         if self._chat.preparing:  # counting would wait for it
             self._chat.stop()
-        planning = self._documents.plan(text, files)
-        planning.done.connect(found)
-        planning.failed.connect(refused)
+        plan(found)

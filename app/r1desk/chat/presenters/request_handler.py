@@ -124,14 +124,6 @@ class RequestHandler(Presenter):
                 attachments.add_paths(paths)
             case intents.AttachPicture():
                 attachments.refuse(DocumentIsPicture().report())
-            case intents.RemoveAttachment(place):
-                attachments.remove(place)
-            case intents.RemoveDocument(sha256):
-                self._documents.remove(sha256)
-            case intents.ReadDocuments(go_on):
-                attachments.read_now(go_on=go_on)
-            case intents.StopReadingFiles(stop):
-                attachments.stop_reading(stop)
             case intents.OpenAttachment(shown):
                 attachments.show_text(shown)
             case intents.OpenLink(address):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
@@ -13,7 +13,6 @@ from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.values.intents import Intent, OpenAttachment, Request
 from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
@@ -25,11 +24,11 @@ _LEAST_PX = 60  # of a label
 
 @dataclass(frozen=True, slots=True)
 class ChipButton:
-    """A button of a chip: its icon, its name, what it asks for."""
+    """A button of a chip: its icon, its name, what it does."""
 
     icon: str
     label: str
-    intent: Intent
+    act: Callable[[], object] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Chip:
 
     name: str
     notes: tuple[str, ...] = ()
-    opens: Intent | None = None  # by a click
+    opens: Callable[[], object] | None = None  # by a click
     buttons: tuple[ChipButton, ...] = ()
     fraction: float | None = None
     icon: str = "file"
@@ -73,19 +72,19 @@ def short_name(name: str) -> str:
 class AttachmentChip(QWidget):
     """One file: a click shows its text."""
 
-    def __init__(self, chip: Chip, request: Request, parent: QWidget) -> None:
+    def __init__(self, chip: Chip, parent: QWidget) -> None:
         super().__init__(parent)
-        self.chip, self._request = chip, request
+        self.chip = chip
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 1, 2, 1)
         row.setSpacing(0)
         self.open_button = text_button(chip.icon, "", self)
-        self.open_button.clicked.connect(self._on_open)
+        self.open_button.clicked.connect(lambda: self.chip.opens and self.chip.opens())
         row.addWidget(self.open_button)
         self.buttons: list[QToolButton] = []
-        for each in chip.buttons:
+        for at, each in enumerate(chip.buttons):
             button = icon_button(each.icon, each.label, self)
-            button.clicked.connect(lambda _checked, intent=each.intent: request(intent))
+            button.clicked.connect(lambda _checked, at=at: self.chip.buttons[at].act())
             row.addWidget(button)
             self.buttons.append(button)
         self.show_chip(chip)
@@ -109,10 +108,6 @@ class AttachmentChip(QWidget):
         self.open_button.setMinimumWidth(min(left, self.open_button.minimumWidth()))
         self.open_button.setMaximumWidth(left)
 
-    def _on_open(self) -> None:
-        if self.chip.opens is not None:
-            self._request(self.chip.opens)
-
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = chat_colours()
         painter = QPainter(self)
@@ -133,30 +128,21 @@ class AttachmentRow(QWidget):
     """Chips beside each other, in as many rows as they need."""
 
     def __init__(
-        self,
-        request: Request,
-        parent: QWidget,
-        *,
-        alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
+        self, parent: QWidget, *, alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft
     ) -> None:
         super().__init__(parent)
-        self._request = request
         self._alignment = alignment
         self.chips: list[AttachmentChip] = []
         self.setAccessibleName(tr("Attached files"))
 
-    def show_attachments(self, attachments: Sequence[Attachment]) -> None:
-        """Show the files of a message."""
-        self.show_chips([Chip(a.name, size_notes(a), OpenAttachment(a)) for a in attachments])
-
-    def show_chips(self, chips: Sequence[Chip]) -> None:
+    def show_chips(self, chips: Iterable[Chip]) -> None:
         """Show these; a chip whose buttons stay the same stays in its place."""
         before, self.chips = self.chips, []
         kept = {(each.chip.name, each.chip.buttons): each for each in reversed(before)}
         for chip in chips:
             widget = kept.pop((chip.name, chip.buttons), None)
             if widget is None:
-                widget = AttachmentChip(chip, self._request, self)
+                widget = AttachmentChip(chip, self)
                 widget.show()
             else:
                 widget.show_chip(chip)
@@ -168,11 +154,13 @@ class AttachmentRow(QWidget):
 
     def fit_height(self, rows: float) -> int:
         """The height of so many rows of chips."""
-        gap = round(self.fontMetrics().height() * 0.35)
-        return round(rows * (self.chips[0].sizeHint().height() + gap)) if self.chips else 0
+        return round(rows * (self.chips[0].sizeHint().height() + self._gap())) if self.chips else 0
+
+    def _gap(self) -> int:
+        return round(self.fontMetrics().height() * 0.35)
 
     def fit_width(self, width: int) -> int:
-        gap = round(self.fontMetrics().height() * 0.35)
+        gap = self._gap()
         lines: list[list[tuple[AttachmentChip, QSize]]] = []
         taken = 0
         for chip in self.chips:

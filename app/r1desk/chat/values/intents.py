@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Event
 
 from deepseek_r1.documents.document import Passage
 from r1desk.store import Attachment
@@ -80,34 +79,6 @@ class SavePrompt(Intent):
 @dataclass(frozen=True, slots=True)
 class AttachPicture(Intent):
     """Attach a picture that was copied or dragged without a file, which no model here can see."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveAttachment(Intent):
-    """Take a file off the message being written; `place` counts from 0."""
-
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveDocument(Intent):
-    """Take a document away from the conversation, by its hash."""
-
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadDocuments(Intent):
-    """Have the model read the documents before they are asked about, or pause that."""
-
-    go_on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StopReadingFiles(Intent):
-    """Attach no more of the files whose reading this ends."""
-
-    stop: Event
 
 
 @dataclass(frozen=True, slots=True)
