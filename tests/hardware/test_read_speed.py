@@ -44,10 +44,16 @@ def test_a_file_that_is_not_whole_pages_is_read_to_its_end(tmp_path):
 
 def test_one_drive_is_measured_once(file, monkeypatch):
     first = read_speed.read_speed_mib_s(file)
-    monkeypatch.setattr(read_speed, "measure_mib_s", lambda path: pytest.fail("measured twice"))
+    monkeypatch.setattr(read_speed, "measure_mib_s", lambda *_, **__: pytest.fail("measured twice"))
     other = file.with_name("other.bin")
     other.write_bytes(b"x" * 100)
     assert read_speed.read_speed_mib_s(other) == first
+
+
+def test_each_size_of_a_read_has_its_speed(file):
+    for size in (8192, 65536, 1 << 20):
+        assert read_speed.read_speed_mib_s(file, size) > 0
+    assert len(read_speed._measured) == 3
 
 
 def test_what_cannot_be_read_has_no_speed(tmp_path):

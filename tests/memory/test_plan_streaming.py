@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall
-from deepseek_r1.core.events import Bill, BillLine
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.events import Bill, BillItem, BillLine
+from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import TensorInfo
 from deepseek_r1.memory import estimate as estimate_module
-from deepseek_r1.memory.advice import advise, require_fit
+from deepseek_r1.memory.advice import advise, experts_text, require_fit
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.estimate import (
     CORE_MIB_S,
@@ -29,6 +29,7 @@ from deepseek_r1.memory.plan import (
     ProcessOverhead,
     plan_streaming,
 )
+from deepseek_r1.weights.residency import cycle_bytes, expert_layers, expert_reads
 from memory.headers import OVERHEAD, billed, header, load_settings, streamable, streamable_headers
 
 MIB = 1 << 20
@@ -133,7 +134,7 @@ LINES = (BillLine(name="pinned", planned_mib=300.0), BillLine(name="slots", plan
 def test_an_estimate_predicts_the_speed_with_the_threads_that_will_decode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(estimate_module, "read_speed_mib_s", lambda _path: 2000.0)
+    monkeypatch.setattr(estimate_module, "read_speed_mib_s", lambda _path, _bytes: 2000.0)
     model, overhead = streamable(28, 2 << 20), ProcessOverhead()
     chosen = LoadSettings(memory_budget=700, swap_enabled=True, threads=3)
     made = estimate(model, chosen, overhead).bill
@@ -183,6 +184,36 @@ def test_a_token_needs_one_row_of_an_embedding_that_is_not_the_output_too():
     tied = replace(header(), tensors=(table,), has_output=False)
     assert token_weights_bytes(tied) == 6400
     assert token_weights_bytes(replace(tied, tensors=(table, output), has_output=True)) == 6400
+
+
+def mixture(experts: int, used: int, layers: int = 4):
+    """A header of a mixture whose experts have 1 MiB each."""
+    tensors = tuple(
+        TensorInfo(f"blk.{n}.ffn_up_exps.weight", (1024, 1024, experts), "Q8_0", experts << 20)
+        for n in range(layers)
+    )
+    return replace(header(expert_used_count=used), tensors=tensors, experts=experts)
+
+
+def test_a_mixture_is_never_planned_with_lru_below_the_experts_of_one_token():
+    settings = LoadSettings(
+        swap_enabled=True, context_length=512, micro_batch=16, cache_strategy=CacheStrategy.LRU
+    )
+    for budget, kept in ((1000, CacheStrategy.LFU), (2000, CacheStrategy.LRU)):
+        chosen = settings.model_copy(update={"memory_budget": budget})
+        bill = plan_streaming(mixture(512, 200), chosen, OVERHEAD).bill
+        assert bill.experts_kept is kept, bill.mib_of(BillItem.EXPERTS)
+        said = experts_text(bill, CacheStrategy.LRU)
+        assert (said == "") is (kept is CacheStrategy.LRU)
+        assert experts_text(bill, CacheStrategy.AUTO) == ""
+
+
+def test_many_experts_are_expected_to_be_found_as_often_as_on_recorded_routes():
+    """A quarter of them serves four of five uses; of few experts, a quarter."""
+    for experts, share in ((128, 0.21), (8, 0.75)):
+        layers = expert_layers(mixture(experts, 2))
+        quarter = sum(layer.nbytes for layer in layers) // 4
+        assert expert_reads(layers, quarter) == pytest.approx(share * cycle_bytes(layers), rel=0.01)
 
 
 def test_of_a_mixture_a_token_needs_the_experts_it_uses():

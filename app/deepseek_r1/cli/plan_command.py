@@ -12,11 +12,11 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import join_sentences, tr
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.memory.advice import ITEM_NAMES, speed_text
+from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, speed_text
 from deepseek_r1.memory.drafts import with_draft
 from deepseek_r1.memory.estimate import estimate, planned_share
 from deepseek_r1.memory.plan import require_context
@@ -38,17 +38,19 @@ def plan(*, file: Path | None, model: Path | None, load: LoadSettings, as_json: 
     if as_json:
         console.result_json(plan_report(estimated.bill, estimated.advice.text))
     else:
-        _show(estimated.bill, estimated.advice.text)
+        _show(estimated.bill, estimated.advice.text, load.cache_strategy)
 
 
 def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
     """Returns the JSON contract of `plan`. A model that streams has more keys."""
-    streamed = {
+    streamed: dict[str, Any] = {
         "streamed_mb": round(bill.streamed_mib, 2),
         "short_streamed_mb": round(bill.short_streamed_mib, 2),
         "disk_mb_s": round(bill.disk_mib_s, 1),
         "disk_tok_s": round(bill.disk_tok_s, 3),
     }
+    if bill.mib_of(BillItem.EXPERTS):
+        streamed["experts_kept"] = bill.experts_kept.value
     return {
         "fits": bill.fits,
         "streams": bill.streams,
@@ -60,7 +62,7 @@ def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
     }
 
 
-def _show(bill: Bill, advice: str) -> None:
+def _show(bill: Bill, advice: str, wanted: CacheStrategy) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
@@ -70,10 +72,10 @@ def _show(bill: Bill, advice: str) -> None:
     table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
     table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
     Console(highlight=False).print(table)
-    console.result(_verdict(bill, advice))
+    console.result(_verdict(bill, advice, wanted))
 
 
-def _verdict(bill: Bill, advice: str) -> str:
+def _verdict(bill: Bill, advice: str, wanted: CacheStrategy) -> str:
     if not bill.fits:
         return join_sentences((tr("It does not fit."), advice))
     if not bill.streams:
@@ -84,4 +86,4 @@ def _verdict(bill: Bill, advice: str) -> str:
         few=bill.short_streamed_mib,
         most=bill.streamed_mib,
     )
-    return join_sentences((runs, speed_text(bill)))
+    return join_sentences((runs, speed_text(bill), experts_text(bill, wanted)))

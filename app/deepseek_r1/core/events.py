@@ -87,6 +87,7 @@ class Bill(_Event):
     context_length: int = 0  # tokens that the line of the KV cache has memory for; 0 is unknown
     streamed_mib: float = 0.0  # read from the disk in each pass, when the context is full
     short_streamed_mib: float = 0.0  # the same while a conversation is short
+    experts_kept: CacheStrategy = CacheStrategy.PINNED  # of a streamed mixture, never `auto`
     disk_mib_s: float = 0.0  # measured speed of the file's drive; 0 is not known
     compute_s: float = 0.0  # computing time of a token that reading from the drive does not hide
 
@@ -254,7 +255,7 @@ class WeightsStats(_Event):
     """
 
     pinned_mib: float = 0.0  # resident or being loaded, experts included
-    streamed_mib: float = 0.0  # read in each pass; experts as if routing were uniform
+    streamed_mib: float = 0.0  # read in each pass; of experts as many as is expected
     read_mib: float = 0.0  # the load's own reads excluded
     io_wait_s: float = 0.0  # the computation waited so long for the disk
     hits: int = 0  # uses of a weight, or of one expert, that was in memory

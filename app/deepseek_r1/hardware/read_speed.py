@@ -26,6 +26,7 @@ from deepseek_r1.hardware.storage import SystemFile, SystemRegion, page_up
 # Python.
 READ_BYTES = 1 << 20
 READERS = 6  # threads that read at the same time: a slow drive needs a deep queue
+_SLICES_APART = 29
 _MOST_S = 1.5
 _WARM_UP_S = 0.1  # not counted: the drive wakes up and its queue fills
 _MIB = 1 << 20
@@ -35,33 +36,38 @@ _SLICE_BYTES = 4 << 20
 # it runs. Less memory would stay in the processor's caches: 6 MiB gave up to 1.5 times the speed of
 # 48 MiB, 16 MiB 0.99 to 1.2 times.
 _MEMORY_MIB = 16
-_measured: dict[int, float] = {}  # by device
+_measured: dict[tuple[int, int], float] = {}  # by device and size of a read
 _measure_lock = threading.Lock()
 
 
-def read_speed_mib_s(path: Path) -> float:
+def read_speed_mib_s(path: Path, read_bytes: int = READ_BYTES) -> float:
     """The speed of the drive that holds `path`, in MiB per second; 0 for an unreadable file.
 
-    The first call for a drive takes 1.5 seconds. Where direct reads do not work, the file is
+    Shorter reads are measured from all over the file. The first call for a drive and a size takes
+    1.5 seconds. Where direct reads do not work, the file is
     dropped from the page cache and ordinary reads are measured.
     """
     try:
-        device = path.stat().st_dev
+        key = path.stat().st_dev, read_bytes
         with _measure_lock:
-            if device not in _measured:
-                _measured[device] = measure_mib_s(path)
-            return _measured[device]
+            if key not in _measured:
+                _measured[key] = measure_mib_s(path, read_bytes=read_bytes)
+            return _measured[key]
     except OSError:
         return 0.0
 
 
 def measure_mib_s(
-    path: Path, *, seconds: float = _MOST_S, memory_mib: float = _MEMORY_MIB
+    path: Path,
+    *,
+    seconds: float = _MOST_S,
+    memory_mib: float = _MEMORY_MIB,
+    read_bytes: int = READ_BYTES,
 ) -> float:
     """Measure once: read the file, again and again, until the time is up. Raises OSError.
 
-    It reads into `memory_mib` of memory, over and over. A file that cannot bypass the page cache is
-    read only once.
+    It reads into `memory_mib` of memory, over and over; `read_bytes` at once, whole pages. A file
+    that cannot bypass the page cache is read only once.
     """
     direct = _direct(path)
     with contextlib.closing(direct or SystemFile(path, direct=False)) as file:
@@ -72,7 +78,8 @@ def measure_mib_s(
         memory = SystemRegion(max(READERS, round(memory_mib)) * READ_BYTES, huge_pages=True)
         try:
             memory.commit(0, memory.nbytes)
-            benchmark = _ReadBenchmark(file, memory, seconds, repeat=direct is not None)
+            repeat = direct is not None
+            benchmark = _ReadBenchmark(file, memory, seconds, read_bytes, repeat=repeat)
             with ThreadPoolExecutor(READERS, thread_name_prefix="disk") as threads:
                 list(threads.map(benchmark.read, range(READERS)))
         finally:
@@ -86,12 +93,22 @@ class _ReadBenchmark:
     """Hands out reads until the time is up, and counts the bytes read after the warm-up."""
 
     def __init__(
-        self, file: SystemFile, memory: SystemRegion, seconds: float, *, repeat: bool
+        self,
+        file: SystemFile,
+        memory: SystemRegion,
+        seconds: float,
+        read_bytes: int,
+        *,
+        repeat: bool,
     ) -> None:
         self._file, self._memory, self._repeat = file, memory, repeat
+        self._read_bytes = read_bytes
+        # Slices are read from all over the file: one of so many, then the next one of as many.
+        self._step = read_bytes * (_SLICES_APART if read_bytes < READ_BYTES and repeat else 1)
         self._started_at = time.monotonic()
         self._ends_at = self._started_at + seconds
         self._file_offset, self._memory_offset, self._lock = 0, 0, threading.Lock()
+        self._first = 0  # offset at which this round through the file began
         self._reads: list[tuple[float, int]] = []  # the time a read ended, and its bytes
 
     @property
@@ -110,7 +127,7 @@ class _ReadBenchmark:
         """Read until the time is up. Each thread runs this."""
         while (offsets := self._next_offsets()) is not None:
             start, into_start = offsets
-            nbytes = min(READ_BYTES, page_up(self._file.nbytes - start))
+            nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
             with self._memory.bytes[into_start : into_start + nbytes] as into:
                 count = self._file.read_into(into, start)
             with self._lock:
@@ -122,11 +139,12 @@ class _ReadBenchmark:
             if self._file_offset >= self._file.nbytes:
                 if not self._repeat:
                     return None
-                self._file_offset = 0
+                self._first = (self._first + self._read_bytes) % self._step
+                self._file_offset = self._first if self._first < self._file.nbytes else 0
             if self._reads and time.monotonic() >= self._ends_at:
                 return None
             start, into_start = self._file_offset, self._memory_offset
-            self._file_offset += READ_BYTES
+            self._file_offset += self._step
             self._memory_offset = (into_start + READ_BYTES) % self._memory.nbytes
             return start, into_start
 

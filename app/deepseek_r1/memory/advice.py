@@ -9,7 +9,7 @@ from math import ceil
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_list, join_sentences, tr
-from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.plan import (
     LEAST_CONTEXT,
@@ -104,6 +104,17 @@ def speed_text(bill: Bill) -> str:
     return tr(
         "Roughly {rate} tokens a second, by a short test of this disk.",
         rate=f"{bill.disk_tok_s:.1f}",
+    )
+
+
+def experts_text(bill: Bill, wanted: CacheStrategy) -> str:
+    """A sentence where a mixture's experts are kept in another way than the chosen one."""
+    chosen = wanted in (CacheStrategy.AUTO, bill.experts_kept)
+    if chosen or not bill.mib_of(BillItem.EXPERTS):
+        return ""
+    return tr(
+        "LFU is used: memory for fewer experts than one token uses would never have the right "
+        "ones with LRU."
     )
 
 

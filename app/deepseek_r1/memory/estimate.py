@@ -26,6 +26,7 @@ from deepseek_r1.memory.advice import Advice, advise, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.drafts import EXPECTED_DRAFT_TOKENS, EXPECTED_TOKENS_PER_PASS
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, ProcessOverhead, plan
+from deepseek_r1.weights.residency import expert_layers, slice_read_bytes
 
 # Measured on two cores of an EPYC, R1-Distill-Qwen-1.5B's true shape in Q4_K_M, all in memory: 23
 # to 30 tokens a second at 56 to 69 GB/s of memory, that is 12 GB/s of weights for each core.
@@ -92,7 +93,7 @@ def estimate(
     streams = bill.streams or (advice.text != "" and advice.settings.swap_enabled)
     if not streams or not measure_disk:
         return Estimate(bill, advice)
-    disk_mib_s = read_speed_mib_s(header.path)
+    disk_mib_s = read_speed_mib_s(header.path, slice_read_bytes(expert_layers(header)))
     threads = settings.threads or cpu().threads
     compute_s = unhidden_compute_s(header, threads)
     bill = _with_speed(bill, disk_mib_s, compute_s)

@@ -18,6 +18,8 @@ from deepseek_r1.memory import cost_model, legacy_costs
 from deepseek_r1.weights.residency import (
     Residency,
     ResidencyTooSmall,
+    cache_strategy,
+    expert_layers,
     least_weights_mib,
     plan_residency,
 )
@@ -122,6 +124,9 @@ def plan_streaming(
         context_length=settings.context_length,
         streamed_mib=residency.streamed_mib,
         short_streamed_mib=short.streamed_mib,
+        experts_kept=cache_strategy(
+            expert_layers(header), residency.experts_bytes, settings.cache_strategy
+        ),
     )
     return MemoryPlan(bill, residency)
 

@@ -15,9 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
+from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, page_up
 
 MIB = 1 << 20
@@ -39,6 +42,18 @@ _ORDER = (
     "ffn_gate_up_exps", "ffn_down_exps", "ffn_gate", "ffn_up", "ffn_down", "ffn_gate_shexp",
     "ffn_up_shexp", "ffn_down_shexp",
 )  # fmt: skip
+# Of the experts that a token uses, those in memory, by the share of all that fit: the lowest of
+# three trained mixtures with 128 experts a layer (`tests/benchmarks/replay_routes.py`).
+_HITS = (
+    (0.0, 0.0),
+    (1 / 32, 0.26),
+    (1 / 16, 0.41),
+    (1 / 8, 0.61),
+    (1 / 4, 0.79),
+    (1 / 2, 0.89),
+    (1.0, 1.0),
+)
+_ROUTED_EXPERTS = 128
 _RANK = {kind: rank for rank, kind in enumerate(_ORDER)}
 _NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _EXPERTS = re.compile(r"blk\.(\d+)\.ffn_(?:gate|up|down|gate_up)_exps\.weight")
@@ -92,6 +107,12 @@ def _experts_used(header: ModelHeader) -> int:
     return max((each for each in counts if isinstance(each, int)), default=0)
 
 
+def slice_read_bytes(layers: Sequence[ExpertLayer]) -> int:
+    """The size of the reads that fetch one expert's slice of a tensor; that of others without."""
+    slices = [page_up(each.nbytes // layer.experts) for layer in layers for each in layer.tensors]
+    return min(READ_BYTES, round(sum(slices) / len(slices) / PAGE) * PAGE) if slices else READ_BYTES
+
+
 def least_cache_bytes(layers: Sequence[ExpertLayer]) -> int:
     """The smallest cache: it holds the experts that one token uses in any layer."""
     return max((layer.used * layer.expert_bytes for layer in layers), default=0)
@@ -116,11 +137,38 @@ def tokens_at_once(layers: Sequence[ExpertLayer], cache_bytes: int) -> int:
     return min(cache_bytes // (layer.used * layer.expert_bytes) for layer in layers)
 
 
+def cycle_bytes(layers: Sequence[ExpertLayer]) -> int:
+    """The experts that one token uses in all layers."""
+    return sum(layer.used * layer.expert_bytes for layer in layers)
+
+
+def cache_strategy(
+    layers: Sequence[ExpertLayer], cache_bytes: int, wanted: CacheStrategy
+) -> CacheStrategy:
+    """The policy of a cache of this size, never `auto`.
+
+    A cache that does not hold the experts of one token has always evicted by their last use what
+    the next token needs: it would never have a hit. Then they are kept by the number of uses.
+    """
+    useless = wanted is CacheStrategy.LRU and cache_bytes < cycle_bytes(layers)
+    return CacheStrategy.LFU if useless or wanted is CacheStrategy.AUTO else wanted
+
+
 def expert_reads(layers: Sequence[ExpertLayer], cache_bytes: int) -> int:
-    """Bytes of experts read for each token if routing were uniform."""
+    """Bytes of experts expected to be read for each token.
+
+    The hits are those on recorded routes where the layers have as many experts as there, and those
+    of uniform routing where they have fewer.
+    """
     whole = sum(layer.nbytes for layer in layers)
-    needed = sum(layer.used * layer.expert_bytes for layer in layers)
-    return round(needed * max(0.0, 1 - cache_bytes / whole)) if whole else 0
+    if not whole:
+        return 0
+    share = min(1.0, cache_bytes / whole)
+    hits = share
+    if min(layer.experts for layer in layers) >= _ROUTED_EXPERTS:
+        (low, below), (high, above) = next(pair for pair in pairwise(_HITS) if share <= pair[1][0])
+        hits = below + (above - below) * (share - low) / (high - low)
+    return round(cycle_bytes(layers) * (1 - hits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +184,7 @@ class Residency:
     slot_bytes: int
     pinned_mib: float
     slots_mib: float
-    streamed_mib: float  # read for each token; experts as if routing were uniform
+    streamed_mib: float  # read for each token; of experts as many as is expected
     embedding_on_disk: bool  # its rows are read when a token needs them
     experts_bytes: int = 0  # capacity of the expert cache; 0 without experts
     expert_reads_mib: float = 0.0  # part of `streamed_mib`

@@ -8,7 +8,7 @@ from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.hardware import converts_f16_slowly
-from deepseek_r1.memory.advice import ITEM_NAMES
+from deepseek_r1.memory.advice import ITEM_NAMES, experts_text
 from deepseek_r1.memory.plan import with_precision
 
 MORE_MIB = 256.0  # one step of the budget's slider
@@ -118,6 +118,7 @@ def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
         held=bill.mib_of(BillItem.PINNED, BillItem.EXPERTS),
         few=bill.short_streamed_mib,
     )
+    kept = join_sentences((kept, experts_text(bill, settings.cache_strategy)))
     if not bill.disk_tok_s:
         return kept
     return tr("About {rate:.1f} tok/s.", rate=bill.disk_tok_s) + " " + kept

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.answer.answer import AnswerParts
@@ -25,9 +28,16 @@ from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
-from deepseek_r1.weights.moe import expert_streamer
+from deepseek_r1.weights.moe import expert_streamer, use_counts
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
-from deepseek_r1.weights.residency import MIB, expert_layers, least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import (
+    MIB,
+    cache_strategy,
+    expert_layers,
+    least_weights_mib,
+    plan_residency,
+)
+from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.gguf_files import tiny_mixture, tiny_qwen3
 from support.mixtures import EXPERTS, tiny_deepseek2, tiny_qwen3moe
@@ -49,6 +59,11 @@ def mib_for(path: Path, share: float) -> float:
     return budgets(path)[-1] - (1 - share) * experts
 
 
+def used_strategy(path: Path, mib: float, wanted: CacheStrategy) -> CacheStrategy:
+    header = read_header(path)
+    return cache_strategy(expert_layers(header), plan_residency(header, mib).experts_bytes, wanted)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("make", MIXTURES)
 def test_logits_are_those_of_the_model_in_memory(
@@ -66,8 +81,8 @@ def test_logits_are_those_of_the_model_in_memory(
             with loaded(path, mib, micro_batch=micro_batch, strategy=strategy) as bench:
                 assert bench.answer(FIRST, 8) == resident(bench.context.max_batch_tokens)
                 stats = bench.weights.stats
-                assert stats.strategy is strategy
-                assert stats.expert_misses > 0
+                assert stats.strategy is used_strategy(path, mib, strategy)
+                assert stats.expert_hits + stats.expert_misses > 0
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -253,3 +268,54 @@ def test_the_bill_of_a_mixture_has_a_line_for_its_experts(tmp_path: Path) -> Non
         bill = plan_streaming(header, settings, ProcessOverhead(window_mib=window_mib)).bill
         assert tuple(line.name for line in bill.lines) == MIXTURE_ITEMS
     assert header.experts == EXPERTS
+
+
+def test_what_earlier_answers_used_is_in_memory_before_the_next_one_asks(tmp_path: Path) -> None:
+    path = tiny_qwen3moe(tmp_path / "model.gguf")
+    with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
+        resident = bench.answer(FIRST, 4)
+        missed = bench.weights.stats.expert_misses
+    with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
+        assert bench.answer(FIRST, 4) == resident
+        assert bench.weights.stats.expert_misses == 0 < missed
+    with loaded(path, mib_for(path, 0.5), micro_batch=1) as bench:
+        assert bench.answer(FIRST, 4) == resident
+        assert bench.weights.stats.expert_hits > bench.weights.stats.expert_misses
+
+
+def test_a_drive_that_failed_while_experts_were_read_ahead_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_qwen3moe(tmp_path / "model.gguf")
+    with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
+        resident = bench.answer(FIRST, 4)
+    read = ResidentMemory.read
+
+    def failing(memory: ResidentMemory, part: int, start: int, end: int) -> None:
+        if threading.current_thread().name.startswith("weights-experts-early"):
+            raise WeightsUnreadableError("the drive is gone")
+        read(memory, part, start, end)
+
+    monkeypatch.setattr(ResidentMemory, "read", failing)
+    with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
+        coming = list(bench.weights._experts.cache._coming.values())
+        assert coming
+        wait(each for reads in coming for _, each in reads)
+        assert bench.answer(FIRST, 4) == resident
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"measured": {"KEY": {"uses": "zz"}}}', None])
+def test_damaged_counts_cost_nothing_but_time(damage: bytes | None, tmp_path: Path) -> None:
+    path = tiny_qwen3moe(tmp_path / "model.gguf")
+    with loaded(path, mib_for(path, 0.5), micro_batch=1) as bench:
+        resident = bench.answer(FIRST, 4)
+    file = measured_dir() / use_counts.FILE_NAME
+    (key,) = json.loads(file.read_bytes())["measured"]
+    file.write_bytes(
+        file.read_bytes().replace(b'"uses": "', b'"uses": "00')
+        if damage is None
+        else damage.replace(b"KEY", key.encode())
+    )
+    with loaded(path, mib_for(path, 0.5), micro_batch=1) as bench:
+        assert not bench.weights._experts.cache.resident_set.nbytes
+        assert bench.answer(FIRST, 4) == resident

@@ -14,7 +14,8 @@ from typing import Final
 from deepseek_r1.core.settings import CacheStrategy
 
 # An LFU count fades to 50 % in so many passes; measured in docs/measurements/streaming.md.
-_DECAY_PASSES: Final = 4.0
+_DECAY_PASSES: Final = 8.0
+_FIRST_USES: Final = 4.0  # what earlier answers' uses count at most in the first pass
 _LARGEST: Final = 1e200  # counts are divided before they exceed what a float can hold
 
 
@@ -28,6 +29,9 @@ class EvictionPolicy:
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """A layer is about to use these experts, resident or not; the values count tokens."""
+
+    def begin_with(self, uses: Mapping[int, int]) -> None:
+        """Before the first use: how often each expert was used in earlier answers."""
 
     def admit(self, key: int) -> None:
         """The expert is resident from now on."""
@@ -85,6 +89,11 @@ class LeastFrequentlyUsed(EvictionPolicy):
         self._worth = 1.0  # of one use now
         self._counts: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []  # some entries are out of date
+
+    def begin_with(self, uses: Mapping[int, int]) -> None:
+        """See `EvictionPolicy`."""
+        most = max(uses.values(), default=0) or 1
+        self._counts = {key: _FIRST_USES * count / most for key, count in uses.items()}
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """See `EvictionPolicy`."""

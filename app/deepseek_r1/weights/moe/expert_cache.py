@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.weights.moe.eviction import EvictionPolicy, make_policy
-from deepseek_r1.weights.residency import expert_layers
+from deepseek_r1.weights.moe.use_counts import UseCounts
+from deepseek_r1.weights.residency import cache_strategy, expert_layers
 from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMemory, coalesced_reads
 from deepseek_r1.weights.weight import Weight
 
@@ -75,6 +77,28 @@ class ResidentSet:
         self.nbytes += missing_bytes
         return ResidentSetChange(missing, evicted)
 
+    def preload(self, uses: Mapping[int, int]) -> tuple[int, ...]:
+        """Make those resident, as far as they fit, that were used most; returns them in order.
+
+        Before the first use. The policy begins with these counts.
+        """
+        self._policy.begin_with(uses)
+        chosen: list[int] = []
+        for key in sorted(filter(uses.get, uses), key=uses.__getitem__, reverse=True):
+            if self.nbytes + self._sizes[key] > self._capacity:
+                break
+            self._resident.add(key)
+            self._policy.admit(key)
+            self.nbytes += self._sizes[key]
+            chosen.append(key)
+        return tuple(chosen)
+
+    def replace_policy(self, policy: EvictionPolicy) -> None:
+        """Choose by another policy from now on, which knows nothing of the uses so far."""
+        self._policy = policy
+        for key in self._resident:
+            policy.admit(key)
+
     def resize(self, capacity: int) -> tuple[int, ...]:
         """Change the capacity; returns the experts to release."""
         self._capacity = capacity
@@ -100,23 +124,32 @@ class ExpertCache:
 
     def __init__(
         self,
+        header: ModelHeader,
         layers: Sequence[Sequence[Weight]],
-        experts: int,
         capacity: int,
-        policy: EvictionPolicy,
+        strategy: CacheStrategy,
         resident: ResidentMemory,
     ) -> None:
-        """`layers` are each layer's tensors, which hold `experts` equal slices.
+        """`layers` are each layer's tensors, which hold a slice of equal size for each expert.
 
-        `capacity` is in bytes.
+        `capacity` is in bytes; `strategy` the wanted one, see `cache_strategy`.
         """
-        self._layers, self.experts, self._resident = layers, experts, resident
-        self.capacity, self.strategy = capacity, policy.strategy
-        sizes = [sum(map(self._slice_bytes, layer)) for layer in layers for _ in range(experts)]
+        self._layers, self.experts, self._resident = layers, header.experts, resident
+        self._mixture, self._wanted, self.capacity = expert_layers(header), strategy, capacity
+        self.strategy = cache_strategy(self._mixture, capacity, strategy)
+        sizes = [
+            sum(map(self._slice_bytes, layer)) for layer in layers for _ in range(self.experts)
+        ]
+        policy = make_policy(self.strategy, len(layers))
         self.resident_set = ResidentSet(sizes, capacity, policy)
         self._layer_of = {weight: n for n, layer in enumerate(layers) for weight in layer}
         self.weights = frozenset(self._layer_of)
         self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
+        self._early = ThreadPoolExecutor(_READERS - 1, "weights-experts-early")
+        # Reads that were begun ahead, by expert. Those of `preload` leave when they are done.
+        self._coming: dict[int, list[tuple[Sequence[FileRange], Future[None]]]] = {}
+        self._expected: tuple[int, Mapping[int, int]] | None = None
+        self.counts = UseCounts(header, len(sizes))
         self.stopped: Callable[[], bool] = lambda: False
         self.read_bytes = 0
         self.wait_s = 0.0
@@ -128,46 +161,92 @@ class ExpertCache:
         """Index of the layer that a tensor belongs to."""
         return self._layer_of[weight]
 
+    def preload(self) -> None:
+        """Begin to read the experts that earlier answers used most, while nothing else is asked."""
+        if self.strategy is CacheStrategy.LFU:
+            for key in self.resident_set.preload(dict(enumerate(self.counts.uses))):
+                reads = list(coalesced_reads(self._slices([key])))
+                read = self._early.submit(self._read_all, reads)
+                self._coming[key] = [(reads, read)]
+                read.add_done_callback(partial(self._forget, key))
+
+    def _forget(self, key: int, read: Future[None]) -> None:
+        if not read.cancelled() and read.exception() is None:
+            self._coming.pop(key, None)
+
+    def expect(self, layer: int, uses: Mapping[int, int]) -> None:
+        """Begin to read the experts that `require` will name soon; `uses` as there."""
+        try:
+            change = self.resident_set.admit(self._keys(layer, uses))
+        except ExpertCacheTooSmallError:
+            return  # too many to be read ahead
+        self._release(change.evicted)
+        for key in change.missing:
+            reads = list(coalesced_reads(self._slices([key])))
+            self.read_bytes += sum(end - start for _, start, end in reads)
+            self._coming[key] = [
+                ((each,), self._pool.submit(self._read_all, (each,))) for each in reads
+            ]
+        self._expected = layer, uses
+
+    def _keys(self, layer: int, uses: Mapping[int, int]) -> dict[int, int]:
+        return {layer * self.experts + expert: tokens for expert, tokens in uses.items()}
+
     def require(self, layer: int, uses: Mapping[int, int]) -> None:
         """Make these experts of a layer resident; `uses` counts the tokens that use each.
 
         Ends early where `stopped` returns True: some experts are then missing, and the result of
         the computation is not used. Raises ExpertCacheTooSmallError, WeightsUnreadableError.
         """
-        base = layer * self.experts
-        change = self.resident_set.admit({base + expert: tokens for expert, tokens in uses.items()})
-        self._release(change.evicted)
-        if not change.missing:
+        keys, missing = self._keys(layer, uses), tuple[int, ...]()
+        expected, self._expected = self._expected, None
+        if expected != (layer, uses):  # else they were admitted when they were expected
+            change = self.resident_set.admit(keys)
+            missing = change.missing
+            self._release(change.evicted)
+        self.counts.add(keys)
+        coming = [key for key in keys if key in self._coming]
+        if not missing and not coming:
             return
         started = time.perf_counter()
         complete = False
         try:
-            complete = self._fetch(change.missing)
+            complete = self._fetch(missing, coming)
         finally:
             if not complete:
-                for key in change.missing:
+                for key in (*missing, *coming):
                     self.resident_set.evict(key)
-                self._release(change.missing)
+                self._release((*missing, *coming))
             self.wait_s += time.perf_counter() - started
 
-    def _fetch(self, keys: Sequence[int]) -> bool:
-        """Read all slices of these experts, neighbours together. False where it was stopped."""
-        reads = list(coalesced_reads(self._slices(keys)))
-        shares = [share for n in range(_READERS) if (share := reads[n::_READERS])]
-        others = [self._pool.submit(self._read, share) for share in shares[1:]]
-        try:
-            self._read(shares[0])
-        finally:
-            wait(others)  # nothing may be released before they end
-        for each in others:
-            each.result()
+    def _fetch(self, missing: Sequence[int], coming: Sequence[int]) -> bool:
+        """Read experts, neighbours together, and wait for others. False where it was stopped."""
+        reads = list(coalesced_reads(self._slices(missing)))
         self.read_bytes += sum(end - start for _, start, end in reads)
+        running = []
+        for each, read in (each for key in coming for each in self._coming.pop(key, ())):
+            if read.cancel() or (read.done() and read.exception() is not None):
+                reads += each  # now, and with an error that somebody waits for
+            else:
+                running.append(read)
+        shares = [share for n in range(_READERS) if (share := reads[n::_READERS])]
+        running += [self._pool.submit(self._read, share) for share in shares[1:]]
+        try:
+            self._read(shares[0] if shares else ())
+        finally:
+            wait(running)  # nothing may be released before they end
+        for done in running:
+            done.result()
         return not self.stopped()
 
     def _read(self, reads: Sequence[FileRange]) -> None:
         for each in reads:
             if self.stopped():
                 return
+            self._resident.read(*each)
+
+    def _read_all(self, reads: Sequence[FileRange]) -> None:
+        for each in reads:
             self._resident.read(*each)
 
     def _slices(self, keys: Sequence[int]) -> list[FileRange]:
@@ -181,6 +260,8 @@ class ExpertCache:
         return found
 
     def _release(self, keys: Sequence[int]) -> None:
+        unwanted = [read for key in keys for _, read in self._coming.pop(key, ())]
+        wait([read for read in unwanted if not read.cancel()])
         for key in keys:
             layer, expert = divmod(key, self.experts)
             for weight in self._layers[layer]:
@@ -207,12 +288,22 @@ class ExpertCache:
 
     def resize(self, capacity: int) -> None:
         """Change the capacity in bytes; a smaller one takes effect at once."""
-        self.capacity = capacity
+        self.capacity, self._expected = capacity, None
+        strategy = cache_strategy(self._mixture, capacity, self._wanted)
+        if strategy is not self.strategy:
+            self.strategy = strategy
+            self.resident_set.replace_policy(make_policy(strategy, len(self._layers)))
         self._release(self.resident_set.resize(capacity))
 
+    def restart(self) -> None:
+        """The computation begins again from its start."""
+        self._expected = None
+
     def close(self) -> None:
-        """End the reader threads."""
-        self._pool.shutdown(wait=True)
+        """End the reader threads, and keep the counts of uses for the next load."""
+        for pool in (self._pool, self._early):
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.counts.save()
 
 
 def make_expert_cache(
@@ -225,5 +316,4 @@ def make_expert_cache(
     """The cache of a mixture. `used` are the weights that the model uses, by name; bytes."""
     named = ([used.get(each.name) for each in layer.tensors] for layer in expert_layers(header))
     layers = [found for layer in named if (found := [each for each in layer if each is not None])]
-    policy = make_policy(strategy, len(layers))
-    return ExpertCache(layers, header.experts, capacity, policy, resident)
+    return ExpertCache(header, layers, capacity, strategy, resident)

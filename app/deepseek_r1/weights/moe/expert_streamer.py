@@ -106,3 +106,4 @@ class ExpertStreamer:
     def restart(self) -> None:
         """The computation begins again from its start."""
         self._ready_layer = None
+        self.cache.restart()

@@ -130,6 +130,8 @@ class StreamedWeights:
             file.drop_cache()
         self._prefetch.set_order(streamed)
         self._update_filter()
+        if self._experts is not None:
+            self._experts.cache.preload()
 
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
@@ -289,6 +291,11 @@ class StreamedWeights:
         self._prefetch.restart(pause=failure is not None)
         self._update_filter()
         return failure
+
+    def save_counts(self) -> None:
+        """Keep the counts of a mixture's experts, so that the next load begins with them."""
+        if self._experts is not None:
+            self._experts.cache.counts.save()
 
     # ---- the budget -------------------------------------------------------------------------
 

@@ -1,0 +1,53 @@
+"""Counts how often a model's experts were used, in this load and in those before it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepseek_r1.core import log
+from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
+from deepseek_r1.formats.gguf import ModelHeader
+
+FILE_NAME = "expert_uses.json"
+_MOST = 255  # what the most used expert's count is stored as: newer uses outweigh older ones
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    uses: str = Field(pattern="^([0-9a-f]{2})*$")  # a byte for each expert
+
+
+class UseCounts:
+    """The uses of each expert of all layers. A wrong count costs time, never an answer."""
+
+    def __init__(self, header: ModelHeader, experts: int) -> None:
+        """Begin with what the profile has for this model: zeros where that is nothing."""
+        described = f"{header.path.name} {header.file_bytes} {experts}"
+        self._key = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
+        stored = load_measured(measured_dir() / FILE_NAME, self._key, _Stored)
+        found = bytes.fromhex(stored.uses) if stored is not None else b""
+        self.uses = list(found) if len(found) == experts else [0] * experts
+        self._changed = False
+
+    def add(self, uses: Mapping[int, int]) -> None:
+        """Count the tokens that use each of these experts."""
+        for key, tokens in uses.items():
+            self.uses[key] += tokens
+        self._changed = True
+
+    def save(self) -> None:
+        """Write them to the profile."""
+        if not self._changed:
+            return
+        scale = min(1.0, _MOST / max(self.uses))
+        stored = _Stored(uses=bytes(int(count * scale) for count in self.uses).hex())
+        try:
+            save_measured(measured_dir() / FILE_NAME, self._key, stored)
+        except OSError as error:
+            log.engine.warning("the uses of experts are not kept: %s", error)
+            return
+        self._changed = False

@@ -1,0 +1,53 @@
+"""The policies on the routes of trained mixtures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.weights.moe.eviction import LeastRecentlyUsed, make_policy
+from deepseek_r1.weights.residency import cache_strategy, cycle_bytes, expert_layers
+from support.mixtures import tiny_qwen3moe
+from support.routes import MODELS, Belady, Trace, recorded, trace
+
+
+def lfu_rate(steps: Trace, share: float, earlier: Trace | None = None) -> float:
+    policy = make_policy(CacheStrategy.AUTO, steps.layers)
+    return steps.hit_rate(policy, int(share * steps.experts), earlier)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_our_policy_is_between_lru_and_the_best_possible(model: str) -> None:
+    steps = trace(recorded(model))
+    for share in (0.125, 0.25, 0.375):
+        capacity = int(share * steps.experts)
+        lru = steps.hit_rate(LeastRecentlyUsed(), capacity)
+        assert lru - 0.001 <= lfu_rate(steps, share) <= steps.hit_rate(Belady(steps), capacity)
+
+
+def test_a_quarter_of_a_trained_mixture_serves_four_of_five_uses() -> None:
+    assert lfu_rate(trace(recorded("qwen")), 0.25) >= 0.80
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_first_tokens_find_what_earlier_ones_used_most(model: str) -> None:
+    """Counts are of the first half of a text, the tokens are the next 16."""
+    routes = recorded(model)
+    half = len(routes) // 2
+    earlier, first = trace(routes[:half]), trace(routes[half : half + 16])
+    assert lfu_rate(first, 0.25, earlier) >= lfu_rate(first, 0.25) + 0.15
+
+
+def test_lru_is_not_used_in_a_cache_below_one_token_where_it_has_no_hit(tmp_path: Path) -> None:
+    steps = trace(recorded("qwen"))
+    capacity = (steps.layers - 1) * 6  # with the last layer, others' uses return in time
+    assert steps.hit_rate(LeastRecentlyUsed(), capacity - 1) == 0
+    assert lfu_rate(steps, capacity / steps.experts) > 0.3
+    layers = expert_layers(read_header(tiny_qwen3moe(tmp_path / "model.gguf")))
+    least, lru = cycle_bytes(layers), CacheStrategy.LRU
+    assert cache_strategy(layers, least, lru) is CacheStrategy.LRU
+    assert cache_strategy(layers, least - 1, lru) is CacheStrategy.LFU
+    assert cache_strategy(layers, least - 1, CacheStrategy.PINNED) is CacheStrategy.PINNED
