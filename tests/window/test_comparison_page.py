@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
+from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.comparison.controller import ComparisonController
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
@@ -157,6 +160,22 @@ def test_columns_are_tabs_in_a_narrow_window(
         press(Qt.Key.Key_Right)
         assert [column.isVisible() for column in page.columns] == [False, True]
         assert all(isinstance(c.button, QPushButton) for c in page.columns)
+
+
+def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    large = Candidate(Path("large.gguf"), name="Large")
+    dialog = ComparisonDialog(parent, ComparisonQuestion("Why?"), [large, large])
+    sizes = dict.fromkeys(("needed_mib", "budget_mib", "weights_mib", "kv_mib", "rest_mib"), 900)
+    refused = BudgetTooSmall(**sizes, advice="").report()
+    for from_disk in ([True, False], [True, True]):
+        with qtbot.waitSignal(dialog.changed):
+            dialog.show_plan(ComparisonPlanned((refused, refused), False, 0.0, 512))
+        assert [each.load.swap_enabled for each in dialog.candidates()] == from_disk
+    dialog.show_plan(ComparisonPlanned((refused, refused), False, 0.0, 512))
+    assert "900" in dialog.bill.text()
+    assert not dialog.start.isEnabled()
 
 
 def test_words_that_differ_are_those_that_only_one_text_has() -> None:

@@ -67,9 +67,11 @@ class ComparisonPlanned:
         """Returns how the candidates run, and what they take."""
         needed, budget = round(self.together_mib), self.memory_budget
         if self.together:
-            return tr("Together, in {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+            return tr(
+                "Together, in about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget
+            )
         if len(self.bills) == 1:
-            return tr("In {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+            return tr("In about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
         return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
 
 

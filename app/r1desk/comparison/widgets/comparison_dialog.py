@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
@@ -27,38 +27,31 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import keep_place, put_inside
 from r1desk.widgets.text_label import NamedBox, text_label
 
-MOST_COLUMNS = 3
 
+class ColumnChoice:
+    """The widgets of a column: its model, or none, and its settings."""
 
-class ColumnChoice(QObject):
-    """Chooses a column's model, or none, and its settings, in a column of a grid.
-
-    Signals:
-        changed: another model, or a setting that changes its bill.
-    """
-
-    changed = Signal()
-
-    def __init__(self, title: str, models: Sequence[Candidate], chosen: int | None) -> None:
-        super().__init__()
+    def __init__(
+        self, title: str, models: Sequence[Candidate], chosen: int, changed: Callable[[], object]
+    ) -> None:
+        """`chosen` is the place of the model, from 1. `changed` is called where the bill is."""
+        first = models[0]
         self.model = NamedBox(title)
-        self.model.addItem(tr("No model"))
-        for place, each in enumerate(models, 1):
-            self.model.addItem(each.name, each)
-            self.model.setItemData(place, str(each.model), Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(0 if chosen is None else chosen + 1)
+        for each in (None, *models):
+            self.model.addItem(each.name if each is not None else tr("No model"), each)
+            path = str(each.model) if each is not None else ""
+            self.model.setItemData(self.model.count() - 1, path, Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(chosen)
         self.model.setMinimumContentsLength(10)
         self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        first = models[0]
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
         self.temperature.setValue(first.sampling.temperature)
         self.temperature.lineEdit().setTextMargins(6, 0, 6, 0)
         self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}")
-        budgets = dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget))
-        for budget in budgets:
+        for budget in dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget)):
             self.thinking.addItem(budget_name(budget), budget)
-        self.thinking.setCurrentIndex(list(budgets).index(first.sampling.thinking_budget))
+        self.thinking.setCurrentIndex(self.thinking.findData(first.sampling.thinking_budget))
         self.instructions = QPlainTextEdit(first.system, tabChangesFocus=True)
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
         self.from_disk = QCheckBox(checked=first.load.swap_enabled)
@@ -74,34 +67,28 @@ class ColumnChoice(QObject):
         for text, widget in self.rows.items():
             widget.setAccessibleName(text if widget is self.model else f"{title}, {text}")
         for each in (self.model.currentIndexChanged, self.from_disk.toggled, self.drafts.toggled):
-            each.connect(self._on_changed)
-        self._on_changed()
-
-    @Slot()
-    def _on_changed(self) -> None:
-        for widget in self.rows.values():
-            widget.setEnabled(widget is self.model or self.model.currentData() is not None)
-        self.changed.emit()
+            each.connect(changed)
 
     def candidate(self) -> Candidate | None:
         """The column as it is chosen now."""
         model: Candidate | None = self.model.currentData()
+        for widget in self.rows.values():
+            widget.setEnabled(widget is self.model or model is not None)
         if model is None:
             return None
         drafts = model.load.drafts if model.load.drafts is not DraftMode.OFF else DraftMode.AUTO
-        load = model.load.model_copy(
-            update={
-                "swap_enabled": self.from_disk.isChecked(),
-                "drafts": drafts if self.drafts.isChecked() else DraftMode.OFF,
-            }
+        drafts = drafts if self.drafts.isChecked() else DraftMode.OFF
+        load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts}
+        sampling = {
+            "temperature": round(self.temperature.value(), 2),
+            "thinking_budget": self.thinking.currentData(),
+        }
+        return replace(
+            model,
+            load=model.load.model_copy(update=load),
+            sampling=model.sampling.model_copy(update=sampling),
+            system=self.instructions.toPlainText(),
         )
-        sampling = model.sampling.model_copy(
-            update={
-                "temperature": round(self.temperature.value(), 2),
-                "thinking_budget": self.thinking.currentData(),
-            }
-        )
-        return replace(model, load=load, sampling=sampling, system=self.instructions.toPlainText())
 
 
 class ComparisonDialog(BoundedDialog):
@@ -133,10 +120,9 @@ class ComparisonDialog(BoundedDialog):
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
         body.addWidget(self.bill)
-        chosen = (0, min(1, len(models) - 1), None)[:MOST_COLUMNS]
         self.choices = [
-            ColumnChoice(tr("Column {n}", n=number), models, each)
-            for number, each in enumerate(chosen, 1)
+            ColumnChoice(tr("Column {n}", n=number), models, chosen, self._on_changed)
+            for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
         ]
         self._fill(put_inside(body, QGridLayout()))
         body.addStretch(1)
@@ -144,7 +130,6 @@ class ComparisonDialog(BoundedDialog):
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
-        self._can_run = False
         self._on_changed()
         (self.choices[1].model if question.text else self.question).setFocus()
 
@@ -157,7 +142,6 @@ class ComparisonDialog(BoundedDialog):
                 elif number == 1:
                     grid.addWidget(text_label(text), row + 1, 0)
                 grid.addWidget(widget, row + 1, number)
-            choice.changed.connect(self._on_changed)
 
     def candidates(self) -> list[Candidate]:
         """The columns as they are chosen now."""
@@ -165,15 +149,24 @@ class ComparisonDialog(BoundedDialog):
 
     @Slot(object)
     def show_plan(self, planned: ComparisonPlanned | ErrorReport) -> None:
-        """Say how the columns will run, and which are refused; or why there are no bills."""
+        """Say how the columns will run, and which are refused; or why there are no bills.
+
+        What does not fit into the budget is tried from the disk.
+        """
         if isinstance(planned, ErrorReport):
             self.bill.setText(planned.text())
             return
-        lines = [
-            f"{column.name}: {bill.text()}"
-            for column, bill in zip(self.candidates(), planned.bills, strict=True)
+        columns = [each for each in self.choices if each.model.currentData() is not None]
+        refused = [
+            (column, bill)
+            for column, bill in zip(columns, planned.bills, strict=True)
             if isinstance(bill, ErrorReport)
         ]
+        for column, bill in refused:
+            if bill.code == BudgetTooSmall.__name__ and not column.from_disk.isChecked():
+                column.from_disk.setChecked(True)  # other bills are asked for
+                return
+        lines = [f"{column.model.currentText()}: {bill.text()}" for column, bill in refused]
         self._can_run = len(lines) < len(planned.bills)
         self.bill.setText("\n".join([planned.text()] * self._can_run + lines))
         self._refresh()
