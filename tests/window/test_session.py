@@ -118,9 +118,17 @@ def test_an_open_panel_beside_the_sidebar_is_found_so_again_after_a_restart(
         assert session.window.sidebar.isVisible()
 
 
-def test_no_widget_of_an_earlier_window_is_left(qtbot: QtBot, ready: Session) -> None:
+def test_no_widget_of_an_earlier_window_is_left(
+    qtbot: QtBot, ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the heap is given back when the last of them is gone, not before."""
     qtbot.wait(300)
     before = len(QApplication.allWidgets())
+    left: list[int] = []
+    monkeypatch.setattr(
+        "r1desk.shell.session.return_free_memory",
+        lambda: left.append(len(QApplication.allWidgets())),
+    )
     others = set(_windows()) - {ready.window}
     for language in ("zh_CN", "en", "zh_CN", "en"):
         old = ready.window
@@ -128,6 +136,8 @@ def test_no_widget_of_an_earlier_window_is_left(qtbot: QtBot, ready: Session) ->
         qtbot.waitUntil(lambda old=old: ready.window is not old)
     qtbot.waitUntil(lambda: set(_windows()) - others == {ready.window})
     qtbot.waitUntil(lambda: len(QApplication.allWidgets()) <= before * 1.05)
+    qtbot.waitUntil(lambda: len(left) == 4)
+    assert left[-1] <= before * 1.05
 
 
 def _windows() -> list[MainWindow]:

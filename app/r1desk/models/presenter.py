@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
@@ -113,7 +113,7 @@ class ModelPresenter(Presenter):
         FilesPresenter(chooser.files, models, chooser.look_again)
         chooser.chosen.connect(models.choose)
         chooser.finished.connect(chooser.deleteLater)
-        chooser.destroyed.connect(return_free_memory)
+        chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         self.chooser_opened.emit(chooser)
         chooser.open()
 

@@ -160,7 +160,8 @@ class Session(QObject):
         old.closed.disconnect(self._on_closed)
         old.hold_open("")  # the new one asks
         old.close()
-        old.destroyed.connect(return_free_memory)
+        # Its children go after this signal.
+        old.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         old.deleteLater()
         self.conversations_feature.refresh()
         self.chat.reopen()
