@@ -21,10 +21,12 @@ from support.ggml_nodes import (
     F32,
     Q1_0,
     Q2_0,
+    Q3_K,
     Q4_1,
     Q4_K,
     Q5_0,
     Q5_1,
+    Q5_K,
     Q6_K,
     Q8_0,
     Node,
@@ -39,13 +41,14 @@ NO_HINT = bytes(8)
 MOST_ROWS = 32
 NAMES = {
     Q1_0: "Q1_0", Q2_0: "Q2_0", Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1", Q8_0: "Q8_0",
-    Q4_K: "Q4_K", Q6_K: "Q6_K",
+    Q3_K: "Q3_K", Q4_K: "Q4_K", Q5_K: "Q5_K", Q6_K: "Q6_K",
 }  # fmt: skip
-WITH_SSE42 = (Q2_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K)
+K_TYPES = (Q3_K, Q4_K, Q5_K, Q6_K)
+WITH_SSE42 = (Q2_0, Q4_1, Q5_0, Q5_1, Q8_0, *K_TYPES)
 COMPUTED = [
     (kernel, kind)
     for kernel in MulMatKernel
-    for kind in (WITH_SSE42 if kernel == MulMatKernel.SSE42 else (Q1_0, Q2_0, Q4_K, Q6_K))
+    for kind in (WITH_SSE42 if kernel == MulMatKernel.SSE42 else (Q1_0, Q2_0, *K_TYPES))
 ]
 
 
@@ -154,7 +157,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
 
 
 def has_minimums(kind: int) -> bool:
-    return kind in {Q4_1, Q5_1, Q4_K}
+    return kind in {Q4_1, Q5_1, Q4_K, Q5_K}
 
 
 class Case:
@@ -178,7 +181,9 @@ class Case:
         if any_bytes:
             blocks = self.weights.reshape(outputs, -1, BLOCKS[kind][1])
             # Not the scales in f16.
-            held = slice(None, -2) if kind == Q6_K else slice(2 + 2 * has_minimums(kind), None)
+            held = (
+                slice(None, -2) if kind in {Q3_K, Q6_K} else slice(2 + 2 * has_minimums(kind), None)
+            )
             blocks[..., held] = rng.integers(0, 256, blocks[..., held].shape)
         # Rows that lie apart, of very different sizes.
         scales = 10.0 ** rng.integers(-6, 6, size=(rows, 1))

@@ -21,10 +21,12 @@ from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 from support.ggml_nodes import (
     BLOCKS,
     F32,
+    Q3_K,
     Q4_1,
     Q4_K,
     Q5_0,
     Q5_1,
+    Q5_K,
     Q6_K,
     Q8_0,
     Q8_1,
@@ -39,9 +41,10 @@ pytestmark = pytest.mark.integration
 FLOAT, BITS = np.float32, np.uint32
 KINDS = pytest.mark.parametrize(
     "kind",
-    [Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K],
-    ids=["Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K"],
+    [Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K],
+    ids=["Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
 )
+WITH_MINIMUMS = {Q4_1, Q5_1, Q4_K, Q5_K}
 
 
 class Kernels:
@@ -83,8 +86,8 @@ def random_weights(kind: int, outputs: int, width: int, seed: int) -> NDArray[np
     rng = np.random.default_rng(seed)
     values, nbytes = BLOCKS[kind]
     blocks = rng.integers(0, 256, (outputs, width // values, nbytes), dtype=np.uint8)
-    scales = {Q4_1: 2, Q5_1: 2, Q4_K: 2}.get(kind, 1)
-    first = slice(nbytes - 2, nbytes) if kind == Q6_K else slice(0, 2 * scales)
+    scales = 2 if kind in WITH_MINIMUMS else 1
+    first = slice(nbytes - 2, nbytes) if kind in {Q3_K, Q6_K} else slice(0, 2 * scales)
     halves = rng.normal(size=(outputs, width // values, scales)).astype(np.float16)
     halves[0, 0] = 6e-8  # the smallest one above 0
     blocks[..., first] = halves.view(np.uint8)
@@ -168,6 +171,25 @@ def q4_k_scales(block: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np
     return scales, minimums
 
 
+def q3_k_scales(block: NDArray[np.uint8]) -> NDArray[np.int32]:
+    packed = block[..., 96:108].astype(np.int32)
+    low = np.concatenate([packed[..., :8] & 15, packed[..., :8] >> 4], -1)
+    high = np.concatenate([packed[..., 8:] >> 2 * i & 3 for i in range(4)], -1)
+    return (low | high << 4) - 32
+
+
+def q3_k_quants(block: NDArray[np.uint8]) -> NDArray[np.int32]:
+    low = block[..., 32:96].astype(np.int32).reshape(*block.shape[:-1], 2, 32)
+    parts = [low[..., step // 4, :] >> 2 * (step % 4) & 3 for step in range(8)]
+    return np.concatenate(parts, -1) + 4 * high_bits(block, 0) - 4
+
+
+def high_bits(block: NDArray[np.uint8], first: int) -> NDArray[np.int32]:
+    """One bit of each value: those of the first 32 are the lowest of 32 bytes."""
+    held = block[..., first : first + 32].astype(np.int32)
+    return np.concatenate([held >> step & 1 for step in range(8)], -1)
+
+
 def q6_k_quants(block: NDArray[np.uint8]) -> NDArray[np.int32]:
     low = block[..., :128].astype(np.int32).reshape(*block.shape[:-1], 2, 2, 32)
     high = block[..., 128:192].astype(np.int32).reshape(*block.shape[:-1], 2, 32)
@@ -187,11 +209,16 @@ def products_of_k_blocks(
     result = np.zeros((len(y), len(x)), FLOAT)
     quants = field(y, 4, np.int8, 256).astype(np.int32)
     y_scales = field(y, 0, np.float32, 1)[..., 0]
-    if kind == Q4_K:
-        low_bits = x[..., 16:].astype(np.int32).reshape(*x.shape[:2], 4, 1, 32)
+    has_minimums = kind in WITH_MINIMUMS
+    if has_minimums:
+        low_bits = x[..., -128:].astype(np.int32).reshape(*x.shape[:2], 4, 1, 32)
         values = np.concatenate([low_bits & 15, low_bits >> 4], -2).reshape(*x.shape[:2], 256)
+        if kind == Q5_K:
+            values += high_bits(x, 16) << 4
         scales, minimums = q4_k_scales(x)
         scaled = values * np.repeat(scales, 32, -1)
+    elif kind == Q3_K:
+        scaled = q3_k_quants(x) * np.repeat(q3_k_scales(x), 16, -1)
     else:
         scales = field(x, 192, np.int8, 16).astype(np.int32)
         scaled = q6_k_quants(x) * np.repeat(scales, 16, -1)
@@ -199,9 +226,9 @@ def products_of_k_blocks(
         lanes = np.einsum(
             "rnl,onl->rol", quants[:, i].reshape(-1, 32, 8), scaled[:, i].reshape(-1, 32, 8)
         )
-        of = f16(x, 0 if kind == Q4_K else 208)[:, i] * y_scales[:, i, None]
+        of = f16(x, 0 if has_minimums else BLOCKS[kind][1] - 2)[:, i] * y_scales[:, i, None]
         sums = sums + of[..., None] * lanes.astype(FLOAT)
-        if kind == Q4_K:
+        if has_minimums:
             pairs = field(y, 260, np.int16, 16)[:, i].astype(np.int32).reshape(-1, 8, 2).sum(-1)
             of_minimums = f16(x, 2)[:, i] * y_scales[:, i, None]
             result = result - of_minimums * (pairs @ minimums[:, i].T).astype(FLOAT)
@@ -263,7 +290,7 @@ def test_threads_that_come_late_change_no_bit_of_several_parts(
 def test_scales_of_any_size(kernels: Kernels, kind: int, scale: float) -> None:
     weights = random_weights(kind, 5, 512, seed=3)
     blocks = weights.reshape(5, -1, BLOCKS[kind][1])
-    first = slice(-2, None) if kind == Q6_K else slice(0, 2)
+    first = slice(-2, None) if kind in {Q3_K, Q6_K} else slice(0, 2)
     blocks[1, 1, first] = np.array([scale], np.float16).view(np.uint8)
     activations = np.random.default_rng(2).normal(size=(2, 512)).astype(FLOAT)
     found = kernels.products(kind, weights, activations, threads=1)
@@ -278,9 +305,8 @@ def test_the_largest_values_do_not_overflow(kernels: Kernels, kind: int) -> None
         weights = random_weights(kind, 12, 512, seed=5)
         values, nbytes = BLOCKS[kind]
         blocks = weights.reshape(12, 512 // values, nbytes)
-        held = (
-            slice(None, -2) if kind == Q6_K else slice(4 if kind in {Q4_1, Q5_1, Q4_K} else 2, None)
-        )
+        scales = 2 if kind in WITH_MINIMUMS else 1
+        held = slice(None, -2) if kind in {Q3_K, Q6_K} else slice(2 * scales, None)
         blocks[..., held] = byte
         activations = np.where(np.arange(4 * 512).reshape(4, 512) % 3 > 0, 1, -1).astype(FLOAT)
         found = kernels.products(kind, weights, activations, threads=1)

@@ -15,12 +15,14 @@ from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, nat
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
-F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q4_K, Q6_K, Q8_K = 0, 1, 2, 3, 6, 7, 8, 9, 12, 14, 15
+F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1 = 0, 1, 2, 3, 6, 7, 8, 9
+Q3_K, Q4_K, Q5_K, Q6_K, Q8_K = 11, 12, 13, 14, 15
 Q1_0, Q2_0 = 41, 42
 BLOCKS = {
     F32: (1, 4), F16: (1, 2), Q4_0: (32, 18), Q4_1: (32, 20), Q5_0: (32, 22), Q5_1: (32, 24),
-    Q8_0: (32, 34), Q8_1: (32, 36), Q4_K: (256, 144), Q6_K: (256, 210), Q8_K: (256, 292),
-    Q1_0: (128, 18), Q2_0: (64, 18),
+    Q8_0: (32, 34), Q8_1: (32, 36), Q3_K: (256, 110), Q4_K: (256, 144), Q5_K: (256, 176),
+    Q6_K: (256, 210), Q8_K: (256, 292),
+       Q1_0: (128, 18), Q2_0: (64, 18),
 }  # fmt: skip
 """The values and bytes of a block of each type."""
 

@@ -67,6 +67,19 @@ void quantize_q8_k(const Quantizers &quantizers, const MulMatNode &group, int64_
     }
 }
 
+void quantize_q8_k_quads(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
+                         void *block) {
+    quantize_q8_k(quantizers, group, number, block);
+    auto &to = *static_cast<Q3KActivations *>(block);
+    for (int64_t row = 0; row < group.rows; row++) {
+        for (int quad = 0; quad < k_values / 4; quad++) {
+            const int8_t *from = to.quants[row] + 4 * quad;
+            to.quad_sums[row][quad / 16][quad % 8][quad / 8 % 2] =
+                static_cast<int16_t>(from[0] + from[1] + from[2] + from[3]);
+        }
+    }
+}
+
 void quantize_q8_k_interleaved(const Quantizers &quantizers, const MulMatNode &group,
                                int64_t number, void *block) {
     quantize_q8_k(quantizers, group, number, block);

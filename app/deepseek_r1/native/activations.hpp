@@ -21,6 +21,12 @@ struct alignas(64) KActivations {
 static_assert(offsetof(KActivations, pair_sums) % 64 == 0);
 static_assert(offsetof(KActivations, scales) % 64 == 0);
 
+// The same for a BlockQ3K. Of the sums of four quants, those of 32 quants stand in turns with those of the
+// next 32.
+struct Q3KActivations : KActivations {
+    alignas(64) int16_t quad_sums[group_rows][4][8][2];
+};
+
 // One BlockQ80 or BlockQ81 of each row.
 struct alignas(64) BlockActivations {
     int8_t quants[group_rows][block_values];
@@ -29,9 +35,10 @@ struct alignas(64) BlockActivations {
     int32_t quant_sums[group_rows];
 };
 
-// `quantize` of a WeightFormat, whose block is a KActivations.
+// `quantize` of a WeightFormat, whose block is a KActivations or a Q3KActivations.
 void quantize_q8_k(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
-// The same with other places for the 16 quants of a sixteenth: each of the first eight is followed
+void quantize_q8_k_quads(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
+// The same as the first with other places for the 16 quants of a sixteenth: each of the first eight is followed
 // by the one eight places behind it.
 void quantize_q8_k_interleaved(const Quantizers &, const MulMatNode &group, int64_t number,
                                void *block);

@@ -17,7 +17,7 @@
 namespace streaming {
 
 // The multiplications of one context. It keeps memory for the activations of at most 64 rows of one
-// node: 24 KiB for each 256 of their width.
+// node: up to 28 KiB for each 256 of their width.
 class MulMat {
   public:
     MulMat(WeightFormats formats, Quantizers quantizers)

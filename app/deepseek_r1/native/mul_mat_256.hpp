@@ -9,6 +9,7 @@ inline __m256i load(const void *from) {
     return _mm256_loadu_si256(static_cast<const __m256i *>(from));
 }
 inline Integers extended(__m256i x) { return x; }
+inline Integers add_integers(Integers a, Integers b) { return _mm256_add_epi32(a, b); }
 inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,
                              Integers scales) {
     return add_words(sums, _mm256_maddubs_epi16(quants, load(activations)), scales);
@@ -26,25 +27,55 @@ inline Integers scales_q4k(Integers scales, int step) {
     return _mm256_shuffle_epi8(scales, _mm256_set1_epi16(word_bytes(step)));
 }
 
+// Bit `place` of all bytes, moved to bit `wanted`. What is moved along has to be masked.
+inline __m256i moved(__m256i x, int place, int wanted) {
+    return place < wanted ? _mm256_slli_epi16(x, wanted - place)
+                          : _mm256_srli_epi16(x, place - wanted);
+}
+inline Quants quants_q5k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const __m256i high = moved(load(high_bits), step, 4);
+    return _mm256_or_si256(quants_q4k(low_bits, step),
+                           _mm256_and_si256(high, _mm256_set1_epi8(0x10)));
+}
+inline Quants quants_q3k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const __m256i low = moved(load(low_bits + step / 4 * 32), step % 4 * 2, 0);
+    const __m256i high = moved(load(high_bits), step, 2);
+    return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(3)),
+                           _mm256_and_si256(high, _mm256_set1_epi8(4)));
+}
+
 inline Quants quants_q6k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
     const int part = step % 4;
     const __m256i both = load(low_bits + step / 4 * 64 + part % 2 * 32);
     const __m256i high = load(high_bits + step / 4 * 32);
-    __m256i two_bits = high;
-    if (part == 0) two_bits = _mm256_slli_epi16(high, 4);
-    if (part == 1) two_bits = _mm256_slli_epi16(high, 2);
-    if (part == 3) two_bits = _mm256_srli_epi16(high, 2);
-    two_bits = _mm256_and_si256(two_bits, _mm256_set1_epi8(0x30));
+    const __m256i two_bits =
+        _mm256_and_si256(moved(high, 2 * part, 4), _mm256_set1_epi8(0x30));
     return _mm256_or_si256(part < 2 ? low_nibbles(both) : high_nibbles(both), two_bits);
 }
 // Eight words for each of the step's two groups.
-inline Integers scales_q6k(__m256i scales, int step) {
+inline Integers scales_of_16(__m256i scales, int step) {
     const __m128i half =
         step < 4 ? _mm256_castsi256_si128(scales) : _mm256_extracti128_si256(scales, 1);
     const int group = 2 * (step % 4);
     const __m256i order =
         _mm256_set_m128i(_mm_set1_epi16(word_bytes(group + 1)), _mm_set1_epi16(word_bytes(group)));
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), order);
+}
+
+// Products of each group's scale with its sums of four quants.
+inline Integers quad_products(__m256i scales, const int16_t (&sums)[4][8][2]) {
+    Integers products = _mm256_setzero_si256();
+    for (int i = 0; i < 4; i++) {
+        const __m128i half =
+            i < 2 ? _mm256_castsi256_si128(scales) : _mm256_extracti128_si256(scales, 1);
+        const auto pair = [&](int first) {
+            return _mm_set1_epi32(word_bytes(first) | word_bytes(first + 2) << 16);
+        };
+        const __m256i order = _mm256_set_m128i(pair(i % 2 * 4 + 1), pair(i % 2 * 4));
+        products = add_words(products, load(sums[i]),
+                             _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), order));
+    }
+    return products;
 }
 
 // The sums of all rows: 8 lanes of products, and 4 of minimums, each.
@@ -64,12 +95,18 @@ class Sums {
                 _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(products[row]), products_[row]);
         }
     }
+    // `adds_up`: each of the four lanes gets the sum of all.
+    template <bool adds_up>
     void add_minimums(__m128i minimums, float minimum_scale, const KActivations &y) {
         const __m256 weights = _mm256_set1_ps(minimum_scale);
         const __m256i twice = _mm256_broadcastsi128_si256(minimums);
 #pragma GCC unroll 4
         for (int row = 0; row < ROWS; row += 2) {
-            const __m256i found = _mm256_madd_epi16(twice, load(y.pair_sums[row]));
+            __m256i found = _mm256_madd_epi16(twice, load(y.pair_sums[row]));
+            if constexpr (adds_up) {
+                found = _mm256_add_epi32(found, _mm256_shuffle_epi32(found, 0x4e));
+                found = _mm256_add_epi32(found, _mm256_shuffle_epi32(found, 0xb1));
+            }
             const __m256 scale = _mm256_mul_ps(weights, _mm256_load_ps(y.scales[row]));
             minimums_[row / 2] =
                 _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(found), minimums_[row / 2]);

@@ -1,5 +1,6 @@
 // Matrix multiplication with the 512-bit vectors of AVX-512 and its VNNI.
 #include <cstring>
+#include <type_traits>
 
 #include "activations.hpp"
 
@@ -17,6 +18,7 @@ using Quants = __m512i;
 constexpr int vector_bytes = 64;
 
 inline Integers extended(__m256i x) { return _mm512_zextsi256_si512(x); }
+inline Integers add_integers(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
 inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,
                              Integers scales) {
     return _mm512_dpwssd_epi32(sums, _mm512_maddubs_epi16(quants, _mm512_loadu_si512(activations)),
@@ -41,22 +43,54 @@ inline Integers scales_q4k(Integers scales, int step) {
     return _mm512_shuffle_epi8(scales, halves(word_bytes(2 * step), word_bytes(2 * step + 1)));
 }
 
+// Bits `lower` and `upper` of all bytes of the two halves, moved to bit `wanted`.
+inline __m512i moved(__m512i x, int lower, int upper, int wanted) {
+    return lower < wanted ? _mm512_sllv_epi16(x, halves(wanted - lower, wanted - upper))
+                          : _mm512_srlv_epi16(x, halves(lower - wanted, upper - wanted));
+}
+inline Quants quants_q5k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const __m512i high = moved(twice(high_bits), 2 * step, 2 * step + 1, 4);
+    return _mm512_or_si512(quants_q4k(low_bits, step),
+                           _mm512_and_si512(high, _mm512_set1_epi8(0x10)));
+}
+inline Quants quants_q3k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const int first = step % 2 * 4;
+    const __m512i low = moved(twice(low_bits + step / 2 * 32), first, first + 2, 0);
+    const __m512i high = moved(twice(high_bits), 2 * step, 2 * step + 1, 2);
+    return _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi8(3)),
+                           _mm512_and_si512(high, _mm512_set1_epi8(4)));
+}
+
 inline Quants quants_q6k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
     const __m512i both = _mm512_loadu_si512(low_bits + step / 2 * 64);
     const __m512i high = twice(high_bits + step / 2 * 32);
     const __m512i nibbles =
         _mm512_and_si512(step % 2 ? _mm512_srli_epi16(both, 4) : both, _mm512_set1_epi8(15));
-    const __m512i two_bits =
-        step % 2 ? _mm512_srlv_epi16(high, halves(0, 2)) : _mm512_sllv_epi16(high, halves(4, 2));
+    const __m512i two_bits = moved(high, step % 2 * 4, step % 2 * 4 + 2, 4);
     return _mm512_or_si512(nibbles, _mm512_and_si512(two_bits, _mm512_set1_epi8(0x30)));
 }
 // Eight words for each of the step's four groups.
-inline Integers scales_q6k(__m256i scales, int step) {
+inline Integers scales_of_16(__m256i scales, int step) {
     constexpr long long ones = 0x0001000100010001;  // four words
     const __m512i groups =
         _mm512_set_epi64(3 * ones, 3 * ones, 2 * ones, 2 * ones, ones, ones, 0, 0);
     const __m512i order = _mm512_add_epi16(groups, _mm512_set1_epi16(static_cast<short>(4 * step)));
     return _mm512_permutexvar_epi16(order, _mm512_castsi256_si512(scales));
+}
+
+// Products of each group's scale with its sums of four quants.
+inline Integers quad_products(__m256i scales, const int16_t (&sums)[4][8][2]) {
+    constexpr long long ones = 0x0001000100010001, next = 0x0002000000020000;
+    const __m512i order =
+        _mm512_add_epi16(_mm512_set_epi64(5 * ones, 5 * ones, 4 * ones, 4 * ones, ones, ones, 0, 0),
+                         _mm512_set1_epi64(next));
+    const auto of_half = [&](int half) {
+        return _mm512_permutexvar_epi16(
+            _mm512_add_epi16(order, _mm512_set1_epi16(static_cast<short>(8 * half))),
+            _mm512_castsi256_si512(scales));
+    };
+    const __m512i first = _mm512_madd_epi16(_mm512_load_si512(sums[0]), of_half(0));
+    return _mm512_dpwssd_epi32(first, _mm512_load_si512(sums[2]), of_half(1));
 }
 
 // The sums of all rows: 8 lanes of products, and 4 of minimums, each.
@@ -82,12 +116,18 @@ class Sums {
                 _mm512_fmadd_ps(scales, _mm512_cvtepi32_ps(exact), products_[row / 2]);
         }
     }
+    // `adds_up`: each of the four lanes gets the sum of all.
+    template <bool adds_up>
     void add_minimums(__m128i minimums, float minimum_scale, const KActivations &y) {
         const __m512 weights = _mm512_set1_ps(minimum_scale);
         const __m512i repeated = _mm512_broadcast_i32x4(minimums);
 #pragma GCC unroll 2
         for (int row = 0; row < ROWS; row += 4) {
-            const __m512i found = _mm512_madd_epi16(repeated, _mm512_load_si512(y.pair_sums[row]));
+            __m512i found = _mm512_madd_epi16(repeated, _mm512_load_si512(y.pair_sums[row]));
+            if constexpr (adds_up) {
+                found = _mm512_add_epi32(found, _mm512_shuffle_epi32(found, _MM_PERM_ENUM(0x4e)));
+                found = _mm512_add_epi32(found, _mm512_shuffle_epi32(found, _MM_PERM_ENUM(0xb1)));
+            }
             const __m512 scales = _mm512_mul_ps(weights, _mm512_load_ps(y.scales[row]));
             minimums_[row / 4] =
                 _mm512_fmadd_ps(scales, _mm512_cvtepi32_ps(found), minimums_[row / 4]);

@@ -1,5 +1,6 @@
 // Matrix multiplication with the 256-bit vectors of AVX2, FMA, F16C and AVX-VNNI.
 #include <cstring>
+#include <type_traits>
 
 #include "activations.hpp"
 

@@ -6,8 +6,8 @@
 //
 // ggml unpacks each block of weights again for each row of activations; here it is unpacked once for
 // all rows. Products and their sums within a block are integers, hence exact. Floats are added up in
-// the order of ggml's kernels for AVX2 (`ggml_vec_dot_q4_K_q8_K`, `ggml_vec_dot_q6_K_q8_K`), so that
-// no bit of the results differs from theirs.
+// the order of ggml's kernels for AVX2 (`ggml_vec_dot_q4_K_q8_K` and the others), so that no bit of
+// the results differs from theirs.
 
 constexpr int steps = k_values / vector_bytes;
 
@@ -37,61 +37,114 @@ inline float total(__m128 x) {
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
-// A block of weights while it is multiplied with all rows of activations.
-class UnpackedQ4K {
+// A block of weights while it is multiplied with all rows of activations: of a type whose groups of 32
+// values have a minimum.
+template <class BlockType, bool adds_up_minimums>
+class WithMinimums {
   public:
-    using Block = BlockQ4K;
+    using Block = BlockType;
+    using Activations = KActivations;
     static constexpr bool has_minimums = true;
 
-    explicit UnpackedQ4K(const Block &block)
+    explicit WithMinimums(const Block &block)
         : block_(block), groups_(block.packed_scales), scales_(spread_q4k(groups_.scales)) {}
 
-    Quants quants(int step) const { return quants_q4k(block_.low_bits, step); }
     Integers scales(int step) const { return scales_q4k(scales_, step); }
-    Integers first_products(const int16_t *) const { return Integers{}; }
+    Integers completed(Integers products, const KActivations &, int) const { return products; }
     template <int ROWS>
     void add(const Integers (&products)[ROWS], const KActivations &y, Sums<ROWS> &sums) const {
-        sums.add_minimums(groups_.minimums, -f16(block_.minimum_scale), y);
+        sums.template add_minimums<adds_up_minimums>(groups_.minimums, -f16(block_.minimum_scale),
+                                                     y);
         sums.add_products(products, f16(block_.scale), y);
     }
+    static float of_minimums(__m128 lanes) {
+        return adds_up_minimums ? _mm_cvtss_f32(lanes) : total(lanes);
+    }
+
+  protected:
+    const Block &block_;
 
   private:
-    const Block &block_;
     const GroupScales groups_;
     const Integers scales_;
 };
 
-class UnpackedQ6K {
+class UnpackedQ4K : public WithMinimums<BlockQ4K, false> {
   public:
-    using Block = BlockQ6K;
+    using WithMinimums::WithMinimums;
+    Quants quants(int step) const { return quants_q4k(block_.low_bits, step); }
+};
+
+class UnpackedQ5K : public WithMinimums<BlockQ5K, true> {
+  public:
+    using WithMinimums::WithMinimums;
+    Quants quants(int step) const { return quants_q5k(block_.low_bits, block_.high_bits, step); }
+};
+
+// Of a type with groups of 16 values, from each of which a number is subtracted.
+template <class BlockType, int subtracted>
+class WithOffset {
+  public:
+    using Block = BlockType;
     static constexpr bool has_minimums = false;
 
-    explicit UnpackedQ6K(const Block &block)
+    WithOffset(const Block &block, __m128i scales)
         : block_(block),
-          scales_(_mm256_cvtepi8_epi16(
-              _mm_loadu_si128(reinterpret_cast<const __m128i *>(block.scales)))),
-          offsets_(_mm256_mullo_epi16(scales_, _mm256_set1_epi16(-32))) {}
+          scales_(_mm256_cvtepi8_epi16(scales)),
+          offsets_(_mm256_mullo_epi16(scales_, _mm256_set1_epi16(-subtracted))) {}
 
-    Quants quants(int step) const { return quants_q6k(block_.low_bits, block_.high_bits, step); }
-    Integers scales(int step) const { return scales_q6k(scales_, step); }
-    // Minus 32 for each value, multiplied like the values.
-    Integers first_products(const int16_t *sums) const {
-        return extended(_mm256_madd_epi16(
-            _mm256_load_si256(reinterpret_cast<const __m256i *>(sums)), offsets_));
-    }
+    Integers scales(int step) const { return scales_of_16(scales_, step); }
     template <int ROWS>
     void add(const Integers (&products)[ROWS], const KActivations &y, Sums<ROWS> &sums) const {
         sums.add_products(products, f16(block_.scale), y);
     }
 
-  private:
+  protected:
     const Block &block_;
     const __m256i scales_, offsets_;
 };
 
+class UnpackedQ3K : public WithOffset<BlockQ3K, 4> {
+  public:
+    using Activations = Q3KActivations;
+    explicit UnpackedQ3K(const Block &block)
+        : WithOffset(block, unpacked_scales(block.packed_scales)) {}
+    // What is subtracted, multiplied like the values. ggml adds it to the sums of the same values.
+    Integers completed(Integers products, const Q3KActivations &y, int row) const {
+        return add_integers(products, quad_products(offsets_, y.quad_sums[row]));
+    }
+    Quants quants(int step) const { return quants_q3k(block_.low_bits, block_.high_bits, step); }
+
+  private:
+    static __m128i unpacked_scales(const uint8_t *packed) {
+        const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(packed));
+        const __m128i nibbles =
+            _mm_and_si128(_mm_unpacklo_epi64(low, _mm_srli_epi16(low, 4)), _mm_set1_epi8(15));
+        int32_t high;
+        std::memcpy(&high, packed + 8, 4);
+        const __m128i two_bits = _mm_and_si128(
+            _mm_srlv_epi32(_mm_set1_epi32(high), _mm_setr_epi32(0, 2, 4, 6)), _mm_set1_epi8(3));
+        return _mm_sub_epi8(_mm_or_si128(nibbles, _mm_slli_epi16(two_bits, 4)),
+                            _mm_set1_epi8(32));
+    }
+};
+
+class UnpackedQ6K : public WithOffset<BlockQ6K, 32> {
+  public:
+    using Activations = KActivations;
+    explicit UnpackedQ6K(const Block &block)
+        : WithOffset(block, _mm_loadu_si128(reinterpret_cast<const __m128i *>(block.scales))) {}
+    Integers completed(Integers products, const KActivations &y, int row) const {
+        const auto *sums = reinterpret_cast<const __m256i *>(y.sums[row]);
+        return add_integers(products,
+                            extended(_mm256_madd_epi16(_mm256_load_si256(sums), offsets_)));
+    }
+    Quants quants(int step) const { return quants_q6k(block_.low_bits, block_.high_bits, step); }
+};
+
 template <class Unpacked, int ROWS>
-inline void multiply_rows(const MulMatNode &node, const KActivations *activations, int64_t first,
-                          int64_t end) {
+inline void multiply_rows(const MulMatNode &node, const typename Unpacked::Activations *activations,
+                          int64_t first, int64_t end) {
     const int64_t blocks = node.width / k_values;
     for (int64_t output = first; output < end; output++) {
         const auto *weights = reinterpret_cast<const typename Unpacked::Block *>(
@@ -99,10 +152,8 @@ inline void multiply_rows(const MulMatNode &node, const KActivations *activation
         Sums<ROWS> sums;
         for (int64_t i = 0; i < blocks; i++) {
             const Unpacked block(weights[i]);
-            const KActivations &y = activations[i];
-            Integers products[ROWS];
-#pragma GCC unroll 8
-            for (int row = 0; row < ROWS; row++) products[row] = block.first_products(y.sums[row]);
+            const auto &y = activations[i];
+            Integers products[ROWS]{};
 #pragma GCC unroll 8
             for (int step = 0; step < steps; step++) {
                 const Quants quants = block.quants(step);
@@ -112,18 +163,23 @@ inline void multiply_rows(const MulMatNode &node, const KActivations *activation
                     products[row] = add_products(products[row], quants,
                                                  y.quants[row] + step * vector_bytes, scales);
             }
+#pragma GCC unroll 8
+            for (int row = 0; row < ROWS; row++)
+                products[row] = block.completed(products[row], y, row);
             block.add(products, y, sums);
         }
-        for (int row = 0; row < ROWS; row++)
-            node.results_at(row)[output] =
-                Unpacked::has_minimums ? total(sums.products(row)) + total(sums.minimums(row))
-                                       : total(sums.products(row));
+        for (int row = 0; row < ROWS; row++) {
+            float result = total(sums.products(row));
+            if constexpr (Unpacked::has_minimums)
+                result += Unpacked::of_minimums(sums.minimums(row));
+            node.results_at(row)[output] = result;
+        }
     }
 }
 
 template <class Unpacked>
-inline void multiply_type(const MulMatNode &node, const KActivations *activations, int64_t first,
-                          int64_t end) {
+inline void multiply_type(const MulMatNode &node, const typename Unpacked::Activations *activations,
+                          int64_t first, int64_t end) {
     switch (node.rows) {
         case 1: return multiply_rows<Unpacked, 1>(node, activations, first, end);
         case 2: return multiply_rows<Unpacked, 2>(node, activations, first, end);
@@ -136,20 +192,40 @@ inline void multiply_type(const MulMatNode &node, const KActivations *activation
     }
 }
 
+// 512 bits are slower than 256 for one row: two halves have to be added up for each block.
+inline void multiply_one_q5k(const MulMatNode &group, const void *activations, int64_t first,
+                             int64_t end) {
+    static const WeightFormat &format = *formats_avx2().find(type_q5_k);
+    format.multiply(group, activations, first, end);
+}
+
 template <class Unpacked>
 void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
-    multiply_type<Unpacked>(group, static_cast<const KActivations *>(activations), first, end);
+    if constexpr (vector_bytes > 32 && std::is_same_v<Unpacked, UnpackedQ5K>)
+        if (group.rows == 1) return multiply_one_q5k(group, activations, first, end);
+    multiply_type<Unpacked>(
+        group, static_cast<const typename Unpacked::Activations *>(activations), first, end);
 }
 
 template <class Unpacked>
 constexpr WeightFormat format_of(int32_t type) {
-    return {
-        type, k_values,      sizeof(typename Unpacked::Block), sizeof(KActivations),
-        0,    quantize_q8_k, multiply<Unpacked>};
+    constexpr bool has_quads = std::is_same_v<typename Unpacked::Activations, Q3KActivations>;
+    return {type,
+            k_values,
+            sizeof(typename Unpacked::Block),
+            sizeof(typename Unpacked::Activations),
+            std::is_same_v<Unpacked, UnpackedQ5K> ? 1 : 0,
+            true,
+            has_quads ? quantize_q8_k_quads : quantize_q8_k,
+            multiply<Unpacked>};
 }
 
 #include "mul_mat_q1_0.hpp"
 #include "mul_mat_q2_0.hpp"
 
-constexpr WeightFormat formats[] = {format_of<UnpackedQ4K>(type_q4_k),
-                                    format_of<UnpackedQ6K>(type_q6_k), q1_0::format, q2_0::format};
+constexpr WeightFormat formats[] = {format_of<UnpackedQ3K>(type_q3_k),
+                                    format_of<UnpackedQ4K>(type_q4_k),
+                                    format_of<UnpackedQ5K>(type_q5_k),
+                                    format_of<UnpackedQ6K>(type_q6_k),
+                                    q1_0::format,
+                                    q2_0::format};

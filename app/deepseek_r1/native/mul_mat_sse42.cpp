@@ -79,7 +79,9 @@ constexpr WeightFormat formats[] = {block_types::format_of<block_types::Unpacked
                                     block_types::format_of<block_types::UnpackedQ50>(type_q5_0),
                                     block_types::format_of<block_types::UnpackedQ51>(type_q5_1),
                                     block_types::format_of<block_types::UnpackedQ80>(type_q8_0),
+                                    k_types::format_of<k_types::UnpackedQ3K>(type_q3_k),
                                     k_types::format_of<k_types::UnpackedQ4K>(type_q4_k),
+                                    k_types::format_of<k_types::UnpackedQ5K>(type_q5_k),
                                     k_types::format_of<k_types::UnpackedQ6K>(type_q6_k),
                                     q2_0::format};
 

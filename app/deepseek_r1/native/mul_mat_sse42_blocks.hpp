@@ -162,6 +162,7 @@ constexpr WeightFormat format_of(int32_t type) {
             sizeof(typename Unpacked::Block),
             sizeof(BlockActivations),
             0,
+            true,
             Unpacked::has_minimums ? quantize_q8_1 : quantize_q8_0,
             multiply<Unpacked>};
 }

@@ -8,6 +8,11 @@ namespace k_types {
 
 inline __m128i interleaved(__m128i x) { return _mm_unpacklo_epi8(x, _mm_srli_si128(x, 8)); }
 
+// Bit `place` of all bytes, moved to bit `wanted`. What is moved along has to be masked.
+inline __m128i moved(__m128i x, int place, int wanted) {
+    return place < wanted ? _mm_slli_epi16(x, wanted - place) : _mm_srli_epi16(x, place - wanted);
+}
+
 // Eight sums of products for each row, in 32 bits.
 struct Products {
     __m128i low, high;
@@ -27,8 +32,9 @@ inline __m128i alternating(int first, int second) {
     return _mm_set1_epi32(static_cast<int>(both));
 }
 
-struct UnpackedQ4K {
-    using Block = BlockQ4K;
+template <class BlockType>
+struct WithMinimums {
+    using Block = BlockType;
     static constexpr bool has_minimums = true;
     static constexpr int steps = 4;  // of 64 values
 
@@ -37,7 +43,7 @@ struct UnpackedQ4K {
     __m128i quants[4];
     __m128i step_scales;
 
-    explicit UnpackedQ4K(const Block &from) : block(from), scales(from.packed_scales) {}
+    explicit WithMinimums(const Block &from) : block(from), scales(from.packed_scales) {}
     __m128i minimums() const {
         return _mm_cvtepu8_epi16(
             _mm_loadl_epi64(reinterpret_cast<const __m128i *>(scales.minimums)));
@@ -56,8 +62,24 @@ struct UnpackedQ4K {
     }
 };
 
-struct UnpackedQ6K {
-    using Block = BlockQ6K;
+using UnpackedQ4K = WithMinimums<BlockQ4K>;
+
+struct UnpackedQ5K : WithMinimums<BlockQ5K> {
+    using WithMinimums::WithMinimums;
+    void unpack(int step) {
+        WithMinimums::unpack(step);
+        for (int i = 0; i < 4; i++) {
+            const __m128i high = interleaved(load(block.high_bits + 16 * (i % 2)));
+            const __m128i bit = moved(high, 2 * step + i / 2, 4);
+            quants[i] = _mm_or_si128(quants[i], _mm_and_si128(bit, _mm_set1_epi8(0x10)));
+        }
+    }
+};
+
+// Of a type with groups of 16 values, from each of which a number is subtracted.
+template <class BlockType>
+struct WithOffset {
+    using Block = BlockType;
     static constexpr bool has_minimums = false;
     static constexpr int steps = 8;  // of 32 values
 
@@ -65,21 +87,10 @@ struct UnpackedQ6K {
     __m128i quants[2], magnitudes[2];
     __m128i step_scales;
 
-    explicit UnpackedQ6K(const Block &from) : block(from) {}
-    void unpack(int step) {
-        const int half = step / 4, part = step % 4;
-        for (int i = 0; i < 2; i++) {
-            const __m128i both = load(block.low_bits + 64 * half + part % 2 * 32 + 16 * i);
-            const __m128i low = part < 2 ? low_nibbles(both) : high_nibbles(both);
-            __m128i high = load(block.high_bits + 32 * half + 16 * i);
-            if (part == 0) high = _mm_slli_epi16(high, 4);
-            if (part == 1) high = _mm_slli_epi16(high, 2);
-            if (part == 3) high = _mm_srli_epi16(high, 2);
-            const __m128i whole = _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(0x30)));
-            quants[i] = interleaved(_mm_sub_epi8(whole, _mm_set1_epi8(32)));
-            magnitudes[i] = _mm_abs_epi8(quants[i]);
-        }
-        step_scales = alternating(block.scales[2 * step], block.scales[2 * step + 1]);
+    explicit WithOffset(const Block &from) : block(from) {}
+    void set(int i, __m128i values, int subtracted) {
+        quants[i] = interleaved(_mm_sub_epi8(values, _mm_set1_epi8(static_cast<char>(subtracted))));
+        magnitudes[i] = _mm_abs_epi8(quants[i]);
     }
     void add(const int8_t *activations, int step, Products &to) const {
         const auto words = [&](int i) {
@@ -87,6 +98,37 @@ struct UnpackedQ6K {
             return _mm_maddubs_epi16(magnitudes[i], _mm_sign_epi8(y, quants[i]));
         };
         to.add(words(0), words(1), step_scales);
+    }
+};
+
+struct UnpackedQ3K : WithOffset<BlockQ3K> {
+    uint8_t scales[16];
+
+    explicit UnpackedQ3K(const Block &from) : WithOffset(from) {
+        std::memcpy(scales, UnpackedQ3KScales(from.packed_scales).words, 16);
+    }
+    void unpack(int step) {
+        for (int i = 0; i < 2; i++) {
+            const __m128i both = load(block.low_bits + step / 4 * 32 + 16 * i);
+            const __m128i low = _mm_and_si128(moved(both, step % 4 * 2, 0), _mm_set1_epi8(3));
+            const __m128i high = moved(load(block.high_bits + 16 * i), step, 2);
+            set(i, _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(4))), 4);
+        }
+        step_scales = alternating(scales[2 * step] - 32, scales[2 * step + 1] - 32);
+    }
+};
+
+struct UnpackedQ6K : WithOffset<BlockQ6K> {
+    using WithOffset::WithOffset;
+    void unpack(int step) {
+        const int half = step / 4, part = step % 4;
+        for (int i = 0; i < 2; i++) {
+            const __m128i both = load(block.low_bits + 64 * half + part % 2 * 32 + 16 * i);
+            const __m128i low = part < 2 ? low_nibbles(both) : high_nibbles(both);
+            const __m128i high = moved(load(block.high_bits + 32 * half + 16 * i), 2 * part, 4);
+            set(i, _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(0x30))), 32);
+        }
+        step_scales = alternating(block.scales[2 * step], block.scales[2 * step + 1]);
     }
 };
 
@@ -171,6 +213,7 @@ constexpr WeightFormat format_of(int32_t type) {
             sizeof(typename Unpacked::Block),
             sizeof(KActivations),
             0,
+            true,
             quantize_q8_k_interleaved,
             multiply<Unpacked>};
 }

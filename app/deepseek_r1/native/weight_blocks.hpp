@@ -8,7 +8,7 @@ namespace streaming {
 
 // Numbers of enum ggml_type.
 constexpr int32_t type_q4_1 = 3, type_q5_0 = 6, type_q5_1 = 7, type_q8_0 = 8;
-constexpr int32_t type_q4_k = 12, type_q6_k = 14;
+constexpr int32_t type_q3_k = 11, type_q4_k = 12, type_q5_k = 13, type_q6_k = 14;
 constexpr int32_t type_q1_0 = 41, type_q2_0 = 42;
 
 constexpr int k_values = 256;     // of a block of the K types
@@ -21,15 +21,45 @@ inline short word_at(const char *from) {
     return word;
 }
 
+// 16 groups of 16 values, each with a 6-bit scale, from which 32 is subtracted; from values, 4.
+struct BlockQ3K {
+    uint8_t high_bits[32];
+    uint8_t low_bits[64];
+    uint8_t packed_scales[12];
+    uint16_t scale;  // f16, as everywhere here
+};
+static_assert(sizeof(BlockQ3K) == 110);
+
 // 8 groups of 32 values, each with a 6-bit scale and a 6-bit minimum.
 struct BlockQ4K {
-    uint16_t scale, minimum_scale;  // f16, as everywhere here
+    uint16_t scale, minimum_scale;
     uint8_t packed_scales[12];
     uint8_t low_bits[128];
 };
 static_assert(sizeof(BlockQ4K) == 144);
 
-// The scales and minimums of a BlockQ4K, a byte each.
+struct BlockQ5K {
+    uint16_t scale, minimum_scale;
+    uint8_t packed_scales[12];
+    uint8_t high_bits[32];
+    uint8_t low_bits[128];
+};
+static_assert(sizeof(BlockQ5K) == 176);
+
+// The scales of a BlockQ3K, from which 32 is not yet subtracted, a byte each.
+struct UnpackedQ3KScales {
+    uint32_t words[4];
+
+    explicit UnpackedQ3KScales(const uint8_t *packed) {
+        uint32_t from[3];
+        std::memcpy(from, packed, 12);
+        for (int i = 0; i < 4; i++)
+            words[i] = (from[i % 2] >> 4 * (i / 2) & 0x0f0f0f0f) |
+                       (from[2] >> 2 * i & 0x03030303) << 4;
+    }
+};
+
+// The scales and minimums of a BlockQ4K or BlockQ5K, a byte each.
 struct UnpackedScales {
     uint8_t scales[8], minimums[8];
 

@@ -1,7 +1,7 @@
 """Computes attention and products with kernels of our own, in place of llama.cpp's nodes.
 
 Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`: with AVX2 or later, few rows of
-weights in Q4_K and Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
+weights in Q3_K to Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
 not repack for the processor; and any number of rows in Q2_0, from two on in Q1_0, which it does not
 compute in tiles. Where llama.cpp was built without AVX, and computes most types one number at a
 time, any number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
@@ -20,11 +20,11 @@ from deepseek_r1.native.native_library import MulMatKernel, Quantizers, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
-_VERSION: Final = 1  # of the order of summation, which decides the last digits of results
+_VERSION: Final = 2  # of the order of summation, which decides the last digits of results
 _OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT"}
 _NO_LIMIT: Final = 1 << 31
 # The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as
-# long with ggml's kernels, and from more rows on its tiled kernel is faster
+# long with ggml's kernels but in Q5_K, and from more rows on its tiled kernel is faster
 # (tests/benchmarks/bench_kernels.py).
 _ROWS: Final = {
     MulMatKernel.SSE42: (1, _NO_LIMIT),
