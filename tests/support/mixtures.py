@@ -7,7 +7,15 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from support.gguf_files import EMBEDDING, FEED_FORWARD, HEADS, byte_pair_writer, finish, write
+from support.gguf_files import (
+    EMBEDDING,
+    FEED_FORWARD,
+    HEADS,
+    HEADS_KV,
+    byte_pair_writer,
+    finish,
+    write,
+)
 
 EXPERTS, USED, WIDTH = 8, 2, 40  # of Qwen3's: slices end inside pages, some are smaller than a page
 LATENT, ROTATED, NOPE, VALUE, QUERY = 32, 16, 16, 16, 32  # of DeepSeek's, as all below
@@ -76,4 +84,38 @@ def tiny_deepseek2(path: Path, *, seed: int = 5) -> Path:
                              ("down", EMBEDDING, ROUTED_WIDTH)):  # fmt: skip
             add(name + f"ffn_{kind}_exps.weight", ROUTED, *shape)
             add(name + f"ffn_{kind}_shexp.weight", *shape)
+    return write(writer)
+
+
+def tiny_smallthinker(path: Path, *, seed: int = 7) -> Path:
+    """A `smallthinker` model, whose routers read the input of their layers, at `path`."""
+    writer, tokens = byte_pair_writer(path, "smallthinker")
+    for keys in writer.kv_data:
+        keys.pop("smallthinker.block_count", None)
+    writer.add_block_count(BLOCKS)
+    writer.add_expert_count(EXPERTS)
+    writer.add_expert_used_count(USED)
+    writer.add_expert_feed_forward_length(WIDTH)
+    writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+    random, head = np.random.default_rng(seed), EMBEDDING // HEADS
+
+    def add(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.1)
+
+    add("token_embd.weight", tokens, EMBEDDING)
+    add("output_norm.weight", EMBEDDING)
+    add("output.weight", tokens, EMBEDDING)
+    for block in range(BLOCKS):
+        name = f"blk.{block}."
+        for norm in ("attn_norm", "ffn_norm"):
+            add(f"{name}{norm}.weight", EMBEDDING)
+        add(name + "attn_q.weight", EMBEDDING, EMBEDDING)
+        add(name + "attn_k.weight", head * HEADS_KV, EMBEDDING)
+        add(name + "attn_v.weight", head * HEADS_KV, EMBEDDING)
+        add(name + "attn_output.weight", EMBEDDING, EMBEDDING)
+        add(name + "ffn_gate_inp.weight", EXPERTS, EMBEDDING)
+        for kind, *shape in (
+            ("gate", WIDTH, EMBEDDING), ("up", WIDTH, EMBEDDING), ("down", EMBEDDING, WIDTH)
+        ):  # fmt: skip
+            add(name + f"ffn_{kind}_exps.weight", EXPERTS, *shape)
     return write(writer)

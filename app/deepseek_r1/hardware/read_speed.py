@@ -26,7 +26,8 @@ from deepseek_r1.hardware.storage import SystemFile, SystemRegion, page_up
 # Python.
 READ_BYTES = 1 << 20
 READERS = 6  # threads that read at the same time: a slow drive needs a deep queue
-_SLICES_APART = 29
+# Slices of experts are asked for a few at a time, and all of them are waited for.
+_TOGETHER, _SLICES_APART = 4, 29
 _MOST_S = 1.5
 _WARM_UP_S = 0.1  # not counted: the drive wakes up and its queue fills
 _MIB = 1 << 20
@@ -43,9 +44,9 @@ _measure_lock = threading.Lock()
 def read_speed_mib_s(path: Path, read_bytes: int = READ_BYTES) -> float:
     """The speed of the drive that holds `path`, in MiB per second; 0 for an unreadable file.
 
-    Shorter reads are measured from all over the file. The first call for a drive and a size takes
-    1.5 seconds. Where direct reads do not work, the file is
-    dropped from the page cache and ordinary reads are measured.
+    Shorter reads are measured as a mixture's experts are read: from all over the file, four at a
+    time. The first call for a drive and a size takes 1.5 seconds. Where direct reads do not work,
+    the file is dropped from the page cache and ordinary reads are measured.
     """
     try:
         key = path.stat().st_dev, read_bytes
@@ -80,8 +81,9 @@ def measure_mib_s(
             memory.commit(0, memory.nbytes)
             repeat = direct is not None
             benchmark = _ReadBenchmark(file, memory, seconds, read_bytes, repeat=repeat)
-            with ThreadPoolExecutor(READERS, thread_name_prefix="disk") as threads:
-                list(threads.map(benchmark.read, range(READERS)))
+            readers = READERS if read_bytes >= READ_BYTES else _TOGETHER
+            with ThreadPoolExecutor(readers, thread_name_prefix="disk") as threads:
+                list(threads.map(benchmark.read, range(readers)))
         finally:
             memory.close()
         if direct is None:
@@ -103,8 +105,10 @@ class _ReadBenchmark:
     ) -> None:
         self._file, self._memory, self._repeat = file, memory, repeat
         self._read_bytes = read_bytes
-        # Slices are read from all over the file: one of so many, then the next one of as many.
-        self._step = read_bytes * (_SLICES_APART if read_bytes < READ_BYTES and repeat else 1)
+        slices = read_bytes < READ_BYTES
+        # From all over the file: one slice of so many, then the next one of as many.
+        self._step = read_bytes * (_SLICES_APART if slices and repeat else 1)
+        self._together = threading.Barrier(_TOGETHER) if slices else None
         self._started_at = time.monotonic()
         self._ends_at = self._started_at + seconds
         self._file_offset, self._memory_offset, self._lock = 0, 0, threading.Lock()
@@ -125,6 +129,13 @@ class _ReadBenchmark:
 
     def read(self, _number: int) -> None:
         """Read until the time is up. Each thread runs this."""
+        try:
+            self._read_all()
+        finally:
+            if self._together is not None:
+                self._together.abort()
+
+    def _read_all(self) -> None:
         while (offsets := self._next_offsets()) is not None:
             start, into_start = offsets
             nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
@@ -132,6 +143,9 @@ class _ReadBenchmark:
                 count = self._file.read_into(into, start)
             with self._lock:
                 self._reads.append((time.monotonic(), count))
+            if self._together is not None:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    self._together.wait()
 
     def _next_offsets(self) -> tuple[int, int] | None:
         """Offsets of the next read in the file and in memory; None when the time is up."""
