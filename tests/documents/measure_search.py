@@ -30,12 +30,13 @@ QUESTIONS = Path(__file__).with_name("questions.tsv")
 def document_of(folder: Path, text: str, language: str) -> Document:
     if text == "guide":
         return read_document(folder / f"guide.{language}.pdf")
-    pages = json.loads((folder / f"handbook.{language}.json").read_text(encoding="utf-8"))
-    return made(f"handbook.{language}", pages)
+    pages = json.loads((folder / f"{text}.{language}.json").read_text(encoding="utf-8"))
+    return made(f"{text}.{language}", pages)
 
 
-def made(name: str, pages: list[str]) -> Document:
-    blocks = tuple(Block(text, Place(page=n)) for n, text in enumerate(pages, 1) if text.strip())
+def made(name: str, pages: list[list[tuple[str, str]]]) -> Document:
+    numbered = ((Place(n, heading), text) for n, page in enumerate(pages, 1) for heading, text in page)
+    blocks = tuple(Block(text, place) for place, text in numbered)
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     return Document(name, sha256, "text", len(pages), blocks)
 
