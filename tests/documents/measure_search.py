@@ -35,7 +35,9 @@ def document_of(folder: Path, text: str, language: str) -> Document:
 
 
 def made(name: str, pages: list[list[tuple[str, str]]]) -> Document:
-    numbered = ((Place(n, heading), text) for n, page in enumerate(pages, 1) for heading, text in page)
+    numbered = (
+        (Place(n, heading), text) for n, page in enumerate(pages, 1) for heading, text in page
+    )
     blocks = tuple(Block(text, place) for place, text in numbered)
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     return Document(name, sha256, "text", len(pages), blocks)
@@ -80,9 +82,9 @@ def plain(tokenizer: str) -> Callable[[Document], Search]:
     return made_for
 
 
-def measure_questions(folder: Path) -> None:
+def measure_questions(folder: Path, *texts: str) -> None:
     ways = {"ours": ours, "unicode61": plain("unicode61"), "trigram": plain("trigram")}
-    for text in ("guide", "handbook"):
+    for text in texts or ("guide", "handbook", "faq", "help"):
         for language in ("en", "zh"):
             document = document_of(folder, text, language)
             for name, way in ways.items():
@@ -134,4 +136,6 @@ def measure_index(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"questions": measure_questions, "index": measure_index}[sys.argv[1]](Path(sys.argv[2]))
+    {"questions": measure_questions, "index": measure_index}[sys.argv[1]](
+        Path(sys.argv[2]), *sys.argv[3:]
+    )

@@ -68,6 +68,23 @@ def test_chinese_is_found_without_spaces_or_a_dictionary(index, question, page):
     assert index.search(question, ["a" * 64])[0].place.page == page
 
 
+def test_each_page_is_found_once_and_all_that_is_on_it_counts(index):
+    other = "Prices of bread and of butter rose again that year. " * 18
+    index.add(
+        pages("ferry " * 200 + _WORDS * 30, f"A ferry. {other}", f"ferry ferry {other}A ferry.")
+    )
+    found = index.search("ferry", ["a" * 64], 3)
+    assert sorted(each.place.page for each in found) == [1, 2, 3]
+    assert found[0].place.page == 1
+
+
+def test_words_that_only_ask_find_nothing_where_there_are_others(index):
+    index.add(pages("为什么要这样？什么时候？怎么办？有没有吗？", "轮船在七点离开港口。"))
+    found = index.search("轮船为什么有没有离开？", ["a" * 64])
+    assert [each.place.page for each in found] == [2]
+    assert index.search("为什么？", ["a" * 64])[0].place.page == 1
+
+
 def test_only_the_asked_documents_are_searched(index):
     index.add(pages("apples and pears", sha="a"))
     index.add(pages("apples and plums", name="b.pdf", sha="b"))

@@ -134,6 +134,13 @@ def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> Non
     assert read_here(path) == ("pdf", [("page 1", joined)])
 
 
+def test_a_pdf_that_has_radicals_in_the_place_of_characters_has_the_characters(
+    tmp_path: Path,
+) -> None:
+    path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines("⼀⽚⾕⼦")], font=made.CHINESE))
+    assert read_here(path) == ("pdf", [("page 1", "一片谷子")])
+
+
 def test_rows_of_csv_and_lines_of_text_are_counted(tmp_path: Path) -> None:
     table = saved(tmp_path, "a.csv", 'n;m\n"a; b";"1\n2"\na\u2028b;c\n')
     assert read_here(table) == (

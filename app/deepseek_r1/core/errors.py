@@ -361,12 +361,6 @@ class ProtocolBroken(EngineFailed):
 # ---- documents ------------------------------------------------------------------------------
 
 
-class DocumentSearchUnavailable(R1Error):
-    what = N_("Documents cannot be searched on this computer.")
-    why = N_("Python's SQLite was built without full-text search (FTS5).")
-    todo = N_("Use a Python from python.org, or the one that the installer brings.")
-
-
 class DocumentIndexFailed(R1Error):
     what = N_("The index of the documents cannot be used.")
     why = N_("SQLite reports: {detail}.")

@@ -12,18 +12,14 @@ import re
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import (
-    DocumentIndexDamaged,
-    DocumentIndexFailed,
-    DocumentSearchUnavailable,
-)
+from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import UNSPACED, passages
 
@@ -43,11 +39,20 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
-_FOUND: Final = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?"
-_OF_DOCUMENTS: Final = "rowid >> 24 IN (SELECT value FROM json_each(?))"
+_COUNTED: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
+_BEST: Final = """
+SELECT rowid, rank FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?
+AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?"""
+_PASSAGES: Final = """
+SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
+FROM passages JOIN documents ON documents.id = passages.id >> 24
+WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id"""
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
 _MOST_TERMS: Final = 2_000  # of a question that are searched: each is counted first
-_TABLES: Final = ("documents", "passages", "terms")
+_RANKED: Final = 100  # passages that are compared by their pages
+_OF_OTHERS: Final = 0.1  # what other passages of a page count
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,7 @@ class DocumentIndex:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open or make the file; without a path it is a temporary one without a name.
-
-        Raises DocumentSearchUnavailable, DocumentIndexFailed, DocumentIndexDamaged.
-        """
+        """Open or make the file; without a path it is a temporary one without a name."""
         self._path, self._guard = path, threading.RLock()
         self._connection: sqlite3.Connection | None = None
         with self._used():
@@ -100,12 +102,10 @@ class DocumentIndex:
                 values = (path, modified_ns, found[0])
                 db.execute("UPDATE documents SET path = ?, modified_ns = ? WHERE id = ?", values)
                 return
+            facts = (document.sha256, document.name, document.kind, document.pages)
             added = db.execute(
                 "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(document.sha256, document.name, document.kind, document.pages),
-                    *(path, modified_ns, len(parts)),
-                ),
+                (*facts, path, modified_ns, len(parts)),
             )
             rows = enumerate(zip(parts, terms, strict=True), (added.lastrowid or 0) * _NUMBERS)
             for row_id, (each, indexed) in rows:
@@ -153,16 +153,25 @@ class DocumentIndex:
     # ---- searching --------------------------------------------------------------------------
 
     def search(self, question: str, sha256s: Iterable[str], limit: int = 8) -> list[Passage]:
-        """The passages of these documents that have most of the question's words, best first."""
+        """The passages of these documents that have most of the question's words, best first.
+
+        Each is of another page: the best one there. What else is found on its page counts a little.
+        """
         with self._used() as db:
             ids = [found[0] for sha in sha256s if (found := self._document(db, sha)) is not None]
             span = (_span(min(ids))[0], _span(max(ids))[1]) if ids else (0, 0)
             if not (terms := self._rare(db, question_terms(question), span)):
                 return []
-            best = f"{_FOUND} AND {_OF_DOCUMENTS} ORDER BY rank LIMIT ?"
-            values = (" OR ".join(terms), *span, json.dumps(ids), limit)
-            rows = db.execute(best, values).fetchall()
-            return [each for (row_id,) in rows for _, each in self._rows(db, (row_id, row_id))]
+            pages: dict[tuple[str, int | None, int], tuple[Passage, float]] = {}
+            values = (" OR ".join(terms), *span, json.dumps(ids), _RANKED)
+            for row_id, rank in db.execute(_BEST, values).fetchall():  # a better rank is less
+                ((_, each),) = self._rows(db, (row_id, row_id))
+                page = each.place.page
+                key = (each.sha256, page, each.number if page is None else 0)
+                best, so_far = pages.get(key, (each, rank * (1 - _OF_OTHERS)))
+                pages[key] = best, so_far + rank * _OF_OTHERS
+            ordered = sorted(pages.values(), key=lambda page: page[1])
+            return [best for best, _ in ordered[:limit]]
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""
@@ -178,8 +187,9 @@ class DocumentIndex:
     @staticmethod
     def _rare(db: sqlite3.Connection, terms: Iterable[str], span: tuple[int, int]) -> list[str]:
         """The rarer terms: each row that has one takes time, and common ones count little."""
-        counting = f"SELECT count(*) FROM ({_FOUND} LIMIT {_MOST_ROWS})"  # noqa: S608
-        counts = {term: db.execute(counting, (term, *span)).fetchone()[0] for term in terms}
+        counts = {
+            term: db.execute(_COUNTED, (term, *span, _MOST_ROWS)).fetchone()[0] for term in terms
+        }
         found, rows = list[str](), 0
         for term in sorted(counts, key=counts.__getitem__):
             rows += counts[term]
@@ -189,23 +199,16 @@ class DocumentIndex:
 
     @staticmethod
     def _document(db: sqlite3.Connection, sha256: str) -> tuple[int] | None:
-        row: tuple[int] | None = db.execute(
-            "SELECT id FROM documents WHERE sha256 = ?", (sha256,)
-        ).fetchone()
+        found = db.execute("SELECT id FROM documents WHERE sha256 = ?", (sha256,))
+        row: tuple[int] | None = found.fetchone()
         return row
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[tuple[int, Passage]]:
         """The passages from one id to another one, each with its id."""
-        rows = db.execute(
-            "SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start,"
-            " start + length(text) FROM passages JOIN documents ON documents.id = passages.id >> 24"
-            " WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id",
-            span,
-        )
         return [
             (row_id, Passage(sha256, name, number, Place(**json.loads(place)), text, start, end))
-            for row_id, sha256, name, number, place, text, start, end in rows
+            for row_id, sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span)
         ]
 
     # ---- the file ---------------------------------------------------------------------------
@@ -258,10 +261,7 @@ def damaged_file(path: Path) -> Path:
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
-    """Open the file, and make its tables.
-
-    Raises sqlite3.DatabaseError, DocumentSearchUnavailable.
-    """
+    """Open the file, and make its tables. Raises sqlite3.DatabaseError."""
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # it holds the user's texts
@@ -274,16 +274,14 @@ def _opened(path: Path | None) -> sqlite3.Connection:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version != _VERSION:
-                for name in _TABLES:
+                for name in ("documents", "passages", "terms"):
                     db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
                 if _SECURE:
                     db.execute("INSERT INTO terms (terms, rank) VALUES ('secure-delete', 1)")
-    except sqlite3.DatabaseError as error:
+    except BaseException:
         db.close()
-        if "fts5" in str(error):
-            raise DocumentSearchUnavailable from error
         raise
     return db
 
@@ -313,6 +311,9 @@ _ASKING = frozenset(
     is it its my of on or that the this to was what when where which who why will with
     you""".split()  # noqa: SIM905 - a list of words reads best as a text
 )
+_ASKED = re.compile(
+    "为什么|有没有|是不是|能不能|什么|怎么样|怎么|怎样|如何|哪[些个里儿种]?|多少|多久|几个|[吗呢吧的了把被]"
+)
 
 
 def indexed_terms(text: str, *more: str) -> str:
@@ -331,13 +332,16 @@ def _pairs(run: str) -> list[str]:
 def question_terms(question: str) -> Iterable[str]:
     """The words of a question that a passage may have, each as an expression of FTS5."""
     text = unicodedata.normalize("NFKC", question).lower()
-    spaced, found = _RUN.sub(" ", text), []
-    for joined in _JOINED.findall(spaced):
+    found = _terms(_ASKED.sub(" ", text), _ASKING) or _terms(text)
+    return list(dict.fromkeys(found))[:_MOST_TERMS]
+
+
+def _terms(text: str, without: Container[str] = ()) -> list[str]:
+    found = []
+    for joined in _JOINED.findall(_RUN.sub(" ", text)):
         terms = _WORD.findall(joined)
         found += [f'"{joined}"'] * (len(terms) > 1)  # as a phrase too
-        found += [f'"{word}"' for word in terms if word not in _ASKING]
-    for run in _RUN.findall(text):
-        found += [f'"{pair}"' for pair in _pairs(run)] if len(run) > 1 else [f'"{run}" *']
-    if not found and text.strip():  # "What is it?": its words are all there is
-        found = [f'"{word}"' for word in _WORD.findall(text)]
-    return list(dict.fromkeys(found))[:_MOST_TERMS]
+        found += [f'"{word}"' for word in terms if word not in without]
+    runs = _RUN.findall(text)
+    pairs = [pair for run in runs for pair in _pairs(run) if len(run) > 1]
+    return found + ([f'"{pair}"' for pair in pairs] or [f'"{run}" *' for run in runs])

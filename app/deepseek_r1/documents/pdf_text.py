@@ -6,6 +6,7 @@ import re
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -21,10 +22,11 @@ from deepseek_r1.documents.errors import (
 
 MAX_PAGES: Final = 10_000
 _MAX_BOOKMARKS = 5_000
-# PDFium's sign for a hyphen at a line's end, other signs that are no text, and ligatures.
-_CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | dict(
-    enumerate(("ff", "fi", "fl", "ffi", "ffl"), 0xFB00)
-)
+# PDFium's sign for a hyphen at a line's end, other signs that are no text; ligatures, and signs of
+# radicals that fonts have in the place of characters.
+_CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
+    code: normalize("NFKC", chr(code)) for code in (*range(0xFB00, 0xFB05), *range(0x2E80, 0x2FD6))
+}
 # The end of a full line of Chinese or Japanese that goes on: it would divide words.
 _BROKEN_CHINESE = re.compile(
     r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
