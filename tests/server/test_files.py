@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import openai
 import pytest
+from fastapi import Request
 
+from deepseek_r1.server.admission import client_of
+from deepseek_r1.server.api_errors import ApiError
+from deepseek_r1.server.file_uploads import FileUploads
 from support.servers import RunningServer, StartServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -48,6 +56,54 @@ def test_a_file_is_uploaded_listed_and_deleted(client: openai.OpenAI):
     assert client.files.delete(made.id).deleted
     with pytest.raises(openai.NotFoundError):
         client.files.retrieve(made.id)
+
+
+def test_an_upload_says_until_when_it_is_kept(client: openai.OpenAI):
+    file, purpose = ("a.txt", REPORT), "user_data"
+    made = client.files.create(file=file, purpose=purpose)
+    assert made.expires_at == made.created_at + 24 * 3600
+    client.files.delete(made.id)
+    hour = {"anchor": "created_at", "seconds": 3600}
+    made = client.files.create(file=file, purpose=purpose, expires_after=hour)
+    assert made.expires_at == made.created_at + 3600
+    client.files.delete(made.id)
+    with pytest.raises(openai.BadRequestError, match="between 3600 and 2592000"):
+        client.files.create(file=file, purpose=purpose, expires_after=hour | {"seconds": 60})
+
+
+def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
+    """Without a server: no client waits for an hour."""
+
+    async def walk() -> None:
+        options = SimpleNamespace(max_file_bytes=1000)
+        uploads = FileUploads(SimpleNamespace(options=options, deadline=asynccontextmanager(once)))
+        request = upload_request(REPORT)
+        made = await uploads.upload(request)
+        (sha256,) = await uploads.take(client_of(request), [asked(made["id"])])
+        monkeypatch.setattr(time, "time", lambda: made["expires_at"])
+        with pytest.raises(ApiError, match="There is no file"):
+            await uploads.take(client_of(request), [asked(made["id"])])
+        assert (await uploads.files(request))["data"] == []
+        assert not uploads._read_documents.has(sha256)
+
+    async def once() -> AsyncIterator[None]:
+        yield
+
+    def asked(file_id: str) -> dict[str, object]:
+        return {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
+
+    asyncio.run(walk())
+
+
+def upload_request(data: bytes) -> Request:
+    """The form that OpenAI's client sends."""
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' + data
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body + b"\r\n--x--\r\n"}
+
+    return Request({"type": "http", "headers": headers, "client": ("127.0.0.1", 1)}, receive)
 
 
 def test_a_client_keeps_at_most_twenty_files(client: openai.OpenAI):

@@ -1,8 +1,8 @@
 """Documents that clients send: in a message, or uploaded once and named by their id.
 
-A document is read when it arrives; its text is kept until the client deletes it or the server ends,
-in a temporary file without a name. Its owner alone sees it: who sends the same key from the same
-address.
+A document is read when it arrives; its text is kept until the client deletes it, its time is over
+or the server ends, in a temporary file without a name. Its owner alone sees it: who sends the same
+key from the same address.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _MOST_OF_CLIENT: Final = 20
 _MOST_UNNAMED: Final = 32  # sent in messages: the last ones need not be read again
 _MOST_IN_MESSAGES: Final = 16  # of one request
 _FORM_PARTS: Final = 16
+_KEPT_S: Final = 24 * 3600  # an upload that says no other time
+_KEPT_BETWEEN_S: Final = (3600, 30 * 24 * 3600)  # as in OpenAI's API
 _FIELD: Final = re.compile(rb'[; ](name|filename)="([^"\r\n]*)"')
 
 
@@ -68,13 +70,21 @@ class FileUploads:
         if "file" not in form:
             raise ApiError(400, "The form has no `file`.", param="file")
         (name, data), owner = form["file"], client_of(request)
+        seconds = form.get("expires_after[seconds]", ("", str(_KEPT_S).encode()))[1]
+        least, most = _KEPT_BETWEEN_S
+        if not seconds.isdigit() or not least <= int(seconds[:9]) <= most:
+            detail = f"`expires_after[seconds]` is between {least} and {most}."
+            raise ApiError(400, detail, param="expires_after")
+        await self._forget_expired()
         async with self._service.deadline():
             sha256 = await self._read(data, name, uploads_of=owner)
+        now = int(time.time())
         body: dict[str, Any] = {
             "id": f"file-{secrets.token_hex(12)}",
             "object": "file",
             "bytes": len(data),
-            "created_at": int(time.time()),
+            "created_at": now,
+            "expires_at": now + int(seconds),
             "filename": name,
             "purpose": form.get("purpose", ("", b"user_data"))[1].decode("utf-8", "replace")[:64],
             "status": "processed",
@@ -85,6 +95,7 @@ class FileUploads:
     async def files(self, request: Request) -> dict[str, Any]:
         """The documents that the client uploaded, the newest first."""
         owner = client_of(request)
+        await self._forget_expired()
         data = [each.body for each in reversed(self._files.values()) if each.owner == owner]
         return {"object": "list", "data": data, "has_more": False}
 
@@ -101,7 +112,7 @@ class FileUploads:
 
     def _get(self, owner: str, file_id: str) -> _UploadedFile:
         found = self._files.get(file_id)
-        if found is None or found.owner != owner:
+        if found is None or found.owner != owner or found.body["expires_at"] <= time.time():
             raise ApiError(404, f"There is no file `{file_id[:64]}`.", param="file_id")
         return found
 
@@ -192,6 +203,12 @@ class FileUploads:
                 f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all: delete one."
             )
             raise ApiError(400, most, param="file", code="too_many_files")
+
+    async def _forget_expired(self) -> None:
+        now = time.time()
+        for each in [each for each in self._files.values() if each.body["expires_at"] <= now]:
+            if self._files.pop(each.body["id"], None) is not None:  # once
+                await self._forget(each.sha256)
 
     async def _forget(self, sha256: str) -> None:
         async with self._reading:  # the same bytes may be arriving
