@@ -112,7 +112,9 @@ def measure_index(folder: Path) -> None:
         began, total, slowest = time.perf_counter(), 0, 0.0
         for number in range(1000):
             chosen = [pages[(number * 7919 + at * 104_729) % len(pages)] for at in range(110)]
-            document = made(f"document {number}", [f"{page} number{number}" for page in chosen])
+            document = made(
+                f"document {number}", [[*page, ("", f"number{number}")] for page in chosen]
+            )
             total += len(document.text().encode())
             at = time.perf_counter()
             index.add(document)

@@ -43,8 +43,10 @@ _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
 _BEST: Final = """
-SELECT rowid, rank FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?
-AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?"""
+SELECT id, score, json_extract(place, '$.page') FROM (
+    SELECT rowid AS found, rank AS score FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?
+    AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?
+) JOIN passages ON id = found ORDER BY score"""
 _PASSAGES: Final = """
 SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
 FROM passages JOIN documents ON documents.id = passages.id >> 24
@@ -162,16 +164,14 @@ class DocumentIndex:
             span = (_span(min(ids))[0], _span(max(ids))[1]) if ids else (0, 0)
             if not (terms := self._rare(db, question_terms(question), span)):
                 return []
-            pages: dict[tuple[str, int | None, int], tuple[Passage, float]] = {}
+            pages: dict[tuple[int, int | None], tuple[int, float]] = {}
             values = (" OR ".join(terms), *span, json.dumps(ids), _RANKED)
-            for row_id, rank in db.execute(_BEST, values).fetchall():  # a better rank is less
-                ((_, each),) = self._rows(db, (row_id, row_id))
-                page = each.place.page
-                key = (each.sha256, page, each.number if page is None else 0)
-                best, so_far = pages.get(key, (each, rank * (1 - _OF_OTHERS)))
+            for row_id, rank, page in db.execute(_BEST, values):  # a better rank is less
+                key = (row_id if page is None else row_id >> 24, page)
+                best, so_far = pages.get(key, (row_id, rank * (1 - _OF_OTHERS)))
                 pages[key] = best, so_far + rank * _OF_OTHERS
-            ordered = sorted(pages.values(), key=lambda page: page[1])
-            return [best for best, _ in ordered[:limit]]
+            ordered = sorted(pages.values(), key=lambda page: page[1])[:limit]
+            return [each for best, _ in ordered for _, each in self._rows(db, (best, best))]
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""
