@@ -103,11 +103,13 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
     parent = QWidget()
     qtbot.addWidget(parent)
     dialog = PassagesDialog(sources, documents, parent)
+    dialog.show()
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown
     dialog.list.item(0).setCheckState(Qt.CheckState.Unchecked)
     dialog.query.setText("gate 44 Ann")
     qtbot.keyClick(dialog.query, Qt.Key.Key_Return)
+    assert dialog.isVisible()  # it sends nothing
     qtbot.waitUntil(lambda: dialog.list.count() > len(shown))
     chosen = dialog.chosen()
     assert shown[0] not in chosen

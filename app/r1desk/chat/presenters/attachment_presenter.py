@@ -176,8 +176,12 @@ class AttachmentPresenter(Presenter):
     def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
         tokens, count = sum(map(tokens_of, documents)), len(documents)
         name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
-        notes = (trn("about {n:,} token", "about {n:,} tokens", tokens),)
-        return Chip(name, notes if self._whole else (*notes, tr("is searched")))
+        notes = [trn("about {n:,} token", "about {n:,} tokens", tokens)]
+        if self._whole is False:
+            notes.append(tr("is searched"))
+        elif self._whole and {each.sha256 for each in documents} <= set(self._read):
+            notes.append(tr("read already"))
+        return Chip(name, tuple(notes))
 
     def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""

@@ -25,7 +25,7 @@ from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(620, 420)
 _FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
-_REFRESHED = 50  # files that are added at a time, before the list is shown anew
+_REFRESHED = 50  # files that are read before the list is shown anew; the last one by one
 
 
 class DocumentsDialog(BoundedDialog):
@@ -99,7 +99,10 @@ class DocumentLists(Presenter):
             tr("Remove"): self._remove,
         }
         for label, action in actions.items() if folder else [(tr("Delete"), self._remove)]:
-            row.addButton(push_button(label, action), row.ButtonRole.ActionRole)
+            button = push_button(label, action)
+            row.addButton(button, row.ButtonRole.ActionRole)
+        self._dialog.tree.itemSelectionChanged.connect(lambda: button.setEnabled(True))
+        button.setEnabled(False)
         self._refresh()
         self._dialog.show()
 
@@ -165,9 +168,11 @@ class DocumentLists(Presenter):
 
     def _on_read(self, folder: int, document: Attachment) -> None:
         self._store.call(lambda store: store.attachments.add_to_folder(folder, document))
-        if self._documents.files.left % _REFRESHED == 0:
-            self._refresh()
+        left = self._documents.files.left
+        if left % _REFRESHED == 0:
             self._show_progress()
+        if left % _REFRESHED == 0 or left < _REFRESHED:
+            self._refresh()
 
     @Slot(ErrorReport)
     def _refuse(self, report: ErrorReport) -> None:

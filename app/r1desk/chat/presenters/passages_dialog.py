@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QHBoxLayout,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QWidget,
@@ -18,6 +17,7 @@ from shiboken6 import isValid
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
 from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.store import AnswerSources
 from r1desk.theme import set_role
@@ -48,9 +48,11 @@ class PassagesDialog(BoundedDialog):
         self.list.itemChanged.connect(self._on_changed)
         column.addWidget(self.list, 1)
         row = put_inside(column, QHBoxLayout())
-        self.query = QLineEdit(placeholderText=tr("Look for other passages"))
+        self.query = FindField(self)  # whose Enter sends nothing
+        self.query.setPlaceholderText(tr("Look for other passages"))
         self.query.setAccessibleName(self.query.placeholderText())
-        self.query.returnPressed.connect(self._on_search)
+        self.query.stepped.connect(self._on_search)
+        self.query.escaped.connect(self.reject)
         row.addWidget(self.query, 1)
         row.addWidget(push_button(tr("Find"), self._on_search))
         self.note = text_label("", "dim")
