@@ -375,6 +375,7 @@ class PromptCacheState(_Event):
     budget_mib: float = 0.0
     segments: int = 0
     checkpoints_mib: float = 0.0  # of `disk_mib`: states of recurrent layers
+    documents_mib: dict[str, float] = {}  # of `disk_mib`: what goes with each document
     written_today_mib: float = 0.0
     problem: str = ""
 

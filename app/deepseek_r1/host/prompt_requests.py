@@ -82,6 +82,7 @@ class PromptRequests:
             budget_mib=usage.budget_bytes / _MIB,
             segments=usage.segments,
             checkpoints_mib=usage.checkpoint_bytes / _MIB,
+            documents_mib={each: size / _MIB for each, size in usage.document_bytes.items()},
             written_today_mib=usage.written_today_bytes / _MIB,
             problem=usage.problem,
         )

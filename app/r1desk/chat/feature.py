@@ -221,7 +221,9 @@ class ChatFeature(Feature):
             load_model=self._models.choose,
         )
         answer = AnswerActions(window, self.controller)
-        self._document_lists = DocumentLists(window, self.documents, self._services.store)
+        self._document_lists = DocumentLists(
+            window, self.documents, self._services.store, self.prompts
+        )
         self.presenters = [
             self._document_lists,
             presenter,

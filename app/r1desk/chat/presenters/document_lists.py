@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Slot
@@ -12,6 +12,8 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.documents.document_prompt import document_owners
+from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
@@ -36,20 +38,26 @@ class DocumentsDialog(BoundedDialog):
         column = self.fill_column(spacing=8)
         column.addWidget(text_label(note, "dim"))
         self.tree = QTreeWidget(rootIsDecorated=False, accessibleName=tr("Documents"))
-        self.tree.setHeaderLabels([tr("Document"), tr("Pages"), tr("Tokens")])
+        columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Read by models")]
+        self.tree.setHeaderLabels(columns)
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.tree.header().setStretchLastSection(False)
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         column.addWidget(self.tree, 1)
 
-    def show_documents(self, documents: Sequence[Attachment]) -> None:
-        """Show these, each with its size."""
+    def show_documents(
+        self, documents: Sequence[Attachment], cells_mib: Mapping[str, float]
+    ) -> None:
+        """Show these, each with its size; `cells_mib` on the disk are what models have read."""
         self.tree.clear()
         for each in documents:
             pages, tokens = each.pages and f"{each.pages:,}", each.tokens and f"≈ {each.tokens:,}"
-            item = QTreeWidgetItem(self.tree, [fit.prose(each.name), pages or "", tokens or ""])
+            (owner,) = document_owners([each.sha256])
+            cells = tr("{n:,.1f} MiB", n=cells_mib[owner]) if owner in cells_mib else ""
+            texts = [fit.prose(each.name), pages or "", tokens or "", cells]
+            item = QTreeWidgetItem(self.tree, texts)
             item.setData(0, Qt.ItemDataRole.UserRole, each.sha256)
-            for number in (1, 2):
+            for number in (1, 2, 3):
                 item.setTextAlignment(number, Qt.AlignmentFlag.AlignRight)
 
     def selected(self) -> list[str]:
@@ -60,9 +68,16 @@ class DocumentsDialog(BoundedDialog):
 class DocumentLists(Presenter):
     """Shows the lists; files that were added are read on after a list was closed."""
 
-    def __init__(self, window: ChatWindow, documents: ChatDocuments, store: StoreBridge) -> None:
+    def __init__(
+        self,
+        window: ChatWindow,
+        documents: ChatDocuments,
+        store: StoreBridge,
+        prompts: PromptPreparation,
+    ) -> None:
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
+        self._prompts = prompts
         self._stop = threading.Event()  # of all files that are being read
         self._dialog: DocumentsDialog | None = None
         self._folder = 0  # whose documents are shown; 0: all
@@ -115,7 +130,8 @@ class DocumentLists(Presenter):
 
         def shown(documents: tuple[Attachment, ...]) -> None:
             if dialog is not None and isValid(dialog):
-                dialog.show_documents(documents)
+                kept = self._prompts.state
+                dialog.show_documents(documents, kept.documents_mib if kept is not None else {})
 
         self._store.call(read, shown)
 

@@ -153,6 +153,8 @@ def test_a_removed_document_takes_along_what_was_read_with_it(cache: PromptCache
     save(cache, both, "1 document:a document:b")
     save(cache, first, "document:a")
     cache.retain_owners(["1", "document:a", "document:b"])
+    usage = cache.usage()
+    assert usage.document_bytes == dict.fromkeys(("document:a", "document:b"), usage.bytes)
     assert found(cache, both) == len(both)
     cache.retain_owners(["1", "document:a"])
     assert found(cache, both) == len(first), "the chat is there, and still b's tokens are gone"

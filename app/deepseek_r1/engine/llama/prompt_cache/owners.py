@@ -47,6 +47,14 @@ class SegmentOwners:
         """All who have this segment."""
         return {owner for owner, ids in self._content.owners.items() if segment.hex() in ids}
 
+    def by_document(self) -> dict[str, set[bytes]]:
+        """The segments that go with each document."""
+        found: dict[str, set[bytes]] = {}
+        for owner, ids in self._content.owners.items():
+            for name in filter(lambda each: ":" in each, owner.split()):  # others are chats
+                found.setdefault(name, set()).update(map(bytes.fromhex, ids))
+        return found
+
     def retain(self, segments: Collection[bytes], owners: set[str] | None = None) -> None:
         """Forget other segments than these ids, and owners who name others than `owners`."""
         there, before = {each.hex() for each in segments}, self._content.owners

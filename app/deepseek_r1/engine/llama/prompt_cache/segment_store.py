@@ -13,8 +13,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -74,6 +74,7 @@ class PromptCacheUsage:
     written_today_bytes: int
     problem: str = ""
     checkpoint_bytes: int = 0  # of `bytes`
+    document_bytes: Mapping[str, int] = field(default_factory=dict)  # by documents' names
 
 
 class PromptCache:
@@ -362,6 +363,10 @@ class PromptCache:
                 self._owners.written_today,
                 self._problem,
                 sum(file.nbytes for file in self._files.values() if file.checkpoint),
+                {
+                    name: sum(self._files[each].nbytes for each in ids if each in self._files)
+                    for name, ids in self._owners.by_document().items()
+                },
             )
 
     def _total_bytes(self) -> int:
