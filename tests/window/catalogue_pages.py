@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.models.forecast import MachineSpeed
+from deepseek_r1.memory.forecast import MachineSpeed
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.shell.session import Session

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue import forecaster
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import forecast_service
@@ -36,7 +37,7 @@ def ready(qtbot: QtBot, session: Session) -> Session:
 @pytest.fixture
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The computer is not measured."""
-    monkeypatch.setattr(forecast_service, "machine_speed", lambda: SPEED)
+    monkeypatch.setattr(forecaster, "machine_speed", lambda: SPEED)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def page(
 ) -> CataloguePage:
     """The catalogue for a budget of 2 GiB where 22 GB are free: the 7B runs from the disk."""
     free = MemoryReading(32_000.0, 22_000.0)
-    monkeypatch.setattr(forecast_service, "memory_reading", lambda: free)
+    monkeypatch.setattr(forecaster, "memory_reading", lambda: free)
     settings = Preferences(load=LoadSettings(memory_budget=2048))
     made = CataloguePage(forecast_service.ForecastService(settings), given.append)
     qtbot.addWidget(made)

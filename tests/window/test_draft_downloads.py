@@ -122,7 +122,7 @@ def test_a_card_offers_the_draft_model_too(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
     (file,) = (f for f in files_of(page) if fits(f, "7B"))
-    card = ModelCard(Pick(Standing.ALSO, file), print)
+    card = ModelCard(Pick(Standing.ALSO, file, ""), print)
     qtbot.addWidget(card)
     card.show()
     assert card.draft.isVisible()

@@ -8,23 +8,23 @@ import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea, QToolButton
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import installed
+from deepseek_r1.catalogue import forecaster, installed
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import AppFile, Owner
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.memory.forecast import MachineSpeed, estimate_fit
 from r1desk.chat.messages.welcome import EXAMPLES, Welcome
-from r1desk.models import catalogue_picks, forecast_service
+from r1desk.models import catalogue_picks
 from r1desk.models.catalogue_picks import (
     CatalogueFile,
     FirstOffers,
     RecommendedDownload,
     first_offers,
 )
-from r1desk.models.forecast import MachineSpeed, estimate_fit
-from r1desk.models.forecast_service import Forecaster
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import first_budget
 from support.gguf_files import tiny_llama
@@ -90,7 +90,7 @@ def test_what_is_offered_follows_the_memory_that_is_free(
 ) -> None:
     memory = MemoryReading(machine_gib * 1024, free_gib * 1024)
     monkeypatch.setattr(catalogue_picks, "memory_reading", lambda: memory)
-    monkeypatch.setattr(forecast_service, "known_speed", lambda: MachineSpeed(threads=2))
+    monkeypatch.setattr(forecaster, "known_speed", lambda: MachineSpeed(threads=2))
     (found,) = first_offers(Forecaster(LoadSettings(memory_budget=8192), HeaderProcess()))
     assert named(found.small) == small
     assert named(found.better) == better

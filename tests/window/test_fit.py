@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_r1.catalogue import forecaster as module
 from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.catalogue.forecaster import Forecaster, known_speed, machine_speed
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import forecast, refusal
-from r1desk.models import forecast_service as module
+from deepseek_r1.memory import forecast
+from r1desk.models import refusal
 from r1desk.models.catalogue_picks import Standing, best_in_memory, pick, survey_catalogue
-from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
 from window.catalogue_pages import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)

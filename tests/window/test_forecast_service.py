@@ -13,16 +13,18 @@ import shiboken6
 from PySide6.QtCore import QObject, Signal, Slot
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue import forecaster
 from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core import events
 from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.memory.forecast import Forecast, format_fit
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from r1desk.engine.engine_bridge import BillReader
 from r1desk.models import forecast_service as module
-from r1desk.models.forecast import Forecast, format_fit
-from r1desk.models.forecast_service import Forecaster, ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.preferences import Preferences
 from support.gguf_files import tiny_llama
 from window.catalogue_pages import SPEED
@@ -80,7 +82,7 @@ class Receiver(QObject):
 
 @pytest.fixture(autouse=True)
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "known_speed", lambda: SPEED)
+    monkeypatch.setattr(forecaster, "known_speed", lambda: SPEED)
 
 
 @pytest.fixture

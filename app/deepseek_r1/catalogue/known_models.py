@@ -53,7 +53,7 @@ class KnownFile(_Data):
 
 
 class KnownDraft(_Data):
-    """A draft model for larger models of its family.
+    """A draft model for larger models of its family; its embedding and output are one weight.
 
     Its exact size and its checksum are not in the catalogue: the hub is asked for both before each
     download. Its licence is stated on its page, `origin`.
@@ -65,6 +65,18 @@ class KnownDraft(_Data):
     repository: Repository
     file: FileName
     about_bytes: Size
+    architecture: str
+    parameters: Size
+    vocabulary: Size
+    shape: ModelShape
+
+    @property
+    def header(self) -> ModelHeader:
+        """The header of the file, as far as the memory bill needs it."""
+        outline = ModelOutline(
+            self.name, self.architecture, self.shape, self.vocabulary, self.parameters, tied=True
+        )
+        return outline.header(self.file, self.about_bytes, "Q4_K_M")
 
 
 class Score(_Data):

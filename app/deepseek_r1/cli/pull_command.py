@@ -25,7 +25,14 @@ from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option
-from deepseek_r1.cli.hub_command import HOSTS, is_hub_name, list_hub, retry_policy, source_option
+from deepseek_r1.cli.hub_command import (
+    HOSTS,
+    is_hub_name,
+    known_ladder,
+    list_hub,
+    retry_policy,
+    source_option,
+)
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -132,6 +139,8 @@ def _specs(order: _Order) -> list[DownloadSpec]:
                 raise WrongUsage(detail=tr("A draft model of the catalogue has one type only."))
             return [_spec_of_draft(draft, order)]
         model, file = find_known(what[0], order.quantisation)
+        if order.quantisation is None and what[0].casefold() == model.id:
+            console.note(known_ladder(model))
         host = HOSTS[order.source].name if order.source else None
         return [spec_for_known(model, file, host, accept_unverified=accepts)]
     options = order.quantisation or order.source or (name and len(what) > 1)

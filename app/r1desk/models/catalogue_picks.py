@@ -17,6 +17,7 @@ from deepseek_r1.catalogue.download_spec import (
     spec_for_known,
 )
 from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
@@ -24,20 +25,21 @@ from deepseek_r1.catalogue.known_models import (
     KnownFile,
     KnownModel,
     catalogue,
+    draft_for_file,
+    draft_of,
     known_models,
 )
+from deepseek_r1.catalogue.ladder import MIN_TOK_S, Rung, ladder_text
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.settings import LoadSettings, default_budget
 from deepseek_r1.hardware.pressure import memory_reading
+from deepseek_r1.memory.forecast import Fit, Forecast
 from deepseek_r1.memory.plan import preferred_context
-from r1desk.models.forecast import Fit, Forecast
-from r1desk.models.forecast_service import Forecaster
 from r1desk.models.scan import free_models_bytes
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.preferences import FREE_SHARE
 
 MIN_BITS = 4.5  # a weight; below it a model loses more than the next smaller one has
-MIN_DISK_TOK_S = 0.25  # slower than this nobody waits for an answer
 LEAST_TOK_S = 3.0  # by this computer's cores, of the better model of the first start
 _BUDGET_STEP_MIB = 128
 _MACHINE_SHARE = 0.75  # of the machine's memory; the rest is the system's and other programs'
@@ -77,6 +79,11 @@ class CatalogueFile:
         return forecast.bill.context_length >= least
 
     @property
+    def rung(self) -> Rung:
+        """Its place among the files of its model."""
+        return Rung(self.file.quantisation, self.forecast)
+
+    @property
     def bits(self) -> float:
         """Bits for each weight."""
         return self.file.size_bytes * 8 / self.model.parameters
@@ -84,10 +91,11 @@ class CatalogueFile:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A file and why it is picked."""
+    """A file and why it is picked; `ladder` is said of all files of its model."""
 
     standing: Standing
     file: CatalogueFile
+    ladder: str
 
     @property
     def key(self) -> tuple[Standing, str]:
@@ -104,7 +112,7 @@ def survey_catalogue(forecaster: Forecaster) -> Iterator[tuple[CatalogueFile, ..
 
 def _files(forecaster: Forecaster) -> tuple[CatalogueFile, ...]:
     return tuple(
-        CatalogueFile(model, file, forecaster.forecast(model.header(file)))
+        CatalogueFile(model, file, forecaster.forecast(model.header(file), draft_of(model)))
         for model in known_models()
         for file in model.files
     )
@@ -116,10 +124,11 @@ def pick(files: Sequence[CatalogueFile], budget_mib: int) -> tuple[Pick, ...]:
     fitting = [each for each in choices if each.memory_gb * 1024 <= budget_mib]
     choice = (fitting or choices)[-1 if fitting else 0]
     return tuple(
-        Pick(standing, best)
+        Pick(standing, best, ladder_text([each.rung for each in own]))
         for standing in Standing
         for model in getattr(choice, standing)
-        if (best := _best([each for each in files if each.model.id == model])) is not None
+        if (own := [each for each in files if each.model.id == model])
+        and (best := _best(own)) is not None
     )
 
 
@@ -129,7 +138,7 @@ def _best(files: Sequence[CatalogueFile]) -> CatalogueFile | None:
     from_disk = (
         each
         for each in enough
-        if each.forecast.fit is Fit.FROM_DISK and not 0 < each.forecast.tok_s < MIN_DISK_TOK_S
+        if each.forecast.fit is Fit.FROM_DISK and not 0 < each.forecast.best_tok_s < MIN_TOK_S
     )
     smallest = min(from_disk, key=lambda each: each.file.size_bytes, default=None)
     return best_in_memory(enough) or smallest or best_in_memory(files)
@@ -243,6 +252,12 @@ class Offer:
     models: tuple[OfferedModel, ...]
     wanted: str = ""
 
+    @property
+    def ladder(self) -> str:
+        """The text of its ladder; empty before the speeds are known."""
+        found = [(each.quantisation, each.forecast) for each in self.models]
+        return ladder_text([Rung(*each) for each in found if each[1] is not None])
+
 
 def find_offers(
     reference: HubReference, settings: LoadSettings, policy: RetryPolicy, stop: Stop
@@ -289,4 +304,5 @@ def _forecast(
     if outline is None:
         return None
     header = outline.header(model.name, model.size_bytes, model.quantisation)
-    return forecaster.forecast(header, reads_all=header.experts == outline.shape.experts)
+    reads_all = header.experts == outline.shape.experts
+    return forecaster.forecast(header, draft_for_file(model.name), reads_all=reads_all)

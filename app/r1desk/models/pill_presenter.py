@@ -9,17 +9,18 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.installed import model_files, resolved
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
+from deepseek_r1.memory.forecast import format_fit, format_rate
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.models.forecast import format_fit, format_rate
-from r1desk.models.forecast_service import Forecaster, ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.model_pill import ModelPill, PillState, RecentModel
 from r1desk.platform.background_thread import BackgroundAnswer

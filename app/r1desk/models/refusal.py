@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.core.errors import ContextTooLarge, DraftUnfit, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
@@ -13,8 +14,7 @@ from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.drafts import with_draft
 from deepseek_r1.memory.estimate import planned_share
-from r1desk.models.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
-from r1desk.models.forecast_service import Forecaster
+from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
 from r1desk.models.formatting import format_mib
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.catalogue.file_rules import files_of
+from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import drive_answers
 from deepseek_r1.catalogue.installed import (
     AppFile,
@@ -22,8 +23,7 @@ from deepseek_r1.catalogue.installed import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
-from r1desk.models.forecast import Forecast
-from r1desk.models.forecast_service import Forecaster
+from deepseek_r1.memory.forecast import Forecast
 
 _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 

@@ -26,8 +26,8 @@ from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, 
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import join_list, join_sentences, tr
+from deepseek_r1.memory.forecast import Forecast
 from r1desk.models.catalogue_picks import CatalogueFile, Standing, pick, survey_catalogue
-from r1desk.models.forecast import Forecast
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
@@ -150,7 +150,7 @@ class CataloguePage(QWidget):
         self.note.setText(note)
         if [card.key for card in self.cards] == [each.key for each in picks]:
             for card, each in zip(self.cards, picks, strict=True):
-                card.show_file(each.file)
+                card.show_pick(each)
             return
         for part in (*self.cards, *self._headings):
             part.hide()

@@ -18,10 +18,11 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.download_spec import default_source
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
+from deepseek_r1.catalogue.ladder import ladder_text
 from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.memory.forecast import Fit
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.forecast import Fit
 from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.model_card import DraftCheckBox, facts_of, on_this_computer
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, GiveButton, ModelTree
@@ -97,6 +98,11 @@ class CatalogueTable(QWidget):
         texts = [best.text(column) for column in range(1, self.tree.columnCount())]
         self.tree.fill(family, None, [family.text(0), *texts])
 
+    @staticmethod
+    def _ladder_of(family: QTreeWidgetItem | None) -> str:
+        rows = range(family.childCount()) if family is not None else ()
+        return ladder_text([family.child(at).data(0, VALUE_ROLE).rung for at in rows])
+
     def _items(self) -> list[QTreeWidgetItem]:
         tops = [self.tree.topLevelItem(at) for at in range(self.tree.topLevelItemCount())]
         return [top.child(at) for top in tops for at in range(top.childCount())]
@@ -154,12 +160,15 @@ class CatalogueTable(QWidget):
         here = file is not None and file.model.draft in self._drafts
         self.draft.offer(file if place is None else None, here=here)
         if file is None:
-            self.detail.setText(tr("Open a model with the arrow beside it and choose a size."))
+            text = tr("Open a model with the arrow beside it and choose a size.")
+            ladder = self._ladder_of(self.tree.currentItem())
+            self.detail.setText("\n".join(line for line in (ladder, text) if line))
             return
         lines = (
             on_this_computer(place) if place else "",
             f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
             format_bill_summary(file.forecast.bill),
+            file.rung.text,
             file.model.purpose_text,
             facts_of(file.model),
             join_sentences(_of_family(file.model)),

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.models.forecast import format_fit
+from deepseek_r1.memory.forecast import format_fit
 from r1desk.models.formatting import (
     breakable_address,
     format_mib,

@@ -21,10 +21,10 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.installed import AppFile
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.memory.forecast import format_rate
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.catalogue_picks import LEAST_TOK_S, FirstOffers, RecommendedDownload
-from r1desk.models.forecast import format_rate
 from r1desk.models.formatting import format_download, format_mib
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role

@@ -175,7 +175,7 @@ class HubPage(QWidget):
         )
         if not known:
             text = f"{text} · {tr('The fit is known after the download.')}"
-        self._show_note(text)
+        self._show_note("\n".join(line for line in (text, offer.ladder) if line))
         if self.name.hasFocus() or self.list_button.hasFocus():
             self.tree.setFocus()
 

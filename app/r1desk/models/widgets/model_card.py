@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSize
 from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.known_models import KnownDraft, KnownModel, draft_of
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.memory.forecast import fit_facts
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
-from r1desk.models.forecast import fit_facts
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.theme import explain, set_role
@@ -83,6 +83,8 @@ class ModelCard(QFrame):
         self.purpose = text_label(file.model.purpose_text)
         self.purpose.setWordWrap(True)
         self.scores = text_label(facts_of(file.model), "dim")
+        self.ladder = text_label("", "dim")
+        self.ladder.setWordWrap(True)
         self.place = text_label("", "dim")
         self.draft = DraftCheckBox()
         self.button = QPushButton(autoDefault=False)
@@ -107,12 +109,12 @@ class ModelCard(QFrame):
         for chip in self.chips:
             line.addWidget(chip)
         line.addStretch()
-        for part in (self.scores, self.place, self.draft):
+        for part in (self.scores, self.ladder, self.place, self.draft):
             texts.addWidget(part)
         buttons = put_inside(row, QVBoxLayout(spacing=6))
         for part in (self.button, self.give):
             buttons.addWidget(part)
-        self.show_file(file)
+        self.show_pick(pick)
         self.show_place(None, in_use=False, draft_here=False)
 
     def show_place(
@@ -147,9 +149,11 @@ class ModelCard(QFrame):
         else:
             self.use_requested.emit(self._place)
 
-    def show_file(self, file: CatalogueFile) -> None:
+    def show_pick(self, pick: Pick) -> None:
         """Show another estimate of the same file."""
-        self.file = file
+        self.file = file = pick.file
+        self.ladder.setText(pick.ladder)
+        self.ladder.setVisible(bool(pick.ladder))
         memory = tr("{n} of memory", n=format_mib(file.forecast.bill.total_mib))
         facts = [*fit_facts(file.forecast), memory, ""]
         for chip, fact in zip(self.chips, facts, strict=False):

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.models.forecast import Fit, Forecast, format_fit, with_rate
+from deepseek_r1.memory.forecast import Fit, Forecast, format_fit, with_rate
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.file_dialog import file_dialog
