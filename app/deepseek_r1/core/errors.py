@@ -369,5 +369,5 @@ class DocumentIndexFailed(R1Error):
 
 class DocumentIndexDamaged(R1Error):
     what = N_("The index of the documents was damaged.")
-    why = N_("The file was set aside as {path}; a new one is empty.")
+    why = N_("SQLite reports: {detail}. It is deleted, and a new one is empty.")
     todo = N_("Add the documents again: your files were not touched.")

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from deepseek_r1.core import log
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import UNSPACED, passages
@@ -76,7 +75,7 @@ class DocumentIndex:
     Any thread may use it. Reading calls wait for each other, but for a writing one only while it
     ends, as for one of another process. A document is added whole or not at all, also where the
     power fails: what is missing afterwards is added again. All calls raise DocumentIndexFailed, and
-    DocumentIndexDamaged after a damaged file was set aside; the next call has a new one.
+    DocumentIndexDamaged after a damaged file was deleted; the next call has a new one.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -100,8 +99,8 @@ class DocumentIndex:
         parts = passages(document)  # and their terms, before others wait
         terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
         with self._written() as db:
-            if (found := self._document(db, document.sha256)) is not None:
-                values = (path, modified_ns, found[0])
+            if (known := self._id(db, document.sha256)) is not None:
+                values = (path, modified_ns, known)
                 db.execute("UPDATE documents SET path = ?, modified_ns = ? WHERE id = ?", values)
                 return
             facts = (document.sha256, document.name, document.kind, document.pages)
@@ -118,9 +117,9 @@ class DocumentIndex:
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
         with self._written() as db:
-            if (found := self._document(db, sha256)) is None:
+            if (known := self._id(db, sha256)) is None:
                 return
-            span = _span(found[0])
+            span = _span(known)
             for row_id, each in self._rows(db, span):
                 terms = indexed_terms(each.text, each.place.heading, each.name)
                 old = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
@@ -128,7 +127,7 @@ class DocumentIndex:
             if not _SECURE:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
-            db.execute("DELETE FROM documents WHERE id = ?", (found[0],))
+            db.execute("DELETE FROM documents WHERE id = ?", (known,))
 
     def documents(self) -> list[IndexedDocument]:
         """All documents, in the order in which they were added."""
@@ -144,8 +143,8 @@ class DocumentIndex:
     def passages(self, sha256: str) -> list[Passage]:
         """All passages of a document, in order; none for one that is not there."""
         with self._used() as db:
-            found = self._document(db, sha256)
-            return [] if found is None else [each for _, each in self._rows(db, _span(found[0]))]
+            known = self._id(db, sha256)
+            return [] if known is None else [each for _, each in self._rows(db, _span(known))]
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
@@ -160,7 +159,7 @@ class DocumentIndex:
         Each is of another page: the best one there. What else is found on its page counts a little.
         """
         with self._used() as db:
-            ids = [found[0] for sha in sha256s if (found := self._document(db, sha)) is not None]
+            ids = [known for sha in sha256s if (known := self._id(db, sha)) is not None]
             span = (_span(min(ids))[0], _span(max(ids))[1]) if ids else (0, 0)
             if not (terms := self._rare(db, question_terms(question), span)):
                 return []
@@ -176,11 +175,9 @@ class DocumentIndex:
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""
         with self._used() as db:
-            found = self._document(db, passage.sha256)
-            at = passage.number + (0 if found is None else found[0] * _NUMBERS)
-            around = self._rows(db, (at - 1, at + 1))
-            same = [each for _, each in around if each.sha256 == passage.sha256]
-            return [each for each in same if each.number != passage.number]
+            at = (self._id(db, passage.sha256) or 0) * _NUMBERS + passage.number
+            around = [each for _, each in self._rows(db, (at - 1, at + 1))]
+            return [each for each in around if each.sha256 == passage.sha256 and each != passage]
 
     # ---- rows -------------------------------------------------------------------------------
 
@@ -198,10 +195,9 @@ class DocumentIndex:
         return found
 
     @staticmethod
-    def _document(db: sqlite3.Connection, sha256: str) -> tuple[int] | None:
-        found = db.execute("SELECT id FROM documents WHERE sha256 = ?", (sha256,))
-        row: tuple[int] | None = found.fetchone()
-        return row
+    def _id(db: sqlite3.Connection, sha256: str) -> int | None:
+        found = db.execute("SELECT id FROM documents WHERE sha256 = ?", (sha256,)).fetchone()
+        return found and int(found[0])
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[tuple[int, Passage]]:
@@ -235,7 +231,7 @@ class DocumentIndex:
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """SQLite's errors become ours; a damaged file is set aside."""
+        """SQLite's errors become ours; a damaged file is deleted: all it has is made of files."""
         try:
             yield
         except OSError as error:  # the folder cannot be made or written
@@ -245,19 +241,12 @@ class DocumentIndex:
             where = self._path
             if where is None or not _is_damage(error):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
-            aside = damaged_file(where)
             try:
-                where.replace(aside)
-                where.with_name(f"{where.name}-journal").unlink(missing_ok=True)
+                for name in (where.name, f"{where.name}-journal"):
+                    where.with_name(name).unlink(missing_ok=True)
             except OSError as failure:
                 raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
-            log.engine.warning("the index of the documents is set aside: %s", error)
-            raise DocumentIndexDamaged(path=str(aside)) from error
-
-
-def damaged_file(path: Path) -> Path:
-    """Where an index is set aside that was damaged. It has texts."""
-    return path.with_name(f"{path.name}.damaged")
+            raise DocumentIndexDamaged(detail=str(error)) from error
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan
-from deepseek_r1.documents.index import DocumentIndex, damaged_file
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.file_reader import FileReader
@@ -211,7 +211,6 @@ class ChatDocuments(QObject):
     def _deletable(self) -> set[str]:
         if self._path is None or not self._path.exists():
             return set()
-        damaged_file(self._path).unlink(missing_ok=True)
         return {each.sha256 for each in self.index.documents()} - self.files.new
 
     @Slot(object)
