@@ -66,6 +66,17 @@ def test_a_draft_model_counts_where_the_model_runs_from_the_disk_and_never_in_me
     assert not in_memory.forecast.drafted_tok_s
 
 
+def test_a_type_that_takes_long_to_compute_is_no_faster_for_its_fewer_bytes() -> None:
+    known, file = find_known("deepseek-r1-distill-qwen-7b/Q3_K_M")
+    fewer = file.model_copy(update={"quantisation": "IQ3_XXS", "size_bytes": 3_256_000_000})
+    speed = MachineSpeed(memory_mib_s=60_000, disk_mib_s=2_000, threads=2)
+    tok_s = [
+        estimate_fit(known.header(each), LoadSettings(memory_budget=8192), speed, 0.0).tok_s
+        for each in (file, fewer)
+    ]
+    assert tok_s[1] < 0.7 * tok_s[0], "tables of a grid are looked up value by value"
+
+
 def test_nothing_is_said_without_speeds_or_without_a_choice() -> None:
     assert not ladder_text(ladder("deepseek-r1-distill-qwen-14b", 300, 2300)), "none runs"
     assert not ladder_text(ladder("qwen3.5-4b", 4096, 2300)), "it has one file"

@@ -225,6 +225,16 @@ def test_a_repository_is_listed_and_a_file_of_it_is_pulled(model, own_profile):
     assert not (own_profile / "models" / "m-Q8_0.gguf").exists()
 
 
+def test_the_files_of_a_known_model_are_priced_for_the_budget_and_two_of_them_named(own_profile):
+    order = ("models", "files", "deepseek-r1-distill-qwen-7b")
+    for budget, fits in (("1500", False), ("16384", True)):
+        found = json.loads(run_here(*order, "--memory-budget", budget, "--json").stdout)
+        assert [each["quantisation"] for each in found["files"]][::4] == ["Q3_K_M", "Q8_0"]
+        assert {each["fits"] for each in found["files"]} == {fits}
+        assert all(each["drafted_tok_s"] == 0 for each in found["files"]) or not fits
+    assert "Q8_0 is the most exact that runs here" in found["advice"]
+
+
 def test_a_name_that_is_no_repository_is_wrong_usage():
     assert run_here("models", "files", "../..").returncode == 2
     done = run_here("models", "pull", "deepseek-r1-distill-qwen-7b/Q9_X")

@@ -16,9 +16,9 @@ from deepseek_r1.memory import estimate as estimate_module
 from deepseek_r1.memory.advice import advise, experts_text, require_fit
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.estimate import (
-    CORE_MIB_S,
     UNHIDDEN_SHARE,
     advice_with_speed,
+    core_mib_s,
     estimate,
     undrafted_tok_s,
     unhidden_compute_s,
@@ -174,7 +174,9 @@ def test_a_model_that_is_in_memory_without_its_draft_model_takes_the_time_of_com
 def test_more_cores_leave_less_to_hide():
     model = streamable(28, 2 << 20)
     one = unhidden_compute_s(model, 1)
-    assert one == pytest.approx(UNHIDDEN_SHARE * token_weights_bytes(model) / MIB / CORE_MIB_S)
+    assert one == pytest.approx(
+        UNHIDDEN_SHARE * token_weights_bytes(model) / MIB / core_mib_s(model)
+    )
     assert unhidden_compute_s(model, 4) == pytest.approx(one / 4)
 
 

@@ -31,6 +31,12 @@ from deepseek_r1.weights.residency import expert_layers, slice_read_bytes
 # Measured on two cores of an EPYC, R1-Distill-Qwen-1.5B's true shape in Q4_K_M, all in memory: 23
 # to 30 tokens a second at 56 to 69 GB/s of memory, that is 12 GB/s of weights for each core.
 CORE_MIB_S = 12_000.0
+# Bytes that a core multiplies beside those in Q4_K, by llama.cpp's kernels for one row, measured
+# there for AVX2 and for AVX-512 (tests/benchmarks/bench_types.py); 1 for other types.
+_OF_Q4_K = {
+    "Q2_K": 0.66, "Q3_K": 0.63, "Q5_K": 0.9, "Q6_K": 1.4, "Q8_0": 1.45,
+    "IQ2": 0.22, "IQ3": 0.23, "IQ4": 0.67,
+}  # fmt: skip
 # Measured: the time that tokens took beyond streamed bytes over the drive's speed, as a share of
 # computing them by the line above. The median of sixteen runs, eight budgets of two models: 0.2 to
 # 1.1 for the 1.5B, 0.5 to 1.8 for a 0.5B.
@@ -121,9 +127,22 @@ def _with_speed(bill: Bill, disk_mib_s: float, compute_s: float) -> Bill:
     return bill.model_copy(update={"disk_mib_s": disk_mib_s, "compute_s": compute_s})
 
 
+def core_mib_s(header: ModelHeader) -> float:
+    """Return the weights that a core multiplies in a second, by the types of the model's."""
+    wanted = sum(each.nbytes for each in header.tensors)
+    taken = sum(each.nbytes / _of_q4_k(each.type_name) for each in header.tensors)
+    return CORE_MIB_S * wanted / taken if taken else CORE_MIB_S
+
+
+def _of_q4_k(name: str) -> float:
+    """A file that is not there yet has its precision in place of its weights' types."""
+    found = name.removeprefix("UD-")
+    return next((of for kind, of in _OF_Q4_K.items() if found.startswith(kind)), 1.0)
+
+
 def unhidden_compute_s(header: ModelHeader, threads: int) -> float:
     """Seconds per token that `threads` cores compute and that reading its weights does not hide."""
-    return UNHIDDEN_SHARE * token_weights_bytes(header) / _MIB / (threads * CORE_MIB_S)
+    return UNHIDDEN_SHARE * token_weights_bytes(header) / _MIB / (threads * core_mib_s(header))
 
 
 def undrafted_tok_s(bill: Bill) -> float:

@@ -15,7 +15,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.estimate import (
-    CORE_MIB_S,
+    core_mib_s,
     drafted_tok_s,
     planned_share,
     unhidden_compute_s,
@@ -127,7 +127,7 @@ def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:
     read_mib = token_weights_bytes(header) / _MIB
     if not read_mib:
         return 0.0
-    weights_mib_s = min(speed.memory_mib_s * _OF_MEMORY_SPEED, speed.threads * CORE_MIB_S)
+    weights_mib_s = min(speed.memory_mib_s * _OF_MEMORY_SPEED, speed.threads * core_mib_s(header))
     return 1 / (TOKEN_S + read_mib / weights_mib_s) if weights_mib_s else 0.0
 
 
