@@ -243,3 +243,19 @@ def test_the_last_entry_of_a_drop_down_is_not_cut(
         shown = view.visualRect(combo.model().index(row, 0))
         assert view.viewport().rect().contains(shown)
     combo.hidePopup()
+
+
+def test_a_shown_window_takes_up_the_newest_of_two_choices_and_is_painted_again(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    theme = apply_theme(qapp, ThemeChoice.LIGHT)
+    field = QLineEdit()
+    qtbot.addWidget(field)
+    field.show()
+    with qtbot.waitSignal(theme.changed):
+        theme.choose(ThemeChoice.HIGH_CONTRAST)
+        theme.choose(ThemeChoice.DARK)
+    assert tokens() is DARK
+    assert qapp.palette().color(QPalette.ColorRole.Window).name() == DARK.background
+    assert DARK.surface in qapp.styleSheet()
+    assert field.updatesEnabled()

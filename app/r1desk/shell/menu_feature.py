@@ -54,7 +54,8 @@ class MenuFeature(Feature):
         self._services, self._models, self._set_language = services, models, set_language
         self._window: MainWindow | None = None
         self._system_font = QApplication.font()
-        self._apply_text_size()  # the theme was at the start
+        if services.preferences.text_size_pt:  # the theme was at the start
+            self._apply_theme()
         set_reading_width(ReadingWidth(services.preferences.reading_width))
 
     def attach(self, window: MainWindow) -> None:
@@ -144,8 +145,7 @@ class MenuFeature(Feature):
     def set_text_size(self, points: int) -> None:
         """Use this text size; 0 is the system's."""
         self._services.preferences.text_size_pt = points
-        self._apply_text_size()
-        self._apply_theme()  # sizes in the style sheet follow the text
+        self._apply_theme()
         self._services.save_preferences()
 
     @Slot(str)
@@ -157,15 +157,13 @@ class MenuFeature(Feature):
             self._window.lay_out_again()
         self._services.save_preferences()
 
-    def _apply_text_size(self) -> None:
-        font = QGuiApplication.font()
-        font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
-        QApplication.setFont(font)
-
     def _apply_theme(self) -> None:
+        """Put theme and text size in force; sizes in the style sheet follow the text."""
         application = QApplication.instance()
         assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
-        apply_theme(application, ThemeChoice(self._services.preferences.theme))
+        font = QGuiApplication.font()
+        font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
+        apply_theme(application, ThemeChoice(self._services.preferences.theme), font)
 
 
 def open_palette(window: MainWindow) -> None:
