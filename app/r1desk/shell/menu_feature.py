@@ -32,7 +32,8 @@ from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
-from r1desk.theme import ThemeChoice, app_icon, apply_theme
+from r1desk.theme import ThemeChoice, app_icon
+from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
@@ -159,11 +160,10 @@ class MenuFeature(Feature):
 
     def _apply_theme(self) -> None:
         """Put theme and text size in force; sizes in the style sheet follow the text."""
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
         font = QGuiApplication.font()
         font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
-        apply_theme(application, ThemeChoice(self._services.preferences.theme), font)
+        theme = find_theme(QApplication.instance())
+        theme.choose(ThemeChoice(self._services.preferences.theme), font)
 
 
 def open_palette(window: MainWindow) -> None:

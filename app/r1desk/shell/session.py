@@ -33,7 +33,7 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import MenuFeature
 from r1desk.store import Opening, Profile, StoreThread
 from r1desk.store.store_bridge import StoreBridge
-from r1desk.theme.theme import style_sheet_set_aside
+from r1desk.theme.theme import find_theme
 from r1desk.widgets.notice_bar import Level, Notice
 
 SAVE_DELAY_MS = 400
@@ -66,8 +66,7 @@ class Session(QObject):
         self.models = ModelController(self.engine, stored)
         self.live = LiveSettings(self.engine, self.models, stored)
         self._make_features()
-        with style_sheet_set_aside(QApplication.instance()):
-            self._build_window()
+        find_theme(QApplication.instance()).restyle(self._build_window)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
         self.chat.recovered.connect(self._save_timer.start)  # the settings were refused too
@@ -144,9 +143,10 @@ class Session(QObject):
         use_language(code)
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
-        QTimer.singleShot(0, self._rebuild_window)  # after the menu that asked for it has closed
+        # Not before the menu that asked for it has closed.
+        find_theme(QApplication.instance()).restyle_in_turns(self._replace_window)
 
-    def _rebuild_window(self) -> None:
+    def _replace_window(self) -> None:
         """A new window in place of the old, with the same conversation."""
         old = self.window
         self.window.keep_layout(self.preferences)
@@ -156,6 +156,7 @@ class Session(QObject):
         for row in reversed(old.notices.rows):  # what they report goes on
             if row.notice.level != Level.INFO:
                 self._notify(row.notice)
+        self.window.setUpdatesEnabled(False)  # until it has its style
         self.window.show()
         old.closed.disconnect(self._on_closed)
         old.hold_open("")  # the new one asks

@@ -6,13 +6,13 @@ asked for too, so that title bars and native dialogs follow, but nothing of ours
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from typing import ClassVar
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
@@ -56,7 +56,7 @@ class Theme(QObject):
         self._app = app
         self._system_palette = QPalette(app.palette())
         self._choice = ThemeChoice.SYSTEM
-        self._steps: Iterator[Callable[[], object]] = iter(())
+        self._steps: deque[Callable[[], object]] = deque()
         self._turn = QTimer(self, interval=0)
         self._turn.timeout.connect(self._take_step)
         app.setStyle("Fusion")
@@ -93,61 +93,59 @@ class Theme(QObject):
         return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
     def _apply(self, wanted: Tokens, font: QFont | None = None) -> None:
-        """At once before a window is shown; after that in steps, each in a turn of the loop.
-
-        Each step walks over all widgets, which is 20 to 35 ms; nothing is painted between two.
-        """
         Theme.in_force = wanted
-        font = font or self._app.font()
-        self._steps = iter(
-            (
-                # In place of another sheet, Qt polishes a widget again for each of its ancestors.
-                partial(self._app.setStyleSheet, ""),
-                partial(self._app.setFont, font),
-                partial(self._app.setPalette, palette(wanted)),
-                partial(self._app.setStyleSheet, stylesheet(wanted, font.pointSizeF())),
-                self._finish,
-            )
+        steps = (
+            partial(self._app.setFont, font or self._app.font()),
+            partial(self._app.setPalette, palette(wanted)),
         )
-        shown = [window for window in self._app.topLevelWidgets() if window.isVisible()]
-        for window in shown:
-            window.setUpdatesEnabled(False)
-        if shown:
-            self._turn.start()
-            return
-        for step in self._steps:
+        if any(window.isVisible() for window in self._app.topLevelWidgets()):
+            self.restyle_in_turns(*steps)
+        else:
+            self.restyle(*steps)
+
+    def restyle(self, *steps: Callable[[], object]) -> None:
+        """Take the style sheet away, run `steps`, and put the sheet of the present tokens back.
+
+        With a style sheet, Qt resolves the style of a widget and of all its children whenever it
+        gets a parent, which is most of the time that building the window takes; and in place of
+        another sheet, it polishes a widget again for each of its ancestors. Widgets whose sizes
+        come from the style have to follow `StyleChange`.
+        """
+        for step in (partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back):
             step()
+
+    def restyle_in_turns(self, *steps: Callable[[], object]) -> None:
+        """Do that while a window is shown: each step in a turn of the event loop.
+
+        Each walks over all widgets, which is 20 to 50 ms. Nothing is painted between two.
+        """
+        for window in self._app.topLevelWidgets():
+            window.setUpdatesEnabled(False)
+        self._steps.extend((partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back))
+        self._turn.start()
 
     @Slot()
     def _take_step(self) -> None:
-        next(self._steps)()
+        self._steps.popleft()()
+        if not self._steps:
+            self._turn.stop()
+            for window in self._app.topLevelWidgets():
+                window.setUpdatesEnabled(True)
 
-    def _finish(self) -> None:
-        self._turn.stop()
-        for window in self._app.topLevelWidgets():
-            window.setUpdatesEnabled(True)
+    def _put_sheet_back(self) -> None:
+        self._app.setStyleSheet(stylesheet(Theme.in_force, self._app.font().pointSizeF()))
         self.changed.emit()
 
 
-@contextmanager
-def style_sheet_set_aside(app: QApplication) -> Iterator[None]:
-    """Take the application's style sheet away during the block, and put it back at the end.
-
-    With a style sheet, Qt resolves the style of a widget and of all its children whenever it gets a
-    parent, which is half of the time that building the window takes. Only while no window is shown:
-    it would lose its style. Widgets whose sizes come from the style have to follow `StyleChange`.
-    """
-    sheet = app.styleSheet()
-    app.setStyleSheet("")
-    try:
-        yield
-    finally:
-        app.setStyleSheet(sheet)
+def find_theme(app: QCoreApplication | None) -> Theme:
+    """Return the theme of `app`, which is made where there is none yet."""
+    assert isinstance(app, QApplication)  # noqa: S101 - for the type checker
+    return app.findChild(Theme) or Theme(app)
 
 
 def apply_theme(app: QApplication, choice: ThemeChoice, font: QFont | None = None) -> Theme:
     """Apply `choice` to `app` and follow the system; may be called again with another choice."""
-    theme = app.findChild(Theme) or Theme(app)
+    theme = find_theme(app)
     theme.choose(choice, font)
     return theme
 
