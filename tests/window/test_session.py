@@ -92,7 +92,8 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
             dialog.reject()
         control = Qt.KeyboardModifier.ControlModifier
         press(Qt.Key.Key_Equal, control)
-        assert QApplication.font().pointSize() == session.preferences.text_size_pt
+        wanted = session.preferences.text_size_pt
+        qtbot.waitUntil(lambda: QApplication.font().pointSize() == wanted)
         press(Qt.Key.Key_0, control)
         assert session.preferences.text_size_pt == 0
         window.panel_action.trigger()

@@ -45,11 +45,11 @@ ModelController.choose = chosen
 def shown(session, real=Session.show):
     real(session)
     session.set_language("zh_CN")
-def rebuilt(session, real=Session._rebuild_window):
+def rebuilt(session, real=Session._replace_window):
     real(session)
     print("rebuilt", flush=True)
 if "--then-in-chinese" in sys.argv:
-    Session.show, Session._rebuild_window = shown, rebuilt
+    Session.show, Session._replace_window = shown, rebuilt
 sys.exit(startup.run(["r1desk", *sys.argv[1:]]))
 """
 
