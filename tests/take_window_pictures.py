@@ -100,7 +100,7 @@ def first_start(photographer: Photographer) -> None:
     """The card of the first start, in a new window."""
     session = photographer.session
     session.preferences.welcomed = False
-    session._rebuild_window()
+    session._replace_window()
     session.chat.new_chat()
     photographer.live(4000)
     photographer.save("first-start")

@@ -94,6 +94,8 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         press(Qt.Key.Key_Equal, control)
         wanted = session.preferences.text_size_pt
         qtbot.waitUntil(lambda: QApplication.font().pointSize() == wanted)
+        window.activateWindow()  # a dialog leaves no window active on the offscreen platform
+        qtbot.waitUntil(window.isActiveWindow)
         press(Qt.Key.Key_0, control)
         assert session.preferences.text_size_pt == 0
         window.panel_action.trigger()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import PySide6
-from PySide6.QtCore import QSize, Qt, QTimer, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
@@ -124,7 +124,8 @@ class MenuFeature(Feature):
     def _on_language(self, code: str | None) -> None:
         """The window is built anew, and the settings are to stay open."""
         self._set_language(code)
-        QTimer.singleShot(0, self._on_settings)
+        once = Qt.ConnectionType.SingleShotConnection
+        find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
 
     # ---- appearance: every change is in force at once
 
