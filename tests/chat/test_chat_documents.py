@@ -102,7 +102,7 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
     sources = planned(qtbot, documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = PassagesDialog(sources, documents, parent)
+    dialog = PassagesDialog(sources, documents, [file.sha256], parent)
     dialog.show()
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown

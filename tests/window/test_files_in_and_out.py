@@ -11,11 +11,13 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.presenters.document_dialog import DocumentDialog
+from r1desk.chat.presenters.document_lists import DocumentsDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt
 from r1desk.conversations.conversation_intents import ExportConversations
 from r1desk.shell.session import Session
+from r1desk.store import FolderInfo
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
@@ -141,6 +143,33 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+
+
+def test_a_folder_has_documents_which_are_listed_and_removed(
+    qtbot: QtBot, session: Session, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "papers").mkdir()
+    for n in range(3):
+        (folder / f"paper {n}.txt").write_text(f"Paper {n}.", encoding="utf-8")
+    made: list[int] = []
+    session.store.call(lambda store: store.folders.create("Work"), made.append)
+    qtbot.waitUntil(lambda: bool(made))
+    session.chat_feature.show_folder_documents(FolderInfo(made[0], "Work"))
+    dialog = session.window.findChild(DocumentsDialog)
+    press_button(dialog, "Add a folder…")
+    chooser = session.window.findChildren(QFileDialog)[-1]
+    chooser.filesSelected.emit([str(folder)])
+    chooser.reject()
+    assert "Documents are being read" in notice_text(session)
+    qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3)
+    qtbot.waitUntil(lambda: "being read" not in notice_text(session))
+    dialog.tree.topLevelItem(1).setSelected(True)
+    press_button(dialog, "Remove")
+    qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
+    assert [dialog.tree.topLevelItem(n).text(0) for n in (0, 1)] == ["paper 0.txt", "paper 2.txt"]
+    index = session.chat_feature.documents.index
+    qtbot.waitUntil(lambda: len(index.documents()) == 2)
+    dialog.close()
 
 
 def choose(session: Session, start: str, file: Path) -> None:

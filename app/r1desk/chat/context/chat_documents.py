@@ -269,7 +269,7 @@ class ChatDocuments(QObject):
                 sent=sent,
                 tokens=max(0, tokens),
                 whole=prompt.whole,
-                documents=documents,
+                documents=documents if prompt.whole else (),
                 asked=prompt.question,
                 outline="" if prompt.whole else prompt.system,
             )

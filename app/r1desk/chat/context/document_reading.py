@@ -17,7 +17,7 @@ from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
-_KEY = "documents that models have read"
+_KEY = "models and the documents they have read"
 _MOST_NOTED = 500
 _SAVE_MS = 20_000  # so much is read again where the power fails
 
@@ -58,7 +58,7 @@ class DocumentReading(QObject):
         self.state = ReadingState()
         self._text = ""  # of its documents
         self._request: EngineRequest | None = None  # while it runs
-        self._read: list[str] = []  # a model, and what it has read as one; the latest last
+        self._read: list[tuple[str, ...]] = []  # a model, and what it has read as one; latest last
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
         self._save_timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
@@ -76,14 +76,14 @@ class DocumentReading(QObject):
 
         What was read behind other documents is read again without them.
         """
-        ends = range(len(documents), 0, -1)
-        read = (each for each in ends if self._line(documents[:each]) in self._read)
-        return documents[: next(read, 0)]
+        wanted = (self._model(), *documents)
+        read = (len(each) - 1 for each in self._read if each == wanted[: len(each)])
+        return documents[: max(read, default=0)]
 
     @Slot(object)
     def retain(self, used: set[str]) -> None:
         """Forget what was read with documents that are nowhere any more, as the cache does."""
-        self._read = [each for each in self._read if used.issuperset(each.split(" ")[1:])]
+        self._read = [each for each in self._read if used.issuperset(each[1:])]
         self.changed.emit()
 
     def start(self, documents: Sequence[str]) -> None:
@@ -160,11 +160,8 @@ class DocumentReading(QObject):
         if sources is not None and sources.whole and sources.documents and answer.stats is not None:
             self._note(sources.documents)
 
-    def _line(self, documents: Sequence[str]) -> str:
-        return " ".join([self._model().replace(" ", "_"), *documents])
-
     def _note(self, documents: Sequence[str]) -> None:
-        new = self._line(documents)
+        new = (self._model(), *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
         self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
@@ -172,5 +169,5 @@ class DocumentReading(QObject):
 
     def _on_noted(self, noted: object) -> None:
         if isinstance(noted, list):
-            self._read = [*map(str, noted), *self._read]
+            self._read = [*(tuple(map(str, each)) for each in noted), *self._read]
             self.changed.emit()

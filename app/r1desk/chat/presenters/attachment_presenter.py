@@ -157,7 +157,7 @@ class AttachmentPresenter(Presenter):
         chips = [
             self._chip(each, partial(self._documents.remove, each.sha256))
             for each in earlier
-            if each not in shared
+            if each.sha256 not in inside
         ]
         if len(shared) > _MOST_SHARED:
             chips.append(self._chip_of_folder(shared))

@@ -49,8 +49,12 @@ class DocumentsDialog(BoundedDialog):
         self, documents: Sequence[Attachment], cells_mib: Mapping[str, float]
     ) -> None:
         """Show these, each with its size; `cells_mib` on the disk are what models have read."""
-        self.tree.clear()
-        for each in documents:
+        rows = map(self.tree.topLevelItem, range(self.tree.topLevelItemCount()))
+        known = [row.data(0, Qt.ItemDataRole.UserRole) for row in rows]
+        if known != [each.sha256 for each in documents[: len(known)]]:
+            self.tree.clear()
+            known = []
+        for each in documents[len(known) :]:  # what is selected stays selected
             pages, tokens = each.pages and f"{each.pages:,}", each.tokens and f"≈ {each.tokens:,}"
             (owner,) = document_owners([each.sha256])
             cells = tr("{n:,.1f} MiB", n=cells_mib[owner]) if owner in cells_mib else ""

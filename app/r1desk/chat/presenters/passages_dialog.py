@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import (
@@ -33,9 +33,16 @@ _TOOLTIP_CHARACTERS = 1_500
 class PassagesDialog(BoundedDialog):
     """Lists passages with a box each; a search adds others."""
 
-    def __init__(self, sources: AnswerSources, documents: ChatDocuments, parent: QWidget) -> None:
+    def __init__(
+        self,
+        sources: AnswerSources,
+        documents: ChatDocuments,
+        among: Collection[str],
+        parent: QWidget,
+    ) -> None:
+        """`among` are the hashes of all documents that the question is about."""
         super().__init__(parent, tr("Passages for this question"), _SUITED)
-        self._sources, self._documents = sources, documents
+        self._documents, self._among = documents, among
         column = self.fill_column(spacing=8)
         text = tr(
             "The documents do not fit into the context, so these passages are sent. Untick what "
@@ -95,8 +102,7 @@ class PassagesDialog(BoundedDialog):
     @Slot()
     def _on_search(self) -> None:
         if query := self.query.text().strip():
-            among = self._sources.documents
-            found = self._documents.ask(lambda index: index.search(query, among))
+            found = self._documents.ask(lambda index: index.search(query, self._among))
             found.done.connect(self._on_found)
             found.failed.connect(lambda report: self.note.setText(report.text()))
 

@@ -70,7 +70,8 @@ class QuestionSender(Presenter):
             if sources.whole or not isValid(self):
                 then(sources if isValid(self) else None)
                 return
-            dialog = PassagesDialog(sources, self._documents, self._window)
+            among = [each.sha256 for each in (*files, *self._documents.shown) if each.sha256]
+            dialog = PassagesDialog(sources, self._documents, among, self._window)
             dialog.accepted.connect(lambda: plan(then, dialog.chosen()))
             dialog.rejected.connect(lambda: then(None))
             dialog.open()
