@@ -47,6 +47,15 @@ def test_a_7b_runs_from_the_disk_and_says_how_fast() -> None:
     assert large.raised is None, "no memory is free"
 
 
+def test_what_reads_only_in_a_long_conversation_is_as_fast_as_in_memory() -> None:
+    model, file = find_known("deepseek-r1-distill-llama-8b/Q3_K_M")
+    settings = LoadSettings(memory_budget=4096)
+    found = forecast.estimate_fit(model.header(file), settings, SPEED, 0.0)
+    assert found.fit is forecast.Fit.FROM_DISK
+    assert found.bill.short_streamed_mib == 0
+    assert found.tok_s == forecast.expected_tok_s(model.header(file), SPEED) > 0
+
+
 def test_where_memory_is_free_the_larger_budget_and_its_speed_are_known() -> None:
     large = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", available_mib=22_000.0)
     assert large.raised is not None

@@ -63,6 +63,7 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     assert rows(hub)[0].text(3).startswith("fits")
     assert hub.tree.selected is not None
     assert hub.tree.selected.quantisation == "Q8_0"
+    assert "Q8_0 is the most exact that runs here" in hub.note.text()
     assert "MiB of the budget" in hub.detail.text()
     assert hub.address.text().endswith("/resolve/main/m-Q8_0.gguf")
     assert hub.tree.hasFocus()

@@ -101,7 +101,8 @@ def estimate_fit(
     measured = nearest.bill.model_copy(update=speeds)
     tok_s, drafted = measured.disk_tok_s, 0.0
     if in_memory_tok_s:  # two short measurements: reading from the disk is never the faster way
-        tok_s = min(tok_s, in_memory_tok_s)
+        reads = nearest.bill.short_streamed_mib > 0  # else only a long conversation does
+        tok_s = min(tok_s, in_memory_tok_s) if reads else in_memory_tok_s
     if tok_s and draft_mib:
         share = replace(overhead, draft_mib=draft_mib)
         bill = plan(header, nearest.settings, share).bill.model_copy(update=speeds)
