@@ -25,6 +25,7 @@ DEBIAN_PACKAGES = {
     "libdrm": "libdrm2",
     "libfontconfig": "libfontconfig1",
     "libfreetype": "libfreetype6",
+    "libvulkan": "libvulkan1",
     "libwayland-client": "libwayland-client0",
     "libwayland-cursor": "libwayland-cursor0",
     "libwayland-egl": "libwayland-egl1",

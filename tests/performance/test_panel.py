@@ -487,7 +487,7 @@ def test_a_disk_that_refuses_is_named_there(section: NextTurnSection) -> None:
 def test_a_screen_reader_hears_the_label_of_every_choice(panel: PerformancePanel) -> None:
     panel.show()
     choices = panel.findChildren(QComboBox)
-    assert len(choices) == 4
+    assert len(choices) == 5
     for choice in choices:
         relations = QAccessible.queryAccessibleInterface(choice).relations()
         labels = [other.text(QAccessible.Text.Name) for other, _ in relations]

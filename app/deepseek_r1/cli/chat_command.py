@@ -15,7 +15,7 @@ from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
     cancelling,
     interrupting,
-    note_drafts,
+    note_facts,
     note_template,
     show_progress,
 )
@@ -137,7 +137,7 @@ class _Session:
             console.status("")
         console.aside(f"{self._loaded.facts.name} · {self._loaded.facts.engine}")
         note_template(self._loaded.facts.template)
-        note_drafts(self._load, self._loaded.facts)
+        note_facts(self._load, self._loaded.facts)
 
     def run(self) -> R1Error | None:
         """Handle the input until it ends. Returns the last error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from deepseek_r1 import __version__, hardware
@@ -12,7 +13,7 @@ from deepseek_r1.checks import Finding, Severity, examine, worst
 from deepseek_r1.checks.processor_checks import KERNELS
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import command
+from deepseek_r1.cli.command import command, flag
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir, starter_model
@@ -26,9 +27,23 @@ _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severi
     "doctor",
     tr("Check this computer and say what to do. Exit status 1 where something does not work."),
 )
+@flag(
+    "--measure-graphics",
+    tr("Measure whether a graphics processor reads prompts faster, with a model, and keep it."),
+)
+@o.model_option
+@o.budget_option
 @o.json_option
-def doctor(*, as_json: bool) -> None:
+def doctor(
+    *, measure_graphics: bool, model: Path | None, memory_budget: int, as_json: bool
+) -> None:
     """Check this computer and say what to do. Exit status 1 where something does not work."""
+    if measure_graphics:
+        from deepseek_r1.cli import measure_graphics as measuring  # noqa: PLC0415 - seldom used
+
+        path = o.chosen_model(model).absolute()
+        measuring.measure_graphics(path, memory_budget, as_json=as_json)
+        return
     kernel = _kernel()
     findings = [_kernel_finding(kernel), *examine()]
     verdict = worst(findings)

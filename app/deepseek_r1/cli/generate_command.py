@@ -16,7 +16,7 @@ from deepseek_r1.cli.document_options import read_documents, show_sources, with_
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
     interrupting,
-    note_drafts,
+    note_facts,
     note_template,
     show_progress,
     show_reading,
@@ -117,7 +117,7 @@ def generate(
         console.status("")
         if pressed():
             raise SystemExit(INTERRUPTED)
-        note_drafts(load, loaded.facts)
+        note_facts(load, loaded.facts)
         if not raw:
             note_template(loaded.facts.template)
         sources: tuple[Source, ...] = ()

@@ -31,6 +31,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import Handshake, Heartbeat
 from deepseek_r1.host.supervisor_events import HostEvent
+from deepseek_r1.memory.graphics import graphics_text
 
 
 @contextmanager
@@ -124,8 +125,10 @@ def note_template(used: TemplateUsed) -> None:
         )
 
 
-def note_drafts(settings: LoadSettings, facts: ModelFacts) -> None:
-    """Tell where drafts were chosen for a model that can have none."""
+def note_facts(settings: LoadSettings, facts: ModelFacts) -> None:
+    """Tell which graphics processor reads, and where drafts were chosen for a model without."""
+    if text := graphics_text(facts.graphics):
+        console.note(text)
     if "drafts" in facts.ignored and settings.drafts not in (DraftMode.OFF, DraftMode.AUTO):
         console.note(tr("This model has no drafts: tokens cannot be taken back from its memory."))
 

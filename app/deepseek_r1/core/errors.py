@@ -210,6 +210,12 @@ class DraftMissing(ModelRefused):
     todo = N_("Choose a small model of the same family, or take drafts from the text.")
 
 
+class GraphicsUnavailable(ModelRefused):
+    what = N_("The graphics processor “{name}” cannot be used.")
+    why = N_("{detail}")
+    todo = N_("Choose another one, or switch graphics off.")
+
+
 class LoadStopped(ModelRefused):
     what = N_("Loading the model was stopped.")
 

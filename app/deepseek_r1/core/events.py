@@ -60,6 +60,7 @@ class BillItem(StrEnum):
     COMPUTE = "compute"
     OUTPUT = "output"
     RUNTIME = "runtime"
+    GRAPHICS = "graphics"  # the driver of a graphics processor, and its buffers
     WINDOW = "window"
     RESERVE = "reserve"
 
@@ -156,6 +157,18 @@ class TemplateUsed(_Event):
     source: TemplateSource = TemplateSource.FILE
 
 
+class GraphicsUse(_Event):
+    """A graphics processor that reads prompts. `device` is empty where none does."""
+
+    device: str = ""
+    driver: str = ""
+    ratio: float = 0.0  # measured: how many times as fast; 0 is unknown
+    driver_mib: float = 0.0
+    own_mib: float = 0.0  # of the buffers, where they are in a card's own memory
+    others: tuple[str, ...] = ()  # further devices of this computer
+    stopped: str = ""  # the device that is not used, because it failed
+
+
 class ModelFacts(_Event):
     """Facts about a loaded model."""
 
@@ -173,6 +186,7 @@ class ModelFacts(_Event):
     format: str = ""  # of the file: "GGUF 3"
     ignored: tuple[str, ...] = ()  # keys of settings that this engine does not use
     template: TemplateUsed = TemplateUsed()
+    graphics: GraphicsUse = GraphicsUse()
 
 
 class ModelLoaded(_Event):

@@ -221,14 +221,18 @@ def _executables() -> set[Path]:
 
 
 def lock_files(
-    reads: Iterable[Path], writes: Iterable[Path], restrict: Callable[[int], int]
+    reads: Iterable[Path],
+    writes: Iterable[Path],
+    restrict: Callable[[int], int],
+    devices: Iterable[Path] = (),
 ) -> bool:
     """Take away all files but these from all threads; after `lock_process`.
 
-    The installation and `reads` can be read; in the folders `writes` everything can be done. A
-    folder or file has to exist by now. `restrict` puts a ruleset, by its descriptor, in force for
-    every thread of the process, and returns 0 or an errno: `native().restrict_threads`. Returns
-    False where the system has no Landlock. Raises EngineStartFailed where it refuses the rules.
+    The installation and `reads` can be read; in the folders `writes` everything can be done;
+    `devices` can be read, written and controlled. A folder or file has to exist by now. `restrict`
+    puts a ruleset, by its descriptor, in force for every thread of the process, and returns 0 or an
+    errno: `native().restrict_threads`. Returns False where the system has no Landlock. Raises
+    EngineStartFailed where it refuses the rules.
     """
     if sys.platform != "linux" or landlock.version() < 1:
         return False
@@ -237,6 +241,7 @@ def lock_files(
         with landlock.Ruleset(rights) as rules:
             rules.allow((*_installation(), *reads), landlock.READ)
             rules.allow(writes, landlock.CHANGE)
+            rules.allow(devices, landlock.READ | landlock.WRITE_FILE | landlock.IOCTL_DEV)
             rules.allow((Path(os.devnull),), landlock.READ_FILE | landlock.WRITE_FILE)
             if failed := restrict(rules.descriptor):
                 raise OSError(failed, os.strerror(failed))

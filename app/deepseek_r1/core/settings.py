@@ -107,6 +107,8 @@ MOST_STOP_SEQUENCES: Final = 16
 MOST_STOP_CHARACTERS: Final = 256
 LEAST_BUDGET_MIB: Final = 256  # with which the smallest models run
 _CONTAINER_SHARE: Final = 0.95
+GRAPHICS_OFF: Final = "off"
+GRAPHICS_MEASURED: Final = "measured"  # a device with which this model was measured to be faster
 LEAST_CONTEXT_LENGTH: Final = 256  # tokens, of a context that is not automatic
 
 
@@ -211,6 +213,16 @@ class LoadSettings(_Settings):
             "the same memory budget."
         ),
         max_length=4096,
+    )
+
+    graphics: str = _on_reload(
+        GRAPHICS_MEASURED,
+        N_("Graphics"),
+        N_(
+            "Who reads prompts in the processor's place: off, the graphics processor that was "
+            "measured to be faster (measured), or one by a part of its name."
+        ),
+        max_length=200,
     )
 
     @property

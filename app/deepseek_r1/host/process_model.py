@@ -92,9 +92,10 @@ class ProcessModel:
     def _files(self, load: LoadRequest) -> Hashable:
         """The paths of a model, its draft model and the folder for prompts; and the two files.
 
-        A file that has taken the place of another is locked as well.
+        A file that has taken the place of another is locked as well; a graphics processor is opened
+        before the lock.
         """
         files = (load.path, load.settings.draft_path)
         kept = load.prompt_cache
         folder = kept.path if kept is not None and kept.budget_mib else ""
-        return (*files, folder), tuple(map(self._identity, files))
+        return (*files, folder, load.settings.graphics), tuple(map(self._identity, files))

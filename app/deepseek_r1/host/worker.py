@@ -36,6 +36,7 @@ from deepseek_r1.host.heartbeat import HeartbeatSender
 from deepseek_r1.host.model_lock import lock_to_model
 from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import SAVE_PROMPTS_S, GenerateRequest
+from deepseek_r1.memory.graphics import forget_use
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -237,11 +238,11 @@ class Worker:
         kept = request.prompt_cache
         prompts = kept if kept is not None and kept.budget_mib else None
 
-        def accepted(files: Sequence[Path]) -> None:
+        def accepted(files: Sequence[Path], device: str) -> None:
             self._unload()
             progress(0.0)  # from here on the owner gives this process no other files
             if not self._locked:
-                lock_to_model(files, kept)
+                lock_to_model(files, kept, graphics=bool(device))
                 self._locked = True
 
         model = CPUInference(
@@ -361,4 +362,5 @@ def _short_report(error: R1Error) -> ErrorReport:
 
 def _exit_now(code: int) -> NoReturn:
     """Exit at once, whatever the other threads do: nothing here outlives the owner."""
+    forget_use()  # a driver that is computing has not failed
     os._exit(code)

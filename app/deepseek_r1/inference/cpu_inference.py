@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,7 +12,7 @@ from deepseek_r1.core.settings import CacheStrategy, DraftMode, KVType, LoadSett
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.generation import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
-from deepseek_r1.inference.loading import ModelToLoad, open_model, prompt_cache_of
+from deepseek_r1.inference.loading import ModelToLoad, OnAccepted, open_model, prompt_cache_of
 from deepseek_r1.inference.prompt_calls import PromptCalls
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 
@@ -55,7 +55,7 @@ class CPUInference(PromptCalls):
         save_prompts: bool = True,
         queue: bool = False,
         give_back: bool = False,
-        on_accepted: Callable[[Sequence[Path]], None] | None = None,
+        on_accepted: OnAccepted | None = None,
         on_progress: Callable[[float], bool] | None = None,
         on_memory: Callable[[], None] | None = None,
     ) -> None:
@@ -90,7 +90,8 @@ class CPUInference(PromptCalls):
         process. A folder may use 2 GiB. With `save_prompts` it is written after each answer,
         otherwise by `prepare` alone. Raises PromptCacheUnavailable.
 
-        `on_accepted` is called when the file fits, with the files that will be opened, before
+        `on_accepted` is called when the file fits, with the files that will be opened and the
+        name of the graphics processor that will be used, before
         anything is loaded: an earlier model may be closed then. `on_progress` gets fractions of the
         load and stops it by returning False.
 
@@ -117,7 +118,7 @@ class CPUInference(PromptCalls):
                 ModelToLoad(
                     Path(model_path), chosen, batch, window_mib, cache, chat_template, isolated
                 ),
-                on_accepted or (lambda _files: None),
+                on_accepted or (lambda _files, _device: None),
                 on_progress or (lambda _fraction: True),
             )
             lock = GenerationLock(queue=queue)

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import SystemTooTight, WrongUsage
-from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.events import GraphicsUse, ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.prompt.template_process import end_renderer, start_renderer
-from deepseek_r1.engine.protocol.base import DraftRequest, Engine, OpenRequest
+from deepseek_r1.engine.protocol.base import DraftRequest, Engine, OpenRequest, Progress
 from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.drafts import draft_header, draft_mib
+from deepseek_r1.memory.graphics import planned_graphics
 from deepseek_r1.memory.plan import (
     MemoryPlan,
     ProcessOverhead,
@@ -33,6 +34,7 @@ from deepseek_r1.memory.plan import (
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 
+OnAccepted = Callable[[Sequence[Path], str], None]
 MAX_BATCH = 64
 PROMPT_CACHE_MIB = 2048  # the default disk budget of a folder
 _MIB = 1 << 20
@@ -61,6 +63,7 @@ class AcceptedModel:
     planned: MemoryPlan
     draft: ModelHeader | None
     drafting: DraftRequest | None
+    graphics: GraphicsUse
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -86,6 +89,8 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
     overhead = process_share(request.window_mib, legacy=header.legacy, isolated=request.isolated)
     if draft is not None:
         overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
+    graphics = planned_graphics(header, chosen)
+    overhead = replace(overhead, driver_mib=graphics.driver_mib)
     chosen = with_context(header, chosen, overhead)
     planned = require_fit(header, chosen, overhead)
     if header.legacy:
@@ -94,17 +99,29 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
         open_template(header, request.chat_template)
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return AcceptedModel(header, chosen, overhead, planned, draft, drafting)
+    return AcceptedModel(header, chosen, overhead, planned, draft, drafting, graphics)
+
+
+def _with_graphics(accepted: AcceptedModel, on_progress: Progress) -> AcceptedModel:
+    """Open the planned device, and plan with what its driver takes. Raises as `open_model`."""
+    from deepseek_r1.engine.llama.binding.graphics import open_graphics  # noqa: PLC0415 - native
+
+    header, settings = accepted.header, accepted.settings
+    opened = open_graphics(header, settings, accepted.graphics, on_progress)
+    overhead = replace(accepted.overhead, driver_mib=opened.driver_mib)
+    planned = require_fit(header, settings, overhead)
+    return replace(accepted, overhead=overhead, planned=planned, graphics=opened)
 
 
 def open_model(
     request: ModelToLoad,
-    on_accepted: Callable[[Sequence[Path]], None],
-    on_progress: Callable[[float], bool],
+    on_accepted: OnAccepted,
+    on_progress: Progress,
 ) -> LoadedModel:
     """Load the model. Raises ModelRefused, WrongUsage, EngineStartFailed.
 
-    `on_accepted` is called with the files that will be opened, and not where the model is refused
+    `on_accepted` is called with the files that will be opened and the name of the graphics
+    processor, and not where the model is refused
     by its header or its bill.
     """
     if sys.platform == "linux" and not Path("/proc/self").exists():
@@ -112,7 +129,10 @@ def open_model(
     began = time.perf_counter()
     accepted = _accepted(request)
     header, chosen, planned = accepted.header, accepted.settings, accepted.planned
-    on_accepted(accepted.files)
+    on_accepted(accepted.files, accepted.graphics.device)
+    if accepted.graphics.device:
+        accepted = _with_graphics(accepted, on_progress)
+        planned = accepted.planned
     without_draft = None
     if planned.residency:
         without_draft = residency_without_draft(header, chosen, accepted.overhead)
@@ -128,12 +148,13 @@ def open_model(
             isolated=request.isolated,
             draft=accepted.drafting,
             residency_without_draft=without_draft,
+            graphics=accepted.graphics.device,
             draft_released=accepted.draft is None and bool(chosen.draft_path),
         )
     )
     threads, threads_prefill = engine.threads
     loaded = ModelLoaded(
-        facts=_facts(header, chosen.context_length, engine),
+        facts=_facts(accepted, engine),
         bill=with_measured(planned.bill, engine),
         load_s=time.perf_counter() - began,
         threads=threads,
@@ -142,8 +163,9 @@ def open_model(
     return LoadedModel(engine, accepted, loaded)
 
 
-def _facts(header: ModelHeader, context_length: int, engine: Engine) -> ModelFacts:
+def _facts(accepted: AcceptedModel, engine: Engine) -> ModelFacts:
     """Return the facts of the header, with the engine's name and what it found."""
+    header = accepted.header
     return ModelFacts(
         path=str(header.path),
         name=header.name,
@@ -151,7 +173,7 @@ def _facts(header: ModelHeader, context_length: int, engine: Engine) -> ModelFac
         file_mib=header.file_bytes / _MIB,
         parameters=header.parameters,
         quantisation=header.quantisation,
-        context_length=context_length,
+        context_length=accepted.settings.context_length,
         context_trained=header.context_trained,
         vocabulary=header.vocabulary,
         reasons=engine.reasons,
@@ -159,6 +181,7 @@ def _facts(header: ModelHeader, context_length: int, engine: Engine) -> ModelFac
         format=header.format_name,
         ignored=engine.ignored,
         template=engine.template,
+        graphics=accepted.graphics,
     )
 
 

@@ -90,7 +90,9 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
 def _touched_mib(engine: Engine) -> float:
     """Return how much of the engine's buffers is in memory already."""
     sizes = engine.measured_mib()
-    touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache", "draft"))
+    touched = sum(
+        sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache", "draft", "graphics")
+    )
     if (stats := engine.weights_stats) is not None:
         touched += stats.slots_filled_mib - stats.loading_mib
     return touched

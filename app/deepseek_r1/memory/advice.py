@@ -36,6 +36,7 @@ ITEM_NAMES = {  # of the bill's lines, for people
     "compute": N_("Buffers for computing"),
     "output": N_("Buffer for the next word"),
     "runtime": N_("Engine"),
+    "graphics": N_("Graphics: driver and buffers"),
     "window": N_("Window"),
     "reserve": N_("Reserve"),
 }

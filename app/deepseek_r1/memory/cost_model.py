@@ -56,6 +56,7 @@ AUTOMATIC_ROWS = 7
 _RECURRENT_DRAFTS = 3  # tokens at most with a recurrent state: each takes one more state
 _STAGING_MOST_BYTES = 32 << 20  # malloc returns larger blocks to the system when they are freed
 _PAGE_BYTES = 4096
+GRAPHICS_ALIGNMENT = 4096  # of what a graphics processor's buffer holds; drivers ask for up to 256
 # For the types that AMX's layout makes larger: values in a block, and bytes added to each block.
 _AMX_BLOCK = {"Q8_0": (32, 4), "Q4_K": (256, 4), "Q5_K": (256, 4), "IQ4_XS": (256, 2)}
 _AMX_ROWS, _AMX_LEAST = 32, 64  # it takes whole multiples of so many rows and values
@@ -314,6 +315,28 @@ def buffer_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     segment = settings.model_copy(update={"context_length": cells})
     state = layers_of(header).state_bytes
     return max(staging_bytes(header), kv_cache_bytes(header, segment), state)
+
+
+def graphics_weights(header: ModelHeader) -> list[TensorInfo]:
+    """The matrices that a graphics processor multiplies: of the layers, and of no experts."""
+    return [
+        tensor
+        for tensor in header.tensors
+        if tensor.name.startswith("blk.") and len(tensor.shape) == 2 and tensor.type_name != "F32"
+    ]
+
+
+def graphics_bytes(header: ModelHeader, settings: LoadSettings) -> int:
+    """The buffer for one of these matrices, its inputs and results for a micro-batch.
+
+    And what the back end allocates beside it: the inputs in 16 bits.
+    """
+    rows = settings.micro_batch
+    each = [
+        tensor.nbytes + rows * (sum(tensor.shape) * _FLOAT_BYTES + tensor.shape[0] * 2)
+        for tensor in graphics_weights(header)
+    ]
+    return max(each, default=0) + 3 * GRAPHICS_ALIGNMENT
 
 
 def chunk_bytes(settings: LoadSettings) -> int:

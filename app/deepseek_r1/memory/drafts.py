@@ -18,8 +18,9 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.hardware import cpu, packs_weights
+from deepseek_r1.hardware import packs_weights
 from deepseek_r1.memory import cost_model
+from deepseek_r1.memory.graphics import planned_graphics, shape_key
 from deepseek_r1.memory.plan import ProcessOverhead
 
 DRAFT_BATCH = 128  # tokens that a draft model computes at once
@@ -94,7 +95,11 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
 def with_draft(
     overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader, read: Read = read_header
 ) -> ProcessOverhead:
-    """Add the memory of the chosen draft model. Raises as `draft_header` does."""
+    """Add the memory of the chosen draft model, and of a graphics driver.
+
+    Raises as `draft_header` does.
+    """
+    overhead = replace(overhead, driver_mib=planned_graphics(target, settings).driver_mib)
     draft = draft_header(settings, target, read)
     return overhead if draft is None else replace(overhead, draft_mib=draft_mib(draft, settings))
 
@@ -111,10 +116,3 @@ def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> N
 def _key(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> str:
     drafted = f"{draft.architecture} {draft.parameters} {draft.quantisation}"
     return f"{shape_key(target)} | {drafted} | {budget_mib} MiB"
-
-
-def shape_key(header: ModelHeader) -> str:
-    """Return the processor, its usable cores, and the model's widths and types, as one key."""
-    machine, quantisation = cpu(), header.quantisation
-    shape = f"{header.architecture} {header.embedding}x{header.blocks} {header.feed_forward}"
-    return f"{machine.name} | {machine.usable_cores} | {shape} {quantisation}"

@@ -65,7 +65,8 @@ class ProcessOverhead:
     the window or the command line, 0 where the caller is the engine's process. `packs`: on this
     processor, weights that are all in memory take a larger layout. `slow_f16`: an automatic
     precision of the context is q8_0. `draft_mib` is the draft model with its cache and buffers, 0
-    without one.
+    without one. `driver_mib` is the driver of a graphics processor that reads prompts, 0 without
+    one.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
@@ -73,6 +74,7 @@ class ProcessOverhead:
     packs: bool = field(default_factory=packs_weights)
     slow_f16: bool = field(default_factory=converts_f16_slowly)
     draft_mib: float = 0.0
+    driver_mib: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,9 @@ def _lines(items: tuple[BillItem, ...], mib: Mapping[BillItem, float]) -> tuple[
     at = items.index(BillItem.KV_CACHE)
     if mib.get(BillItem.STATE):
         items = (*items[: at + 1], BillItem.STATE, *items[at + 1 :])
+    if mib.get(BillItem.GRAPHICS):
+        after = items.index(BillItem.RUNTIME) + 1
+        items = (*items[:after], BillItem.GRAPHICS, *items[after:])
     if mib[BillItem.DRAFT]:
         items = (*items[:at], BillItem.DRAFT, *items[at:])
     return tuple(BillLine(name=item, planned_mib=mib[item]) for item in items)
@@ -278,7 +283,8 @@ def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
     """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
-    return cost_model.weights_bytes(header, packed=overhead.packs) / _MIB
+    packed = overhead.packs and not overhead.driver_mib  # graphics takes the file's layout
+    return cost_model.weights_bytes(header, packed=packed) / _MIB
 
 
 def _fixed_mib(
@@ -299,6 +305,9 @@ def _fixed_mib(
             BillItem.RUNTIME: cost_model.runtime_bytes(header, settings) / _MIB,
         }
     mib[BillItem.RUNTIME] += overhead.runtime_mib
+    if overhead.driver_mib:
+        buffers_bytes = cost_model.graphics_bytes(header, settings)
+        mib[BillItem.GRAPHICS] = overhead.driver_mib + buffers_bytes / _MIB
     return mib | {
         BillItem.DRAFT: overhead.draft_mib,
         BillItem.WINDOW: overhead.window_mib,

@@ -5,6 +5,7 @@
 #include "attention.hpp"
 #include "decode_loop.hpp"
 #include "eval_callback.hpp"
+#include "graphics.hpp"
 #include "owner_watch.hpp"
 #include "prefetch_ring.hpp"
 #include "thread_restriction.hpp"
@@ -200,6 +201,29 @@ EXPORT void mul_mat_free(MulMat *mul_mat) { delete mul_mat; }
 // The function of custom nodes of multiplications; their user data is the MulMat.
 EXPORT void mul_mat_compute(const char *node, int thread, int threads, MulMat *mul_mat) noexcept {
     mul_mat->compute(node, thread, threads);
+}
+
+EXPORT Graphics *graphics_new(const GraphicsFunctions *functions, int64_t least_rows) {
+    return new Graphics(*functions, least_rows);
+}
+
+EXPORT void graphics_set_layout(Graphics *graphics, const CustomNodeLayout *layout) {
+    graphics->set_layout(*layout);
+}
+
+EXPORT int graphics_warm_up(Graphics *graphics, int type, int64_t width, int64_t outputs,
+                            int64_t rows) {
+    return graphics->warm_up(type, width, outputs, rows);
+}
+
+EXPORT int graphics_failure(const Graphics *graphics) { return graphics->failure(); }
+
+EXPORT void graphics_free(Graphics *graphics) { delete graphics; }
+
+// The function of custom nodes that a graphics processor computes; their user data is the Graphics.
+EXPORT void graphics_compute(const char *node, int thread, int /*threads*/,
+                             Graphics *graphics) noexcept {
+    graphics->compute(node, thread);
 }
 
 // Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of

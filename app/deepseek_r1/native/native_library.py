@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from ctypes import POINTER, c_char, c_double, c_float, c_int, c_int64, c_size_t, c_uint64, c_void_p
 from enum import IntEnum
@@ -14,6 +15,8 @@ from deepseek_r1.core.errors import EngineStartFailed
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"streaming{_SUFFIX}")
+_GRAPHICS = LIBRARY.with_name(f"ggml-vulkan{_SUFFIX}")
+_GRAPHICS_VARIABLE = "R1DESK_GRAPHICS_LIBRARY"
 
 # int (int64_t part, int64_t start, int64_t end, char *into)
 FallbackRead = ctypes.CFUNCTYPE(c_int, c_int64, c_int64, c_int64, c_size_t)
@@ -81,9 +84,25 @@ class Quantizers(ctypes.Structure):
 
 
 class NodeKernels(ctypes.Structure):
-    """The kernels of a context: addresses of an Attention and of a MulMat, or 0."""
+    """The kernels of a context: addresses of an Attention, a MulMat and a Graphics, or 0."""
 
-    _fields_ = (("attention", c_void_p), ("mul_mat", c_void_p))
+    _fields_ = (("attention", c_void_p), ("mul_mat", c_void_p), ("graphics", c_void_p))
+
+
+class GraphicsFunctions(ctypes.Structure):
+    """Addresses of ggml's functions, which have these names, and of what they work on."""
+
+    FUNCTIONS = (
+        "new_tensor_2d", "mul_mat", "new_graph_custom", "build_forward_expand", "reset", "nbytes",
+        "backend_tensor_alloc", "backend_tensor_set", "backend_tensor_get",
+        "backend_dev_supports_op", "backend_graph_compute", "get_type_traits",
+    )  # fmt: skip
+    _fields_ = (
+        *((name, c_size_t) for name in FUNCTIONS),
+        *((each, c_size_t) for each in ("context", "device", "backend", "buffer", "base", "abort")),
+        ("buffer_bytes", c_int64),
+        ("alignment", c_int64),
+    )
 
 
 class Handlers(ctypes.Structure):
@@ -174,6 +193,12 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "mul_mat_set_rows": (None, c_void_p, c_int64, c_int64),
     "mul_mat_free": (None, c_void_p),
     "mul_mat_compute": (None, c_size_t, c_int, c_int, c_void_p),
+    "graphics_new": (c_void_p, POINTER(GraphicsFunctions), c_int64),
+    "graphics_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
+    "graphics_warm_up": (c_int, c_void_p, c_int, c_int64, c_int64, c_int64),
+    "graphics_failure": (c_int, c_void_p),
+    "graphics_free": (None, c_void_p),
+    "graphics_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
     "decode_loop_run": (
         None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
@@ -194,6 +219,12 @@ class Native:
             function = getattr(handle, name)
             function.restype, function.argtypes = result, arguments
             setattr(self, name, function)
+
+
+def graphics_library() -> Path | None:
+    """The file of ggml's back end for graphics; None where it is not installed."""
+    path = Path(os.environ.get(_GRAPHICS_VARIABLE) or _GRAPHICS)
+    return path if path.is_file() else None
 
 
 @cache

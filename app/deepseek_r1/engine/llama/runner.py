@@ -16,6 +16,7 @@ from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, Decod
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.graphics import opened_device
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.binding.streaming_setup import (
@@ -66,6 +67,7 @@ class LlamaEngine:
         self.ignored: tuple[str, ...] = ()
         self._threads = EngineThreads(settings)
         threads = self._threads.applied
+        self._device = opened_device() if request.graphics else None
         self._weights = make_streamed_weights(self._library, request)
         if self._weights is not None:
             opened.callback(self._weights.close)
@@ -83,6 +85,7 @@ class LlamaEngine:
             request.header.parts,
             request.on_progress,
             self._weights,
+            repack=not request.graphics,  # a device multiplies by the file's layout
             form=template.form,
         )
         opened.callback(self._model.close)
@@ -103,6 +106,7 @@ class LlamaEngine:
                 threads_prefill=threads[1],
                 draft_tokens=draft_tokens(request.header, rows),
                 snapshots=request.prompt_cache is not None,
+                device=self._device,
                 recurrent=not self._model.can_truncate and recurrent(request.header),
             ),
             self._weights,
@@ -151,6 +155,8 @@ class LlamaEngine:
     def measured_mib(self) -> Mapping[str, float]:
         """Return the sizes of llama.cpp's buffers; of pinned weights and slots where streamed."""
         sizes = dict(self._measured)
+        if self._device is not None:
+            sizes["graphics"] = self._device.memory_mib
         if (model := self._draft_memory.model) is not None:
             sizes["draft"] = model.measured_mib
         if self._weights is not None:

@@ -69,7 +69,8 @@ class OpenRequest:
     `prompt_cache` keeps prompts on the disk. `isolated`: an old file is read by a child process.
     `draft` is the draft model, None without one;
     `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
-    it is left out, since answers were slower with it.
+    it is left out, since answers were slower with it. `graphics` is the open
+    device that reads prompts; empty for none.
     """
 
     header: ModelHeader
@@ -83,6 +84,7 @@ class OpenRequest:
     draft: DraftRequest | None = None
     residency_without_draft: Residency | None = None
     draft_released: bool = False
+    graphics: str = ""
 
 
 class AnswerBatch(Protocol):

@@ -9,6 +9,8 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from deepseek_r1.core.events import Bill, BillItem, ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import (
+    GRAPHICS_MEASURED,
+    GRAPHICS_OFF,
     LEAST_CONTEXT_LENGTH,
     AppliesWhen,
     CacheStrategy,
@@ -17,6 +19,8 @@ from deepseek_r1.core.settings import (
     LoadSettings,
 )
 from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.memory.graphics import graphics_text
+from deepseek_r1.native.native_library import graphics_library
 from r1desk.performance.hints import (
     format_budget_hint,
     format_budget_range,
@@ -70,6 +74,7 @@ class LoadSection(QObject):
         self._budget_moved = False
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
+        self.rows["graphics"].setVisible(graphics_library() is not None)
         for key, lines in _RESERVED_LINES.items():
             self.rows[key].reserve_cost_lines(lines)
         for key in ("kv_type", "swap_enabled"):  # their help is of use at once
@@ -123,6 +128,7 @@ class LoadSection(QObject):
         row = self.rows["context_length"]
         row.set_steps(_context_steps(most), (0, most))
         row.set_value(min(self.edited.context_length, most))
+        self.rows["graphics"].show_cost(graphics_text(facts.graphics))
 
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
@@ -237,6 +243,7 @@ def _create_rows() -> dict[str, SettingRow]:
             DraftMode.LOOKUP: tr("From the text"),
             DraftMode.MODEL: tr("Draft model"),
         },
+        "graphics": {GRAPHICS_MEASURED: tr("Where measured faster"), GRAPHICS_OFF: tr("Off")},
         "cache_strategy": {
             CacheStrategy.AUTO: tr("Automatic"),
             CacheStrategy.PINNED: tr("Pinned"),

@@ -248,6 +248,8 @@ class ChoiceRow(SettingRow):
 
     def set_value(self, value: str) -> None:
         """Show `value` and emit nothing."""
+        if self.combo.findData(str(value)) < 0:  # given by name on the command line
+            self.combo.addItem(str(value), str(value))
         self.combo.setCurrentIndex(self.combo.findData(str(value)))
 
 

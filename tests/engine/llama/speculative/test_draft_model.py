@@ -111,7 +111,7 @@ def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
             starter,
             draft_model=r1_shaped,
             memory_budget=2048,
-            on_accepted=lambda _files: accepted.append(True),
+            on_accepted=lambda *_what: accepted.append(True),
         )
     assert not accepted
 

@@ -10,13 +10,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import EngineFailed, StreamingUnavailable
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.checkpoints import Checkpoints
-from deepseek_r1.engine.llama.binding.kernels import make_attention, make_mul_mat
+from deepseek_r1.engine.llama.binding.graphics import LEAST_ROWS, OpenDevice
+from deepseek_r1.engine.llama.binding.kernels import Kernels, make_attention, make_mul_mat
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel, load_failed
+from deepseek_r1.memory.graphics import stop_graphics, using
 from deepseek_r1.native.native_library import NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import address_of
 from deepseek_r1.weights.kv_memory import KVMemory
@@ -43,6 +47,7 @@ class ContextParams:
     threads_prefill: int
     draft_tokens: int = 0  # the most that are computed along with a chosen token
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
+    device: OpenDevice | None = None  # a graphics processor, for products of many rows
     recurrent: bool = False  # the model has a recurrent state beside its cells
 
     @property
@@ -135,6 +140,11 @@ class LlamaContext:
         ggml = weights.ggml if weights is not None else None
         self._attention = make_attention(library, ggml)
         self._mul_mat = make_mul_mat(library, ggml)
+        self._device = params.device
+        self._graphics: Kernels | None = None
+        if self._device is not None:
+            self._graphics = self._device.kernels(library, ggml, self.abort.address)
+            self._device.in_use = True
         self._kernels = NodeKernels()  # kept alive: the eval callback's user data
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
@@ -166,12 +176,19 @@ class LlamaContext:
         """Free what the eval callback uses, after the context."""
         if self._weights is not None:
             self._weights.callback.set_kernels(NodeKernels())
-        for each in (self._attention, self._mul_mat):
+        for each in self._all_kernels:
             if each is not None:
                 each.close()
+        if self.params.device is not None:
+            self.params.device.in_use = False
+
+    @property
+    def _all_kernels(self) -> tuple[Kernels | None, ...]:
+        """In the order of `NodeKernels`."""
+        return self._attention, self._mul_mat, self._graphics
 
     def _set_eval_callback(self, native_params: Any) -> None:
-        parts = (self._attention, self._mul_mat)
+        parts = self._all_kernels
         self._kernels = kernels = NodeKernels(
             *(None if each is None else each.user_data for each in parts)
         )
@@ -222,7 +239,7 @@ class LlamaContext:
 
         Others give other last digits.
         """
-        return "; ".join(each.name for each in (self._attention, self._mul_mat) if each is not None)
+        return "; ".join(each.name for each in self._all_kernels if each is not None)
 
     @property
     def used(self) -> int:
@@ -302,9 +319,31 @@ class LlamaContext:
         self.cells += tokens
 
     def _decode(self, batch: Any) -> int:
-        with self.interruptible():
+        device = self._device if batch.n_tokens >= LEAST_ROWS else None
+        with self.interruptible(), using(device.name) if device else nullcontext():
             status: int = self._api.llama_decode(self.pointer, batch)
+        if status == _ABORTED and self._give_up_graphics():
+            return self._decode(batch)
         return status
+
+    def _give_up_graphics(self) -> bool:
+        """Return whether a product failed, and the pass is to be computed again without them."""
+        device, graphics = self._device, self._graphics
+        failure = 0 if graphics is None else native().graphics_failure(graphics.user_data)
+        if device is None or not failure:
+            return False
+        self._device = None
+        stop_graphics(device.name)
+        _log.engine.error("%s is not used any more: failure %d", device.name, failure)
+        if self.abort.raised:  # by the user
+            return False
+        self.abort.clear()
+        if self.checkpoints is not None:  # the state may go back further than the cells
+            self._undo()
+            raise EngineFailed(detail=tr("the graphics processor failed; it is not used any more"))
+        if self._weights is not None:
+            self._weights.abort_pass()
+        return True
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

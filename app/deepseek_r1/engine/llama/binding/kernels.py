@@ -21,7 +21,7 @@ from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
 _VERSION: Final = 2  # of the order of summation, which decides the last digits of results
-_OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT"}
+_OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT", "graphics": "MUL_MAT"}
 _NO_LIMIT: Final = 1 << 31
 # The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as
 # long with ggml's kernels but in Q5_K, and from more rows on its tiled kernel is faster

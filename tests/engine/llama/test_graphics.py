@@ -1,0 +1,154 @@
+"""Prompts read by a device: products through ggml's functions, failures, and what they change.
+
+The device of most tests is ggml's CPU back end in a graphics processor's place, which every machine
+has. Those with Vulkan's need `R1DESK_GRAPHICS_LIBRARY` (`installer/graphics_library.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.errors import GraphicsUnavailable
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.engine.llama.binding import graphics
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.process_overhead import process_share
+from deepseek_r1.memory.graphics import stopped_device, using
+from deepseek_r1.memory.plan import least_budget_mib
+from deepseek_r1.native.native_library import graphics_library
+from deepseek_r1.weights.ggml.tensor_layout import address_of, typed
+
+pytestmark = pytest.mark.integration
+
+QUESTION = "Which of these words is the longest one? " + "sky cloud water mountain " * 30
+NAME = "a device of the test"
+Compute = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The CPU's back end in place of a graphics processor."""
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    functions = library().functions
+    by_type = typed(functions.ggml_backend_dev_by_type, ctypes.c_size_t, ctypes.c_int)
+    found = graphics._Device(by_type(0), NAME, integrated=True)
+    monkeypatch.setattr(graphics, "_devices", lambda _ggml: [found])
+    monkeypatch.setattr(graphics, "_drivers", dict[str, str])
+    monkeypatch.setattr(graphics, "_open", [])
+    return
+
+
+def answer(model_path: Path, question: str = QUESTION, **settings: object) -> tuple[str, int]:
+    """The answer at temperature 0, and how many products a device computed."""
+    load = LoadSettings.model_validate({"context_length": 1024, "drafts": "off"} | settings)
+    with CPUInference(model_path, settings=load) as model:
+        return model.generate(question, max_tokens=12, temperature=0.0), counted.calls
+
+
+class counted:  # noqa: N801 - used as a value
+    """Counts the products that are computed by a wrapped function."""
+
+    calls = 0
+
+
+def computing(monkeypatch: pytest.MonkeyPatch, replaced: Callable[[int, int], int] | None) -> None:
+    """Let `replaced` compute each product, or ggml where it is None; counts them."""
+    counted.calls = 0
+    original = typed(
+        library().functions.ggml_backend_graph_compute, ctypes.c_int, *[ctypes.c_size_t] * 2
+    )
+
+    def compute(backend: int, graph: int) -> int:
+        counted.calls += 1
+        return int((replaced or original)(backend, graph))
+
+    made = Compute(compute)
+    opened = graphics.OpenDevice.__init__
+
+    def open_counted(self: graphics.OpenDevice, *arguments: object) -> None:
+        opened(self, *arguments)  # type: ignore[arg-type]
+        self._native.backend_graph_compute = address_of(made)
+        self.kept_alive = made  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(graphics.OpenDevice, "__init__", open_counted)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_device_reads_the_prompt_and_the_answer_is_the_same(
+    device: None, monkeypatch: pytest.MonkeyPatch, starter: Path, *, streams: bool
+) -> None:
+    computing(monkeypatch, None)
+    header, settings = read_header(starter), LoadSettings(context_length=1024, swap_enabled=True)
+    share = replace(process_share(), driver_mib=96.0)
+    least = least_budget_mib(header, settings, share)
+    memory = {"memory_budget": least + 16, "swap_enabled": True} if streams else {}
+    without, calls = answer(starter, graphics="off", **memory)
+    assert calls == 0
+    with_device, calls = answer(starter, graphics="any", **memory)
+    assert calls > 0
+    assert with_device == without
+    assert not stopped_device()
+
+
+@pytest.mark.parametrize("result", [0, 1], ids=["wrong results", "an error"])
+def test_a_failed_device_costs_no_text_and_is_not_tried_again(
+    device: None, monkeypatch: pytest.MonkeyPatch, starter: Path, result: int
+) -> None:
+    computing(monkeypatch, None)
+    expected, _ = answer(starter, graphics="off")
+    with CPUInference(
+        starter, settings=LoadSettings(context_length=1024, graphics="any", drafts="off")
+    ) as model:
+        wrong = Compute(lambda _backend, _graph: result)
+        open_device = graphics.opened_device()
+        kernels = model._engine._context._graphics  # type: ignore[attr-defined]
+        assert kernels is not None
+        functions = graphics.GraphicsFunctions.from_buffer_copy(open_device._native)
+        functions.backend_graph_compute = address_of(wrong)
+        # The functions are the first member of the native object.
+        ctypes.memmove(kernels.user_data, ctypes.byref(functions), ctypes.sizeof(functions))
+        assert model.generate(QUESTION, max_tokens=12, temperature=0.0) == expected
+    assert stopped_device() == NAME
+    counted.calls = 0
+    with CPUInference(starter, settings=LoadSettings(context_length=1024, graphics="any")) as model:
+        assert model.loaded.facts.graphics.stopped == NAME
+        model.generate(QUESTION, max_tokens=2)
+    assert counted.calls == 0
+
+
+def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    child = os.fork()
+    if not child:
+        held = using(NAME)
+        held.__enter__()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert stopped_device() == NAME
+    with using(NAME):
+        assert not stopped_device()
+    assert not stopped_device()
+
+
+def test_a_name_that_no_device_has_is_refused_with_those_that_there_are(
+    device: None, shallow_starter: Path
+) -> None:
+    with pytest.raises(GraphicsUnavailable, match=NAME):
+        CPUInference(shallow_starter, settings=LoadSettings(graphics="Radeon"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(graphics_library() is None, reason="ggml's back end for Vulkan is not built")
+def test_vulkan_reads_the_prompt(shallow_starter: Path) -> None:
+    without, _ = answer(shallow_starter, graphics="off")
+    assert answer(shallow_starter, graphics="any")[0] == without
