@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compile ggml's back end for Vulkan, of the llama.cpp in `uv.lock`, beside our native library.
 
-    python installer/graphics_library.py    # Debian: apt install cmake g++ glslc libvulkan-dev spirv-headers
+    python installer/graphics_library.py
+
+Debian: apt install cmake g++ glslc libvulkan-dev spirv-headers.
 
 Nothing else builds it, and nothing needs it: where the file is, prompts can be read by a graphics
 processor (`deepseek-r1 doctor --measure-graphics`). It takes ten minutes on two cores and 44 MB.

@@ -39,10 +39,9 @@ def doctor(
 ) -> None:
     """Check this computer and say what to do. Exit status 1 where something does not work."""
     if measure_graphics:
-        from deepseek_r1.cli import measure_graphics as measuring  # noqa: PLC0415 - seldom used
+        from deepseek_r1.cli.measure_graphics import measure  # noqa: PLC0415 - seldom used
 
-        path = o.chosen_model(model).absolute()
-        measuring.measure_graphics(path, memory_budget, as_json=as_json)
+        measure(o.chosen_model(model).absolute(), memory_budget, as_json=as_json)
         return
     kernel = _kernel()
     findings = [_kernel_finding(kernel), *examine()]

@@ -35,7 +35,7 @@ _SAMPLING = SamplingSettings(temperature=0.0, max_tokens=48, end_repetition=Fals
 _ROUNDS = 2  # without and with a device in turns
 
 
-def measure_graphics(path: Path, memory_budget: int, *, as_json: bool) -> None:
+def measure(path: Path, memory_budget: int, *, as_json: bool) -> None:
     """Measure each device with the model, keep the results, and print a table to send.
 
     Raises R1Error where the processor alone cannot run the model.

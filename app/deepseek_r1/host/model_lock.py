@@ -14,7 +14,6 @@ from deepseek_r1.native.native_library import graphics_library, native
 
 _DRIVER_FILES = ("/usr/share/vulkan", "/usr/local/share/vulkan", "/etc/vulkan", "/usr/share/glvnd",
                  "/usr/share/drirc.d", "/etc/drirc", "/usr/share/libdrm")  # fmt: skip
-_CARDS = "/dev/dri"
 
 
 def lock_to_model(
@@ -32,10 +31,8 @@ def lock_to_model(
     reads, devices = [*files], list[Path]()
     if graphics and (library := graphics_library()) is not None:
         reads += [library, *map(Path, _DRIVER_FILES)]
-        devices += [Path(_CARDS), *Path("/dev").glob("nvidia*")]
-    if (
-        lock_files(reads, folders, native().restrict_threads, devices)
-        and renderer_pid() is not None
-    ):
+        devices += [Path("/dev/dri"), *Path("/dev").glob("nvidia*")]
+    locked = lock_files(reads, folders, native().restrict_threads, devices)
+    if locked and renderer_pid() is not None:
         end_renderer()  # the next one is started under the same rules
         start_renderer()
