@@ -104,7 +104,7 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
 
 def _with_graphics(accepted: AcceptedModel, on_progress: Progress) -> AcceptedModel:
     """Open the planned device, and plan with what its driver takes. Raises as `open_model`."""
-    from deepseek_r1.engine.llama.binding.graphics import open_graphics  # noqa: PLC0415 - native
+    from deepseek_r1.engine.llama.binding.graphics_device import open_graphics  # noqa: PLC0415 - native
 
     header, settings = accepted.header, accepted.settings
     opened = open_graphics(header, settings, accepted.graphics, on_progress)

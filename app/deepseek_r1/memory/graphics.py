@@ -50,7 +50,7 @@ class GraphicsMeasured(BaseModel):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast prompts are read with it."""
+        """Its speed of reading over the one without it."""
         return self.read / self.cpu_read
 
     @property

@@ -17,7 +17,7 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import GraphicsUnavailable
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.engine.llama.binding import graphics
+from deepseek_r1.engine.llama.binding import graphics_device as graphics
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.process_overhead import process_share

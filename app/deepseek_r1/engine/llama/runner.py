@@ -16,7 +16,7 @@ from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, Decod
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
-from deepseek_r1.engine.llama.binding.graphics import opened_device
+from deepseek_r1.engine.llama.binding.graphics_device import opened_device
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.binding.streaming_setup import (

@@ -16,7 +16,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.checkpoints import Checkpoints
-from deepseek_r1.engine.llama.binding.graphics import LEAST_ROWS, OpenDevice
+from deepseek_r1.engine.llama.binding.graphics_device import LEAST_ROWS, OpenDevice
 from deepseek_r1.engine.llama.binding.kernels import Kernels, make_attention, make_mul_mat
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel, load_failed
