@@ -125,7 +125,7 @@ class Comparison:
         self._candidates = candidates
         self.memory_budget, self.window_mib = memory_budget, window_mib
         self._command = command
-        self._planned = ComparisonPlanned((), False, 0.0, memory_budget)
+        self.planned = ComparisonPlanned((), False, 0.0, memory_budget)
         self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
         self._lock = threading.Lock()  # for the three below
         self._running: dict[int, EngineClient] = {}
@@ -137,10 +137,10 @@ class Comparison:
         left = len(self._candidates)
         with ThreadPoolExecutor(left, thread_name_prefix="candidate") as threads:
             try:
-                self._planned = plan(self._candidates, self.memory_budget, self.window_mib)
-                yield self._planned
+                self.planned = plan(self._candidates, self.memory_budget, self.window_mib)
+                yield self.planned
                 places = range(left)
-                for turn in [[each] for each in places] if self._planned.together else [places]:
+                for turn in [[each] for each in places] if self.planned.together else [places]:
                     threads.submit(self._run, turn)
                 while left:
                     event = self._events.get()
@@ -178,7 +178,7 @@ class Comparison:
     def _run(self, turn: Sequence[int]) -> None:
         """Run candidates one after the other."""
         for index in turn:
-            bill = self._planned.bills[index]
+            bill = self.planned.bills[index]
             try:
                 if isinstance(bill, ErrorReport):
                     self._events.put(CandidateFailed(index, 0, bill))
@@ -199,7 +199,7 @@ class Comparison:
             stack.callback(self._leave, index)
             share = self._share(index)
             changes = {"memory_budget": share}
-            if self._planned.together and not chosen.load.threads:
+            if self.planned.together and not chosen.load.threads:
                 threads = _threads_each(len(self._candidates))
                 changes |= {"threads": threads, "threads_prefill": threads}
             engine.load(
@@ -213,7 +213,7 @@ class Comparison:
                 self._question[index] = 0
             if self._share(index) != share:  # it was changed meanwhile
                 self._move_budget(index, engine)
-            if not self._planned.together:
+            if not self.planned.together:
                 threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
             system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
             for question, messages in enumerate(self._questions):
@@ -255,18 +255,18 @@ class Comparison:
 
         Where the bills do not fit any more, the first ones keep theirs.
         """
-        if not self._planned.together:
+        if not self.planned.together:
             return self.memory_budget
-        needs = _needs(self._planned.bills, self.window_mib)
+        needs = _needs(self.planned.bills, self.window_mib)
         left = self.memory_budget - self.window_mib
         spare = max(0.0, left - sum(needs.values())) / len(needs)
         before = sum(need for place, need in needs.items() if place < index)
         return int(self.window_mib + min(needs[index] + spare, left - before))
 
     def _move_budget(self, index: int, engine: EngineClient) -> None:
-        share, bill = self._share(index), self._planned.bills[index]
+        share, bill = self._share(index), self.planned.bills[index]
         try:
-            if self._planned.together and isinstance(bill, Bill) and share < bill.total_mib:
+            if self.planned.together and isinstance(bill, Bill) and share < bill.total_mib:
                 raise too_small(bill, max(0, share), tr("Compare fewer models at once."))
             for _bill in engine.submit(SetBudgetRequest, memory_budget=share).events():
                 pass
@@ -280,7 +280,7 @@ class Comparison:
         The system keeps it in its page cache, so that the next load takes less time. A model that
         runs from the disk is read past that cache.
         """
-        bills = [each for each in self._planned.bills[index : index + 2] if isinstance(each, Bill)]
+        bills = [each for each in self.planned.bills[index : index + 2] if isinstance(each, Bill)]
         if len(bills) < 2 or any(each.streams for each in bills):
             return
         free_mib, piece = int(self.memory_budget - bills[0].total_mib), bytearray(_MIB)

@@ -40,6 +40,7 @@ class Column:
     answer: StreamingAnswer
     loaded: ModelLoaded | None = None
     ended: ChatMessage | None = None  # complete; its engine may still be ending
+    is_over: bool = False  # its engine has ended
 
 
 @dataclass(slots=True)
@@ -49,8 +50,6 @@ class ShownComparison:
     question: ChatMessage
     columns: list[Column]
     run: Comparison
-    left: set[int]  # columns whose engines have not ended
-    planned: ComparisonPlanned | None = None
 
 
 class ComparisonController(QObject):
@@ -91,7 +90,7 @@ class ComparisonController(QObject):
     @property
     def running(self) -> bool:
         """Whether columns are being written, or wait for their turn."""
-        return self.shown is not None and bool(self.shown.left)
+        return self.shown is not None and not all(each.is_over for each in self.shown.columns)
 
     @Slot(object, list)
     def begin(self, question: ComparisonQuestion, candidates: Sequence[Candidate]) -> None:
@@ -116,7 +115,7 @@ class ComparisonController(QObject):
             columns = [Column(*each) for each in zip(candidates, streams, strict=True)]
             asked = [prompt_messages(before, "")]
             run = self._engine.compare(asked, candidates, memory_budget=self.budget_mib)
-            self.shown = ShownComparison(before[-1], columns, run, set(range(len(columns))))
+            self.shown = ShownComparison(before[-1], columns, run)
             self._chosen = None
             chat.hold_answers(True)
             self._save_timer.start()
@@ -181,17 +180,12 @@ class ComparisonController(QObject):
 
     @Slot(object)
     def _on_event(self, event: ComparisonEvent) -> None:
-        shown = self.shown
-        if shown is None:
+        if self.shown is None:
             return
-        if isinstance(event, ComparisonPlanned):
-            shown.planned = event
-        else:
-            self._take(event, shown.columns[event.candidate])
-        if isinstance(event, CandidateEnded):
-            shown.left.discard(event.candidate)
+        if not isinstance(event, ComparisonPlanned):
+            self._take(event, self.shown.columns[event.candidate])
         self.event.emit(event)
-        if not shown.left:
+        if not self.running:
             self._finish()
 
     def _take(self, event: ComparisonEvent, column: Column) -> None:
@@ -205,6 +199,7 @@ class ComparisonController(QObject):
             case CandidateFailed(report=report):
                 ended = column.answer.ended(MessageState.FAILED, error=report)
             case CandidateEnded():
+                column.is_over = True
                 ended = column.answer.ended(MessageState.STOPPED)
         if ended is not None and column.ended is None:
             column.ended = ended
@@ -219,9 +214,10 @@ class ComparisonController(QObject):
 
     @Slot(object)
     def _on_bug(self, report: ErrorReport) -> None:
-        for column in sorted(self.shown.left) if self.shown is not None else ():
-            self._on_event(CandidateFailed(column, 0, report))
-            self._on_event(CandidateEnded(column))
+        for place, column in enumerate(self.shown.columns if self.shown is not None else ()):
+            if not column.is_over:
+                self._on_event(CandidateFailed(place, 0, report))
+                self._on_event(CandidateEnded(place))
 
     @Slot()
     def _on_preferences(self) -> None:

@@ -138,10 +138,11 @@ class ComparisonFeature(Feature):
             shown.question.content,
             [(each.candidate.name, each.answer.over(each.answer.begun)) for each in shown.columns],
         )
-        if shown.planned is not None:  # the window is new
-            self._on_event(shown.planned)
-        for number in set(range(len(shown.columns))) - shown.left:
-            self._on_event(CandidateEnded(number))
+        if shown.run.planned.bills:  # the window is new
+            self._on_event(shown.run.planned)
+        for number, column in enumerate(shown.columns):
+            if column.is_over:
+                self._on_event(CandidateEnded(number))
 
     @Slot(object)
     def _on_event(self, event: ComparisonEvent) -> None:

@@ -50,6 +50,7 @@ class DocumentDialog(BoundedDialog):
         row = put_inside(column, QHBoxLayout())
         self.page = QSpinBox(prefix=f"{tr('Page')} ", minimum=1, keyboardTracking=False)
         self.page.setAccessibleName(tr("Page"))
+        self.page.lineEdit().setTextMargins(6, 0, 6, 0)
         self.page.valueChanged.connect(self._on_page)
         self.page.hide()
         self.find_field = FindField(self)
