@@ -3,7 +3,7 @@
     python tests/take_screenshots.py [FOLDER]       # docs/pictures by default
 
 Runs the application offscreen with the starter model, asks it, and saves the window at 1366x768:
-light and high contrast in English, light and dark in Chinese. Every other view:
+light, high contrast and a comparison in English, light and dark in Chinese. Every other view:
 `take_window_pictures.py`.
 """
 
@@ -17,7 +17,12 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from support.photographer import chat_photographer
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.values.intents import ComparisonQuestion
+from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
+from support.photographer import Photographer, chat_photographer
 
 QUESTIONS = {
     "en": (
@@ -42,7 +47,29 @@ def take(folder: Path, language: str) -> None:
     photographer.session.appearance.set_theme(THEMES[language])
     photographer.live(600)
     photographer.save(f"{THEMES[language]}{tag}")
+    if language == "en":
+        photographer.session.appearance.set_theme("light")
+        compare(photographer)
     photographer.close()
+
+
+def compare(photographer: Photographer) -> None:
+    """Two columns of the starter model, of which one is given more freedom."""
+    session = photographer.session
+    session.window.panel_action.setChecked(False)
+    session.chat.comparison_wanted.emit(ComparisonQuestion(QUESTIONS["en"][1]))
+    dialog = QApplication.activeModalWidget()
+    assert isinstance(dialog, ComparisonDialog)
+    dialog.choices[1].model.setCurrentIndex(1)
+    dialog.choices[1].temperature.setValue(1.2)
+    photographer.wait(dialog.start.isEnabled)
+    dialog.start.click()
+    stop = tr("Stop")
+    page = session.window.comparison
+    photographer.wait(lambda: page.columns)
+    photographer.wait(lambda: all(column.button.text() != stop for column in page.columns))
+    photographer.live(1000)
+    photographer.save("compare")
 
 
 def main() -> None:
