@@ -139,8 +139,9 @@ def _specs(order: _Order) -> list[DownloadSpec]:
                 raise WrongUsage(detail=tr("A draft model of the catalogue has one type only."))
             return [_spec_of_draft(draft, order)]
         model, file = find_known(what[0], order.quantisation)
-        if order.quantisation is None and what[0].casefold() == model.id:
-            console.note(known_ladder(model))
+        is_choice = order.quantisation is None and what[0].casefold() == model.id
+        if is_choice and len(model.files) > 1 and (text := known_ladder(model)):
+            console.note(text)
         host = HOSTS[order.source].name if order.source else None
         return [spec_for_known(model, file, host, accept_unverified=accepts)]
     options = order.quantisation or order.source or (name and len(what) > 1)
