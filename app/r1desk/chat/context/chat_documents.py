@@ -206,7 +206,9 @@ class ChatDocuments(QObject):
         First the index is asked, so that what is attached meanwhile is not among them.
         """
         if not self._closed:
-            ask_in_background(self._deletable).done.connect(self._on_deletable)
+            asked = ask_in_background(self._deletable)
+            asked.done.connect(self._on_deletable)
+            asked.failed.connect(lambda _damaged: self._on_deletable(set()))
 
     def _deletable(self) -> set[str]:
         if self._path is None or not self._path.exists():
@@ -234,6 +236,10 @@ class ChatDocuments(QObject):
 
     # ---- a question -------------------------------------------------------------------------
 
+    def of_question(self, draft: Iterable[Attachment]) -> dict[str, str]:
+        """The documents of the next question, in the order of its prompt: names by hashes."""
+        return {each.sha256: each.name for each in (*self.shown, *draft) if each.sha256}
+
     def plan(
         self,
         question: str,
@@ -244,7 +250,7 @@ class ChatDocuments(QObject):
 
         `chosen` are passages to take in place of those that a search finds.
         """
-        names = {d.sha256: d.name for d in (*self.shown, *draft) if d.sha256}
+        names = self.of_question(draft)
         documents = tuple(names)
         branch, context = list(self._chat.shown_branch), self._context_length()
         sampling, instructions = self._settings()

@@ -214,9 +214,7 @@ class AttachmentPresenter(Presenter):
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 
     def _in_order(self) -> tuple[str, ...]:
-        """The documents as they stand in the next prompt."""
-        documents = (each.sha256 for each in (*self._documents.shown, *self.attachments))
-        return tuple(dict.fromkeys(filter(None, documents)))
+        return tuple(self._documents.of_question(self.attachments))
 
     def _read_now(self) -> None:
         self._model_reading.start(self._in_order())

@@ -36,7 +36,7 @@ class QuestionSender(Presenter):
         """Send a message with its files; passages are shown before they are sent."""
         files = self._files.attachments
         self._files.show_stored()  # they go with the message
-        if any(each.sha256 for each in (*files, *self._documents.shown)):
+        if self._documents.of_question(files):
             self._chat.save_draft(text)
         self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
 
@@ -58,7 +58,7 @@ class QuestionSender(Presenter):
             else:
                 ask(sources)
 
-        if any(each.sha256 for each in (*files, *self._documents.shown)):
+        if self._documents.of_question(files):
             self._plan(text, files, planned)
         else:
             ask(None)
@@ -70,7 +70,7 @@ class QuestionSender(Presenter):
             if sources.whole or not isValid(self):
                 then(sources if isValid(self) else None)
                 return
-            among = [each.sha256 for each in (*files, *self._documents.shown) if each.sha256]
+            among = self._documents.of_question(files)
             dialog = PassagesDialog(sources, self._documents, among, self._window)
             dialog.accepted.connect(lambda: plan(then, dialog.chosen()))
             dialog.rejected.connect(lambda: then(None))
