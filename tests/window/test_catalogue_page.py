@@ -40,8 +40,8 @@ def test_the_page_begins_with_cards_for_the_budget(page: CataloguePage) -> None:
     assert "(self-reported)" in scores
     assert "Artificial Analysis" in cards["qwen3.5-2b"].scores.text()
     assert cards["vibethinker-1.5b"].ladder.text() == (
-        "Q6_K is the most exact that runs here and writes as fast as one reads: 7.3 tok/s from "
-        "memory, perplexity +0.3 %."
+        "Q8_0 is the most exact that runs here and writes as fast as one reads: 5.8 tok/s from "
+        "the disk, perplexity +0.04 %."
     )
 
 
