@@ -28,12 +28,8 @@ _BACKWARD = QTextDocument.FindFlag.FindBackward
 
 def passages_of(text: str) -> list[Passage]:
     """Pieces of a text that has no places, to be shown as passages are."""
-    found: list[Passage] = []
-    start = 0
-    for number, piece in enumerate(fit.paragraph_slices(text, _SLICE)):
-        found.append(Passage("", "", number, Place(), piece, start, start + len(piece)))
-        start += len(piece)
-    return found
+    pieces = enumerate(fit.paragraph_slices(text, _SLICE))
+    return [Passage("", "", number, Place(), piece, 0, 0) for number, piece in pieces]
 
 
 class DocumentDialog(BoundedDialog):
