@@ -298,7 +298,7 @@ def test_a_drive_that_failed_while_experts_were_read_ahead_is_asked_again(
 
     monkeypatch.setattr(ResidentMemory, "read", failing)
     with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
-        coming = list(bench.weights._experts.cache._coming.values())
+        coming = list(bench.weights._experts.cache._preloading.values())
         assert coming
         wait(each for reads in coming for _, each in reads)
         assert bench.answer(FIRST, 4) == resident

@@ -13,9 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from deepseek_r1.native.native_library import native
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_F32, Ggml, word_at
 from deepseek_r1.weights.weight import Weight
 
@@ -97,15 +95,15 @@ class EarlyRouting:
         width, tokens = (word_at(value + fields.extent + 8 * n) for n in range(2))
         experts = router.weight.nbytes // (4 * width)
         as_known = self._ggml.name(value) == router.input_name and self._is_f32(value)
-        if not as_known or tokens > _MOST_TOKENS or experts * width * 4 != router.weight.nbytes:
+        whole = experts * width * 4 == router.weight.nbytes and 0 < router.used <= experts
+        if not as_known or tokens > _MOST_TOKENS or not whole:
             return
-        matrix = _floats(word_at(router.weight.tensor + fields.data), experts, width)
-        rows = _floats(word_at(value + fields.data), tokens, width)
-        chosen = np.argpartition(rows @ matrix.T, -router.used, axis=1)[:, -router.used :]
-        self._expect(router.layer, Counter(chosen.ravel().tolist()))
-
-
-def _floats(address: int, rows: int, width: int) -> NDArray[np.float32]:
-    return np.ctypeslib.as_array((ctypes.c_float * (rows * width)).from_address(address)).reshape(
-        rows, width
-    )
+        matrix, row = word_at(router.weight.tensor + fields.data), word_at(value + fields.data)
+        chosen = (ctypes.c_int * router.used)()
+        uses: Counter[int] = Counter()
+        for token in range(tokens):
+            native().largest_products(
+                matrix, row + 4 * width * token, experts, width, router.used, chosen
+            )
+            uses.update(chosen)
+        self._expect(router.layer, uses)

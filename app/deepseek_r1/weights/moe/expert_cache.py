@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMem
 from deepseek_r1.weights.weight import Weight
 
 _READERS = 4  # the computing thread is one of them
+_Begun = tuple[Sequence[FileRange], Future[None]]
 
 
 class ExpertCacheTooSmallError(Exception):
@@ -146,8 +147,9 @@ class ExpertCache:
         self.weights = frozenset(self._layer_of)
         self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
         self._early = ThreadPoolExecutor(_READERS - 1, "weights-experts-early")
-        # Reads that were begun ahead, by expert. Those of `preload` leave when they are done.
-        self._coming: dict[int, list[tuple[Sequence[FileRange], Future[None]]]] = {}
+        # Reads that were begun ahead, by expert; those of `preload` leave when they are done.
+        self._coming: dict[int, list[_Begun]] = {}
+        self._preloading: dict[int, list[_Begun]] = {}
         self._expected: tuple[int, Mapping[int, int]] | None = None
         self.counts = UseCounts(header, len(sizes))
         self.stopped: Callable[[], bool] = lambda: False
@@ -167,12 +169,17 @@ class ExpertCache:
             for key in self.resident_set.preload(dict(enumerate(self.counts.uses))):
                 reads = list(coalesced_reads(self._slices([key])))
                 read = self._early.submit(self._read_all, reads)
-                self._coming[key] = [(reads, read)]
+                self._preloading[key] = [(reads, read)]
                 read.add_done_callback(partial(self._forget, key))
 
     def _forget(self, key: int, read: Future[None]) -> None:
         if not read.cancelled() and read.exception() is None:
-            self._coming.pop(key, None)
+            self._preloading.pop(key, None)
+
+    def _begun(self, keys: Iterable[int]) -> list[_Begun]:
+        """The reads of these experts that were begun ahead, for the caller to wait for."""
+        places = self._coming, self._preloading
+        return [each for key in keys for place in places for each in place.pop(key, ())]
 
     def expect(self, layer: int, uses: Mapping[int, int]) -> None:
         """Begin to read the experts that `require` will name soon; `uses` as there."""
@@ -205,7 +212,7 @@ class ExpertCache:
             missing = change.missing
             self._release(change.evicted)
         self.counts.add(keys)
-        coming = [key for key in keys if key in self._coming]
+        coming = [key for key in keys if key in self._coming or key in self._preloading]
         if not missing and not coming:
             return
         started = time.perf_counter()
@@ -224,7 +231,7 @@ class ExpertCache:
         reads = list(coalesced_reads(self._slices(missing)))
         self.read_bytes += sum(end - start for _, start, end in reads)
         running = []
-        for each, read in (each for key in coming for each in self._coming.pop(key, ())):
+        for each, read in self._begun(coming):
             if read.cancel() or (read.done() and read.exception() is not None):
                 reads += each  # now, and with an error that somebody waits for
             else:
@@ -260,8 +267,7 @@ class ExpertCache:
         return found
 
     def _release(self, keys: Sequence[int]) -> None:
-        unwanted = [read for key in keys for _, read in self._coming.pop(key, ())]
-        wait([read for read in unwanted if not read.cancel()])
+        wait([read for _, read in self._begun(keys) if not read.cancel()])
         for key in keys:
             layer, expert = divmod(key, self.experts)
             for weight in self._layers[layer]:
