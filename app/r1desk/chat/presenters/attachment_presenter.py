@@ -178,7 +178,7 @@ class AttachmentPresenter(Presenter):
         name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
         notes = [trn("about {n:,} token", "about {n:,} tokens", tokens)]
         if self._whole is False:
-            notes.append(tr("is searched"))
+            notes.append(tr("searched"))
         elif self._whole and {each.sha256 for each in documents} <= set(self._read):
             notes.append(tr("read already"))
         return Chip(name, tuple(notes))
@@ -190,7 +190,7 @@ class AttachmentPresenter(Presenter):
         if not attachment.sha256 or self._whole is None:
             pass
         elif not self._whole:
-            notes.append(tr("is searched"))
+            notes.append(tr("searched"))
         elif attachment.sha256 in self._read:
             notes.append(tr("read already"))
         else:
