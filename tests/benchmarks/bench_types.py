@@ -22,40 +22,25 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.runner import Report, argument_parser
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TYPES_BY_NAME
-from deepseek_r1.weights.ggml.tensor_layout import typed
+from support.ggml_nodes import QUANTIZE, VEC_DOT, type_traits
 
 TYPES: Final = "Q4_K,Q2_K,Q3_K,Q5_K,Q6_K,Q8_0,Q4_0,Q5_0,IQ4_XS,IQ3_S,IQ3_XXS,IQ2_XXS"
 VALUES: Final = 1 << 17
 _NUMBERS: Final = {kind.name: number for number, kind in TENSOR_TYPES.items()}
 
 
-class TypeTraits(ctypes.Structure):
-    """ggml_type_traits_cpu."""
-
-    _fields_ = (
-        ("from_float", ctypes.c_size_t),
-        ("vec_dot", ctypes.c_size_t),
-        ("vec_dot_type", ctypes.c_int),
-        ("nrows", ctypes.c_int64),
-    )
-
-
 class Product:
     """Weights of one type times activations; what they are does not change the time."""
 
     def __init__(self, name: str) -> None:
-        handle, word = library().api._lib, ctypes.c_size_t
-        handle.ggml_cpu_init()
-        traits = typed(handle.ggml_get_type_traits_cpu, ctypes.POINTER(TypeTraits), ctypes.c_int)
-        weights = traits(_NUMBERS[name]).contents
-        quantise = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int64)
-        dot = ctypes.CFUNCTYPE(None, ctypes.c_int, word, word, word, word, word, word, ctypes.c_int)
-        self._dot, self._found = dot(weights.vec_dot), ctypes.c_float()
+        handle = library().api._lib
+        weights = type_traits(handle, _NUMBERS[name])
+        self._dot, self._found = VEC_DOT(weights.vec_dot), ctypes.c_float()
         self._weights = np.full(TYPES_BY_NAME[name].nbytes(VALUES), 0x21, np.uint8)
         values = np.full(VALUES, 0.5, np.float32)
         self._activations = np.zeros(TENSOR_TYPES[weights.vec_dot_type].nbytes(VALUES), np.uint8)
-        into = traits(weights.vec_dot_type).contents.from_float
-        quantise(into)(values.ctypes.data, self._activations.ctypes.data, VALUES)
+        quantise = QUANTIZE(type_traits(handle, weights.vec_dot_type).from_float)
+        quantise(values.ctypes.data, self._activations.ctypes.data, VALUES)
 
     def seconds(self) -> float:
         """One product."""

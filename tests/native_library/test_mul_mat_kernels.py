@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from deepseek_r1.engine.llama.binding.kernels import mul_mat, supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
+from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from support.ggml_nodes import (
     BLOCKS,
     F16,
@@ -29,10 +28,13 @@ from support.ggml_nodes import (
     Q5_K,
     Q6_K,
     Q8_0,
+    QUANTIZE,
+    VEC_DOT,
     Node,
     announce,
     compute_all,
     node_layout,
+    type_traits,
 )
 
 pytestmark = pytest.mark.integration
@@ -58,17 +60,6 @@ def _kernels_are_used() -> None:
         pytest.skip("llama.cpp multiplies here")
 
 
-class TypeTraits(ctypes.Structure):
-    """ggml_type_traits_cpu."""
-
-    _fields_ = (
-        ("from_float", ctypes.c_size_t),
-        ("vec_dot", ctypes.c_size_t),
-        ("vec_dot_type", ctypes.c_int),
-        ("nrows", ctypes.c_int64),
-    )
-
-
 class GgmlKernels:
     """ggml's quantisation and dot product of one type of weights."""
 
@@ -76,17 +67,12 @@ class GgmlKernels:
         handle = library().api._lib
         if not hasattr(handle, "ggml_get_type_traits_cpu"):
             pytest.skip("llama.cpp loads its kernels from a separate library")
-        handle.ggml_cpu_init()
-        traits = typed(handle.ggml_get_type_traits_cpu, ctypes.POINTER(TypeTraits), ctypes.c_int)
-        weights = traits(kind).contents
-        activations = traits(weights.vec_dot_type).contents
-        quantize = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int64)
-        word = ctypes.c_size_t
-        dot = ctypes.CFUNCTYPE(None, ctypes.c_int, word, word, word, word, word, word, ctypes.c_int)
+        weights = type_traits(handle, kind)
+        activations = type_traits(handle, weights.vec_dot_type)
         self._block, self._activation_block = BLOCKS[kind], BLOCKS[weights.vec_dot_type]
-        self._quantize, self._quantize_activations, self._dot = (
-            quantize(weights.from_float), quantize(activations.from_float), dot(weights.vec_dot),
-        )  # fmt: skip
+        self._quantize = QUANTIZE(weights.from_float)
+        self._quantize_activations = QUANTIZE(activations.from_float)
+        self._dot = VEC_DOT(weights.vec_dot)
 
     def quantized(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Rows of weights."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
 
 F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1 = 0, 1, 2, 3, 6, 7, 8, 9
 Q3_K, Q4_K, Q5_K, Q6_K, Q8_K = 11, 12, 13, 14, 15
@@ -25,6 +25,29 @@ BLOCKS = {
        Q1_0: (128, 18), Q2_0: (64, 18),
 }  # fmt: skip
 """The values and bytes of a block of each type."""
+
+
+class TypeTraits(ctypes.Structure):
+    """ggml_type_traits_cpu."""
+
+    _fields_ = (
+        ("from_float", ctypes.c_size_t),
+        ("vec_dot", ctypes.c_size_t),
+        ("vec_dot_type", ctypes.c_int),
+        ("nrows", ctypes.c_int64),
+    )
+
+
+QUANTIZE = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int64)
+VEC_DOT = ctypes.CFUNCTYPE(None, ctypes.c_int, *[ctypes.c_size_t] * 6, ctypes.c_int)
+
+
+def type_traits(handle: Any, kind: int) -> TypeTraits:
+    """How ggml's code for the processor packs and multiplies a type. `handle`: its library."""
+    handle.ggml_cpu_init()
+    traits = typed(handle.ggml_get_type_traits_cpu, ctypes.POINTER(TypeTraits), ctypes.c_int)
+    found: TypeTraits = traits(kind).contents
+    return found
 
 
 def node_layout(operation: str, compute: Any, user_data: int) -> CustomNodeLayout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -31,6 +32,19 @@ def tiny_qwen3moe(path: Path, *, seed: int = 6) -> Path:
     return finish(writer, tokens, seed, head_norms=True, experts=EXPERTS, width=WIDTH)
 
 
+def _random_weights(writer: gguf.GGUFWriter, tokens: int, seed: int) -> Callable[..., None]:
+    """Add the weights around the blocks; returns a function that adds one of a name and a shape."""
+    random = np.random.default_rng(seed)
+
+    def add(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.1)
+
+    add("token_embd.weight", tokens, EMBEDDING)
+    add("output_norm.weight", EMBEDDING)
+    add("output.weight", tokens, EMBEDDING)
+    return add
+
+
 def tiny_deepseek2(path: Path, *, seed: int = 5) -> Path:
     """A `deepseek2` model as llama.cpp's converter writes it, its first block dense, at `path`."""
     writer, tokens = byte_pair_writer(path, "deepseek2")
@@ -53,14 +67,7 @@ def tiny_deepseek2(path: Path, *, seed: int = 5) -> Path:
     writer.add_expert_shared_count(1)
     writer.add_expert_weights_scale(1.0)
     writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
-    random = np.random.default_rng(seed)
-
-    def add(name: str, *shape: int) -> None:
-        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.1)
-
-    add("token_embd.weight", tokens, EMBEDDING)
-    add("output_norm.weight", EMBEDDING)
-    add("output.weight", tokens, EMBEDDING)
+    add = _random_weights(writer, tokens, seed)
     for block in range(BLOCKS):
         name = f"blk.{block}."
         add(name + "attn_norm.weight", EMBEDDING)
@@ -97,14 +104,7 @@ def tiny_smallthinker(path: Path, *, seed: int = 7) -> Path:
     writer.add_expert_used_count(USED)
     writer.add_expert_feed_forward_length(WIDTH)
     writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
-    random, head = np.random.default_rng(seed), EMBEDDING // HEADS
-
-    def add(name: str, *shape: int) -> None:
-        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.1)
-
-    add("token_embd.weight", tokens, EMBEDDING)
-    add("output_norm.weight", EMBEDDING)
-    add("output.weight", tokens, EMBEDDING)
+    add, head = _random_weights(writer, tokens, seed), EMBEDDING // HEADS
     for block in range(BLOCKS):
         name = f"blk.{block}."
         for norm in ("attn_norm", "ffn_norm"):
