@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepseek_r1.core import log
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import (
@@ -90,9 +91,13 @@ def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse
 def stopped_device() -> str:
     """Return the device whose use did not end, or gave wrong results; empty for none."""
     try:
-        process, _, device = (measured_dir() / _IN_USE).read_text("utf-8").partition(" ")
-    except (OSError, UnicodeDecodeError):
+        text = (measured_dir() / _IN_USE).read_text("utf-8", "replace")
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        log.engine.warning("whether graphics failed cannot be read: %s", error)
+        return "?"
+    process, _, device = text.partition(" ")
     uses_it_now = process.isdecimal() and process != "0" and psutil.pid_exists(int(process))
     return "" if uses_it_now else device or "?"
 
@@ -117,15 +122,19 @@ def forget_use() -> None:
 
 def stop_graphics(device: str, process: int = 0) -> None:
     """Let no load use a device until one is measured again, or while the process lives."""
-    with suppress(OSError):  # a full disk ends no answer
+    try:
         make_private_dir(measured_dir())
         (measured_dir() / _IN_USE).write_text(f"{process} {device}", "utf-8")
+    except OSError as error:  # a full disk ends no answer
+        log.engine.warning("a failure of %s would not be remembered: %s", device, error)
 
 
 def allow_graphics() -> None:
     """Take back `stop_graphics`."""
-    with suppress(OSError):
-        (measured_dir() / _IN_USE).unlink()
+    try:
+        (measured_dir() / _IN_USE).unlink(missing_ok=True)
+    except OSError as error:
+        log.engine.warning("graphics stay off: %s", error)
 
 
 def graphics_text(use: GraphicsUse) -> str:
