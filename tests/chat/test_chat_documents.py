@@ -231,9 +231,14 @@ def test_what_is_just_being_attached_stays(
     (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
     reading = documents.files.read([str(file)], threading.Event())
     reading.done.connect(lambda file: stack.chat.save_draft((file,)))
-    qtbot.waitUntil(lambda: len(documents.index.documents()) == 2)
-    documents.clean()
-    qtbot.waitUntil(lambda: documents.index.document(old.sha256) is None)
+    with qtbot.waitSignal(reading.ended):
+        pass
+
+    def old_is_gone() -> bool:
+        documents.clean()  # nothing is deleted while the draft is being stored
+        return documents.index.document(old.sha256) is None
+
+    qtbot.waitUntil(old_is_gone)
     assert [each.name for each in documents.index.documents()] == ["notes.txt"]
 
 
