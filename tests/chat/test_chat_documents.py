@@ -262,11 +262,14 @@ def test_the_text_stays_while_the_deleted_message_can_be_brought_back(
 
 
 def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
-    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
 ) -> None:
     (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
     document = pages(8)
     documents.index.add(document, str(file), file.stat().st_mtime_ns)
+    attachment = Attachment(document.name, sha256=document.sha256, pages=8)
+    stack.do(stack.chat.send, "Who?", (attachment,))  # what no chat has is deleted
+    stack.answer("Ann.")
     file.write_bytes(b"\0\1\2" * 99)
     os.utime(file, ns=(5, 5))
     refused: list[ErrorReport] = []
