@@ -62,7 +62,7 @@ class MainWindow(QMainWindow):
     files_dropped = Signal(list)  # of paths of files to attach
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
 
-    def __init__(self) -> None:
+    def __init__(self, panel: PerformancePanel | None = None) -> None:
         super().__init__()
         self.setWindowTitle("R1 Desk")
         self.setWindowIcon(app_icon())
@@ -76,7 +76,7 @@ class MainWindow(QMainWindow):
         self.notices = NoticeBar()
         self.palette_list = Palette(self)
         self.downloads = DownloadList(most=2)
-        self.panel = PerformancePanel()
+        self.panel = panel or PerformancePanel()
         self.gauge = Gauge()
         self.serving_button = ServingButton()
         self._create_actions()

@@ -25,6 +25,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.feature import PerformanceFeature
+from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
@@ -100,8 +101,8 @@ class Session(QObject):
 
     # ---- the window -------------------------------------------------------------------------
 
-    def _build_window(self) -> None:
-        self.window = MainWindow()
+    def _build_window(self, window: MainWindow | None = None) -> None:
+        self.window = window or MainWindow()
         self.window.restore_layout(self.preferences)
         for feature in self.features:
             feature.attach(self.window)
@@ -144,15 +145,22 @@ class Session(QObject):
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
         # Not before the menu that asked for it has closed.
-        find_theme(QApplication.instance()).restyle_in_turns(self._replace_window)
+        panel: list[PerformancePanel] = []
+        window: list[MainWindow] = []
+        find_theme(QApplication.instance()).restyle_in_turns(
+            "",
+            lambda: panel.append(PerformancePanel()),
+            lambda: window.append(MainWindow(panel[0])),
+            lambda: self._replace_window(window[0]),
+        )
 
-    def _replace_window(self) -> None:
+    def _replace_window(self, window: MainWindow) -> None:
         """A new window in place of the old, with the same conversation."""
         old = self.window
         self.window.keep_layout(self.preferences)
         for feature in self.features:
             feature.detach()
-        self._build_window()
+        self._build_window(window)
         for row in reversed(old.notices.rows):  # what they report goes on
             if row.notice.level != Level.INFO:
                 self._notify(row.notice)
@@ -163,7 +171,7 @@ class Session(QObject):
         old.close()
         # Its children go after this signal.
         old.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
-        old.deleteLater()
+        QTimer.singleShot(0, old.deleteLater)  # a turn of its own
         self.conversations_feature.refresh()
         self.chat.reopen()
 

@@ -6,21 +6,24 @@ asked for too, so that title bars and native dialogs follow, but nothing of ours
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
 from typing import ClassVar
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
+from shiboken6 import isValid
 
 from r1desk.theme.fonts import ui_font
 from r1desk.theme.stylesheet import stylesheet
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 _Role = QPalette.ColorRole
+_TURN_S = 0.01
 
 
 class ThemeChoice(StrEnum):
@@ -94,12 +97,13 @@ class Theme(QObject):
 
     def _apply(self, wanted: Tokens, font: QFont | None = None) -> None:
         Theme.in_force = wanted
+        font = font or self._app.font()
         steps = (
-            partial(self._app.setFont, font or self._app.font()),
+            partial(self._app.setFont, font),
             partial(self._app.setPalette, palette(wanted)),
         )
         if any(window.isVisible() for window in self._app.topLevelWidgets()):
-            self.restyle_in_turns(*steps)
+            self.restyle_in_turns(stylesheet(wanted, font.pointSizeF()), *steps)
         else:
             self.restyle(*steps)
 
@@ -114,14 +118,16 @@ class Theme(QObject):
         for step in (partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back):
             step()
 
-    def restyle_in_turns(self, *steps: Callable[[], object]) -> None:
-        """Do that while a window is shown: each step in a turn of the event loop.
+    def restyle_in_turns(self, first: str, *steps: Callable[[], object]) -> None:
+        """Put the sheet `first`, run `steps`, and put the sheet of the present tokens.
 
-        Each walks over all widgets, which is 20 to 50 ms. Nothing is painted between two.
+        For a window that is shown: in turns of the event loop of at most about 20 ms, and nothing
+        is painted meanwhile. With "" as the first, new widgets are made soonest, but those there
+        are keep the fonts and palettes of the old sheet: for steps that replace them all.
         """
         for window in self._app.topLevelWidgets():
             window.setUpdatesEnabled(False)
-        self._steps.extend((partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back))
+        self._steps.extend((partial(self._put_sheet, first), *steps, self._polish_in_turns))
         self._turn.start()
 
     @Slot()
@@ -129,12 +135,44 @@ class Theme(QObject):
         self._steps.popleft()()
         if not self._steps:
             self._turn.stop()
+            self.changed.emit()
             for window in self._app.topLevelWidgets():
                 window.setUpdatesEnabled(True)
 
+    def _put_sheet(self, sheet: str) -> list[QWidget]:
+        """Change the style sheet only, and return what has to be polished again.
+
+        Qt's `setStyleSheet` would polish all of it at once.
+        """
+        done = Qt.WidgetAttribute.WA_WState_Polished
+        polished = [each for each in self._app.allWidgets() if each.testAttribute(done)]
+        for each in polished:
+            each.setAttribute(done, False)
+        self._app.style().unpolish(self._app)  # clears the cache of what a sheet has styled
+        self._app.setStyleSheet(sheet)
+        for each in polished:
+            each.setAttribute(done)
+        return polished
+
+    def _polish_in_turns(self) -> None:
+        self._steps.appendleft(partial(self._polish, iter(self._put_sheet(self._sheet()))))
+
+    def _polish(self, widgets: Iterator[QWidget]) -> None:
+        """Polish some of them, and the others in a later turn."""
+        style, end = self._app.style(), time.monotonic() + _TURN_S
+        for widget in filter(isValid, widgets):
+            style.polish(widget)
+            self._app.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
+            if time.monotonic() > end:
+                self._steps.appendleft(partial(self._polish, widgets))
+                break
+
     def _put_sheet_back(self) -> None:
-        self._app.setStyleSheet(stylesheet(Theme.in_force, self._app.font().pointSizeF()))
+        self._app.setStyleSheet(self._sheet())
         self.changed.emit()
+
+    def _sheet(self) -> str:
+        return stylesheet(Theme.in_force, self._app.font().pointSizeF())
 
 
 def find_theme(app: QCoreApplication | None) -> Theme:
