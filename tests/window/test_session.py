@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
+from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import Level, Notice
 from window.mouse_and_keys import press, type_text
@@ -141,6 +143,36 @@ def test_no_widget_of_an_earlier_window_is_left(
     qtbot.waitUntil(lambda: len(QApplication.allWidgets()) <= before * 1.05)
     qtbot.waitUntil(lambda: len(left) == 4)
     assert left[-1] <= before * 1.05
+
+
+def looks(window: QWidget) -> dict[int, tuple[object, ...]]:
+    return {
+        id(each): (each.font(), each.palette(), each.sizeHint())
+        for each in (window, *window.findChildren(QWidget))
+        if not each.objectName().startswith("qt_s")  # never seen parts of Qt's own
+    }
+
+
+def test_what_a_shown_window_takes_up_in_turns_is_what_qt_does_at_once(
+    qtbot: QtBot, ready: Session
+) -> None:
+    window, appearance = ready.window, ready.appearance
+    window.panel_action.trigger()
+    qtbot.waitUntil(window.panel.isVisible)
+    changes = (
+        partial(appearance.step_text_size, 1),
+        partial(appearance.set_theme, "dark"),
+        partial(appearance.step_text_size, -1),
+        partial(appearance.set_theme, "light"),
+    )
+    for change in changes:
+        change()
+        qtbot.waitUntil(window.updatesEnabled)
+        qtbot.wait(50)  # the layouts
+        taken_up = looks(window)
+        find_theme(QApplication.instance()).restyle()
+        qtbot.wait(50)
+        assert taken_up == looks(window)
 
 
 def _windows() -> list[MainWindow]:

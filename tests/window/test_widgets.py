@@ -20,14 +20,13 @@ from PySide6.QtCore import (
     QSettings,
     Qt,
 )
-from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent, QFont
+from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
     QLabel,
     QLineEdit,
     QMenu,
-    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -71,27 +70,6 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
         picture = bar.rows[0].grab().toImage()
         edge, inside = (picture.pixelColor(x, picture.height() // 2).name() for x in (1, 7))
         assert (edge, inside) == (colours.danger, colours.raised)
-
-
-def test_what_is_shown_takes_up_another_text_size_as_what_is_made_new_does(
-    qapp: QApplication, qtbot: QtBot
-) -> None:
-    before = QFont(qapp.font())
-    shown = QTabBar()
-    qtbot.addWidget(shown)
-    shown.addTab("Model")
-    shown.show()
-    for points in (before.pointSizeF() + 4, before.pointSizeF()):
-        font = QFont(before)
-        font.setPointSizeF(points)
-        apply_theme(qapp, ThemeChoice.LIGHT, font)
-        qtbot.waitUntil(shown.updatesEnabled)
-        new = QTabBar()
-        qtbot.addWidget(new)
-        new.addTab("Model")
-        new.show()
-        assert shown.sizeHint() == new.sizeHint()
-        assert shown.font() == new.font()
 
 
 def test_the_icon_of_a_chosen_entry_is_seen(qapp: QApplication, qtbot: QtBot) -> None:

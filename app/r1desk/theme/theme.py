@@ -140,12 +140,14 @@ class Theme(QObject):
                 window.setUpdatesEnabled(True)
 
     def _put_sheet(self, sheet: str) -> list[QWidget]:
-        """Change the style sheet only, and return what has to be polished again.
+        """Change the style sheet only; return what has to be polished again, parents first.
 
-        Qt's `setStyleSheet` would polish all of it at once.
+        Qt's `setStyleSheet` would polish all of it at once. A font is taken from the parent's.
         """
         done = Qt.WidgetAttribute.WA_WState_Polished
-        polished = [each for each in self._app.allWidgets() if each.testAttribute(done)]
+        windows = [each for each in self._app.topLevelWidgets() if each.parent() is None]
+        there = [each for window in windows for each in (window, *window.findChildren(QWidget))]
+        polished = [each for each in there if each.testAttribute(done)]
         for each in polished:
             each.setAttribute(done, False)
         self._app.style().unpolish(self._app)  # clears the cache of what a sheet has styled
@@ -155,16 +157,22 @@ class Theme(QObject):
         return polished
 
     def _polish_in_turns(self) -> None:
-        self._steps.appendleft(partial(self._polish, iter(self._put_sheet(self._sheet()))))
+        polished = self._put_sheet(self._sheet())
 
-    def _polish(self, widgets: Iterator[QWidget]) -> None:
-        """Polish some of them, and the others in a later turn."""
-        style, end = self._app.style(), time.monotonic() + _TURN_S
-        for widget in filter(isValid, widgets):
-            style.polish(widget)
+        def changed(widget: QWidget) -> None:
             self._app.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
+
+        # What follows the change may measure others, which need their fonts before.
+        for work in (changed, self._app.style().polish):
+            self._steps.appendleft(partial(self._work_through, iter(polished), work))
+
+    def _work_through(self, left: Iterator[QWidget], work: Callable[[QWidget], object]) -> None:
+        """Do `work` to some of these widgets, and to the others in a later turn."""
+        end = time.monotonic() + _TURN_S
+        for widget in filter(isValid, left):
+            work(widget)
             if time.monotonic() > end:
-                self._steps.appendleft(partial(self._polish, widgets))
+                self._steps.appendleft(partial(self._work_through, left, work))
                 break
 
     def _put_sheet_back(self) -> None:
