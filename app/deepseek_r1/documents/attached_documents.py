@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -17,7 +15,7 @@ from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.reading import MAX_BYTES, document_files, read_document
+from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 
 _EventT = TypeVar("_EventT", bound=Event)
 _LISTED: Final = 12  # sources of an answer, beside those that it cites
@@ -30,7 +28,11 @@ class AttachedDocuments:
 
     def __init__(self) -> None:
         self._index = DocumentIndex()  # ends with this object
-        self.sha256s: list[str] = []  # of all files that were added, each once
+
+    @property
+    def sha256s(self) -> list[str]:
+        """All documents, in the order in which they were added."""
+        return [each.sha256 for each in self._index.documents()]
 
     def add(
         self, path: str | Path, *, on_refused: Callable[[DocumentRefused], object] | None = None
@@ -48,39 +50,30 @@ class AttachedDocuments:
                 if on_refused is None:
                     raise
                 on_refused(refused)
-        self.sha256s = list(dict.fromkeys([*self.sha256s, *added]))
         return added
 
-    def _add(self, path: Path) -> str:
-        with suppress(OSError, ValueError):  # reading says why
-            if path.is_file() and path.stat().st_size <= MAX_BYTES:  # a device has no end
-                with path.open("rb") as file:
-                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                if self._index.document(sha256) is not None:
-                    return sha256
-        document = read_document(path)
-        self._index.add(document)
-        return document.sha256
+    def _add(self, path: Path, name: str = "", stop: threading.Event | None = None) -> str:
+        sha256 = file_sha256(path, name)
+        if not self.has(sha256):
+            self._index.add(read_document(path, name=name, stop=stop))
+        return sha256
 
     def add_data(self, data: bytes, name: str, stop: threading.Event | None = None) -> str:
         """Read a document that is no file, unless that was done; returns its SHA-256.
 
         Raises DocumentRefused, soon after `stop` was set too, and DocumentIndexFailed.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
-        if self._index.document(sha256) is None:
-            with TemporaryDirectory() as folder:
-                path = Path(folder, "document")
-                path.write_bytes(data)
-                self._index.add(read_document(path, name=name, stop=stop))
-        return sha256
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "document")
+            path.write_bytes(data)
+            return self._add(path, name, stop)
 
     def has(self, sha256: str) -> bool:
         """Whether a document was read, and not forgotten since."""
         return self._index.document(sha256) is not None
 
     def remove(self, sha256: str) -> None:
-        """Forget a document that is no file."""
+        """Forget a document."""
         self._index.remove(sha256)
 
     def prompt(

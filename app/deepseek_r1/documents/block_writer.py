@@ -17,18 +17,14 @@ _HEADING_CHARACTERS = 200
 class BlockWriter:
     """Takes what a format's reader finds; every call may raise DocumentTooLarge.
 
-    The text comes from `page`, `sheet`, `row` and `line`; `done` of `total` parts are read.
+    The text comes from `page`, `sheet`, `row` and `line`.
     """
 
-    def __init__(
-        self, name: str, send: Callable[[tuple[Block, ...], int, int | None], object]
-    ) -> None:
+    def __init__(self, name: str, send: Callable[[tuple[Block, ...]], object]) -> None:
         self.name, self.heading, self.sheet = name, "", ""
         self.page: int | None = None
         self.row: int | None = None
         self.line: int | None = None
-        self.done = 0
-        self.total: int | None = None
         self._send, self._sent_at = send, time.monotonic()
         self._slice: list[Block] = []
         self._characters, self._left = 0, MAX_CHARACTERS  # of the slice, of the document
@@ -56,7 +52,7 @@ class BlockWriter:
         """Send what there is: `now`, where it is enough, or where nothing was sent for a while."""
         late = time.monotonic() - self._sent_at > _SLICE_S
         if now or late or self._characters >= _SLICE_CHARACTERS:
-            self._send(tuple(self._slice), self.done, self.total)
+            self._send(tuple(self._slice))
             self._slice, self._characters, self._sent_at = [], 0, time.monotonic()
 
     def add(self, text: str) -> None:

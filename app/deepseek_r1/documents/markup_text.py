@@ -90,7 +90,7 @@ class MarkupText(HTMLParser):
         elif role == _TABLE:
             writer.end_row()  # one in another's cell ends that row
         elif role == _SLIDE:
-            writer.page = writer.done = writer.done + 1
+            writer.page = (writer.page or 0) + 1
             writer.heading = ""
         elif role == _INLINE:
             self._inline += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -148,8 +148,8 @@ class OfficeFile:
                 slides.append(targets[attribute(attributes, "id")][1])
 
         self._walk(main, start)
-        for slide in self._each(slides):
-            self._writer.page = self._writer.done + 1
+        for self._writer.page, slide in enumerate(slides, 1):
+            self._begin_part()
             self._write(slide, OFFICE)
             if notes := dict(self._targets(slide).values()).get("notesSlide"):
                 self._write(notes, OFFICE)
@@ -171,20 +171,16 @@ class OfficeFile:
 
         self._walk("META-INF/container.xml", start)
         self._walk(package, start)
-        for chapter in self._each(spine):
+        for chapter in spine:
+            self._begin_part()
             page = self._read(_joined(posixpath.dirname(package), files[chapter]))
             if (text := decoded_page(page)) is None:
                 raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
             MarkupText(self._writer).write(text)
 
-    def _each(self, parts: list[str]) -> Iterator[str]:
-        """The parts, each with a heading of its own, and counted when it is done."""
-        self._writer.total = len(parts)
-        for done, part in enumerate(parts):
-            self._writer.done, self._writer.heading = done, ""
-            self._writer.progress()
-            yield part
-        self._writer.done = len(parts)
+    def _begin_part(self) -> None:
+        self._writer.heading = ""
+        self._writer.progress()
 
 
 def _joined(folder: str, target: str) -> str:

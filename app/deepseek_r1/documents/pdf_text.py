@@ -41,14 +41,14 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
         if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
             raise DocumentEncrypted(name=writer.name) from error
         raise DocumentDamaged(name=writer.name, detail=str(error).rstrip(".")) from error
-    pages = writer.total = len(document)
+    pages = len(document)
     if pages > MAX_PAGES:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
     headings = _headings(document)
     with_text = pictures = 0
     for number in range(1, pages + 1):
-        writer.page, writer.done = number, number
+        writer.page = number
         writer.heading = headings.get(number, writer.heading)
         try:
             page = document[number - 1]

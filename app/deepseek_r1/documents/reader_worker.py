@@ -16,7 +16,6 @@ from deepseek_r1.core.process_lock import LANDLOCK, lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents import errors
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.markup_text import MarkupText
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_text import write_pdf
@@ -52,10 +51,7 @@ def _answer(child: Child, request: ReadDocument) -> DocumentRead:
     if LANDLOCK not in child.not_locked:
         lock_files([path], [], native().restrict_threads)
 
-    def send(blocks: tuple[Block, ...], done: int, total: int | None) -> None:
-        child.send(DocumentSlice(blocks=blocks, done=done, total=total))
-
-    writer = BlockWriter(request.name, send)
+    writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
     kind = write_document(path, writer)
     writer.progress(now=True)
     return DocumentRead(format=kind, pages=writer.page)
@@ -137,9 +133,8 @@ def write_sheets(path: Path, writer: BlockWriter) -> None:
         workbook = CalamineWorkbook.from_path(path)
     except PasswordError as error:
         raise errors.DocumentEncrypted(name=writer.name) from error
-    writer.total = len(workbook.sheet_names)
-    for writer.done, writer.sheet in enumerate(workbook.sheet_names):
-        sheet = workbook.get_sheet_by_index(writer.done)
+    for at, writer.sheet in enumerate(workbook.sheet_names):
+        sheet = workbook.get_sheet_by_index(at)
         for writer.row, row in enumerate(sheet.iter_rows(), 1):
             writer.put_row(map(_shown, row))
 

@@ -11,7 +11,8 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -62,12 +63,10 @@ class ReadDocument(BaseModel):
 
 
 class DocumentSlice(ChildProgress):
-    """The next blocks, and how many of the pages, slides or chapters have been read."""
+    """The next blocks; without any a sign of life."""
 
     kind: Literal["slice"] = "slice"
     blocks: tuple[Block, ...]
-    done: int
-    total: int | None
 
 
 class DocumentRead(BaseModel):
@@ -106,68 +105,37 @@ def document_files(path: Path) -> list[Path]:
     return found
 
 
-def read_document(
-    path: Path,
-    *,
-    name: str = "",
-    on_progress: Callable[[int, int | None], object] = lambda _done, _total: None,
-    stop: threading.Event | None = None,
-) -> Document:
+def file_sha256(path: Path, name: str = "") -> str:
+    """The hash of a file that may be a document. Raises DocumentNotRead and DocumentTooLarge."""
+    name = _short(name or path.name)
+    with _refusals(name):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a device or a pipe may never end
+            raise DocumentNotRead(name=name, detail=tr("it is no file"))
+        if found.st_size > MAX_BYTES:
+            mib = {"mib": found.st_size >> 20, "limit": MAX_BYTES >> 20}
+            detail = tr("It has {mib:,} MiB; at most {limit:,} are read.", **mib)
+            raise DocumentTooLarge(name=name, detail=detail)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_document(path: Path, *, name: str = "", stop: threading.Event | None = None) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
-    `name` is the document's where the file has another. `on_progress` gets how many pages, slides
-    or chapters were read, and of how many. Not for a window's thread.
+    `name` is the document's where the file has another. Not for a window's thread.
     """
-    name = frames.without_surrogates(name or path.name)[-_NAME_CHARACTERS:]
-    try:
-        before = _facts(path, name)
-        with path.open("rb") as file:  # what reads the file could take another document's hash
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        blocks, read = _ask(path, name, on_progress, stop or threading.Event())
-        if _facts(path, name) != before:
-            raise DocumentNotRead(name=name, detail=tr("it was changed meanwhile"))
-    except (OSError, ValueError) as problem:  # ValueError: no system has such a name
-        detail = getattr(problem, "strerror", None) or str(problem)
-        raise DocumentNotRead(name=name, detail=detail) from problem
-    except ChildTooLarge:
-        raise too_much_memory(name) from None
-    except (ChildDied, ProtocolBroken) as error:
-        how = error.how if isinstance(error, ChildDied) else str(error)
-        detail = tr("the process that reads it ended ({how})", how=how)
-        raise DocumentDamaged(name=name, detail=detail) from error
-    if not blocks:
-        raise DocumentEmpty(name=name)
-    return Document(name, digest, read.format, read.pages, tuple(blocks))
-
-
-def _facts(path: Path, name: str) -> tuple[int, ...]:
-    """What changes with the file. Raises DocumentNotRead and DocumentTooLarge."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):  # reading a device or a pipe may never end
-        raise DocumentNotRead(name=name, detail=tr("it is no file"))
-    if found.st_size > MAX_BYTES:
-        mib = {"mib": found.st_size >> 20, "limit": MAX_BYTES >> 20}
-        detail = tr("It has {mib:,} MiB; at most {limit:,} are read.", **mib)
-        raise DocumentTooLarge(name=name, detail=detail)
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _ask(
-    path: Path,
-    name: str,
-    on_progress: Callable[[int, int | None], object],
-    stop: threading.Event,
-) -> tuple[list[Block], DocumentRead]:
+    name = _short(name or path.name)
+    digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks: list[Block] = []
     characters, began, last_at = 0, time.monotonic(), time.monotonic()
 
     def check(_waited_s: float = 0.0) -> None:
         now = time.monotonic()
-        if stop.is_set():
+        if stop is not None and stop.is_set():
             raise ReadingStopped(name=name)
         if now - last_at > STALLED_S or now - began > LONGEST_S:
-            detail = tr("Reading it takes too long.")
-            raise DocumentTooLarge(name=name, detail=detail)
+            raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
 
     def take(some: DocumentSlice) -> None:
         nonlocal characters, last_at
@@ -177,14 +145,37 @@ def _ask(
         if characters > MAX_CHARACTERS:
             raise too_long(name)
         blocks.extend(some.blocks)
-        on_progress(some.done, some.total)
 
-    kind = ChildKind.DOCUMENTS
+    kind, request = ChildKind.DOCUMENTS, ReadDocument(path=str(path), name=name)
     memory_bytes = kind.value.memory_mib << 20
-    with ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child:
-        request = ReadDocument(path=str(path), name=name)
+    with (
+        _refusals(name),
+        ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child,
+    ):
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
-    return blocks, read
+    if not blocks:
+        raise DocumentEmpty(name=name)
+    return Document(name, digest, read.format, read.pages, tuple(blocks))
+
+
+def _short(name: str) -> str:
+    return frames.without_surrogates(name)[-_NAME_CHARACTERS:]
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """What ends the reading of a document is why it is refused."""
+    try:
+        yield
+    except (OSError, ValueError) as problem:  # ValueError: no system has such a name
+        detail = getattr(problem, "strerror", None) or str(problem)
+        raise DocumentNotRead(name=name, detail=detail) from problem
+    except ChildTooLarge:
+        raise too_much_memory(name) from None
+    except (ChildDied, ProtocolBroken) as error:
+        how = error.how if isinstance(error, ChildDied) else str(error)
+        detail = tr("the process that reads it ended ({how})", how=how)
+        raise DocumentDamaged(name=name, detail=detail) from error
 
 
 def too_long(name: str) -> DocumentTooLarge:
