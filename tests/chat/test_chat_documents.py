@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
-from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.token_counter import TokenCounter
@@ -189,19 +187,8 @@ def test_what_was_read_behind_another_document_is_not_read_alone(
     stack.answer("So.")
     assert reading.read_of(("a", "b", "c")) == ("a", "b")
     assert reading.read_of(("b",)) == reading.read_of(("b", "a")) == ()
-    reading.retain({"a"})
+    reading.forget({"b"})
     assert reading.read_of(("a", "b")) == ()
-
-
-def read(qtbot: QtBot, documents: ChatDocuments, path: Path) -> Attachment:
-    found: list[object] = []
-    reading = documents.files.read([str(path)], threading.Event())
-    reading.done.connect(found.append)
-    with qtbot.waitSignal(reading.ended):
-        pass
-    (attachment,) = found
-    assert isinstance(attachment, Attachment)
-    return attachment
 
 
 def test_the_text_goes_with_the_last_chat_that_has_the_document(
@@ -215,50 +202,19 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(
     assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
 
 
-def test_a_file_that_was_taken_off_while_it_was_read_leaves_no_text(
-    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path
-) -> None:
-    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
-    with qtbot.waitSignal(documents.cleaned):
-        read(qtbot, documents, file)
-    assert documents.index.documents() == []
-
-
-def test_what_is_just_being_attached_stays(
+def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
 ) -> None:
-    old = attached(documents, pages(8))
-    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
-    reading = documents.files.read([str(file)], threading.Event())
-    reading.done.connect(lambda file: stack.chat.save_draft((file,)))
-    with qtbot.waitSignal(reading.ended):
-        pass
-
-    def old_is_gone() -> bool:
-        documents.clean()  # nothing is deleted while the draft is being stored
-        return documents.index.document(old.sha256) is None
-
-    qtbot.waitUntil(old_is_gone)
-    assert [each.name for each in documents.index.documents()] == ["notes.txt"]
-
-
-def test_the_text_stays_while_the_deleted_message_can_be_brought_back(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
-    file = attached(documents, pages(8))
-    history = UndoHistory(lambda _conversation: False)
-    actions = MessageActions(stack.store, stack.chat, history, history)
-    documents.undoable = lambda: history.documents
-    stack.do(stack.chat.send, "Who?", (file,))
+    kept, gone = (attached(documents, pages(count)) for count in (8, 9))
+    stack.do(stack.chat.send, "Who?", (kept,))
     stack.answer("Ann.")
-    stack.do(actions.delete, stack.shown[0].id)
-    with qtbot.waitSignal(documents.cleaned):
+    documents.index.added.clear()  # they are of the session before
+    new = attached(documents, pages(10))
+    with qtbot.waitSignal(documents.cleaned) as cleaned:
         documents.clean()
-    assert documents.index.document(file.sha256) is not None
-    history.forget([stack.chat.conversation_id])
-    with qtbot.waitSignal(documents.cleaned):
-        documents.clean()
-    assert documents.index.document(file.sha256) is None
+    assert cleaned.args == [{gone.sha256}]
+    there = [each.sha256 for each in documents.index.documents()]
+    assert there == [kept.sha256, new.sha256]
 
 
 def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(

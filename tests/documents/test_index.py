@@ -139,9 +139,9 @@ def test_two_indexes_of_one_file_see_the_same(tmp_path):
 def test_a_damaged_file_is_deleted_and_said(tmp_path):
     path = tmp_path / "documents.db"
     path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(DocumentIndexDamaged):
-        DocumentIndex(path)
     index = DocumentIndex(path)
+    with pytest.raises(DocumentIndexDamaged):
+        index.documents()
     index.add(pages("apples"))
     assert index.search("apples", ["a" * 64])
     assert [each.name for each in tmp_path.iterdir()] == ["documents.db"]
@@ -172,11 +172,11 @@ def test_an_index_of_another_version_is_made_anew(tmp_path):
 
 
 def test_the_file_is_the_users_alone(tmp_path: Path):
-    DocumentIndex(tmp_path / "deep" / "documents.db")
+    DocumentIndex(tmp_path / "deep" / "documents.db").documents()
     assert (tmp_path / "deep" / "documents.db").stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DocumentIndexFailed):
-        DocumentIndex(tmp_path / "file" / "documents.db")
+        DocumentIndex(tmp_path / "file" / "documents.db").documents()

@@ -38,6 +38,7 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
+_NOTED: Final = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
 _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
@@ -79,11 +80,15 @@ class DocumentIndex:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open or make the file; without a path it is a temporary one without a name."""
+        """The first call opens or makes the file; without a path it is one without a name."""
         self._path, self._guard = path, threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._used():
-            pass
+        self.added: set[str] = set()  # hashes, by this object
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file; 0 while there is none."""
+        return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
 
     def close(self) -> None:
         """Close the file. May be called twice; another call opens it again."""
@@ -96,12 +101,11 @@ class DocumentIndex:
 
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
+        self.added.add(document.sha256)
         parts = passages(document)  # and their terms, before others wait
         terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
         with self._written() as db:
-            if (known := self._id(db, document.sha256)) is not None:
-                values = (path, modified_ns, known)
-                db.execute("UPDATE documents SET path = ?, modified_ns = ? WHERE id = ?", values)
+            if db.execute(_NOTED, (path, modified_ns, document.sha256)).rowcount:
                 return
             facts = (document.sha256, document.name, document.kind, document.pages)
             added = db.execute(
@@ -113,6 +117,11 @@ class DocumentIndex:
                 row = (row_id, _place_json(each.place), each.start, each.text)
                 db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                 db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
+
+    def note_file(self, sha256: str, path: str, modified_ns: int) -> None:
+        """Note that a document's file has been looked at."""
+        with self._written() as db:
+            db.execute(_NOTED, (path, modified_ns, sha256))
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""

@@ -98,7 +98,6 @@ class ChatFeature(Feature):
             index,
             settings=lambda: settings.present,
             context_length=self._context_length,
-            undoable=lambda: self.history.documents,
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
@@ -144,7 +143,7 @@ class ChatFeature(Feature):
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
-        self.prompts.documents_used.connect(self._reading.retain)
+        self.documents.cleaned.connect(self._reading.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
@@ -238,8 +237,7 @@ class ChatFeature(Feature):
         self._hold_open_while_unsaved()
 
     def start(self) -> None:
-        """Drop prompts kept for conversations that are gone."""
-        self.documents.clean()
+        """Look whether files of folders have changed."""
         self.documents.check_files()
 
     @Slot(Qt.ApplicationState)

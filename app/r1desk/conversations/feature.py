@@ -51,7 +51,7 @@ class ConversationsFeature(Feature):
         super().__init__()
         self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
         self._show_documents = chat.show_folder_documents
-        self._refresh_documents = chat.documents.refresh
+        self._documents = chat.documents
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
@@ -101,7 +101,13 @@ class ConversationsFeature(Feature):
         def purge(store: Store) -> int:
             return store.conversations.purge_trash(TRASH_DAYS) if store.writable else 0
 
-        self._store.call(purge, lambda gone: self._empty_trash() if gone else None)
+        def purged(gone: int) -> None:
+            if gone:
+                self._empty_trash()
+            else:
+                self._documents.clean()
+
+        self._store.call(purge, purged)
 
     def close(self) -> None:
         """End exports: the store closes."""
@@ -197,7 +203,7 @@ class ConversationsFeature(Feature):
 
         def changed(_: None) -> None:
             self.refresh()
-            self._refresh_documents()  # the one shown may be in another folder
+            self._documents.refresh()  # the one shown may be in another folder
 
         self._store.call(change, changed)
 

@@ -93,11 +93,16 @@ class TrashPresenter(QObject):
         question.open()
 
     def _purge(self, ids: tuple[int, ...]) -> None:
-        def purged(_: int) -> None:
+        def purge(store: Store) -> set[str]:
+            documents = store.attachments.used_documents()
+            store.conversations.purge(ids)
+            return documents
+
+        def purged(documents: set[str]) -> None:
             if self._chat.conversation_id in ids:
                 self._chat.new_chat()
             self._refresh()
             self._history.forget(ids)
-            self._documents.clean()
+            self._documents.clean(documents)
 
-        self._store.call(lambda store: store.conversations.purge(ids), purged)
+        self._store.call(purge, purged)

@@ -22,7 +22,6 @@ class DeletedBranch:
     conversation_id: int
     head: int | None  # the last message shown before
     rows: dict[str, list[Row]]
-    documents: frozenset[str]  # the hashes of those that its messages have
 
 
 class BranchStore:
@@ -47,7 +46,6 @@ class BranchStore:
         siblings = self._messages.siblings(message_id)
         below = self._db.execute(f"{_DOWN} SELECT id FROM down", (message_id,))  # noqa: S608
         keys = json.dumps([key for (key,) in below])
-        had = self._messages.attachments.of_messages(json.loads(keys)).values()
         deleted = DeletedBranch(
             conversation,
             path[-1].id if path else None,
@@ -55,7 +53,6 @@ class BranchStore:
                 "messages": self._rows("messages", "id", keys),
                 "attachments": self._rows("attachments", "message_id", keys),
             },
-            frozenset(each.sha256 for files in had for each in files),
         )
         self._db.execute(
             "UPDATE messages SET shown_child_id = NULL WHERE shown_child_id = ?", (message_id,)

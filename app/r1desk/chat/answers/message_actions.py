@@ -12,7 +12,6 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, Store
-from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge, report_of
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
@@ -23,15 +22,11 @@ Undo = Callable[[Refused], None]  # calls what it is given where the disk refuse
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UndoableChange:
-    """A change in a conversation; `text` names it, `undo` reverses it.
-
-    `documents` are the hashes of those that come back with it.
-    """
+    """A change in a conversation; `text` names it, `undo` reverses it."""
 
     text: str
     conversation_id: int
     undo: Undo
-    documents: frozenset[str] = frozenset()
 
 
 class UndoHistory(QObject):
@@ -53,16 +48,9 @@ class UndoHistory(QObject):
         self._is_blocked = is_blocked
         self._changes: list[UndoableChange] = []
 
-    @property
-    def documents(self) -> frozenset[str]:
-        """The documents that come back with any of the changes."""
-        return frozenset().union(*(each.documents for each in self._changes))
-
-    def add(
-        self, text: str, conversation_id: int, undo: Undo, documents: frozenset[str] = frozenset()
-    ) -> None:
+    def add(self, text: str, conversation_id: int, undo: Undo) -> None:
         """Remember a change that was made; `added` follows."""
-        change = UndoableChange(text, conversation_id, undo, documents)
+        change = UndoableChange(text, conversation_id, undo)
         self._keep(change)
         self.added.emit(change)
 
@@ -145,8 +133,7 @@ class MessageActions(QObject):
 
         def done(changed: Changed) -> None:
             reverse = partial(self._undo, conversation, lambda store: undo(store, changed))
-            documents = changed.documents if isinstance(changed, DeletedBranch) else frozenset()
-            self.history.add(text, conversation, reverse, documents)
+            self.history.add(text, conversation, reverse)
 
         self._chat.change(conversation, change, done)
 

@@ -36,7 +36,6 @@ class PromptPreparation(QObject):
     """Asks for preparations and deletes the prompts of deleted conversations. Main thread."""
 
     state_changed = Signal(object)  # events.PromptCacheState
-    documents_used = Signal(object)  # the set of the hashes of all that anything still has
 
     def __init__(
         self,
@@ -79,18 +78,16 @@ class PromptPreparation(QObject):
         """Delete the prompts of conversations and documents that are nowhere any more."""
         folder = self._engine.prompt_cache
 
-        def present(store: Store) -> tuple[list[str], set[str]]:
+        def present(store: Store) -> tuple[str, ...]:
             infos = store.conversations.infos() + store.conversations.infos(trashed=True)
             used = store.attachments.used_documents()
-            return [*(str(info.id) for info in infos), *document_owners(used)], used
+            return (*(str(info.id) for info in infos), *document_owners(used))
 
-        def retain(found: tuple[list[str], set[str]]) -> None:
-            owners, used = found
-            self.documents_used.emit(used)
+        def retain(owners: tuple[str, ...]) -> None:
             if folder is None or not Path(folder.path).exists():
                 return
-            kept = owners if folder.budget_mib else []
-            request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=tuple(kept))
+            kept = owners if folder.budget_mib else ()
+            request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
             request.failed.connect(self._on_failed)
 
         self._store.call(present, retain)

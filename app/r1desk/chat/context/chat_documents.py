@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as CountTimeout
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -52,12 +50,12 @@ class ChatDocuments(QObject):
         changed: `shown`, the documents of the conversation and of its folder, or `text`, which
             stands first in its next prompt.
         refused: the ErrorReport of a folder's file that has changed and cannot be read any more.
-        cleaned: the texts that nothing had are deleted.
+        cleaned: the set of the hashes of documents whose texts are deleted.
     """
 
     changed = Signal()
     refused = Signal(ErrorReport)
-    cleaned = Signal()
+    cleaned = Signal(object)
     _count_wanted = Signal(object, object)  # messages, Future; from any thread
 
     def __init__(
@@ -69,23 +67,18 @@ class ChatDocuments(QObject):
         *,
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
-        undoable: Callable[[], Set[str]] = set,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory.
-
-        `undoable` are the documents of messages that were deleted and can be brought back.
-        """
+        """`path` is the index's file; None keeps it in memory."""
         super().__init__()
-        self._chat, self._store, self._counter, self.undoable = chat, store, counter, undoable
-        self._path, self._settings, self._context_length = path, settings, context_length
-        self._opening = threading.Lock()
-        self._index: DocumentIndex | None = None
+        self._chat, self._store, self._counter = chat, store, counter
+        self._settings, self._context_length = settings, context_length
+        self.index = DocumentIndex(path)  # any thread but the main one
         self._waiting: set[Future[int]] = set()
         self._closed = False
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
-        self.files = FileReader(lambda: self.index, self._count, lambda: chat.busy, self.clean)
+        self.files = FileReader(self.index, self._count, lambda: chat.busy)
         self._next_check = 0.0  # the clock, for files of folders; never while they are read again
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
@@ -97,14 +90,6 @@ class ChatDocuments(QObject):
         self.files.closed.set()
         for waiting in tuple(self._waiting):
             waiting.cancel()
-
-    @property
-    def index(self) -> DocumentIndex:
-        """The index, opened at its first use. Any thread but the main one."""
-        with self._opening:
-            if self._index is None:
-                self._index = DocumentIndex(self._path)
-            return self._index
 
     # ---- the conversation shown -------------------------------------------------------------
 
@@ -163,16 +148,12 @@ class ChatDocuments(QObject):
             self._chat.change(
                 key,
                 lambda store: store.attachments.remove_document(key, sha256),
-                lambda _: self.clean(),
+                lambda _: self.clean([sha256]),
             )
 
     def ask(self, question: Callable[[DocumentIndex], object]) -> BackgroundAnswer:
         """Ask the index something."""
         return ask_in_background(lambda: question(self.index))
-
-    def size_bytes(self) -> int:
-        """The size of the index with all texts in it."""
-        return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
 
     @Slot()
     def check_files(self) -> None:
@@ -191,48 +172,42 @@ class ChatDocuments(QObject):
 
     @Slot(object)
     def _on_reread(self, changed: tuple[str, Attachment]) -> None:
-        self._store.call(
-            lambda store: store.attachments.replace_document(*changed), lambda _: self.refresh()
-        )
+        def replaced(_: None) -> None:
+            self.refresh()
+            self.clean(changed[:1])
+
+        self._store.call(lambda store: store.attachments.replace_document(*changed), replaced)
 
     @Slot()
     def _on_all_reread(self) -> None:
         self._next_check = time.monotonic() + _CHECK_EVERY_S
 
-    @Slot()
-    def clean(self) -> None:
-        """Delete the texts that nothing has any more: no chat, no folder, nothing to be undone.
+    def clean(self, hashes: Collection[str] | None = None) -> None:
+        """Delete the texts of those of these documents that no chat and no folder has any more.
 
-        First the index is asked, so that what is attached meanwhile is not among them.
+        None: of all but new ones. That is for the start, when nothing could be undone.
         """
-        if not self._closed:
-            asked = ask_in_background(self._deletable)
-            asked.done.connect(self._on_deletable)
-            asked.failed.connect(lambda _damaged: self._on_deletable(set()))
 
-    def _deletable(self) -> set[str]:
-        if self._path is None or not self._path.exists():
-            return set()
-        return {each.sha256 for each in self.index.documents()} - self.files.new
+        def work() -> set[str]:
+            there = set(hashes or ())
+            if hashes is None and self.index.size_bytes:
+                there = {each.sha256 for each in self.index.documents()} - self.index.added
+            used = self._store.run(
+                lambda s: s.attachments.used_documents() if s.writable else there
+            )
+            for each in there - used:
+                self.index.remove(each)
+            return there - used
+
+        if not self._closed:
+            cleaning = ask_in_background(work)
+            cleaning.done.connect(self._on_cleaned)
+            cleaning.failed.connect(lambda _damaged: self._on_cleaned(set()))
 
     @Slot(object)
-    def _on_deletable(self, there: set[str]) -> None:
-        def delete(used: set[str] | None) -> None:
-            # Drafts that are not stored may have some of them.
-            if used is not None and not (self._closed or self._chat.pending_writes.waiting):
-                unused = there - used - self.undoable()
-                deleting = ask_in_background(partial(self._delete, unused))
-                deleting.ended.connect(lambda: self._closed or self.cleaned.emit())
-
-        def used(store: Store) -> set[str] | None:
-            return store.attachments.used_documents() if store.writable else None
-
+    def _on_cleaned(self, gone: set[str]) -> None:
         if not self._closed:
-            self._store.call(used, delete)
-
-    def _delete(self, hashes: Iterable[str]) -> None:
-        for each in hashes:
-            self.index.remove(each)
+            self.cleaned.emit(gone)
 
     # ---- a question -------------------------------------------------------------------------
 

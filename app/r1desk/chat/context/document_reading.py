@@ -81,9 +81,9 @@ class DocumentReading(QObject):
         return documents[: max(read, default=0)]
 
     @Slot(object)
-    def retain(self, used: set[str]) -> None:
+    def forget(self, gone: set[str]) -> None:
         """Forget what was read with documents that are nowhere any more, as the cache does."""
-        self._read = [each for each in self._read if used.issuperset(each[1:])]
+        self._read = [each for each in self._read if gone.isdisjoint(each[1:])]
         self.changed.emit()
 
     def start(self, documents: Sequence[str]) -> None:

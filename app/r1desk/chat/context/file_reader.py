@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -35,21 +36,11 @@ class FileReader:
     """Reads one file after the other. What many files take is left to answers and to others."""
 
     def __init__(
-        self,
-        index: Callable[[], DocumentIndex],
-        count: Callable[[str], int],
-        is_busy: Callable[[], bool],
-        on_ended: Callable[[], None],
+        self, index: DocumentIndex, count: Callable[[str], int], is_busy: Callable[[], bool]
     ) -> None:
-        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
-
-        `on_ended` is called after the files of a reading were given out, in the main thread.
-        """
+        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread."""
         self._index, self._count, self._is_busy = index, count, is_busy
-        self._on_ended = on_ended
         self.closed = threading.Event()  # set: read no more files
-        self._refused: set[tuple[str, int]] = set()  # changed files: paths, with their times
-        self.new: set[str] = set()  # hashes in the index that are not given out yet
         self.left = 0  # files of folders of chats that wait
         self.waits_for_mains = True  # with these
 
@@ -61,8 +52,7 @@ class FileReader:
         The results are Attachments and the ErrorReports of what was refused, until `stop` is set.
         `gently`: many files, at the pace of a machine that has other work, and not on battery.
         """
-        hashes: set[str] = set()
-        return self._settled(partial(self._read_all, tuple(paths), stop, gently, hashes), hashes)
+        return stream_in_background(partial(self._read_all, tuple(paths), stop, gently))
 
     def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
         """Read those of these documents again whose files have changed.
@@ -70,34 +60,19 @@ class FileReader:
         The results are pairs: the hash before, and the Attachment now. One that cannot be read any
         more is refused once, and its text stays.
         """
-        new: set[str] = set()
-        return self._settled(partial(self._changed, hashes, new), new)
+        return stream_in_background(partial(self._changed, hashes))
 
-    def _settled(self, work: Callable[[], Iterator[object]], hashes: set[str]) -> BackgroundAnswer:
-        def settle() -> None:
-            self.new -= hashes
-            self._on_ended()
-
-        reading = stream_in_background(work)
-        reading.ended.connect(settle)
-        return reading
-
-    def _changed(
-        self, hashes: Collection[str], new: set[str]
-    ) -> Iterator[tuple[str, Attachment] | ErrorReport]:
-        for each in self._index().documents() if hashes else ():
-            file = Path(each.path)
-            try:
-                state = each.path, file.stat().st_mtime_ns
-            except OSError:
-                continue  # moved or deleted: its text stays
-            known = state == (each.path, each.modified_ns) or state in self._refused
-            if not each.path or each.sha256 not in hashes or known:
+    def _changed(self, hashes: Collection[str]) -> Iterator[tuple[str, Attachment] | ErrorReport]:
+        for each in self._index.documents() if hashes else ():
+            now_ns = _modified_ns(each.path)
+            if each.sha256 not in hashes or now_ns in {None, each.modified_ns}:
                 continue
             self._wait_for_turn(self.closed, 0)
-            read = self._read_one(file, self.closed, new)
+            read = self._read_one(Path(each.path), self.closed)
+            if self.closed.is_set():
+                return
             if isinstance(read, ErrorReport):
-                self._refused.add(state)
+                self._index.note_file(each.sha256, each.path, now_ns or 0)
                 yield read
             elif read.sha256 != each.sha256:
                 yield each.sha256, read
@@ -110,7 +85,7 @@ class FileReader:
             stop.wait(1.0)
 
     def _read_all(
-        self, paths: Collection[str], stop: threading.Event, gently: bool, hashes: set[str]
+        self, paths: Collection[str], stop: threading.Event, gently: bool
     ) -> Iterator[Attachment | ErrorReport]:
         files: list[Path] = []
         for path in map(Path, paths):
@@ -125,26 +100,29 @@ class FileReader:
             began = time.monotonic()
             if stop.is_set() or self.closed.is_set():
                 return
-            yield self._read_one(each, stop, hashes)
+            yield self._read_one(each, stop)
             if gently:
                 self.left = len(files) - done
                 self._wait_for_turn(stop, time.monotonic() - began)
 
-    def _read_one(
-        self, file: Path, stop: threading.Event, hashes: set[str]
-    ) -> Attachment | ErrorReport:
+    def _read_one(self, file: Path, stop: threading.Event) -> Attachment | ErrorReport:
         try:
             modified_ns = file.stat().st_mtime_ns
             document = read_document(file, stop=stop)
-            hashes.add(document.sha256)
-            self.new.add(document.sha256)
-            self._index().add(document, str(file), modified_ns)
+            self._index.add(document, str(file), modified_ns)
             text = document.text()
             tokens = self._count(text) if len(text) <= _COUNTED else estimated_tokens(text)
         except (R1Error, OSError) as error:
             return _refusal(file, error)
         name, pages = document.name, document.pages or 0
         return Attachment(name, tokens=tokens, sha256=document.sha256, pages=pages)
+
+
+def _modified_ns(path: str) -> int | None:
+    """None for no path, and for a file that was moved or deleted: its text stays."""
+    with suppress(OSError):
+        return Path(path).stat().st_mtime_ns if path else None
+    return None
 
 
 def _refusal(path: Path, error: R1Error | OSError) -> ErrorReport:

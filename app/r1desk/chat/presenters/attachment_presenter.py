@@ -104,8 +104,9 @@ class AttachmentPresenter(Presenter):
         self._window.composer.setFocus()
 
     def _attach(self, stop: threading.Event, file: Attachment) -> None:
-        there = {each.sha256 for each in self.attachments}
-        if not stop.is_set() and file.sha256 not in there:  # else of a chat that was left
+        if stop.is_set():  # taken off meanwhile, or of a chat that was left
+            self._documents.clean([file.sha256])
+        elif file.sha256 not in {each.sha256 for each in self.attachments}:
             self._set((*self.attachments, file))
 
     def _stop(self, stop: threading.Event) -> None:
@@ -146,7 +147,7 @@ class AttachmentPresenter(Presenter):
         self._chat.save_draft(attachments)
         if removed:
             self._model_reading.pause()
-            self._documents.clean()
+            self._documents.clean(removed)
 
     @Slot()
     def _show(self) -> None:

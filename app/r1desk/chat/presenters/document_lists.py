@@ -96,7 +96,7 @@ class DocumentLists(Presenter):
     @Slot()
     def show_all(self) -> None:
         """Show all documents, to be deleted."""
-        size = tr("{n:,.1f} MiB", n=self._documents.size_bytes() / 2**20)
+        size = tr("{n:,.1f} MiB", n=self._documents.index.size_bytes / 2**20)
         note = tr(
             "The texts and their index take {size}. A document goes with the last chat or folder "
             "that has it; deleted here, it is taken out of all of them.",
@@ -148,7 +148,7 @@ class DocumentLists(Presenter):
                 store.attachments.drop_document(each, folder or None)
 
         def removed(_: None) -> None:
-            self._documents.clean()
+            self._documents.clean(hashes)
             self._documents.refresh()
             self._refresh()
 
