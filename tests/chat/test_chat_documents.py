@@ -166,15 +166,15 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
     reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
     reading.start((first,))
-    qtbot.waitUntil(lambda: reading.state.is_running)
+    qtbot.waitUntil(lambda: reading.is_running)
     reading.start((first, second))
     qtbot.waitUntil(lambda: len(stack.engine.of_kind(PrepareRequest)) == 2)
     old, new = stack.engine.of_kind(PrepareRequest)
     assert new.owner == f"document:{first} document:{second}"
     stack.engine.reply(ErrorReply(id=old.id, report=DocumentsMissing(names="old").report()))
-    assert reading.state.is_running
+    assert reading.is_running
     stack.engine.reply(ErrorReply(id=new.id, report=DocumentsMissing(names="new").report()))
-    assert not reading.state.is_running
+    assert not reading.is_running
     reading.close()
 
 

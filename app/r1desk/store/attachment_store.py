@@ -92,14 +92,12 @@ class AttachmentStore:
             (sha256, folder_id),
         )
 
-    @transactional
-    def remove_document(self, conversation_id: int | None, sha256: str) -> None:
-        """Take a document away from a conversation."""
+    def remove_document(self, conversation_id: int, sha256: str) -> None:
+        """Take a document away from the messages of a conversation."""
         self._db.execute(
-            "DELETE FROM attachments WHERE sha256 = ?2 AND (conversation_id IS ?1 "
-            "AND folder_id IS NULL AND message_id IS NULL OR message_id IN "
-            "(SELECT id FROM messages WHERE conversation_id = ?1))",
-            (conversation_id, sha256),
+            "DELETE FROM attachments WHERE sha256 = ? AND message_id IN "
+            "(SELECT id FROM messages WHERE conversation_id = ?)",
+            (sha256, conversation_id),
         )
 
     def replace_document(self, old: str, new: Attachment) -> None:
@@ -112,31 +110,19 @@ class AttachmentStore:
 
     def in_folders(self) -> set[str]:
         """The hashes of all documents of folders."""
-        return {
-            sha256
-            for (sha256,) in self._db.execute(
-                "SELECT DISTINCT sha256 FROM attachments WHERE folder_id IS NOT NULL"
-            )
-        }
+        return {each.sha256 for each in self._where("folder_id IS NOT ?", None)}
 
     def used_documents(self) -> set[str]:
         """The hashes of all documents that anything still has, the trash too."""
-        rows = self._db.execute("SELECT DISTINCT sha256 FROM attachments WHERE sha256 <> ''")
-        return {sha256 for (sha256,) in rows}
+        return {each.sha256 for each in self.every()}
 
     def _insert(self, owner: str, owner_id: int | None, attachments: Sequence[Attachment]) -> None:
-        for attachment in attachments:
+        for each in attachments:
+            texts = clean(each.name), clean(each.content)
             self._db.execute(
                 f"INSERT INTO attachments ({owner}, name, content, tokens, sha256, pages) "  # noqa: S608
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    owner_id,
-                    clean(attachment.name),
-                    clean(attachment.content),
-                    attachment.tokens,
-                    attachment.sha256,
-                    attachment.pages,
-                ),
+                (owner_id, *texts, each.tokens, each.sha256, each.pages),
             )
 
 

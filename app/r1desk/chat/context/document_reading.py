@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -22,15 +21,6 @@ _MOST_NOTED = 500
 _SAVE_MS = 20_000  # so much is read again where the power fails
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingState:
-    """The documents that were begun last, in the order of their prompt, and how far it is read."""
-
-    documents: tuple[str, ...] = ()
-    fraction: float = 0.0
-    is_running: bool = False
-
-
 class DocumentReading(QObject):
     """One reading at a time, which the user starts, pauses and goes on with. Main thread.
 
@@ -38,7 +28,7 @@ class DocumentReading(QObject):
     the application, goes on where it stopped. An answer ends it too, and reads on by itself.
 
     Signals:
-        changed: `state`, or what has been read.
+        changed: it goes on or stops, or something has been read.
     """
 
     changed = Signal()
@@ -55,8 +45,9 @@ class DocumentReading(QObject):
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
         self._documents, self._model = documents, model
-        self.state = ReadingState()
-        self._text = ""  # of its documents
+        self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
+        self.fraction = 0.0  # of that, which has been read
+        self._text = ""  # of that
         self._request: EngineRequest | None = None  # while it runs
         self._read: list[tuple[str, ...]] = []  # a model, and what it has read as one; latest last
         chat.answer_finished.connect(self._on_answer)
@@ -65,11 +56,15 @@ class DocumentReading(QObject):
         self._save_timer.timeout.connect(self._go_on)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the model is reading."""
+        return self._request is not None
+
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
-        """The first of these, where they are what is being read, to `state.fraction` of it."""
-        begun = self.state.documents
-        fits = begun == tuple(documents[: len(begun)]) and 0 < self.state.fraction < 1
-        return begun if fits else ()
+        """The first of these, where they are what is being read, to `fraction` of it."""
+        fits = self._begun == tuple(documents[: len(self._begun)]) and 0 < self.fraction < 1
+        return self._begun if fits else ()
 
     def read_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, in this order, whose cells the loaded model has.
@@ -89,11 +84,11 @@ class DocumentReading(QObject):
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
         wanted = tuple(documents)
-        if wanted != self.state.documents:
-            self.state = ReadingState(wanted)
+        if wanted != self._begun:
+            self._begun, self.fraction = wanted, 0.0
 
         def read(text: str) -> None:
-            if wanted == self.state.documents:  # else another reading was begun meanwhile
+            if wanted == self._begun:  # else another reading was begun meanwhile
                 self._text = text
                 self._go_on()
 
@@ -116,7 +111,7 @@ class DocumentReading(QObject):
 
     def _prepare(self, *, compute: bool) -> EngineRequest:
         message = Message(role=Role.SYSTEM, content=self._text)
-        owner = " ".join(document_owners(self.state.documents))
+        owner = " ".join(document_owners(self._begun))
         return self._engine.submit(
             PrepareRequest, messages=(message,), owner=owner, compute=compute
         )
@@ -132,27 +127,27 @@ class DocumentReading(QObject):
         request.failed.connect(self._on_ended)
         request.failed.connect(log_refusal)
         self._save_timer.start()
-        self._show(is_running=True)
+        self._show()
 
-    def _show(self, **changes: float) -> None:
-        self.state = replace(self.state, **changes)
-        if self.state.is_running != self._chat.preparing:
-            self._chat.set_preparing(self.state.is_running)
+    def _show(self) -> None:
+        if self.is_running != self._chat.preparing:
+            self._chat.set_preparing(self.is_running)
         self.changed.emit()
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
         if isinstance(event, PrefillProgress) and self.sender() is self._request:
-            self._show(fraction=event.done / max(1, event.total))
+            self.fraction = event.done / max(1, event.total)
+            self._show()
 
     @Slot()
     def _on_ended(self) -> None:
         if self.sender() is self._request:
             self._request = None
             self._save_timer.stop()
-            if self.state.fraction >= 1:
-                self._note(self.state.documents)
-            self._show(is_running=False)
+            if self.fraction >= 1:
+                self._note(self._begun)
+            self._show()
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:

@@ -186,7 +186,7 @@ class AttachmentPresenter(Presenter):
 
     def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
-        name, state = short_name(attachment.name), self._model_reading.state
+        name, reading = short_name(attachment.name), self._model_reading
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
         if not attachment.sha256 or self._whole is None:
             pass
@@ -195,15 +195,15 @@ class AttachmentPresenter(Presenter):
         elif attachment.sha256 in self._read:
             notes.append(tr("read already"))
         else:
-            if attachment.sha256 in self._model_reading.begun_of(self._in_order()):
-                fraction = state.fraction
+            if attachment.sha256 in reading.begun_of(self._in_order()):
+                fraction = reading.fraction
                 notes.append(tr("{share} read", share=f"{fraction:.0%}"))
             left = round((1 - (fraction or 0)) * tokens_of(attachment))
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
-            if state.is_running:
+            if reading.is_running:
                 label = tr("Pause the reading of {name}", name=name)
-                buttons.append(ChipButton("pause", label, self._model_reading.pause))
+                buttons.append(ChipButton("pause", label, reading.pause))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
                 buttons.append(ChipButton("brain", label, self._read_now))

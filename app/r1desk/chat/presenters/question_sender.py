@@ -16,8 +16,6 @@ from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.features import Presenter
 from r1desk.store import AnswerSources, Attachment
 
-Planned = Callable[[AnswerSources | None], None]
-
 
 class QuestionSender(Presenter):
     """Finds what a question is answered from, shows it where it is a part, and sends it."""
@@ -50,41 +48,39 @@ class QuestionSender(Presenter):
         files: tuple[Attachment, ...],
         ask: Callable[[AnswerSources | None], None],
     ) -> None:
-        conversation = self._chat.conversation_id
-
-        def planned(sources: AnswerSources | None) -> None:
-            if sources is None or self._chat.conversation_id != conversation:
-                self._chat.give_back(conversation, text, files)
-            else:
-                ask(sources)
-
-        if self._documents.of_question(files):
-            self._plan(text, files, planned)
-        else:
+        """Find what the answer is given, to be changed, and ask; else the text is given back."""
+        among, conversation = self._documents.of_question(files), self._chat.conversation_id
+        if not among:
             ask(None)
-
-    def _plan(self, text: str, files: tuple[Attachment, ...], then: Planned) -> None:
-        """Find what the answer is given, to be changed; `then(None)` where it is not asked."""
-
-        def found(sources: AnswerSources) -> None:
-            if sources.whole or not isValid(self):
-                then(sources if isValid(self) else None)
-                return
-            among = self._documents.of_question(files)
-            dialog = PassagesDialog(sources, self._documents, among, self._window)
-            dialog.accepted.connect(lambda: plan(then, dialog.chosen()))
-            dialog.rejected.connect(lambda: then(None))
-            dialog.open()
-
-        def refused(report: ErrorReport) -> None:
-            then(None)
-            self._files.refuse(report)
-
-        def plan(done: Planned, chosen: list[Passage] | None = None) -> None:
-            planning = self._documents.plan(text, files, chosen)
-            planning.done.connect(done)
-            planning.failed.connect(refused)
-
+            return
         if self._chat.preparing:  # counting would wait for it
             self._chat.stop()
-        plan(found)
+
+        def plan(
+            then: Callable[[AnswerSources], None], chosen: list[Passage] | None = None
+        ) -> None:
+            planning = self._documents.plan(text, files, chosen)
+            planning.done.connect(then)
+            planning.failed.connect(give_back)
+
+        def show(sources: AnswerSources) -> None:
+            if sources.whole or not isValid(self):
+                finish(sources)
+                return
+            dialog = PassagesDialog(sources, self._documents, among, self._window)
+            dialog.accepted.connect(lambda: plan(finish, dialog.chosen()))
+            dialog.rejected.connect(give_back)
+            dialog.open()
+
+        def finish(sources: AnswerSources) -> None:
+            if isValid(self) and self._chat.conversation_id == conversation:
+                ask(sources)
+            else:
+                give_back()
+
+        def give_back(refusal: ErrorReport | None = None) -> None:
+            self._chat.give_back(conversation, text, files)
+            if refusal is not None and isValid(self):
+                self._files.refuse(refusal)
+
+        plan(show)
