@@ -157,7 +157,7 @@ def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
     documents.index.remove(sources.documents[0])
     assert documents.document_text(sources)  # what is prepared and counted needs no document
     with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
-        documents.answer_text(sources)
+        documents.document_text(sources, strict=True)
 
 
 def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(

@@ -67,7 +67,7 @@ def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     sha256 = attached.add_data(diary.read_bytes(), "diary.txt")
     planned = attached.prompt(asked(), 4096, 512, len, sha256s=[sha256])
     assert planned.sources[0].passage.name == "diary.txt"
-    attached.remove(sha256)
+    attached.keep_only([])
     assert not attached.has(sha256)
     assert attached.prompt(asked(), 4096, 512, len, sha256s=[sha256]).sources == ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -72,9 +72,11 @@ class AttachedDocuments:
         """Whether a document was read, and not forgotten since."""
         return self._index.document(sha256) is not None
 
-    def remove(self, sha256: str) -> None:
-        """Forget a document."""
-        self._index.remove(sha256)
+    def keep_only(self, sha256s: Collection[str]) -> None:
+        """Forget all others."""
+        for each in self.sha256s:
+            if each not in sha256s:
+                self._index.remove(each)
 
     def prompt(
         self,

@@ -52,7 +52,7 @@ class FileUploads:
 
     def __init__(self, service: AnswerService) -> None:
         self._service, self._max_bytes = service, service.options.max_file_bytes
-        self._documents: AttachedDocuments | None = None
+        self._documents = AttachedDocuments()
         self._reading = asyncio.Lock()
         self._files: dict[str, _UploadedFile] = {}  # by id
         self._unnamed: list[str] = []  # the SHA-256 of documents in messages, oldest first
@@ -75,7 +75,7 @@ class FileUploads:
         if not seconds.isdigit() or not least <= int(seconds[:9]) <= most:
             detail = f"`expires_after[seconds]` is between {least} and {most}."
             raise ApiError(400, detail, param="expires_after")
-        await self._forget_expired()
+        await self._tidy()
         async with self._service.deadline():
             sha256 = await self._read(data, name, uploads_of=owner)
         now = int(time.time())
@@ -95,7 +95,7 @@ class FileUploads:
     async def files(self, request: Request) -> dict[str, Any]:
         """The documents that the client uploaded, the newest first."""
         owner = client_of(request)
-        await self._forget_expired()
+        await self._tidy()
         data = [each.body for each in reversed(self._files.values()) if each.owner == owner]
         return {"object": "list", "data": data, "has_more": False}
 
@@ -105,9 +105,9 @@ class FileUploads:
 
     async def delete(self, request: Request, file_id: str) -> dict[str, Any]:
         """Delete a document, and its text unless another one has the same."""
-        file = self._get(client_of(request), file_id)
+        self._get(client_of(request), file_id)
         del self._files[file_id]
-        await self._forget(file.sha256)
+        await self._tidy()
         return {"id": file_id, "object": "file", "deleted": True}
 
     def _get(self, owner: str, file_id: str) -> _UploadedFile:
@@ -144,7 +144,7 @@ class FileUploads:
         sha256 = await self._read(data, str(part.get("filename") or "document"))
         self._unnamed = [*(each for each in self._unnamed if each != sha256), sha256]
         if len(self._unnamed) > _MOST_UNNAMED:
-            await self._forget(self._unnamed.pop(0))
+            await self._tidy()
         return sha256
 
     async def prompt(
@@ -159,7 +159,7 @@ class FileUploads:
             return len(asyncio.run_coroutine_threadsafe(counting, loop).result())
 
         def planned() -> DocumentPrompt:
-            documents = self._read_documents
+            documents = self._documents
             if not all(map(documents.has, sha256s)):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
             return documents.prompt(messages, context, max_tokens, count_tokens, sha256s=sha256s)
@@ -167,11 +167,6 @@ class FileUploads:
         return await asyncio.to_thread(planned)
 
     # ---- texts
-
-    @property
-    def _read_documents(self) -> AttachedDocuments:
-        self._documents = self._documents or AttachedDocuments()
-        return self._documents
 
     async def _read(self, data: bytes, name: str, *, uploads_of: str | None = None) -> str:
         """Read a document. The caller keeps its SHA-256 before it awaits anything else."""
@@ -183,9 +178,8 @@ class FileUploads:
         async with self._reading:
             if uploads_of is not None:
                 self._check_limit(uploads_of)
-            work = asyncio.create_task(
-                asyncio.to_thread(self._read_documents.add_data, data, name, stop)
-            )
+            reading = asyncio.to_thread(self._documents.add_data, data, name, stop)
+            work = asyncio.create_task(reading)
             try:
                 await asyncio.wait({work})
             finally:  # also where the client has gone: its thread ends before the next one begins
@@ -204,16 +198,14 @@ class FileUploads:
             )
             raise ApiError(400, most, param="file", code="too_many_files")
 
-    async def _forget_expired(self) -> None:
-        now = time.time()
-        for each in [each for each in self._files.values() if each.body["expires_at"] <= now]:
-            if self._files.pop(each.body["id"], None) is not None:  # once
-                await self._forget(each.sha256)
-
-    async def _forget(self, sha256: str) -> None:
+    async def _tidy(self) -> None:
+        """Forget the files whose time is over, and the texts that none has any more."""
+        now, files = time.time(), self._files.items()
+        self._files = {key: each for key, each in files if each.body["expires_at"] > now}
+        del self._unnamed[:-_MOST_UNNAMED]
         async with self._reading:  # the same bytes may be arriving
-            if sha256 not in {*self._unnamed, *(each.sha256 for each in self._files.values())}:
-                await asyncio.to_thread(self._read_documents.remove, sha256)
+            kept = {*self._unnamed, *(each.sha256 for each in self._files.values())}
+            await asyncio.to_thread(self._documents.keep_only, kept)
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:

@@ -81,7 +81,7 @@ class ChatFeature(Feature):
             self._defaults,
             model_path=lambda: str(models.next_path or ""),
             context_length=self._context_length,
-            document_text=lambda sources: self.documents.answer_text(sources),  # noqa: PLW0108 - made later
+            document_text=lambda sources: self.documents.document_text(sources, strict=True),
         )
         self.settings = settings = ChatSettingsController(store, chat, services.preferences)
         chat.new_chat_defaults = settings.new_chat_values

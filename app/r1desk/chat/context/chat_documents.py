@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as CountTimeout
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
@@ -32,7 +29,6 @@ from r1desk.store.store_bridge import StoreBridge, report_of
 _COUNT_S = 20.0  # the engine may be busy
 _MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
-_CHECK_EVERY_S = 60.0
 
 
 class DocumentsMissing(R1Error):
@@ -56,7 +52,7 @@ class ChatDocuments(QObject):
     changed = Signal()
     refused = Signal(ErrorReport)
     cleaned = Signal(object)
-    _count_wanted = Signal(object, object)  # messages, Future; from any thread
+    _count_wanted = Signal(object, object)  # messages, SimpleQueue; from any thread
 
     def __init__(
         self,
@@ -73,13 +69,13 @@ class ChatDocuments(QObject):
         self._chat, self._store, self._counter = chat, store, counter
         self._settings, self._context_length = settings, context_length
         self.index = DocumentIndex(path)  # any thread but the main one
-        self._waiting: set[Future[int]] = set()
+        self._waiting: set[SimpleQueue[int | None]] = set()
         self._closed = False
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.files = FileReader(self.index, self._count, lambda: chat.busy)
-        self._next_check = 0.0  # the clock, for files of folders; never while they are read again
+        self._checking = False  # files of folders; it may wait for mains power, for hours
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
@@ -89,7 +85,7 @@ class ChatDocuments(QObject):
         self._closed = True
         self.files.closed.set()
         for waiting in tuple(self._waiting):
-            waiting.cancel()
+            waiting.put(None)
 
     # ---- the conversation shown -------------------------------------------------------------
 
@@ -116,21 +112,18 @@ class ChatDocuments(QObject):
 
         self._store.call(read, shown, lambda error: self._chat.failed.emit(report_of(error)))
 
-    def document_text(self, sources: AnswerSources | None) -> str:
+    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
         """The part of the prompt before all others. Any thread but the main one.
 
+        `strict`: for an answer, whose citations count all documents; raises DocumentsMissing.
         Raises DocumentIndexFailed, DocumentIndexDamaged.
         """
         if sources is None or not sources.whole:
             return sources.outline if sources is not None else ""
-        return self.whole_text(sources.documents, sources.asked)
-
-    def answer_text(self, sources: AnswerSources | None) -> str:
-        """The same for an answer, whose citations count all documents. Raises DocumentsMissing."""
-        if sources is not None and sources.whole:
+        if strict:
             names = {each.passage.sha256: each.passage.name for each in sources.sent}
             self._require({each: names.get(each, "?") for each in sources.documents})
-        return self.document_text(sources)
+        return self.whole_text(sources.documents, sources.asked)
 
     def _require(self, names: Mapping[str, str]) -> None:
         missing = [name for each, name in names.items() if self.index.document(each) is None]
@@ -157,10 +150,10 @@ class ChatDocuments(QObject):
 
     @Slot()
     def check_files(self) -> None:
-        """Read files of folders again that have changed; at most now and then."""
-        if self._closed or time.monotonic() < self._next_check:
+        """Read files of folders again that have changed."""
+        if self._closed or self._checking:
             return
-        self._next_check = math.inf  # it may wait for mains power, for hours
+        self._checking = True
 
         def reread(hashes: set[str]) -> None:
             reading = self.files.reread(hashes)
@@ -180,7 +173,7 @@ class ChatDocuments(QObject):
 
     @Slot()
     def _on_all_reread(self) -> None:
-        self._next_check = time.monotonic() + _CHECK_EVERY_S
+        self._checking = False
 
     def clean(self, hashes: Collection[str] | None = None) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
@@ -238,16 +231,12 @@ class ChatDocuments(QObject):
             free = context - used - reserve - _MARGIN
             prompt = plan(self.index, documents, question, free, self._count, chosen=chosen)
             tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
-            sent = prompt.sources
-            if prompt.whole:
-                sent = tuple(
-                    replace(each, passage=replace(each.passage, text=""))
-                    if rank >= _TEXTS_KEPT
-                    else each
-                    for rank, each in enumerate(sent)
-                )
+            kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
+            others = (
+                replace(s, passage=replace(s.passage, text="")) for s in prompt.sources[kept:]
+            )
             return AnswerSources(
-                sent=sent,
+                sent=(*prompt.sources[:kept], *others),
                 tokens=max(0, tokens),
                 whole=prompt.whole,
                 documents=documents if prompt.whole else (),
@@ -267,29 +256,29 @@ class ChatDocuments(QObject):
 
         Any thread but the main one, which has the engine.
         """
-        answer: Future[int] = Future()
+        answer = SimpleQueue[int | None]()
         self._waiting.add(answer)
-        try:
-            if not self._closed:
-                self._count_wanted.emit(messages, answer)
-                return answer.result(_COUNT_S)
-        except (CountTimeout, CancelledError):
-            answer.cancel()
-        finally:
-            self._waiting.discard(answer)
-        return sum(estimated_tokens(message.content) for message in messages)
+        tokens = None
+        if not self._closed:
+            self._count_wanted.emit(messages, answer)
+            with suppress(Empty):
+                tokens = answer.get(timeout=_COUNT_S)
+        self._waiting.discard(answer)
+        if tokens is None:
+            return sum(estimated_tokens(message.content) for message in messages)
+        return tokens
 
     @Slot(object, object)
-    def _on_count_wanted(self, messages: tuple[Message, ...], answer: Future[int]) -> None:
+    def _on_count_wanted(
+        self, messages: tuple[Message, ...], answer: SimpleQueue[int | None]
+    ) -> None:
         def counting() -> Counting:
             try:
-                tokens = yield messages
-                if answer.set_running_or_notify_cancel():
-                    answer.set_result(tokens)
+                answer.put((yield messages))
             finally:  # also where the engine gave the count up
-                answer.cancel()
+                answer.put(None)
 
         if self._counter.available:
             self._counter.run(counting())
         else:
-            answer.cancel()
+            answer.put(None)
