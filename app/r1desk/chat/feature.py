@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import Qt, QTimer, SignalInstance, Slot
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
@@ -26,6 +26,7 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.answer_actions import AnswerActions
+from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_lists import DocumentLists
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
@@ -183,20 +184,19 @@ class ChatFeature(Feature):
 
     def attach(self, window: ChatWindow) -> None:
         """Show the chat in this window."""
-        self._window = window
-        self._presenter = presenter = ChatPresenter(
-            window,
-            self.controller,
-            self._services.engine,
-            lambda: self._models.ready,
-            documents=self.documents,
-            reading=self._reading,
-            speed=self._speed,
+        self._window, chat, engine = window, self.controller, self._services.engine
+        find = QKeySequence(QKeySequence.StandardKey.Find)
+        window.chats_menu.addAction(
+            tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        window.files_dropped.connect(presenter.attachments.add_paths)
+        files = AttachmentPresenter(window, chat, self.documents, self._reading, self._speed)
+        self._presenter = presenter = ChatPresenter(
+            window, chat, engine, lambda: self._models.ready, files
+        )
+        window.files_dropped.connect(files.add_paths)
         row = ComposerRowPresenter(
             window,
-            presenter.attachments,
+            files,
             sizes=self.sizes,
             settings=self.settings,
             speed=self._speed,
@@ -206,12 +206,11 @@ class ChatFeature(Feature):
             if self._models.current is not None:
                 shown.on_model_loaded(self._models.current)
         prompts = PromptLibrary(window, self._services.store)
-        files = presenter.attachments
-        questions = QuestionSender(window, self.controller, self.documents, files)
+        questions = QuestionSender(window, chat, self.documents, files)
         handler = RequestHandler(
             window,
-            presenter.attachments,
-            chat=self.controller,
+            files,
+            chat=chat,
             actions=self._actions,
             prompts=prompts,
             overflow=self.overflow,
@@ -219,7 +218,7 @@ class ChatFeature(Feature):
             questions=questions,
             load_model=self._models.choose,
         )
-        answer = AnswerActions(window, self.controller)
+        answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
             window, self.documents, self._services.store, self.prompts
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
@@ -13,8 +12,6 @@ from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
-from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
@@ -34,21 +31,12 @@ class ChatPresenter(Presenter):
         chat: ChatController,
         engine: EngineBridge,
         is_model_ready: Callable[[], bool],
-        *,
-        documents: ChatDocuments,
-        reading: DocumentReading,
-        speed: MeasuredSpeed,
+        attachments: AttachmentPresenter,
     ) -> None:
         super().__init__(window)
-        self._window = window
-        self._chat = chat
+        self._window, self._chat, self._attachments = window, chat, attachments
         self._is_model_ready = is_model_ready
         self._view_only = ""  # why nothing can be sent at all
-        find = QKeySequence(QKeySequence.StandardKey.Find)
-        window.chats_menu.addAction(
-            tr("Find in this conversation"), find, window.chat.find_bar.open_bar
-        )
-        self.attachments = AttachmentPresenter(window, chat, documents, reading, speed)
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
@@ -93,13 +81,13 @@ class ChatPresenter(Presenter):
     def _on_draft_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
         if not self._window.composer.text():  # else the user is already typing
             self._window.composer.set_text(text)
-        self.attachments.restore(attachments)
+        self._attachments.restore(attachments)
 
     @Slot(str, tuple)
     def _on_unsent_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
         if text:
             self._window.composer.restore_unsent(text)
-        self.attachments.restore_unsent(attachments)
+        self._attachments.restore_unsent(attachments)
 
     @Slot()
     def _on_busy_changed(self) -> None:
