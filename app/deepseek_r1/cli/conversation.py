@@ -46,7 +46,7 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     thinking: str = ""  # the last answer's
     partial: PartialAnswer | None = None  # the last answer, if it ended early
-    documents: AttachedDocuments | None = None
+    documents: AttachedDocuments = field(default_factory=AttachedDocuments)
 
     def prompt(self) -> list[Message]:
         """Returns the messages that are sent to the model, the system message first."""
@@ -171,7 +171,7 @@ class ConversationAnswer:
         prompt, sources = conversation.prompt(), tuple[Source, ...]()
         if continues is not None and continues.text:
             prompt.pop()
-        if conversation.documents is not None and loaded is not None:
+        if loaded is not None:
             attached = conversation.documents
             prompt, sources = with_documents(attached, prompt, self._engine, loaded, sampling)
         try:

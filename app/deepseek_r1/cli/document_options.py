@@ -16,14 +16,11 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.host.client import EngineClient
 
 
-def read_documents(
-    paths: Iterable[Path], attached: AttachedDocuments | None = None
-) -> AttachedDocuments:
+def read_documents(paths: Iterable[Path], attached: AttachedDocuments) -> None:
     """Read documents, and attach them to those that are there.
 
     What is refused is said, and the others are read. Raises DocumentRefused where none is left.
     """
-    attached = attached or AttachedDocuments()
     refused: list[DocumentRefused] = []
     try:
         for path in paths:
@@ -38,7 +35,6 @@ def read_documents(
         raise refused[0]
     for each in refused:
         console.note(str(each))
-    return attached
 
 
 def with_documents(
@@ -49,6 +45,8 @@ def with_documents(
     sampling: SamplingSettings,
 ) -> tuple[list[Message], tuple[Source, ...]]:
     """Return a conversation with the documents in it, and the passages that were put there."""
+    if not attached.sha256s:
+        return list(messages), ()
     context = loaded.facts.context_length
     planned = attached.prompt(messages, context, sampling.max_tokens, engine.count_tokens)
     if not planned.whole:

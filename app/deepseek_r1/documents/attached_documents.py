@@ -31,8 +31,8 @@ class AttachedDocuments:
 
     @property
     def sha256s(self) -> list[str]:
-        """All documents, in the order in which they were added."""
-        return [each.sha256 for each in self._index.documents()]
+        """All that were read and not forgotten since, in this order."""
+        return list(self._index.added)
 
     def add(
         self, path: str | Path, *, on_refused: Callable[[DocumentRefused], object] | None = None
@@ -54,7 +54,7 @@ class AttachedDocuments:
 
     def _add(self, path: Path, name: str = "", stop: threading.Event | None = None) -> str:
         sha256 = file_sha256(path, name)
-        if not self.has(sha256):
+        if sha256 not in self._index.added:
             self._index.add(read_document(path, name=name, stop=stop))
         return sha256
 
@@ -67,10 +67,6 @@ class AttachedDocuments:
             path = Path(folder, "document")
             path.write_bytes(data)
             return self._add(path, name, stop)
-
-    def has(self, sha256: str) -> bool:
-        """Whether a document was read, and not forgotten since."""
-        return self._index.document(sha256) is not None
 
     def keep_only(self, sha256s: Collection[str]) -> None:
         """Forget all others."""

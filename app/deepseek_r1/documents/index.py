@@ -83,7 +83,7 @@ class DocumentIndex:
         """The first call opens or makes the file; without a path it is one without a name."""
         self._path, self._guard = path, threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self.added: set[str] = set()  # hashes, by this object
+        self.added: dict[str, None] = {}  # hashes, by this object, in order
 
     @property
     def size_bytes(self) -> int:
@@ -101,22 +101,19 @@ class DocumentIndex:
 
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
-        self.added.add(document.sha256)
         parts = passages(document)  # and their terms, before others wait
         terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
         with self._written() as db:
-            if db.execute(_NOTED, (path, modified_ns, document.sha256)).rowcount:
-                return
-            facts = (document.sha256, document.name, document.kind, document.pages)
-            added = db.execute(
-                "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                (*facts, path, modified_ns, len(parts)),
-            )
-            rows = enumerate(zip(parts, terms, strict=True), (added.lastrowid or 0) * _NUMBERS)
-            for row_id, (each, indexed) in rows:
-                row = (row_id, _place_json(each.place), each.start, each.text)
-                db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
-                db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
+            if not db.execute(_NOTED, (path, modified_ns, document.sha256)).rowcount:
+                facts = (document.sha256, document.name, document.kind, document.pages)
+                insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
+                added = db.execute(insert, (*facts, path, modified_ns, len(parts)))
+                rows = enumerate(zip(parts, terms, strict=True), (added.lastrowid or 0) * _NUMBERS)
+                for row_id, (each, indexed) in rows:
+                    row = (row_id, _place_json(each.place), each.start, each.text)
+                    db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
+                    db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
+            self.added[document.sha256] = None
 
     def note_file(self, sha256: str, path: str, modified_ns: int) -> None:
         """Note that a document's file has been looked at."""
@@ -137,6 +134,7 @@ class DocumentIndex:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
             db.execute("DELETE FROM documents WHERE id = ?", (known,))
+            self.added.pop(sha256, None)
 
     def documents(self) -> list[IndexedDocument]:
         """All documents, in the order in which they were added."""

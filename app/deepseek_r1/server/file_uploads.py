@@ -160,7 +160,7 @@ class FileUploads:
 
         def planned() -> DocumentPrompt:
             documents = self._documents
-            if not all(map(documents.has, sha256s)):  # deleted by another request
+            if not set(sha256s).issubset(documents.sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
             return documents.prompt(messages, context, max_tokens, count_tokens, sha256s=sha256s)
 

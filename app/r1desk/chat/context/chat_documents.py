@@ -184,7 +184,9 @@ class ChatDocuments(QObject):
         def work() -> set[str]:
             there = set(hashes or ())
             if hashes is None and self.index.size_bytes:
-                there = {each.sha256 for each in self.index.documents()} - self.index.added
+                there = {each.sha256 for each in self.index.documents()}.difference(
+                    self.index.added
+                )
             used = self._store.run(
                 lambda s: s.attachments.used_documents() if s.writable else there
             )

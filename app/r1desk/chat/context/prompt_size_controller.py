@@ -10,6 +10,7 @@ from shiboken6 import isValid
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
@@ -18,7 +19,6 @@ from r1desk.chat.values.prompt import (
     PromptSize,
     answer_reserve,
     conversation_tokens,
-    estimated_tokens,
     memory_start,
     prompt_messages,
     tokens_of,
@@ -84,9 +84,8 @@ class PromptSizeController(QObject):
 
     def _estimated_tokens(self) -> int:
         """Runs at each key: what is known of the files is not estimated again."""
-        typed = estimated_tokens(self._text) if self._text else 0
         files = sum(tokens_of(each) for each in self._attachments if not each.sha256)
-        return typed + files
+        return estimated_tokens(self._text) + files
 
     def _new_documents(self) -> int:
         """The tokens of all documents but those that the history begins with."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.store import AnswerSources, Attachment, ChatMessage
 
 NEARLY_FULL_SHARE = 0.8
 RESERVED_SHARE = 4  # one part in so many of the context is kept for the answer
-_CHARACTERS_A_TOKEN = 3.5  # of Latin text and code
-_TOKENS_A_WIDE_CHARACTER = 0.7  # of Chinese
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,6 @@ def fenced(attachment: Attachment) -> str:
         f"[file name]: {attachment.name}\n[file content begin]\n"
         f"{attachment.content.removesuffix(chr(10))}\n[file content end]"
     )
-
-
-def estimated_tokens(text: str) -> int:
-    """Roughly how many tokens `text` has, while no model is there to count them."""
-    wide = (len(text.encode("utf-8", "replace")) - len(text)) // 2  # three bytes each
-    return round((len(text) - wide) / _CHARACTERS_A_TOKEN + wide * _TOKENS_A_WIDE_CHARACTER) + 1
 
 
 def tokens_of(attachment: Attachment) -> int:
