@@ -20,8 +20,10 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.values.intents import ComparisonQuestion
+from deepseek_r1.core.messages import Role
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
+from r1desk.comparison.widgets.comparison_page import ComparisonPage
+from r1desk.store import ChatMessage
 from support.photographer import Photographer, chat_photographer
 
 QUESTIONS = {
@@ -57,7 +59,7 @@ def compare(photographer: Photographer) -> None:
     """Two columns of the starter model, of which one is given more freedom."""
     session = photographer.session
     session.window.panel_action.setChecked(False)
-    session.chat.comparison_wanted.emit(ComparisonQuestion(QUESTIONS["en"][1]))
+    session.chat.comparison_wanted.emit(ChatMessage(0, Role.USER, QUESTIONS["en"][1]))
     dialog = QApplication.activeModalWidget()
     assert isinstance(dialog, ComparisonDialog)
     dialog.choices[1].model.setCurrentIndex(1)
@@ -65,8 +67,8 @@ def compare(photographer: Photographer) -> None:
     photographer.wait(dialog.start.isEnabled)
     dialog.start.click()
     stop = tr("Stop")
-    page = session.window.comparison
-    photographer.wait(lambda: page.columns)
+    photographer.wait(lambda: session.window.findChildren(ComparisonPage))
+    (page,) = session.window.findChildren(ComparisonPage)
     photographer.wait(lambda: all(column.button.text() != stop for column in page.columns))
     photographer.live(1000)
     photographer.save("compare")

@@ -15,7 +15,7 @@ from deepseek_r1.core.events import AnswerDelta, FinishReason, ModelLoaded
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.host.comparison import Comparison, ComparisonEvent
+from deepseek_r1.host.comparison import Comparison, ComparisonEvent, plan
 from support.command import run
 
 pytestmark = pytest.mark.integration
@@ -60,7 +60,7 @@ def alone(shallow_starter: Path) -> list[str]:
         return [model.generate(text, sampling=SHORT) for text in ("Name a colour.", "Say hello.")]
 
 
-@pytest.mark.parametrize(("budget", "together"), [(900, True), (350, False)])
+@pytest.mark.parametrize(("budget", "together"), [(900, True), (270, False)])
 def test_each_answer_is_the_one_of_the_model_alone_together_or_one_after_the_other(
     shallow_starter: Path, alone: list[str], budget: int, together: bool
 ) -> None:
@@ -72,8 +72,8 @@ def test_each_answer_is_the_one_of_the_model_alone_together_or_one_after_the_oth
     texts = {key: each.text for key, each in answers(seen).items() if each.text}
     assert texts == {(model, n): alone[n] for model in (0, 1) for n in (0, 1)}
     loaded = [each for each in seen if isinstance(getattr(each, "event", None), ModelLoaded)]
-    shares = [each.event.bill.budget_mib for each in loaded]
-    assert sum(shares) <= budget + 80 if together else shares == [budget, budget]
+    assert [each.event.bill.total_mib for each in loaded] == [b.total_mib for b in seen[0].bills]
+    assert seen[0].together_mib <= budget or not together
 
 
 def test_what_one_model_cannot_do_the_others_do(shallow_starter: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
     shallow_starter: Path,
 ) -> None:
     models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, SHORT)]
-    comparison = Comparison([STORY], models, memory_budget=350, window_mib=80)
+    comparison = Comparison([STORY], models, plan(models, 270, 80))
 
     def kill(_event: CandidateEvent) -> None:
         for process in psutil.Process().children(recursive=True):
@@ -103,7 +103,7 @@ def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
 def test_a_stopped_model_stops_alone(shallow_starter: Path) -> None:
     longer = SHORT.model_copy(update={"max_tokens": 100})
     models = [Candidate(shallow_starter, SMALL, longer), Candidate(shallow_starter, SMALL, longer)]
-    comparison = Comparison([STORY], models, memory_budget=900, window_mib=80)
+    comparison = Comparison([STORY], models, plan(models, 900, 80))
     seen = acting(comparison, AnswerDelta, lambda first: comparison.cancel(first.candidate))
     reasons = {each.result().stats.finish_reason for each in answers(seen).values()}
     assert reasons == {FinishReason.CANCELLED, FinishReason.LENGTH}
@@ -112,13 +112,13 @@ def test_a_stopped_model_stops_alone(shallow_starter: Path) -> None:
 
 def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starter: Path) -> None:
     models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, LONG)]
-    comparison = Comparison([STORY], models, memory_budget=900, window_mib=80)
+    comparison = Comparison([STORY], models, plan(models, 900, 80))
 
     def lower(_event: CandidateEvent) -> None:
-        comparison.set_budget(350)
+        comparison.set_budget(270)
 
     seen = acting(comparison, AnswerDelta, lower)
-    assert [failed[0] for failed in failures(seen)] == [1]
+    assert failures(seen) == [(1, 0, "BudgetTooSmall")]
     ends = answers(seen)[0, 0].result().stats.finish_reason
     assert ends in (FinishReason.LENGTH, FinishReason.REPETITION)
 

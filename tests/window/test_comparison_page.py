@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import BudgetTooSmall
+from deepseek_r1.core.messages import Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
-from r1desk.chat.values.intents import ComparisonQuestion
-from r1desk.comparison.controller import ComparisonController
+from r1desk.chat.values.intents import AnswerNow, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
+from r1desk.comparison.widgets import comparison_dialog
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.shell.session import Session
-from r1desk.store import MessageState
-from support.engine_script import EngineScript, crashes, goes_on, says
+from r1desk.store import ChatMessage, MessageState
+from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on
 from window.mouse_and_keys import click, press, press_button, type_text
 from window.session_fixture import ready_session, shown_texts
 
@@ -32,15 +34,20 @@ def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
     dialog = session.window.findChildren(ComparisonDialog)[-1]
     qtbot.waitUntil(dialog.start.isEnabled)
     click(dialog.start)
-    page = session.window.comparison
-    qtbot.waitUntil(page.isVisible)
+    feature = feature_of(session)
+    qtbot.waitUntil(lambda: feature.page is not None and feature.page.isVisible())
     session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
     qtbot.waitUntil(session.window.isActiveWindow)
-    return page
+    return feature.page
 
 
-def controller_of(session: Session) -> ComparisonController:
-    return next(e.controller for e in session.features if isinstance(e, ComparisonFeature))
+def feature_of(session: Session) -> ComparisonFeature:
+    return next(each for each in session.features if isinstance(each, ComparisonFeature))
+
+
+def wait_ended(qtbot: QtBot, session: Session) -> None:
+    """Until the engines have ended, and another comparison may begin."""
+    qtbot.waitUntil(lambda: session.engine.comparison is None)
 
 
 def texts(page: ComparisonPage) -> list[str]:
@@ -84,6 +91,7 @@ def test_a_stopped_column_keeps_its_text_and_a_dead_engine_says_so_in_its_own(
         engine.answers(goes_on())
         press_button(page, "Back to the chat")
         qtbot.waitUntil(lambda: not page.isVisible())
+        wait_ended(qtbot, session)
         page = ask_two(qtbot, session, "And now?")
         qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
         click(page.columns[1].button)
@@ -98,8 +106,8 @@ def test_a_column_that_is_stopped_while_the_chats_model_goes_stops_alone(
 ) -> None:
     engine.answers(says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
-        controller = controller_of(session)
-        controller.begun.connect(lambda _shown: controller.press(1))
+        controller = feature_of(session).controller
+        controller.begun.connect(lambda: controller.stop(1))
         page = ask_two(qtbot, session, "Fruit?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
         assert texts(page) == ["A pear.", ""]
@@ -108,17 +116,29 @@ def test_a_column_that_is_stopped_while_the_chats_model_goes_stops_alone(
 
 
 def test_the_first_column_is_the_chats_model_also_after_it_was_unloaded(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript, shallow_starter: Path
+    qtbot: QtBot,
+    own_profile: Path,
+    engine: EngineScript,
+    shallow_starter: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with ready_session(qtbot, own_profile, engine=engine) as session:
         with qtbot.waitSignal(session.models.loaded):
             session.models.choose(shallow_starter)
+        asked: list[Candidate] = []
+        controller = feature_of(session).controller
+        begin = controller.begin
+
+        def noting(question: ChatMessage, candidates: list[Candidate], planned: object) -> None:
+            asked[:] = candidates
+            begin(question, candidates, planned)
+
+        monkeypatch.setattr(controller, "begin", noting)
         for _ in range(2):
             page = ask_two(qtbot, session, "Fruit?")
             qtbot.waitUntil(lambda page=page: buttons(page) == ["Continue with this one"] * 2)
-            first, second = controller_of(session).shown.columns
-            assert first.candidate.model == shallow_starter
-            assert second.candidate.model == starter_model()
+            wait_ended(qtbot, session)
+            assert [each.model for each in asked] == [shallow_starter, starter_model()]
             press_button(page, "Back to the chat")
             qtbot.waitUntil(lambda page=page: not page.isVisible())
 
@@ -132,8 +152,8 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
         qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
         plan, budget = page.plan.text(), session.preferences.load.memory_budget
         session.set_language("en")  # builds the window anew
-        qtbot.waitUntil(lambda: session.window.comparison is not page)
-        page = session.window.comparison
+        qtbot.waitUntil(lambda: feature_of(session).page is not page)
+        page = feature_of(session).page
         qtbot.waitUntil(page.isVisible)
         assert all("and on" in text for text in texts(page))
         assert page.plan.text() == plan
@@ -145,6 +165,38 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: not page.isVisible())
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+
+
+def test_a_window_that_is_closed_in_the_middle_keeps_the_text_of_all_columns(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        session.chat.open(1)
+        qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
+        answer = session.window.chat.messages[1]
+        assert "and on" in answer.content
+        assert (answer.state, answer.sibling_count) == (MessageState.STOPPED, 2)
+
+
+def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+        needed_mib = feature_of(session).controller.planned.together_mib
+        session.models.keep_settings(memory_budget=int(needed_mib) - 20)
+        qtbot.waitUntil(lambda: buttons(page) == ["Stop", "Continue with this one"])
+        assert "the memory budget is" in page.columns[1].chat.messages[0].error_text
+        click(page.columns[1].button)  # the other one ends with that
+        qtbot.waitUntil(session.window.composer.isVisible)
+        wait_ended(qtbot, session)
+        assert shown_texts(session)[1] == texts(page)[1]
 
 
 def test_columns_are_tabs_in_a_narrow_window(
@@ -162,20 +214,54 @@ def test_columns_are_tabs_in_a_narrow_window(
         assert all(isinstance(c.button, QPushButton) for c in page.columns)
 
 
-def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot: QtBot) -> None:
+def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = dict.fromkeys(("needed_mib", "budget_mib", "weights_mib", "kv_mib", "rest_mib"), 900)
+    refused = BudgetTooSmall(**sizes, advice="").report()
+    tried: list[list[bool]] = []
+
+    def plan(candidates: list[Candidate], *_memory: float) -> ComparisonPlanned:
+        tried.append([each.load.swap_enabled for each in candidates])
+        return ComparisonPlanned((refused, refused), False, 0.0, 512, 0.0)
+
+    monkeypatch.setattr(comparison_dialog, "plan", plan)
     parent = QWidget()
     qtbot.addWidget(parent)
     large = Candidate(Path("large.gguf"), name="Large")
-    dialog = ComparisonDialog(parent, ComparisonQuestion("Why?"), [large, large])
-    sizes = dict.fromkeys(("needed_mib", "budget_mib", "weights_mib", "kv_mib", "rest_mib"), 900)
-    refused = BudgetTooSmall(**sizes, advice="").report()
-    for from_disk in ([True, False], [True, True]):
-        with qtbot.waitSignal(dialog.changed):
-            dialog.show_plan(ComparisonPlanned((refused, refused), False, 0.0, 512))
-        assert [each.load.swap_enabled for each in dialog.candidates()] == from_disk
-    dialog.show_plan(ComparisonPlanned((refused, refused), False, 0.0, 512))
-    assert "900" in dialog.bill.text()
+    question = ChatMessage(0, Role.USER, "Why?")
+    dialog = ComparisonDialog(parent, question, [large, large], 512)
+    qtbot.waitUntil(lambda: "900" in dialog.bill.text())
+    assert tried == [[False, False], [True, False], [True, True]]
     assert not dialog.start.isEnabled()
+
+
+def test_what_changes_an_answer_goes_on_with_it_first(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(says("A pear."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        page.columns[0].chat.requested.emit(Regenerate(page.columns[0].key))
+        qtbot.waitUntil(session.window.chat.isVisible)
+        qtbot.waitUntil(lambda: session.window.chat.messages[-1].sibling_count == 3)
+        assert shown_texts(session)[0] == "Fruit?"
+
+
+def test_answer_now_ends_the_thinking_of_its_column(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(thinks_on(), says("A pear."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: all(each.chat.messages[0].thinking for each in page.columns))
+        page.columns[0].chat.requested.emit(AnswerNow())
+        qtbot.waitUntil(lambda: buttons(page)[0] == "Continue with this one")
+        assert page.isVisible()
+        assert buttons(page)[1] == "Stop"
+        press_button(page, "Stop all")
+        qtbot.waitUntil(lambda: buttons(page)[1] == "Continue with this one")
 
 
 def test_words_that_differ_are_those_that_only_one_text_has() -> None:

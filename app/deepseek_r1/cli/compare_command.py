@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import click
@@ -100,7 +100,6 @@ def compare(
         [text for text, _ in questions],
         [c.Candidate(path, load, sampling, system, template) for path in paths],
         memory_budget=load.memory_budget,
-        window_mib=max(o.COMMAND_LINE_MIB, meter.process_mib(os.getpid())),
     )
     answers = [[_Answer(path, *each) for each in questions] for path in paths]
     try:
@@ -110,13 +109,15 @@ def compare(
         raise SystemExit(INTERRUPTED) from None
     every = [answer for of_model in answers for answer in of_model]
     if as_json:
-        console.result_json({"answers": [_report(each, len(questions) > 1) for each in every]})
+        console.result_json({"answers": [_report(each) for each in every]})
     else:
         console.result("")
-        _show_table(answers)
-    raise SystemExit(
-        max((a.error.error.exit_code for a in every if a.error is not None), default=0)
-    )
+        titles = [
+            *(tr("Model"), tr("Load s"), tr("First token s"), tr("Tokens/s"), tr("Tokens")),
+            *(tr("Peak MiB"), tr("Read MiB a token"), tr("Ended"), tr("Right")),
+        ]
+        print_table(titles, map(_row, answers), numbers=True)
+    raise SystemExit(max((each.error.error.exit_code for each in every if each.error), default=0))
 
 
 def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bool) -> None:
@@ -134,9 +135,9 @@ def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bo
             tokens = getattr(of_engine, "completion_tokens", 0)
             console.status(tr("{model}: {n} tokens", model=answer.path.stem, n=tokens))
         case c.CandidateFailed(candidate, question, report):
-            for each in answers[candidate][question:]:
-                if each.loaded is None or each is answers[candidate][question]:
-                    each.error = report
+            only = question + 1 if answers[candidate][question].loaded else None  # a load: all
+            for each in answers[candidate][question:only]:
+                each.error = report
         case c.CandidateEnded(candidate):
             console.status("")
             if not as_json:
@@ -173,14 +174,6 @@ def _show(of_model: Sequence[_Answer]) -> None:
             console.error(each.error.error)
 
 
-def _show_table(answers: Sequence[list[_Answer]]) -> None:
-    titles = [
-        *(tr("Model"), tr("Load s"), tr("First token s"), tr("Tokens/s"), tr("Tokens")),
-        *(tr("Peak MiB"), tr("Read MiB a token"), tr("Ended"), tr("Right")),
-    ]
-    print_table(titles, map(_row, answers), numbers=True)
-
-
 def _row(of_model: Sequence[_Answer]) -> list[str]:
     """The means of a model's answers; the peak is the highest."""
     stats = [each.text.result().stats for each in of_model if each.text.text]
@@ -188,13 +181,12 @@ def _row(of_model: Sequence[_Answer]) -> list[str]:
     if loaded is None or not stats:
         return [of_model[0].path.stem, *["–"] * 6, tr("no answer"), "–"]
     tokens = sum(each.completion_tokens for each in stats)
-    decode_s = sum(each.decode_s for each in stats)
     read_mib = sum(each.weights.read_mib for each in stats if each.weights is not None)
     return [
         of_model[0].path.stem,
         f"{loaded.load_s:.1f}",
-        f"{sum(each.ttft_s for each in stats) / len(stats):.2f}",
-        f"{max(0, tokens - len(stats)) / decode_s:.1f}" if decode_s else "–",
+        f"{fmean(each.ttft_s for each in stats):.2f}",
+        f"{fmean(each.decode_tok_s for each in stats):.1f}",
         f"{tokens:,}",
         f"{max(each.peak_mib for each in stats) + meter.peak_mib():,.0f}",
         f"{read_mib / max(1, tokens):,.1f}",
@@ -203,11 +195,10 @@ def _row(of_model: Sequence[_Answer]) -> list[str]:
     ]
 
 
-def _report(answer: _Answer, several: bool) -> dict[str, Any]:
+def _report(answer: _Answer) -> dict[str, Any]:
     """Returns what `generate` prints of an answer, with the model, or why there is none."""
-    report: dict[str, Any] = {"model": answer.path.stem, "file": str(answer.path)}
-    if several:
-        report["question"] = answer.question
+    path, question = answer.path, answer.question
+    report: dict[str, Any] = {"model": path.stem, "file": str(path), "question": question}
     if answer.loaded is not None:
         report |= generate_report(answer.text.result(), answer.loaded)
     if answer.error is not None:

@@ -1,8 +1,8 @@
 """Compares models: several of them answer the same questions inside one memory budget.
 
 Each model has an engine process of its own, which ends after its last answer. They run together
-where the sum of their bills fits the budget, each with its share of it and of the processor's
-cores; else one after the other, each with all of both.
+where the sum of their bills fits the budget, and share the processor's cores; else one after the
+other. Each has the bill of the whole budget: what it needs, it needs beside others too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,15 +23,10 @@ from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error, WrongUsa
 from deepseek_r1.core.events import Bill, Event
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import (
-    LEAST_BUDGET_MIB,
-    LoadSettings,
-    SamplingSettings,
-    default_budget,
-)
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings, default_budget
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import SetBudgetRequest, SetThreadsRequest
+from deepseek_r1.host.protocol import SetThreadsRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.advice import too_small
 
@@ -41,17 +35,14 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model and the settings that it answers with. The budget is that of the comparison.
-
-    `name` is for people.
-    """
+    """A model and the settings that it answers with. The budget is that of the comparison."""
 
     model: Path
     load: LoadSettings = field(default_factory=LoadSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     system: str = ""
     chat_template: str = ""
-    name: str = ""
+    name: str = ""  # for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +53,14 @@ class ComparisonPlanned:
     together: bool
     together_mib: float  # what all that have a bill need at once
     memory_budget: int
+    window_mib: float  # memory of the caller's own process
 
     def text(self) -> str:
         """Returns how the candidates run, and what they take."""
-        needed, budget = round(self.together_mib), self.memory_budget
-        if self.together:
-            return tr(
-                "Together, in about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget
-            )
-        if len(self.bills) == 1:
-            return tr("In about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
-        return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
+        budget, needed = self.memory_budget, round(self.together_mib)
+        if not self.together:
+            return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
+        return tr("Together, in about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,44 +92,32 @@ ComparisonEvent = ComparisonPlanned | CandidateEvent | CandidateFailed | Candida
 
 
 class Comparison:
-    """One run. `events` may be iterated once; the other methods are for any thread."""
+    """A planned run. `events` may be iterated once; the other methods are for any thread."""
 
     def __init__(
         self,
         questions: Sequence[Sequence[Message]],
         candidates: Sequence[Candidate],
-        *,
-        memory_budget: int,
-        window_mib: float = 0.0,
+        planned: ComparisonPlanned,
         command: Sequence[str] | None = None,
     ) -> None:
-        """`memory_budget` and `window_mib`, the memory of the caller's own process, are MiB.
-
-        `command` is the engine's command line, where it is not this installation's own.
-        """
-        if not questions or not candidates:
-            raise WrongUsage(detail=tr("A comparison needs a question and a model."))
-        self._questions = questions
-        self._candidates = candidates
-        self.memory_budget, self.window_mib = memory_budget, window_mib
-        self._command = command
-        self.planned = ComparisonPlanned((), False, 0.0, memory_budget)
-        self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
-        self._lock = threading.Lock()  # for the three below
-        self._running: dict[int, EngineClient] = {}
-        self._question: dict[int, int] = {}  # of those whose model is loaded
+        """`command` is the engine's command line, where it is not this installation's own."""
+        self._questions, self._candidates, self._planned = questions, candidates, planned
+        self.memory_budget = planned.memory_budget
+        self._engines = [EngineClient(command=command) for _ in candidates]
+        self._running: dict[int, Bill] = {}
+        self._question = [0] * len(candidates)  # that each answers
         self._cancelled: set[int] = set()
+        self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
 
     def events(self) -> Iterator[ComparisonEvent]:
         """The plan, then the events of all candidates as they come. Leaving early ends them all."""
+        yield self._planned
         left = len(self._candidates)
-        with ThreadPoolExecutor(left, thread_name_prefix="candidate") as threads:
+        with ThreadPoolExecutor(left if self._planned.together else 1) as threads:
             try:
-                self.planned = plan(self._candidates, self.memory_budget, self.window_mib)
-                yield self.planned
-                places = range(left)
-                for turn in [[each] for each in places] if self.planned.together else [places]:
-                    threads.submit(self._run, turn)
+                for index in range(left):
+                    threads.submit(self._run, index)
                 while left:
                     event = self._events.get()
                     left -= isinstance(event, CandidateEnded)
@@ -152,127 +128,92 @@ class Comparison:
     @property
     def memory_mib(self) -> float:
         """Memory of the engines that run now, by their last heartbeats."""
-        with self._lock:
-            beats = [engine.heartbeat for engine in self._running.values()]
+        beats = [self._engines[each].heartbeat for each in tuple(self._running)]
         return sum(beat.rss_mib for beat in beats if beat is not None)
 
     def cancel(self, *candidates: int) -> None:
         """End the answers of these candidates early, or of all; also before they have begun."""
-        chosen = set(candidates or range(len(self._candidates)))
-        with self._lock:
-            self._cancelled |= chosen
-            engines = [engine for each, engine in self._running.items() if each in chosen]
-        for engine in engines:
-            engine.cancel()
+        for index in candidates or range(len(self._candidates)):
+            self._cancelled.add(index)
+            self._engines[index].cancel()
+
+    def end_thinking(self, candidate: int) -> None:
+        """Close the thinking block of a candidate's answer, which goes on."""
+        self._engines[candidate].end_thinking()
 
     def set_budget(self, memory_budget: int) -> None:
-        """Change the budget. A candidate that runs and cannot keep it ends with the reason."""
-        self.memory_budget = memory_budget
-        with self._lock:
-            loaded = {each: self._running[each] for each in self._question}
-        for moved in loaded.items():
-            threading.Thread(target=self._move_budget, args=moved).start()
+        """Change the budget. Candidates that run and do not fit any more end with the reason."""
+        self.memory_budget, needed_mib = memory_budget, self._planned.window_mib
+        for index, bill in sorted(self._running.items()):
+            needed_mib += bill.total_mib - self._planned.window_mib
+            if needed_mib > memory_budget:
+                left_mib = max(0, int(memory_budget - needed_mib + bill.total_mib))
+                advice = tr("Compare them again with this budget.")
+                self._fail(index, too_small(bill, left_mib, advice))
+                self.cancel(index)
 
     # ---- one candidate's thread ---------------------------------------------------------------
 
-    def _run(self, turn: Sequence[int]) -> None:
-        """Run candidates one after the other."""
-        for index in turn:
-            bill = self.planned.bills[index]
+    def _run(self, index: int) -> None:
+        try:
+            if isinstance(bill := self._planned.bills[index], ErrorReport):
+                raise bill.error
+            if index not in self._cancelled:
+                with self._engines[index] as engine:
+                    self._running[index] = bill
+                    self._answer_all(index, engine)
+        except R1Error as error:  # of the load
+            self._fail(index, error)
+        except Exception as bug:  # noqa: BLE001 - the others go on
+            log.host.exception("a candidate ended")
+            self._fail(index, EngineFailed(detail=f"{type(bug).__name__}: {bug}"))
+        finally:
+            self._running.pop(index, None)
+            self._share_cores()
+            self._events.put(CandidateEnded(index))
+
+    def _answer_all(self, index: int, engine: EngineClient) -> None:
+        chosen = self._candidates[index]
+        budget = min(self.memory_budget, self._planned.memory_budget)  # more is not in the bill
+        engine.load(
+            chosen.model,
+            chosen.load.model_copy(update={"memory_budget": budget}),
+            window_mib=self._planned.window_mib,
+            chat_template=chosen.chat_template,
+            on_event=lambda event: self._hand_on(index, event),
+        )
+        self._share_cores()
+        if not self._planned.together:
+            threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
+        system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
+        for question, messages in enumerate(self._questions):
+            if index in self._cancelled:
+                break
+            self._question[index] = question
             try:
-                if isinstance(bill, ErrorReport):
-                    self._events.put(CandidateFailed(index, 0, bill))
-                elif index not in self._cancelled:
-                    self._answer_all(index, self._candidates[index])
-            except R1Error as error:  # of the load
+                for event in engine.generate([*system, *messages], chosen.sampling):
+                    self._hand_on(index, event)
+            except R1Error as error:
                 self._fail(index, error)
-            except Exception as bug:  # noqa: BLE001 - the others go on
-                log.host.exception("a candidate ended")
-                self._fail(index, EngineFailed(detail=f"{type(bug).__name__}: {bug}"))
-            finally:
-                self._events.put(CandidateEnded(index))
-
-    def _answer_all(self, index: int, chosen: Candidate) -> None:
-        with EngineClient(command=self._command) as engine, ExitStack() as stack:
-            with self._lock:
-                self._running[index] = engine
-            stack.callback(self._leave, index)
-            share = self._share(index)
-            changes = {"memory_budget": share}
-            if self.planned.together and not chosen.load.threads:
-                threads = _threads_each(len(self._candidates))
-                changes |= {"threads": threads, "threads_prefill": threads}
-            engine.load(
-                chosen.model,
-                chosen.load.model_copy(update=changes),
-                window_mib=self.window_mib,
-                chat_template=chosen.chat_template,
-                on_event=lambda event: self._hand_on(index, event),
-            )
-            with self._lock:
-                self._question[index] = 0
-            if self._share(index) != share:  # it was changed meanwhile
-                self._move_budget(index, engine)
-            if not self.planned.together:
-                threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
-            system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
-            for question, messages in enumerate(self._questions):
-                self._question[index] = question
-                try:
-                    self._answer(index, engine.generate([*system, *messages], chosen.sampling))
-                except R1Error as error:
-                    self._fail(index, error)
-
-    def _answer(self, index: int, events: Iterator[Event]) -> None:
-        if index in self._cancelled:
-            return
-        for event in events:
-            self._hand_on(index, event)
 
     def _hand_on(self, index: int, event: Event) -> None:
         if index in self._cancelled:  # perhaps before the engine knew the request
-            self._running[index].cancel()
-        self._events.put(CandidateEvent(index, self._question.get(index, 0), event))
-
-    def _leave(self, index: int) -> None:
-        """Give the cores of a candidate that is done to those that still run together."""
-        with self._lock:
-            del self._running[index]
-            self._question.pop(index, None)
-            left = dict(self._running)
-        for other, engine in left.items():
-            if not self._candidates[other].load.threads:
-                threads = _threads_each(len(left))
-                engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads)
+            self._engines[index].cancel()
+        self._events.put(CandidateEvent(index, self._question[index], event))
 
     def _fail(self, index: int, error: R1Error) -> None:
         if index not in self._cancelled:
-            question = self._question.get(index, 0)
-            self._events.put(CandidateFailed(index, question, error.report()))
+            self._events.put(CandidateFailed(index, self._question[index], error.report()))
 
-    def _share(self, index: int) -> int:
-        """The budget of a candidate: all of it, or its bill and an equal part of what is left.
-
-        Where the bills do not fit any more, the first ones keep theirs.
-        """
-        if not self.planned.together:
-            return self.memory_budget
-        needs = _needs(self.planned.bills, self.window_mib)
-        left = self.memory_budget - self.window_mib
-        spare = max(0.0, left - sum(needs.values())) / len(needs)
-        before = sum(need for place, need in needs.items() if place < index)
-        return int(self.window_mib + min(needs[index] + spare, left - before))
-
-    def _move_budget(self, index: int, engine: EngineClient) -> None:
-        share, bill = self._share(index), self.planned.bills[index]
-        try:
-            if self.planned.together and isinstance(bill, Bill) and share < bill.total_mib:
-                raise too_small(bill, max(0, share), tr("Compare fewer models at once."))
-            for _bill in engine.submit(SetBudgetRequest, memory_budget=share).events():
-                pass
-        except R1Error as error:
-            self._fail(index, error)
-            self.cancel(index)
+    def _share_cores(self) -> None:
+        """Give each that runs as many, where the user has chosen no number."""
+        running = tuple(self._running)
+        each = max(1, cpu().usable_cores // len(running)) if len(running) > 1 else 0  # automatic
+        cores = {"threads": each, "threads_prefill": each}
+        for index in running:
+            if not self._candidates[index].load.threads:
+                with suppress(EngineFailed):  # it is just ending
+                    self._engines[index].submit(SetThreadsRequest, **cores)
 
     def _read_ahead(self, index: int) -> None:
         """Read the next model's file into the memory that this one leaves free, while it runs.
@@ -280,7 +221,7 @@ class Comparison:
         The system keeps it in its page cache, so that the next load takes less time. A model that
         runs from the disk is read past that cache.
         """
-        bills = [each for each in self.planned.bills[index : index + 2] if isinstance(each, Bill)]
+        bills = [each for each in self._planned.bills[index : index + 2] if isinstance(each, Bill)]
         if len(bills) < 2 or any(each.streams for each in bills):
             return
         free_mib, piece = int(self.memory_budget - bills[0].total_mib), bytearray(_MIB)
@@ -305,19 +246,10 @@ def plan(
                 bills.append(found.bill)
             except R1Error as refused:
                 bills.append(refused.report())
-    needs = _needs(bills, window_mib)
-    needed_mib = window_mib + sum(needs.values())
-    together = len(needs) > 1 and needed_mib <= memory_budget
-    return ComparisonPlanned(tuple(bills), together, needed_mib, memory_budget)
-
-
-def _needs(bills: Sequence[Bill | ErrorReport], window_mib: float) -> dict[int, float]:
-    """MiB of each that has a bill, without the caller's process, which all of them share."""
-    return {
-        place: max(ceil(bill.total_mib), LEAST_BUDGET_MIB) - window_mib
-        for place, bill in enumerate(bills)
-        if isinstance(bill, Bill)
-    }
+    needs_mib = [each.total_mib - window_mib for each in bills if isinstance(each, Bill)]
+    needed_mib = window_mib + sum(needs_mib)
+    together = len(bills) > 1 and needed_mib <= memory_budget
+    return ComparisonPlanned(tuple(bills), together, needed_mib, memory_budget, window_mib)
 
 
 def compare(
@@ -334,14 +266,10 @@ def compare(
     `CandidateFailed`, and the others go on. Leaving the iteration early ends all of them.
     """
     texts = [questions] if isinstance(questions, str) else questions
-    comparison = Comparison(
-        [[Message(role=Role.USER, content=text)] for text in texts],
-        [each if isinstance(each, Candidate) else Candidate(Path(each)) for each in candidates],
-        memory_budget=memory_budget or default_budget(machine_memory_mib()),
-        window_mib=meter.process_mib(os.getpid()) if window_mib is None else window_mib,
-    )
-    return comparison.events()
-
-
-def _threads_each(count: int) -> int:
-    return max(1, cpu().usable_cores // count)
+    chosen = [each if isinstance(each, Candidate) else Candidate(Path(each)) for each in candidates]
+    if not texts or not chosen:
+        raise WrongUsage(detail=tr("A comparison needs a question and a model."))
+    budget = memory_budget or default_budget(machine_memory_mib())
+    own_mib = meter.process_mib(os.getpid()) if window_mib is None else window_mib
+    asked = [[Message(role=Role.USER, content=text)] for text in texts]
+    yield from Comparison(asked, chosen, plan(chosen, budget, own_mib)).events()

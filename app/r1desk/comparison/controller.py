@@ -3,228 +3,155 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import ModelLoaded
-from deepseek_r1.host.comparison import (
-    Candidate,
-    CandidateEnded,
-    CandidateEvent,
-    CandidateFailed,
-    Comparison,
-    ComparisonEvent,
-    ComparisonPlanned,
-)
-from deepseek_r1.memory import meter
+from deepseek_r1.host import comparison as c
 from r1desk.chat.answers.answer_generation import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.values.intents import ComparisonQuestion
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import stream_in_background
-from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, MessageState, Store
-from r1desk.store.store_bridge import StoreBridge, report_of
-
-
-@dataclass(slots=True)
-class Column:
-    """The answer of a candidate as far as it has come."""
-
-    candidate: Candidate
-    answer: StreamingAnswer
-    loaded: ModelLoaded | None = None
-    ended: ChatMessage | None = None  # complete; its engine may still be ending
-    is_over: bool = False  # its engine has ended
-
-
-@dataclass(slots=True)
-class ShownComparison:
-    """A comparison from its first moment until its page is closed."""
-
-    question: ChatMessage
-    columns: list[Column]
-    run: Comparison
 
 
 class ComparisonController(QObject):
     """Runs one comparison at a time; the chat's own model is unloaded, and its answers wait.
 
     Signals:
-        begun: the `ShownComparison`.
-        event: a `ComparisonEvent`, which it has by now.
+        begun: there are other `columns`.
+        streamed: the place of a column, and an event of its engine.
+        ended: the place of a column, and its whole answer.
     """
 
-    begun = Signal(object)
-    event = Signal(object)
+    begun = Signal()
+    streamed = Signal(int, object)
+    ended = Signal(int, object)
 
-    def __init__(
-        self,
-        engine: EngineBridge,
-        store: StoreBridge,
-        chat: ChatController,
-        models: ModelController,
-        preferences: Preferences,
-    ) -> None:
+    def __init__(self, services: Services, chat: ChatController, models: ModelController) -> None:
         super().__init__()
-        self._engine, self._store, self._chat = engine, store, chat
-        self._models, self._preferences = models, preferences
-        self.shown: ShownComparison | None = None
-        self._chosen: int | None = None  # the column to go on with, once all have ended
+        self._services, self._engine = services, services.engine
+        self._chat, self._models = chat, models
+        self.question: ChatMessage | None = None  # that of the page, until it is closed
+        self.planned: c.ComparisonPlanned  # set with the question
+        self._answers: list[StreamingAnswer] = []
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
-        self._save_timer.timeout.connect(self.save)
+        self._save_timer.timeout.connect(self._save)
         models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
         models.preferences_changed.connect(self._on_preferences)
         chat.conversation_stopped.connect(self._on_conversation_stopped)
 
     @property
-    def budget_mib(self) -> int:
-        """The memory budget."""
-        return self._preferences.load.memory_budget
+    def columns(self) -> list[ChatMessage]:
+        """The answers as far as they have come."""
+        return [each.whole or each.over(each.begun) for each in self._answers]
 
-    @property
-    def running(self) -> bool:
-        """Whether columns are being written, or wait for their turn."""
-        return self.shown is not None and not all(each.is_over for each in self.shown.columns)
-
-    @Slot(object, list)
-    def begin(self, question: ComparisonQuestion, candidates: Sequence[Candidate]) -> None:
+    @Slot(object, list, object)
+    def begin(
+        self, question: ChatMessage, candidates: Sequence[c.Candidate], planned: c.ComparisonPlanned
+    ) -> None:
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
-        chat, branch = self._chat, self._chat.shown_branch
-        append = None
-        if not question.message_id:
+        chat, branch, append = self._chat, self._chat.shown_branch, None
+        if not question.id:
             parent = branch[-1].id if branch else None
-            append = chat.appending(question.text, parent, question.attachments)
+            append = chat.appending(question.content, parent, question.attachments)
 
         def work(store: Store) -> tuple[list[ChatMessage], list[ChatMessage]]:
             with store.transaction():
-                asked = append(store).id if append is not None else question.message_id
-                before = store.messages.path_to(asked)
-                key, begin = before[-1].conversation_id, store.messages.begin_answer
-                return before, [begin(key, asked, each.name) for each in candidates]
+                asked = append(store) if append is not None else question
+                key, begin = asked.conversation_id, store.messages.begin_answer
+                answers = [begin(key, asked.id, each.name) for each in candidates]
+                return store.messages.path_to(asked.id), answers
 
         def done(stored: tuple[list[ChatMessage], list[ChatMessage]]) -> None:
             before, answers = stored
-            question.accepted()
-            streams = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
-            columns = [Column(*each) for each in zip(candidates, streams, strict=True)]
-            asked = [prompt_messages(before, "")]
-            run = self._engine.compare(asked, candidates, memory_budget=self.budget_mib)
-            self.shown = ShownComparison(before[-1], columns, run)
-            self._chosen = None
+            self.question, self.planned = before[-1], planned
+            self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
+            run = c.Comparison(
+                [prompt_messages(before, "")], candidates, planned, self._engine.command
+            )
+            self._engine.set_comparison(run)
             chat.hold_answers(True)
             self._save_timer.start()
-            self.begun.emit(self.shown)
+            self.begun.emit()
             chat.open(before[-1].conversation_id)
             chat.list_changed.emit()
             unload = self._models.unload()
             for freed in (unload.done, unload.failed) if unload is not None else ():
-                freed.connect(self._ask)
+                freed.connect(partial(self._ask, run))
             if unload is None:
-                self._ask()
+                self._ask(run)
 
-        self._store.call(work, done, lambda error: chat.failed.emit(report_of(error)))
+        self._services.store.call(work, done)
 
-    @Slot()
-    def _ask(self) -> None:
-        if self.shown is None:
-            return
-        pid, run = self._engine.engine_pid, self.shown.run
-        run.window_mib = window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0)
+    def _ask(self, run: c.Comparison, *_freed: object) -> None:
         self._events = stream_in_background(run.events)
         self._events.done.connect(self._on_event)
-        self._events.failed.connect(self._on_bug)
+        self._events.ended.connect(self._on_over)
 
-    def stop(self, *columns: int) -> None:
-        """End the answers of these columns, or of all; what is there stays."""
-        if self.shown is not None:
-            self.shown.run.cancel(*columns)
+    def stop(self, *places: int) -> None:
+        """End these answers, or all; what is there stays."""
+        if self._engine.comparison is not None:
+            self._engine.comparison.cancel(*places)
 
-    def press(self, column: int) -> None:
-        """Stop this column, or go on with its answer, which has ended."""
-        if self.shown is not None and self.shown.columns[column].ended is None:
-            self.stop(column)
-        else:
-            self.leave(column)
-
-    def leave(self, column: int) -> None:
-        """Close the comparison, once all have ended; this answer is the branch that goes on."""
-        if self.running:
-            self._chosen = column
-            self.stop()
-            return
-        shown, self.shown = self.shown, None
-        if shown is not None:
-            chosen = shown.columns[column].answer
+    def leave(self, place: int) -> None:
+        """Close the page: this answer, or what there is of it, is the branch that goes on."""
+        if self._answers:  # else it is about to be hidden
+            chosen = self._answers[place]
+            self.close()
             self._chat.open(chosen.conversation_id, chosen.message_id)
 
-    @Slot()
-    def save(self) -> None:
-        """Save what there is of the answers."""
-        for each in self.shown.columns if self.shown is not None else ():
-            if each.ended is None:
-                each.answer.save(self._chat.pending_writes)
-
     def close(self) -> None:
-        """Save what there is for the last time; the next start counts such answers as stopped."""
-        self.save()
-        self._save_timer.stop()
-        self.shown = None
+        """End all answers now; their engines end meanwhile."""
+        self.stop()
+        self._end()
+        self.question, self._answers = None, []
 
-    # ---- the engines' events ------------------------------------------------------------------
+    @Slot()
+    def _save(self) -> None:
+        for each in self._answers:
+            each.save(self._chat.pending_writes)
 
     @Slot(object)
-    def _on_event(self, event: ComparisonEvent) -> None:
-        if self.shown is None:
+    def _on_event(self, event: c.ComparisonEvent) -> None:
+        """Store an answer with its last event; before it began, `CandidateEnded` is."""
+        if isinstance(event, c.ComparisonPlanned) or not self._answers:
             return
-        if not isinstance(event, ComparisonPlanned):
-            self._take(event, self.shown.columns[event.candidate])
-        self.event.emit(event)
-        if not self.running:
-            self._finish()
-
-    def _take(self, event: ComparisonEvent, column: Column) -> None:
-        """Store a column's answer with its last event; before it began, `CandidateEnded` is."""
-        ended = None
+        answer = self._answers[event.candidate]
+        if answer.whole is not None:
+            return
         match event:
-            case CandidateEvent(event=of_engine):
-                if isinstance(of_engine, ModelLoaded):
-                    column.loaded = of_engine
-                ended = column.answer.take(of_engine)
-            case CandidateFailed(report=report):
-                ended = column.answer.ended(MessageState.FAILED, error=report)
-            case CandidateEnded():
-                column.is_over = True
-                ended = column.answer.ended(MessageState.STOPPED)
-        if ended is not None and column.ended is None:
-            column.ended = ended
-            self._chat.pending_writes.finish(ended)
+            case c.CandidateEvent(place, _, of_engine):
+                answer.take(of_engine)
+                self.streamed.emit(place, of_engine)
+            case c.CandidateFailed(report=report):
+                answer.ended(MessageState.FAILED, error=report)
+            case c.CandidateEnded():
+                answer.ended(MessageState.STOPPED)
+        if answer.whole is not None:
+            self._chat.pending_writes.finish(answer.whole)
+            self.ended.emit(event.candidate, answer.whole)
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
+        for place in range(len(self._answers)):
+            self._on_event(c.CandidateEnded(place))
+
+    @Slot()
+    def _on_over(self) -> None:
+        """All engines have ended; an answer that has not met a bug."""
         self._save_timer.stop()
-        self._engine.comparison_ended()
+        self._engine.set_comparison(None)
         self._chat.hold_answers(False)
-        if self._chosen is not None:
-            self.leave(self._chosen)
-
-    @Slot(object)
-    def _on_bug(self, report: ErrorReport) -> None:
-        for place, column in enumerate(self.shown.columns if self.shown is not None else ()):
-            if not column.is_over:
-                self._on_event(CandidateFailed(place, 0, report))
-                self._on_event(CandidateEnded(place))
+        self._end()
 
     @Slot()
     def _on_preferences(self) -> None:
-        if self.shown is not None and self.shown.run.memory_budget != self.budget_mib:
-            self.shown.run.set_budget(self.budget_mib)
+        if self._engine.comparison is not None:
+            self._engine.comparison.set_budget(self._services.preferences.load.memory_budget)
 
     @Slot(int)
     def _on_conversation_stopped(self, conversation_id: int) -> None:
-        if self.shown is not None and self.shown.question.conversation_id == conversation_id:
+        if self.question is not None and self.question.conversation_id == conversation_id:
             self.stop()

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Protocol
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.comparison import (
-    Candidate,
-    CandidateEnded,
-    CandidateEvent,
-    ComparisonEvent,
-    ComparisonPlanned,
-    plan,
-)
-from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB
+from deepseek_r1.host.comparison import Candidate
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.values.intents import AskOthers, ComparisonQuestion, Intent, OpenLink
-from r1desk.comparison.controller import ComparisonController, ShownComparison
+from r1desk.chat.values.intents import AnswerNow, AskOthers, Intent, OpenLink
+from r1desk.comparison.controller import ComparisonController
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.pill_presenter import RecentModels
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.store import ChatMessage
+from r1desk.widgets.layouts import discard
 from r1desk.widgets.notice_bar import Level, Notice
-
-
-class ComparisonWindow(ChatWindow, Protocol):
-    """The main window, as the comparison uses it."""
-
-    comparison: ComparisonPage
 
 
 class ComparisonFeature(Feature):
@@ -47,45 +31,36 @@ class ComparisonFeature(Feature):
         super().__init__()
         self._services, self._models, self._recent = services, models, recent
         self._chat, self._settings = chat.controller, chat.settings
-        self.controller = controller = ComparisonController(
-            services.engine, services.store, chat.controller, models, services.preferences
-        )
-        self._bills: BackgroundAnswer | None = None
-        self._after: Intent | None = None  # asked for in a column, once its answer is shown
-        self._window: ComparisonWindow  # set by `attach`, as the next
-        self._page: ComparisonPage
+        self.controller = ComparisonController(services, chat.controller, models)
+        self.page: ComparisonPage | None = None
+        self._window: ChatWindow  # set by `attach`
         self._chat.comparison_wanted.connect(self._on_wanted)
         self._chat.branch_shown.connect(self._on_branch_shown)
-        controller.begun.connect(self._on_begun)
-        controller.event.connect(self._on_event)
-        self.close = controller.close
+        self.controller.begun.connect(self._on_begun)
+        self.close = self.controller.close
 
-    def attach(self, window: ComparisonWindow) -> None:
+    def attach(self, window: ChatWindow) -> None:
         """Show the comparison in this window."""
-        self._window, self._page = window, window.comparison
+        self._window, self.page = window, None
         asks = partial(window.chat.requested.emit, AskOthers())
         window.answer_menu.addAction(tr("Compare models…"), "Ctrl+Shift+M", asks)
-        self._page.pressed.connect(self.controller.press)
-        self._page.requested.connect(self._on_requested)
-        self._page.closed.connect(self._on_closed)
-        if self.controller.shown is not None:
-            self._on_begun(self.controller.shown)
+        if self.controller.question is not None:
+            self._on_begun()
 
     # ---- the dialog ---------------------------------------------------------------------------
 
     @Slot(object)
-    def _on_wanted(self, question: ComparisonQuestion) -> None:
+    def _on_wanted(self, question: ChatMessage) -> None:
         """Ask which models answer; not while a comparison or an answer runs."""
         models = self._candidates()
-        if self.controller.running or self._chat.busy or not models:
+        if self._services.engine.comparison is not None or self._chat.busy or not models:
             text = tr("Models are compared when no answer is being written.")
             self._services.notify(Notice(text, Level.INFO))
             return
-        dialog = ComparisonDialog(self._window, question, models)
-        dialog.changed.connect(partial(self._ask_bills, dialog))
+        budget_mib = self._services.preferences.load.memory_budget
+        dialog = ComparisonDialog(self._window, question, models, budget_mib)
         dialog.start_wanted.connect(self.controller.begin)
         dialog.open()
-        self._ask_bills(dialog)
 
     def _candidates(self) -> list[Candidate]:
         """The models at hand as they would answer in the chat, the chosen one first."""
@@ -103,73 +78,41 @@ class ComparisonFeature(Feature):
             for each in sorted(known, key=lambda each: each.path != of.path)
         ]
 
-    def _ask_bills(self, dialog: ComparisonDialog) -> None:
-        """Have the bills of the columns made; those that were asked before are of others."""
-        if self._bills is not None:
-            self._bills.abandon()
-        budget_mib = self.controller.budget_mib
-        others_mib = window_and_helpers_mib() + ENGINE_RUNTIME_MIB  # the chat's engine, unloaded
-        self._bills = ask_in_background(partial(plan, dialog.candidates(), budget_mib, others_mib))
-        for answered in (self._bills.done, self._bills.failed):
-            answered.connect(dialog.show_plan)
-        dialog.finished.connect(self._bills.abandon)
-
     # ---- the page -----------------------------------------------------------------------------
+
+    @Slot()
+    def _on_begun(self) -> None:
+        """Put a page where the chat is; its conversation is about to be shown."""
+        of, chat = self.controller, self._window.chat
+        discard(self.page)
+        self.page = page = ComparisonPage(of.question.content, of.planned.text(), of.columns)
+        layout = chat.parentWidget().layout()
+        layout.insertWidget(layout.indexOf(chat), page, stretch=1)
+        of.streamed.connect(page.stream)
+        of.ended.connect(page.finish)
+        page.stopped.connect(of.stop)
+        page.chosen.connect(of.leave)
+        page.requested.connect(self._on_requested)
 
     @Slot(object, list)
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[ChatMessage]) -> None:
-        shown = self.controller.shown
-        compares = shown is not None and shown.question.conversation_id == conversation_id
-        had = self._page.isVisible()
-        self._page.setVisible(compares)
+        question, page = self.controller.question, self.page
+        compares = question is not None and question.conversation_id == conversation_id
         for widget in (self._window.chat, self._window.composer):
             widget.setVisible(not compares)
-        if compares and not had:
-            self._page.columns[0].button.setFocus()
-        elif had and not compares:
-            self._window.composer.setFocus()
-        if not compares and shown is None and self._after is not None:  # else it still stops
-            after, self._after = self._after, None
-            self._window.chat.requested.emit(after)
-
-    @Slot(object)
-    def _on_begun(self, shown: ShownComparison) -> None:
-        self._page.show_comparison(
-            shown.question.content,
-            [(each.candidate.name, each.answer.over(each.answer.begun)) for each in shown.columns],
-        )
-        if shown.run.planned.bills:  # the window is new
-            self._on_event(shown.run.planned)
-        for number, column in enumerate(shown.columns):
-            if column.is_over:
-                self._on_event(CandidateEnded(number))
-
-    @Slot(object)
-    def _on_event(self, event: ComparisonEvent) -> None:
-        shown = self.controller.shown
-        assert shown is not None  # noqa: S101 - its event
-        match event:
-            case ComparisonPlanned():
-                self._page.plan.setText(event.text())
-            case CandidateEvent(number, _, of_engine):
-                self._page.columns[number].stream(of_engine)
-            case CandidateEnded(number):
-                ended = shown.columns[number]
-                self._page.columns[number].finish(ended.ended, ended.loaded)
-                self._page.show_running(self.controller.running)
-
-    @Slot()
-    def _on_closed(self) -> None:
-        if self.controller.running:
-            self.controller.stop()
-        elif self.controller.shown is not None:
-            self.controller.leave(len(self._page.columns) - 1)
+        if page is not None and page.isHidden() == compares:
+            page.setVisible(compares)
+            (page.columns[0].button if compares else self._window.composer).setFocus()
 
     @Slot(int, object)
-    def _on_requested(self, number: int, intent: Intent) -> None:
+    def _on_requested(self, place: int, intent: Intent) -> None:
         """What changes a message needs its branch: that answer is gone on with first."""
+        run, request = self._services.engine.comparison, self._window.chat.requested.emit
         if isinstance(intent, OpenLink):
-            self._window.chat.requested.emit(intent)
+            request(intent)
+        elif isinstance(intent, AnswerNow) and run is not None:
+            run.end_thinking(place)
         else:
-            self._after = intent
-            self.controller.leave(number)
+            once = Qt.ConnectionType.SingleShotConnection
+            self._chat.branch_shown.connect(lambda *_branch: request(intent), once)
+            self.controller.leave(place)

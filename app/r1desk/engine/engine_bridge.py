@@ -174,7 +174,7 @@ class EngineBridge(QObject):
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)
-        self._command = command
+        self.command = command
         self._ids = count(1)
         self._requests: dict[int, EngineRequest] = {}
         self._thread = EngineThread(self, command)
@@ -199,8 +199,6 @@ class EngineBridge(QObject):
         Events that are still pending are dropped: nobody is left who could act on them.
         """
         self._stopped = True
-        if self.comparison is not None:
-            self.comparison.cancel()
         self.bills.close()
         self._text_timer.stop()
         self._thread.supervisor.request_stop()
@@ -217,15 +215,9 @@ class EngineBridge(QObject):
         self._thread.supervisor.post(request)
         return handle
 
-    def compare(self, *what: Any, **options: Any) -> Comparison:
-        """A `Comparison` of other models, to be run by the caller; the loaded one is not asked."""
-        self.comparison = Comparison(*what, **options, command=self._command)
-        self.comparison_changed.emit()
-        return self.comparison
-
-    def comparison_ended(self) -> None:
-        """Its last event has come."""
-        self.comparison = None
+    def set_comparison(self, comparison: Comparison | None) -> None:
+        """Other models run, in engines of their own, or do no more."""
+        self.comparison = comparison
         self.comparison_changed.emit()
 
     def restart(self) -> None:

@@ -32,7 +32,6 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.view import ChatView
-from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
@@ -72,7 +71,6 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar()
         self.chat = ChatView()
         self.composer = Composer()
-        self.comparison = ComparisonPage()
         self.notices = NoticeBar()
         self.palette_list = Palette(self)
         self.downloads = DownloadList(most=2)
@@ -118,7 +116,6 @@ class MainWindow(QMainWindow):
         filled(notices, self.notices, self.downloads, margins=(16, 0, 16, 0))
         self.notices.keyboard_left.connect(self.composer.setFocus)
         layout.addWidget(self.chat, stretch=1)
-        layout.addWidget(self.comparison, stretch=1)
         layout.addWidget(self.composer)
         return centre
 

@@ -54,6 +54,7 @@ class StreamingAnswer:
     request: EngineRequest | None = None
     dirty: bool = False
     stop_wanted: bool = False
+    whole: ChatMessage | None = None  # once it has ended
 
     @classmethod
     def of(cls, queued: QueuedAnswer) -> StreamingAnswer:
@@ -121,7 +122,8 @@ class StreamingAnswer:
         if (sources := self.begun.sources) is not None:
             marked = cited(self.content, sources.sent)
             sources = sources.model_copy(update={"sent": marked})
-        return replace(
+        self.dirty = False
+        self.whole = replace(
             self.begun,
             sources=sources,
             content=self.content,
@@ -131,6 +133,7 @@ class StreamingAnswer:
             stats=merged_stats(self.begun.stats, stats),
             error=error,
         )
+        return self.whole
 
 
 class AnswerGeneration(QObject):

@@ -31,7 +31,7 @@ class ChatController(QObject):
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
-    comparison_wanted = Signal(object)  # ComparisonQuestion
+    comparison_wanted = Signal(object)  # the question, a ChatMessage; id 0: not stored yet
     conversation_stopped = Signal(int)  # all of its answers are to end
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
     preparing_changed = Signal()

@@ -11,6 +11,7 @@ from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Role
 from deepseek_r1.documents.errors import DocumentIsPicture
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
@@ -23,6 +24,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.values import intents
 from r1desk.features import Presenter
+from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
 # After these the next key is for the composer: what was clicked may be gone.
@@ -142,19 +144,14 @@ class RequestHandler(Presenter):
         if isinstance(intent, _RETURNING):
             self._composer.setFocus()
 
-    def _question(self, answer: int) -> intents.ComparisonQuestion:
+    def _question(self, answer: int) -> ChatMessage:
         """What is asked: the message above an answer, or what is in the composer."""
-        branch = self._chat.shown_branch
-        for above, message in pairwise(branch):
+        for above, message in pairwise(self._chat.shown_branch):
             if message.id == answer:
-                return intents.ComparisonQuestion(above.content, above.id)
+                return above
+        self._composer.flush_draft()  # now, so that it goes with the question
         files = self._attachments.attachments
-
-        def accepted() -> None:
-            self._composer.clear()
-            self._attachments.show_stored()
-
-        return intents.ComparisonQuestion(self._composer.text(), 0, files, accepted)
+        return ChatMessage(0, Role.USER, self._composer.text(), attachments=files)
 
     @Slot()
     def _on_busy_changed(self) -> None:

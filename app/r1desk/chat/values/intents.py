@@ -208,16 +208,6 @@ class ReturnToComposer(Intent):
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonQuestion:
-    """The question for several models: a stored message, or a new text with its files."""
-
-    text: str
-    message_id: int = 0
-    attachments: tuple[Attachment, ...] = ()
-    accepted: Callable[[], object] = tuple  # called when it is stored
-
-
-@dataclass(frozen=True, slots=True)
 class ContextOption:
     """One way: what it does and what it costs. `possible`: False where it cannot be taken."""
 

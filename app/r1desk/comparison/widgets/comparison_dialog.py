@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
     QDoubleSpinBox,
-    QGridLayout,
+    QFormLayout,
+    QHBoxLayout,
     QPlainTextEdit,
-    QSizePolicy,
     QWidget,
 )
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
-from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
+from deepseek_r1.host.comparison import Candidate, ComparisonPlanned, plan
+from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB
 from r1desk.chat.values.duration import budget_name
-from r1desk.chat.values.intents import ComparisonQuestion
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import keep_place, put_inside
 from r1desk.widgets.text_label import NamedBox, text_label
 
 
-class ColumnChoice:
-    """The widgets of a column: its model, or none, and its settings."""
+class ColumnChoice(QWidget):
+    """A column: its model, the first one `chosen` of these from 1 on, or none; and its settings."""
 
-    def __init__(
-        self, title: str, models: Sequence[Candidate], chosen: int, changed: Callable[[], object]
-    ) -> None:
-        """`chosen` is the place of the model, from 1. `changed` is called where the bill is."""
+    def __init__(self, title: str, models: Sequence[Candidate], chosen: int) -> None:
+        super().__init__()
         first = models[0]
         self.model = NamedBox(title)
-        for each in (None, *models):
-            self.model.addItem(each.name if each is not None else tr("No model"), each)
-            path = str(each.model) if each is not None else ""
-            self.model.setItemData(self.model.count() - 1, path, Qt.ItemDataRole.ToolTipRole)
+        self.model.addItem(tr("No model"))
+        for place, each in enumerate(models, 1):
+            self.model.addItem(each.name, each)
+            self.model.setItemData(place, str(each.model), Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(chosen)
         self.model.setMinimumContentsLength(10)
-        self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
         self.temperature.setValue(first.sampling.temperature)
@@ -56,28 +57,27 @@ class ColumnChoice:
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
         self.from_disk = QCheckBox(checked=first.load.swap_enabled)
         self.drafts = QCheckBox(checked=first.load.drafts is not DraftMode.OFF)
-        self.rows: dict[str, QWidget] = {
-            title: self.model,
-            tr("Temperature"): self.temperature,
-            tr("Thinking budget"): self.thinking,
-            tr("Instructions"): self.instructions,
-            tr("From the disk"): self.from_disk,
-            tr("Drafts"): self.drafts,
-        }
-        for text, widget in self.rows.items():
-            widget.setAccessibleName(text if widget is self.model else f"{title}, {text}")
-        for each in (self.model.currentIndexChanged, self.from_disk.toggled, self.drafts.toggled):
-            each.connect(changed)
+        form = QFormLayout(self)
+        form.addRow(text_label(title, "heading"))
+        form.addRow(self.model)
+        for text, widget in (
+            (tr("Temperature"), self.temperature),
+            (tr("Thinking budget"), self.thinking),
+            (tr("Instructions"), self.instructions),
+            (tr("From the disk"), self.from_disk),
+            (tr("Drafts"), self.drafts),
+        ):
+            form.addRow(text_label(text), widget)
+            widget.setAccessibleName(f"{title}, {text}")
 
     def candidate(self) -> Candidate | None:
         """The column as it is chosen now."""
         model: Candidate | None = self.model.currentData()
-        for widget in self.rows.values():
-            widget.setEnabled(widget is self.model or model is not None)
         if model is None:
             return None
-        drafts = model.load.drafts if model.load.drafts is not DraftMode.OFF else DraftMode.AUTO
-        drafts = drafts if self.drafts.isChecked() else DraftMode.OFF
+        drafts = model.load.drafts if self.drafts.isChecked() else DraftMode.OFF
+        if self.drafts.isChecked() and drafts is DraftMode.OFF:
+            drafts = DraftMode.AUTO
         load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts}
         sampling = {
             "temperature": round(self.temperature.value(), 2),
@@ -95,21 +95,21 @@ class ComparisonDialog(BoundedDialog):
     """The question, the bill, and up to three columns.
 
     Signals:
-        changed: other columns; `show_plan` is due.
-        start_wanted: the ComparisonQuestion and the columns, a list of Candidates.
+        start_wanted: the question, a list of Candidates and their ComparisonPlanned.
     """
 
-    changed = Signal()
-    start_wanted = Signal(object, list)
+    start_wanted = Signal(object, list, object)
 
     def __init__(
-        self, parent: QWidget, question: ComparisonQuestion, models: Sequence[Candidate]
+        self, parent: QWidget, question: ChatMessage, models: Sequence[Candidate], budget_mib: int
     ) -> None:
         """Begin with two columns: the first model, and the second where there is one."""
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
-        self._asked = question
-        stored = bool(question.message_id)  # it cannot be changed
-        self.question = QPlainTextEdit(question.text, readOnly=stored, tabChangesFocus=True)
+        self._asked, self._budget_mib = question, budget_mib
+        self._planning = BackgroundAnswer()
+        self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
+        stored = bool(question.id)  # it cannot be changed
+        self.question = QPlainTextEdit(question.content, readOnly=stored, tabChangesFocus=True)
         self.question.setAccessibleName(tr("Question"))
         self.question.setPlaceholderText(tr("The question for all models"))
         self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
@@ -120,72 +120,66 @@ class ComparisonDialog(BoundedDialog):
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
         body.addWidget(self.bill)
+        columns = put_inside(body, QHBoxLayout())
         self.choices = [
-            ColumnChoice(tr("Column {n}", n=number), models, chosen, self._on_changed)
+            ColumnChoice(tr("Column {n}", n=number), models, chosen)
             for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
         ]
-        self._fill(put_inside(body, QGridLayout()))
+        for choice in self.choices:
+            columns.addWidget(choice, stretch=1)
+            boxes = choice.from_disk.toggled, choice.drafts.toggled
+            for changed in (choice.model.currentIndexChanged, *boxes):
+                changed.connect(self._on_changed)
         body.addStretch(1)
         self.start = self.buttons.addButton(tr("Ask them"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
         self._on_changed()
-        (self.choices[1].model if question.text else self.question).setFocus()
-
-    def _fill(self, grid: QGridLayout) -> None:
-        for number, choice in enumerate(self.choices, 1):
-            grid.setColumnStretch(number, 1)
-            for row, (text, widget) in enumerate(choice.rows.items()):
-                if row == 0:
-                    grid.addWidget(text_label(text, "heading"), 0, number)
-                elif number == 1:
-                    grid.addWidget(text_label(text), row + 1, 0)
-                grid.addWidget(widget, row + 1, number)
+        (self.choices[1].model if question.content else self.question).setFocus()
 
     def candidates(self) -> list[Candidate]:
         """The columns as they are chosen now."""
         return [found for each in self.choices if (found := each.candidate()) is not None]
 
     @Slot(object)
-    def show_plan(self, planned: ComparisonPlanned | ErrorReport) -> None:
-        """Say how the columns will run, and which are refused; or why there are no bills.
-
-        What does not fit into the budget is tried from the disk.
-        """
-        if isinstance(planned, ErrorReport):
-            self.bill.setText(planned.text())
-            return
+    def show_plan(self, planned: ComparisonPlanned) -> None:
+        """Say how the columns will run; what does not fit the budget is tried from the disk."""
         columns = [each for each in self.choices if each.model.currentData() is not None]
-        refused = [
-            (column, bill)
-            for column, bill in zip(columns, planned.bills, strict=True)
-            if isinstance(bill, ErrorReport)
-        ]
-        for column, bill in refused:
-            if bill.code == BudgetTooSmall.__name__ and not column.from_disk.isChecked():
-                column.from_disk.setChecked(True)  # other bills are asked for
-                return
-        lines = [f"{column.model.currentText()}: {bill.text()}" for column, bill in refused]
-        self._can_run = len(lines) < len(planned.bills)
-        self.bill.setText("\n".join([planned.text()] * self._can_run + lines))
+        lines = []
+        for column, bill in zip(columns, planned.bills, strict=True):
+            if isinstance(bill, ErrorReport):
+                if bill.code == BudgetTooSmall.__name__ and not column.from_disk.isChecked():
+                    column.from_disk.setChecked(True)  # other bills are asked for
+                    return
+                lines.append(f"{column.model.currentText()}: {bill.text()}")
+        if len(lines) < len(columns):
+            self._planned = planned
+            lines.insert(0, planned.text())
+        self.bill.setText("\n".join(lines))
         self._refresh()
 
     @Slot()
     def _on_changed(self) -> None:
-        self._can_run = False
+        """Ask how these columns will run; what was asked before is of others."""
+        self._planning.abandon()
+        self._planned = None
         self._refresh()
-        wanted = bool(self.candidates())
-        self.bill.setText(tr("The bill is being made…") if wanted else "")
-        if wanted:
-            self.changed.emit()
+        candidates = self.candidates()
+        self.bill.setText(tr("The bill is being made…") if candidates else "")
+        if candidates:
+            others = window_and_helpers_mib() + ENGINE_RUNTIME_MIB  # the chat's, unloaded
+            self._planning = ask_in_background(partial(plan, candidates, self._budget_mib, others))
+            self._planning.done.connect(self.show_plan)
+            self._planning.failed.connect(lambda report: self.bill.setText(report.text()))
 
     @Slot()
     def _refresh(self) -> None:
-        self.start.setEnabled(self._can_run and bool(self.question.toPlainText().strip()))
+        asked = bool(self.question.toPlainText().strip())
+        self.start.setEnabled(self._planned is not None and asked)
 
     @Slot()
     def _on_start(self) -> None:
-        question = replace(self._asked, text=self.question.toPlainText())
-        self.start_wanted.emit(question, self.candidates())
+        question = replace(self._asked, content=self.question.toPlainText())
+        self.start_wanted.emit(question, self.candidates(), self._planned)
         self.accept()

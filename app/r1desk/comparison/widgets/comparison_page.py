@@ -17,9 +17,9 @@ from r1desk.chat.messages.stats_line import compared_line
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.message_selection import mark, matches_in
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.store import ChatMessage
+from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import set_role
-from r1desk.widgets.layouts import discard, filled, keep_place, put_inside
+from r1desk.widgets.layouts import filled, keep_place, put_inside
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 LEAST_COLUMN_PX = 300  # narrower ones become tabs
@@ -29,12 +29,13 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 class ColumnView(QWidget):
     """One column: the model's name, its answer and its numbers."""
 
-    def __init__(self, name: str, message: ChatMessage) -> None:
+    def __init__(self, message: ChatMessage) -> None:
         super().__init__()
-        self._key = message.id
-        self.name = ElidedLabel(name)
+        self.key = message.id
+        self.loaded: ModelLoaded | None = None
+        self.finished = False  # its answer can be continued with
+        self.name = ElidedLabel(message.model_name)
         set_role(self.name, "heading")
-        keep_place(self.name)
         self.numbers = text_label("", "dim")
         self.numbers.setAlignment(Qt.AlignmentFlag.AlignTop)
         keep_place(self.numbers, lines=2)
@@ -42,102 +43,107 @@ class ColumnView(QWidget):
         self.chat = ChatView(self)
         self.chat.show_branch([message])
         if not (message.content or message.thinking):
-            self.chat.stream_status(self._key, tr("Waiting for its turn"))
+            self.chat.stream_status(self.key, tr("Waiting for its turn"))
         layout = filled(QVBoxLayout(self), spacing=4, margins=(8, 0, 8, 0))
         head = put_inside(layout, QHBoxLayout())
         head.addWidget(self.name, stretch=1)
         head.addWidget(self.button)
         layout.addWidget(self.numbers)
         layout.addWidget(self.chat, stretch=1)
-        self.setAccessibleName(name)
-
-    def stream(self, event: Event) -> None:
-        """Show an event of its engine."""
-        match event:
-            case LoadProgress(fraction=fraction):
-                text = tr("Loading: {percent} %", percent=round(fraction * 100))
-                self.chat.stream_status(self._key, text, fraction)
-            case ModelLoaded():
-                self.chat.stream_status(self._key, tr("Reading…"))
-            case _:
-                self.chat.stream(self._key, event)
-
-    def finish(self, message: ChatMessage, loaded: ModelLoaded | None) -> None:
-        """Its answer is complete: it can be continued with."""
-        self.chat.finish_stream(message)
-        self.button.setText(tr("Continue with this one"))
-        if message.stats is not None:
-            self.numbers.setText(compared_line(message.stats, loaded))
+        self.setAccessibleName(message.model_name)
 
 
 class ComparisonPage(QWidget):
     """Shows up to three columns.
 
     Signals:
-        pressed: the number of a column whose button was pressed, to stop it or go on with it.
-        requested: a column's number and an Intent of its message.
-        closed: the user wants to end all, or to go back to the conversation.
+        stopped: the place of a column that is to end.
+        chosen: that of the one to go on with, in the conversation.
+        requested: a column's place and an Intent of its message.
     """
 
-    pressed = Signal(int)
+    stopped = Signal(int)
+    chosen = Signal(int)
     requested = Signal(int, object)
-    closed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, question: str, plan: str, answers: Sequence[ChatMessage]) -> None:
         super().__init__()
-        self.columns: list[ColumnView] = []
+        self.columns = [ColumnView(each) for each in answers]
         self._moving = False  # a column brings the others to its place
-        self._comparing: BackgroundAnswer | None = None  # the words of the answers
-        self.question = ElidedLabel()
-        self.plan = ElidedLabel()
+        self._comparing = BackgroundAnswer()  # the words of the answers
+        asked = ElidedLabel(" ".join(question.split()))
+        asked.setToolTip(question[:2000])
+        self.plan = ElidedLabel(plan)
         set_role(self.plan, "dim")
         self.together = QToolButton(
             text=tr("Scroll together"), checkable=True, checked=True, autoRaise=True
         )
         self.differences = QToolButton(text=tr("Mark differences"), checkable=True, autoRaise=True)
         self.differences.toggled.connect(self.mark_differences)
-        self.close_button = push_button("", self.closed)
-        QShortcut(QKeySequence("Esc"), self, self.closed.emit)
+        self.close_button = push_button(tr("Stop all"), self._on_closed)
+        QShortcut(QKeySequence("Esc"), self, self._on_closed)
         self.tabs = QTabBar(drawBase=False)
         self.tabs.setAccessibleName(tr("Columns"))
-        self.tabs.currentChanged.connect(self._lay_out)
         layout = filled(QVBoxLayout(self), spacing=4, margins=(12, 0, 12, 8))
         top = put_inside(layout, QHBoxLayout())
-        top.addWidget(self.question, stretch=1)
+        top.addWidget(asked, stretch=1)
         for widget in (self.together, self.differences, self.close_button):
             top.addWidget(widget)
         layout.addWidget(self.plan)
         layout.addWidget(self.tabs)
-        self._row = put_inside(layout, QHBoxLayout())
-        self._row.setSpacing(0)
+        row = put_inside(layout, QHBoxLayout(spacing=0))
         layout.setStretch(3, 1)
-        self.hide()
-
-    def show_comparison(self, question: str, answers: Sequence[tuple[str, ChatMessage]]) -> None:
-        """Show these columns, each a model's name and its answer, in place of others."""
-        self.differences.setChecked(False)
-        discard(*self.columns)
-        self.columns = []
-        while self.tabs.count():
-            self.tabs.removeTab(0)
-        self.plan.setText("")
-        self.question.setText(" ".join(question.split()))
-        self.question.setToolTip(question[:2000])
-        for number, (name, message) in enumerate(answers):
-            column = ColumnView(name, message)
-            column.button.clicked.connect(partial(self.pressed.emit, number))
-            column.chat.requested.connect(partial(self.requested.emit, number))
+        for place, column in enumerate(self.columns):
+            column.button.clicked.connect(partial(self._on_pressed, place))
+            column.chat.requested.connect(partial(self.requested.emit, place))
             bar = column.chat.column.verticalScrollBar()
             bar.valueChanged.connect(partial(self._on_scrolled, column))
-            self._row.addWidget(column, stretch=1)
-            self.columns.append(column)
-            self.tabs.addTab(f"{number + 1} · {name}")
-        self._lay_out()
-        self.show_running(True)
+            row.addWidget(column, stretch=1)
+            self.tabs.addTab(f"{place + 1} · {column.name.text()}")
+        self.tabs.currentChanged.connect(self._lay_out)
+        self.hide()
+        for place, each in enumerate(answers):
+            if each.state != MessageState.STREAMING:
+                self.finish(place, each)
 
-    def show_running(self, running: bool) -> None:
-        """Closing ends what runs."""
-        self.close_button.setText(tr("Stop all") if running else tr("Back to the chat"))
+    @Slot(int, object)
+    def stream(self, place: int, event: Event) -> None:
+        """Show an event of a column's engine."""
+        column = self.columns[place]
+        chat, key = column.chat, column.key
+        match event:
+            case LoadProgress(fraction=fraction):
+                text = tr("Loading: {percent} %", percent=round(fraction * 100))
+                chat.stream_status(key, text, fraction)
+            case ModelLoaded():
+                column.loaded = event
+                chat.stream_status(key, tr("Reading…"))
+            case _:
+                chat.stream(key, event)
+
+    @Slot(int, object)
+    def finish(self, place: int, message: ChatMessage) -> None:
+        """The answer of a column is complete: it can be continued with."""
+        column = self.columns[place]
+        column.finished = True
+        column.chat.finish_stream(message)
+        column.button.setText(tr("Continue with this one"))
+        if message.stats is not None:
+            column.numbers.setText(compared_line(message.stats, column.loaded))
+        if all(each.finished for each in self.columns):
+            self.close_button.setText(tr("Back to the chat"))
+
+    def _on_pressed(self, place: int) -> None:
+        (self.chosen if self.columns[place].finished else self.stopped).emit(place)
+
+    @Slot()
+    def _on_closed(self) -> None:
+        """Stop what is being written; where nothing is, go back to the conversation."""
+        running = [place for place, each in enumerate(self.columns) if not each.finished]
+        for place in running:
+            self.stopped.emit(place)
+        if not running:
+            self.chosen.emit(len(self.columns) - 1)
 
     def _on_scrolled(self, source: ColumnView, value: int) -> None:
         """Bring the others to the same share of their height; the first that moves leads."""
@@ -154,16 +160,9 @@ class ComparisonPage(QWidget):
     @Slot(bool)
     def mark_differences(self, marked: bool) -> None:
         """Mark the words of each answer that the first one does not have, and the other way."""
-        if self._comparing is not None:
-            self._comparing.abandon()
-        views = [
-            view for each in self.columns if (view := each.chat.view(each.chat.messages[0].id))
-        ]
-        for view in views:
-            mark(view, [])
-        if not marked:
-            return
-        parts = [matches_in(view, _WORD) for view in views]
+        self._comparing.abandon()
+        views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
+        parts = [matches_in(view, _WORD) if marked else [] for view in views]
         texts = [[match.cursor.selectedText().casefold() for match in each] for each in parts]
 
         def show(found: list[set[int]]) -> None:
@@ -181,7 +180,6 @@ class ComparisonPage(QWidget):
         self.together.setVisible(not narrow)
         for number, column in enumerate(self.columns):
             column.setVisible(not narrow or number == self.tabs.currentIndex())
-            column.name.setVisible(not narrow)  # else the tab has it
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
