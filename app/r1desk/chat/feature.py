@@ -281,7 +281,7 @@ class ChatFeature(Feature):
 
     def show_folder_documents(self, folder: FolderInfo) -> None:
         """Show the documents of a folder, to be changed."""
-        self._document_lists.show_folder(folder)
+        self._document_lists.show_documents(folder)
 
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QFileDialog, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QFileDialog,
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
@@ -83,69 +90,59 @@ class DocumentLists(Presenter):
         self._window, self._documents, self._store = window, documents, store
         self._prompts = prompts
         self._stop = threading.Event()  # of all files that are being read
-        self._dialog: DocumentsDialog | None = None
-        self._folder = 0  # whose documents are shown; 0: all
+        self._refresh: Callable[[], None] = lambda: None  # the list that was shown last
         documents.refused.connect(self._refuse)
-        window.chats_menu.addAction(tr("Documents…"), self.show_all)
+        window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
 
     def close(self) -> None:
         """Read no more: the window goes."""
         self._stop.set()
         super().close()
 
-    @Slot()
-    def show_all(self) -> None:
-        """Show all documents, to be deleted."""
-        size = tr("{n:,.1f} MiB", n=self._documents.index.size_bytes / 2**20)
-        note = tr(
-            "The texts and their index take {size}. A document goes with the last chat or folder "
-            "that has it; deleted here, it is taken out of all of them.",
-            size=size,
-        )
-        self._show(0, tr("Documents"), note)
-
-    def show_folder(self, folder: FolderInfo) -> None:
-        """Show the documents of a folder of chats."""
-        note = tr("All chats in this folder are answered from these documents.")
-        self._show(folder.id, tr("Documents of “{name}”", name=folder.name), note)
-
-    def _show(self, folder: int, title: str, note: str) -> None:
-        self._folder, self._dialog = folder, DocumentsDialog(self._window, title, note)
-        kinds, choose, row = QFileDialog.FileMode, self._choose, self._dialog.buttons
-        actions = {
-            tr("Add files…"): partial(choose, folder, kinds.ExistingFiles),
-            tr("Add a folder…"): partial(choose, folder, kinds.Directory),
-            tr("Remove"): self._remove,
-        }
-        for label, action in actions.items() if folder else [(tr("Delete"), self._remove)]:
-            button = push_button(label, action)
-            row.addButton(button, row.ButtonRole.ActionRole)
-        self._dialog.tree.itemSelectionChanged.connect(lambda: button.setEnabled(True))
-        button.setEnabled(False)
-        self._refresh()
-        self._dialog.show()
-
-    @Slot()
-    def _refresh(self) -> None:
-        folder, dialog = self._folder, self._dialog
-
-        def read(store: Store) -> tuple[Attachment, ...]:
-            return store.attachments.of_folder(folder) if folder else store.attachments.every()
+    def show_documents(self, folder: FolderInfo | None) -> None:
+        """Show the documents of a folder of chats, to be changed; None: all, to be deleted."""
+        if folder is None:
+            size, title = self._documents.index.size_bytes / 2**20, tr("Documents")
+            note = tr(
+                "The texts and their index take {size}. A document goes with the last chat or "
+                "folder that has it; deleted here, it is taken out of all of them.",
+                size=tr("{n:,.1f} MiB", n=size),
+            )
+        else:
+            title = tr("Documents of “{name}”", name=folder.name)
+            note = tr("All chats in this folder are answered from these documents.")
+        key, dialog = folder and folder.id, DocumentsDialog(self._window, title, note)
 
         def shown(documents: tuple[Attachment, ...]) -> None:
-            if dialog is not None and isValid(dialog):
+            if isValid(dialog):
                 kept = self._prompts.state
                 dialog.show_documents(documents, kept.documents_mib if kept is not None else {})
 
-        self._store.call(read, shown)
+        def read(store: Store) -> tuple[Attachment, ...]:
+            every, of_folder = store.attachments.every, store.attachments.of_folder
+            return every() if key is None else of_folder(key)
 
-    @Slot()
-    def _remove(self) -> None:
-        folder, hashes = self._folder, self._dialog.selected() if self._dialog is not None else []
+        actions: dict[str, Callable[[], None]] = {}
+        if key is not None:
+            modes = QFileDialog.FileMode
+            actions[tr("Add files…")] = partial(self._choose, key, modes.ExistingFiles)
+            actions[tr("Add a folder…")] = partial(self._choose, key, modes.Directory)
+        actions[tr("Delete") if key is None else tr("Remove")] = partial(self._remove, key, dialog)
+        for label, action in actions.items():
+            button = push_button(label, action)
+            dialog.buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
+        dialog.tree.itemSelectionChanged.connect(lambda: button.setEnabled(True))
+        button.setEnabled(False)
+        self._refresh = partial(self._store.call, read, shown)
+        self._refresh()
+        dialog.show()
+
+    def _remove(self, folder: int | None, dialog: DocumentsDialog) -> None:
+        hashes = dialog.selected()
 
         def remove(store: Store) -> None:
             for each in hashes:
-                store.attachments.drop_document(each, folder or None)
+                store.attachments.drop_document(each, folder)
 
         def removed(_: None) -> None:
             self._documents.clean(hashes)

@@ -28,6 +28,7 @@ from r1desk.widgets.text_label import push_button, text_label
 _SUITED = QSize(720, 520)
 _SHOWN_CHARACTERS = 220
 _TOOLTIP_CHARACTERS = 1_500
+_TICKED, _PASSAGE = Qt.CheckState.Checked, Qt.ItemDataRole.UserRole
 
 
 class PassagesDialog(BoundedDialog):
@@ -70,34 +71,34 @@ class PassagesDialog(BoundedDialog):
         self.send.setText(tr("Send"))
         set_role(self.send, "primary")
         self.buttons.accepted.connect(self.accept)
-        self._passages: list[Passage] = []
         self._add(source.passage for source in sources.sent)
         self.send.setFocus()
 
+    def _items(self) -> list[QListWidgetItem]:
+        return [self.list.item(row) for row in range(self.list.count())]
+
     def chosen(self) -> list[Passage]:
         """The passages that are ticked, the best first."""
-        ticked = [self.list.item(row).checkState() is _TICKED for row in range(self.list.count())]
-        return [each for each, wanted in zip(self._passages, ticked, strict=True) if wanted]
+        return [item.data(_PASSAGE) for item in self._items() if item.checkState() is _TICKED]
 
     def _add(self, passages: Iterable[Passage]) -> int:
         """List passages that are not there yet; returns how many."""
-        new = [each for each in passages if each not in self._passages]
+        there = [item.data(_PASSAGE) for item in self._items()]
+        new = [each for each in passages if each not in there]
         for each in new:
-            self._passages.append(each)
             label = join_list(filter(None, (each.name, each.place.label())))
             text = " ".join(each.text[: 2 * _SHOWN_CHARACTERS].split())[:_SHOWN_CHARACTERS]
             item = QListWidgetItem(fit.prose(f"{label}\n{text}…"), self.list)
+            item.setData(_PASSAGE, each)
             item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(_TICKED)
-        self._on_changed()
         return len(new)
 
     @Slot()
     def _on_changed(self) -> None:
-        if self.list.count() == len(self._passages):
-            count = len(self.chosen())
-            self.send.setText(trn("Send with {n} passage", "Send with {n} passages", count))
+        count = len(self.chosen())
+        self.send.setText(trn("Send with {n} passage", "Send with {n} passages", count))
 
     @Slot()
     def _on_search(self) -> None:
@@ -113,6 +114,3 @@ class PassagesDialog(BoundedDialog):
             text = trn("{n} passage was added.", "{n} passages were added.", added)
             self.note.setText(text if added else tr("Nothing else was found."))
             self.list.scrollToBottom()
-
-
-_TICKED = Qt.CheckState.Checked
