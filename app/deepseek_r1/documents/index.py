@@ -38,7 +38,6 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
-_NOTED: Final = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
 _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
@@ -104,7 +103,8 @@ class DocumentIndex:
         parts = passages(document)  # and their terms, before others wait
         terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
         with self._written() as db:
-            if not db.execute(_NOTED, (path, modified_ns, document.sha256)).rowcount:
+            note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
+            if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
                 facts = (document.sha256, document.name, document.kind, document.pages)
                 insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
                 added = db.execute(insert, (*facts, path, modified_ns, len(parts)))
@@ -114,11 +114,6 @@ class DocumentIndex:
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
             self.added[document.sha256] = None
-
-    def note_file(self, sha256: str, path: str, modified_ns: int) -> None:
-        """Note that a document's file has been looked at."""
-        with self._written() as db:
-            db.execute(_NOTED, (path, modified_ns, sha256))
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""

@@ -41,6 +41,7 @@ class FileReader:
         """`count` counts tokens, `is_busy` whether an answer is being written; in any thread."""
         self._index, self._count, self._is_busy = index, count, is_busy
         self.closed = threading.Event()  # set: read no more files
+        self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.left = 0  # files of folders of chats that wait
         self.waits_for_mains = True  # with these
 
@@ -64,15 +65,14 @@ class FileReader:
 
     def _changed(self, hashes: Collection[str]) -> Iterator[tuple[str, Attachment] | ErrorReport]:
         for each in self._index.documents() if hashes else ():
-            now_ns = _modified_ns(each.path)
-            if each.sha256 not in hashes or now_ns in {None, each.modified_ns}:
+            state = each.path, _modified_ns(each.path)
+            known = state in self._refused or state[1] in {None, each.modified_ns}
+            if each.sha256 not in hashes or known:
                 continue
             self._wait_for_turn(self.closed, 0)
             read = self._read_one(Path(each.path), self.closed)
-            if self.closed.is_set():
-                return
             if isinstance(read, ErrorReport):
-                self._index.note_file(each.sha256, each.path, now_ns or 0)
+                self._refused.add(state)
                 yield read
             elif read.sha256 != each.sha256:
                 yield each.sha256, read

@@ -54,9 +54,7 @@ class AttachmentPresenter(Presenter):
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
         self._model_reading = reading
         self.attachments: tuple[Attachment, ...] = ()
-        self._files_read: dict[
-            threading.Event, str
-        ] = {}  # what ends a reading, and its chip's name
+        self._files_read: dict[threading.Event, str] = {}  # what ends it, and its chip's name
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self._dialog: DocumentDialog | None = None
@@ -206,7 +204,8 @@ class AttachmentPresenter(Presenter):
                 buttons.append(ChipButton("pause", label, reading.pause))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
-                buttons.append(ChipButton("brain", label, self._read_now))
+                start = partial(reading.start, self._in_order())
+                buttons.append(ChipButton("brain", label, start))
         if removes is not None:
             buttons.append(ChipButton("close", _removal(name), removes))
         else:
@@ -216,9 +215,6 @@ class AttachmentPresenter(Presenter):
 
     def _in_order(self) -> tuple[str, ...]:
         return tuple(self._documents.of_question(self.attachments))
-
-    def _read_now(self) -> None:
-        self._model_reading.start(self._in_order())
 
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""
