@@ -83,8 +83,7 @@ class UserView(EditableMessage):
         content = message.content
         self._attached: AttachmentRow | None = None
         if message.attachments:
-            right = Qt.AlignmentFlag.AlignRight
-            self._attached = AttachmentRow(self, alignment=right)
+            self._attached = AttachmentRow(self, to_right=True)
             self._attached.show_chips(
                 Chip(each.name, size_notes(each), partial(request, OpenAttachment(each)))
                 for each in message.attachments

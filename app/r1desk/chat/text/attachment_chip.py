@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
@@ -127,11 +128,9 @@ class AttachmentChip(QWidget):
 class AttachmentRow(QWidget):
     """Chips beside each other, in as many rows as they need."""
 
-    def __init__(
-        self, parent: QWidget, *, alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft
-    ) -> None:
+    def __init__(self, parent: QWidget, *, to_right: bool = False) -> None:
         super().__init__(parent)
-        self._alignment = alignment
+        self._to_right = to_right
         self.chips: list[AttachmentChip] = []
         self.setAccessibleName(tr("Attached files"))
 
@@ -154,32 +153,29 @@ class AttachmentRow(QWidget):
 
     def fit_height(self, rows: float) -> int:
         """The height of so many rows of chips."""
-        return round(rows * (self.chips[0].sizeHint().height() + self._gap())) if self.chips else 0
+        return round(rows * self._row_height())
+
+    def _row_height(self) -> int:
+        return max((chip.sizeHint().height() for chip in self.chips), default=0) + self._gap()
 
     def _gap(self) -> int:
         return round(self.fontMetrics().height() * 0.35)
 
     def fit_width(self, width: int) -> int:
-        gap = self._gap()
-        lines: list[list[tuple[AttachmentChip, QSize]]] = []
-        taken = 0
+        """Lay out for `width` pixels; returns the height that takes."""
+        x, y, gap, step = 0, 0, self._gap(), self._row_height()
         for chip in self.chips:
             chip.fit(width)
-            size = chip.sizeHint()
-            size.setWidth(min(size.width(), width))
-            if not lines or taken + gap + size.width() > width:
-                lines.append([])
-                taken = -gap
-            lines[-1].append((chip, size))
-            taken += gap + size.width()
-        y = 0
-        for line in lines:
-            whole = sum(size.width() for _, size in line) + gap * (len(line) - 1)
-            x = width - whole if self._alignment == Qt.AlignmentFlag.AlignRight else 0
-            for chip, size in line:
-                chip.setGeometry(x, y, size.width(), size.height())
-                x += size.width() + gap
-            y += max(size.height() for _, size in line) + gap
-        height = max(0, y - gap)
+            size = chip.sizeHint().boundedTo(QSize(width, step))
+            if x and x + size.width() > width:
+                x, y = 0, y + step
+            chip.setGeometry(x, y, size.width(), size.height())
+            x += size.width() + gap
+        for _, chips in groupby(self.chips if self._to_right else (), QWidget.y):
+            line = list(chips)
+            left = width - 1 - line[-1].geometry().right()
+            for chip in line:
+                chip.move(chip.x() + left, chip.y())
+        height = y + step - gap
         self.resize(width, height)
         return height
