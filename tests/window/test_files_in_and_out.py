@@ -15,7 +15,11 @@ from r1desk.chat.presenters.document_lists import DocumentsDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt
-from r1desk.conversations.conversation_intents import ExportConversations
+from r1desk.conversations.conversation_intents import (
+    ExportConversations,
+    PurgeConversations,
+    TrashConversations,
+)
 from r1desk.shell.session import Session
 from r1desk.store import FolderInfo
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
@@ -106,6 +110,28 @@ def test_attached_files_are_part_of_the_draft(qtbot: QtBot, own_profile: Path, n
         assert labels(session) == []
         session.chat.open(1)
         wait_chips(qtbot, session, 1)
+
+
+def test_the_text_of_a_file_goes_with_the_message_or_the_chat_that_had_it(
+    qtbot: QtBot, own_profile: Path, notes: Path
+) -> None:
+    key = store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
+        index = session.chat_feature.documents.index
+        for text in ("# Notes", "# Other notes"):
+            notes.write_text(text, encoding="utf-8")
+            drop(session.window, notes)
+            wait_chips(qtbot, session, 1)
+            assert len(index.documents()) == 1
+            if text == "# Notes":
+                click(session.window.composer.attachments.chips[0].buttons[-1])
+            else:
+                session.window.sidebar.requested.emit(TrashConversations((key,)))
+                qtbot.waitUntil(lambda: not session.chat.shown_branch)
+                session.window.sidebar.requested.emit(PurgeConversations((key,)))
+                press_button(session.window.findChildren(QMessageBox)[-1], "Delete")
+            qtbot.waitUntil(lambda: index.documents() == [])
 
 
 def test_many_files_leave_the_conversation_its_place(
