@@ -9,12 +9,12 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
 from deepseek_r1.engine.prompt import template
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.menu_buttons import TemplateButton
-from r1desk.chat.values.prompt import PromptSize, answer_reserve
+from r1desk.chat.values.prompt import PromptSize
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def button(parent: QWidget) -> TemplateButton:
 
 
 def test_a_quarter_of_the_context_and_no_more_than_the_answer_is_kept_free() -> None:
-    assert answer_reserve(4096, SamplingSettings(max_tokens=2048)) == 1024
-    assert answer_reserve(16_384, SamplingSettings(max_tokens=2048)) == 2048
-    assert answer_reserve(4096, SamplingSettings(max_tokens=48)) == 48
+    assert answer_reserve(4096, 2048) == 1024
+    assert answer_reserve(16_384, 2048) == 2048
+    assert answer_reserve(4096, 48) == 48
 
 
 def test_a_message_fits_with_what_is_kept_free() -> None:

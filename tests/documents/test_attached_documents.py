@@ -38,9 +38,9 @@ def test_a_document_is_read_once_and_put_before_the_question(diary: Path):
     (sha256,) = attached.add(diary)
     assert attached.add(diary) == [sha256]
     assert attached.sha256s == [sha256]
-    planned = attached.prompt(asked(), 4096, 512, lambda text: len(text) // 4)
+    planned = attached.prompt(asked(), 3584, lambda text: len(text) // 4)
     assert planned.whole
-    assert "closed in May" in planned.messages(asked())[0].content
+    assert "closed in May" in planned.messages[0].content
 
 
 def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
@@ -66,11 +66,11 @@ def test_what_has_no_end_is_no_document():
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     attached = AttachedDocuments()
     sha256 = attached.add_data(diary.read_bytes(), "diary.txt")
-    planned = attached.prompt(asked(), 4096, 512, len, sha256s=[sha256])
+    planned = attached.prompt(asked(), 3584, len, sha256s=[sha256])
     assert planned.sources[0].passage.name == "diary.txt"
     attached.keep_only([])
     assert attached.sha256s == []
-    assert attached.prompt(asked(), 4096, 512, len, sha256s=[sha256]).sources == ()
+    assert attached.prompt(asked(), 3584, len, sha256s=[sha256]).sources == ()
 
 
 def test_a_continued_answer_has_cited_what_its_beginning_cites():

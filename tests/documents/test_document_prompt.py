@@ -17,6 +17,10 @@ def count(text: str) -> int:
     return len(text) // 4
 
 
+def asked(question: str) -> list[Message]:
+    return [Message(role=Role.USER, content=question)]
+
+
 @pytest.fixture
 def index() -> DocumentIndex:
     made = DocumentIndex()
@@ -29,7 +33,7 @@ def index() -> DocumentIndex:
 
 
 def test_what_fits_is_sent_whole_and_stands_first(index):
-    made = plan(index, [SHA], "What happened to the lighthouse?", 50_000, count)
+    made = plan(index, [SHA], asked("What happened to the lighthouse?"), 50_000, count)
     assert made.whole
     assert made.question == "What happened to the lighthouse?"
     assert all(each.passage.text in made.system for each in made.sources)
@@ -39,7 +43,7 @@ def test_what_fits_is_sent_whole_and_stands_first(index):
 
 def test_the_beginning_is_the_same_for_every_question(index):
     one, two = (
-        plan(index, [SHA], question, 50_000, count).system
+        plan(index, [SHA], asked(question), 50_000, count).system
         for question in ("Where?", "灯塔在哪里？")
     )
     assert one.rsplit("\n\n", 1)[0] == two.rsplit("\n\n", 1)[0]
@@ -48,7 +52,7 @@ def test_the_beginning_is_the_same_for_every_question(index):
 
 
 def test_what_does_not_fit_is_searched_and_sent_in_the_documents_order(index):
-    made = plan(index, [SHA], "What happened to the lighthouse?", 2_000, count)
+    made = plan(index, [SHA], asked("What happened to the lighthouse?"), 2_000, count)
     assert not made.whole
     assert count(made.system + made.question) <= 2_000
     assert made.sources[0].passage.place.page == 21
@@ -63,26 +67,25 @@ def test_what_does_not_fit_is_searched_and_sent_in_the_documents_order(index):
 
 def test_the_user_can_choose_the_passages(index):
     chosen = index.passages(SHA)[5:7]
-    made = plan(index, [SHA], "What happened?", 50_000, count, chosen=chosen)
+    made = plan(index, [SHA], asked("What happened?"), 50_000, count, chosen=chosen)
     assert [each.passage for each in made.sources] == chosen
 
 
 def test_a_question_without_findable_words_gets_the_beginning(index):
-    made = plan(index, [SHA], "Zusammenfassung?", 2_000, count)
+    made = plan(index, [SHA], asked("Zusammenfassung?"), 2_000, count)
     assert made.sources[0].passage.number == 0
 
 
 def test_the_documents_come_before_the_conversations_own_instructions(index):
-    made = plan(index, [SHA], "Where?", 50_000, count)
     conversation = [
         Message(role=Role.SYSTEM, content="Be short."),
         Message(role=Role.USER, content="Hello"),
         Message(role=Role.ASSISTANT, content="Hi"),
         Message(role=Role.USER, content="Where?"),
     ]
-    sent = made.messages(conversation)
-    assert sent[0].content == f"{made.system}\n\nBe short."
-    assert sent[1:] == conversation[1:]
+    made = plan(index, [SHA], conversation, 50_000, count)
+    assert made.messages[0].content == f"{made.system}\n\nBe short."
+    assert list(made.messages[1:]) == conversation[1:]
 
 
 def _sources(*numbers: int) -> list[Source]:
@@ -117,6 +120,6 @@ def test_a_thousand_documents_do_not_fill_the_prompt_with_their_names():
     for n, sha256 in enumerate(hashes):
         blocks = (Block(f"Report {n} of the harbour. " * 40, Place(heading=f"Chapter {n}")),)
         index.add(Document(f"{n}.txt", sha256, "text", None, blocks))
-    made = plan(index, hashes, "What does report 77 say?", 3_000, count)
+    made = plan(index, hashes, asked("What does report 77 say?"), 3_000, count)
     assert made.sources[0].passage.name == "77.txt"
     assert count(made.system) < 300

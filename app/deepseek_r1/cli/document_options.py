@@ -9,7 +9,7 @@ from deepseek_r1.cli import console
 from deepseek_r1.core.events import AnswerSource, ModelLoaded
 from deepseek_r1.core.i18n import join_list, tr
 from deepseek_r1.core.messages import Message
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.attached_documents import AttachedDocuments
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.errors import DocumentRefused
@@ -48,11 +48,12 @@ def with_documents(
     if not attached.sha256s:
         return list(messages), ()
     context = loaded.facts.context_length
-    planned = attached.prompt(messages, context, sampling.max_tokens, engine.count_tokens)
+    most = context - answer_reserve(context, sampling.max_tokens)
+    planned = attached.prompt(messages, most, engine.count_tokens)
     if not planned.whole:
         n = len(planned.sources)
         console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
-    return planned.messages(messages), planned.sources
+    return list(planned.messages), planned.sources
 
 
 def show_sources(sources: Iterable[AnswerSource]) -> None:

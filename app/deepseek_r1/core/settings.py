@@ -387,6 +387,11 @@ class SamplingSettings(_Settings):
         return self.seed >= 0 or self.temperature == 0.0
 
 
+def answer_reserve(context_length: int, max_tokens: int) -> int:
+    """The tokens of a context that are kept free for an answer: a quarter, or its longest."""
+    return max(1, min(max_tokens, context_length // 4))
+
+
 class SamplingOptions(TypedDict, total=False):
     """The fields of `SamplingSettings` but `max_tokens` as keywords, for type checkers."""
 

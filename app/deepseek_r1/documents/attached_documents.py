@@ -19,8 +19,6 @@ from deepseek_r1.documents.reading import document_files, file_sha256, read_docu
 
 _EventT = TypeVar("_EventT", bound=Event)
 _LISTED: Final = 12  # sources of an answer, beside those that it cites
-_MESSAGE_TOKENS: Final = 8  # of the template around a message
-_RESERVE: Final = 4  # of the context: one part of so many is kept free for the answer
 
 
 class AttachedDocuments:
@@ -77,21 +75,14 @@ class AttachedDocuments:
     def prompt(
         self,
         messages: Sequence[Message],
-        context_length: int,
-        max_tokens: int,
+        most_tokens: int,
         count_tokens: Callable[[str], int],
         *,
         sha256s: Sequence[str] | None = None,
     ) -> DocumentPrompt:
-        """Plan the prompt of a conversation that ends with the question, with all or `sha256s`.
-
-        A quarter of the context is kept for the answer, or `max_tokens` where those are fewer.
-        """
-        reserve = min(max_tokens, context_length // _RESERVE)
-        others = sum(count_tokens(each.content) + _MESSAGE_TOKENS for each in messages[:-1])
-        free = context_length - reserve - others - 2 * _MESSAGE_TOKENS
+        """Plan the prompt of a conversation about all of the documents, or about `sha256s`."""
         asked = self.sha256s if sha256s is None else sha256s
-        return plan(self._index, asked, messages[-1].content, free, count_tokens)
+        return plan(self._index, asked, messages, most_tokens, count_tokens)
 
 
 class SourcedAnswer:

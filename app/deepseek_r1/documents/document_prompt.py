@@ -17,6 +17,7 @@ _FOUND: Final = 12  # passages that a search may find
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
+_MESSAGE_TOKENS: Final = 8  # of the template around a message
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
 _CITE: Final = {
     "en": "Answer from the numbered parts of the documents. After each statement name the part that"
@@ -29,26 +30,27 @@ _QUESTION: Final = {"en": "Question:", "zh": "问题："}
 
 @dataclass(frozen=True, slots=True)
 class DocumentPrompt:
-    """The documents' part of a prompt.
+    """The documents' part of the prompt that a `conversation` makes, which ends with the question.
 
     `system` comes first, before the conversation's own instructions; `question` replaces the last
     message. `sources` are the parts that are sent, best first, each under its number. `whole`: all
     of the documents is in `system`, so its tokens are the same for every question in one language.
     """
 
+    conversation: tuple[Message, ...]
     system: str
     question: str
     sources: tuple[Source, ...]
     whole: bool
 
-    def messages(self, conversation: Sequence[Message]) -> list[Message]:
-        """Return a conversation that ends with the question, with the documents in it."""
-        system, rest = self.system, list(conversation[:-1])
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation with the documents in it."""
+        system, (*rest, last) = self.system, self.conversation
         if rest and rest[0].role is Role.SYSTEM:
             system = f"{system}\n\n{rest.pop(0).content}"
         first = Message(role=Role.SYSTEM, content=system)
-        last = conversation[-1].model_copy(update={"content": self.question})
-        return [first, *rest, last]
+        return (first, *rest, last.model_copy(update={"content": self.question}))
 
 
 def document_owners(sha256s: Iterable[str]) -> list[str]:
@@ -59,27 +61,29 @@ def document_owners(sha256s: Iterable[str]) -> list[str]:
 def plan(
     index: DocumentIndex,
     sha256s: Sequence[str],
-    question: str,
-    free_tokens: int,
+    messages: Sequence[Message],
+    most_tokens: int,
     count_tokens: Callable[[str], int],
     *,
     chosen: Sequence[Passage] | None = None,
 ) -> DocumentPrompt:
     """Choose what is sent of these documents of the index, in this order.
 
-    `free_tokens` is the context without the conversation's own messages and the reserve for the
-    answer; `count_tokens` the loaded model's. `chosen` are passages that the user chose from an
+    `messages` end with the question; with the documents they have at most `most_tokens`, as
+    `count_tokens` of the loaded model has it. `chosen` are passages that the user chose from an
     earlier plan, in place of a search. Raises DocumentIndexFailed, DocumentIndexDamaged.
     """
+    question, language = messages[-1].content, _language(messages[-1].content)
+    free = most_tokens - count_tokens("\n".join(each.content for each in messages[:-1]))
+    free -= _MESSAGE_TOKENS * (len(messages) + 1)
     there = [each for sha in sha256s if (each := index.document(sha)) is not None]
-    language = "zh" if re.search(f"[{UNSPACED}]", question) else "en"
     least = sum(each.passages for each in there) * _LEAST_TOKENS
-    if chosen is None and least <= free_tokens:
-        everything = [part for each in there for part in index.passages(each.sha256)]
-        system = f"{_parts(everything)}\n\n{_CITE[language]}"
-        if count_tokens(f"{system}\n\n{question}") <= free_tokens:
+    if chosen is None and least <= free:
+        system, everything = whole_text(index, sha256s, question)
+        if count_tokens(f"{system}\n\n{question}") <= free:
             best = index.search(question, sha256s, _FOUND)
-            return DocumentPrompt(system, question, _sources(everything, best), whole=True)
+            sources = _sources(everything, best)
+            return DocumentPrompt(tuple(messages), system, question, sources, whole=True)
     found = list(chosen) if chosen is not None else _searched(index, sha256s, question)
     outlines = "\n\n".join(
         "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
@@ -89,9 +93,22 @@ def plan(
     while True:
         parts = sorted(found, key=lambda each: (sha256s.index(each.sha256), each.number))
         asked = f"{_parts(parts)}\n\n{_QUESTION[language]} {question}" if parts else question
-        if not found or count_tokens(f"{system}\n\n{asked}") <= free_tokens:
-            return DocumentPrompt(system, asked, _sources(parts, found), whole=False)
+        if not found or count_tokens(f"{system}\n\n{asked}") <= free:
+            sources = _sources(parts, found)
+            return DocumentPrompt(tuple(messages), system, asked, sources, whole=False)
         found.pop()
+
+
+def whole_text(
+    index: DocumentIndex, sha256s: Sequence[str], question: str
+) -> tuple[str, list[Passage]]:
+    """The text with which a prompt begins that has all of these documents, and its parts."""
+    everything = [part for each in sha256s for part in index.passages(each)]
+    return f"{_parts(everything)}\n\n{_CITE[_language(question)]}", everything
+
+
+def _language(question: str) -> str:
+    return "zh" if re.search(f"[{UNSPACED}]", question) else "en"
 
 
 def _searched(index: DocumentIndex, sha256s: Sequence[str], question: str) -> list[Passage]:

@@ -17,7 +17,7 @@ from deepseek_r1.core.messages import (
     PromptInput,
     RawPrompt,
 )
-from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
+from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, answer_reserve
 from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
@@ -155,19 +155,17 @@ class PromptCalls(GenerationRunner):
 
     def _with_documents(
         self, messages: PromptInput, documents: Documents, sampling: SamplingSettings
-    ) -> tuple[list[Message], tuple[Source, ...]]:
+    ) -> tuple[tuple[Message, ...], tuple[Source, ...]]:
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
         self._documents = self._documents or AttachedDocuments()
         hashes = [sha256 for each in documents for sha256 in self._documents.add(each)]
+        context = self.loaded.facts.context_length
+        most = context - answer_reserve(context, sampling.max_tokens)
         planned = self._documents.prompt(
-            messages,
-            self.loaded.facts.context_length,
-            sampling.max_tokens,
-            lambda text: len(self.tokenize(text)),
-            sha256s=hashes,
+            messages, most, lambda text: len(self.tokenize(text)), sha256s=hashes
         )
-        return planned.messages(messages), planned.sources
+        return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate the answer as events, as `stream` does, to a request that is complete."""

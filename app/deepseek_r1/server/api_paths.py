@@ -180,7 +180,7 @@ class ApiPaths:
         if documents:
             async with self._service.deadline():
                 planned = await self._uploads.prompt(documents, messages, sampling.max_tokens)
-            messages, sources = tuple(planned.messages(messages)), planned.sources
+            messages, sources = planned.messages, planned.sources
         head = ResponseHead(
             self._service.served_name, "chatcmpl", "chat.completion", body.n or 1, body.warning
         )

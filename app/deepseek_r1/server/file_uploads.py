@@ -23,6 +23,7 @@ from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.attached_documents import AttachedDocuments
 from deepseek_r1.documents.document_prompt import DocumentPrompt
 from deepseek_r1.server.admission import client_of
@@ -162,7 +163,8 @@ class FileUploads:
             documents = self._documents
             if not set(sha256s).issubset(documents.sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
-            return documents.prompt(messages, context, max_tokens, count_tokens, sha256s=sha256s)
+            most = context - answer_reserve(context, max_tokens)
+            return documents.prompt(messages, most, count_tokens, sha256s=sha256s)
 
         return await asyncio.to_thread(planned)
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import partial_answer
-from r1desk.chat.values.prompt import answer_reserve, prompt_messages
+from r1desk.chat.values.prompt import prompt_messages
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -196,7 +196,7 @@ class AnswerQueue(QObject):
         if answer.answers_now:
             sampling = sampling.model_copy(update={"thinking_budget": 0})
         read = [message for message in before if message.id not in answer.left_out]
-        reserve = answer_reserve(self._context_length(), sampling)
+        reserve = answer_reserve(self._context_length(), sampling.max_tokens)
         self.model_wanted.emit()
         self._generation.ask(
             prompt_messages(read, system_prompt, answer.message.sources, document_text),

@@ -13,21 +13,20 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.document import Passage
-from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.file_reader import FileReader
 from r1desk.chat.context.token_counter import Counting, TokenCounter
-from r1desk.chat.values.prompt import answer_reserve, prompt_messages
+from r1desk.chat.values.prompt import prompt_messages
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
 _COUNT_S = 20.0  # the engine may be busy
-_MARGIN = 32  # tokens of the template around the documents
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -52,7 +51,7 @@ class ChatDocuments(QObject):
     changed = Signal()
     refused = Signal(ErrorReport)
     cleaned = Signal(object)
-    _count_wanted = Signal(object, object)  # messages, SimpleQueue; from any thread
+    _count_wanted = Signal(str, object)  # a text, SimpleQueue; from any thread
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class ChatDocuments(QObject):
 
     def whole_text(self, documents: Sequence[str], question: str = "") -> str:
         """The text with which a prompt begins that has these documents whole. As above."""
-        return plan(self.index, documents, question, 1 << 40, lambda _text: 0).system
+        return whole_text(self.index, documents, question)[0]
 
     def remove(self, sha256: str) -> None:
         """Take a document away from the conversation shown."""
@@ -224,14 +223,13 @@ class ChatDocuments(QObject):
         documents = tuple(names)
         branch, context = list(self._chat.shown_branch), self._context_length()
         sampling, instructions = self._settings()
-        reserve = answer_reserve(context, sampling)
+        most = context - answer_reserve(context, sampling.max_tokens)
 
         def work() -> AnswerSources:
             self._require(names)
-            history = prompt_messages(branch, instructions)
-            used = self._count_messages(history) if history else 0
-            free = context - used - reserve - _MARGIN
-            prompt = plan(self.index, documents, question, free, self._count, chosen=chosen)
+            asked = Message(role=Role.USER, content=question)
+            messages = (*prompt_messages(branch, instructions), asked)
+            prompt = plan(self.index, documents, messages, most, self._count, chosen=chosen)
             tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
@@ -251,10 +249,7 @@ class ChatDocuments(QObject):
     # ---- tokens -----------------------------------------------------------------------------
 
     def _count(self, text: str) -> int:
-        return self._count_messages((Message(role=Role.USER, content=text),))
-
-    def _count_messages(self, messages: tuple[Message, ...]) -> int:
-        """The tokens of messages: of the loaded model where it is free, else estimated.
+        """The tokens of a message: of the loaded model where it is free, else estimated.
 
         Any thread but the main one, which has the engine.
         """
@@ -262,21 +257,17 @@ class ChatDocuments(QObject):
         self._waiting.add(answer)
         tokens = None
         if not self._closed:
-            self._count_wanted.emit(messages, answer)
+            self._count_wanted.emit(text, answer)
             with suppress(Empty):
                 tokens = answer.get(timeout=_COUNT_S)
         self._waiting.discard(answer)
-        if tokens is None:
-            return sum(estimated_tokens(message.content) for message in messages)
-        return tokens
+        return estimated_tokens(text) if tokens is None else tokens
 
-    @Slot(object, object)
-    def _on_count_wanted(
-        self, messages: tuple[Message, ...], answer: SimpleQueue[int | None]
-    ) -> None:
+    @Slot(str, object)
+    def _on_count_wanted(self, text: str, answer: SimpleQueue[int | None]) -> None:
         def counting() -> Counting:
             try:
-                answer.put((yield messages))
+                answer.put((yield (Message(role=Role.USER, content=text),)))
             finally:  # also where the engine gave the count up
                 answer.put(None)
 

@@ -12,7 +12,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings, answer_reserve
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.answers.controller import ChatController
@@ -34,7 +34,7 @@ from r1desk.chat.context.summary_controller import SummaryController, summary_re
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
-from r1desk.chat.values.prompt import answer_reserve, memory_start, prompt_messages
+from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import ChatMessage
 
@@ -127,7 +127,7 @@ class ContextOverflow(QObject):
     def _working_out(self, run: int, found: _Found, model: ModelInUse) -> Counting:
         sampling, prompt = self._settings()
         branch, context = found.branch, model.facts.context_length
-        reserve = answer_reserve(context, sampling)
+        reserve = answer_reserve(context, sampling.max_tokens)
         was_cut = branch[-1].state != "failed"
         thought = _thinking_tokens(branch[-1]) if was_cut else 0  # read again to go on from there
         total = thought + (yield prompt_messages(branch, prompt))

@@ -9,7 +9,7 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
@@ -17,7 +17,6 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import (
     PromptSize,
-    answer_reserve,
     conversation_tokens,
     memory_start,
     prompt_messages,
@@ -170,7 +169,7 @@ class PromptSizeController(QObject):
         size = None
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history
-            reserve = answer_reserve(context, self._settings()[0])
+            reserve = answer_reserve(context, self._settings()[0].max_tokens)
             documents = self._new_documents()
             whole = text + documents + history + reserve <= context
             if whole and not self._is_empty:

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.store import AnswerSources, Attachment, ChatMessage
 
 NEARLY_FULL_SHARE = 0.8
-RESERVED_SHARE = 4  # one part in so many of the context is kept for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,6 @@ class PromptSize:
     def nearly_full(self) -> bool:
         """Whether they fit, and take more than `NEARLY_FULL_SHARE` of the context."""
         return self.fits and self.total > NEARLY_FULL_SHARE * self.context
-
-
-def answer_reserve(context_length: int, sampling: SamplingSettings) -> int:
-    """The tokens of the context that are kept free for the next answer.
-
-    A quarter of the context, and no more than the longest answer.
-    """
-    return max(1, min(sampling.max_tokens, context_length // RESERVED_SHARE))
 
 
 def prompt_messages(
