@@ -24,6 +24,7 @@ from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.model_card import ModelCard
+from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.preferences import Preferences
 from window.catalogue_pages import SPEED, select
 
@@ -61,6 +62,19 @@ def test_a_card_that_needs_more_memory_gives_it_and_downloads(
     assert smartest.button.text() == "Downloading…"
     assert not smartest.button.isEnabled()
     assert not smartest.give.isEnabled()
+
+
+def test_more_memory_is_offered_only_for_more_speed(qtbot: QtBot) -> None:
+    model, file = find_known("deepseek-r1-distill-llama-8b/Q3_K_M")
+    settings = LoadSettings(memory_budget=4096)
+    from_disk = estimate_fit(model.header(file), settings, SPEED, 22_000.0)
+    assert from_disk.raised is not None
+    button = GiveButton(lambda _budget: None, lambda: None)
+    qtbot.addWidget(button)
+    button.offer(from_disk)
+    assert button.isHidden(), "only a long conversation reads from the disk"
+    button.offer(replace(from_disk, tok_s=from_disk.raised_tok_s / 2))
+    assert not button.isHidden()
 
 
 def test_there_is_nothing_to_scroll_where_all_cards_are_in_view(

@@ -26,6 +26,7 @@ from r1desk.widgets.file_dialog import file_dialog
 
 VALUE_ROLE = Qt.ItemDataRole.UserRole
 FIT_COLUMN = 3
+_LEAST_GAIN = 1.1  # in speed, for more memory
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ICONS = {
     Fit.IN_MEMORY: ("check", "success"),
@@ -96,7 +97,8 @@ class ModelTree(QTreeWidget):
 class GiveButton(QPushButton):
     """Raises the budget so far that it holds a model whole, and then does what is offered beside.
 
-    Hidden where that is not needed, or where not so much memory is free.
+    Hidden where that is not needed, where not so much memory is free, or where the model writes
+    about as fast from the disk.
     """
 
     def __init__(self, give: Callable[[int], object], then: Callable[[], object]) -> None:
@@ -108,7 +110,10 @@ class GiveButton(QPushButton):
     def offer(self, forecast: Forecast | None, *, here: bool = False) -> None:
         """Offer a model's larger budget; `here`: its file is on this computer."""
         raised = forecast.raised if forecast is not None else None
-        self.setVisible(raised is not None)
+        gain = forecast is not None and (
+            not forecast.tok_s or forecast.raised_tok_s > _LEAST_GAIN * forecast.best_tok_s
+        )
+        self.setVisible(raised is not None and gain)
         if forecast is None or raised is None:
             return
         self._budget_mib = raised.memory_budget
