@@ -29,7 +29,6 @@ pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 class EngineStandIn(QObject):
     heartbeat = Signal(object)
     state_changed = Signal(object, str)
-    comparison_changed = Signal()
     state = EngineState.IDLE
     engine_pid = 0
     comparison = None

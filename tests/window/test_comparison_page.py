@@ -190,7 +190,7 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         page = ask_two(qtbot, session, "Fruit?")
         qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
         needed_mib = feature_of(session).controller.planned.together_mib
-        session.models.keep_settings(memory_budget=int(needed_mib) - 20)
+        session.models.keep_settings(memory_budget=int(needed_mib) - 200)
         qtbot.waitUntil(lambda: buttons(page) == ["Stop", "Continue with this one"])
         assert "the memory budget is" in page.columns[1].chat.messages[0].error_text
         click(page.columns[1].button)  # the other one ends with that

@@ -88,7 +88,8 @@ class CandidateEnded:
     candidate: int
 
 
-ComparisonEvent = ComparisonPlanned | CandidateEvent | CandidateFailed | CandidateEnded
+RunEvent = CandidateEvent | CandidateFailed | CandidateEnded
+ComparisonEvent = ComparisonPlanned | RunEvent
 
 
 class Comparison:
@@ -103,16 +104,15 @@ class Comparison:
     ) -> None:
         """`command` is the engine's command line, where it is not this installation's own."""
         self._questions, self._candidates, self._planned = questions, candidates, planned
-        self.memory_budget = planned.memory_budget
+        self.memory_budget, self.window_mib = planned.memory_budget, planned.window_mib
         self._engines = [EngineClient(command=command) for _ in candidates]
         self._running: dict[int, Bill] = {}
         self._question = [0] * len(candidates)  # that each answers
         self._cancelled: set[int] = set()
-        self._events: SimpleQueue[ComparisonEvent] = SimpleQueue()
+        self._events: SimpleQueue[RunEvent] = SimpleQueue()
 
-    def events(self) -> Iterator[ComparisonEvent]:
-        """The plan, then the events of all candidates as they come. Leaving early ends them all."""
-        yield self._planned
+    def events(self) -> Iterator[RunEvent]:
+        """The events of all candidates as they come. Leaving early ends them all."""
         left = len(self._candidates)
         with ThreadPoolExecutor(left if self._planned.together else 1) as threads:
             try:
@@ -143,7 +143,7 @@ class Comparison:
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget. Candidates that run and do not fit any more end with the reason."""
-        self.memory_budget, needed_mib = memory_budget, self._planned.window_mib
+        self.memory_budget, needed_mib = memory_budget, self.window_mib
         for index, bill in sorted(self._running.items()):
             needed_mib += bill.total_mib - self._planned.window_mib
             if needed_mib > memory_budget:
@@ -178,7 +178,7 @@ class Comparison:
         engine.load(
             chosen.model,
             chosen.load.model_copy(update={"memory_budget": budget}),
-            window_mib=self._planned.window_mib,
+            window_mib=self.window_mib,
             chat_template=chosen.chat_template,
             on_event=lambda event: self._hand_on(index, event),
         )
@@ -231,25 +231,23 @@ class Comparison:
                 free_mib -= 1
 
 
-def plan(
-    candidates: Sequence[Candidate], memory_budget: int, window_mib: float
-) -> ComparisonPlanned:
+def plan(candidates: Sequence[Candidate], budget_mib: int, window_mib: float) -> ComparisonPlanned:
     """Make the bills under the whole budget, and decide whether all run together."""
     bills: list[Bill | ErrorReport] = []
     with HeaderProcess() as headers:
         for each in candidates:
-            settings = each.load.model_copy(update={"memory_budget": memory_budget})
+            settings = each.load.model_copy(update={"memory_budget": budget_mib})
             try:
                 found = model_bill(headers, each.model, settings, window_mib, measure_disk=False)
                 if not found.bill.fits:
-                    raise too_small(found.bill, memory_budget, found.advice.text)
+                    raise too_small(found.bill, budget_mib, found.advice.text)
                 bills.append(found.bill)
             except R1Error as refused:
                 bills.append(refused.report())
     needs_mib = [each.total_mib - window_mib for each in bills if isinstance(each, Bill)]
     needed_mib = window_mib + sum(needs_mib)
-    together = len(bills) > 1 and needed_mib <= memory_budget
-    return ComparisonPlanned(tuple(bills), together, needed_mib, memory_budget, window_mib)
+    together = len(bills) > 1 and needed_mib <= budget_mib
+    return ComparisonPlanned(tuple(bills), together, needed_mib, budget_mib, window_mib)
 
 
 def compare(
@@ -272,4 +270,5 @@ def compare(
     budget = memory_budget or default_budget(machine_memory_mib())
     own_mib = meter.process_mib(os.getpid()) if window_mib is None else window_mib
     asked = [[Message(role=Role.USER, content=text)] for text in texts]
-    yield from Comparison(asked, chosen, plan(chosen, budget, own_mib)).events()
+    yield (planned := plan(chosen, budget, own_mib))
+    yield from Comparison(asked, chosen, planned).events()

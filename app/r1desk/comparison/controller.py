@@ -8,12 +8,14 @@ from functools import partial
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.host import comparison as c
+from deepseek_r1.memory import meter
 from r1desk.chat.answers.answer_generation import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.store import ChatMessage, MessageState, Store
 
 
@@ -87,6 +89,8 @@ class ComparisonController(QObject):
         self._services.store.call(work, done)
 
     def _ask(self, run: c.Comparison, *_freed: object) -> None:
+        pid = self._engine.engine_pid  # it may keep more than a process without a model begins with
+        run.window_mib = window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0)
         self._events = stream_in_background(run.events)
         self._events.done.connect(self._on_event)
         self._events.ended.connect(self._on_over)
@@ -115,12 +119,10 @@ class ComparisonController(QObject):
             each.save(self._chat.pending_writes)
 
     @Slot(object)
-    def _on_event(self, event: c.ComparisonEvent) -> None:
+    def _on_event(self, event: c.RunEvent) -> None:
         """Store an answer with its last event; before it began, `CandidateEnded` is."""
-        if isinstance(event, c.ComparisonPlanned) or not self._answers:
-            return
-        answer = self._answers[event.candidate]
-        if answer.whole is not None:
+        answer = self._answers[event.candidate] if self._answers else None
+        if answer is None or answer.whole is not None:
             return
         match event:
             case c.CandidateEvent(place, _, of_engine):

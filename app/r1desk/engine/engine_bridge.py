@@ -159,18 +159,16 @@ class EngineBridge(QObject):
     """The engine for the window. Every method returns at once.
 
     Signals:
-        state_changed: EngineState and its detail.
+        state_changed: EngineState and its detail; also where `comparison` is another one.
         heartbeat: a `protocol.Heartbeat`.
         event: a `core.events.Event` of any request.
         model_loaded: ModelLoaded, also of a reload that the supervisor did by itself.
-        comparison_changed: `comparison` is another one, or None.
     """
 
     state_changed = Signal(object, str)
     heartbeat = Signal(object)
     event = Signal(object)
     model_loaded = Signal(object)
-    comparison_changed = Signal()
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)
@@ -218,7 +216,7 @@ class EngineBridge(QObject):
     def set_comparison(self, comparison: Comparison | None) -> None:
         """Other models run, in engines of their own, or do no more."""
         self.comparison = comparison
-        self.comparison_changed.emit()
+        self.state_changed.emit(self.state, "")
 
     def restart(self) -> None:
         """Restart the engine, also after it kept crashing."""

@@ -120,7 +120,6 @@ class ResourceSampler(QObject):
         self._timer.timeout.connect(self._on_tick)
         engine.heartbeat.connect(self._on_beat)
         engine.state_changed.connect(self._on_state)
-        engine.comparison_changed.connect(self._on_state)
 
     def start(self) -> None:
         """Measure now and from now on."""
