@@ -163,7 +163,7 @@ class Theme(QObject):
             self._app.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
 
         # What follows the change may measure others, which need their fonts before.
-        for work in (changed, self._app.style().polish):
+        for work in (changed, lambda widget: self._app.style().polish(widget)):  # of that turn
             self._steps.appendleft(partial(self._work_through, iter(polished), work))
 
     def _work_through(self, left: Iterator[QWidget], work: Callable[[QWidget], object]) -> None:
