@@ -34,7 +34,7 @@ from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(620, 420)
 _FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
-_REFRESHED = 50  # files that are read before the list is shown anew; the last one by one
+_REFRESHED = 50  # files that are read before the list is shown anew
 
 
 class DocumentsDialog(BoundedDialog):
@@ -56,12 +56,8 @@ class DocumentsDialog(BoundedDialog):
         self, documents: Sequence[Attachment], cells_mib: Mapping[str, float]
     ) -> None:
         """Show these, each with its size; `cells_mib` on the disk are what models have read."""
-        rows = map(self.tree.topLevelItem, range(self.tree.topLevelItemCount()))
-        known = [row.data(0, Qt.ItemDataRole.UserRole) for row in rows]
-        if known != [each.sha256 for each in documents[: len(known)]]:
-            self.tree.clear()
-            known = []
-        for each in documents[len(known) :]:  # what is selected stays selected
+        self.tree.clear()
+        for each in documents:
             pages, tokens = each.pages and f"{each.pages:,}", each.tokens and f"≈ {each.tokens:,}"
             (owner,) = document_owners([each.sha256])
             cells = tr("{n:,.1f} MiB", n=cells_mib[owner]) if owner in cells_mib else ""
@@ -185,10 +181,8 @@ class DocumentLists(Presenter):
 
     def _on_read(self, folder: int, document: Attachment) -> None:
         self._store.call(lambda store: store.attachments.add_to_folder(folder, document))
-        left = self._documents.files.left
-        if left % _REFRESHED == 0:
+        if self._documents.files.left % _REFRESHED == 0:
             self._show_progress()
-        if left % _REFRESHED == 0 or left < _REFRESHED:
             self._refresh()
 
     @Slot(ErrorReport)
