@@ -13,9 +13,11 @@ from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
-from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
+from deepseek_r1.documents.attached_documents import SourcedAnswer, add_data, add_documents
 from deepseek_r1.documents.document import Passage, Place, Source
+from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.index import DocumentIndex
 from support.command import run
 
 DIARY = "The ferry sails at noon.\n\nThe harbour was closed in May.\n\nBread costs two francs.\n"
@@ -34,43 +36,43 @@ def asked(text: str = QUESTION) -> list[Message]:
 
 
 def test_a_document_is_read_once_and_put_before_the_question(diary: Path):
-    attached = AttachedDocuments()
-    (sha256,) = attached.add(diary)
-    assert attached.add(diary) == [sha256]
-    assert attached.sha256s == [sha256]
-    planned = attached.prompt(asked(), 3584, lambda text: len(text) // 4)
+    index = DocumentIndex()
+    (sha256,) = add_documents(index, diary)
+    assert add_documents(index, diary) == [sha256]
+    assert list(index.added) == [sha256]
+    planned = plan(index, [sha256], asked(), 3584, lambda text: len(text) // 4)
     assert planned.whole
     assert "closed in May" in planned.messages[0].content
 
 
 def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
     diary.with_name("broken.pdf").write_bytes(b"%PDF-1.7")
-    read_documents([diary.parent], attached := AttachedDocuments())
-    assert len(attached.sha256s) == 1
+    read_documents([diary.parent], index := DocumentIndex())
+    assert len(index.added) == 1
     assert "broken.pdf is damaged." in capsys.readouterr().err
     with pytest.raises(DocumentRefused):
-        read_documents([diary.with_name("broken.pdf")], AttachedDocuments())
+        read_documents([diary.with_name("broken.pdf")], DocumentIndex())
     (empty := diary.parent / "empty").mkdir()
-    read_documents([empty, diary], attached := AttachedDocuments())
-    assert len(attached.sha256s) == 1
+    read_documents([empty, diary], index := DocumentIndex())
+    assert len(index.added) == 1
     with pytest.raises(DocumentRefused, match="empty is empty"):
-        read_documents([empty], AttachedDocuments())
+        read_documents([empty], DocumentIndex())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no devices in the file system")
 def test_what_has_no_end_is_no_document():
     with pytest.raises(DocumentRefused, match="no file"):
-        AttachedDocuments().add("/dev/zero")
+        add_documents(DocumentIndex(), "/dev/zero")
 
 
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
-    attached = AttachedDocuments()
-    sha256 = attached.add_data(diary.read_bytes(), "diary.txt")
-    planned = attached.prompt(asked(), 3584, len, sha256s=[sha256])
+    index = DocumentIndex()
+    sha256 = add_data(index, diary.read_bytes(), "diary.txt")
+    planned = plan(index, [sha256], asked(), 3584, len)
     assert planned.sources[0].passage.name == "diary.txt"
-    attached.keep_only([])
-    assert attached.sha256s == []
-    assert attached.prompt(asked(), 3584, len, sha256s=[sha256]).sources == ()
+    index.remove(sha256)
+    assert list(index.added) == []
+    assert plan(index, [sha256], asked(), 3584, len).sources == ()
 
 
 def test_a_continued_answer_has_cited_what_its_beginning_cites():

@@ -84,7 +84,7 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
         with pytest.raises(ApiError, match="There is no file"):
             await uploads.take(client_of(request), [asked(made["id"])])
         assert (await uploads.files(request))["data"] == []
-        assert sha256 not in uploads._documents.sha256s
+        assert sha256 not in uploads._documents.added
 
     async def once() -> AsyncIterator[None]:
         yield

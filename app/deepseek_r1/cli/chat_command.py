@@ -25,7 +25,7 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.documents.attached_documents import AttachedDocuments
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
@@ -234,10 +234,10 @@ class _Session:
 
     def _document(self, rest: str) -> None:
         if rest == "-":
-            self.conversation.documents = AttachedDocuments()
+            self.conversation.documents = DocumentIndex()
         elif rest:
             read_documents([Path(rest)], self.conversation.documents)
-        n = len(self.conversation.documents.sha256s)
+        n = len(self.conversation.documents.added)
         console.note(tr("Attached documents: {n}", n=n))
 
     def _model(self, rest: str) -> None:

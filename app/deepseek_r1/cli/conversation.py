@@ -27,8 +27,9 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
+from deepseek_r1.documents.attached_documents import SourcedAnswer
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
@@ -46,7 +47,7 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     thinking: str = ""  # the last answer's
     partial: PartialAnswer | None = None  # the last answer, if it ended early
-    documents: AttachedDocuments = field(default_factory=AttachedDocuments)
+    documents: DocumentIndex = field(default_factory=DocumentIndex)
 
     def prompt(self) -> list[Message]:
         """Returns the messages that are sent to the model, the system message first."""
@@ -172,8 +173,8 @@ class ConversationAnswer:
         if continues is not None and continues.text:
             prompt.pop()
         if loaded is not None:
-            attached = conversation.documents
-            prompt, sources = with_documents(attached, prompt, self._engine, loaded, sampling)
+            documents = conversation.documents
+            prompt, sources = with_documents(documents, prompt, self._engine, loaded, sampling)
         try:
             events = self._engine.generate(prompt, sampling, continues=continues)
             for event in map(SourcedAnswer(sources, continues), events):

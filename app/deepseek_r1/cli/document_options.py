@@ -10,14 +10,16 @@ from deepseek_r1.core.events import AnswerSource, ModelLoaded
 from deepseek_r1.core.i18n import join_list, tr
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
-from deepseek_r1.documents.attached_documents import AttachedDocuments
+from deepseek_r1.documents.attached_documents import add_documents
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.host.client import EngineClient
 
 
-def read_documents(paths: Iterable[Path], attached: AttachedDocuments) -> None:
-    """Read documents, and attach them to those that are there.
+def read_documents(paths: Iterable[Path], documents: DocumentIndex) -> None:
+    """Read documents, beside those that are there.
 
     What is refused is said, and the others are read. Raises DocumentRefused where none is left.
     """
@@ -26,30 +28,30 @@ def read_documents(paths: Iterable[Path], attached: AttachedDocuments) -> None:
         for path in paths:
             console.status(tr("Reading {name}…", name=path.name))
             try:
-                attached.add(path.expanduser(), on_refused=refused.append)
+                add_documents(documents, path.expanduser(), on_refused=refused.append)
             except DocumentRefused as error:  # a folder without documents, or with too many
                 refused.append(error)
     finally:
         console.status("")
-    if refused and not attached.sha256s:
+    if refused and not documents.added:
         raise refused[0]
     for each in refused:
         console.note(str(each))
 
 
 def with_documents(
-    attached: AttachedDocuments,
+    documents: DocumentIndex,
     messages: Sequence[Message],
     engine: EngineClient,
     loaded: ModelLoaded,
     sampling: SamplingSettings,
 ) -> tuple[list[Message], tuple[Source, ...]]:
     """Return a conversation with the documents in it, and the passages that were put there."""
-    if not attached.sha256s:
+    if not documents.added:
         return list(messages), ()
     context = loaded.facts.context_length
     most = context - answer_reserve(context, sampling.max_tokens)
-    planned = attached.prompt(messages, most, engine.count_tokens)
+    planned = plan(documents, list(documents.added), messages, most, engine.count_tokens)
     if not planned.whole:
         n = len(planned.sources)
         console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))

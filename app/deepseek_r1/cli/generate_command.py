@@ -37,8 +37,9 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
+from deepseek_r1.documents.attached_documents import SourcedAnswer
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -100,7 +101,7 @@ def generate(
     schema = o.text_in(json_schema) if json_schema is not None else ""
     if schema:
         schema_grammar(schema)  # raises WrongUsage
-    read_documents(document, attached := AttachedDocuments())
+    read_documents(document, documents := DocumentIndex())
     collector = ResultCollector()
     path = o.chosen_model(model).absolute()
     # The grammar is needed for this answer only, so its memory is counted with this process's.
@@ -121,7 +122,7 @@ def generate(
         sources: tuple[Source, ...] = ()
         if not raw:
             note_template(loaded.facts.template)
-            asked, sources = with_documents(attached, messages, engine, loaded, sampling)
+            asked, sources = with_documents(documents, messages, engine, loaded, sampling)
         events = engine.generate(asked, sampling, json_schema=schema)
         for event in map(SourcedAnswer(sources), events):
             if pressed():  # the first cancel may have come before the engine knew the request

@@ -18,8 +18,10 @@ from deepseek_r1.core.messages import (
     RawPrompt,
 )
 from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, answer_reserve
-from deepseek_r1.documents.attached_documents import AttachedDocuments, SourcedAnswer
+from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema, schema_json
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -39,7 +41,7 @@ class PromptCalls(GenerationRunner):
     """The calls of `CPUInference` that take prompts and texts."""
 
     loaded: ModelLoaded
-    _documents: AttachedDocuments | None = None  # those that were asked about
+    _documents: DocumentIndex | None = None  # those that were asked about
 
     @overload
     def generate(
@@ -158,13 +160,11 @@ class PromptCalls(GenerationRunner):
     ) -> tuple[tuple[Message, ...], tuple[Source, ...]]:
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
-        self._documents = self._documents or AttachedDocuments()
-        hashes = [sha256 for each in documents for sha256 in self._documents.add(each)]
+        index = self._documents = self._documents or DocumentIndex()
+        hashes = dict.fromkeys(sha for each in documents for sha in add_documents(index, each))
         context = self.loaded.facts.context_length
         most = context - answer_reserve(context, sampling.max_tokens)
-        planned = self._documents.prompt(
-            messages, most, lambda text: len(self.tokenize(text)), sha256s=hashes
-        )
+        planned = plan(index, list(hashes), messages, most, lambda text: len(self.tokenize(text)))
         return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:

@@ -24,8 +24,9 @@ from fastapi import APIRouter, Request
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import answer_reserve
-from deepseek_r1.documents.attached_documents import AttachedDocuments
-from deepseek_r1.documents.document_prompt import DocumentPrompt
+from deepseek_r1.documents.attached_documents import add_data
+from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
@@ -53,7 +54,7 @@ class FileUploads:
 
     def __init__(self, service: AnswerService) -> None:
         self._service, self._max_bytes = service, service.options.max_file_bytes
-        self._documents = AttachedDocuments()
+        self._documents = DocumentIndex()
         self._reading = asyncio.Lock()
         self._files: dict[str, _UploadedFile] = {}  # by id
         self._unnamed: list[str] = []  # the SHA-256 of documents in messages, oldest first
@@ -160,11 +161,10 @@ class FileUploads:
             return len(asyncio.run_coroutine_threadsafe(counting, loop).result())
 
         def planned() -> DocumentPrompt:
-            documents = self._documents
-            if not set(sha256s).issubset(documents.sha256s):  # deleted by another request
+            if not self._documents.added.keys() >= set(sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
             most = context - answer_reserve(context, max_tokens)
-            return documents.prompt(messages, most, count_tokens, sha256s=sha256s)
+            return plan(self._documents, sha256s, messages, most, count_tokens)
 
         return await asyncio.to_thread(planned)
 
@@ -180,7 +180,7 @@ class FileUploads:
         async with self._reading:
             if uploads_of is not None:
                 self._check_limit(uploads_of)
-            reading = asyncio.to_thread(self._documents.add_data, data, name, stop)
+            reading = asyncio.to_thread(add_data, self._documents, data, name, stop)
             work = asyncio.create_task(reading)
             try:
                 await asyncio.wait({work})
@@ -207,7 +207,8 @@ class FileUploads:
         del self._unnamed[:-_MOST_UNNAMED]
         async with self._reading:  # the same bytes may be arriving
             kept = {*self._unnamed, *(each.sha256 for each in self._files.values())}
-            await asyncio.to_thread(self._documents.keep_only, kept)
+            for gone in self._documents.added.keys() - kept:
+                await asyncio.to_thread(self._documents.remove, gone)
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:

@@ -122,16 +122,12 @@ class ChatDocuments(QObject):
         if strict:
             names = {each.passage.sha256: each.passage.name for each in sources.sent}
             self._require({each: names.get(each, "?") for each in sources.documents})
-        return self.whole_text(sources.documents, sources.asked)
+        return whole_text(self.index, sources.documents, sources.asked)[0]
 
     def _require(self, names: Mapping[str, str]) -> None:
         missing = [name for each, name in names.items() if self.index.document(each) is None]
         if missing:
             raise DocumentsMissing(names=join_list(missing))
-
-    def whole_text(self, documents: Sequence[str], question: str = "") -> str:
-        """The text with which a prompt begins that has these documents whole. As above."""
-        return whole_text(self.index, documents, question)[0]
 
     def remove(self, sha256: str) -> None:
         """Take a document away from the conversation shown."""

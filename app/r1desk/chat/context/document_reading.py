@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core.events import Event, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document_prompt import document_owners
+from deepseek_r1.documents.document_prompt import document_owners, whole_text
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -92,7 +92,7 @@ class DocumentReading(QObject):
                 self._text = text
                 self._go_on()
 
-        asked = self._documents.ask(lambda _index: self._documents.whole_text(wanted))
+        asked = self._documents.ask(lambda index: whole_text(index, wanted, "")[0])
         asked.done.connect(read)
         asked.failed.connect(log_refusal)  # nothing is lost: they are read with the question
 
