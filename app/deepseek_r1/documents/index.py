@@ -8,11 +8,9 @@ is needed. A question finds passages that have any of its words; rare words coun
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import threading
-import unicodedata
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Document, Passage, Place
-from deepseek_r1.documents.passages import UNSPACED, passages
+from deepseek_r1.documents.passages import passages
+from deepseek_r1.documents.terms import indexed_terms, question_terms
 
 INDEX_FILE: Final = "documents.db"
 _VERSION: Final = 1  # of the tables, and of what `indexed_terms` makes of a text
@@ -37,7 +36,7 @@ CREATE TABLE passages (
 CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode61');
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
-_DOCUMENTS: Final = "SELECT sha256, name, kind, pages, path, modified_ns, passages FROM documents"
+_DOCUMENTS: Final = "SELECT sha256, name, path, modified_ns, passages FROM documents"
 _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
@@ -51,7 +50,6 @@ SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start, st
 FROM passages JOIN documents ON documents.id = passages.id >> 24
 WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id"""
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
-_MOST_TERMS: Final = 2_000  # of a question that are searched: each is counted first
 _RANKED: Final = 100  # passages that are compared by their pages
 _OF_OTHERS: Final = 0.1  # what other passages of a page count
 
@@ -62,8 +60,6 @@ class IndexedDocument:
 
     sha256: str
     name: str
-    kind: str
-    pages: int | None
     path: str  # where it was read; may be gone by now
     modified_ns: int  # of that file when it was read
     passages: int
@@ -289,50 +285,3 @@ def _span(document: int) -> tuple[int, int]:
 def _place_json(place: Place) -> str:
     known = {key: value for key, value in asdict(place).items() if value not in (None, "")}
     return json.dumps(known, ensure_ascii=False)
-
-
-# ---- words -----------------------------------------------------------------------------------
-
-_RUN = re.compile(f"[{UNSPACED}]+")
-_JOINED = re.compile(r"\w+(?:[-./_:+@]\w+)*")
-_WORD = re.compile(r"[^\W_]+")
-# Words of questions, which say nothing about where an answer stands.
-_ASKING = frozenset(
-    """a about am an and any are as at be been by can could did do does for from has have how i in
-    is it its my of on or that the this to was what when where which who why will with
-    you""".split()  # noqa: SIM905 - a list of words reads best as a text
-)
-_ASKED = re.compile(
-    "为什么|有没有|是不是|能不能|什么|怎么样|怎么|怎样|如何|哪[些个里儿种]?|多少|多久|几个|[吗呢吧的了把被]"
-)
-
-
-def indexed_terms(text: str, *more: str) -> str:
-    """The terms of a text for FTS5: words, and pairs of characters of scripts without spaces."""
-    whole = unicodedata.normalize("NFKC", "\n".join([text, *more]))
-    if whole.isascii():
-        return whole
-    pairs = (pair for run in _RUN.findall(whole) for pair in _pairs(run))
-    return f"{_RUN.sub(' ', whole)} {' '.join(pairs)}"
-
-
-def _pairs(run: str) -> list[str]:
-    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
-
-
-def question_terms(question: str) -> Iterable[str]:
-    """The words of a question that a passage may have, each as an expression of FTS5."""
-    text = unicodedata.normalize("NFKC", question).lower()
-    found = _terms(_ASKED.sub(" ", text), _ASKING) or _terms(text)
-    return list(dict.fromkeys(found))[:_MOST_TERMS]
-
-
-def _terms(text: str, without: Container[str] = ()) -> list[str]:
-    found = []
-    for joined in _JOINED.findall(_RUN.sub(" ", text)):
-        terms = _WORD.findall(joined)
-        found += [f'"{joined}"'] * (len(terms) > 1)  # as a phrase too
-        found += [f'"{word}"' for word in terms if word not in without]
-    runs = _RUN.findall(text)
-    pairs = [pair for run in runs for pair in _pairs(run) if len(run) > 1]
-    return found + ([f'"{pair}"' for pair in pairs] or [f'"{run}" *' for run in runs])
