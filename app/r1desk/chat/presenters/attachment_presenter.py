@@ -158,10 +158,8 @@ class AttachmentPresenter(Presenter):
             for each in earlier
             if each.sha256 not in inside
         ]
-        if len(shared) > _MOST_SHARED:
-            chips.append(self._chip_of_folder(shared))
-        else:
-            chips += [self._chip(each, None) for each in shared]
+        as_one = [self._chip_of_folder(shared)] if len(shared) > _MOST_SHARED else []
+        chips += as_one or [self._chip(each, None) for each in shared]
         chips += [
             self._chip(each, partial(self._remove, at)) for at, each in enumerate(self.attachments)
         ]
