@@ -160,17 +160,19 @@ def with_context(
     if header.legacy:
         return with_length(settings, preferred)
     resident = _resident_bill(header, with_length(settings, preferred), overhead).fits
+    streams = settings.swap_enabled and not resident
+    weights_mib = _least_weights_mib(header, settings) if streams else 0.0  # for any length
 
     def allowed(length: int) -> bool:
         tried = with_length(settings, length)
         share = cost_model.kv_cache_bytes(header, tried) / _MIB / settings.memory_budget
         if length > preferred and share > _AUTOMATIC_SHARE:
             return False
-        if resident or not settings.swap_enabled:
+        if not streams:
             spare = _AUTOMATIC_SPARE if length > preferred else 0.0
             whole_mib = _resident_bill(header, tried, overhead).total_mib
             return whole_mib <= settings.memory_budget * (1 - spare)
-        return _least_streaming_mib(header, tried, overhead) <= settings.memory_budget
+        return weights_mib + _streaming_mib(header, tried, overhead) <= settings.memory_budget
 
     if allowed(trained):
         return with_length(settings, trained)
@@ -228,10 +230,17 @@ def _least_streaming_mib(
     header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
 ) -> float:
     """All memory of a model that streams as much as it can."""
-    chunk_bytes = cost_model.chunk_bytes(settings)
+    return _least_weights_mib(header, settings) + _streaming_mib(header, settings, overhead)
+
+
+def _least_weights_mib(header: ModelHeader, settings: LoadSettings) -> float:
+    return least_weights_mib(header, chunk_bytes=cost_model.chunk_bytes(settings))
+
+
+def _streaming_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> float:
+    """All lines but the weights of a model that streams."""
     rows = decode_rows(settings, streams=True)
-    fixed_mib = sum(_fixed_mib(header, settings, overhead, rows).values())
-    return fixed_mib + least_weights_mib(header, chunk_bytes=chunk_bytes)
+    return sum(_fixed_mib(header, settings, overhead, rows).values())
 
 
 def _resident_bill(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> Bill:

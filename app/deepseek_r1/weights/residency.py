@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from typing import NamedTuple
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
@@ -213,14 +214,12 @@ def plan_residency(
 
     Slots are whole chunks. Raises ResidencyTooSmall.
     """
-    mixture = expert_layers(header)
-    layers, fixed = _split(header, mixture)
+    mixture, layers, fixed, fixed_bytes, everything = _parts(header)
     candidates = [each for layer in layers for each in layer]
     on_disk = _embedding_on_disk(header)
     disk_bytes = EMBEDDING_BYTES if on_disk else 0
-    spare = int(weights_mib * MIB) - sum(map(_resident_bytes, fixed)) - disk_bytes
+    spare = int(weights_mib * MIB) - fixed_bytes - disk_bytes
     spare -= edge_bytes(mixture)
-    everything = sum(map(_resident_bytes, candidates))
     slot_bytes = _slot_bytes(candidates, chunk_bytes)
     least = LEAST_SLOTS * slot_bytes + least_cache_bytes(mixture)
     if spare < least:
@@ -265,6 +264,31 @@ def streamable(header: ModelHeader) -> tuple[str, ...]:
 
 def _embedding_on_disk(header: ModelHeader) -> bool:
     return header.has_output and any(each.name == EMBEDDING for each in header.tensors)
+
+
+class _Parts(NamedTuple):
+    """The weights of a model by what becomes of them, and the memory of all of a kind."""
+
+    mixture: tuple[ExpertLayer, ...]
+    layers: list[list[TensorInfo]]
+    fixed: list[TensorInfo]
+    fixed_bytes: int
+    layers_bytes: int
+
+
+_parted: list[tuple[ModelHeader, _Parts]] = []  # the last one: advice asks a hundred times
+
+
+def _parts(header: ModelHeader) -> _Parts:
+    last = _parted[-1:]
+    if not last or last[0][0] is not header:
+        mixture = expert_layers(header)
+        layers, fixed = _split(header, mixture)
+        layers_bytes = sum(_resident_bytes(each) for layer in layers for each in layer)
+        fixed_bytes = sum(map(_resident_bytes, fixed))
+        last = [(header, _Parts(mixture, layers, fixed, fixed_bytes, layers_bytes))]
+        _parted[:] = last
+    return last[0][1]
 
 
 def _split(
