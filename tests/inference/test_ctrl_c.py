@@ -41,7 +41,7 @@ def model(request: pytest.FixtureRequest, starter_int8: Path) -> Iterator[CPUInf
 
 def answer(model: CPUInference) -> str:
     """The same whenever it is asked."""
-    return model.generate(CAPITAL, max_tokens=20, temperature=0)
+    return model.generate(CAPITAL, max_tokens=8, temperature=0)
 
 
 def interrupt_reading(
@@ -90,7 +90,7 @@ def test_ctrl_c_is_not_lost_where_the_answer_is_cancelled_too(model: CPUInferenc
 
 def test_an_interrupted_prompt_leaves_the_next_one_alone(model: CPUInference) -> None:
     expected = answer(model)
-    for number in range(10):
+    for number in range(4):
         interrupt_reading(model, f"{number} {LONG}", press_ctrl_c)
         assert answer(model) == expected
 
@@ -151,8 +151,8 @@ def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(model: CP
     assert last.stats.finish_reason == "cancelled"
 
 
-def test_a_model_is_closed_although_a_second_answer_was_refused(starter: Path) -> None:
-    model = CPUInference(starter)
+def test_a_model_is_closed_although_a_second_answer_was_refused(shallow_starter: Path) -> None:
+    model = CPUInference(shallow_starter)
     first = model.stream("Write a long story.", max_tokens=400)
     second = model.stream(CAPITAL, max_tokens=20)
     next(first)

@@ -130,10 +130,10 @@ def test_the_end_of_the_budget_is_reported_and_the_answer_follows(
 def test_the_answer_after_a_closed_thought_follows_from_the_same_cells(
     deep_thinker: CPUInference,
 ) -> None:
-    closed = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=30).stats
+    closed = deep_thinker.complete(STORY, 6, sampling=GREEDY, thinking_budget=12).stats
     closing = len(deep_thinker.tokenize("\n</think>\n\n", special=True))
     last = 1  # it was sampled and not computed
-    assert closed.context_used == closed.prompt_tokens + 30 + closing + 12 - last
+    assert closed.context_used == closed.prompt_tokens + 12 + closing + 6 - last
 
 
 def test_a_budget_of_0_turns_thinking_off(thinker: CPUInference) -> None:
@@ -169,8 +169,8 @@ def test_the_thinking_ends_within_300_ms(thinker: CPUInference) -> None:
 
 
 def test_ending_the_thinking_changes_nothing_once_the_answer_has_begun(model: CPUInference) -> None:
-    undisturbed = model.complete(STORY, 30, sampling=GREEDY)
-    stream = model.stream(STORY, 30, sampling=GREEDY)
+    undisturbed = model.complete(STORY, 16, sampling=GREEDY)
+    stream = model.stream(STORY, 16, sampling=GREEDY)
     events = acting(stream, AnswerDelta, 5, model.end_thinking)
     assert text_of(events, AnswerDelta) == undisturbed.text
 
@@ -207,7 +207,7 @@ def test_a_loop_of_the_starter_is_ended(model: CPUInference, line: str) -> None:
 
 
 def test_a_loop_in_the_thinking_closes_it(deep_thinker: CPUInference) -> None:
-    begun = PartialAnswer(thinking="I am a dragon, and I fly.\n" * 6, inside_thinking=True)
+    begun = PartialAnswer(thinking="I am a dragon, and I fly.\n" * 9, inside_thinking=True)
     events = list(deep_thinker.stream(STORY, 5, sampling=GREEDY, continues=begun))
     assert ends_of(events) == [ThinkingEnd.REPETITION]
     assert not stats_of(events).inside_thinking
@@ -218,13 +218,13 @@ def test_a_loop_in_the_thinking_closes_it(deep_thinker: CPUInference) -> None:
 
 @pytest.fixture(scope="module")
 def uncut(model: CPUInference) -> str:
-    return model.generate(STORY, 40, sampling=GREEDY)
+    return model.generate(STORY, 24, sampling=GREEDY)
 
 
-@pytest.mark.parametrize("cut", [1, 17])
+@pytest.mark.parametrize("cut", [1, 13])
 def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, cut: int) -> None:
     begun = model.complete(STORY, cut, sampling=GREEDY)
-    events = list(model.stream(STORY, 40 - cut, sampling=GREEDY, continues=begun.partial))
+    events = list(model.stream(STORY, 24 - cut, sampling=GREEDY, continues=begun.partial))
     assert begun.text + text_of(events, AnswerDelta) == uncut
     first = events[0]
     assert isinstance(first, PrefillProgress)
@@ -243,16 +243,14 @@ def test_after_a_thought_without_an_answer_the_answer_is_written(
 
 
 def test_a_stopped_answer_goes_on_in_its_thinking(deep_thinker: CPUInference) -> None:
-    whole = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=50)
-    stream = deep_thinker.stream(STORY, 12, sampling=GREEDY)
-    before = acting(stream, ThinkingDelta, 20, deep_thinker.cancel)
+    whole = deep_thinker.complete(STORY, 6, sampling=GREEDY, thinking_budget=24)
+    stream = deep_thinker.stream(STORY, 6, sampling=GREEDY)
+    before = acting(stream, ThinkingDelta, 10, deep_thinker.cancel)
     stats = stats_of(before)
     assert stats.inside_thinking
     partial = PartialAnswer(thinking=text_of(before, ThinkingDelta), inside_thinking=True)
-    left = 50 - stats.completion_tokens
-    rest = deep_thinker.complete(
-        STORY, 12, sampling=GREEDY, thinking_budget=left, continues=partial
-    )
+    left = 24 - stats.completion_tokens
+    rest = deep_thinker.complete(STORY, 6, sampling=GREEDY, thinking_budget=left, continues=partial)
     together = partial.extended(rest.partial)
     assert (together.thinking, together.text) == (whole.thinking, whole.text)
 

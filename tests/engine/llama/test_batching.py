@@ -88,8 +88,8 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def model(starter: Path) -> Iterator[CPUInference]:
-    with CPUInference(starter, batch_size=4, context_length=768) as loaded:
+def model(shallow_starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(shallow_starter, batch_size=4, context_length=768) as loaded:
         yield loaded
 
 
@@ -159,7 +159,7 @@ def test_a_shared_beginning_is_computed_once(model: CPUInference):
     assert first.cached == cached[1]
 
 
-def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPatch):
+def test_short_prompts_share_a_step(shallow_starter: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(prefill, "DELAY_S", 1000.0)  # however slow this machine is
     sizes: list[int] = []
     compute = LlamaContext.compute_batch
@@ -169,7 +169,7 @@ def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPat
         compute(context, tokens)
 
     monkeypatch.setattr(LlamaContext, "compute_batch", counted)
-    fresh = CPUInference(starter, batch_size=4, context_length=768)
+    fresh = CPUInference(shallow_starter, batch_size=4, context_length=768)
     with fresh, fresh.batch() as batch:
         for key in range(4):
             add(batch, key, RawPrompt(tokens=tuple(words(200 + key, 30))), max_tokens=2)
@@ -204,41 +204,41 @@ def words(question: int, count: int) -> list[int]:
 def test_conversations_that_take_turns_stay_warm(many: CPUInference):
     for turn in range(1, 8):
         for conversation in range(5):
-            cached = cached_tokens(many, words(conversation, 100 * turn))
-            assert cached == (100 * (turn - 1) if turn > 1 else 0), (turn, conversation)
+            cached = cached_tokens(many, words(conversation, 60 * turn))
+            assert cached == (60 * (turn - 1) if turn > 1 else 0), (turn, conversation)
 
 
 def test_cells_of_single_questions_do_not_stay_for_ever(many: CPUInference):
-    for question in range(60):
-        assert cached_tokens(many, words(100 + question, 100)) == 0
-    assert many.context_used <= 2 * 100  # and not all eight
-    assert cached_tokens(many, words(159, 150)) == 100  # the last one
-    assert cached_tokens(many, words(159, 150)) == 149
+    for question in range(24):
+        assert cached_tokens(many, words(100 + question, 60)) == 0
+    assert many.context_used <= 2 * 60  # and not all eight
+    assert cached_tokens(many, words(123, 90)) == 60  # the last one
+    assert cached_tokens(many, words(123, 90)) == 89
 
 
 def test_conversations_are_noticed_after_single_questions(many: CPUInference):
-    for question in range(30):
-        cached_tokens(many, words(200 + question, 100))
+    for question in range(16):
+        cached_tokens(many, words(200 + question, 60))
     cached = [
         [cached_tokens(many, words(300 + each, 60 * turn)) for each in range(3)]
-        for turn in range(1, 12)
+        for turn in range(1, 8)
     ]
-    assert cached[-1] == [600] * 3
+    assert cached[-1] == [360] * 3
 
 
 def test_a_common_beginning_makes_no_conversation(many: CPUInference):
     """Most of each prompt is the same system prompt; the rest of each answer is of no use."""
     beginning = words(600, 300)
-    for each in range(30):
+    for each in range(16):
         cached_tokens(many, beginning + words(700 + each, 40))
     assert many.context_used <= 2 * 400
 
 
 def test_a_common_beginning_stays_while_single_questions_come(many: CPUInference):
     beginning = words(400, 50)
-    asked = [cached_tokens(many, beginning + words(500 + each, 100)) for each in range(30)]
+    asked = [cached_tokens(many, beginning + words(500 + each, 60)) for each in range(16)]
     assert set(asked[1:]) == {50}
-    assert many.context_used <= 2 * 150
+    assert many.context_used <= 2 * 110
 
 
 def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference):

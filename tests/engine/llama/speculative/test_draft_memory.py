@@ -126,13 +126,17 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
 
 @pytest.mark.parametrize(("slower", "least_plain"), [(1e6, 0), (0.0, 10_000)])
 def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_known(
-    slower: float, least_plain: int, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slower: float,
+    least_plain: int,
+    shallow_starter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A verdict on one plain pass or two threw out draft models that paid, for good."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     monkeypatch.setattr(drafting, "_SLOWER", slower)
     monkeypatch.setattr(drafting, "_LEAST_PLAIN", least_plain)
-    with streamed(starter, 400, draft_model=starter) as model:
+    with streamed(shallow_starter, 400, draft_model=shallow_starter) as model:
         greedy = SamplingSettings(temperature=0.0, max_tokens=40)
         for _ in range(2):
             assert not model.complete(STORY, sampling=greedy).stats.draft_released
@@ -148,7 +152,7 @@ from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.memory.meter import unshared_mib
 
 drafting._SLOWER, drafting._LEAST_TOKENS, drafting._LEAST_PLAIN = 0.0, 1, 0
-hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=40)
+hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=16)
 target, draft, budget_mib, window_mib = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 with CPUInference(
     target, draft_model=draft, memory_budget=budget_mib, context_length=512, swap_enabled=True,
