@@ -1,4 +1,4 @@
-"""The real `openai` client against a real server with the starter model: shapes and behaviour."""
+"""The real `openai` client against a real server: shapes and behaviour."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import openai
 import pytest
@@ -16,6 +17,11 @@ from support.servers import RunningServer
 pytestmark = pytest.mark.integration
 
 HI = [{"role": "user", "content": "Say hello."}]
+
+
+@pytest.fixture(scope="module")
+def served(shallow_starter: Path) -> Path:
+    return shallow_starter
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from support.patience import PATIENCE_S, wait_until
-from support.servers import RunningServer, StartServer, get, post, start
+from support.servers import RunningServer, StartServer, get, post, start, started
 
 pytestmark = pytest.mark.integration
 
@@ -39,8 +40,31 @@ SHORT = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
 CHAT = "/v1/chat/completions"
 
 
-def test_without_the_key_nothing_answers_but_health(start_server: StartServer):
-    server = start_server(key=KEY)
+@pytest.fixture(scope="module")
+def keyed(shallow_starter: Path) -> Iterator[RunningServer]:
+    """A server that asks for a key."""
+    with started(shallow_starter, key=KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient(starter: Path) -> Iterator[RunningServer]:
+    """A server of one answer at a time, which soon refuses, pings and gives up."""
+    limits = ("--max-queue", "1", "--ping-interval", "0.1", "--drain-timeout", "0.3")
+    with started(starter, "--parallel", "1", *limits) as running:
+        yield running
+
+
+@pytest.fixture
+def single(impatient: RunningServer) -> RunningServer:
+    """The same, once it has ended what the tests before have left."""
+    wait_for(impatient, "num_waiting_reqs", 0)
+    wait_for(impatient, "num_running_reqs", 0)
+    return impatient
+
+
+def test_without_the_key_nothing_answers_but_health(keyed: RunningServer):
+    server = keyed
     paths = ["/v1/models", "/metrics", "/v1/loads", "/openapi.json", "/anything"]
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
         for path in paths:
@@ -92,8 +116,8 @@ def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):
         assert http.get("/health").status_code == 200
 
 
-def test_a_body_that_is_no_http_gets_400_and_no_traceback(start_server: StartServer):
-    server = start_server(key=KEY)
+def test_a_body_that_is_no_http_gets_400_and_no_traceback(keyed: RunningServer):
+    server = keyed
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     host, _, port = server.address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
@@ -126,8 +150,8 @@ def test_a_body_that_is_no_http_gets_400_and_no_traceback(start_server: StartSer
     assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
 
 
-def test_more_requests_than_the_queue_takes_get_429(start_server: StartServer):
-    server = start_server("--parallel", "1", "--max-queue", "1")
+def test_more_requests_than_the_queue_takes_get_429(single: RunningServer):
+    server = single
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)
@@ -200,8 +224,7 @@ def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer
     assert answers == {word: f'"{word}"' for word in words}
 
 
-def test_requests_are_answered_again_after_the_engine_was_killed(start_server: StartServer):
-    server = start_server()
+def test_requests_are_answered_again_after_the_engine_was_killed(server: RunningServer):
     children = psutil.Process(server.process.pid).children(recursive=True)
     engine = next(child for child in children if "deepseek_r1.host" in " ".join(child.cmdline()))
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
@@ -236,8 +259,8 @@ def test_a_word_of_a_megabyte_is_refused_and_no_reason_to_ask_again(server: Runn
             assert "Retry-After" not in refused.headers
 
 
-def test_signs_of_life_come_while_a_request_waits(start_server: StartServer):
-    server = start_server("--parallel", "1", "--ping-interval", "0.1")
+def test_signs_of_life_come_while_a_request_waits(single: RunningServer):
+    server = single
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)
@@ -250,7 +273,7 @@ def test_signs_of_life_come_while_a_request_waits(start_server: StartServer):
 
 def test_running_answers_end_before_the_server(start_server: StartServer):
     server = start_server()
-    body = {**ENDLESS, "max_tokens": 60}
+    body = {**ENDLESS, "max_tokens": 40}
     with server.http() as http, http.stream("POST", CHAT, json=body) as running:
         lines = running.iter_lines()
         next(lines)
@@ -261,8 +284,8 @@ def test_running_answers_end_before_the_server(start_server: StartServer):
     assert server.process.wait(PATIENCE_S) == 0
 
 
-def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartServer):
-    server = start_server("--parallel", "1", "--drain-timeout", "0.3")
+def test_answers_that_outlast_the_drain_end_with_an_error(single: RunningServer):
+    server = single
     waiting: list[httpx2.Response] = []
 
     def ask() -> None:
@@ -315,15 +338,19 @@ def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
     assert "Traceback" not in errors
 
 
-def test_metrics_count_what_was_answered(start_server: StartServer):
-    server = start_server()
+def test_metrics_count_what_was_answered(server: RunningServer):
+    def values() -> dict[str, float]:
+        lines = get(server.address + "/metrics").text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name.removeprefix("deepseek_r1:"): float(value) for name, value in pairs}
+
+    wait_for(server, "num_running_reqs", 0)
+    before = values()
     with server.client() as client:
         model = client.models.list().data[0].id
         client.completions.create(model=model, prompt="One, two,", max_tokens=3)
-    text = get(server.address + "/metrics").text
-    values = dict(
-        line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")
-    )
-    assert float(values["deepseek_r1:generation_tokens_total"]) in (1, 2, 3)
-    assert float(values["deepseek_r1:time_to_first_token_seconds_count"]) == 1
-    assert float(values["deepseek_r1:num_requests_running"]) == 0
+    after = values()
+    grown = {name: after[name] - before[name] for name in after if name in before}
+    assert grown["generation_tokens_total"] in (1, 2, 3)
+    assert grown["time_to_first_token_seconds_count"] == 1
+    assert after["num_requests_running"] == 0
