@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.host.client import EngineClient
-from support.command import COMMAND, environment, run, run_here
+from support.command import COMMAND, environment, run_here
 from support.terminal import Terminal, on_terminal
 
 pytestmark = pytest.mark.integration
@@ -25,10 +25,16 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo t
 SHORT = ["--max-tokens", "12", "--temperature", "0", "--context-length", "1024"]
 
 
-def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
+@pytest.fixture
+def short(shallow_starter: Path) -> list[str]:
+    """Options of short answers that mean nothing."""
+    return [*SHORT, "--model", str(shallow_starter)]
+
+
+def test_a_pipe_gets_the_answers_and_nothing_else(short: list[str], tmp_path: Path):
     saved = tmp_path / "talk.md"
     text = f'Hello\n/think\n/nonsense\nSay \\\nhi\n"""a\nb"""\n/regenerate\n/save {saved}\n'
-    done = run_here("chat", *SHORT, text=text)
+    done = run_here("chat", *short, text=text)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") >= 4
     for command in ("think", "nonsense", "regenerate", "save", "›"):
@@ -40,12 +46,13 @@ def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
     assert "\n\na\nb\n\n" in kept
 
 
-def test_a_cut_answer_goes_on_as_the_uncut_one():
+def test_a_cut_answer_goes_on_as_the_uncut_one(short: list[str]):
     text = "Tell me about dragons.\n/continue\n/continue\n"
-    done = run_here("chat", "--json", *SHORT, text=text)
+    done = run_here("chat", "--json", *short, text=text)
     parts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [part["finish_reason"] for part in parts] == ["length"] * 3
-    whole = run("generate", "--json", *SHORT[2:], "--max-tokens", "36", "Tell me about dragons.")
+    question = [*short[2:], "--max-tokens", "36", "Tell me about dragons."]
+    whole = run_here("generate", "--json", *question)
     assert "".join(part["text"] for part in parts) == json.loads(whole.stdout)["text"]
 
 
@@ -66,36 +73,38 @@ def test_thinking_that_was_cut_goes_on_or_answers_now(shallow_starter: Path, tmp
     assert "no answer that ended inside its thinking" in done.stderr  # the second /answer
 
 
-def test_the_conversation_is_remembered_and_begun_anew():
+def test_the_conversation_is_remembered_and_begun_anew(short: list[str]):
     text = "My name is Ann.\nHello\n/new\nHello\n"
-    done = run_here("chat", "--json", *SHORT, text=text)
+    done = run_here("chat", "--json", *short, text=text)
     first, second, anew = (json.loads(line) for line in done.stdout.splitlines())
     assert second["prompt_tokens"] > first["prompt_tokens"]
     assert anew["prompt_tokens"] < second["prompt_tokens"]
 
 
-def test_a_file_that_is_there_is_not_written_over(tmp_path: Path):
+def test_a_file_that_is_there_is_not_written_over(short: list[str], tmp_path: Path):
     (tmp_path / "there.md").write_text("mine")
-    done = run_here("chat", *SHORT, text=f"/save {tmp_path / 'there.md'}\n")
+    done = run_here("chat", *short, text=f"/save {tmp_path / 'there.md'}\n")
     assert "cannot be written" in done.stderr
     assert (tmp_path / "there.md").read_text() == "mine"
 
 
-def test_another_model_is_called_by_its_name_as_well(starter: Path, own_profile: Path):
+def test_another_model_is_called_by_its_name_as_well(
+    short: list[str], shallow_starter: Path, own_profile: Path
+):
     path = own_profile / "models" / "again.gguf"
     path.parent.mkdir(parents=True)
-    shutil.copy(starter, path)
-    done = run_here("chat", *SHORT, text="/model again\n/model\n/model nowhere\n")
+    shutil.copy(shallow_starter, path)
+    done = run_here("chat", *short, text="/model again\n/model\n/model nowhere\n")
     assert str(path) in done.stderr
     assert done.returncode == 3  # the last one is not there
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
 def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before(
-    starter: Path, tmp_path: Path, monkeypatch
+    short: list[str], shallow_starter: Path, starter: Path, tmp_path: Path, monkeypatch
 ):
     other = tmp_path / "other.gguf"
-    shutil.copy(starter, other)
+    shutil.copy(starter, other)  # all of it: its load is long enough to be stopped
     loads: list[Path] = []
     load = EngineClient.load
 
@@ -104,7 +113,11 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
 
         def press(event) -> None:
             on_event(event)
-            if loads == [starter, other] and isinstance(event, LoadProgress) and not pressed:
+            if (
+                loads == [shallow_starter, other]
+                and isinstance(event, LoadProgress)
+                and not pressed
+            ):
                 pressed.append(event)
                 os.kill(os.getpid(), signal.SIGINT)
 
@@ -113,25 +126,27 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
     pressed: list[LoadProgress] = []
     monkeypatch.setattr(EngineClient, "load", load_and_press)
     typed = f"My name is Ann.\n/model {other}\n/model\nHello\n"
-    done = CliRunner().invoke(app, ["chat", "--json", *SHORT, "--model", str(starter)], input=typed)
+    done = CliRunner().invoke(app, ["chat", "--json", *short], input=typed)
     assert done.exit_code == 0, done.stderr
-    assert loads == [starter, other, starter]
+    assert loads == [shallow_starter, other, shallow_starter]
     assert "was stopped" in done.stderr
-    assert str(starter) in done.stderr
+    assert str(shallow_starter) in done.stderr
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert second["prompt_tokens"] > first["prompt_tokens"]  # the conversation is still there
 
 
-def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(tmp_path: Path):
+def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(
+    short: list[str], tmp_path: Path
+):
     (tmp_path / "text.gguf").write_text("not a model")
-    done = run_here("chat", *SHORT, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
+    done = run_here("chat", *short, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
     assert done.returncode == 3
     assert done.stdout.strip()
 
 
-def test_too_long_a_message_is_refused_and_the_chat_goes_on():
+def test_too_long_a_message_is_refused_and_the_chat_goes_on(short: list[str]):
     long = "word " * 2000
-    done = run_here("chat", *SHORT, text=f"{long}\nHello\n")
+    done = run_here("chat", *short, text=f"{long}\nHello\n")
     assert done.returncode == 1  # for a script: something was not answered
     assert "tokens and the context holds" in done.stderr
     assert done.stdout.strip()

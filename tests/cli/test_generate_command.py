@@ -30,7 +30,7 @@ from deepseek_r1.core.process_lock import LANDLOCK, SIGNALS
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import VERSION, EnginePhase, Handshake, Heartbeat
-from support.command import run, start
+from support.command import run, run_here, start
 from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.integration
@@ -64,7 +64,7 @@ def has_shape(value, shape):
 
 @pytest.fixture(scope="module")
 def report():
-    done = run("generate", "--json", "--max_tokens", "24", *SMALL, "Name a colour.")
+    done = run("generate", "--json", "--max_tokens", "12", *SMALL, "Name a colour.")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
@@ -77,7 +77,7 @@ def test_the_json_contract(report):
 def test_the_numbers_are_those_of_this_run(report):
     assert report["text"].strip()
     assert report["finish_reason"] in {"stop", "length"}
-    assert 1 <= report["completion_tokens"] <= 24
+    assert 1 <= report["completion_tokens"] <= 12
     assert report["prompt_tokens"] > 4
     assert all(value > 0 for value in report["timings"].values())
     assert report["weights"] == {
@@ -87,7 +87,7 @@ def test_the_numbers_are_those_of_this_run(report):
 
 
 def test_the_plan_and_the_answer_agree_on_the_bill(report):
-    done = run("plan", "--json", "--context_length", "512", "--micro_batch", "64")
+    done = run_here("plan", "--json", "--context_length", "512", "--micro_batch", "64")
     planned = json.loads(done.stdout)["total_mb"]
     assert report["memory"]["planned_mb"] == pytest.approx(planned, rel=0.01)
 
@@ -98,14 +98,14 @@ def test_the_peak_stays_near_the_plan(report):
 
 
 def test_the_answer_alone_goes_to_standard_output(report):
-    done = run("generate", "--max-tokens=24", *SMALL, "-", text="Name a colour.")
+    done = run("generate", "--max-tokens=12", *SMALL, "-", text="Name a colour.")
     assert done.returncode == 0
     assert done.stdout == report["text"] + "\n"
     assert done.stderr == ""
 
 
 def test_the_published_spelling_is_accepted():
-    done = run(
+    done = run_here(
         "generate", "--memory_budget", "1024", "--batch_size", "4", "--thread_count", "2",
         "--cache_strategy=auto", "--max_tokens", "2", "--context_length", "512", "Hi",
     )  # fmt: skip
@@ -114,7 +114,7 @@ def test_the_published_spelling_is_accepted():
 
 
 def test_a_budget_too_small_is_refused_with_the_way_out():
-    done = run("generate", "--memory-budget=256", "--context-length=4096", "--json", "Hi")
+    done = run_here("generate", "--memory-budget=256", "--context-length=4096", "--json", "Hi")
     assert (done.returncode, done.stdout) == (3, "")
     assert "the memory budget is 256 MiB." in done.stderr
     assert "It fits with" in done.stderr
@@ -147,7 +147,7 @@ def test_an_engine_that_is_killed_is_exit_code_4_and_says_how():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
-def test_ctrl_c_ends_the_answer_and_the_engine(starter, monkeypatch):
+def test_ctrl_c_ends_the_answer_and_the_engine(shallow_starter, monkeypatch):
     generate, pids = EngineClient.generate, []
 
     def generate_and_press(client, *args, **options):
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_the_answer_and_the_engine(starter, monkeypatch):
             yield event
 
     monkeypatch.setattr(EngineClient, "generate", generate_and_press)
-    done = CliRunner().invoke(app, [*LONG, "--json", "--model", str(starter)])
+    done = CliRunner().invoke(app, [*LONG, "--json", "--model", str(shallow_starter)])
     assert done.exit_code == 130, done.output
     assert json.loads(done.stdout)["finish_reason"] == "cancelled"
     assert not psutil.pid_exists(pids[0])
@@ -238,7 +238,7 @@ def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
     schema = tmp_path / "list.json"
     schema.write_text('{"type": "array", "items": {"type": "string"}, "minItems": 4}')
     done = run(
-        "generate", "--json", "--json-schema", schema, "--max-tokens", "40", "--seed", "1",
+        "generate", "--json", "--json-schema", schema, "--max-tokens", "12", "--seed", "1",
         "--context-length", "1024", "Name four colours.",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -251,7 +251,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(
     tmp_path: Path, starter: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    done = run("generate", "Hi", "--model", str(starter), "--prompt-cache", str(tmp_path / "file"))
+    done = run_here("generate", "Hi", "--model", starter, "--prompt-cache", tmp_path / "file")
     assert done.returncode == 2
     assert "file" in done.stderr
 
