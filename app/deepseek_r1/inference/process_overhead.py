@@ -69,7 +69,8 @@ def process_share(
     if window_mib is not None:
         runtime_mib = ENGINE_RUNTIME_MIB if estimate.constant_applies else _engine_runtime_mib()
         return ProcessOverhead(runtime_mib, window_mib, slow_f16=slow_f16)
-    return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated), slow_f16=slow_f16)
+    runtime_mib = _runtime_mib(legacy, legacy and isolated)  # one number of a process for GGUF
+    return ProcessOverhead(runtime_mib, slow_f16=slow_f16)
 
 
 def with_measured(bill: Bill, engine: Engine) -> Bill:
