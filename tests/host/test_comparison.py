@@ -16,13 +16,13 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.host.comparison import Comparison, ComparisonEvent, plan
-from support.command import run
+from support.command import run_here
 
 pytestmark = pytest.mark.integration
 
 SMALL = LoadSettings(context_length=512, micro_batch=64)
 SHORT = SamplingSettings(temperature=0.0, max_tokens=12)
-LONG = SamplingSettings(temperature=0.0, max_tokens=450)
+LONG = SamplingSettings(temperature=0.0, max_tokens=250)
 STORY = [Message(role=Role.USER, content="Write a very long story about a whale.")]
 
 
@@ -128,7 +128,7 @@ def test_the_command_checks_answers_and_prints_what_generate_prints(
 ) -> None:
     questions = tmp_path / "questions.txt"
     questions.write_text("What is the capital of France?\tParis\nName a colour.\tmauve 12\n")
-    done = run(
+    done = run_here(
         *("compare", "--json", "--file", questions, "--model", starter, "--model", "gone.gguf"),
         *("--max-tokens", "12", "--temperature", "0", "--context-length", "512"),
     )

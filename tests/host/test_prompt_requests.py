@@ -50,7 +50,7 @@ def client() -> Iterator[EngineClient]:
         yield made
 
 
-def chat(count: int = 150) -> list[Message]:
+def chat(count: int = 100) -> list[Message]:
     text = " ".join(f"{n} and {n * n}," for n in range(count))
     return [
         Message(role=Role.USER, content=f"What are these numbers? {text}"),

@@ -52,7 +52,7 @@ pytestmark = pytest.mark.integration
 KILLED = EngineDied if sys.platform == "win32" else EngineOutOfMemory
 
 SETTINGS = LoadSettings(context_length=2048, micro_batch=64)
-GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=12)
 ENDLESS = SamplingSettings(temperature=0.0, max_tokens=1500)
 LONG_STORY = "Write a very long story about a whale and a lighthouse."
 
@@ -97,7 +97,7 @@ def test_a_model_is_loaded_and_asked(client, starter):
 def test_a_killed_engine_answers_the_next_question_as_before(loaded):
     chance = random.Random(7)
     expected = text_of(loaded.generate("Say hello.", GREEDY))
-    for _ in range(3):
+    for _ in range(2):
         events, text = loaded.generate(LONG_STORY, ENDLESS), ""
         for event in events:
             text += text_of([event])

@@ -26,7 +26,7 @@ STREAMED = LoadSettings(
 )
 LINUX_WINDOW_MIB = 105.0  # so that the starter does not fit, not even beside an empty context
 LARGER_MIB = 65.0  # than that, for a budget of 330 MiB
-GREEDY = SamplingSettings(temperature=0.0, max_tokens=40)
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
 PROMPT = "Write a story about a whale."
 
 

@@ -29,8 +29,8 @@ ENDLESS_TEMPLATE = SHARED_LISTS + "{{ ns.a == ns.b }}"
 
 
 @pytest.fixture(scope="module")
-def sound(starter: Path) -> RawGguf:
-    return RawGguf.parse(starter.read_bytes())
+def sound(shallow_starter: Path) -> RawGguf:
+    return RawGguf.parse(shallow_starter.read_bytes())
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ def test_a_template_without_any_text_is_a_refusal_of_the_file(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
-def test_a_file_whose_name_is_not_utf_8_is_opened(starter: Path, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_utf_8_is_opened(shallow_starter: Path, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode("模型.gguf".encode("gbk"))
-    path.write_bytes(starter.read_bytes())
+    path.write_bytes(shallow_starter.read_bytes())
     done = run("generate", "hi", "-m", path, "--max-tokens", "2")
     assert done.returncode == 0, done.stderr
 

@@ -54,12 +54,14 @@ NEEDED = {
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> dict[str, Path]:
+def places(tmp_path_factory: pytest.TempPathFactory, shallow_starter: Path) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("places")
     (folder / "private").mkdir()
     (folder / "private" / "diary.txt").write_text("private")
     (folder / "private" / "other.gguf").write_bytes(b"GGUF")
-    (folder / "model.gguf").write_bytes(starter.read_bytes())  # not in the installation's folders
+    (folder / "model.gguf").write_bytes(
+        shallow_starter.read_bytes()
+    )  # not in the installation's folders
     (folder / "profile").mkdir()
     (folder / "profile" / "conversations.db").write_bytes(b"private")
     named = {name: folder / name for name in ("private", "prompts", "profile")}

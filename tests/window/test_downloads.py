@@ -89,23 +89,15 @@ def downloads(qtbot: QtBot, own_profile: Path) -> Downloads:
 def test_a_download_is_paused_resumed_and_done(
     qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
+    """Checking counts from 0 again; what would be deleted is all of the part."""
     pause_halfway(qtbot, downloads, spec)
+    seen = []
+    downloads.changed.connect(lambda: seen.append(downloads.items[0]))
     with qtbot.waitSignal(downloads.finished) as done:
         downloads.resume(FILE)
     assert done.args[0].path.read_bytes() == content
     assert server.requests[1].start >= 16 << 20
     assert state_of(downloads) is DownloadState.DONE
-
-
-def test_while_a_part_is_checked_all_of_it_still_counts(
-    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
-) -> None:
-    """Checking counts from 0 again; the question before deleting must not."""
-    pause_halfway(qtbot, downloads, spec)
-    seen = []
-    downloads.changed.connect(lambda: seen.append(downloads.items[0]))
-    with qtbot.waitSignal(downloads.finished):
-        downloads.resume(FILE)
     checked = [each for each in seen if each.progress.phase is DownloadPhase.CHECKING]
     assert min(each.progress.done_bytes for each in checked) < 16 << 20
     assert min(each.part_bytes for each in seen) >= 16 << 20

@@ -474,6 +474,7 @@ def test_a_model_in_parts_is_chosen_by_any_and_answers_on_when_its_files_are_del
         answered(qtbot, session)
 
 
+@shallow
 @pytest.mark.parametrize("name", ["\u6df1\u5ea6 \U0001f40b 50%25 #2.gguf", b"\xc4\xa3.gguf"])
 def test_a_whole_chat_under_unusual_names(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | bytes
@@ -577,6 +578,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
         answered(qtbot, session, "Hello")
 
 
+@shallow
 def test_a_model_is_loaded_with_its_draft_model_and_billed_for_it(
     qtbot: QtBot, own_profile: Path, shallow_starter: Path, tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def test_the_answer_parses_and_validates(
 ) -> None:
     schema, validates = CASES[name]
     for seed in range(3 if temperature else 1):  # at 0 each try gives the same
-        sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=120)
+        sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=80)
         answer = model.complete("Say something as JSON.", sampling=sampling, json_schema=schema)
         if answer.stats.finish_reason is FinishReason.STOP:
             assert validates(json.loads(answer.text)), answer.text

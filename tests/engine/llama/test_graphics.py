@@ -50,7 +50,7 @@ def answer(model_path: Path, question: str = QUESTION, **settings: object) -> tu
     """The answer at temperature 0, and how many products a device computed."""
     load = LoadSettings.model_validate({"context_length": 1024, "drafts": "off"} | settings)
     with CPUInference(model_path, settings=load) as model:
-        return model.generate(question, max_tokens=12, temperature=0.0), counted.calls
+        return model.generate(question, max_tokens=4, temperature=0.0), counted.calls
 
 
 class counted:  # noqa: N801 - used as a value
@@ -115,7 +115,7 @@ def test_a_failed_device_costs_no_text_and_is_not_tried_again(
         functions.backend_graph_compute = address_of(wrong)
         # The functions are the first member of the native object.
         ctypes.memmove(kernels.user_data, ctypes.byref(functions), ctypes.sizeof(functions))
-        assert model.generate(QUESTION, max_tokens=12, temperature=0.0) == expected
+        assert model.generate(QUESTION, max_tokens=4, temperature=0.0) == expected
     assert stopped_device() == NAME
     counted.calls = 0
     with CPUInference(starter, settings=LoadSettings(context_length=1024, graphics="any")) as model:

@@ -32,7 +32,7 @@ from support.gguf_files import tiny_qwen2
 from support.prompt_chats import assistant, user
 from support.raw_gguf import STRING, RawGguf
 
-GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
 STORY = "Tell me a story about a fox."
 
 

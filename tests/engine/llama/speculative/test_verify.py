@@ -42,7 +42,7 @@ def answered(
     model: CPUInference,
     question: str,
     schema: Schema | None = None,
-    max_tokens: int = 40,
+    max_tokens: int = 24,
     **sampling: float,
 ) -> GenerationStats:
     chosen = SamplingSettings(max_tokens=max_tokens, **sampling)
@@ -52,12 +52,12 @@ def answered(
 
 def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) -> None:
     """The schema leaves the model no other text, so what it says is no matter of chance."""
-    stats = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
+    stats = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 64, temperature=0.0)
     assert by_name.context_used == stats.context_used
     assert stats.context_used == stats.prompt_tokens + stats.completion_tokens - 1
     assert stats.accepted <= stats.drafted <= DRAFT_TOKENS * stats.completion_tokens
     assert stats.tokens_per_pass > 2
-    again = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
+    again = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 64, temperature=0.0)
     assert (again.drafted, again.accepted) == (stats.drafted, stats.accepted)
 
 
