@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -91,7 +92,8 @@ def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
 
     def kill(_event: CandidateEvent) -> None:
         for process in psutil.Process().children(recursive=True):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended with its parent
+                process.kill()
 
     seen = acting(comparison, AnswerDelta, kill)
     (failed,) = failures(seen)
