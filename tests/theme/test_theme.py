@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
+    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -259,3 +260,28 @@ def test_a_shown_window_takes_up_the_newest_of_two_choices_and_is_painted_again(
     assert tokens() is DARK
     assert qapp.palette().color(QPalette.ColorRole.Window).name() == DARK.background
     assert DARK.surface in qapp.styleSheet()
+
+
+class Failing(QWidget):
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.StyleChange:
+            raise ValueError("a bug")
+
+
+def test_a_bug_in_one_widget_leaves_the_window_painted_and_the_others_in_the_new_theme(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    window = QWidget()
+    qtbot.addWidget(window)
+    Failing(window)
+    label = QLabel("after it", window)
+    window.show()
+    with qtbot.captureExceptions() as bugs:
+        theme = apply_theme(qapp, ThemeChoice.DARK)
+        qtbot.waitUntil(window.updatesEnabled)
+        qtbot.wait(50)
+    assert len(bugs) == 1
+    assert not theme._turn.isActive()
+    assert label.palette().windowText().color() == QColor(DARK.text)
+    apply_theme(qapp, ThemeChoice.LIGHT)

@@ -132,12 +132,14 @@ class Theme(QObject):
 
     @Slot()
     def _take_step(self) -> None:
-        self._steps.popleft()()
-        if not self._steps:
-            self._turn.stop()
-            self.changed.emit()
-            for window in self._app.topLevelWidgets():
-                window.setUpdatesEnabled(True)
+        try:
+            self._steps.popleft()()
+        finally:  # a bug in a step would leave the window without painting
+            if not self._steps:
+                self._turn.stop()
+                for window in self._app.topLevelWidgets():
+                    window.setUpdatesEnabled(True)
+                self.changed.emit()
 
     def _put_sheet(self, sheet: str) -> list[QWidget]:
         """Change the style sheet only; return what has to be polished again, parents first.
@@ -168,12 +170,13 @@ class Theme(QObject):
 
     def _work_through(self, left: Iterator[QWidget], work: Callable[[QWidget], object]) -> None:
         """Do `work` to some of these widgets, and to the others in a later turn."""
+        self._steps.appendleft(partial(self._work_through, left, work))  # after a bug in one too
         end = time.monotonic() + _TURN_S
         for widget in filter(isValid, left):
             work(widget)
             if time.monotonic() > end:
-                self._steps.appendleft(partial(self._work_through, left, work))
-                break
+                return
+        self._steps.popleft()
 
     def _put_sheet_back(self) -> None:
         self._app.setStyleSheet(self._sheet())
