@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar, Self
 
 import psutil
 import pytest
 
 import deepseek_r1
 from deepseek_r1 import Candidate, CandidateEvent, CandidateFailed, ComparisonPlanned
-from deepseek_r1.core.events import AnswerDelta, FinishReason, ModelLoaded
+from deepseek_r1.core.events import AnswerDelta, Event, FinishReason, ModelLoaded
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
@@ -123,6 +125,81 @@ def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starte
     assert failures(seen) == [(1, 0, "BudgetTooSmall")]
     ends = answers(seen)[0, 0].result().stats.finish_reason
     assert ends in (FinishReason.LENGTH, FinishReason.REPETITION)
+
+
+class NotedEngine:
+    """Loads at once and answers nothing; notes the most that are open, and their threads."""
+
+    most_open = 0
+    threads: ClassVar[list[dict[str, int]]] = []
+    during: Callable[[], None] = staticmethod(lambda: None)
+    _open = 0
+
+    def __init__(self, **_options: object) -> None:
+        self.heartbeat = None
+
+    def __enter__(self) -> Self:
+        NotedEngine._open += 1
+        NotedEngine.most_open = max(NotedEngine.most_open, NotedEngine._open)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        NotedEngine._open -= 1
+
+    def load(self, *_what: object, **_options: object) -> None:
+        time.sleep(0.2)
+
+    def generate(self, *_what: object) -> Iterator[Event]:
+        NotedEngine.during()
+        yield from ()
+
+    def submit(self, _kind: type, **fields: int) -> None:
+        NotedEngine.threads.append(fields)
+
+    def cancel(self) -> None:
+        pass
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> type[NotedEngine]:
+    monkeypatch.setattr("deepseek_r1.host.comparison.EngineClient", NotedEngine)
+    monkeypatch.setattr(NotedEngine, "threads", [])
+    monkeypatch.setattr(NotedEngine, "most_open", 0)
+    return NotedEngine
+
+
+@pytest.mark.parametrize("changed", ["the budget", "the caller's memory", "nothing"])
+def test_models_that_do_not_fit_together_any_more_run_one_after_the_other(
+    shallow_starter: Path, noted: type[NotedEngine], changed: str
+) -> None:
+    models = [Candidate(shallow_starter, SMALL), Candidate(shallow_starter, SMALL)]
+    comparison = Comparison([STORY], models, planned := plan(models, 900, 80))
+    assert planned.together
+    if changed == "the budget":
+        comparison.set_budget(int(planned.together_mib) - 1)
+    elif changed == "the caller's memory":
+        comparison.window_mib += 900 - planned.together_mib + 1
+    assert failures(list(comparison.events())) == []
+    assert noted.most_open == (2 if changed == "nothing" else 1)
+
+
+def test_the_budget_that_there_is_ends_nothing_though_the_caller_has_grown(
+    shallow_starter: Path, noted: type[NotedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [Candidate(shallow_starter, SMALL), Candidate(shallow_starter, SMALL)]
+    needed = int(plan(models[:1], 900, 80).together_mib) + 1
+    comparison = Comparison([STORY], models, plan(models, needed, 80))
+    comparison.window_mib += 5
+    monkeypatch.setattr(noted, "during", lambda: comparison.set_budget(needed))
+    assert failures(list(comparison.events())) == []
+
+
+def test_cores_are_shared_but_not_those_that_the_user_gave(
+    shallow_starter: Path, noted: type[NotedEngine]
+) -> None:
+    models = [Candidate(shallow_starter, SMALL.model_copy(update={"threads_prefill": 3}))]
+    list(Comparison([STORY], models, plan(models, 900, 80)).events())
+    assert {each["threads_prefill"] for each in noted.threads} == {3}
 
 
 def test_the_command_checks_answers_and_prints_what_generate_prints(

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -114,6 +114,12 @@ class Comparison:
     def events(self) -> Iterator[RunEvent]:
         """The events of all candidates as they come. Leaving early ends them all."""
         left = len(self._candidates)
+        if self._planned.together:  # the budget counts all of them, before they have begun too
+            bills = enumerate(self._planned.bills)
+            self._running = {index: bill for index, bill in bills if isinstance(bill, Bill)}
+            grown_mib = self.window_mib - self._planned.window_mib
+            if self._planned.together_mib + grown_mib > self.memory_budget:  # it was lowered
+                self._planned, self._running = replace(self._planned, together=False), {}
         with ThreadPoolExecutor(left if self._planned.together else 1) as threads:
             try:
                 for index in range(left):
@@ -143,8 +149,9 @@ class Comparison:
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget. Candidates that run and do not fit any more end with the reason."""
-        self.memory_budget, needed_mib = memory_budget, self.window_mib
-        for index, bill in sorted(self._running.items()):
+        lowered, self.memory_budget = memory_budget < self.memory_budget, memory_budget
+        needed_mib = self.window_mib
+        for index, bill in sorted(self._running.items()) if lowered else ():
             needed_mib += bill.total_mib - self._planned.window_mib
             if needed_mib > memory_budget:
                 left_mib = max(0, int(memory_budget - needed_mib + bill.total_mib))
@@ -209,9 +216,9 @@ class Comparison:
         """Give each that runs as many, where the user has chosen no number."""
         running = tuple(self._running)
         each = max(1, cpu().usable_cores // len(running)) if len(running) > 1 else 0  # automatic
-        cores = {"threads": each, "threads_prefill": each}
         for index in running:
-            if not self._candidates[index].load.threads:
+            if not (load := self._candidates[index].load).threads:
+                cores = {"threads": each, "threads_prefill": load.threads_prefill or each}
                 with suppress(EngineFailed):  # it is just ending
                     self._engines[index].submit(SetThreadsRequest, **cores)
 
