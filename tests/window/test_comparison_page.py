@@ -8,12 +8,13 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
-from deepseek_r1.core.errors import BudgetTooSmall
+from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
-from r1desk.chat.values.intents import AnswerNow, Regenerate
+from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets import comparison_dialog
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
@@ -197,6 +198,30 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         qtbot.waitUntil(session.window.composer.isVisible)
         wait_ended(qtbot, session)
         assert shown_texts(session)[1] == texts(page)[1]
+
+
+def test_of_two_dialogs_one_asks_and_an_error_of_a_closed_one_is_nobodys(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        type_text("Fruit?")
+        for _ in range(2):  # a key that is held
+            session.window.chat.requested.emit(AskOthers())
+        first, second = session.window.findChildren(ComparisonDialog)
+        qtbot.waitUntil(lambda: first.start.isEnabled() and second.start.isEnabled())
+        second.start.click()
+        qtbot.waitUntil(lambda: feature_of(session).page is not None)
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(feature_of(session).page)))
+        run, planning = session.engine.comparison, first._planning
+        first.start.click()
+        assert len(session.store.run(lambda store: store.messages.path(1))) == 2
+        assert session.engine.comparison is run
+        qtbot.waitUntil(lambda: not isValid(first))
+        planning.give(EngineFailed(detail="late").report())
+        qtbot.wait(50)
+        press_button(feature_of(session).page, "Stop all")
+        wait_ended(qtbot, session)
 
 
 def test_columns_are_tabs_in_a_narrow_window(

@@ -137,6 +137,7 @@ class ComparisonDialog(BoundedDialog):
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
         self._on_changed()
+        self.finished.connect(lambda _result: self._planning.abandon())
         (self.choices[1].model if question.content else self.question).setFocus()
 
     def candidates(self) -> list[Candidate]:
