@@ -180,3 +180,12 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DocumentIndexFailed):
         DocumentIndex(tmp_path / "file" / "documents.db").documents()
+
+
+def test_what_an_index_without_a_file_has_lost_is_added_again() -> None:
+    index = DocumentIndex()
+    index.add(document := pages("Oak and stone."))
+    with pytest.raises(DocumentIndexFailed), index._used():
+        raise sqlite3.OperationalError("database or disk is full")
+    assert index.document(document.sha256) is None
+    assert document.sha256 not in index.added
