@@ -15,6 +15,7 @@ from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
+from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.token_counter import TokenCounter
@@ -200,6 +201,24 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(
     with qtbot.waitSignal(documents.cleaned):
         documents.remove(gone.sha256)
     assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
+
+
+def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_back(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    history = UndoHistory(lambda _conversation: False)
+    actions = MessageActions(stack.store, stack.chat, history, history)
+    documents._can_undo = lambda: bool(history.changes)
+    file = attached(documents, pages(8))
+    stack.do(stack.chat.send, "Who?", (file,))
+    stack.answer("Ann.")
+    stack.do(actions.delete, stack.shown[0].id)
+    documents.clean([file.sha256], for_good=False)  # attached once more, and taken off
+    qtbot.wait(100)
+    history.undo()
+    qtbot.waitUntil(lambda: len(stack.shown) == 2)
+    assert documents.index.document(file.sha256) is not None
+    assert planned(qtbot, documents, file).whole
 
 
 def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(

@@ -99,6 +99,7 @@ class ChatFeature(Feature):
             index,
             settings=lambda: settings.present,
             context_length=self._context_length,
+            can_undo=lambda: bool(self.history.changes),
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""

@@ -46,7 +46,7 @@ class UndoHistory(QObject):
         """`is_blocked` returns whether nothing can be undone in this conversation now."""
         super().__init__(parent)
         self._is_blocked = is_blocked
-        self._changes: list[UndoableChange] = []
+        self.changes: list[UndoableChange] = []
 
     def add(self, text: str, conversation_id: int, undo: Undo) -> None:
         """Remember a change that was made; `added` follows."""
@@ -57,8 +57,8 @@ class UndoHistory(QObject):
     @Slot()
     def undo(self) -> None:
         """Undo the newest change. Does nothing where there is none, or where it has to wait."""
-        if self._changes and not self._is_blocked(self._changes[-1].conversation_id):
-            change = self._changes.pop()
+        if self.changes and not self._is_blocked(self.changes[-1].conversation_id):
+            change = self.changes.pop()
             self.undone.emit(change)
             change.undo(partial(self._on_refused, change))
 
@@ -68,12 +68,12 @@ class UndoHistory(QObject):
         self.refused.emit(change, report_of(error))
 
     def _keep(self, change: UndoableChange) -> None:
-        self._changes = [*self._changes, change][-MOST_CHANGES:]
+        self.changes = [*self.changes, change][-MOST_CHANGES:]
 
     def forget(self, conversation_ids: Iterable[int]) -> None:
         """Drop the changes of conversations that were deleted for good."""
         gone = set(conversation_ids)
-        self._changes = [each for each in self._changes if each.conversation_id not in gone]
+        self.changes = [each for each in self.changes if each.conversation_id not in gone]
 
 
 class MessageActions(QObject):

@@ -62,10 +62,11 @@ class ChatDocuments(QObject):
         *,
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
+        can_undo: Callable[[], bool] = bool,
     ) -> None:
         """`path` is the index's file; None keeps it in memory."""
         super().__init__()
-        self._chat, self._store, self._counter = chat, store, counter
+        self._chat, self._store, self._counter, self._can_undo = chat, store, counter, can_undo
         self._settings, self._context_length = settings, context_length
         self.index = DocumentIndex(path)  # any thread but the main one
         self._waiting: set[SimpleQueue[int | None]] = set()
@@ -136,7 +137,7 @@ class ChatDocuments(QObject):
             self._chat.change(
                 key,
                 lambda store: store.attachments.remove_document(key, sha256),
-                lambda _: self.clean([sha256]),
+                lambda _: self.clean([sha256], for_good=False),
             )
 
     def ask(self, question: Callable[[DocumentIndex], object]) -> BackgroundAnswer:
@@ -170,10 +171,11 @@ class ChatDocuments(QObject):
     def _on_all_reread(self) -> None:
         self._checking = False
 
-    def clean(self, hashes: Collection[str] | None = None) -> None:
+    def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
 
-        None: of all but new ones. That is for the start, when nothing could be undone.
+        None: of all but new ones. That is for the start, when nothing could be undone; so it is
+        for what is not deleted `for_good` while a message that has it may be brought back.
         """
 
         def work() -> set[str]:
@@ -189,7 +191,7 @@ class ChatDocuments(QObject):
                 self.index.remove(each)
             return there - used
 
-        if not self._closed:
+        if not self._closed and (for_good or not self._can_undo()):
             cleaning = ask_in_background(work)
             cleaning.done.connect(self._on_cleaned)
             cleaning.failed.connect(lambda _damaged: self._on_cleaned(set()))

@@ -103,7 +103,7 @@ class AttachmentPresenter(Presenter):
 
     def _attach(self, stop: threading.Event, file: Attachment) -> None:
         if stop.is_set():  # taken off meanwhile, or of a chat that was left
-            self._documents.clean([file.sha256])
+            self._documents.clean([file.sha256], for_good=False)
         elif file.sha256 not in {each.sha256 for each in self.attachments}:
             self._set((*self.attachments, file))
 
@@ -145,7 +145,7 @@ class AttachmentPresenter(Presenter):
         self._chat.save_draft(attachments)
         if removed:
             self._model_reading.pause()
-            self._documents.clean(removed)
+            self._documents.clean(removed, for_good=False)
 
     @Slot()
     def _show(self) -> None:
