@@ -147,7 +147,7 @@ def test_no_widget_of_an_earlier_window_is_left(
 
 def looks(window: QWidget) -> dict[int, tuple[object, ...]]:
     return {
-        id(each): (each.font(), each.palette(), each.sizeHint())
+        id(each): (each.font(), each.palette(), each.minimumHeight())
         for each in (window, *window.findChildren(QWidget))
         if not each.objectName().startswith("qt_s")  # never seen parts of Qt's own
     }

@@ -45,8 +45,8 @@ ModelController.choose = chosen
 def shown(session, real=Session.show):
     real(session)
     session.set_language("zh_CN")
-def rebuilt(session, window, real=Session._replace_window):
-    real(session, window)
+def rebuilt(session, real=Session._replace_window):
+    yield from real(session)
     print("rebuilt", flush=True)
 if "--then-in-chinese" in sys.argv:
     Session.show, Session._replace_window = shown, rebuilt

@@ -5,7 +5,8 @@ The window can be built anew (for another language) while the engine and the sto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -145,17 +146,15 @@ class Session(QObject):
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
         # Not before the menu that asked for it has closed.
-        panel: list[PerformancePanel] = []
-        window: list[MainWindow] = []
-        find_theme(QApplication.instance()).restyle_in_turns(
-            "",
-            lambda: panel.append(PerformancePanel()),
-            lambda: window.append(MainWindow(panel[0])),
-            lambda: self._replace_window(window[0]),
-        )
+        step = partial(next, self._replace_window(), None)
+        find_theme(QApplication.instance()).restyle_in_turns("", step, step, step)
 
-    def _replace_window(self, window: MainWindow) -> None:
-        """A new window in place of the old, with the same conversation."""
+    def _replace_window(self) -> Iterator[None]:
+        """A new window in place of the old, with the same conversation, in three turns."""
+        panel = PerformancePanel()
+        yield
+        window = MainWindow(panel)
+        yield
         old = self.window
         self.window.keep_layout(self.preferences)
         for feature in self.features:
