@@ -85,8 +85,11 @@ class ComparisonFeature(Feature):
         """Put a page where the chat is; its conversation is about to be shown."""
         of, chat = self.controller, self._window.chat
         discard(self.page)
-        self.page = page = ComparisonPage(of.question.content, of.planned.text(), of.columns)
-        layout = chat.parentWidget().layout()
+        centre = chat.parentWidget()
+        self.page = page = ComparisonPage(
+            of.question.content, of.planned.text(), of.columns, centre
+        )
+        layout = centre.layout()
         layout.insertWidget(layout.indexOf(chat), page, stretch=1)
         of.streamed.connect(page.stream)
         of.ended.connect(page.finish)

@@ -29,8 +29,8 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 class ColumnView(QWidget):
     """One column: the model's name, its answer and its numbers."""
 
-    def __init__(self, message: ChatMessage) -> None:
-        super().__init__()
+    def __init__(self, message: ChatMessage, parent: QWidget) -> None:
+        super().__init__(parent)
         self.key = message.id
         self.loaded: ModelLoaded | None = None
         self.finished = False  # its answer can be continued with
@@ -66,9 +66,12 @@ class ComparisonPage(QWidget):
     chosen = Signal(int)
     requested = Signal(int, object)
 
-    def __init__(self, question: str, plan: str, answers: Sequence[ChatMessage]) -> None:
-        super().__init__()
-        self.columns = [ColumnView(each) for each in answers]
+    def __init__(
+        self, question: str, plan: str, answers: Sequence[ChatMessage], parent: QWidget
+    ) -> None:
+        """Widgets have their parents from the beginning: Qt styles again what gets one later."""
+        super().__init__(parent)
+        self.columns = [ColumnView(each, self) for each in answers]
         self._moving = False  # a column brings the others to its place
         self._comparing = BackgroundAnswer()  # the words of the answers
         asked = ElidedLabel(" ".join(question.split()))
