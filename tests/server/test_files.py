@@ -80,6 +80,8 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
         request = upload_request(REPORT)
         made = await uploads.upload(request)
         (sha256,) = await uploads.take(client_of(request), [asked(made["id"])])
+        async with uploads._reading, asyncio.timeout(5):  # while another document is read
+            assert (await uploads.files(request))["data"] == [made]
         monkeypatch.setattr(time, "time", lambda: made["expires_at"])
         with pytest.raises(ApiError, match="There is no file"):
             await uploads.take(client_of(request), [asked(made["id"])])

@@ -205,10 +205,15 @@ class FileUploads:
         now, files = time.time(), self._files.items()
         self._files = {key: each for key, each in files if each.body["expires_at"] > now}
         del self._unnamed[:-_MOST_UNNAMED]
-        async with self._reading:  # the same bytes may be arriving
+
+        def gone() -> set[str]:
             kept = {*self._unnamed, *(each.sha256 for each in self._files.values())}
-            for gone in self._documents.added.keys() - kept:
-                await asyncio.to_thread(self._documents.remove, gone)
+            return self._documents.added.keys() - kept
+
+        if gone():  # else nobody waits while a document is read
+            async with self._reading:  # the same bytes may be arriving
+                for each in gone():
+                    await asyncio.to_thread(self._documents.remove, each)
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
