@@ -142,6 +142,19 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(
     dialog.close()
 
 
+def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(
+    qtbot: QtBot, documents: ChatDocuments
+) -> None:
+    file = attached(documents, pages(8))
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = DocumentDialog("gates.pdf", file.sha256, parent)
+    dialog.show()
+    dialog.show_passages([], documents.index.passages(file.sha256)[-1], "It is gone.")
+    qtbot.wait(50)
+    assert (dialog.note.text(), dialog.field.toPlainText()) == ("It is gone.", "")
+
+
 def test_a_question_is_not_answered_without_a_document_that_is_gone(
     qtbot: QtBot, documents: ChatDocuments
 ) -> None:

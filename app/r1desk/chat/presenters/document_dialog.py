@@ -91,7 +91,7 @@ class DocumentDialog(BoundedDialog):
 
     def show_passage(self, passage: Passage) -> None:
         """Show and mark a passage."""
-        self._go_to(min(passage.number, len(self._passages) - 1), marked=True)
+        self._go_to(max(0, min(passage.number, len(self._passages) - 1)), marked=True)
 
     @Slot()
     def _fill(self) -> None:
