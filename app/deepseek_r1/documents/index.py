@@ -237,8 +237,7 @@ class DocumentIndex:
         except sqlite3.DatabaseError as error:
             self.close()
             where = self._path
-            if where is None:
-                self.added.clear()  # with the file that had no name
+            self.added = {} if where is None else self.added  # gone with a file without a name
             if where is None or not _is_damage(error):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
             try:
