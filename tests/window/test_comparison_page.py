@@ -224,6 +224,19 @@ def test_of_two_dialogs_one_asks_and_an_error_of_a_closed_one_is_nobodys(
         wait_ended(qtbot, session)
 
 
+def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(
+    qtbot: QtBot,
+) -> None:
+    answers = [ChatMessage(n, Role.ASSISTANT, "A pear.", model_name="M") for n in (1, 2)]
+    qtbot.addWidget(parent := QWidget())
+    page = ComparisonPage("Fruit?", "", answers, parent)
+    page.differences.setChecked(True)
+    comparing = page._comparing
+    page.deleteLater()
+    qtbot.waitUntil(lambda: not isValid(page))
+    assert not isValid(comparing)
+
+
 def test_columns_are_tabs_in_a_narrow_window(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:

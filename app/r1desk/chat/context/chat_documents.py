@@ -174,8 +174,7 @@ class ChatDocuments(QObject):
     def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
 
-        None: of all but new ones. That is for the start, when nothing could be undone; so it is
-        for what is not deleted `for_good` while a message that has it may be brought back.
+        None: of all but new ones, at the start. Not `for_good`: only where nothing can be undone.
         """
 
         def work() -> set[str]:
