@@ -23,6 +23,7 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import getAllValidWrappers
 
 from deepseek_r1.core.i18n import use_language
+from r1desk.performance.feature import PerformanceFeature
 from r1desk.shell import main_window
 from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
@@ -73,12 +74,13 @@ def test_the_language_changes_under_a_running_conversation(qtbot: QtBot, own_pro
         qtbot.waitUntil(lambda: session.window is not old)
         assert session.window.gauge.values is not None, "the strip is not empty"
         assert session.window.notices.text == "Writing…"
-        qtbot.waitUntil(lambda: isinstance(QApplication.activeModalWidget(), SettingsDialog))
-        QApplication.activeModalWidget().reject()
+        qtbot.waitUntil(lambda: session.window.findChild(SettingsDialog) is not None)  # a new one
+        session.window.findChild(SettingsDialog).reject()
         qtbot.waitUntil(lambda: texts(session) == before)
         assert session.window.sidebar.new_button.text() == "新对话"
         session.set_language("en")
         qtbot.waitUntil(lambda: session.window.sidebar.new_button.text() == "New chat")
+        qtbot.waitUntil(session.window.updatesEnabled)  # it has its style: no turn is left
 
 
 def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path) -> None:
@@ -159,6 +161,9 @@ def test_what_a_shown_window_takes_up_in_turns_is_what_qt_does_at_once(
     window, appearance = ready.window, ready.appearance
     window.panel_action.trigger()
     qtbot.waitUntil(window.panel.isVisible)
+    # From here on no number changes, and no size with it.
+    next(each for each in ready.features if isinstance(each, PerformanceFeature)).sampler.stop()
+    qtbot.waitUntil(lambda: "long answers" in window.panel.context.text.text())
     changes = (
         partial(appearance.step_text_size, 1),
         partial(appearance.set_theme, "dark"),
