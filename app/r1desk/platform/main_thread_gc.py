@@ -20,7 +20,6 @@ class MainThreadCollector(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         gc.disable()
-        gc.collect()
         self._timer = QTimer(self, interval=CHECK_MS, timerType=Qt.TimerType.CoarseTimer)
         self._timer.timeout.connect(self._on_check)
         self._timer.start()
