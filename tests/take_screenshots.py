@@ -60,8 +60,8 @@ def compare(photographer: Photographer) -> None:
     session = photographer.session
     session.window.panel_action.setChecked(False)
     session.chat.comparison_wanted.emit(ChatMessage(0, Role.USER, QUESTIONS["en"][1]))
+    photographer.wait(lambda: isinstance(QApplication.activeModalWidget(), ComparisonDialog))
     dialog = QApplication.activeModalWidget()
-    assert isinstance(dialog, ComparisonDialog)
     dialog.choices[1].model.setCurrentIndex(1)
     dialog.choices[1].temperature.setValue(1.2)
     photographer.wait(dialog.start.isEnabled)

@@ -34,11 +34,14 @@ _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page;
 
 
 class ColumnChoice(QWidget):
-    """A column: its model, the first one `chosen` of these from 1 on, or none; and its settings."""
+    """A column: its model, the first one `chosen` of these from 1 on, or none; and its settings.
 
-    def __init__(self, title: str, models: Sequence[Candidate], chosen: int) -> None:
+    Only the first one shows what its rows are, so that three fit beside each other.
+    """
+
+    def __init__(self, number: int, models: Sequence[Candidate], chosen: int) -> None:
         super().__init__()
-        first = models[0]
+        first, title = models[0], tr("Column {n}", n=number)
         self.model = NamedBox(title)
         self.model.addItem(tr("No model"))
         for place, each in enumerate(models, 1):
@@ -68,7 +71,7 @@ class ColumnChoice(QWidget):
             (tr("From the disk"), self.from_disk),
             (tr("Drafts"), self.drafts),
         ):
-            form.addRow(text_label(text), widget)
+            form.addRow(*([text_label(text)] if number == 1 else []), widget)
             widget.setAccessibleName(f"{title}, {text}")
 
     def candidate(self) -> Candidate | None:
@@ -123,7 +126,7 @@ class ComparisonDialog(BoundedDialog):
         body.addWidget(self.bill)
         columns = put_inside(body, QHBoxLayout())
         self.choices = [
-            ColumnChoice(tr("Column {n}", n=number), models, chosen)
+            ColumnChoice(number, models, chosen)
             for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
         ]
         for choice in self.choices:
