@@ -29,7 +29,7 @@ def loud_tests() -> Iterator[tuple[Path, ast.FunctionDef]]:
 
 
 def is_quiet_mark(node: ast.stmt) -> bool:
-    text = ast.unparse(node)
+    text = ast.unparse(node) if isinstance(node, ast.Assign) else ""
     return text.startswith("pytestmark") and "mark.quiet" in text
 
 
