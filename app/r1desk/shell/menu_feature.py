@@ -92,6 +92,8 @@ class MenuFeature(Feature):
 
     @Slot()
     def _on_settings(self) -> None:
+        if any(each.isVisible() for each in self._window.findChildren(SettingsDialog)):
+            return  # several languages were passed by key before the window was there
         profile = self._services.profile
         folders = {
             tr("Models"): user_models_dir(),
