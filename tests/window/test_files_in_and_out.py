@@ -74,6 +74,20 @@ def test_dropped_files_go_to_the_model_with_the_question(
         assert session.chat.shown_branch[0].attachments == question.attachments
 
 
+def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(
+    qtbot: QtBot, own_profile: Path, notes: Path
+) -> None:
+    with ready_session(qtbot, own_profile) as session:
+        session.models.unload()
+        qtbot.waitUntil(lambda: session.models.facts is None)
+        drop(session.window, notes)
+        wait_chips(qtbot, session, 1)
+        type_text("Which?")
+        press(Qt.Key.Key_Return)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[1].sources.whole
+
+
 def test_files_are_pasted_chosen_with_the_keyboard_and_removed(
     qtbot: QtBot, session: Session, notes: Path
 ) -> None:

@@ -40,6 +40,7 @@ from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
+UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 NOT_SAVED = "not saved"  # a topic of notices
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 
@@ -74,6 +75,7 @@ class ChatFeature(Feature):
     def __init__(self, services: Services, models: AnsweringModel) -> None:
         super().__init__()
         self._services, self._models = services, models
+        self._last_context = UNLOADED_CONTEXT
         engine, store = services.engine, services.store
         self.controller = chat = ChatController(
             engine,
@@ -98,7 +100,7 @@ class ChatFeature(Feature):
             counter,
             index,
             settings=lambda: settings.present,
-            context_length=self._context_length,
+            context_length=self._context_for_documents,
             can_undo=lambda: bool(self.history.changes),
         )
         self._reading = DocumentReading(
@@ -164,6 +166,11 @@ class ChatFeature(Feature):
     def _context_length(self) -> int:
         facts, load = self._models.facts, self._services.preferences.load
         return facts.context_length if facts is not None else load.context_length
+
+    def _context_for_documents(self) -> int:
+        """That of the model that is loaded or was last: a question loads it again."""
+        self._last_context = self._context_length() or self._last_context
+        return self._last_context
 
     def _model_in_use(self) -> ModelInUse | None:
         if (current := self._models.current) is None:
