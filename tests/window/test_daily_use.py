@@ -283,12 +283,13 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
 ) -> None:
     session.window.sidebar.new_button.setFocus()
     wait_ready(qtbot, session)
-    assert session.window.composer.editor.hasFocus()
+    editor = session.window.composer.editor
+    qtbot.waitUntil(editor.hasFocus)  # once its window is the active one
     press_button(session.window.chat, next(iter(EXAMPLES)))
-    assert session.window.composer.editor.hasFocus()
+    qtbot.waitUntil(editor.hasFocus)
     wait_answered(qtbot, session)
     press_button(last_view(session), "Answer again")
-    assert session.window.composer.editor.hasFocus()
+    qtbot.waitUntil(editor.hasFocus)
     wait_answered(qtbot, session)
 
 
