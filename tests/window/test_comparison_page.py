@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,18 @@ def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
     session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
     qtbot.waitUntil(session.window.isActiveWindow)
     return feature.page
+
+
+@contextmanager
+def two_that_go_on(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> Iterator[tuple[Session, ComparisonPage]]:
+    """A window whose two columns are writing, and do not end by themselves."""
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        page = ask_two(qtbot, session, "Fruit?")
+        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+        yield session, page
 
 
 def feature_of(session: Session) -> ComparisonFeature:
@@ -147,13 +161,10 @@ def test_the_first_column_is_the_chats_model_also_after_it_was_unloaded(
 def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    engine.answers(goes_on())
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        page = ask_two(qtbot, session, "Fruit?")
-        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
-        plan, budget = page.plan.text(), session.preferences.load.memory_budget
+    with two_that_go_on(qtbot, own_profile, engine) as (session, old):
+        plan, budget = old.plan.text(), session.preferences.load.memory_budget
         session.set_language("en")  # builds the window anew
-        qtbot.waitUntil(lambda: feature_of(session).page is not page)
+        qtbot.waitUntil(lambda: feature_of(session).page is not old)
         page = feature_of(session).page
         qtbot.waitUntil(page.isVisible)
         assert all("and on" in text for text in texts(page))
@@ -171,10 +182,8 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
 def test_a_window_that_is_closed_in_the_middle_keeps_the_text_of_all_columns(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    engine.answers(goes_on())
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        page = ask_two(qtbot, session, "Fruit?")
-        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+    with two_that_go_on(qtbot, own_profile, engine):
+        pass
     with ready_session(qtbot, own_profile, engine=engine) as session:
         session.chat.open(1)
         qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
@@ -186,10 +195,7 @@ def test_a_window_that_is_closed_in_the_middle_keeps_the_text_of_all_columns(
 def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    engine.answers(goes_on())
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        page = ask_two(qtbot, session, "Fruit?")
-        qtbot.waitUntil(lambda: all("and on" in text for text in texts(page)))
+    with two_that_go_on(qtbot, own_profile, engine) as (session, page):
         needed_mib = feature_of(session).controller.planned.together_mib
         session.models.keep_settings(memory_budget=int(needed_mib) - 200)
         qtbot.waitUntil(lambda: buttons(page) == ["Stop", "Continue with this one"])

@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
 
     def __init__(self, panel: PerformancePanel | None = None) -> None:
+        """`panel` may have been made in an earlier turn of the loop."""
         super().__init__()
         self.setWindowTitle("R1 Desk")
         self.setWindowIcon(app_icon())

@@ -71,7 +71,10 @@ class ColumnChoice(QWidget):
             (tr("From the disk"), self.from_disk),
             (tr("Drafts"), self.drafts),
         ):
-            form.addRow(*([text_label(text)] if number == 1 else []), widget)
+            if number == 1:
+                form.addRow(text_label(text), widget)
+            else:
+                form.addRow(widget)
             widget.setAccessibleName(f"{title}, {text}")
 
     def candidate(self) -> Candidate | None:
