@@ -26,6 +26,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.feature import PerformanceFeature
+from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.feature import ServingFeature
@@ -145,13 +146,15 @@ class Session(QObject):
         use_language(code)
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
-        # Not before the menu that asked for it has closed.
+        # Not before the menu that asked for it has closed. The last waits for the old window's end.
         step = partial(next, self._replace_window(), None)
-        find_theme(QApplication.instance()).restyle_in_turns("", step, step, step)
+        find_theme(QApplication.instance()).restyle_in_turns("", *[step] * 6)
 
     def _replace_window(self) -> Iterator[None]:
-        """A new window in place of the old, with the same conversation, in three turns."""
-        panel = PerformancePanel()
+        """A new window in place of the old, with the same conversation, in five turns."""
+        load = LoadSection()
+        yield
+        panel = PerformancePanel(load)
         yield
         window = MainWindow(panel)
         yield
@@ -168,11 +171,12 @@ class Session(QObject):
         old.closed.disconnect(self._on_closed)
         old.hold_open("")  # the new one asks
         old.close()
-        # Its children go after this signal.
-        old.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
-        QTimer.singleShot(0, old.deleteLater)  # a turn of its own
         self.conversations_feature.refresh()
         self.chat.reopen()
+        yield
+        # Its children go after this signal.
+        old.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
+        old.deleteLater()
 
     @Slot()
     def _on_closed(self) -> None:

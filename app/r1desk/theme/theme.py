@@ -60,7 +60,7 @@ class Theme(QObject):
         self._system_palette = QPalette(app.palette())
         self._choice = ThemeChoice.SYSTEM
         self._steps: deque[Callable[[], object]] = deque()
-        self._turn = QTimer(self, interval=0)
+        self._turn = QTimer(self, singleShot=True, interval=0)
         self._turn.timeout.connect(self._take_step)
         app.setStyle("Fusion")
         app.setFont(ui_font(app.font()))
@@ -127,19 +127,27 @@ class Theme(QObject):
         """
         for window in self._app.topLevelWidgets():
             window.setUpdatesEnabled(False)
-        self._steps.extend((partial(self._put_sheet, first), *steps, self._polish_in_turns))
+        self._steps.extend((partial(self._put_sheet, first), *steps))
+        if not first:  # Qt tells every widget of a first sheet: a turn of its own
+            self._steps.append(partial(self._put_sheet, "QMainWindow {}"))
+        self._steps.extend((self._polish_in_turns, self._end_change, self._paint_again))
         self._turn.start()
 
     @Slot()
     def _take_step(self) -> None:
         try:
             self._steps.popleft()()
-        finally:  # a bug in a step would leave the window without painting
-            if not self._steps:
-                self._turn.stop()
-                for window in self._app.topLevelWidgets():
-                    window.setUpdatesEnabled(True)
-                self.changed.emit()
+        finally:  # what waits comes first, and a bug in a step would leave nothing painted
+            if self._steps:
+                self._turn.start()
+
+    def _end_change(self) -> None:
+        if len(self._steps) == 1:  # the painting: no other change waits
+            self.changed.emit()
+
+    def _paint_again(self) -> None:
+        for window in self._app.topLevelWidgets() if not self._steps else ():
+            window.setUpdatesEnabled(True)
 
     def _put_sheet(self, sheet: str) -> list[QWidget]:
         """Change the style sheet only; return what has to be polished again, parents first.

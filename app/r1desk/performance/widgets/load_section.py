@@ -62,8 +62,8 @@ class LoadSection(QObject):
     threads_changed = Signal(int, int)
     budget_changed = Signal(int)
 
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.applied = LoadSettings()
         self.edited = self.applied
         self.draft_model = FileRow(LoadSettings.info("draft_model"))

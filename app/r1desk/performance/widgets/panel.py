@@ -48,7 +48,8 @@ class PerformancePanel(QWidget):
 
     settings_applied = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, load: LoadSection | None = None) -> None:
+        """`load`, the larger half, may have been made in an earlier turn of the loop."""
         super().__init__()
         self.setMaximumWidth(MOST_PX)
         self.setAccessibleName(tr("Performance"))
@@ -58,7 +59,8 @@ class PerformancePanel(QWidget):
         self._peak_text = ""
         self.model = ModelBox()
         self.bill = BillView()
-        self.load = LoadSection(self)
+        self.load = load or LoadSection()
+        self.load.setParent(self)
         self.sampling = SamplingSection(self)
         self.system_prompt = SystemPrompt()
         self.preset_row = PresetRow()

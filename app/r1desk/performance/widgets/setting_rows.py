@@ -68,7 +68,6 @@ class SettingRow(QWidget):
         self.badge = text_label("\u21bb", "dim")  # an arrow; a word would look like a button
         self.badge.setAccessibleName(tr("needs a reload"))
         explain(self.badge, tr("In force after the model is loaded again."))
-        self.badge.setVisible(info.applies is AppliesWhen.RELOAD)
         self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.cost = text_label("", "dim")
         self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -82,6 +81,7 @@ class SettingRow(QWidget):
         self._head.addWidget(self._title)
         self._head.addWidget(self.badge)
         self._head.addStretch(1)
+        self.badge.setVisible(info.applies is AppliesWhen.RELOAD)  # without a parent, a window
 
     def reserve_cost_lines(self, lines: int) -> None:
         """Keep the place of `lines` lines of cost, so that nothing below moves with the text."""
