@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -41,6 +41,29 @@ def window(qapp: QApplication, qtbot: QtBot) -> Iterator[MainWindow]:
 
 def place(widget: QWidget) -> QPoint:
     return widget.mapToGlobal(QPoint(0, 0))
+
+
+class Shown(QObject):
+    """Collects what kinds of widgets are shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and watched.isWidgetType():
+            self.kinds.append(type(watched).__name__)
+        return False
+
+
+def test_nothing_is_a_window_of_its_own_while_the_window_is_made(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    shown = Shown()
+    qapp.installEventFilter(shown)
+    qtbot.addWidget(MainWindow())
+    qapp.removeEventFilter(shown)
+    assert shown.kinds == []
 
 
 def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:

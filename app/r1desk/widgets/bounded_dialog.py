@@ -27,11 +27,11 @@ class BoundedDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         self._suited = suited
-        self.area = QScrollArea(widgetResizable=True, accessibleName=title)
+        self.area = QScrollArea(self, widgetResizable=True, accessibleName=title)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
         self.buttons.rejected.connect(self.reject)
         self.column = filled(
             QVBoxLayout(self), self.area, self.buttons, spacing=12, margins=(16, 16, 16, 14)
@@ -44,7 +44,7 @@ class BoundedDialog(QDialog):
 
     def fill_column(self, spacing: int) -> QVBoxLayout:
         """Put an empty column into the scrolled part; returned to be filled."""
-        body = QWidget()
+        body = QWidget(self.area)
         self.set_body(body)
         return filled(QVBoxLayout(body), spacing=spacing, margins=(4, 2, 4, 2))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
 
@@ -39,16 +39,11 @@ class NamedBox(QComboBox):
     On Linux Qt gives them the value in its place, and what labels the box: a hidden label does.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(accessibleName=name)
-        self._label = QLabel(name)
+    def __init__(self, name: str, parent: QWidget) -> None:
+        super().__init__(parent, accessibleName=name)
+        self._label = QLabel(name, parent)  # beside the box, where Qt looks for it
         self._label.setBuddy(self)
-        self._label.hide()  # else it is shown with a parent that is shown later
-
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ParentChange:
-            self._label.setParent(self.parentWidget())  # beside the box, where Qt looks for it
-        return super().event(event)
+        self._label.hide()
 
 
 class ElidedLabel(QLabel):

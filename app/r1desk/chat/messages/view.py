@@ -54,7 +54,8 @@ class ChatView(QWidget):
 
     requested = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, welcomes: bool = True) -> None:
+        """One that does not welcome has no page without messages."""
         super().__init__(parent)
         self.setStyleSheet(STYLE_SHEET)
         # It takes what the others leave; its own wish must not squeeze a notice above it.
@@ -70,8 +71,6 @@ class ChatView(QWidget):
         self._formulas = FormulaService(self)
         self._style = TextStyle.of(self.font(), self._formulas)
         self.column = MessageList(self._build, self._estimate, self._slicer, self)
-        self.welcome = Welcome(self.requested.emit, self)
-        self.welcome.set_model_name("")
         self.instructions = InstructionsChip(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -90,7 +89,10 @@ class ChatView(QWidget):
         self._offered_model = ""
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
-        self._stack.addWidget(self.welcome)
+        if welcomes:
+            self.welcome = Welcome(self.requested.emit, self)
+            self.welcome.set_model_name("")
+            self._stack.addWidget(self.welcome)
         self._stack.addWidget(self.column)
         self._finder = TextFinder(self.column, self._slicer)
         self.find_bar.stepped.connect(self._finder.step)

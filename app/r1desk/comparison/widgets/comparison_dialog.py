@@ -39,10 +39,12 @@ class ColumnChoice(QWidget):
     Only the first one shows what its rows are, so that three fit beside each other.
     """
 
-    def __init__(self, number: int, models: Sequence[Candidate], chosen: int) -> None:
-        super().__init__()
+    def __init__(
+        self, number: int, models: Sequence[Candidate], chosen: int, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
         first, title = models[0], tr("Column {n}", n=number)
-        self.model = NamedBox(title)
+        self.model = NamedBox(title, self)
         self.model.addItem(tr("No model"))
         for place, each in enumerate(models, 1):
             self.model.addItem(each.name, each)
@@ -50,17 +52,19 @@ class ColumnChoice(QWidget):
         self.model.setCurrentIndex(chosen)
         self.model.setMinimumContentsLength(10)
         least, most = SamplingSettings.bounds("temperature")
-        self.temperature = QDoubleSpinBox(minimum=least, maximum=most, singleStep=0.1, decimals=2)
+        self.temperature = QDoubleSpinBox(
+            self, minimum=least, maximum=most, singleStep=0.1, decimals=2
+        )
         self.temperature.setValue(first.sampling.temperature)
         self.temperature.lineEdit().setTextMargins(6, 0, 6, 0)
-        self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}")
+        self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}", self)
         for budget in dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget)):
             self.thinking.addItem(budget_name(budget), budget)
         self.thinking.setCurrentIndex(self.thinking.findData(first.sampling.thinking_budget))
-        self.instructions = QPlainTextEdit(first.system, tabChangesFocus=True)
+        self.instructions = QPlainTextEdit(first.system, self, tabChangesFocus=True)
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
-        self.from_disk = QCheckBox(checked=first.load.swap_enabled)
-        self.drafts = QCheckBox(checked=first.load.drafts is not DraftMode.OFF)
+        self.from_disk = QCheckBox(self, checked=first.load.swap_enabled)
+        self.drafts = QCheckBox(self, checked=first.load.drafts is not DraftMode.OFF)
         form = QFormLayout(self)
         form.addRow(text_label(title, "heading"))
         form.addRow(self.model)
@@ -116,7 +120,9 @@ class ComparisonDialog(BoundedDialog):
         self._planning = BackgroundAnswer()
         self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
         stored = bool(question.id)  # it cannot be changed
-        self.question = QPlainTextEdit(question.content, readOnly=stored, tabChangesFocus=True)
+        self.question = QPlainTextEdit(
+            question.content, self, readOnly=stored, tabChangesFocus=True
+        )
         self.question.setAccessibleName(tr("Question"))
         self.question.setPlaceholderText(tr("The question for all models"))
         self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
@@ -129,7 +135,7 @@ class ComparisonDialog(BoundedDialog):
         body.addWidget(self.bill)
         columns = put_inside(body, QHBoxLayout())
         self.choices = [
-            ColumnChoice(number, models, chosen)
+            ColumnChoice(number, models, chosen, body.parentWidget())
             for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
         ]
         for choice in self.choices:

@@ -40,7 +40,7 @@ class ColumnView(QWidget):
         self.numbers.setAlignment(Qt.AlignmentFlag.AlignTop)
         keep_place(self.numbers, lines=2)
         self.button = QPushButton(tr("Stop"), autoDefault=False)
-        self.chat = ChatView(self)
+        self.chat = ChatView(self, welcomes=False)
         self.chat.show_branch([message])
         if not (message.content or message.thinking):
             self.chat.stream_status(self.key, tr("Waiting for its turn"))

@@ -58,7 +58,7 @@ class HubPage(QWidget):
         self.name.setClearButtonEnabled(True)
         self.name.setMaxLength(500)
         self.name.returnPressed.connect(self._on_list)
-        self.host = NamedBox(tr("Download from"))
+        self.host = NamedBox(tr("Download from"), self)
         for host in HUB_HOSTS:
             self.host.addItem(host.name, host)
         self.host.setCurrentText(hosts_in_order()[0].name)
