@@ -16,10 +16,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from PySide6.QtWidgets import QApplication, QScrollArea
+from PySide6.QtWidgets import QScrollArea
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.shell.main_window import MainWindow
 from support.photographer import Photographer, chat_photographer
 
@@ -29,7 +30,7 @@ DOCTOR_MS = 6000  # the drive's speed is measured
 def open_catalogue(window: MainWindow) -> None:
     """The chooser at its page of DeepSeek-R1's models."""
     window.models_action.trigger()
-    QApplication.activeModalWidget().tabs.setCurrentIndex(1)
+    window.findChild(ModelChooser).tabs.setCurrentIndex(1)
 
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:

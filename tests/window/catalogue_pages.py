@@ -18,6 +18,7 @@ def open_chooser(qtbot: QtBot, session: Session, page: str) -> QWidget:
     """Open the dialog by its action and click the tab of `hub` or `files`."""
     session.window.models_action.trigger()
     chooser = session.window.findChild(ModelChooser)
+    qtbot.waitUntil(chooser.isVisible)
     shown, bar = getattr(chooser, page), chooser.tabs.tabBar()
     place = bar.tabRect(chooser.tabs.indexOf(shown)).center()
     qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=place)

@@ -92,17 +92,18 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         actions = (window.about_action, window.shortcuts_action, window.models_action)
         for action in (*actions, window.settings_action, window.doctor_action):
             action.trigger()
+            qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
             dialog = QApplication.activeModalWidget()
             assert isinstance(dialog, QDialog)
             if isinstance(dialog, SettingsDialog):
                 assert dialog.focusWidget() is dialog.language
             dialog.reject()
+        window.activateWindow()  # a dialog leaves no window active on the offscreen platform
+        qtbot.waitUntil(window.isActiveWindow)
         control = Qt.KeyboardModifier.ControlModifier
         press(Qt.Key.Key_Equal, control)
         wanted = session.preferences.text_size_pt
         qtbot.waitUntil(lambda: QApplication.font().pointSize() == wanted)
-        window.activateWindow()  # a dialog leaves no window active on the offscreen platform
-        qtbot.waitUntil(window.isActiveWindow)
         press(Qt.Key.Key_0, control)
         assert session.preferences.text_size_pt == 0
         window.panel_action.trigger()
@@ -201,6 +202,7 @@ def test_the_whole_window_holds_no_items_of_layouts(qtbot: QtBot, tmp_path: Path
         window = session.window
         for action in (window.about_action, window.shortcuts_action, window.models_action):
             action.trigger()
+            qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
             QApplication.activeModalWidget().reject()
         assert items() <= before
 

@@ -115,7 +115,7 @@ class ModelPresenter(Presenter):
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         self.chooser_opened.emit(chooser)
-        chooser.open()
+        QTimer.singleShot(0, chooser.open)  # made and shown in two turns of the loop
 
 
 class TemplatePresenter(Presenter):
