@@ -80,8 +80,9 @@ class ComparisonController(QObject):
             chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit()
-            chat.open(before[-1].conversation_id)
-            chat.list_changed.emit()
+            # The page, and the conversation: two turns of the loop.
+            QTimer.singleShot(0, partial(chat.open, before[-1].conversation_id))
+            QTimer.singleShot(0, chat.list_changed.emit)
             unload = self._models.unload()
             for freed in (unload.done, unload.failed) if unload is not None else ():
                 freed.connect(partial(self._ask, run))
