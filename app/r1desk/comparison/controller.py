@@ -81,15 +81,18 @@ class ComparisonController(QObject):
             self._save_timer.start()
             self.begun.emit()
             # The page, and the conversation: two turns of the loop.
-            QTimer.singleShot(0, partial(chat.open, before[-1].conversation_id))
-            QTimer.singleShot(0, chat.list_changed.emit)
-            unload = self._models.unload()
-            for freed in (unload.done, unload.failed) if unload is not None else ():
-                freed.connect(partial(self._ask, run))
-            if unload is None:
-                self._ask(run)
+            QTimer.singleShot(0, partial(self._show, run, before[-1].conversation_id))
 
         self._services.store.call(work, done)
+
+    def _show(self, run: c.Comparison, conversation_id: int) -> None:
+        self._chat.open(conversation_id)
+        self._chat.list_changed.emit()
+        unload = self._models.unload()
+        for freed in (unload.done, unload.failed) if unload is not None else ():
+            freed.connect(partial(self._ask, run))
+        if unload is None:
+            self._ask(run)
 
     def _ask(self, run: c.Comparison, *_freed: object) -> None:
         pid = self._engine.engine_pid  # it may keep more than a process without a model begins with
