@@ -16,6 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QScrollArea
 
 from deepseek_r1.core.i18n import tr
@@ -30,7 +31,7 @@ DOCTOR_MS = 6000  # the drive's speed is measured
 def open_catalogue(window: MainWindow) -> None:
     """The chooser at its page of DeepSeek-R1's models."""
     window.models_action.trigger()
-    window.findChild(ModelChooser).tabs.setCurrentIndex(1)
+    QTimer.singleShot(200, lambda: window.findChild(ModelChooser).tabs.setCurrentIndex(1))
 
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.memory.forecast import MachineSpeed
@@ -17,8 +17,8 @@ SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 def open_chooser(qtbot: QtBot, session: Session, page: str) -> QWidget:
     """Open the dialog by its action and click the tab of `hub` or `files`."""
     session.window.models_action.trigger()
+    qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
     chooser = session.window.findChild(ModelChooser)
-    qtbot.waitUntil(chooser.isVisible)
     shown, bar = getattr(chooser, page), chooser.tabs.tabBar()
     place = bar.tabRect(chooser.tabs.indexOf(shown)).center()
     qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=place)

@@ -193,6 +193,9 @@ class Measured(QObject):
         self._session.downloads.finished.connect(lambda _download: say("pulled"))
         self._session.downloads.changed.connect(self._say_failed)
         self._session.window.models_action.trigger()
+        QTimer.singleShot(300, self._show_hub)  # the dialog is there by then
+
+    def _show_hub(self) -> None:
         self._hub.window().tabs.setCurrentWidget(self._hub)
         say("opened")
 

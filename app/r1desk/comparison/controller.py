@@ -80,8 +80,8 @@ class ComparisonController(QObject):
             chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit()
-            # The page, and the conversation: two turns of the loop.
-            QTimer.singleShot(0, partial(self._show, run, before[-1].conversation_id))
+            # The page, and the conversation: two turns of the loop. After 0 ms it would be one.
+            QTimer.singleShot(1, partial(self._show, run, before[-1].conversation_id))
 
         self._services.store.call(work, done)
 

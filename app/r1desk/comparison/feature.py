@@ -60,7 +60,7 @@ class ComparisonFeature(Feature):
         budget_mib = self._services.preferences.load.memory_budget
         dialog = ComparisonDialog(self._window, question, models, budget_mib)
         dialog.start_wanted.connect(self.controller.begin)
-        QTimer.singleShot(0, dialog.open)  # made and shown in two turns of the loop
+        QTimer.singleShot(1, dialog.open)  # after 0 ms Qt would show it in this turn of the loop
 
     def _candidates(self) -> list[Candidate]:
         """The models at hand as they would answer in the chat, the chosen one first."""

@@ -97,25 +97,31 @@ class ModelPresenter(Presenter):
 
     @Slot()
     def choose(self) -> None:
-        """Let the user pick a model: an installed one, a file, or one of the catalogue."""
+        """Let the user pick a model: an installed one, a file, or one of the catalogue.
+
+        The dialog's code, its widgets and its painting are a turn of the loop each.
+        """
         from r1desk.models.files_presenter import FilesPresenter  # noqa: PLC0415 - not at start
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
-        recent, models = self._preferences.recent_models, self._models
-        chooser = ModelChooser(
-            recent,
-            models.path,
-            self._forecasts,
-            self._parent,
-            loaded=models.loaded_path,
-            give_budget=self._live.give_budget,
-        )
-        FilesPresenter(chooser.files, models, chooser.look_again)
-        chooser.chosen.connect(models.choose)
-        chooser.finished.connect(chooser.deleteLater)
-        chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
-        self.chooser_opened.emit(chooser)
-        QTimer.singleShot(0, chooser.open)  # made and shown in two turns of the loop
+        def build() -> None:
+            recent, models = self._preferences.recent_models, self._models
+            chooser = ModelChooser(
+                recent,
+                models.path,
+                self._forecasts,
+                self._parent,
+                loaded=models.loaded_path,
+                give_budget=self._live.give_budget,
+            )
+            FilesPresenter(chooser.files, models, chooser.look_again)
+            chooser.chosen.connect(models.choose)
+            chooser.finished.connect(chooser.deleteLater)
+            chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
+            self.chooser_opened.emit(chooser)
+            QTimer.singleShot(1, chooser.open)
+
+        QTimer.singleShot(1, self, build)  # Qt would do it in this turn after 0 ms
 
 
 class TemplatePresenter(Presenter):
