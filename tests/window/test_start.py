@@ -114,6 +114,7 @@ def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(
     with hub_server(files).running() as server, MeasuredProcess(command) as window:
         window.hear("ready")
         window.tell("open_hub")
+        window.hear("opened")
         window.tell("list", address=page(server))
         assert window.hear("listed")["models"] == 1
         window.tell("pull")

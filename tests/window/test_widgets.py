@@ -303,8 +303,9 @@ def test_what_a_search_finds_can_be_taken_out_of_its_folder(
 
 
 def test_screen_readers_get_the_name_of_a_box_without_a_label(qtbot: QtBot) -> None:
-    window, box = QWidget(), NamedBox("Download from")
+    window = QWidget()
     qtbot.addWidget(window)
+    box = NamedBox("Download from", window)
     QVBoxLayout(window).addWidget(box)
     relations = QAccessible.queryAccessibleInterface(box).relations()
     assert [other.text(QAccessible.Text.Name) for other, _ in relations] == ["Download from"]
