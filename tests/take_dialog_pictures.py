@@ -16,22 +16,20 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QScrollArea
+from PySide6.QtWidgets import QApplication, QScrollArea
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
-from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.shell.main_window import MainWindow
 from support.photographer import Photographer, chat_photographer
 
 DOCTOR_MS = 6000  # the drive's speed is measured
 
 
-def open_catalogue(window: MainWindow) -> None:
+def open_catalogue(photographer: Photographer) -> None:
     """The chooser at its page of DeepSeek-R1's models."""
-    window.models_action.trigger()
-    QTimer.singleShot(200, lambda: window.findChild(ModelChooser).tabs.setCurrentIndex(1))
+    photographer.session.window.models_action.trigger()
+    photographer.wait(QApplication.activeModalWidget)
+    QApplication.activeModalWidget().tabs.setCurrentIndex(1)
 
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
@@ -40,7 +38,7 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     window = photographer.session.window
     for name in ("about_action", "shortcuts_action", "models_action"):
         photographer.save_dialog(name, getattr(window, name).trigger)
-    photographer.save_dialog("catalogue", lambda: open_catalogue(window))
+    photographer.save_dialog("catalogue", lambda: open_catalogue(photographer))
     photographer.save_dialog("doctor", window.doctor_action.trigger, DOCTOR_MS)
     address = "https://example.org/a/rather/long/path?with=a&query=in%20it"
     photographer.save_dialog(

@@ -2,7 +2,8 @@
 
     .venv/bin/python tests/benchmarks/make_ladder.py Q3_K_S r1-7b.gguf --size 7b
 
-The precisions are Q3_K_M, Q3_K_S and IQ3_XXS, with the types that llama.cpp gives their tensors.
+The precisions are Q3_K_M, Q3_K_S and IQ3_XXS, with the types that llama.cpp
+gives their tensors, but for those of the first layers.
 """
 
 from __future__ import annotations

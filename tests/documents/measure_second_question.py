@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import time
-from itertools import cycle
 from pathlib import Path
 from statistics import linear_regression, median
 
@@ -71,8 +70,7 @@ def main(path: str, folder: str, *options: str) -> None:
     plain, documented = [], []
     with CPUInference(path, memory_budget=budget, prompt_cache=cache, **settings) as model:
         for number in range(ROUNDS):
-            turn = cycle(QUESTIONS)
-            questions = [next(turn) for _ in range(number + len(QUESTIONS))][number:]
+            questions = [*QUESTIONS[number:], *QUESTIONS[:number]]
             plain.append(chat(model, questions, []))
             documented.append(chat(model, questions, [document]))
             print(f"load {os.getloadavg()[0]:.1f}")

@@ -193,9 +193,12 @@ class Measured(QObject):
         self._session.downloads.finished.connect(lambda _download: say("pulled"))
         self._session.downloads.changed.connect(self._say_failed)
         self._session.window.models_action.trigger()
-        QTimer.singleShot(300, self._show_hub)  # the dialog is there by then
+        self._show_hub()
 
     def _show_hub(self) -> None:
+        if self._hub is None:  # the dialog comes in a later turn
+            QTimer.singleShot(10, self._show_hub)
+            return
         self._hub.window().tabs.setCurrentWidget(self._hub)
         say("opened")
 

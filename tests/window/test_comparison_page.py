@@ -206,28 +206,41 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         assert shown_texts(session)[1] == texts(page)[1]
 
 
-def test_of_two_dialogs_one_asks_and_an_error_of_a_closed_one_is_nobodys(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript, monkeypatch: pytest.MonkeyPatch
+def test_a_question_that_is_begun_twice_is_asked_once(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
     engine.answers(goes_on())
     with ready_session(qtbot, own_profile, engine=engine) as session:
         type_text("Fruit?")
-        for _ in range(2):  # a key that is held
-            session.window.chat.requested.emit(AskOthers())
-        first, second = session.window.findChildren(ComparisonDialog)
-        qtbot.waitUntil(lambda: first.start.isEnabled() and second.start.isEnabled())
-        second.start.click()
+        session.window.chat.requested.emit(AskOthers())
+        (dialog,) = session.window.findChildren(ComparisonDialog)
+        qtbot.waitUntil(dialog.start.isEnabled)
+        question, candidates = dialog._asked, dialog.candidates()
+        planned, begin = dialog._planned, feature_of(session).controller.begin
+        dialog.start.click()
         qtbot.waitUntil(lambda: feature_of(session).page is not None)
         qtbot.waitUntil(lambda: all("and on" in text for text in texts(feature_of(session).page)))
-        run, planning = session.engine.comparison, first._planning
-        first.start.click()
+        run = session.engine.comparison
+        begin(question, candidates, planned)  # of a dialog that was opened meanwhile
         assert len(session.store.run(lambda store: store.messages.path(1))) == 2
         assert session.engine.comparison is run
-        qtbot.waitUntil(lambda: not isValid(first))
-        planning.give(EngineFailed(detail="late").report())
-        qtbot.wait(50)
         press_button(feature_of(session).page, "Stop all")
         wait_ended(qtbot, session)
+
+
+def test_an_error_of_a_closed_dialog_is_nobodys(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        session.window.chat.requested.emit(AskOthers())
+        (dialog,) = session.window.findChildren(ComparisonDialog)
+        planning = dialog._planning
+        qtbot.waitUntil(dialog.isVisible)
+        dialog.reject()
+        qtbot.waitUntil(lambda: not isValid(dialog))
+        planning.give(EngineFailed(detail="late").report())
+        qtbot.wait(50)
+        assert session.window.notices.text == ""
 
 
 def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -23,6 +24,8 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import getAllValidWrappers
 
 from deepseek_r1.core.i18n import use_language
+from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
+from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.performance.feature import PerformanceFeature
 from r1desk.shell import main_window
 from r1desk.shell.desktop_application import install_qt_translations
@@ -112,6 +115,23 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         type_text("search con")
         press(Qt.Key.Key_Return)
         assert window.focusWidget() is window.sidebar.search
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind"), [("Ctrl+O", ModelChooser), ("Ctrl+Shift+M", ComparisonDialog)]
+)
+def test_a_dialog_whose_keys_are_pressed_twice_opens_once(
+    qtbot: QtBot, own_profile: Path, keys: str, kind: type[QDialog]
+) -> None:
+    with ready_session(qtbot, own_profile, short_answers) as session:
+        window, combination = session.window, QKeySequence(keys)[0]
+        window.activateWindow()
+        qtbot.waitUntil(window.isActiveWindow)
+        for _ in range(2):
+            press(combination.key(), combination.keyboardModifiers())
+        qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
+        qtbot.wait(100)
+        assert len(window.findChildren(kind)) == 1
 
 
 def test_an_open_panel_beside_the_sidebar_is_found_so_again_after_a_restart(

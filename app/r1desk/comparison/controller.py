@@ -16,6 +16,7 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.later_turn import in_later_turn
 from r1desk.store import ChatMessage, MessageState, Store
 
 
@@ -80,8 +81,7 @@ class ComparisonController(QObject):
             chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit()
-            # The page, and the conversation: two turns of the loop. After 0 ms it would be one.
-            QTimer.singleShot(1, partial(self._show, run, before[-1].conversation_id))
+            in_later_turn(self, partial(self._show, run, before[-1].conversation_id))
 
         self._services.store.call(work, done)
 

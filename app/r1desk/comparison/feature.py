@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import Qt, Slot
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.comparison import Candidate
@@ -17,6 +17,7 @@ from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.pill_presenter import RecentModels
+from r1desk.platform.later_turn import in_later_turn
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
 from r1desk.widgets.notice_bar import Level, Notice
@@ -52,6 +53,8 @@ class ComparisonFeature(Feature):
     @Slot(object)
     def _on_wanted(self, question: ChatMessage) -> None:
         """Ask which models answer; not while a comparison or an answer runs."""
+        if self._window.findChild(ComparisonDialog) is not None:
+            return  # the keys were pressed twice, before it was there
         models = self._candidates()
         if self._services.engine.comparison is not None or self._chat.busy or not models:
             text = tr("Models are compared when no answer is being written.")
@@ -60,7 +63,7 @@ class ComparisonFeature(Feature):
         budget_mib = self._services.preferences.load.memory_budget
         dialog = ComparisonDialog(self._window, question, models, budget_mib)
         dialog.start_wanted.connect(self.controller.begin)
-        QTimer.singleShot(1, dialog.open)  # after 0 ms Qt would show it in this turn of the loop
+        in_later_turn(dialog, dialog.open)
 
     def _candidates(self) -> list[Candidate]:
         """The models at hand as they would answer in the chat, the chosen one first."""

@@ -23,6 +23,7 @@ from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.models.widgets.page_parts import open_template_dialog
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.later_turn import in_later_turn
 from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -105,6 +106,8 @@ class ModelPresenter(Presenter):
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
         def build() -> None:
+            if self._parent.findChild(ModelChooser) is not None:
+                return  # the keys were pressed twice, before it was there
             recent, models = self._preferences.recent_models, self._models
             chooser = ModelChooser(
                 recent,
@@ -119,9 +122,9 @@ class ModelPresenter(Presenter):
             chooser.finished.connect(chooser.deleteLater)
             chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
             self.chooser_opened.emit(chooser)
-            QTimer.singleShot(1, chooser.open)
+            in_later_turn(chooser, chooser.open)
 
-        QTimer.singleShot(1, self, build)  # Qt would do it in this turn after 0 ms
+        in_later_turn(self, build)
 
 
 class TemplatePresenter(Presenter):

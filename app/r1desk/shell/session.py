@@ -146,12 +146,12 @@ class Session(QObject):
         use_language(code)
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
-        # Not before the menu that asked for it has closed. The last waits for the old window's end.
+        # Not before the menu that asked for it has closed.
         step = partial(next, self._replace_window(), None)
         find_theme(QApplication.instance()).restyle_in_turns("", *[step] * 6)
 
     def _replace_window(self) -> Iterator[None]:
-        """A new window in place of the old, with the same conversation, in five turns."""
+        """A new window in place of the old, with the same conversation, in six turns."""
         load = LoadSection()
         yield
         panel = PerformancePanel(load)
@@ -177,6 +177,7 @@ class Session(QObject):
         # Its children go after this signal.
         old.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         old.deleteLater()
+        yield
 
     @Slot()
     def _on_closed(self) -> None:

@@ -121,8 +121,8 @@ class Theme(QObject):
     def restyle_in_turns(self, first: str, *steps: Callable[[], object]) -> None:
         """Put the sheet `first`, run `steps`, and put the sheet of the present tokens.
 
-        For a window that is shown: in turns of the event loop of at most about 20 ms, and nothing
-        is painted meanwhile. With "" as the first, new widgets are made soonest, but those there
+        For a window that is shown: in turns of the event loop of 10 to 40 ms, and nothing is
+        painted meanwhile. With "" as the first, new widgets are made soonest, but those there
         are keep the fonts and palettes of the old sheet: for steps that replace them all.
         """
         for window in self._app.topLevelWidgets():

@@ -55,7 +55,7 @@ class ChatView(QWidget):
     requested = Signal(object)
 
     def __init__(self, parent: QWidget | None = None, *, welcomes: bool = True) -> None:
-        """One that does not welcome has no page without messages."""
+        """`welcomes`: it has a page for a conversation without messages."""
         super().__init__(parent)
         self.setStyleSheet(STYLE_SHEET)
         # It takes what the others leave; its own wish must not squeeze a notice above it.

@@ -1,0 +1,15 @@
+"""Splits long work on the window's thread into turns of the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QTimer
+
+
+def in_later_turn(owner: QObject, work: Callable[[], object]) -> None:
+    """Run `work` in a later turn of the loop, if `owner` still lives: keys and clicks come first.
+
+    With 0 ms Qt would post an event, and handle it before it looks for keys and clicks.
+    """
+    QTimer.singleShot(1, owner, work)
