@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 from PySide6.QtCore import QEvent, QSize, Qt
@@ -285,3 +291,16 @@ def test_a_bug_in_one_widget_leaves_the_window_painted_and_the_others_in_the_new
     assert not theme._turn.isActive()
     assert label.palette().windowText().color() == QColor(DARK.text)
     apply_theme(qapp, ThemeChoice.LIGHT)
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="there is no screen to look at")
+def test_on_x11_the_dialog_in_which_a_theme_was_chosen_is_painted_in_it() -> None:
+    server = ["Xvfb", "-displayfd", "1", "-nolisten", "tcp"]
+    with subprocess.Popen(server, stdout=PIPE, stderr=DEVNULL, text=True) as screen:
+        try:
+            shown_at = {"DISPLAY": f":{screen.stdout.readline().strip()}", "QT_QPA_PLATFORM": "xcb"}
+            command = [sys.executable, Path(__file__).with_name("change_on_x11.py")]
+            lightness = subprocess.check_output(command, env={**os.environ, **shown_at}, timeout=60)
+        finally:
+            screen.terminate()
+    assert int(lightness) < 100, "it is still light"

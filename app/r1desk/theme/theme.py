@@ -148,6 +148,7 @@ class Theme(QObject):
     def _paint_again(self) -> None:
         for window in self._app.topLevelWidgets() if not self._steps else ():
             window.setUpdatesEnabled(True)
+            window.repaint()  # on X11 an update that was asked for meanwhile would never come
 
     def _put_sheet(self, sheet: str) -> list[QWidget]:
         """Change the style sheet only; return what has to be polished again, parents first.
