@@ -203,6 +203,7 @@ def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
     No test is part of `test` and of `test-all`.
     """
     parallel = ["pytest", "-n", str(workers()), "--dist", "loadfile", "--durations", "15"]
+    parallel += ["--max-worker-restart", "0"]  # a run that replaces a crashed worker may hang
     alone = ["pytest", "--durations", "15", *([] if arguments else quiet_files())]
     runs = {
         "check": [[*parallel, "-m", "not (integration or quiet or slow)"]],

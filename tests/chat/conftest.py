@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.store import ChatMessage
-
-
-@pytest.fixture(autouse=True)
-def no_collections() -> Iterator[None]:
-    """No collection of cycles inside of a step that is timed.
-
-    The application has them between its steps (`platform.main_thread_gc`). Here one would walk the
-    heap of all tests before, which takes longer than any step may.
-    """
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

@@ -5,22 +5,15 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 
 import pytest
-import shiboken6
-from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QObject, Slot
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
-from r1desk.platform.background_thread import ask_in_background, in_background, stream_in_background
+from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from support.patience import PATIENCE_S
-
-
-class Asker(QObject):
-    found = Signal(int)
 
 
 @pytest.fixture
@@ -31,48 +24,32 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
     return errors
 
 
-def test_the_last_reference_is_let_go_in_the_main_thread(qapp: QApplication) -> None:
+class Asker(QObject):
+    def __init__(self, go: threading.Event) -> None:
+        super().__init__()
+        self._go = go
+
+    def work(self) -> None:
+        self._go.wait(PATIENCE_S)
+
+
+def test_what_work_holds_is_let_go_in_the_main_thread(qtbot: QtBot) -> None:
     ended_in: list[int] = []
-    asker, go = Asker(), threading.Event()
+    go = threading.Event()
+    asker = Asker(go)
     weakref.finalize(asker, lambda: ended_in.append(threading.get_ident()))
-    thread = in_background(asker, work_of(asker, go))
+    answer = ask_in_background(asker.work)
     del asker
-    go.set()
-    thread.join()
+    with qtbot.waitSignal(answer.ended):
+        go.set()
     assert ended_in == []
-    in_background(QObject(), lambda: None).join()
+
+    def asked_again() -> bool:
+        ask_in_background(lambda: None)
+        return bool(ended_in)
+
+    qtbot.waitUntil(asked_again)
     assert ended_in == [threading.get_ident()]
-
-
-def work_of(asker: Asker, go: threading.Event) -> Callable[[], None]:
-    def work() -> None:
-        go.wait(PATIENCE_S)
-        asker.found.emit(1)
-
-    return work
-
-
-def test_a_result_for_an_asker_that_qt_has_deleted_is_dropped(
-    qapp: QApplication, reported: list[BaseException | None]
-) -> None:
-    asker, go = Asker(), threading.Event()
-    thread = in_background(asker, work_of(asker, go))
-    shiboken6.delete(asker)
-    go.set()
-    thread.join()
-    assert reported == []
-
-
-def test_an_error_that_only_speaks_of_something_deleted_is_reported(
-    qapp: QApplication, reported: list[BaseException | None]
-) -> None:
-    error = RuntimeError("Internal C++ object (QTimer) already deleted.")
-
-    def work() -> None:
-        raise error
-
-    in_background(Asker(), work).join()
-    assert reported == [error]
 
 
 class Receiver(QObject):

@@ -25,7 +25,7 @@ from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.models_folders import models_dirs
-from r1desk.platform.background_thread import ask_in_background, give_in_background, in_background
+from r1desk.platform.background_thread import ask_in_background, give_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
 # A folder, its unfinished files and how many bytes of each have arrived.
@@ -148,7 +148,7 @@ class Downloads(QObject):
             self._stop.request()
         elif (download := self._all.pop(file, None)) is not None:
             if download.state is not DownloadState.DONE:
-                in_background(self, partial(_discard, download.folder, file))
+                ask_in_background(partial(_discard, download.folder, file))
             self.changed.emit()
 
     def close(self) -> None:

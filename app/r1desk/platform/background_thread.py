@@ -9,32 +9,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
 
 _ENDED = object()  # the last result
-_started: list[tuple[threading.Thread, QObject]] = []
-
-
-def in_background(owner: QObject, work: Callable[[], None]) -> threading.Thread:
-    """Run `work` now, in a thread that the process waits for at its end. Main thread only.
-
-    `owner` is the object whose signals `work` emits, best one without a parent. It is held until
-    the thread has ended and let go here, in the main thread: the thread's reference may have been
-    the last one. Where Qt has deleted it meanwhile, with its parent, the result is dropped.
-    """
-    _started[:] = [(thread, held) for thread, held in _started if thread.is_alive()]
-    thread = threading.Thread(target=_run, args=(owner, work), name="background")
-    _started.append((thread, owner))
-    thread.start()
-    return thread
+_started: list[tuple[threading.Thread, Callable[[], None]]] = []
 
 
 class BackgroundAnswer(QObject):
     """The results of work in a thread. Its signals are emitted in the main thread.
+
+    It has no parent: to be deleted with one, while the thread emits, is a crash.
 
     Signals:
         done: a result of the work.
@@ -106,14 +93,9 @@ def give_in_background(work: Callable[[Callable[[object], None]], None]) -> Back
         finally:
             answer.give(_ENDED)
 
-    in_background(answer, run)
+    # What `run` holds is let go here, in the main thread: its thread's may be the last reference.
+    _started[:] = [(thread, held) for thread, held in _started if thread.is_alive()]
+    thread = threading.Thread(target=run, name="background")
+    _started.append((thread, run))
+    thread.start()
     return answer
-
-
-def _run(owner: QObject, work: Callable[[], None]) -> None:
-    try:
-        work()
-    except RuntimeError as error:
-        if shiboken6.isValid(owner):
-            raise
-        log.window.info("a result came after its receiver had gone: %s", error)

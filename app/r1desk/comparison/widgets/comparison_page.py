@@ -173,7 +173,7 @@ class ComparisonPage(QWidget):
                 mark(view, [own[place] for place in sorted(differing)])
 
         self._comparing = ask_in_background(partial(differences_of, texts))
-        self._comparing.setParent(self)  # gone with the page, it shows nothing
+        self.destroyed.connect(self._comparing.abandon)
         self._comparing.done.connect(show)
 
     @Slot()
