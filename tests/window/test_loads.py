@@ -103,6 +103,20 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     assert ready.chat.shown_branch[-1].state == "complete"
 
 
+def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(
+    qtbot: QtBot, ready: Session
+) -> None:
+    wait_unloaded(qtbot, ready)
+    ready.window.panel_action.setChecked(True)
+    panel = ready.window.panel
+    panel.load.rows["memory_budget"].spin.setValue(1500)
+    qtbot.waitUntil(lambda: "of 1,500 MiB" in panel.message.text.text())
+    ask(qtbot, ready, "Are you there?")
+    wait_answered(qtbot, ready)
+    assert ready.preferences.load.memory_budget == 1500
+    assert panel.load.rows["memory_budget"].spin.value() == 1500
+
+
 def test_never_is_never(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:
     with ready_session(qtbot, own_profile, engine=engine) as session:
         qtbot.wait(300)

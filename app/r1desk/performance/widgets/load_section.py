@@ -168,14 +168,15 @@ class LoadSection(QObject):
         self.edited_changed.emit()
         self._delay.start()
 
-    def follow_budget_of(self, bill: Bill) -> None:
-        """Remember which budgets the loaded model can follow without a reload.
+    def follow_budget_of(self, bill: Bill | None) -> None:
+        """Remember which budgets the model can follow without a reload; None: none is loaded.
 
         A model that runs from the disk follows any. One that is in memory whole takes the same
         memory under any budget, and follows every one that holds it.
         """
-        self._followed_from_mib = 0.0 if bill.streams else bill.total_mib
-        self.rows["memory_budget"].badge.hide()
+        least_mib = float("inf") if bill is None else bill.total_mib
+        self._followed_from_mib = 0.0 if bill is not None and bill.streams else least_mib
+        self.rows["memory_budget"].badge.setVisible(bill is None)
 
     def _can_follow(self, budget_mib: int) -> bool:
         others = self.edited.model_copy(update={"memory_budget": self.applied.memory_budget})
