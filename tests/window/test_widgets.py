@@ -53,6 +53,7 @@ from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.widgets.palette import Palette, PaletteEntry
 from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import ElidedLabel, NamedBox
 from window.mouse_and_keys import NO_KEYS, choose_file
@@ -300,6 +301,24 @@ def test_what_a_search_finds_can_be_taken_out_of_its_folder(
     next(a for a in folders.actions() if a.text() == "Take out of the folder").trigger()
     menu.close()
     assert MoveToFolder((3,), None) in requested
+
+
+def test_screen_readers_are_told_of_no_row_that_the_palette_does_not_show_yet(
+    qtbot: QtBot,
+) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.show()
+    palette = Palette(window)
+    rows = [PaletteEntry("Chats", f"Cat {n}", print) for n in range(3)]
+    QAccessible.setActive(True)
+    try:
+        for _ in range(2):
+            palette.open(rows, "Find")
+            qtbot.keyClicks(palette.field, "cat")
+            palette.leave()
+    finally:
+        QAccessible.setActive(False)  # Qt's warnings of rows that are not there fail a test
 
 
 def test_screen_readers_get_the_name_of_a_box_without_a_label(qtbot: QtBot) -> None:

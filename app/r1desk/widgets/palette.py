@@ -153,7 +153,7 @@ class Palette(QFrame):
     @Slot(QTreeWidgetItem)
     def _on_current_changed(self, item: QTreeWidgetItem | None) -> None:
         """Let screen readers say it: the field keeps the keyboard."""
-        if item is not None:
+        if item is not None and item.data(0, _ENTRY) is not None:  # a heading is it in passing
             focused = QAccessibleEvent(self.list, QAccessible.Event.Focus)
             focused.setChild(2 * self.list.indexOfTopLevelItem(item) + 2)  # cells, after a header
             QAccessible.updateAccessibility(focused)
