@@ -118,6 +118,10 @@ def key(*keys: str) -> None:
 
 
 def type_text(text: str, *, first: str = "", delay_ms: int = 25) -> None:
-    """Type a text; `first` is a key pressed right before it, without a pause."""
+    """Type a text; `first` is a key pressed right before it, without a pause.
+
+    What is on no key xdotool gives a key for a moment, which must not be over too soon.
+    """
+    delay_ms = delay_ms if text.isascii() else 150
     xdotool(*(("key", first) if first else ()), "type", "--delay", delay_ms, "--", text)
     time.sleep(0.1)

@@ -61,13 +61,13 @@ class TurnMeter:
 def start_window(turns: Path) -> int:
     """Run the application as `python -m r1desk` does, with the meter once Qt's loop is there."""
     sys.argv = sys.argv[:1]
-    from r1desk.platform import interpreter_setup  # noqa: F401 - first, as in r1desk.__main__
+    from r1desk.platform import interpreter_setup  # noqa: F401, PLC0415 - first
 
     # isort: split
-    from PySide6.QtCore import QAbstractEventDispatcher
+    from PySide6.QtCore import QAbstractEventDispatcher  # noqa: PLC0415 - not for the host
 
-    import r1desk.__main__
-    from r1desk.shell import startup
+    import r1desk.__main__  # noqa: PLC0415
+    from r1desk.shell import startup  # noqa: PLC0415
 
     create = startup.create_application
     out = turns.open("a", buffering=1)

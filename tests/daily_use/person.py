@@ -89,12 +89,21 @@ class Person:
         click(self.tree.find("text", COMPOSER).centre)
         if not keep and self.written():
             key("ctrl+a", "Delete")
-        type_text(text)
-        self.tree.pump(0.3)
-        if not text.isascii() and text not in self.written():
-            key("ctrl+a", "Delete")  # xdotool loses characters that are on no key; not so slowly
-            type_text(text, delay_ms=200)
-        self.sees(lambda: text in self.written(), f"“{text}” in the message box", 15)
+        self.type_into(lambda: self.tree.find("text", COMPOSER), text)
+
+    def type_into(self, field: Callable[[], Control], text: str) -> None:
+        """Type into the field that has the keyboard; Chinese again where xdotool lost some."""
+        for attempt in range(1 if text.isascii() else 3):
+            if attempt:
+                key("ctrl+a", "Delete")
+            type_text(text)
+            try:
+                self.sees(lambda: text in field().text, f"“{text}” in the field", 10)
+            except NotSeen:
+                if text.isascii() or attempt == 2:
+                    raise
+            else:
+                return
 
     def written(self) -> str:
         """What stands in the message box."""
@@ -191,15 +200,16 @@ class Person:
         return sorted(self.random.sample(found, count), key=found.index)
 
     def walk(self, steps: int) -> int:
-        """Go into the list by keys and down in it; the chat that is current and shown then."""
+        """Go into the list by keys and down in it to a chat, which is shown then; that chat."""
         key("ctrl+k", "Down")
-        self.tree.pump(0.5)
-        for _ in range(steps):
-            key("Down")
-        self.tree.pump(1.0)
-        chat = self.chats.shown()
-        assert chat is not None, "no chat is shown after walking the list"
-        return chat
+        for step in range(steps + 12):
+            self.tree.pump(0.7)
+            chat = self.chats.shown()
+            row = self.rows().get(chat or 0)
+            if chat and step >= steps and row and "selected" in row.states:
+                return chat
+            key("Down")  # on from a folder or a heading too
+        raise NotSeen("a chat that is selected in the list")
 
     def type_name(self, open_it: Callable[[], object], name: str) -> None:
         """Open the editor of a row and type into it; it is no part of the list's tree."""
@@ -263,8 +273,7 @@ class Person:
         """Open the palette, type, and choose what is found, by key where it comes first."""
         key("ctrl+p")
         field = "Find a chat, a model, a prompt or an action"
-        self.tree.find("text", field)
-        type_text(typed)
+        self.type_into(lambda: self.tree.find("text", field), typed)
         row = self.found_in_palette(chosen)
         if self.random.random() < 0.5:
             click(row.centre)

@@ -369,6 +369,7 @@ def import_chats(me: Person) -> None:
 
 def unload_and_load(me: Person) -> None:
     """Unload the model in the chooser; the next message loads it again."""
+    me.ask(question(me))  # after a comparison it is unloaded
     with me.step("unload the model"):
         key("ctrl+o")
         me.sees(me.tree.dialog, "the chooser", 20)
@@ -386,6 +387,7 @@ def budget(me: Person) -> None:
     def kept() -> int:
         return me.chats.preferences()["load"]["memory_budget"]
 
+    me.ask(question(me))  # after a comparison no model is loaded
     with me.step("open the panel, set the budget by keys"):
         key("ctrl+j")
         me.press("page tab", "Model")
