@@ -206,28 +206,6 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         assert shown_texts(session)[1] == texts(page)[1]
 
 
-def test_a_question_that_is_begun_twice_is_asked_once(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
-    engine.answers(goes_on())
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        type_text("Fruit?")
-        session.window.chat.requested.emit(AskOthers())
-        (dialog,) = session.window.findChildren(ComparisonDialog)
-        qtbot.waitUntil(dialog.start.isEnabled)
-        question, candidates = dialog._asked, dialog.candidates()
-        planned, begin = dialog._planned, feature_of(session).controller.begin
-        dialog.start.click()
-        qtbot.waitUntil(lambda: feature_of(session).page is not None)
-        qtbot.waitUntil(lambda: all("and on" in text for text in texts(feature_of(session).page)))
-        run = session.engine.comparison
-        begin(question, candidates, planned)  # of a dialog that was opened meanwhile
-        assert len(session.store.run(lambda store: store.messages.path(1))) == 2
-        assert session.engine.comparison is run
-        press_button(feature_of(session).page, "Stop all")
-        wait_ended(qtbot, session)
-
-
 def test_an_error_of_a_closed_dialog_is_nobodys(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:

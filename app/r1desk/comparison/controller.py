@@ -56,8 +56,6 @@ class ComparisonController(QObject):
         self, question: ChatMessage, candidates: Sequence[c.Candidate], planned: c.ComparisonPlanned
     ) -> None:
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
-        if self._engine.comparison is not None:  # of a second dialog
-            return
         chat, branch, append = self._chat, self._chat.shown_branch, None
         if not question.id:
             parent = branch[-1].id if branch else None

@@ -86,9 +86,8 @@ class ColumnChoice(QWidget):
         model: Candidate | None = self.model.currentData()
         if model is None:
             return None
-        drafts = model.load.drafts if self.drafts.isChecked() else DraftMode.OFF
-        if self.drafts.isChecked() and drafts is DraftMode.OFF:
-            drafts = DraftMode.AUTO
+        own = DraftMode.AUTO if model.load.drafts is DraftMode.OFF else model.load.drafts
+        drafts = own if self.drafts.isChecked() else DraftMode.OFF
         load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts}
         sampling = {
             "temperature": round(self.temperature.value(), 2),
