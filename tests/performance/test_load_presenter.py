@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
 from deepseek_r1.core.events import Bill
@@ -22,6 +23,7 @@ from r1desk.models.forecast_service import ForecastService
 from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
+from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.preferences import Preferences
@@ -55,10 +57,12 @@ class EngineStandIn(QObject):
         self.bills = BillsStandIn()
         self.state = EngineState.IDLE
         self.requests: list[tuple[type, EngineRequest]] = []
+        self.fields: list[dict[str, Any]] = []
 
-    def submit(self, kind: type, **_fields: Any) -> EngineRequest:
+    def submit(self, kind: type, **fields: Any) -> EngineRequest:
         request = EngineRequest(len(self.requests) + 1, None)
         self.requests.append((kind, request))
+        self.fields.append(fields)
         return request
 
     def last(self, kind: type) -> EngineRequest:
@@ -76,11 +80,17 @@ class Case:
         self.models.load_started.disconnect(self.recent.refresh)
         self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
         self.models.load_failed.disconnect(self.recent.refresh)
+        self.models.gone.disconnect(self.recent.refresh)
         self.presenter = LoadPresenter(panel, self.models, self.live, self.recent, preferences)
 
     @property
     def headings(self) -> set[str]:
         return {label.text() for label in self.panel.bill.findChildren(QLabel)}
+
+    def finish_load(self) -> None:
+        """The model that is being loaded is there."""
+        self.engine.last(LoadRequest).event.emit(a_model())
+        self.engine.model_loaded.emit(a_model())
 
 
 @pytest.fixture
@@ -109,7 +119,7 @@ def test_a_load_shows_its_own_bill_with_nothing_measured(case: Case) -> None:
 
 def test_a_bill_that_comes_after_the_load_is_not_shown(case: Case) -> None:
     case.models.choose(Path("other.gguf"))
-    case.engine.model_loaded.emit(a_model())
+    case.finish_load()
     shown = case.panel.bill.total.text()
     case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
     assert case.panel.bill.total.text() == shown
@@ -132,3 +142,34 @@ def test_after_a_refusal_without_a_model_there_are_no_numbers(panel: Performance
     )
     case.engine.last(LoadRequest).failed.emit(refused.report())
     assert panel.bill.total.text() == "The bill appears with the model."
+
+
+def test_a_budget_that_is_moved_during_a_load_waits_for_the_next_one(case: Case) -> None:
+    case.models.choose(Path("other.gguf"))
+    case.panel.load.rows["memory_budget"].spin.setValue(1500)
+    case.finish_load()
+    assert case.panel.load.rows["memory_budget"].spin.value() == 1500
+    assert case.panel.load.pending
+    assert case.models.edited.memory_budget == 1500
+
+
+def test_a_budget_that_is_moved_after_the_engine_ended_is_that_of_the_next_load(case: Case) -> None:
+    case.engine.state_changed.emit(EngineState.STOPPED, "")
+    case.panel.load.rows["memory_budget"].spin.setValue(1500)
+    case.models.ensure_loading()
+    assert case.engine.fields[-1]["settings"].memory_budget == 1500
+
+
+def test_what_waits_for_a_load_is_shown_in_a_new_window_too(case: Case, qtbot: QtBot) -> None:
+    case.panel.load.rows["context_length"].spin.setValue(4096)
+    other = PerformancePanel(LoadSection())
+    qtbot.addWidget(other)
+    LoadPresenter(other, case.models, case.live, case.recent, Preferences())
+    assert other.load.rows["context_length"].spin.value() == 4096
+    assert other.load.pending
+
+
+def test_threads_that_are_changed_beside_waiting_settings_are_those_of_the_load(case: Case) -> None:
+    case.panel.load.rows["context_length"].spin.setValue(4096)
+    case.panel.load.rows["threads"].spin.setValue(1)
+    assert (case.models.edited.threads, case.models.edited.context_length) == (1, 4096)

@@ -16,6 +16,7 @@ from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
+from deepseek_r1.host.sharing_protocol import ModelWanted
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets import comparison_dialog
@@ -23,9 +24,9 @@ from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
-from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on
+from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
 from window.mouse_and_keys import click, press, press_button, type_text
-from window.session_fixture import ready_session, shown_texts
+from window.session_fixture import ready_session, running_session, shown_texts
 
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
@@ -204,6 +205,32 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         qtbot.waitUntil(session.window.composer.isVisible)
         wait_ended(qtbot, session)
         assert shown_texts(session)[1] == texts(page)[1]
+
+
+def test_no_comparison_begins_beside_a_load(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    gate = engine.gate("loading")
+    engine.loads(waits_for(gate))
+    with running_session(qtbot, own_profile, engine=engine) as session:
+        qtbot.waitUntil(lambda: session.models.loading)
+        press(Qt.Key.Key_M, CTRL_SHIFT)
+        qtbot.waitUntil(lambda: "no model loaded" in session.window.notices.text)
+        assert session.window.findChildren(ComparisonDialog) == []
+        engine.open_gate("loading")
+        qtbot.waitUntil(lambda: session.models.ready)
+
+
+def test_another_programs_request_does_not_end_a_comparison(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    with two_that_go_on(qtbot, own_profile, engine) as (session, page):
+        session.serving._on_received(ModelWanted())
+        qtbot.wait(50)
+        assert not session.models.loading
+        assert buttons(page) == ["Stop", "Stop"]
+        press_button(page, "Stop all")
+        wait_ended(qtbot, session)
 
 
 def test_an_error_of_a_closed_dialog_is_nobodys(

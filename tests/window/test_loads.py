@@ -107,6 +107,9 @@ def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(
     qtbot: QtBot, ready: Session
 ) -> None:
     wait_unloaded(qtbot, ready)
+    menu = open_menu(qtbot, ready.window.model_pill)
+    assert not entry(menu, starter_model()).isChecked(), "it can be chosen again"
+    menu.close()
     ready.window.panel_action.setChecked(True)
     panel = ready.window.panel
     panel.load.rows["memory_budget"].spin.setValue(1500)

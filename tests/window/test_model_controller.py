@@ -57,16 +57,21 @@ class Models:
 
     def succeed(self, of: events.Bill | None = None) -> None:
         """Let that load succeed."""
+        self.event(events.LoadProgress(fraction=0.0))
+        self.finish(self.asked, of)
+
+    def finish(self, load: protocol.LoadRequest, of: events.Bill | None = None) -> None:
+        """The model of a load is there."""
         facts = events.ModelFacts(
-            path=self.asked.path, name=Path(self.asked.path).stem, architecture="llama",
+            path=load.path, name=Path(load.path).stem, architecture="llama",
             file_mib=1, parameters=1, quantisation="Q4_K_M", context_length=512,
             context_trained=8192, vocabulary=1, reasons=False, engine="",
         )  # fmt: skip
-        self.event(events.LoadProgress(fraction=0.0))
-        self.event(events.ModelLoaded(
+        loaded = events.ModelLoaded(
             facts=facts, bill=of or bill(), load_s=0, threads=1, threads_prefill=1
-        ))  # fmt: skip
-        self.engine.reply(protocol.DoneReply(id=self.asked.id))
+        )
+        self.engine.reply(protocol.EventReply(id=load.id, event=loaded))
+        self.engine.reply(protocol.DoneReply(id=load.id))
 
     def fail(self, error: errors.R1Error) -> None:
         """Let that load be refused."""
@@ -270,3 +275,34 @@ def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
     made.live.grow_window_share(20.0)
     last = made.engine.of_kind(protocol.SetBudgetRequest)[-1]
     assert (last.memory_budget, last.window_mib) == (768, 120.0)
+
+
+def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_way(
+    one: Models,
+) -> None:
+    one.models.load(ONE, SHORT)
+    overtaken = one.asked
+    one.models.choose(TWO)
+    chosen = one.asked
+    one.finish(overtaken)
+    assert one.models.next_path == TWO
+    assert one.models.loading
+    one.finish(chosen)
+    assert (one.models.loaded_path, one.models.ready) == (TWO, True)
+    assert one.stored.model_path == str(TWO)
+
+
+def test_what_is_changed_during_a_load_is_in_force_after_it(one: Models) -> None:
+    one.models.choose(TWO)
+    one.live.set_threads(1, 1)
+    one.live.give_budget(3000)
+    assert one.engine.of_kind(protocol.SetThreadsRequest) == []
+    one.succeed()
+    (threads,) = one.engine.of_kind(protocol.SetThreadsRequest)
+    (budget,) = one.engine.of_kind(protocol.SetBudgetRequest)
+    assert (threads.threads, budget.memory_budget) == (1, 3000)
+
+
+def test_an_answer_has_the_name_of_the_model_that_is_being_loaded_for_it(one: Models) -> None:
+    one.models.choose(TWO)
+    assert one.models.name == TWO.stem

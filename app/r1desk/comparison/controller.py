@@ -8,6 +8,7 @@ from functools import partial
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.host import comparison as c
+from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
 from r1desk.chat.answers.answer_generation import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.controller import ChatController
@@ -45,6 +46,13 @@ class ComparisonController(QObject):
         models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
         models.preferences_changed.connect(self._on_preferences)
         chat.conversation_stopped.connect(self._on_conversation_stopped)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine works, or is about to: no comparison can begin beside it."""
+        engine = self._engine
+        works = engine.state is EngineState.GENERATING or self._models.loading or self._chat.busy
+        return works or engine.comparison is not None
 
     @property
     def columns(self) -> list[ChatMessage]:

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.comparison import Candidate
+from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Intent, OpenLink
@@ -52,18 +52,30 @@ class ComparisonFeature(Feature):
 
     @Slot(object)
     def _on_wanted(self, question: ChatMessage) -> None:
-        """Ask which models answer; not while a comparison or an answer runs."""
+        """Ask which models answer."""
         if self._window.findChild(ComparisonDialog) is not None:
             return  # the keys were pressed twice, before it was there
         models = self._candidates()
-        if self._services.engine.comparison is not None or self._chat.busy or not models:
-            text = tr("Models are compared when no answer is being written.")
-            self._services.notify(Notice(text, Level.INFO))
+        if self._refused() or not models:
             return
         budget_mib = self._services.preferences.load.memory_budget
         dialog = ComparisonDialog(self._window, question, models, budget_mib)
-        dialog.start_wanted.connect(self.controller.begin)
+        dialog.start_wanted.connect(self._on_start)
         in_later_turn(dialog, dialog.open)
+
+    def _refused(self) -> bool:
+        """Say it where no comparison can begin now."""
+        if self.controller.busy:
+            text = tr("Models are compared when no answer is being written and no model loaded.")
+            self._services.notify(Notice(text, Level.INFO))
+        return self.controller.busy
+
+    @Slot(object, list, object)
+    def _on_start(
+        self, question: ChatMessage, candidates: list[Candidate], planned: ComparisonPlanned
+    ) -> None:
+        if not self._refused():  # a load may have begun while the dialog was open
+            self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:
         """The models at hand as they would answer in the chat, the chosen one first."""

@@ -42,6 +42,7 @@ class ModelController(QObject):
     own_template_refused = Signal(object)  # the path, after its `load_failed`
     refused = Signal(object)  # Refusal, after its `load_failed`
     unloaded = Signal()  # the model was unloaded; the next message loads it again
+    gone = Signal()  # no model is loaded any more, whatever the reason
     load_planned = Signal(object)  # the Bill of the file that is being loaded
     settings_refused = Signal(object)  # the LoadSettings that stay in force
     preferences_changed = Signal()  # the preferences are to be saved
@@ -75,10 +76,10 @@ class ModelController(QObject):
 
     @property
     def name(self) -> str:
-        """The model's name for the answers that it writes."""
-        if self.current is not None:
+        """The name, for its answers, of the model that answers next."""
+        if self.current is not None and not self.loading:
             return self.current.facts.name
-        return self.path.stem if self.path else ""
+        return self.next_path.stem if self.next_path else ""
 
     @property
     def loaded_path(self) -> Path | None:
@@ -176,10 +177,15 @@ class ModelController(QObject):
             return None
         request = self._engine.submit(UnloadRequest)
         request.failed.connect(log_refusal)
-        self.current = None
         self.resting = True
+        self._forget_current()
         self.unloaded.emit()
         return request
+
+    def _forget_current(self) -> None:
+        if self.current is not None:
+            self.current = None
+            self.gone.emit()
 
     def keep_settings(self, **changed: int) -> None:
         """Remember settings that are in force without a reload."""
@@ -230,15 +236,18 @@ class ModelController(QObject):
     @Slot(object)
     def _on_load_event(self, event: events.Event) -> None:
         if isinstance(event, events.LoadProgress):
-            self.current = None  # the engine has unloaded the model before it
+            self._forget_current()  # the engine has unloaded the model before it
             self.load_progressed.emit(event.fraction)
+        elif isinstance(event, events.ModelLoaded):
+            self._load = None
 
     @Slot(object)
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
-        self._loading_path = None
-        self._load = None
         bill = self._engine.bills.with_disk_speed(loaded.bill)
         self.current = loaded = loaded.model_copy(update={"bill": bill})
+        if self._load is not None:
+            return  # another one was chosen at the last moment, and is still on its way
+        self._loading_path = None
         self._preferences.load = self._new_settings or self._preferences.load
         self._new_settings = None
         self._templates.accept(Path(loaded.facts.path))
@@ -274,7 +283,7 @@ class ModelController(QObject):
     def _on_state(self, state: EngineState, _detail: str) -> None:
         """A refused file leaves the present model in the engine; an ended engine has none."""
         if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
-            self.current = None
+            self._forget_current()
 
 
 def possible(settings: LoadSettings | None) -> LoadSettings | None:

@@ -11,6 +11,7 @@ from deepseek_r1.catalogue.download_spec import other_source
 from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
@@ -35,6 +36,7 @@ class DownloadPresenter(Presenter):
         models: ModelController,
         model_presenter: ModelPresenter,
         chat: ChatController,
+        engine: EngineBridge,
     ) -> None:
         """`parent` is the window that questions belong to."""
         super().__init__(parent)
@@ -42,7 +44,7 @@ class DownloadPresenter(Presenter):
         self._list = download_list
         self._downloads = downloads
         self._models = models
-        self._chat = chat
+        self._chat, self._engine = chat, engine
         self._chooser: ModelChooser | None = None
         download_list.requested.connect(self._on_requested)
         model_presenter.chooser_opened.connect(self._on_chooser)
@@ -102,7 +104,7 @@ class DownloadPresenter(Presenter):
         """Load a model that was requested for a chat, unless that would cut off an answer."""
         if self._chooser is not None:
             self._chooser.look_again()
-        if download.load_after and not self._chat.busy:
+        if download.load_after and not self._chat.busy and self._engine.comparison is None:
             self._load(download.order.file)
 
     def _loadable_draft(self) -> str:

@@ -158,6 +158,7 @@ class ModelsFeature(Feature):
                 models=models,
                 model_presenter=presenter,
                 chat=self._chat.controller,
+                engine=services.engine,
             ),
             FirstStartPresenter(
                 window.chat.welcome,

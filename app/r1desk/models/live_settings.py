@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -34,15 +35,17 @@ class LiveSettings(QObject):
         self._engine, self._models, self._preferences = engine, models, preferences
         self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
+        self._during_load: list[Callable[[], None]] = []  # changes for the end of the load
         models.load_started.connect(self._forget_plan)
-        models.loaded.connect(self._forget_budget_change)
+        models.loaded.connect(self._on_loaded)
 
     def plan(self, settings: LoadSettings) -> None:
-        """Ask for the bill of the chosen model with other settings."""
-        if self._models.path is None:
+        """Ask for the bill of the model that answers next with other settings."""
+        path = self._models.next_path
+        if path is None:
             return
         self._forget_plan()
-        self._plan = self._engine.bills.ask(self._models.path, settings, window_and_helpers_mib())
+        self._plan = self._engine.bills.ask(path, settings, window_and_helpers_mib())
         self._plan.done.connect(self._on_planned)
         self._plan.failed.connect(self.plan_failed)
 
@@ -60,7 +63,9 @@ class LiveSettings(QObject):
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Change the threads at once, also while an answer is written."""
         self._models.keep_settings(threads=threads, threads_prefill=threads_prefill)
-        if self._models.current is not None:
+        if self._models.loading:
+            self._during_load.append(partial(self.set_threads, threads, threads_prefill))
+        elif self._models.current is not None:
             request = self._engine.submit(
                 SetThreadsRequest, threads=threads, threads_prefill=threads_prefill
             )
@@ -76,7 +81,9 @@ class LiveSettings(QObject):
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget, in MiB, of a model that runs from the disk at once."""
-        if self._models.current is None:
+        if self._models.loading:
+            self._during_load.append(partial(self.set_budget, memory_budget))
+        if self._models.current is None or self._models.loading:
             return
         self._forget_budget_change()
         self._budget_change = self._submit_budget(memory_budget, window_and_helpers_mib())
@@ -110,6 +117,12 @@ class LiveSettings(QObject):
             self.budget_moved.emit(self._models.current)
 
     @Slot()
+    def _on_loaded(self) -> None:
+        self._forget_budget_change()
+        changes, self._during_load = self._during_load, []
+        for change in changes:
+            change()
+
     def _forget_budget_change(self) -> None:
         if self._budget_change is not None:
             self._budget_change.abandon()

@@ -42,7 +42,7 @@ class RecentModels(QObject):
         self._reading: BackgroundAnswer | None = None
         self._names: dict[Path, str] = {}  # as the files call themselves
         self.items: tuple[RecentModel, ...] = ()
-        for signal in (models.load_started, models.loaded, models.load_failed):
+        for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
             signal.connect(self.refresh)
         self._show(tuple(RecentModel(path, self._name(path)) for path in self._paths()))
 
@@ -61,13 +61,13 @@ class RecentModels(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read the files again; `changed` follows."""
-        current = self._models.current
-        loaded = Path(current.facts.path) if current is not None else None
-        if current is not None and loaded is not None:
-            self._names[loaded] = current.facts.name
+        models = self._models
+        if models.current is not None:
+            self._names[Path(models.current.facts.path)] = models.current.facts.name
+        present = models.next_path if models.loading else models.loaded_path
         fits = {each.path: each.fit for each in self.items}  # until they are read again
         known = tuple(
-            RecentModel(path, self._name(path), fits.get(path, ""), current=path == loaded)
+            RecentModel(path, self._name(path), fits.get(path, ""), current=path == present)
             for path in self._paths()
         )
         self._show(known)

@@ -119,6 +119,7 @@ class ModelPresenter(Presenter):
             )
             FilesPresenter(chooser.files, models, chooser.look_again)
             chooser.chosen.connect(models.choose)
+            models.gone.connect(chooser.forget_loaded)
             chooser.finished.connect(chooser.deleteLater)
             chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
             self.chooser_opened.emit(chooser)

@@ -30,7 +30,8 @@ class DraftOfferPresenter(Presenter):
         super().__init__(section)
         self._section, self._models, self._downloads = section, models, downloads
         section.draft_model.offered.clicked.connect(self._on_taken)
-        models.loaded.connect(self._show)
+        for signal in (models.loaded, models.gone):
+            signal.connect(self._show)
         downloads.changed.connect(self._show)
         self._show()
 
@@ -93,6 +94,8 @@ class LoadPresenter(Presenter):
         self._on_recent_changed()
         self._connect_panel()
         self._connect_models()
+        if models.edited is not None:  # in the window before this one
+            panel.load.edit(models.edited)
         if models.current is not None:
             self._on_loaded(models.current)
         elif models.resting:
@@ -111,6 +114,8 @@ class LoadPresenter(Presenter):
         live.planned.connect(panel.show_plan)
         live.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
+        for signal in (models.load_started, models.gone):
+            signal.connect(self._on_gone)
         models.load_planned.connect(panel.show_load_planned)
         models.load_progressed.connect(panel.model.show_progress)
         models.loaded.connect(self._on_loaded)
@@ -125,6 +130,11 @@ class LoadPresenter(Presenter):
     def _on_load_started(self, path: str) -> None:
         name = self._name_of(Path(path))
         self._panel.model.show_loading(name, waits=self._models.load_waits)
+
+    @Slot()
+    def _on_gone(self) -> None:
+        """What is changed from now on waits for a load."""
+        self._panel.load.follow_budget_of(None)
 
     def _name_of(self, path: Path) -> str:
         return {each.path: each.name for each in self._recent.items}.get(path, path.stem)
@@ -141,7 +151,9 @@ class LoadPresenter(Presenter):
         if panel.load.applied != self._preferences.load:  # they were not chosen in the panel
             panel.load.set_settings(self._preferences.load)
         panel.show_model(with_window_measured(loaded))
-        if loaded.bill.streams and not loaded.bill.disk_mib_s:
+        if panel.load.pending:
+            self._live.plan(panel.load.edited)
+        elif loaded.bill.streams and not loaded.bill.disk_mib_s:
             self._live.plan(self._preferences.load)  # it measures the disk's speed
 
     @Slot()

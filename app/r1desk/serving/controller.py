@@ -194,7 +194,7 @@ class ServingController(QObject):
             case SharingClients(clients=clients):
                 self._set(replace(self.state, clients=clients))
             case ModelWanted():
-                if self._models.resting:
+                if self._models.resting and self._engine.comparison is None:
                     self._models.ensure_loading()
             case GenerateRequest():
                 self._on_generate(message)

@@ -89,6 +89,12 @@ class ModelChooser(QDialog):
         for page in (self.catalogue.table, self.hub, self.files):
             free.done.connect(page.show_free_space)
 
+    @Slot()
+    def forget_loaded(self) -> None:
+        """No model is loaded any more: any can be used."""
+        self._loaded = None
+        self._on_selection()
+
     def show_downloads(self, downloads: Sequence[Download]) -> None:
         """Show these, and what is on its way on the pages that offer it."""
         self.downloads.show_downloads(downloads)

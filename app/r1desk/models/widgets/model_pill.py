@@ -29,7 +29,7 @@ class RecentModel:
     name: str
     fit: str = ""  # empty until the file was read
     missing: bool = False
-    current: bool = False
+    current: bool = False  # it is loaded, or on its way
 
 
 class PillState(StrEnum):

@@ -164,6 +164,8 @@ class LoadSection(QObject):
             self.applied = self.applied.model_copy(update={key: getattr(changed, key)})
             self._show_thread_costs()
             self.threads_changed.emit(changed.threads, changed.threads_prefill)
+            if self.pending:
+                self.edited_changed.emit()
             return
         self.edited_changed.emit()
         self._delay.start()

@@ -252,15 +252,14 @@ class PerformancePanel(QWidget):
         self._bill = present.bill if present is not None else None
         if self._bill is not None:
             self._show_bill(self._bill)
+            self.load.follow_budget_of(self._bill)
         else:
             self.bill.show_bill(None)
-            self.load.follow_budget_of(None)
 
     @Slot()
     def show_unloaded(self) -> None:
         """The model was unloaded: nothing of its bill is measured any more."""
         self.model.show_unloaded()
-        self.load.follow_budget_of(None)
         if self._bill is not None:
             planned, self._bill = self._bill.with_measured({}), None
             if not self.load.pending:
