@@ -173,6 +173,27 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     assert stack.texts == ["Apples?", "Red."]
 
 
+def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_below_it(
+    stack: ChatStack,
+) -> None:
+    stack.send("Apples?")
+    stack.engine.say("Red")
+    stack.finish(FinishReason.LENGTH)
+    stack.open(None)
+    stack.send("Write a story.")
+    stack.open(1)
+    stack.do(stack.chat.continue_answer, stack.shown[-1].id)
+    stack.send("Pears?")
+    unsent: list[str] = []
+    stack.chat.unsent_restored.connect(lambda text, _files: unsent.append(text))
+    stack.do(stack.chat.withdraw, stack.shown[1].id)
+    assert (stack.texts, unsent) == (["Apples?", "Red"], ["Pears?"])
+    assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
+    stack.answer("Once upon a time.")
+    stack.exchange("Plums?", "Blue.")
+    assert stack.texts == ["Apples?", "Red", "Plums?", "Blue."]
+
+
 def test_an_answer_that_ended_with_its_thought_is_written_on_request(stack: ChatStack) -> None:
     stack.send("Apples?")
     stack.engine.think("Red or green.")

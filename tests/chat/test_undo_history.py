@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.chat_stack import ChatStack
+from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.message_actions import MOST_CHANGES, MessageActions, UndoHistory
 
 TEXTS = ["Apples?", "Red.", "Pears?", "Green."]
@@ -110,6 +111,41 @@ def test_nothing_changes_while_an_answer_is_written_there(
     stack.answer("Blue.")
     changes.undo()
     assert stack.texts == TEXTS
+
+
+def test_nothing_is_deleted_where_an_answer_waits_for_its_turn(
+    changes: Changes, stack: ChatStack
+) -> None:
+    stack.open(None)
+    stack.send("Write a story.")
+    stack.open(1)
+    stack.send("Plums?")
+    changes.delete(4)
+    changes.delete(0)
+    stack.do(changes.actions.branch_off, stack.shown[4].id, "Branch")
+    assert (stack.texts, stack.chat.conversation_id) == ([*TEXTS, "Plums?", ""], 1)
+    stack.answer("Once upon a time.")
+    assert stack.engine.asked.messages[-1].content == "Plums?"
+    stack.answer("Blue.")
+    changes.delete(4)
+    assert stack.texts == TEXTS
+
+
+def test_what_is_deleted_while_it_is_stored_is_not_asked_and_holds_up_nothing(
+    changes: Changes, stack: ChatStack
+) -> None:
+    stack.open(None)
+    stack.send("Write a story.")
+    stack.open(1)
+    asked = len(stack.engine.of_kind(GenerateRequest))
+    stack.chat.send("Plums?")
+    changes.delete(2)
+    assert stack.texts == TEXTS[:2]
+    stack.answer("Once upon a time.")
+    assert len(stack.engine.of_kind(GenerateRequest)) == asked
+    assert not stack.chat.pending_writes.waiting
+    stack.exchange("Peaches?", "Orange.")
+    assert stack.texts == [*TEXTS[:2], "Peaches?", "Orange."]
 
 
 def test_what_was_deleted_for_good_or_long_ago_is_forgotten(

@@ -148,6 +148,7 @@ class AnswerQueue(QObject):
 
         def read(store: Store) -> tuple[Branch, ConversationSettings, str, Branch]:
             settings = store.conversations.settings(conversation)
+            store.messages.get(message.id)  # raises LookupError where it was deleted
             before = store.messages.path_to(message.id)[:-1]
             text = self._document_text(message.sources)
             return before, settings, text, store.messages.path(conversation)
@@ -159,7 +160,8 @@ class AnswerQueue(QObject):
 
         def refused(error: Exception) -> None:
             self._generation.discard()
-            failed = replace(message, state=MessageState.FAILED, error=report_of(error))
+            report = None if isinstance(error, LookupError) else report_of(error)
+            failed = replace(message, state=MessageState.FAILED, error=report)
             self._pending_writes.finish(failed)
 
         self._pending_writes.store_after(read, loaded, refused)

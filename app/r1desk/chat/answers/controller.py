@@ -278,8 +278,9 @@ class ChatController(QObject):
         conversation = taken[0].conversation_id
         if taken[0].content or taken[0].thinking:  # it was to be continued
             self.pending_writes.finish(taken[0])
-            return
-        if below[0].sibling_count == 1:
+            if not (below := below[1:]):
+                return
+        elif below[0].sibling_count == 1:
             below.insert(0, self.shown_branch[position - 1])
         questions = [message for message in below if not message.is_answer]
         text = "\n\n".join(message.content for message in questions if message.content)

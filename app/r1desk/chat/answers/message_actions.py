@@ -79,7 +79,8 @@ class UndoHistory(QObject):
 class MessageActions(QObject):
     """Acts on messages of the conversation on the screen. Main thread.
 
-    Nothing is done while an answer in this conversation is being written.
+    Nothing is done while an answer in this conversation is being written. What waits for its turn
+    is neither deleted nor copied.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class MessageActions(QObject):
 
     def delete(self, message_id: int) -> None:
         """Delete a message and all below it."""
-        if (message := self._message(message_id)) is None:
+        message = self._message(message_id)
+        if message is None or message.conversation_id in self._chat.waiting:
             return
         is_version = message.sibling_count > 1
         self._change(
@@ -153,7 +155,8 @@ class MessageActions(QObject):
             self._chat.list_changed.emit()
             self._chat.open(conversation)
 
-        if self._message(message_id) is not None:
+        message = self._message(message_id)
+        if message is not None and message.conversation_id not in self._chat.waiting:
             self._store.call(lambda store: store.branches.copy_to_new(message_id, title), opened)
 
     def move_memory(self, turns: int) -> None:

@@ -20,18 +20,25 @@ Result = TypeVar("Result")
 RETRY_MS = 5000
 
 
-def write_answer(store: Store, answer: ChatMessage) -> None:
-    """Store the end of an answer; harmless when done twice."""
-    store.messages.finish_answer(
-        answer.id,
-        answer.content,
-        answer.thinking,
-        answer.thinking_s,
-        answer.stats,
-        answer.state,
-        answer.error,
-        answer.sources,
-    )
+def write_answer(store: Store, answer: ChatMessage) -> list[ChatMessage]:
+    """Store the end of an answer and return its branch; none where the answer was deleted.
+
+    Harmless when done twice.
+    """
+    try:
+        store.messages.finish_answer(
+            answer.id,
+            answer.content,
+            answer.thinking,
+            answer.thinking_s,
+            answer.stats,
+            answer.state,
+            answer.error,
+            answer.sources,
+        )
+    except LookupError:
+        return []
+    return store.messages.path(answer.conversation_id)
 
 
 class PendingWrites(QObject):
@@ -63,10 +70,6 @@ class PendingWrites(QObject):
         self._write(finished, first=True)
 
     def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
-        def work(store: Store) -> list[ChatMessage]:
-            write_answer(store, finished)
-            return store.messages.path(finished.conversation_id)
-
         def done(branch: list[ChatMessage]) -> None:
             self._unsaved_answers.pop(finished.id, None)
             self.saved.emit(finished, branch)
@@ -77,7 +80,7 @@ class PendingWrites(QObject):
                 self.kept.emit(finished)
             self.report_failure(error)
 
-        self._store.call(work, done, refused)
+        self._store.call(partial(write_answer, answer=finished), done, refused)
 
     def store_after(
         self,
