@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.chat_stack import ChatStack
+from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.message_actions import MOST_CHANGES, MessageActions, UndoHistory
 
@@ -96,6 +97,41 @@ def test_an_undo_that_the_disk_refuses_can_be_tried_again(
     assert changes.refused == ["StoreFull", "StoreFull"]
     assert stack.texts == TEXTS[:1]
     stack.disk.full = False
+    changes.undo()
+    assert stack.texts == TEXTS
+
+
+def test_what_was_deleted_below_an_answer_that_failed_comes_back_once_it_was_tried_again(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.edit(3, "Green. Or yellow.")
+    stack.send("Plums?")
+    stack.engine.fail(EngineFailed(detail="no"))
+    stack.settle()
+    failed = stack.shown[5]
+    changes.edit(5, "Violet.")
+    stack.do(stack.chat.select_sibling, stack.shown[5].id, -1)
+    stack.exchange("Peaches?", "Orange.")
+    changes.delete(6)
+    stack.do(stack.chat.regenerate, failed.id)
+    stack.answer("Blue.")
+    shown = [*TEXTS[:3], "Green. Or yellow.", "Plums?", "Blue."]
+    assert (stack.texts, stack.shown[5].error, stack.shown[5].sibling_count) == (shown, None, 2)
+    changes.undo()
+    assert stack.texts == [*shown, "Peaches?", "Orange."]
+    changes.undo()
+    assert stack.shown[5].sibling_count == 1
+    changes.undo()
+    assert stack.texts == TEXTS
+
+
+def test_an_undo_that_can_never_work_does_not_hold_up_those_before_it(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.delete(3)
+    changes.history.add("Never.", 1, lambda refused: refused(LookupError("no message 9")))
+    with pytest.raises(LookupError):
+        changes.undo()
     changes.undo()
     assert stack.texts == TEXTS
 

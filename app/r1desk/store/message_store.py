@@ -197,6 +197,16 @@ class MessageStore:
         if not changed:
             raise LookupError(f"no message {message_id}")
 
+    @transactional
+    def begin_again(self, message_id: int, model_name: str) -> ChatMessage:
+        """Let an answer that ended without any text be written anew; its id stays, for an undo."""
+        self.reopen_answer(message_id)
+        self._db.execute(
+            "UPDATE messages SET stats_json = NULL, model_name = ? WHERE id = ?",
+            (clean(model_name), message_id),
+        )
+        return self.get(message_id)
+
     def save_progress(self, message_id: int, content: str, thinking: str = "") -> bool:
         """Save what there is of an answer. False if it is not being written any more."""
         changed = self._db.execute(

@@ -238,11 +238,13 @@ class ChatController(QObject):
         model = self.model_name()
 
         def begin(store: Store) -> QueuedAnswer:
+            messages = store.messages
             if memory_start is not None:
-                store.messages.set_memory_start(question, memory_start)
-            if discardable(old) and not store.messages.has_replies(old.id):
-                store.branches.delete(old.id)
-            answer = store.messages.begin_answer(old.conversation_id, question, model, old.sources)
+                messages.set_memory_start(question, memory_start)
+            if discardable(old) and not messages.has_replies(old.id):
+                answer = messages.begin_again(old.id, model)
+            else:
+                answer = messages.begin_answer(old.conversation_id, question, model, old.sources)
             return QueuedAnswer(answer, fills_context=fills_context)
 
         self._answers.add(begin, old.conversation_id)

@@ -63,9 +63,13 @@ class UndoHistory(QObject):
             change.undo(partial(self._on_refused, change))
 
     def _on_refused(self, change: UndoableChange, error: Exception) -> None:
-        """What was deleted is nowhere else: it can be tried again, on a disk with room, say."""
+        """What was deleted is nowhere else: it can be tried again, on a disk with room, say.
+
+        One that fails as a bug would always fail: it makes way for those before it.
+        """
+        report = report_of(error)
         self._keep(change)
-        self.refused.emit(change, report_of(error))
+        self.refused.emit(change, report)
 
     def _keep(self, change: UndoableChange) -> None:
         self.changes = [*self.changes, change][-MOST_CHANGES:]
