@@ -141,6 +141,21 @@ def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
     assert view.view(messages[-1].id) is None
 
 
+def test_what_is_being_edited_stays_however_far_one_scrolls(
+    view: ChatView, settled: Settled
+) -> None:
+    messages = conversation(100_000)
+    view.show_branch(messages)
+    settled(view)
+    view.edit_last()
+    editor = view.view(messages[-2].id).editor
+    bar = view.column.verticalScrollBar()
+    for share in range(20, -1, -1):
+        bar.setValue(bar.maximum() * share // 20)
+        settled(view)
+    assert view.view(messages[-2].id).editor is editor
+
+
 def test_another_conversation_may_be_shown_between_two_steps_of_building(view: ChatView) -> None:
     view.show_branch([user(1, "One."), answer(2, "Two.")])
     steps = view.column._filling_steps()

@@ -90,6 +90,29 @@ def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undo
         assert not session.window.notices.rows[0].buttons
 
 
+def test_what_is_being_edited_is_there_after_a_look_at_another_chat(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    store_conversation(own_profile, "Pears?", "Green.")
+    store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(shown_texts(session)) == 2)
+        shown = shown_texts(session)
+        choose(opened(qtbot, session, 2)[1], "edit")
+        type_text(" Or yellow.")
+        press(Qt.Key.Key_PageDown, CTRL)
+        qtbot.waitUntil(lambda: shown_texts(session) not in ([], shown))
+        opened(qtbot, session, 2)
+        session.window.composer.setFocus()
+        press(Qt.Key.Key_PageUp, CTRL)
+        qtbot.waitUntil(lambda: shown_texts(session) == shown)
+        editor = opened(qtbot, session, 2)[1].editor
+        assert editor.text() == f"{shown[1]} Or yellow."
+        editor.setFocus()
+        press(Qt.Key.Key_Return, CTRL)
+        qtbot.waitUntil(lambda: shown_texts(session)[1] == f"{shown[1]} Or yellow.")
+
+
 def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(
     qtbot: QtBot, own_profile: Path
 ) -> None:

@@ -243,11 +243,13 @@ class EditableMessage(QWidget):
 
     @Slot()
     def edit(self) -> None:
-        """Open the editor in place of the text."""
+        """Open the editor in place of the text, and type there."""
         self.open_editor(self._message.content)
+        if self.editor:
+            self.editor.setFocus()
 
     def open_editor(self, text: str) -> None:
-        """Open the editor with a text of its own."""
+        """Open the editor with a text of its own; the keyboard stays where it is."""
         if self.editor is None:
             self.editor = MessageEditor(text, self, saves=self._message.is_answer)
             self.editor.sent.connect(self._on_edited)
@@ -255,7 +257,6 @@ class EditableMessage(QWidget):
             self._set_text_visible(False)
             self.editor.show()
             self.grown.emit()
-        self.editor.setFocus()
 
     @Slot(str)
     def _on_edited(self, text: str) -> None:

@@ -48,6 +48,7 @@ class MessageList(QScrollArea):
         self._slicer = slicer
         self._positions: list[MessagePosition] = []
         self._by_key: dict[int, MessagePosition] = {}
+        self._edited: dict[int, str] = {}  # texts in editors of messages whose widgets are gone
         self._following = True
         self._end_was_shown = True
         self._placing = False
@@ -104,7 +105,7 @@ class MessageList(QScrollArea):
                 if editor or position.key in visible:
                     self._build_position(position)
                 if editor and position.view:
-                    position.view.open_editor(editor.text())
+                    position.view.edit()
         self.place()
 
     def view(self, key: int) -> MessageView | None:
@@ -268,10 +269,12 @@ class MessageList(QScrollArea):
             view = self._build(position.key, self._content)
             view.grown.connect(self._on_grown)
             position.view = view
+            if (text := self._edited.pop(position.key, None)) is not None:
+                view.open_editor(text)
 
     def _thin_out(self) -> None:
         """Forget what is far away when there are too many."""
-        built = [position for position in self._positions if position.view and not position.pinned]
+        built = [p for p in self._positions if p.view and not (p.pinned or p.view.editor)]
         if len(built) < MAX_BUILT:
             return
         keep = {position.key for position in self._near(_KEPT_SCREENS)}
@@ -281,8 +284,9 @@ class MessageList(QScrollArea):
             if position.key not in keep or len(built) > MAX_BUILT:
                 self._forget(position)
 
-    @staticmethod
-    def _forget(position: MessagePosition) -> None:
+    def _forget(self, position: MessagePosition) -> None:
+        if position.view and position.view.editor:
+            self._edited[position.key] = position.view.editor.text()
         discard(position.view)
         position.view, position.width = None, 0
 
