@@ -265,6 +265,28 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
 
 
+def test_the_end_of_an_import_leaves_alone_who_is_typing(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    file = tmp_path / "all.json"
+    with running_session(qtbot, own_profile) as session:
+        choose(session, "Export all", file)
+        wait_notice(qtbot, session, "Exported to")
+        file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
+        shown, editor = session.chat.conversation_id, session.window.composer.editor
+        choose(session, "Import", file)
+        editor.insertPlainText("The password of my sis")
+        wait_notice(qtbot, session, "1 conversation imported")
+        editor.insertPlainText("ter is")
+        qtbot.wait(100)  # for what would be opened
+        assert session.chat.conversation_id == shown
+        assert session.window.composer.text() == "The password of my sister is"
+        press_button(session.window.notices, "Open")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
+        assert session.window.composer.text() == ""
+
+
 def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from deepseek_r1.catalogue.installed import Owner, app_folders
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
@@ -34,15 +36,15 @@ class ArchivePresenter(QObject):
     imported = Signal(list)  # the new conversations
     closing = Signal()  # exports end, and write nothing
 
-    def __init__(self, store: StoreBridge, parent: QObject) -> None:
+    def __init__(self, store: StoreBridge, chat: ChatController, parent: QObject) -> None:
         super().__init__(parent)
-        self._store = store
-        self._window: QWidget  # set by `attach`
+        self._store, self._chat = store, chat
+        self._window: ChatWindow  # set by `attach`
         self._notices: NoticeBar
 
-    def attach(self, window: QWidget, notices: NoticeBar) -> None:
+    def attach(self, window: ChatWindow) -> None:
         """Use this window for dialogs and notices."""
-        self._window, self._notices = window, notices
+        self._window, self._notices = window, window.notices
 
     def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
         """Ask where conversations, all where none is named, are to be written, in which file.
@@ -132,9 +134,12 @@ class ArchivePresenter(QObject):
         export.start()
 
     def import_file(self, file: Path) -> None:
-        """Store the conversations of an export as new ones, but for those that are here already."""
+        """Store the conversations of an export as new ones, but for those that are here already.
+
+        The first is opened, unless the user has gone on to something else meanwhile.
+        """
         self._notices.withdraw(_IMPORT)
-        stop = threading.Event()
+        stop, shown_before = threading.Event(), self._chat.conversation_id
         stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
 
         def imported(done: ImportedConversations) -> None:
@@ -148,8 +153,14 @@ class ArchivePresenter(QObject):
             kinds = [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]
             if kinds:
                 texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
-            self._show(join_sentences(texts), Level.WARNING if kinds else Level.INFO, _IMPORT)
             self.imported.emit(list(done.ids))
+            ways: dict[str, Callable[[], object]] = {}
+            if done.ids and self._chat.conversation_id == shown_before and not self._is_writing():
+                self._chat.open(done.ids[0])
+            elif done.ids:
+                ways[tr("Open")] = partial(self._chat.open, done.ids[0])
+            level = Level.WARNING if kinds else Level.INFO
+            self._notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
 
         def failed(report: ErrorReport) -> None:
             stop_waiting()
@@ -159,6 +170,10 @@ class ArchivePresenter(QObject):
         answer.done.connect(imported)
         answer.failed.connect(failed)
         self.closing.connect(stop.set)
+
+    def _is_writing(self) -> bool:
+        """Whether what is typed belongs to the conversation shown."""
+        return bool(self._window.composer.text()) or self._window.chat.column.editing
 
     def _wait(self, text: str, stop: Callable[[], object]) -> Callable[[], None]:
         """Show a notice that stays while work lasts; call what is returned at its end."""

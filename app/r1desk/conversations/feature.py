@@ -57,8 +57,8 @@ class ConversationsFeature(Feature):
         self._folder_infos: dict[int, FolderInfo] = {}
         self._trash = TrashPresenter(services.store, chat, self.refresh, self)
         self._folders = FolderPresenter(services, chat, self._trash, self.refresh, self)
-        self._archives = ArchivePresenter(services.store, self)
-        self._archives.imported.connect(self._on_imported)
+        self._archives = ArchivePresenter(services.store, chat.controller, self)
+        self._archives.imported.connect(self.refresh)
         self.unseen = UnseenAnswers(
             services, self._chat, self._info_of, self.refresh, self._open_in_front
         )
@@ -71,7 +71,7 @@ class ConversationsFeature(Feature):
         """Show the conversations in this window."""
         self._window = window
         self.unseen.window = window
-        self._archives.attach(window, window.notices)
+        self._archives.attach(window)
         window.sidebar.requested.connect(self.handle)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)
@@ -261,12 +261,6 @@ class ConversationsFeature(Feature):
         self.refresh()
         reveal = self._window.sidebar.list.reveal_folder
         self._store.call(lambda _: None, lambda _: reveal(folder_id, edit=True))
-
-    @Slot(list)
-    def _on_imported(self, conversation_ids: list[int]) -> None:
-        self.refresh()
-        if conversation_ids:
-            self._chat.open(conversation_ids[0])
 
     def _show_title(self) -> None:
         self._window.set_title(self._title_of(self._chat.conversation_id))

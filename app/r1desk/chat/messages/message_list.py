@@ -126,6 +126,11 @@ class MessageList(QScrollArea):
         self._by_key[key].pinned = pinned
 
     @property
+    def editing(self) -> bool:
+        """True while the editor of a message is open."""
+        return any(position.view and position.view.editor for position in self._positions)
+
+    @property
     def built(self) -> int:
         """The number of message widgets."""
         return sum(position.view is not None for position in self._positions)
