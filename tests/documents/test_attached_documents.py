@@ -13,11 +13,13 @@ from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
+from deepseek_r1.documents import attached_documents
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_data, add_documents
 from deepseek_r1.documents.document import Passage, Place, Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading import file_sha256
 from support.command import run
 
 DIARY = "The ferry sails at noon.\n\nThe harbour was closed in May.\n\nBread costs two francs.\n"
@@ -72,7 +74,8 @@ def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     assert planned.sources[0].passage.name == "diary.txt"
     index.remove(sha256)
     assert list(index.added) == []
-    assert plan(index, [sha256], asked(), 3584, len).sources == ()
+    with pytest.raises(LookupError):
+        plan(index, [sha256], asked(), 3584, len)
 
 
 def test_a_continued_answer_has_cited_what_its_beginning_cites():
@@ -99,6 +102,24 @@ def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_pat
             model.generate(RawPrompt(text="x"), 4, documents=[diary])
         with pytest.raises(DocumentRefused):
             model.generate(QUESTION, 4, documents=[tmp_path / "none.pdf"])
+
+
+@pytest.mark.integration
+def test_a_file_that_is_being_written_to_is_in_the_prompt(
+    shallow_starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (log := tmp_path / "app.log").write_text(DIARY, encoding="utf-8")
+
+    def hash_then_write(path: Path, name: str = "") -> str:
+        sha256 = file_sha256(path, name)
+        with log.open("a", encoding="utf-8") as file:
+            file.write("The service wrote a line.\n")
+        return sha256
+
+    monkeypatch.setattr(attached_documents, "file_sha256", hash_then_write)
+    with CPUInference(shallow_starter, context_length=1024) as model:
+        answer = model.complete(QUESTION, 4, documents=[log])
+    assert [each.document for each in answer.sources] == ["app.log"]
 
 
 @pytest.mark.slow

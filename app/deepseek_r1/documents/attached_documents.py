@@ -58,10 +58,10 @@ def add_data(
 def _add(
     index: DocumentIndex, path: Path, name: str = "", stop: threading.Event | None = None
 ) -> str:
-    sha256 = file_sha256(path, name)
-    if sha256 not in index.added:
-        index.add(read_document(path, name=name, stop=stop))
-    return sha256
+    if (sha256 := file_sha256(path, name)) in index.added:
+        return sha256
+    index.add(document := read_document(path, name=name, stop=stop))
+    return document.sha256  # of a file that is being written to, another one by now
 
 
 class SourcedAnswer:

@@ -71,12 +71,15 @@ def plan(
 
     `messages` end with the question; with the documents they have at most `most_tokens`, as
     `count_tokens` of the loaded model has it. `chosen` are passages that the user chose from an
-    earlier plan, in place of a search. Raises DocumentIndexFailed, DocumentIndexDamaged.
+    earlier plan, in place of a search. Raises DocumentIndexFailed, DocumentIndexDamaged, and
+    LookupError for a document that is not in the index.
     """
     question, language = messages[-1].content, _language(messages[-1].content)
     free = most_tokens - count_tokens("\n".join(each.content for each in messages[:-1]))
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
     there = [each for sha in sha256s if (each := index.document(sha)) is not None]
+    if len(there) < len(sha256s):
+        raise LookupError("a document is not in the index")
     least = sum(each.passages for each in there) * _LEAST_TOKENS
     if chosen is None and least <= free:
         system, everything = whole_text(index, sha256s, question)
