@@ -18,6 +18,15 @@ int32_t plain_text(const LlamaFunctions &llama, int32_t token, char *text, int32
 
 }  // namespace
 
+int32_t sample_token(int32_t (*sample)(void *, void *, int32_t), void *chain, void *context,
+                     int32_t row) {
+    try {
+        return sample(chain, context, row);
+    } catch (...) {
+        return -1;
+    }
+}
+
 DecodeResult decode_text(const LlamaFunctions &llama, void *chain, const DecodeBuffers &buffers,
                          int32_t max_tokens, double time_limit_s, char end) {
     using Clock = std::chrono::steady_clock;
@@ -29,7 +38,7 @@ DecodeResult decode_text(const LlamaFunctions &llama, void *chain, const DecodeB
         *llama.token = buffers.tokens[result.computed];
         result.status = llama.decode(llama.context, llama.one);
         if (result.status) return result;
-        const int32_t next = llama.sampler_sample(chain, llama.context, -1);
+        const int32_t next = sample_token(llama.sampler_sample, chain, llama.context, -1);
         const auto now = Clock::now();
         buffers.times_s[result.computed++] = Seconds(now - before).count();
         buffers.tokens[result.computed] = next;

@@ -43,9 +43,13 @@ struct DecodeBuffers {
     int32_t text_capacity;
 };
 
+// Samples a token from a row of logits. -1 where llama.cpp throws: a grammar leaves no token.
+int32_t sample_token(int32_t (*sample)(void *chain, void *context, int32_t row), void *chain,
+                     void *context, int32_t row);
+
 // Computes tokens[0] and samples the next token behind it. A token of plain text without the byte
 // `end` is appended to the text and computed in its turn. The last token is neither: it is not plain
-// text, or `time_limit_s` is over, or `max_tokens` were appended.
+// text, or `time_limit_s` is over, or `max_tokens` were appended; -1 as in `sample_token`.
 DecodeResult decode_text(const LlamaFunctions &llama, void *chain, const DecodeBuffers &buffers,
                          int32_t max_tokens, double time_limit_s, char end);
 

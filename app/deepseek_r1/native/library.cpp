@@ -261,6 +261,11 @@ EXPORT int best_token(const float *logits, const int32_t *to_target, int count,
     return best;
 }
 
+EXPORT int32_t sample_token_or_none(int32_t (*sample)(void *, void *, int32_t), void *chain,
+                                    void *context, int32_t row) {
+    return sample_token(sample, chain, context, row);
+}
+
 EXPORT void decode_loop_run(const LlamaFunctions *llama, void *chain, const DecodeBuffers *buffers,
                             int32_t max_tokens, double time_limit_s, char end,
                             DecodeResult *result) {

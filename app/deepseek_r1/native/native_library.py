@@ -201,6 +201,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "graphics_free": (None, c_void_p),
     "graphics_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
+    "sample_token_or_none": (c_int, c_size_t, c_void_p, c_void_p, c_int),
     "decode_loop_run": (
         None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
         POINTER(DecodeResult),

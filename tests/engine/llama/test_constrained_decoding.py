@@ -61,6 +61,8 @@ CASES = {
         lambda v: len(v["name"]) <= 8 and isinstance(v.get("next", {}), dict),
     ),
     "fixed": ({"const": {"a": [1, "é"]}}, lambda v: v == {"a": [1, "é"]}),
+    "characters without tokens": ({"enum": ["\U00040000"]}, lambda v: v == "\U00040000"),
+    "half a character": ({"enum": ["\ud800"]}, lambda v: v == "\ud800"),
     "empty list": ({"type": "array", "maxItems": 0}, lambda v: v == []),
     "nothing else": ({"type": "object", "additionalProperties": False}, lambda v: v == {}),
 }
@@ -90,6 +92,22 @@ def test_the_answer_parses_and_validates(
 def test_a_schema_that_cannot_be_kept_to_is_refused_before_any_work(model: CPUInference) -> None:
     with pytest.raises(WrongUsage, match="pattern"):
         model.stream("a", json_schema={"type": "string", "pattern": "^a$"})
+    choices = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(15)}
+    choices["d15"] = {"type": "null"}
+    with pytest.raises(WrongUsage, match="too large"):  # llama.cpp would walk 10 ** 15 paths
+        model.complete("a", json_schema={"$defs": choices, "$ref": "#/$defs/d0"})
+
+
+@pytest.mark.parametrize("before", ["", '"a" '])
+def test_a_grammar_that_leaves_no_token_ends_the_answer_and_not_the_process(
+    model: CPUInference, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        grammar = f'root ::= {before}"\U00040000"'
+        patch.setattr(f"{SamplerPair.__module__}.schema_grammar", lambda _schema: grammar)
+        with pytest.raises(EngineFailed, match="leaves no token"):
+            model.complete("a", 8, json_schema={"type": "null"})
+    assert model.generate("a", 8, json_schema={"type": "null"}).strip() == "null"
 
 
 def pair(starter_weights: LlamaModel, *, thinking_open: bool) -> SamplerPair:
@@ -138,6 +156,6 @@ def test_a_model_that_need_not_think_is_constrained_from_its_first_token(
     with closing(pair(starter_weights, thinking_open=False)) as samplers:
         free = samplers.chain
         sampled = iter([5, 7])
-        samplers._sample = lambda _chain, _context, _row: next(sampled)
+        samplers._sample = lambda _row: next(sampled)
         assert samplers.sample(-1) == 7
         assert samplers.chain is not free

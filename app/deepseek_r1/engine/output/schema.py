@@ -9,6 +9,7 @@ order and no others. The grammar's language is GBNF, described in llama.cpp's `g
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ MAX_SCHEMA_CHARACTERS: Final = 65_536
 MAX_DEPTH: Final = 32
 MAX_RULES: Final = 2000
 MAX_REPEATED: Final = 1000  # characters of a text, items of a list, numbers of a range
+MAX_PATHS: Final = 10_000  # through nested choices: llama.cpp walks each of them
 _ANNOTATIONS: Final = frozenset({
     "$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default",
     "examples", "deprecated", "readOnly", "writeOnly", "discriminator",
@@ -40,6 +42,8 @@ _FORMATS: Final = {
     "date-time": 'date "T" time',
     "uuid": "[0-9a-f]{8} " + '"-" [0-9a-f]{4} ' * 3 + '"-" [0-9a-f]{12}',
 }
+# Their bytes have no tokens in some vocabularies, so they are written as JSON's escapes.
+_ESCAPED: Final = re.compile("[\ud800-\udfff\U00040000-\U0010ffff]")
 # White space is allowed where JSON allows it, but briefly: models get stuck writing it.
 _BASE: Final = {
     "ws": r'| " " | "\n" [ \t]{0,20}',
@@ -100,6 +104,7 @@ class _Grammar:
     def __init__(self, schema: Any) -> None:
         self._schema = schema
         self._rules = dict(_BASE)
+        self._paths: dict[str, int] = {}  # through the choices of a rule, where it has some
         self._references: dict[str, str] = {}
         self._resolving: set[str] = set()  # references since the last bracket of JSON
         self._rules["root"] = f"ws {self._rule(schema, 0)} ws"
@@ -152,7 +157,8 @@ class _Grammar:
                     tr("it refers to something outside itself: {part}", part=_shorten(path))
                 )
             self._resolving.add(path)
-            self._rules[name] = self._rule(target, depth + 1)
+            self._rules[name] = rule = self._rule(target, depth + 1)
+            self._paths[name] = self._paths.get(rule, 1)
             self._resolving.discard(path)
         return self._references[path]
 
@@ -168,14 +174,22 @@ class _Grammar:
         parts = _list(schema, key)
         if key == "allOf" and len(parts) > 1:
             raise _refused(_unsupported("allOf"))
-        return self._add(" | ".join(self._rule(part, depth + 1) for part in parts))
+        return self._choice([self._rule(part, depth + 1) for part in parts])
+
+    def _choice(self, parts: Sequence[str]) -> str:
+        """Add a rule that is one of these."""
+        paths = sum(self._paths.get(part, 1) for part in parts)
+        if paths > MAX_PATHS:
+            raise _refused(tr("it is too large"))
+        self._paths[name := self._add(" | ".join(parts))] = paths
+        return name
 
     def _constants(self, schema: _Object) -> str:
         _reject_others(schema, {"const", "enum", "type"})
         values = [schema["const"]] if "const" in schema else _list(schema, "enum")
         if len(values) > MAX_REPEATED:
             raise _refused(tr("it is too large"))
-        return self._add(" | ".join(_literal(value) for value in values))
+        return self._choice([_literal(value) for value in values])
 
     def _typed(self, schema: _Object, depth: int) -> str:
         kinds = schema.get("type")
@@ -187,7 +201,7 @@ class _Grammar:
                 raise _refused(tr("it uses the unknown type {kind}", kind=_shorten(kind)))
         _reject_others(schema, frozenset({"type"}).union(*(_KEYWORDS[kind] for kind in kinds)))
         names = [self._one_type(kind, schema, depth) for kind in kinds]
-        return names[0] if len(names) == 1 else self._add(" | ".join(names))
+        return names[0] if len(names) == 1 else self._choice(names)
 
     def _one_type(self, kind: str, schema: _Object, depth: int) -> str:
         match kind:
@@ -269,12 +283,13 @@ class _Grammar:
             return self._add('"0" | [1-9] [0-9]{0,15}' if least == 0 else "[1-9] [0-9]{0,15}")
         if most is None or not 0 <= most - least < MAX_REPEATED:
             raise _refused(_unsupported("minimum"))
-        return self._add(" | ".join(_literal(number) for number in range(least, most + 1)))
+        return self._choice([_literal(number) for number in range(least, most + 1)])
 
 
 def _literal(value: Any) -> str:
     """Return a JSON value as a literal of the grammar."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
 from deepseek_r1.engine.llama.answer.answer import Answer
+from deepseek_r1.engine.llama.answer.samplers import required
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -91,7 +92,7 @@ class DecodeLoop:
         self.last_token = self._tokens[computed]
         output.on_text(self.text, result.text_tokens)
         self._context.check(result.status)
-        return self.last_token
+        return required(self.last_token)
 
 
 _MOST_RESERVE = 256  # cells that thinking leaves for an answer

@@ -15,6 +15,8 @@ from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.output.schema import schema_grammar
+from deepseek_r1.native.native_library import native
+from deepseek_r1.weights.ggml.tensor_layout import address_of
 
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
@@ -24,6 +26,13 @@ MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
 # each token that it gets.
 NEGLIGIBLE = 1e-7
 _MOST_TOP_P = 0.99  # above it, negligible tokens would matter
+
+
+def required(token: int) -> int:
+    """Return a sampled token. Raises EngineFailed for -1: the grammar left none."""
+    if token < 0:
+        raise EngineFailed(detail="the schema leaves no token of the model's vocabulary")
+    return token
 
 
 class Sampler:
@@ -142,7 +151,8 @@ class SamplerPair:
 
         Raises WrongUsage for a schema that no grammar can express, EngineFailed.
         """
-        self._api, self._sample = library.api, library.api.llama_sampler_sample
+        self._api, self._native = library.api, native()
+        self._function = address_of(library.api.llama_sampler_sample)
         self._model, self._context, self._sampling = model, context, sampling
         grammar = schema_grammar(json_schema) if json_schema else ""
         self._free = Sampler(library, sampling, model, index=index)
@@ -171,14 +181,19 @@ class SamplerPair:
         """Sample from the logits of an output row; -1 is the last.
 
         If the first token opens no thinking block, it is sampled again by the constrained sampler.
+        Raises EngineFailed where the grammar leaves no token.
         """
-        token: int = self._sample(self.chain, self._context, row)
+        token = self._sample(row)
         if self._first_token_decides:
             self._first_token_decides = False
             if token not in self._model.thinking_tags:
                 self._use_constrained()
-                token = self._sample(self.chain, self._context, row)
+                token = self._sample(row)
         return token
+
+    def _sample(self, row: int) -> int:
+        sample, function = self._native.sample_token_or_none, self._function
+        return required(sample(function, self.chain, self._context, row))
 
     def rule_out(self, token: int, row: int) -> None:
         """Let a token not be sampled from this row again."""
