@@ -10,6 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
     ContextTooLarge,
+    EngineFailed,
     LoadStopped,
     ModelFileMissing,
     ModelNotLoaded,
@@ -444,6 +446,55 @@ def test_closing_ends_an_answer_in_another_thread(shallow_starter: Path) -> None
     model.close()
     thread.join(PATIENCE_S)
     assert reasons == [FinishReason.CANCELLED]
+
+
+WORK = {
+    "a list": lambda model: model.generate(["Why is the sky blue?"] * 1000, 4),
+    "embeddings": lambda model: model.embed([LONG_TEXT] * 1000),
+    "the next turn": lambda model: list(model.prepare(LONG_TEXT)),
+    "tokens": lambda model: [model.tokenize(LONG_TEXT) for _ in range(1_000_000)],
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_closing_ends_what_another_thread_computes(shallow_starter: Path, name: str) -> None:
+    model, begun = CPUInference(shallow_starter, context_length=4096), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        with suppress(EngineFailed, ModelNotLoaded):
+            WORK[name](model)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(PATIENCE_S)
+    time.sleep(0.2)
+    model.close()
+    thread.join(PATIENCE_S)
+    with pytest.raises(ModelNotLoaded):
+        model.tokenize("a")
+
+
+def test_closing_does_not_answer_who_waits_in_the_queue(shallow_starter: Path) -> None:
+    model, outcomes = CPUInference(shallow_starter, queue=True), list[object]()
+
+    def ask() -> None:
+        try:
+            answer = model.complete("Tell a long story.", 1000, sampling=NEVER_ENDING)
+            outcomes.append(answer.stats.finish_reason)
+        except ModelNotLoaded:
+            outcomes.append(ModelNotLoaded)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(model._lock._waiting) < 3:
+        time.sleep(0.001)
+    model.close()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert outcomes.count(FinishReason.CANCELLED) == 1
+    assert outcomes.count(ModelNotLoaded) == 3
 
 
 # ---- many at once -------------------------------------------------------------------------------

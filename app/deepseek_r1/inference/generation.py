@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from deepseek_r1.core.errors import EngineBusy, ModelNotLoaded, ModelOfAnotherProcess
 from deepseek_r1.core.events import (
@@ -32,7 +32,7 @@ class GenerationLock:
         self.queues = queue
         self._changed = threading.Condition()
         self._owner: int | None = None  # the thread whose answer is generated
-        self._idle_work = False
+        self._idle_work = self._closing = False
         self._waiting: deque[object] = deque()
 
     def locked(self) -> bool:
@@ -54,13 +54,14 @@ class GenerationLock:
     def generating(self, closing_s: float | None = None) -> Iterator[None]:
         """Hold the lock for an answer; or to close, once a running answer has ended in that time.
 
-        Raises EngineBusy during another answer, and in a queue during one of the same thread.
+        Raises EngineBusy during another answer, and in a queue during one of the same thread;
+        ModelNotLoaded while another thread waits to close.
         """
         with self._changed:
             if closing_s is None:
                 self._wait_for_turn()
-            elif not self._changed.wait_for(self._is_free, closing_s):
-                raise EngineBusy
+            else:
+                self._wait_to_close(closing_s)
             self._owner = threading.get_ident()
         try:
             yield
@@ -74,16 +75,29 @@ class GenerationLock:
             self._changed.wait_for(lambda: not self._idle_work)
             if self.locked():
                 raise EngineBusy
-            return
-        if self.held_here():  # it would wait for itself
+        elif self.held_here():  # it would wait for itself
             raise EngineBusy
         ticket = object()
         self._waiting.append(ticket)
         try:
-            self._changed.wait_for(lambda: self._waiting[0] is ticket and self._is_free())
+            self._changed.wait_for(lambda: self._closing or self._is_turn(ticket))
+            if self._closing:
+                raise ModelNotLoaded
         finally:
             self._waiting.remove(ticket)
             self._changed.notify_all()
+
+    def _wait_to_close(self, seconds: float) -> None:
+        self._closing = True
+        self._changed.notify_all()
+        try:
+            if not self._changed.wait_for(self._is_free, seconds):
+                raise EngineBusy
+        finally:
+            self._closing = False
+
+    def _is_turn(self, ticket: object) -> bool:
+        return self._waiting[0] is ticket and self._is_free()
 
     def _is_free(self) -> bool:
         return not self._idle_work and not self.locked()
@@ -129,6 +143,7 @@ class GenerationRunner:
         self._save_prompts, self._process = save_prompts, os.getpid()
         self._on_answer = on_answer
         self._finalizer = weakref.finalize(self, _close_engine, before_close, engine, self._process)
+        self._reading = threading.Lock()  # of the vocabulary, beside an answer
         self._stream: _StreamReference | None = None  # of the last answer that was begun
         self._cancelled: _StreamReference | None = None
 
@@ -143,6 +158,13 @@ class GenerationRunner:
         if not self._finalizer.alive:
             raise ModelNotLoaded
         return self._engine
+
+    @contextmanager
+    def _read_engine(self) -> Iterator[Engine]:
+        """Keep the engine open while its vocabulary is read, also beside an answer."""
+        self._require_engine()  # in a fork the lock may be another thread's for ever
+        with self._reading:
+            yield self._require_engine()
 
     def _stream_answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate one answer. A cancel counts from here on; in a queue, from its turn on."""
@@ -269,24 +291,23 @@ class GenerationRunner:
     def close(self) -> None:
         """End a running answer and free the memory. May be called twice.
 
-        Raises EngineBusy if another thread's answer does not end.
+        What waits in a queue is not computed. Raises EngineBusy if the computation of another
+        thread does not end, or is this thread's own.
         """
         if not self._finalizer.alive:
             return
         self._engine.cancel()
-        with self._lock.generating(0.0 if self._close_stream() else _CLOSE_SECONDS):
+        self._close_stream()
+        closing_s = 0.0 if self._lock.held_here() else _CLOSE_SECONDS
+        with self._lock.generating(closing_s), self._reading:
             self._finalizer()
 
-    def _close_stream(self) -> bool:
-        """End an answer that nobody reads; False where a thread is computing it."""
+    def _close_stream(self) -> None:
+        """End an answer that nobody reads."""
         stream = self._stream() if self._stream is not None else None
-        if stream is None:
-            return True
-        try:
-            stream.close()
-        except ValueError:  # "generator already executing"
-            return False
-        return True
+        if stream is not None:
+            with suppress(ValueError):  # "generator already executing", in a thread
+                stream.close()
 
 
 def _to_go_on(stats: GenerationStats) -> bool:

@@ -212,21 +212,19 @@ class PromptCalls(GenerationRunner):
         otherwise the first such error is raised before anything is computed.
         """
         chosen = sampling_for(sampling, max_tokens, options)
-        engine = self._require_engine()
-        outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
-        refused = next((each for each in outcomes if isinstance(each, R1Error)), None)
-        if refused is not None and not return_exceptions:
-            raise refused
-        accepted = [each for each in outcomes if not isinstance(each, R1Error)]
+        answers: list[GenerationResult] = []
+        with self._held_engine() as engine:
+            outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
+            refused = next((each for each in outcomes if isinstance(each, R1Error)), None)
+            if refused is not None and not return_exceptions:
+                raise refused
+            accepted = [each for each in outcomes if not isinstance(each, R1Error)]
+            if json_schema is None and accepted:
+                answers = engine.complete_many(accepted, chosen)
         if json_schema is not None:  # each answer has its own grammar, so they run in sequence
             answers = [
                 self.complete(each, sampling=chosen, json_schema=json_schema) for each in accepted
             ]
-        elif accepted:
-            with self._held_engine() as engine:
-                answers = engine.complete_many(accepted, chosen)
-        else:
-            answers = []
         in_order = iter(answers)
         return [each if isinstance(each, R1Error) else next(in_order) for each in outcomes]
 
@@ -249,12 +247,14 @@ class PromptCalls(GenerationRunner):
 
         With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
         """
-        engine = self._require_engine()
-        return engine.count_tokens(as_messages(messages), most_tokens=most_tokens)
+        prompt = as_messages(messages)
+        with self._read_engine() as engine:
+            return engine.count_tokens(prompt, most_tokens=most_tokens)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of a text alone; with `special`, markers become control tokens."""
-        return self._require_engine().tokenize(text, special=special)
+        with self._read_engine() as engine:
+            return engine.tokenize(text, special=special)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens. Control tokens have none; a broken character is U+FFFD.
@@ -265,5 +265,5 @@ class PromptCalls(GenerationRunner):
             ids = [index(token) for token in tokens]
         except TypeError:
             raise WrongUsage(detail=tr("A token is a whole number.")) from None
-        data = self._require_engine().token_bytes(ids)
-        return data.decode("utf-8", "replace")
+        with self._read_engine() as engine:
+            return engine.token_bytes(ids).decode("utf-8", "replace")
