@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from deepseek_r1 import CPUInference, GenerationFinished
+from deepseek_r1 import AsyncCPUInference, CPUInference, GenerationFinished
 from deepseek_r1.cli.document_options import read_documents
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
 from deepseek_r1.documents import attached_documents
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_data, add_documents
-from deepseek_r1.documents.document import Passage, Place, Source
+from deepseek_r1.documents.document import Document, Passage, Place, Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.reading import file_sha256
+from deepseek_r1.documents.reading import file_sha256, read_document
+from deepseek_r1.engine.protocol.base import GenerationResult
 from support.command import run
+from support.patience import PATIENCE_S
 
 DIARY = "The ferry sails at noon.\n\nThe harbour was closed in May.\n\nBread costs two francs.\n"
 QUESTION = "When was the harbour closed?"
@@ -120,6 +126,45 @@ def test_a_file_that_is_being_written_to_is_in_the_prompt(
     with CPUInference(shallow_starter, context_length=1024) as model:
         answer = model.complete(QUESTION, 4, documents=[log])
     assert [each.document for each in answer.sources] == ["app.log"]
+
+
+@pytest.mark.integration
+def test_a_cancel_ends_the_reading_of_documents_and_the_answer(
+    shallow_starter: Path, diary: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun, slow_s = threading.Event(), 3.0
+
+    def read_slowly(path: Path, *, name: str, stop: threading.Event | None) -> Document:
+        begun.set()
+        (stop or threading.Event()).wait(slow_s)
+        return read_document(path, name=name, stop=stop)
+
+    monkeypatch.setattr(attached_documents, "read_document", read_slowly)
+    answers: list[GenerationResult] = []
+    with CPUInference(shallow_starter, context_length=1024) as model:
+
+        def ask() -> None:
+            answers.append(model.complete(QUESTION, 4, documents=[diary]))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert begun.wait(PATIENCE_S)
+        model.cancel()
+        thread.join(PATIENCE_S)
+    assert answers[0].stats.finish_reason is FinishReason.CANCELLED
+
+    async def cancelled_after_s() -> float:
+        async with AsyncCPUInference(shallow_starter, context_length=1024) as model:
+            begun.clear()
+            task = asyncio.create_task(model.generate(QUESTION, 4, documents=[diary]))
+            await asyncio.to_thread(begun.wait, PATIENCE_S)
+            began = time.monotonic()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            return time.monotonic() - began
+
+    assert asyncio.run(cancelled_after_s()) < slow_s / 2
 
 
 @pytest.mark.slow

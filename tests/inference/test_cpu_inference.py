@@ -36,6 +36,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.binding.library import CpuVariant, library
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.hardware import cpu
 from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only
@@ -534,6 +535,25 @@ def test_a_batch_can_be_stopped(real: CPUInference) -> None:
     assert time.monotonic() - began < 0.5 + 5 * STOP_SECONDS
     assert len(answers) == 8
     assert len(real.generate(["Hi", "Ho"], 1)) == 2
+
+
+@pytest.mark.parametrize("queue", [False, True])
+def test_a_cancel_ends_all_answers_of_a_list_with_a_schema(
+    shallow_starter: Path, queue: bool
+) -> None:
+    with CPUInference(shallow_starter, queue=queue) as model:
+        answers: list[GenerationResult] = []
+
+        def ask() -> None:
+            answers.extend(model.complete_many(["Tell a story."] * 4, 200, json_schema=ENDLESS))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not model.context_used:
+            time.sleep(0.001)
+        model.cancel()
+        thread.join(PATIENCE_S)
+    assert [each.stats.finish_reason for each in answers] == [FinishReason.CANCELLED] * 4
 
 
 def test_every_published_option_is_taken(shallow_starter: Path) -> None:

@@ -25,16 +25,18 @@ def add_documents(
     path: str | Path,
     *,
     on_refused: Callable[[DocumentRefused], object] | None = None,
+    stop: threading.Event | None = None,
 ) -> list[str]:
     """Read a document, or all of a folder, into an index; returns their SHA-256.
 
     What was read into it before is not read again. `on_refused` gets what cannot be read, and the
-    others are. Raises DocumentRefused without it, and DocumentIndexFailed.
+    others are. Raises DocumentRefused without it, soon after `stop` was set too, and
+    DocumentIndexFailed.
     """
     added = []
     for each in document_files(Path(path)):
         try:
-            added.append(_add(index, each))
+            added.append(_add(index, each, stop=stop))
         except DocumentRefused as refused:
             if on_refused is None:
                 raise

@@ -129,16 +129,18 @@ class _ThreadedAnswer:
         self._loop, self._begin, self._cancel = loop, begin, cancel
         self.events: asyncio.Queue[GenerationEvent | None] = asyncio.Queue()  # None ends them
         self._lock = threading.Lock()
-        self._running = self._stopped = False
+        self._stopped, self._running = threading.Event(), False
 
     def compute(self) -> None:
         """Compute the answer in the calling thread."""
         try:
             with self._lock:
-                if self._stopped:
+                if self._stopped.is_set():
                     return
-                events = self._begin()  # a cancel counts from here on
                 self._running = True
+            events = self._begin()  # a cancel counts from here on
+            if self._stopped.is_set():  # before
+                return
             for event in events:
                 self._put(event)
         finally:
@@ -149,7 +151,7 @@ class _ThreadedAnswer:
     def stop(self) -> None:
         """End the answer, also before its turn. Does not wait."""
         with self._lock:
-            self._stopped = True
+            self._stopped.set()
             if self._running:
                 self._cancel()
 

@@ -146,6 +146,7 @@ class GenerationRunner:
         self._reading = threading.Lock()  # of the vocabulary, beside an answer
         self._stream: _StreamReference | None = None  # of the last answer that was begun
         self._cancelled: _StreamReference | None = None
+        self._stops: dict[int, threading.Event] = {}  # of the calls that read or have a list
 
     @property
     def _open(self) -> bool:
@@ -166,20 +167,43 @@ class GenerationRunner:
         with self._reading:
             yield self._require_engine()
 
-    def _stream_answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
-        """Generate one answer. A cancel counts from here on; in a queue, from its turn on."""
+    @contextmanager
+    def _stoppable(self) -> Iterator[threading.Event]:
+        """An event that a `cancel` sets; inside another such block of this thread the same one."""
+        thread = threading.get_ident()
+        if (outer := self._stops.get(thread)) is not None:
+            yield outer
+            return
+        try:
+            yield self._stops.setdefault(thread, threading.Event())
+        finally:
+            del self._stops[thread]
+
+    def _stream_answer(
+        self, request: AnswerRequest, stop: threading.Event
+    ) -> Iterator[GenerationEvent]:
+        """Generate one answer; where `stop` is set, one that ends as cancelled.
+
+        A cancel counts from here on; in a queue, from its turn on.
+        """
         engine = self._require_engine()
         self._end_cancelled_stream()
         if not self._lock.queues:
             self._lock.require_free()
             engine.reset_cancel()
         reference: list[_StreamReference] = []  # filled below, since it needs the generator
-        events = self._events(engine, reference, request)
+        events = self._events(engine, reference, request, stop, stopped=stop.is_set())
         reference.append(weakref.ref(events))
         return events
 
     def _events(
-        self, engine: Engine, reference: Sequence[_StreamReference], request: AnswerRequest
+        self,
+        engine: Engine,
+        reference: Sequence[_StreamReference],
+        request: AnswerRequest,
+        stop: threading.Event,
+        *,
+        stopped: bool,
     ) -> Generator[GenerationEvent, None, None]:
         self._end_cancelled_stream()
         with self._lock.generating():
@@ -187,6 +211,10 @@ class GenerationRunner:
             self._require_engine()
             if self._lock.queues:
                 engine.reset_cancel()
+                if not stopped:
+                    stop.clear()  # a cancel while it waited was another answer's
+            if stopped:
+                engine.cancel()
             before, collector = engine.weights_stats, ResultCollector()
             stats = GenerationStats(finish_reason=FinishReason.ERROR)
             for event in engine.stream(request):
@@ -264,8 +292,13 @@ class GenerationRunner:
             yield engine
 
     def cancel(self) -> None:
-        """End the running answer within 200 ms, also during prefill."""
+        """End the running answer within 200 ms, also during prefill.
+
+        The reading of documents ends as well, and the answers of a list that come after it.
+        """
         if self._finalizer.alive:
+            for stop in tuple(self._stops.values()):
+                stop.set()
             self._cancelled = self._stream
             self._engine.cancel()
 
@@ -296,7 +329,7 @@ class GenerationRunner:
         """
         if not self._finalizer.alive:
             return
-        self._engine.cancel()
+        self.cancel()
         self._close_stream()
         closing_s = 0.0 if self._lock.held_here() else _CLOSE_SECONDS
         with self._lock.generating(closing_s), self._reading:

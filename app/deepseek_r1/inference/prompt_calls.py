@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from operator import index
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
@@ -21,6 +24,7 @@ from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, answer_
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema, schema_json
@@ -94,10 +98,12 @@ class PromptCalls(GenerationRunner):
             answers = self.complete_many(prompts, sampling=chosen, json_schema=json_schema)
             return [answer.text for answer in answers]
         several = is_list_of_prompts(prompt)
-        texts = [
-            self.complete(each, sampling=chosen, json_schema=json_schema, documents=documents).text
-            for each in (cast(Sequence[Prompt], prompt) if several else [cast(Prompt, prompt)])
-        ]
+        prompts = cast(Sequence[Prompt], prompt) if several else [cast(Prompt, prompt)]
+        with self._stoppable():
+            texts = [
+                self.complete(p, sampling=chosen, json_schema=json_schema, documents=documents).text
+                for p in prompts
+            ]
         return texts if several else texts[0]
 
     def complete(
@@ -149,19 +155,26 @@ class PromptCalls(GenerationRunner):
         schema = schema_json(json_schema) if json_schema is not None else ""
         chosen = sampling_for(sampling, max_tokens, options)
         messages, sources = as_messages(prompt), tuple[Source, ...]()
-        if documents:
-            messages, sources = self._with_documents(messages, documents, chosen)
-        answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
-        events = self.answer(answer)
+        with self._stoppable() as stop:
+            if documents:
+                with suppress(ReadingStopped):  # then the answer ends when it begins
+                    messages, sources = self._with_documents(messages, documents, chosen, stop)
+            answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
+            events = self._stream_answer(answer, stop)
         return map(SourcedAnswer(sources, continues), events) if sources else events
 
     def _with_documents(
-        self, messages: PromptInput, documents: Documents, sampling: SamplingSettings
+        self,
+        messages: PromptInput,
+        documents: Documents,
+        sampling: SamplingSettings,
+        stop: threading.Event,
     ) -> tuple[tuple[Message, ...], tuple[Source, ...]]:
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
         index = self._documents = self._documents or DocumentIndex()
-        hashes = dict.fromkeys(sha for each in documents for sha in add_documents(index, each))
+        added = (add_documents(index, each, stop=stop) for each in documents)
+        hashes = dict.fromkeys(chain.from_iterable(added))
         context = self.loaded.facts.context_length
         most = context - answer_reserve(context, sampling.max_tokens)
         planned = plan(index, list(hashes), messages, most, lambda text: len(self.tokenize(text)))
@@ -170,7 +183,7 @@ class PromptCalls(GenerationRunner):
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate the answer as events, as `stream` does, to a request that is complete."""
         as_messages(request.messages)  # raises WrongUsage for an empty conversation
-        return self._stream_answer(request)
+        return self._stream_answer(request, threading.Event())
 
     @overload
     def complete_many(
@@ -213,18 +226,20 @@ class PromptCalls(GenerationRunner):
         """
         chosen = sampling_for(sampling, max_tokens, options)
         answers: list[GenerationResult] = []
-        with self._held_engine() as engine:
-            outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
-            refused = next((each for each in outcomes if isinstance(each, R1Error)), None)
-            if refused is not None and not return_exceptions:
-                raise refused
-            accepted = [each for each in outcomes if not isinstance(each, R1Error)]
-            if json_schema is None and accepted:
-                answers = engine.complete_many(accepted, chosen)
-        if json_schema is not None:  # each answer has its own grammar, so they run in sequence
-            answers = [
-                self.complete(each, sampling=chosen, json_schema=json_schema) for each in accepted
-            ]
+        with self._stoppable() as stop:
+            with self._held_engine() as engine:
+                stop.clear()  # as there, a cancel counts from here on
+                outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
+                refused = next((each for each in outcomes if isinstance(each, R1Error)), None)
+                if refused is not None and not return_exceptions:
+                    raise refused
+                accepted = [each for each in outcomes if not isinstance(each, R1Error)]
+                if json_schema is None and accepted:
+                    answers = engine.complete_many(accepted, chosen)
+            if json_schema is not None:  # each answer has its own grammar: one after the other
+                answers = [
+                    self.complete(p, sampling=chosen, json_schema=json_schema) for p in accepted
+                ]
         in_order = iter(answers)
         return [each if isinstance(each, R1Error) else next(in_order) for each in outcomes]
 
