@@ -192,6 +192,20 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     reading.close()
 
 
+def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
+    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading.start((first,))
+    stack.chat.stop()
+    qtbot.wait(200)  # it would have begun by now
+    assert not reading.is_running
+    reading.start((second,))
+    qtbot.waitUntil(lambda: reading.is_running)
+    reading.close()
+
+
 def test_what_was_read_behind_another_document_is_not_read_alone(
     stack: ChatStack, documents: ChatDocuments
 ) -> None:

@@ -81,6 +81,13 @@ def test_the_writing_of_a_title_is_stopped_by_its_button_and_by_esc(naming: Nami
         assert (naming.titles, naming.said) == ([], "")
 
 
+def test_esc_before_the_engine_is_asked_ends_the_writing_of_a_title(naming: Naming) -> None:
+    naming.writer.start(1)
+    naming.stack.do(naming.stack.chat.stop)
+    assert len(naming.stack.engine.of_kind(GenerateRequest)) == 1
+    assert naming.said == ""
+
+
 def test_a_failure_is_a_sentence(naming: Naming) -> None:
     naming.ask()
     naming.stack.engine.fail(EngineFailed(detail="out of luck"))

@@ -59,7 +59,12 @@ class TitleWriter(QObject):
             begun = [replace(m, content=m.content[:_MOST_CHARACTERS]) for m in branch[:2]]
             return prompt_messages(begun, "")
 
-        self._services.store.call(read, partial(self._ask, conversation))
+        def ask(messages: tuple[Message, ...]) -> None:
+            if stops == self._chat.stops:
+                self._ask(conversation, messages)
+
+        stops = self._chat.stops
+        self._services.store.call(read, ask)
 
     def _ask(self, conversation: int, messages: tuple[Message, ...]) -> None:
         instruction = tr(

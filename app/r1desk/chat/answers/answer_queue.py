@@ -55,17 +55,18 @@ class AnswerQueue(QObject):
         context_length: Callable[[], int],
         model_path: Callable[[], str],
         shown: Callable[[], int | None],
+        stops: Callable[[], int],
         document_text: DocumentText,
     ) -> None:
         """`defaults` are for conversations that were stored without settings of their own.
 
         `context_length` (in tokens) and `model_path` are of the model that answers next, `shown` is
-        the conversation on the screen.
+        the conversation on the screen, `stops` how often the user wanted nothing to be computed.
         """
         super().__init__(generation)
         self._generation, self._pending_writes = generation, pending_writes
         self._defaults, self._context_length = defaults, context_length
-        self._model_path, self._shown = model_path, shown
+        self._model_path, self._shown, self._stops = model_path, shown, stops
         self._document_text = document_text
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
@@ -89,7 +90,7 @@ class AnswerQueue(QObject):
         """
         self.storing += 1
         self.busy_changed.emit()
-        model_path = self._model_path()
+        model_path, stops = self._model_path(), self._stops()
 
         def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings, str]:
             with store.transaction():  # one for all: each waits for the disk once, before the model
@@ -109,6 +110,8 @@ class AnswerQueue(QObject):
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
                 self._generation.expect(answer)
+                if stops != self._stops():
+                    self._generation.stop()
                 self._generate(answer, branch[:-1], settings, text)
             self.stored.emit(conversation, answer.message.conversation_id, branch)
             self.busy_changed.emit()

@@ -56,6 +56,7 @@ class ChatController(QObject):
         self.new_chat_folder: int | None = None  # where the next new conversation is stored
         self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
+        self.stops = 0  # how often the user wanted nothing to be computed
         self.preparing = False  # its next turn is being computed, before it is asked for
         store.failed.connect(self._on_store_failed)
         self.pending_writes = PendingWrites(store)
@@ -73,6 +74,7 @@ class ChatController(QObject):
             context_length=context_length,
             model_path=model_path,
             shown=lambda: self.conversation_id,
+            stops=lambda: self.stops,
             document_text=document_text,
         )
         self._answers.stored.connect(self._on_stored)
@@ -333,6 +335,7 @@ class ChatController(QObject):
     @Slot()
     def stop(self) -> None:
         """End the answer being written, or the preparation of the next; what is there stays."""
+        self.stops += 1  # also for what is on its way
         self._generation.stop()
         self.stopped.emit()
 

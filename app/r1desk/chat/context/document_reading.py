@@ -45,6 +45,7 @@ class DocumentReading(QObject):
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
         self._documents, self._model = documents, model
+        self._wanted: tuple[str, ...] = ()  # the documents of which the text is fetched
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
         self._text = ""  # of that
@@ -83,12 +84,12 @@ class DocumentReading(QObject):
 
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
-        wanted = tuple(documents)
+        self._wanted = wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
 
         def read(text: str) -> None:
-            if wanted == self._begun:  # else another reading was begun meanwhile
+            if wanted == self._wanted:  # else it was stopped, or another was begun
                 self._text = text
                 self._go_on()
 
@@ -105,6 +106,7 @@ class DocumentReading(QObject):
     @Slot()
     def pause(self) -> None:
         """Stop for now; what was read is saved."""
+        self._wanted = ()
         if self._request is not None:
             self._request.cancel()
             self._prepare(compute=False).failed.connect(log_refusal)

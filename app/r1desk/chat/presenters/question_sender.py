@@ -55,6 +55,11 @@ class QuestionSender(Presenter):
             return
         if self._chat.preparing:  # counting would wait for it
             self._chat.stop()
+        stops = self._chat.stops
+
+        def is_wanted() -> bool:
+            is_here = isValid(self) and self._chat.conversation_id == conversation
+            return is_here and self._chat.stops == stops
 
         def plan(
             then: Callable[[AnswerSources], None], chosen: list[Passage] | None = None
@@ -64,7 +69,7 @@ class QuestionSender(Presenter):
             planning.failed.connect(give_back)
 
         def show(sources: AnswerSources) -> None:
-            if sources.whole or not isValid(self):
+            if sources.whole or not is_wanted():
                 finish(sources)
                 return
             dialog = PassagesDialog(sources, self._documents, among, self._window)
@@ -73,7 +78,7 @@ class QuestionSender(Presenter):
             dialog.open()
 
         def finish(sources: AnswerSources) -> None:
-            if isValid(self) and self._chat.conversation_id == conversation:
+            if is_wanted():
                 ask(sources)
             else:
                 give_back()
