@@ -13,8 +13,11 @@ from pytestqt.qtbot import QtBot
 from r1desk.chat.context import chat_documents
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
-from window.mouse_and_keys import drop, press, type_text
-from window.session_fixture import texts
+from window.mouse_and_keys import click_row, drop, has_row, press, type_text
+from window.session_fixture import running_session, texts
+from window.stored_conversations import store_conversation
+
+CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def test_esc_at_once_after_enter_ends_the_answer(
     ready.window.composer.setFocus()
     enter("Write a story.")
     press(Qt.Key.Key_Escape)
-    qtbot.waitUntil(lambda: bool(texts(ready)) and not ready.chat.busy)
-    assert ready.chat.shown_branch[-1].state == "stopped"
+    qtbot.waitUntil(lambda: bool(texts(ready)))
+    qtbot.waitUntil(lambda: ready.chat.shown_branch[-1].state == "stopped")
 
 
 def test_esc_while_passages_are_looked_for_gives_the_question_back(
@@ -66,3 +69,51 @@ def test_esc_while_passages_are_looked_for_gives_the_question_back(
     qtbot.waitUntil(lambda: ready.window.composer.text() == "Why?" or bool(texts(ready)))
     assert texts(ready) == []
     assert ready.window.composer._has_attachments
+
+
+def drafts(session: Session, *conversations: int | None) -> list[str]:
+    """What is on disk of what was typed in these conversations."""
+    return session.store.run(lambda store: [store.conversations.draft(c) for c in conversations])
+
+
+def test_a_new_chat_at_once_after_enter_is_shown_and_keeps_what_is_typed_in_it(
+    qtbot: QtBot, session: Session
+) -> None:
+    enter("Apples?")
+    press(Qt.Key.Key_N, CTRL)
+    type_text("Another matter")
+    qtbot.waitUntil(lambda: drafts(session, 1, None) == ["", "Another matter"])
+    assert session.chat.conversation_id is None
+    assert session.window.composer.text() == "Another matter"
+
+
+def test_a_question_whose_passages_are_found_too_late_is_not_asked_in_the_next_new_chat(
+    qtbot: QtBot, session: Session, tmp_path: Path, search: threading.Event
+) -> None:
+    attach(qtbot, session, tmp_path)
+    enter("Apples?")
+    press(Qt.Key.Key_N, CTRL)
+    qtbot.waitUntil(lambda: session.window.composer.text() == "Apples?")
+    session.window.composer.clear()
+    type_text("Another matter")
+    search.set()
+    both = "Apples?\n\nAnother matter"
+    qtbot.waitUntil(lambda: session.window.composer.text() == both or session.chat.busy)
+    qtbot.waitUntil(lambda: drafts(session, None) == [both])
+
+
+def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    apples, _ = (store_conversation(own_profile, each, "Yes.") for each in ("Apples?", "Pears?"))
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == ["Pears?", "Yes."])
+        session.store.run(lambda store: store.conversations.save_draft(apples, "Half a thou"))
+        qtbot.waitUntil(lambda: has_row(session.window.sidebar.list, "Apples?"))
+        click_row(session.window.sidebar.list, "Apples?")
+        session.window.composer.setFocus()
+        enter("And plums?")
+        both = "And plums?\n\nHalf a thou"
+        qtbot.waitUntil(lambda: session.window.composer.text() == both)
+        assert texts(session) == ["Apples?", "Yes."]
+        qtbot.waitUntil(lambda: drafts(session, apples) == [both])

@@ -56,6 +56,9 @@ class ChatController(QObject):
         self.new_chat_folder: int | None = None  # where the next new conversation is stored
         self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
+        self.visit = 0  # another number with each conversation that is shown, new ones too
+        self._asked_in = 0  # the visit of the question that is being stored
+        self.opening = False  # until the branch of the conversation is read
         self.stops = 0  # how often the user wanted nothing to be computed
         self.preparing = False  # its next turn is being computed, before it is asked for
         store.failed.connect(self._on_store_failed)
@@ -117,12 +120,16 @@ class ChatController(QObject):
 
     def new_chat(self, folder_id: int | None = None) -> None:
         """Show an empty conversation; it is stored with its first message, in this folder."""
-        self.leaving.emit()
+        self._leave()
         self.new_chat_folder = folder_id
         self.begin()
 
+    def _leave(self) -> None:
+        self.leaving.emit()
+        self.visit += 1
+
     def begin(self) -> None:
-        """Show an empty conversation at the start; what is typed by now stays."""
+        """Show an empty conversation; what is typed by now stays."""
         self.conversation_id = None
         self.trashed = False
         self._show(None, [])
@@ -151,14 +158,15 @@ class ChatController(QObject):
             if self._position(message_id) is not None:
                 self.match_requested.emit(message_id, query)
 
-        self.leaving.emit()
+        self._leave()
         self.conversation_id = conversation_id
+        self.opening = True
         self._store.call(read, shown)
 
     def reopen(self) -> None:
         """Show the present conversation again, for a window that is new."""
         if self.conversation_id is None:
-            self.new_chat()
+            self.begin()
         else:
             self.open(self.conversation_id)
 
@@ -183,6 +191,7 @@ class ChatController(QObject):
     def _show(self, conversation_id: int | None, branch: Branch) -> None:
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
+        self.opening = False
         self.shown_branch = branch = [self._current(message) for message in branch]
         self.branch_shown.emit(conversation_id, branch)
         if self.answer is not None and self._position(self.answer.message_id) is not None:
@@ -364,9 +373,13 @@ class ChatController(QObject):
         if not text.strip() and not attachments:
             return
         shown, model = self.conversation_id, self.model_name()
+        if self.opening:  # given back behind the draft that is being read
+            self._store.call(lambda _: None, lambda _: self.give_back(shown, text, attachments))
+            return
         if self._answers.storing:  # a moment: the end of the branch is not known yet
             self._answers.give_back(shown, text, attachments)
             return
+        self._asked_in = self.visit
         append = self.appending(text, parent, attachments, is_edit=is_edit)
 
         def begin(store: Store) -> QueuedAnswer:
@@ -406,10 +419,9 @@ class ChatController(QObject):
 
     @Slot(object, int, list)
     def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
-        if self.conversation_id == before:
+        if before is None and self.visit == self._asked_in:  # else the user has left it
             self.conversation_id = stored
-            if before is None:
-                self.pending_writes.move_draft_of_new_chat(stored)
+            self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)
 
     # ---- how answers end --------------------------------------------------------------------

@@ -34,7 +34,7 @@ class QuestionSender(Presenter):
         """Send a message with its files; passages are shown before they are sent."""
         files = self._files.attachments
         self._files.show_stored()  # they go with the message
-        if self._documents.of_question(files):
+        if self._documents.of_question(files) and not self._chat.opening:
             self._chat.save_draft(text)
         self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
 
@@ -50,16 +50,15 @@ class QuestionSender(Presenter):
     ) -> None:
         """Find what the answer is given, to be changed, and ask; else the text is given back."""
         among, conversation = self._documents.of_question(files), self._chat.conversation_id
-        if not among:
+        if not among or self._chat.opening:
             ask(None)
             return
         if self._chat.preparing:  # counting would wait for it
             self._chat.stop()
-        stops = self._chat.stops
+        asked = self._chat.visit, self._chat.stops
 
         def is_wanted() -> bool:
-            is_here = isValid(self) and self._chat.conversation_id == conversation
-            return is_here and self._chat.stops == stops
+            return isValid(self) and asked == (self._chat.visit, self._chat.stops)
 
         def plan(
             then: Callable[[AnswerSources], None], chosen: list[Passage] | None = None
