@@ -98,7 +98,8 @@ def test_a_question_whose_passages_are_found_too_late_is_not_asked_in_the_next_n
     type_text("Another matter")
     search.set()
     both = "Apples?\n\nAnother matter"
-    qtbot.waitUntil(lambda: session.window.composer.text() == both or session.chat.busy)
+    qtbot.waitUntil(lambda: session.window.composer.text() == both or bool(texts(session)))
+    assert texts(session) == []
     qtbot.waitUntil(lambda: drafts(session, None) == [both])
 
 
@@ -117,3 +118,33 @@ def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(
         qtbot.waitUntil(lambda: session.window.composer.text() == both)
         assert texts(session) == ["Apples?", "Yes."]
         qtbot.waitUntil(lambda: drafts(session, apples) == [both])
+
+
+@pytest.mark.parametrize("found_first", [True, False])
+def test_what_is_typed_while_passages_are_looked_for_is_there_again_with_its_chat(
+    qtbot: QtBot,
+    own_profile: Path,
+    tmp_path: Path,
+    search: threading.Event,
+    *,
+    found_first: bool,
+) -> None:
+    _, apples = (store_conversation(own_profile, each, "Yes.") for each in ("Pears?", "Apples?"))
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == ["Apples?", "Yes."])
+        attach(qtbot, session, tmp_path)
+        enter("And plums?")
+        type_text("Another matter")
+        qtbot.waitUntil(lambda: drafts(session, apples) == ["Another matter"])
+        if found_first:
+            search.set()
+            qtbot.waitUntil(lambda: texts(session)[2:3] == ["And plums?"])
+        click_row(session.window.sidebar.list, "Pears?")
+        qtbot.waitUntil(lambda: texts(session) == ["Pears?", "Yes."])
+        if not found_first:
+            search.set()
+            qtbot.waitUntil(lambda: bool(session.chat.pending_writes._drafts))
+        click_row(session.window.sidebar.list, "Apples?")
+        kept = "Another matter" if found_first else "And plums?\n\nAnother matter"
+        qtbot.waitUntil(lambda: bool(session.window.composer.text()))
+        assert session.window.composer.text() == kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -87,7 +88,6 @@ class ChatController(QObject):
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
         self.add_answer = self._answers.add
         self.hold_answers = self._answers.hold
-        self.give_back = self._answers.give_back
         self.answer_now = self._generation.answer_now
         self.streamed = self._generation.streamed
 
@@ -373,11 +373,8 @@ class ChatController(QObject):
         if not text.strip() and not attachments:
             return
         shown, model = self.conversation_id, self.model_name()
-        if self.opening:  # given back behind the draft that is being read
-            self._store.call(lambda _: None, lambda _: self.give_back(shown, text, attachments))
-            return
-        if self._answers.storing:  # a moment: the end of the branch is not known yet
-            self._answers.give_back(shown, text, attachments)
+        if self.opening or self._answers.storing:  # the end of the branch is not known yet
+            self.give_back(shown, text, attachments)
             return
         self._asked_in = self.visit
         append = self.appending(text, parent, attachments, is_edit=is_edit)
@@ -389,6 +386,16 @@ class ChatController(QObject):
             )
 
         self._answers.add(begin, shown, text, attachments)
+
+    def give_back(
+        self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
+    ) -> None:
+        """Keep a message that cannot be sent now as a draft, before one that is being read."""
+        give = partial(self._answers.give_back, conversation, text, attachments)
+        if self.opening:
+            self._store.call(lambda _: None, lambda _: give())
+        else:
+            give()
 
     def appending(
         self,

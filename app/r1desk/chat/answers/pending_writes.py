@@ -41,6 +41,13 @@ def write_answer(store: Store, answer: ChatMessage) -> list[ChatMessage]:
     return store.messages.path(answer.conversation_id)
 
 
+def _joined(unsent: AnyDraft, since: AnyDraft) -> AnyDraft:
+    """What was not sent before what was written since, which may be still the same."""
+    if not since or since == unsent:
+        return unsent
+    return f"{unsent}\n\n{since}" if isinstance(unsent, str) else unsent + since
+
+
 class PendingWrites(QObject):
     """Saves; where the disk refuses, keeps the text in memory and tries again every few seconds.
 
@@ -143,12 +150,22 @@ class PendingWrites(QObject):
         self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
         """Keep a message that was not sent as the draft, before what was written since."""
-        since = self.draft(conversation_id, "")
-        if text:
-            self._drafts[conversation_id, str] = f"{text}\n\n{since}" if since else text
-        if attachments:
-            self._drafts[conversation_id, tuple] = attachments + self.draft(conversation_id, ())
+
+        def read(store: Store) -> tuple[str, tuple[Attachment, ...]]:
+            files = store.attachments.drafts(conversation_id)
+            return store.conversations.draft(conversation_id), files
+
+        def join(stored: tuple[str, tuple[Attachment, ...]]) -> None:
+            for unsent, since in zip((text, attachments), stored, strict=True):
+                key = conversation_id, type(unsent)
+                if self._drafts.get(key) is unsent:  # else it is before something newer
+                    self._drafts[key] = _joined(unsent, since)
+
+        for unsent in filter(None, (text, attachments)):
+            since = self.draft(conversation_id, type(unsent)())
+            self._drafts[conversation_id, type(unsent)] = _joined(unsent, since)
         self._retry.start()
+        self._store.call(read, join, self.report_failure)
 
     def draft(self, conversation_id: int | None, stored: AnyDraft) -> AnyDraft:
         """The newest draft of a conversation, of the kind of the `stored` one."""

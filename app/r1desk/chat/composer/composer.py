@@ -151,7 +151,7 @@ class Composer(QWidget):
     def restore_unsent(self, text: str) -> None:
         """Put text that could not be sent before what was typed since; both are the draft now."""
         since = self.text()
-        self.set_text(f"{text}\n\n{since}" if since else text)
+        self.set_text(f"{text}\n\n{since}" if since not in {"", text} else text)
         self.requested.emit(intents.SaveDraft(self.text()))
 
     def insert_quote(self, text: str) -> None:

@@ -79,6 +79,8 @@ class QuestionSender(Presenter):
         def finish(sources: AnswerSources) -> None:
             if is_wanted():
                 ask(sources)
+                self._chat.save_draft(self._window.composer.text())  # sending has emptied it
+                self._chat.save_draft(self._files.attachments)
             else:
                 give_back()
 
