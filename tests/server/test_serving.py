@@ -225,8 +225,7 @@ def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer
 
 
 def test_requests_are_answered_again_after_the_engine_was_killed(server: RunningServer):
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    engine = next(child for child in children if "deepseek_r1.host" in " ".join(child.cmdline()))
+    engine = engine_of(server)
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)
@@ -234,6 +233,23 @@ def test_requests_are_answered_again_after_the_engine_was_killed(server: Running
         rest = [line for line in lines if line.startswith("data: ")]
         assert "error" in json.loads(rest[-1].removeprefix("data: "))
         assert http.post(CHAT, json=SHORT).status_code == 200
+
+
+def engine_of(server: RunningServer) -> psutil.Process:
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return next(child for child in children if "deepseek_r1.host.child" in child.cmdline())
+
+
+def test_a_server_whose_engine_keeps_dying_ends_with_its_reason(shallow_starter: Path):
+    with started(shallow_starter) as server, server.http() as http:
+        for _ in range(3):
+            engine_of(server).kill()
+            wait_until(lambda: http.post(CHAT, json=SHORT).status_code == 200)
+        engine_of(server).kill()
+        _, errors = server.process.communicate(timeout=PATIENCE_S)
+    assert server.process.returncode == 4
+    assert "The engine stopped 4 times within 5 minutes" in errors
+    assert "Traceback" not in errors
 
 
 def test_tokens_are_counted_while_an_answer_is_generated(server: RunningServer):
@@ -312,11 +328,7 @@ def test_answers_that_outlast_the_drain_end_with_an_error(single: RunningServer)
 @pytest.mark.slow
 def test_an_engine_that_does_not_react_cannot_withhold_that_error(start_server: StartServer):
     server = start_server("--parallel", "1", "--drain-timeout", "0.3")
-    (engine,) = (
-        each
-        for each in psutil.Process(server.process.pid).children(recursive=True)
-        if "deepseek_r1.host.child" in each.cmdline()
-    )
+    engine = engine_of(server)
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)

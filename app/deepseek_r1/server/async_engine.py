@@ -29,7 +29,6 @@ from deepseek_r1.host.protocol import (
     TokenizeRequest,
     TokensReply,
 )
-from deepseek_r1.host.supervisor_events import EngineState
 
 _ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 
@@ -37,7 +36,6 @@ _ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 class EngineConnection(Protocol):
     """Takes requests for the engine: its client, or the application that shares it."""
 
-    state: EngineState
     heartbeat: Heartbeat | None
 
     def submit_as(
@@ -85,8 +83,7 @@ class AsyncEngine:
     @property
     def ready(self) -> bool:
         """Whether the model is loaded, or will be loaded again by the next request."""
-        failed = self._client.state is EngineState.FAILED
-        return self.loaded is not None and self.warm and not failed
+        return self.loaded is not None and self.warm
 
     @property
     def heartbeat(self) -> Heartbeat | None:

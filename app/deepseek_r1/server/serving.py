@@ -16,6 +16,7 @@ from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import SHUTDOWN_S
+from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
@@ -56,11 +57,13 @@ def serve_on(
     on_event: Callable[[Event], None] = lambda _event: None,
     on_loaded: Callable[[ModelLoaded], None] = lambda _loaded: None,
 ) -> None:
-    """Serve on sockets that listen already. Raises the errors of a load."""
-    with EngineClient() as client:
-        serving = _Serving(client, options, on_event, on_loaded)
-        with ending_signals(serving.end):
-            asyncio.run(serving.run(listening))
+    """Serve on sockets that listen already.
+
+    Raises the errors of a load, and EngineKeepsDying.
+    """
+    serving = _Serving(options, on_event, on_loaded)
+    with serving.client, ending_signals(serving.end):
+        asyncio.run(serving.run(listening))
 
 
 class _Serving:
@@ -68,30 +71,35 @@ class _Serving:
 
     def __init__(
         self,
-        client: EngineClient,
         options: ServeOptions,
         on_event: Callable[[Event], None],
         on_loaded: Callable[[ModelLoaded], None],
     ) -> None:
-        self._client, self._options = client, options
+        self.client, self._options = EngineClient(on_event=self._on_host_event), options
         self._on_event, self._on_loaded = on_event, on_loaded
-        self._engine = AsyncEngine(client, warm=not options.system_prompt)
+        self._engine = AsyncEngine(self.client, warm=not options.system_prompt)
         self._failure: R1Error | None = None
         service = AnswerService(self._engine, options)
-        self._server = DrainingServer(create_app(service), service, client.close)
+        self._server = DrainingServer(create_app(service), service, self.client.close)
 
     def end(self) -> None:
         """Drain and end. Safe in a signal handler."""
         self._server.should_exit = True
 
+    def _on_host_event(self, event: HostEvent) -> None:
+        """End once the engine is not started again. The supervisor's thread."""
+        if isinstance(event, StateChanged) and event.state is EngineState.FAILED and event.report:
+            self._failure = event.report.error
+            self.end()
+
     async def run(self, listening: Sequence[socket.socket]) -> None:
-        """Serve, and load meanwhile. Raises the load's error."""
+        """Serve, and load meanwhile. Raises the load's error, and EngineKeepsDying."""
         loading = asyncio.create_task(self._load())
         await self._server.serve(sockets=list(listening))
         if not loading.done():
-            self._client.cancel()
+            self.client.cancel()
         try:
-            await asyncio.to_thread(self._client.close)  # ends what has outlasted the cut-off
+            await asyncio.to_thread(self.client.close)  # ends what has outlasted the cut-off
         finally:
             await loading
         if self._failure is not None:
@@ -100,7 +108,7 @@ class _Serving:
     async def _load(self) -> None:
         try:
             loaded = await asyncio.to_thread(
-                self._client.load,
+                self.client.load,
                 self._options.model,
                 self._options.settings,
                 window_mib=SERVER_MIB + self._options.sequences_mib(),

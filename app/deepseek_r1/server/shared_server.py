@@ -43,7 +43,6 @@ from deepseek_r1.host.sharing_protocol import (
     ToServer,
     to_server_adapter,
 )
-from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.native.native_library import native
 from deepseek_r1.server.answers import AnswerService
@@ -62,9 +61,6 @@ CLIENTS_EVERY_S = 0.5
 
 class SharedEngine:
     """Sends requests to the application and hands its replies to those who wait for them."""
-
-    state = EngineState.IDLE
-    """Always: a failed engine has no model, and the application reports that."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         """`source` and `sink` are the raw pipes from and to the application."""
