@@ -23,6 +23,7 @@ from deepseek_r1.host.protocol import (
     CountTokensReply,
     CountTokensRequest,
     DoneReply,
+    EmbedRequest,
     ErrorReply,
     EventReply,
     GenerateRequest,
@@ -113,3 +114,10 @@ def test_a_cancel_sets_a_deadline_and_another_only_brings_it_closer():
     assert ledger.next_deadline == 105.0
     ledger.cancel(1, deadline=200.0)
     assert ledger.next_deadline == 105.0
+
+
+def test_a_cancelled_embedding_may_wait_for_the_answers_before_it():
+    ledger = InFlightRequests()
+    ledger.add(EmbedRequest(id=1, text="a"), 100.0)
+    ledger.cancel(1, deadline=110.0)
+    assert ledger.next_deadline is None

@@ -175,20 +175,34 @@ def wait_for(server: RunningServer, name: str, value: int) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_answer_of_a_client_that_leaves_is_cancelled(server: RunningServer, stream: bool):
-    host, port = server.address.removeprefix("http://").split(":")
-    body = json.dumps(ENDLESS | {"stream": stream}).encode()
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(
-            f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
+    with sent(server, CHAT, ENDLESS | {"stream": stream}) as connection:
         wait_for(server, "num_running_reqs", 1)
         if stream:
             connection.recv(100)
     wait_for(server, "num_running_reqs", 0)
     with server.http() as http:
         assert http.post(CHAT, json=SHORT).status_code == 200
+
+
+def sent(server: RunningServer, path: str, fields: dict[str, object]) -> socket.socket:
+    host, port = server.address.removeprefix("http://").split(":")
+    body = json.dumps(fields).encode()
+    connection = socket.create_connection((host, int(port)))
+    connection.sendall(
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+    return connection
+
+
+def test_the_embedding_of_a_client_that_leaves_is_not_computed_to_its_end(server: RunningServer):
+    text = {"input": "word " * 1000}
+    with server.http() as http:
+        whole = http.post("/v1/embeddings", json=text).elapsed
+        with sent(server, "/v1/embeddings", text):
+            wait_for(server, "num_running_reqs", 1)
+        assert http.post(CHAT, json=SHORT).elapsed < whole / 2
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(server: RunningServer):

@@ -86,10 +86,11 @@ class InFlightRequests:
         self._moved_at = now
 
     def cancel(self, request_id: int, deadline: float) -> None:
-        """Record that the request was cancelled and must end by `deadline`."""
+        """Record that the request was cancelled. An answer or a load must end by `deadline`."""
         entry = self._entries[request_id]
         entry.cancelled = True
-        entry.deadline = min(deadline, entry.deadline or deadline)
+        if isinstance(entry.request, GenerateRequest | LoadRequest):  # others wait for answers
+            entry.deadline = min(deadline, entry.deadline or deadline)
 
     @property
     def load(self) -> LoadRequest | None:

@@ -16,6 +16,7 @@ from itertools import count
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
     EngineBusy,
+    EngineFailed,
     ErrorReport,
     LoadStopped,
     ModelNotLoaded,
@@ -143,7 +144,7 @@ class RequestQueue:
         return output
 
     def cancel(self, request_id: int, now: float) -> QueueOutput:
-        """End an answer, a load or a preparation early; other requests run to their end."""
+        """End a request early. One that only reads the vocabulary runs to its end."""
         output = QueueOutput()
         if request_id in self.in_flight.ids_of_kind(PrepareRequest) or (
             self._prepare is not None and self._prepare.id == request_id
@@ -163,6 +164,9 @@ class RequestQueue:
             elif isinstance(request, LoadRequest):
                 self._queued.remove(request)
                 output.fail(request_id, LoadStopped())
+            elif isinstance(request, NEEDS_MODEL):
+                self._queued.remove(request)
+                output.fail(request_id, EngineFailed(detail=tr("it was stopped")))
         self._dispatch(now, output)  # what waited behind a load
         return output
 

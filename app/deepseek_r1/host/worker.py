@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
+    EngineFailed,
     ErrorReport,
     ModelNotLoaded,
     PromptTooLong,
@@ -212,6 +213,8 @@ class Worker:
                 return protocol.TextReply(id=request.id, text=text)
             case protocol.EmbedRequest():
                 self._current = request.id
+                if not self._is_wanted(request.id):
+                    raise EngineFailed(detail=tr("it was stopped"))
                 (values,) = self._loaded().embed([request.text])
                 return protocol.EmbeddingReply(id=request.id, values=tuple(values))
             case protocol.SetBudgetRequest():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from anyio import CancelScope
@@ -107,15 +108,9 @@ class AsyncEngine:
 
         `fields` are those of `GenerateRequest`. Raises the engine's R1Error.
         """
-        self.require_model()
-        request = self._submit(GenerateRequest, **fields)
-        try:
+        async with self._open(GenerateRequest, **fields) as request:
             while isinstance(reply := await request.replies.get(), EventReply):
                 yield reply.event
-        except BaseException:  # the iteration was left
-            request.cancel()
-            await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
-            raise
         _raise_for(reply)
 
     async def prepare(self, messages: tuple[Message, ...]) -> None:
@@ -141,17 +136,28 @@ class AsyncEngine:
     async def _result(
         self, reply_kind: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any
     ) -> _ReplyT:
-        self.require_model()
-        reply = await _until_closed(self._submit(kind, **fields))
+        async with self._open(kind, **fields) as request:
+            reply = await _until_closed(request)
         _raise_for(reply)
         assert isinstance(reply, reply_kind)  # noqa: S101 - the host closes each kind by its own
         return reply
 
-    def _submit(self, kind: type[AnsweredRequest], **fields: Any) -> _LoopRequest:
+    @asynccontextmanager
+    async def _open(
+        self, kind: type[AnsweredRequest], **fields: Any
+    ) -> AsyncIterator[_LoopRequest]:
+        """Send a request. Leaving the block by an exception cancels it and waits for its end."""
+        self.require_model()
         loop = asyncio.get_running_loop()
-        return self._client.submit_as(
+        request = self._client.submit_as(
             lambda _request_id, cancel: _LoopRequest(cancel, loop), kind, **fields
         )
+        try:
+            yield request
+        except BaseException:
+            request.cancel()
+            await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
+            raise
 
 
 def _raise_for(reply: EventReply | ClosingReply | None) -> None:

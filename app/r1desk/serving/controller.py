@@ -33,7 +33,7 @@ from deepseek_r1.host.sharing_protocol import (
     SharingRefused,
     SharingStart,
 )
-from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.live_settings import LiveSettings
 from r1desk.preferences import Preferences
@@ -72,7 +72,7 @@ class ServingController(QObject):
         self._preferences = preferences
         self._process: ServerProcess | None = None
         self._refused: ErrorReport | None = None
-        self._answers: dict[int, ServedAnswer] = {}
+        self._open: dict[int, ServedAnswer | EngineRequest] = {}
         self.state = ServingState(port=preferences.serving_port, key=preferences.serving_key)
         for signal in (models.loaded, models.unloaded, models.load_started, models.load_failed):
             signal.connect(self._on_model_changed)
@@ -117,8 +117,8 @@ class ServingController(QObject):
         """Switch the server off. Running answers of other programs end."""
         if self._process is None:
             return
-        for answer in tuple(self._answers.values()):
-            answer.cancel()
+        for request in tuple(self._open.values()):
+            request.cancel()
         self._process.send(ShutdownRequest())
         self._set(replace(self.state, phase=ServingPhase.ENDING))
 
@@ -199,22 +199,22 @@ class ServingController(QObject):
             case GenerateRequest():
                 self._on_generate(message)
             case CancelRequest():
-                if (answer := self._answers.get(message.id)) is not None:
-                    answer.cancel()
+                if (request := self._open.get(message.id)) is not None:
+                    request.cancel()
             case _:
                 self._pass_on(message)
 
     def _on_generate(self, message: GenerateRequest) -> None:
-        if message.id not in self._answers:
+        if message.id not in self._open:
             reply = partial(self._reply, self._process)
-            self._answers[message.id] = ServedAnswer(self._engine, message, reply, self)
+            self._open[message.id] = ServedAnswer(self._engine, message, reply, self)
 
     def _reply(self, process: ServerProcess | None, reply: EventReply | ClosingReply) -> None:
         """Send a reply to the process that wanted it, unless another one runs by now."""
         if process is not self._process:
             return
         if not isinstance(reply, EventReply):
-            self._answers.pop(reply.id, None)
+            self._open.pop(reply.id, None)
         self._send(reply)
 
     def _pass_on(self, message: SharedRequest) -> None:
@@ -223,6 +223,7 @@ class ServingController(QObject):
         fields = {key: getattr(message, key) for key in type(message).model_fields
                   if key not in ("id", "kind")}  # fmt: skip
         request = self._engine.submit(type(message), **fields)
+        self._open.setdefault(message.id, request)
 
         def done(closing: ClosingReply) -> None:
             self._reply(process, closing.model_copy(update={"id": message.id}))
@@ -239,9 +240,9 @@ class ServingController(QObject):
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()
-        for answer in tuple(self._answers.values()):
-            answer.cancel()
-        self._answers.clear()
+        for request in tuple(self._open.values()):
+            request.cancel()
+        self._open.clear()
         self._release_memory()
         problem = _problem(status, stderr, self._refused) if wanted else ""
         if problem:
