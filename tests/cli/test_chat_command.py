@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
+from deepseek_r1.documents import index
 from deepseek_r1.host.client import EngineClient
 from support.command import COMMAND, environment, run_here
 from support.terminal import Terminal, on_terminal
@@ -150,6 +152,22 @@ def test_too_long_a_message_is_refused_and_the_chat_goes_on(short: list[str]):
     assert done.returncode == 1  # for a script: something was not answered
     assert "tokens and the context holds" in done.stderr
     assert done.stdout.strip()
+
+
+def test_a_document_for_which_the_disk_has_no_space_leaves_the_others_there(
+    short: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def opened(path: Path | None, opened=index._opened) -> sqlite3.Connection:
+        db = opened(path)
+        db.execute("PRAGMA max_page_count = 100")
+        return db
+
+    monkeypatch.setattr(index, "_opened", opened)
+    (small := tmp_path / "small.txt").write_text("Oak and stone.")
+    (large := tmp_path / "large.txt").write_text("The ferry leaves at seven.\n\n" * 30_000)
+    done = run_here("chat", *short, text=f"/document {small}\n/document {large}\n/document\n")
+    assert "the permissions of the temporary folder" in done.stderr
+    assert done.stderr.rstrip().endswith("Attached documents: 1")
 
 
 def test_a_model_that_is_refused_is_exit_code_3(tmp_path: Path):

@@ -182,10 +182,21 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path):
         DocumentIndex(tmp_path / "file" / "documents.db").documents()
 
 
-def test_what_an_index_without_a_file_has_lost_is_added_again() -> None:
-    index = DocumentIndex()
+def test_an_index_without_a_file_keeps_what_it_has_when_the_disk_is_full(index):
     index.add(document := pages("Oak and stone."))
-    with pytest.raises(DocumentIndexFailed), index._used():
-        raise sqlite3.OperationalError("database or disk is full")
+    with index._used() as db:
+        db.execute("PRAGMA max_page_count = 100")
+    with pytest.raises(DocumentIndexFailed, match="the permissions of the temporary folder"):
+        index.add(other := pages(_WORDS * 9000, sha="b"))
+    assert list(index.added) == [document.sha256]
+    assert index.document(other.sha256) is None
+    assert index.search("stone", index.added)
+
+
+def test_what_an_index_without_a_file_has_lost_is_said_and_added_again(index):
+    index.add(document := pages("Oak and stone."))
+    index._connection.close()
+    with pytest.raises(DocumentIndexDamaged):
+        index.documents()
     assert index.document(document.sha256) is None
     assert document.sha256 not in index.added

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import passages
 from deepseek_r1.documents.terms import indexed_terms, question_terms
@@ -109,7 +110,7 @@ class DocumentIndex:
                     row = (row_id, _place_json(each.place), each.start, each.text)
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
-            self.added[document.sha256] = None
+        self.added[document.sha256] = None
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
@@ -125,7 +126,7 @@ class DocumentIndex:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
             db.execute("DELETE FROM documents WHERE id = ?", (known,))
-            self.added.pop(sha256, None)
+        self.added.pop(sha256, None)
 
     def documents(self) -> list[IndexedDocument]:
         """All documents, in the order in which they were added."""
@@ -229,16 +230,24 @@ class DocumentIndex:
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """SQLite's errors become ours; a damaged file is deleted: all it has is made of files."""
+        """SQLite's errors become ours; a damaged file is deleted: all it has is made of files.
+
+        One without a name is kept where it is whole: what failed was rolled back.
+        """
         try:
             yield
         except OSError as error:  # the folder cannot be made or written
             raise DocumentIndexFailed(path=str(self._path), detail=str(error)) from error
         except sqlite3.DatabaseError as error:
-            self.close()
             where = self._path
-            self.added = {} if where is None else self.added  # gone with a file without a name
-            if where is None or not _is_damage(error):
+            if where is None and (self._connection is None or _is_whole(self._connection)):
+                folder = tr("the temporary folder")  # SQLite chooses it
+                raise DocumentIndexFailed(path=folder, detail=str(error)) from error
+            self.close()
+            if where is None:
+                self.added = {}
+                raise DocumentIndexDamaged(detail=str(error)) from error
+            if not _is_damage(error):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
             try:
                 for name in (where.name, f"{where.name}-journal"):
@@ -272,6 +281,13 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _is_whole(db: sqlite3.Connection) -> bool:
+    try:
+        return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -201,9 +201,13 @@ class FileUploads:
             raise ApiError(400, most, param="file", code="too_many_files")
 
     async def _tidy(self) -> None:
-        """Forget the files whose time is over, and the texts that none has any more."""
-        now, files = time.time(), self._files.items()
-        self._files = {key: each for key, each in files if each.body["expires_at"] > now}
+        """Forget the files whose time is over or whose texts are lost, and texts without a file."""
+        now, files, texts = time.time(), self._files.items(), self._documents.added
+        self._files = {
+            key: each
+            for key, each in files
+            if each.body["expires_at"] > now and each.sha256 in texts
+        }
         del self._unnamed[:-_MOST_UNNAMED]
 
         def gone() -> set[str]:
