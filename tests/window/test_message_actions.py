@@ -16,8 +16,9 @@ from r1desk.chat.text.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
 from r1desk.store import StoreFull
 from r1desk.store.conversation_store import ConversationStore
+from support.engine_script import EngineScript, goes_on
 from window.mouse_and_keys import NO_KEYS, click, press, press_button, type_text
-from window.session_fixture import notice_text, running_session, shown_texts
+from window.session_fixture import ask, notice_text, ready_session, running_session, shown_texts
 from window.stored_conversations import store_conversation
 
 pytestmark = [
@@ -111,6 +112,25 @@ def test_what_is_being_edited_is_there_after_a_look_at_another_chat(
         editor.setFocus()
         press(Qt.Key.Key_Return, CTRL)
         qtbot.waitUntil(lambda: shown_texts(session)[1] == f"{shown[1]} Or yellow.")
+
+
+def test_an_edit_that_is_saved_while_an_answer_is_written_stays_in_its_editor(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        shown = opened(qtbot, session, 2)[1]
+        ask(qtbot, session, "And pears?")
+        qtbot.waitUntil(lambda: session.chat.answering is not None)
+        shown.edit()
+        type_text(" Or yellow.")
+        press(Qt.Key.Key_Return, CTRL)  # not the window's, which would end the thinking
+        assert shown.editor.text() == "Red. Or yellow."
+        session.chat.stop()
+        qtbot.waitUntil(lambda: not session.chat.busy)
+        press_button(shown.editor, "Save as a version")
+        qtbot.waitUntil(lambda: "Red. Or yellow." in shown_texts(session))
 
 
 def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(

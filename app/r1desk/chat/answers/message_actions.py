@@ -108,11 +108,11 @@ class MessageActions(QObject):
             lambda store, deleted: store.branches.restore(deleted),
         )
 
-    def edit_answer(self, message_id: int, text: str) -> None:
-        """Keep another text of an answer as one more version."""
+    def edit_answer(self, message_id: int, text: str) -> bool:
+        """Keep another text of an answer as one more version; False where it cannot be now."""
         message = self._message(message_id)
         if message is None or text == message.content:
-            return
+            return message is not None
 
         def discard(store: Store, edited: ChatMessage) -> None:
             """Delete the version, or only leave it where the conversation went on below it."""
@@ -127,6 +127,7 @@ class MessageActions(QObject):
             lambda store: store.branches.add_edited(message_id, text),
             discard,
         )
+        return True
 
     def _change(
         self,

@@ -102,7 +102,9 @@ class RequestHandler(Presenter):
             case intents.EditQuestion(message, text):
                 self._questions.edit(message, text)
             case intents.EditAnswer(message, text):
-                actions.edit_answer(message, text)
+                view = self._window.chat.view(message)
+                if not actions.edit_answer(message, text) and view is not None:
+                    view.open_editor(text)  # until the answer that is being written has ended
             case intents.EditLastQuestion():
                 self._window.chat.edit_last()
             case intents.SelectVersion(message, delta):

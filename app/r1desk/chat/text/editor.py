@@ -27,6 +27,9 @@ class PlainEdit(QPlainTextEdit):
         super().setPlainText(text)
 
 
+_ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
+
+
 def takes_escape(event: QEvent) -> bool:
     """Take Escape from the window, whose shortcut it is for stopping an answer."""
     is_escape = (
@@ -68,7 +71,7 @@ class MessageField(PlainEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter belongs to the input method while it composes a word."""
-        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
+        if event.key() in _ENTER:
             if self._composing:
                 event.ignore()
             elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
@@ -82,13 +85,22 @@ class MessageField(PlainEdit):
             super().keyPressEvent(event)
 
 
+def _saves(event: QKeyEvent) -> bool:
+    return event.key() in _ENTER and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+
+
 class AnswerField(MessageField):
     """A text box in which Enter breaks the line and Ctrl+Enter saves."""
 
+    def event(self, event: QEvent) -> bool:
+        """Take Ctrl+Enter from the window, whose shortcut it is for *Answer now*."""
+        if event.type() == QEvent.Type.ShortcutOverride and _saves(event):
+            event.accept()
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter without Ctrl is a letter like others."""
-        is_enter = event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}
-        if is_enter and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+        if event.key() in _ENTER and not _saves(event):
             PlainEdit.keyPressEvent(self, event)
         else:
             super().keyPressEvent(event)
