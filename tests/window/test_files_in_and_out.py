@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.document_lists import DocumentsDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
@@ -210,6 +212,39 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     index = session.chat_feature.documents.index
     qtbot.waitUntil(lambda: len(index.documents()) == 2)
     dialog.close()
+
+
+def test_files_are_read_on_after_a_change_of_language(
+    qtbot: QtBot, session: Session, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read_document = threading.Event(), file_reader.read_document
+
+    def slow_read(*what: object, **how: object) -> object:
+        reads.wait()
+        return read_document(*what, **how)
+
+    monkeypatch.setattr(file_reader, "read_document", slow_read)
+    (paper := tmp_path / "paper.txt").write_text("Paper.", encoding="utf-8")
+    folder = session.store.run(lambda store: store.folders.create("Work"))
+    session.chat_feature.show_folder_documents(FolderInfo(folder, "Work"))
+    press_button(session.window.findChild(DocumentsDialog), "Add files…")
+    session.window.findChildren(QFileDialog)[-1].filesSelected.emit([str(paper)])
+    drop(session.window, notes)
+    old = session.window
+    try:
+        session.set_language("zh_CN")
+        qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
+        assert notice_text(session).startswith("正在读取文档")
+        qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
+    finally:
+        reads.set()
+        session.set_language("en")
+    wait_chips(qtbot, session, 1)
+    qtbot.waitUntil(lambda: session.window.sidebar.new_button.text() == "New chat")
+    qtbot.waitUntil(lambda: session.window.updatesEnabled() and notice_text(session) == "")
+    of_folder = session.store.run(lambda store: store.attachments.of_folder(folder))
+    assert [each.name for each in of_folder] == ["paper.txt"]
+    assert labels(session)[0].startswith("notes.md · about ")
 
 
 def choose(session: Session, start: str, file: Path) -> None:

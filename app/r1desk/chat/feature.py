@@ -134,6 +134,8 @@ class ChatFeature(Feature):
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown
         self._presenter: ChatPresenter
+        self._files: AttachmentPresenter | None = None
+        self._document_lists: DocumentLists | None = None
         self._view_only = ""
         self._connect()
 
@@ -197,7 +199,14 @@ class ChatFeature(Feature):
         window.chats_menu.addAction(
             tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        files = AttachmentPresenter(window, chat, self.documents, self._reading, self._speed)
+        files = self._files = AttachmentPresenter(
+            window,
+            chat,
+            self.documents,
+            self._reading,
+            self._speed,
+            present=lambda: self._files,
+        )
         self._presenter = presenter = ChatPresenter(
             window, chat, engine, lambda: self._models.ready, files
         )
@@ -228,7 +237,11 @@ class ChatFeature(Feature):
         )
         answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
-            window, self.documents, self._services.store, self.prompts
+            window,
+            self.documents,
+            self._services.store,
+            self.prompts,
+            present=lambda: self._document_lists,
         )
         self.presenters = [
             self._document_lists,

@@ -140,7 +140,10 @@ class ChatController(QObject):
 
     def open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         """Show a stored conversation at a message; 0 stands for none, which shows its end."""
+        self._leave()
+        self._open(conversation_id, message_id, query)
 
+    def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
             if message_id and store.writable and all(m.id != message_id for m in branch):
@@ -158,7 +161,6 @@ class ChatController(QObject):
             if self._position(message_id) is not None:
                 self.match_requested.emit(message_id, query)
 
-        self._leave()
         self.conversation_id = conversation_id
         self.opening = True
         self._store.call(read, shown)
@@ -168,7 +170,7 @@ class ChatController(QObject):
         if self.conversation_id is None:
             self.begin()
         else:
-            self.open(self.conversation_id)
+            self._open(self.conversation_id)
 
     def save_draft(self, draft: Draft) -> None:
         """Keep what is typed but not sent, or the files that are attached to it."""

@@ -83,7 +83,7 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
-        self.files.closed.set()
+        self.files.close()
         for waiting in tuple(self._waiting):
             waiting.put(None)
 

@@ -44,6 +44,14 @@ class FileReader:
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.left = 0  # files of folders of chats that wait
         self.waits_for_mains = True  # with these
+        self._readings: dict[int, tuple[BackgroundAnswer, threading.Event]] = {}  # by `id`
+
+    def close(self) -> None:
+        """Read no more, and report nothing more."""
+        self.closed.set()
+        for reading, stop in self._readings.values():
+            stop.set()
+            reading.abandon()
 
     def read(
         self, paths: Iterable[str], stop: threading.Event, *, gently: bool = False
@@ -53,7 +61,10 @@ class FileReader:
         The results are Attachments and the ErrorReports of what was refused, until `stop` is set.
         `gently`: many files, at the pace of a machine that has other work, and not on battery.
         """
-        return stream_in_background(partial(self._read_all, tuple(paths), stop, gently))
+        reading = stream_in_background(partial(self._read_all, tuple(paths), stop, gently))
+        self._readings[id(reading)] = reading, stop
+        reading.ended.connect(partial(self._readings.pop, id(reading)))
+        return reading
 
     def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
         """Read those of these documents again whose files have changed.

@@ -49,12 +49,18 @@ class AttachmentPresenter(Presenter):
         documents: ChatDocuments,
         reading: DocumentReading,
         speed: MeasuredSpeed,
+        *,
+        present: Callable[[], AttachmentPresenter | None],
     ) -> None:
+        """`present` is that of the window shown; one that replaces it reads on."""
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
         self._model_reading = reading
-        self.attachments: tuple[Attachment, ...] = ()
-        self._files_read: dict[threading.Event, str] = {}  # what ends it, and its chip's name
+        self._present, before = present, present()
+        self.attachments: tuple[Attachment, ...] = before.attachments if before else ()
+        self._files_read: dict[threading.Event, str] = (  # what ends it, and its chip's name
+            before._files_read if before else {}
+        )
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self._dialog: DocumentDialog | None = None
@@ -64,11 +70,6 @@ class AttachmentPresenter(Presenter):
         whenever = (chat.branch_shown, chat.busy_changed, reading.changed, documents.changed)
         for changed in (*whenever, speed.changed):
             changed.connect(self._show)
-
-    def close(self) -> None:
-        """Drop what still waits for a thread: the window goes."""
-        self.show_stored()
-        super().close()
 
     @Slot()
     def choose(self) -> None:
@@ -95,9 +96,13 @@ class AttachmentPresenter(Presenter):
         count, name = len(paths), Path(paths[0]).name
         self._files_read[stop] = name if count == 1 else trn("{n:,} file", "{n:,} files", count)
         reading = self._documents.files.read(paths, stop)
-        reading.done.connect(partial(self._attach, stop))
-        reading.failed.connect(lambda report: stop.is_set() or self.refuse(report))
-        reading.ended.connect(lambda: self._stop(stop))
+
+        def present() -> AttachmentPresenter:
+            return self._present() or self
+
+        reading.done.connect(lambda file: present()._attach(stop, file))
+        reading.failed.connect(lambda report: stop.is_set() or present().refuse(report))
+        reading.ended.connect(lambda: present()._stop(stop))
         self._show()
         self._window.composer.setFocus()
 

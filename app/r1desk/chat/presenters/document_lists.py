@@ -81,18 +81,25 @@ class DocumentLists(Presenter):
         documents: ChatDocuments,
         store: StoreBridge,
         prompts: PromptPreparation,
+        *,
+        present: Callable[[], DocumentLists | None],
     ) -> None:
+        """`present` is that of the window shown; one that replaces it reads on."""
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
         self._prompts = prompts
-        self._stop = threading.Event()  # of all files that are being read
+        self._present, before = present, present()
+        self._stop = before._stop if before else threading.Event()  # of all files being read
+        self._readings = before._readings if before else 0
         self._refresh: Callable[[], None] = lambda: None  # the list that was shown last
         documents.refused.connect(self._refuse)
         window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
+        if self._readings and not self._stop.is_set():
+            self._show_progress()
 
     def close(self) -> None:
-        """Read no more: the window goes."""
-        self._stop.set()
+        """Take the notice away, which the next window has in its own language."""
+        self._window.notices.withdraw(_READING)
         super().close()
 
     def show_documents(self, folder: FolderInfo | None) -> None:
@@ -158,9 +165,14 @@ class DocumentLists(Presenter):
             self._stop = threading.Event()
         stop = self._stop
         reading = self._documents.files.read(paths, stop, gently=True)
-        reading.done.connect(partial(self._on_read, folder))
-        reading.failed.connect(lambda report: stop.is_set() or self._refuse(report))
-        reading.ended.connect(self._on_ended)
+        self._readings += 1
+
+        def present() -> DocumentLists:
+            return self._present() or self
+
+        reading.done.connect(lambda document: present()._on_read(folder, document))
+        reading.failed.connect(lambda report: stop.is_set() or present()._refuse(report))
+        reading.ended.connect(lambda: present()._on_ended())
         self._show_progress()
 
     def _show_progress(self) -> None:
@@ -189,8 +201,9 @@ class DocumentLists(Presenter):
     def _refuse(self, report: ErrorReport) -> None:
         self._window.notices.show_notice(Notice(report.text(), topic=_FAILED))
 
-    @Slot()
     def _on_ended(self) -> None:
-        self._window.notices.withdraw(_READING)
+        self._readings -= 1
+        if not self._readings:
+            self._window.notices.withdraw(_READING)
         self._refresh()
         self._documents.refresh()
