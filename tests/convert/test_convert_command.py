@@ -62,6 +62,19 @@ def test_each_refusal_has_its_status_and_a_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_with_the_name_of_the_part_is_neither_read_nor_deleted(
+    starter: Path, tmp_path: Path
+) -> None:
+    part, target = tmp_path / "out.gguf.part", tmp_path / "out.gguf"
+    part.write_bytes(starter.read_bytes())
+    for source, words in ((part, "is the input itself"), (starter, "exists already")):
+        done = command.run_here("convert", source, target, "-p", "q4_0")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"{part} {words}" in done.stderr
+    assert part.read_bytes() == starter.read_bytes()
+    assert not target.exists()
+
+
 def test_a_terminal_sees_a_bar(starter: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     words = [*command.COMMAND, "convert", str(starter), str(tmp_path / "out.gguf"), "-p", "q4_0"]

@@ -31,6 +31,7 @@ from deepseek_r1.convert.errors import (
 from deepseek_r1.convert.file_layout import FileLayout
 from deepseek_r1.core.atomic_write import sync_folder, write_atomically
 
+_PART, _JOURNAL, _LOCK = ".part", ".part.json", ".part.lock"
 _MIB: Final = 1 << 20
 _READ_BYTES: Final = 4 << 20
 _SAVE_EVERY_S: Final = 5.0
@@ -59,11 +60,13 @@ def check_output(path: Path, sources: tuple[Path, ...], *, force: bool) -> None:
         raise OutputUnwritable(path=str(path), detail=os.strerror(errno.EISDIR))
     if not path.parent.is_dir():
         raise OutputUnwritable(path=str(path), detail=os.strerror(errno.ENOENT))
-    if path.exists():
-        if any(each.exists() and path.samefile(each) for each in sources):
-            raise OutputIsInput(path=str(path))
-        if not force:
-            raise OutputInTheWay(path=str(path))
+    ours = [path.with_name(path.name + end) for end in ("", _PART, _JOURNAL, _LOCK)]
+    there = [each for each in ours if each.exists()]
+    for each in there:
+        if any(source.exists() and each.samefile(source) for source in sources):
+            raise OutputIsInput(path=str(each))
+    if not force and (path in there or there == [ours[1]]):  # a lone part is not of a run of ours
+        raise OutputInTheWay(path=str(there[0]))
     if not os.access(path.parent, os.W_OK):
         raise OutputUnwritable(path=str(path), detail=os.strerror(errno.EACCES))
 
@@ -89,9 +92,9 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
-        self._journal_path = path.with_name(path.name + ".part.json")
-        self._lock = FileLock(str(path.with_name(path.name + ".part.lock")))
+        self.part = path.with_name(path.name + _PART)
+        self._journal_path = path.with_name(path.name + _JOURNAL)
+        self._lock = FileLock(str(path.with_name(path.name + _LOCK)))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -153,9 +156,9 @@ class Output:
             self._sound = digest, resumed
             if not resumed:
                 self._sound = hashlib.sha256(layout.header), len(layout.header)
-            self._saved = self.nbytes, time.monotonic()
             with self.part.open("r+b", buffering=0) as self._file:
                 self._file.seek(self.nbytes)
+                self._save()  # from now on the part is known to be ours
                 try:
                     yield resumed
                 finally:
