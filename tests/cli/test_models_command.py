@@ -94,6 +94,8 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
         ("deepseek-r1-distill-qwen-7b/Q9",),
         ("deepseek-r1-distill-qwen-7b", "--sha256", "0" * 64),
         ("deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-14b"),
+        ("unsloth/Qwen3-4B-GGUF", "--sha256", "0" * 64),
+        ("unsloth/Qwen3-4B-GGUF:Q4_K_M", "--name", "mine.gguf"),
         ("deepseek-r1-0528-qwen3-8b", "--source", "modelscope"),
         ("deepseek-r1-draft-qwen2.5-0.5b", "--quantisation", "Q8_0"),
         ("https://x.test/a.gguf", "--sha256", "abc"),

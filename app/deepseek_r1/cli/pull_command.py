@@ -122,6 +122,8 @@ def _hub_specs(order: _Order) -> list[DownloadSpec]:
     first, *more = order.what
     if more or not is_hub_name(first):
         return []
+    if order.sha256 or order.name:
+        raise WrongUsage(detail=tr("A repository is pulled without --name and --sha256."))
     listing = list_hub(first, order.source, order.quantisation)
     return listing.specs(listing.choose(), accept_unverified=order.accept_unverified)
 
