@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,21 @@ def test_a_pipe_gets_the_answers_and_nothing_else(short: list[str], tmp_path: Pa
     assert kept.count("## You") == 3
     assert "Say \nhi" in kept
     assert "\n\na\nb\n\n" in kept
+
+
+def test_a_pipe_of_another_encoding_is_read(short: list[str], tmp_path: Path):
+    saved = tmp_path / "talk.md"
+    text = f"你好, r1\n/save {saved}\n".encode("gbk")
+    command = [*COMMAND, "chat", *short]
+    done = subprocess.run(
+        command,
+        input=text,
+        env=environment(PYTHONIOENCODING="utf-8"),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\ufffd, r1\n" in saved.read_text(encoding="utf-8")
 
 
 def test_a_cut_answer_goes_on_as_the_uncut_one(short: list[str]):

@@ -247,6 +247,14 @@ def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
     assert memory["peak_mb"] > 0.8 * memory["planned_mb"]
 
 
+def test_a_file_of_windows_notepad_is_read_without_its_mark(tmp_path: Path, shallow_starter: Path):
+    schema = tmp_path / "digit.json"
+    schema.write_text('{"type": "integer"}', encoding="utf-8-sig")
+    done = run_here("generate", "-m", shallow_starter, *SMALL, "--json-schema", schema, "A number.")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().lstrip("-").isdecimal()
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(
     tmp_path: Path, starter: Path
 ) -> None:

@@ -29,6 +29,8 @@ def prepare_streams() -> None:
     nothing = Path(os.devnull)
     sys.stdin = sys.stdin or nothing.open(encoding="utf-8")
     sys.stderr = sys.stderr or nothing.open("w", encoding="utf-8")
+    if isinstance(sys.stdin, io.TextIOWrapper):  # bytes of another encoding are U+FFFD later
+        sys.stdin.reconfigure(errors="surrogateescape")
     if os.environ.get("PYTHONIOENCODING"):
         return
     for stream in (sys.stdin, sys.stdout, sys.stderr):

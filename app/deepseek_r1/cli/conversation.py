@@ -140,7 +140,7 @@ class LineInput:
             return ""
         if not select.select([sys.stdin], [], [], 0)[0]:
             return ""
-        return sys.stdin.readline().rstrip("\r\n")
+        return o.clean_text(sys.stdin.readline().rstrip("\r\n"))
 
     def keep(self, line: str) -> None:
         """Keep a line that was typed early as the next message."""

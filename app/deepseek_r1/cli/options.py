@@ -275,7 +275,7 @@ def text_in(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_TEXT_BYTES + 1)
-        text = data.decode("utf-8").strip()
+        text = data.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUsage(
             detail=tr("{path} cannot be read: {reason}.", path=path, reason=error)
