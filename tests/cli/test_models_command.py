@@ -185,6 +185,18 @@ def test_a_file_is_imported(model, own_profile):
     assert run_here("models", "import", model).returncode == 3
 
 
+def test_a_link_that_is_moved_leaves_a_file_and_what_it_led_to(model, own_profile, tmp_path):
+    link = tmp_path / "snapshot" / "linked.gguf"  # relative, as in Hugging Face's cache
+    link.parent.mkdir()
+    link.symlink_to("../tiny.gguf")
+    done = run_here("models", "import", link, "--move")
+    path = own_profile / "models" / "linked.gguf"
+    assert (done.returncode, done.stdout) == (0, f"{path}\n")
+    assert path.read_bytes() == model.read_bytes()
+    assert not path.is_symlink()
+    assert not link.is_symlink()
+
+
 def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profile, monkeypatch):
     data = model.read_bytes()
     for name, value in LOOPBACK.items():

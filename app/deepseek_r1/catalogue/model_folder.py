@@ -197,8 +197,8 @@ def _import_file(
 
 
 def _copies(method: ImportMethod, path: Path, folder: Path) -> bool:
-    moves = method is ImportMethod.MOVE and _same_drive(path, folder)
-    return not moves and method is not ImportMethod.LINK
+    rename = method is ImportMethod.MOVE and not path.is_symlink() and _same_drive(path, folder)
+    return not rename and method is not ImportMethod.LINK
 
 
 def _same_drive(path: Path, folder: Path) -> bool:
