@@ -15,6 +15,7 @@ from deepseek_r1.catalogue.errors import RepositoryNotListed
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.cli import pull_command
 from deepseek_r1.cli.app import app
+from deepseek_r1.core.paths import STARTER_NAME
 from support.command import run, run_here, start
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer, hub_server, page
@@ -195,6 +196,17 @@ def test_a_link_that_is_moved_leaves_a_file_and_what_it_led_to(model, own_profil
     assert path.read_bytes() == model.read_bytes()
     assert not path.is_symlink()
     assert not link.is_symlink()
+
+
+def test_a_command_takes_the_names_that_the_list_shows(tmp_path, own_profile):
+    named = tiny_qwen2(tmp_path / "mine-Q8.gguf", **{"general.name": "Tiny of Mine"})
+    assert run_here("models", "import", named).returncode == 0
+    lines = run_here("models", "list").stdout.splitlines()
+    names = [each.split()[0] for each in lines if ".gguf" in each]
+    assert len(names) == 2
+    for name in (*names, STARTER_NAME):
+        done = run_here("plan", name, "--context-length", "256")
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profile, monkeypatch):

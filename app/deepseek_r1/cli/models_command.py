@@ -54,7 +54,7 @@ def list_models(*, available: bool, as_json: bool) -> None:
         (tr("Model"), tr("Type"), tr("Size"), tr("Needs"), last),
         (
             (
-                row["name"],
+                row["name"] if available else Path(row["path"]).stem,  # what commands take
                 row["quantisation"],
                 f"{row['mb']:,.0f} MiB",
                 row["error"] or f"{row['needs_mb']:,.0f} MiB",

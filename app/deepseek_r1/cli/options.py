@@ -21,7 +21,7 @@ from deepseek_r1.cli.command import PATH, Decorator, Function, flag, option
 from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import (
     LEAST_CONTEXT_LENGTH,
     THINKING_BUDGETS,
@@ -267,6 +267,9 @@ def chosen_model(path: Path | None) -> Path:
 
         with suppress(ModelNotHere):
             return find_model(path.as_posix(), *models_dirs())
+        starter = starter_model()
+        if starter is not None and str(path) in (STARTER_NAME, starter.stem, starter.name):
+            return starter
     return path
 
 
