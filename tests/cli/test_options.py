@@ -43,6 +43,15 @@ def test_help_speaks_chinese_where_the_system_does():
             assert any(letter >= "\u4e00" for letter in line), line
 
 
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [("LANG=zh_TW.UTF-8", "LANG=zh_CN.UTF-8"), ("LANGUAGE=en:zh_CN", "LANG=en_GB.UTF-8")],
+)
+def test_a_help_is_in_one_language(here: str, there: str):
+    shown, whole = (run("plan", "--help", **dict([each.split("=")])) for each in (here, there))
+    assert shown.stdout == whole.stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_commands_are_completed_in_the_shell(shell: str):
     asked = {"COMP_WORDS": "deepseek-r1 ge", "COMP_CWORD": "ge" if shell == "fish" else "1"}

@@ -6,6 +6,7 @@ click looks up its own texts with gettext, which finds those marked here in our 
 from __future__ import annotations
 
 import gettext
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.i18n import DOMAIN, N_, Nn_, tr
+from deepseek_r1.core.i18n import DOMAIN, N_, Nn_, current_language, tr
 from deepseek_r1.core.paths import resources_dir
 
 CLICK_TEXTS = (
@@ -53,7 +54,8 @@ _VALUES = {
 
 
 def use_catalogue_for_click() -> None:
-    """Make gettext, which click uses, look up texts in our catalogue."""
+    """Make gettext, which click uses, look up texts in our catalogue, in our language."""
+    os.environ["LANGUAGE"] = current_language()  # gettext knows neither Windows' nor our choice
     gettext.bindtextdomain(DOMAIN, str(resources_dir() / "translations"))
     gettext.textdomain(DOMAIN)
 
