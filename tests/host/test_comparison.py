@@ -217,3 +217,13 @@ def test_the_command_checks_answers_and_prints_what_generate_prints(
     assert not second["right"]
     assert first["timings"]["decode_tok_s"] > 0
     assert "gone.gguf" in missing["error"]
+
+
+def test_a_profile_that_takes_no_conversion_is_named(starter: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    profile = tmp_path / "file" / "profile"
+    done = run_here(
+        "compare", "Hi", "-m", starter, "--precision", "q4_0", R1DESK_PROFILE=str(profile)
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{profile / 'converted'} cannot be written." in done.stderr

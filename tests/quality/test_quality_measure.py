@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from deepseek_r1.lab.quality_run import (
     VocabulariesDiffer,
     compare,
 )
+from support.command import run_here
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -163,6 +165,29 @@ def test_the_command_prints_one_object_and_draws_a_picture(
     assert other["divergence"]["mean"] == 0.0
     assert other["agreement"]["top1"] == 1.0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_fails_leaves_the_numbers(
+    tiny_qwen2: Path, short_terms: MeasurementSettings, tmp_path: Path
+):
+    other = tmp_path / "new$^$.gguf"  # matplotlib takes it for a formula
+    shutil.copy(tiny_qwen2, other)
+    words = ["quality", tiny_qwen2, other, "--text", short_terms.text, "--window", "64"]
+    words += ["--tokens", "64", "--plot", tmp_path / "picture.png", "--json"]
+    done = run_here(*words, "--memory-budget", "1024")
+    assert json.loads(done.stdout)["scored_tokens"] == 64
+    assert done.returncode == 3
+    assert "picture.png cannot be written." in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--plot", "--scratch"])
+def test_a_place_that_is_not_there_is_named_before_anything_is_measured(
+    option: str, tmp_path: Path
+):
+    place = tmp_path / "nowhere" / "place"
+    done = run_here("quality", "none.gguf", "none.gguf", "--text", "none.txt", option, place)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{place} cannot be written." in done.stderr
 
 
 def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(

@@ -147,6 +147,7 @@ def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bo
 def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     """Returns the model in another precision, converted into the profile where it is not there."""
     from deepseek_r1.cli.convert_command import conversion_bar  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.convert.errors import OutputUnwritable  # noqa: PLC0415
     from deepseek_r1.convert.job import ConversionRequest, convert  # noqa: PLC0415
     from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415
 
@@ -155,7 +156,10 @@ def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     facts = [(str(each), (found := each.stat()).st_size, found.st_mtime_ns) for each in files]
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
     folder = profile_dir() / "converted"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(path=str(folder), detail=error.strerror or "") from error
     output = folder / f"{source.stem}-{key}-{chosen.name.lower()}.gguf"
     if not output.exists():
         console.note(tr("Converting into {path}", path=output))

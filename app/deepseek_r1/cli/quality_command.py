@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, option
 from deepseek_r1.cli.progress import bars, print_table
+from deepseek_r1.convert.errors import OutputUnwritable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.lab import quality_report as report
 from deepseek_r1.lab.quality_run import (
@@ -65,6 +68,8 @@ def quality(
     """Compare two versions of a model on a text: quality, size, memory and speed."""
     if plot is not None:
         report.require_plots()
+        if not plot.parent.is_dir():
+            raise OutputUnwritable(path=str(plot), detail=os.strerror(errno.ENOENT))
     terms = MeasurementSettings(
         text=text,
         memory_budget_mib=memory_budget - int(o.COMMAND_LINE_MIB),
@@ -76,12 +81,15 @@ def quality(
     )
     with model_bar() as on_model:
         measured = compare(base, [other], terms, on_model)
-    if plot is not None:
-        report.draw(measured, [base.stem, other.stem], plot)
     if as_json:
         console.result_json(quality_report([base, other], measured, text))
     else:
         show(measured, [base.name, other.name])
+    if plot is not None:
+        try:
+            report.draw(measured, [base.stem, other.stem], plot)
+        except (OSError, ValueError) as error:  # a name that matplotlib takes for a formula
+            raise OutputUnwritable(path=str(plot), detail=str(error)) from error
 
 
 def quality_report(paths: list[Path], measured: list[Measurement], text: Path) -> dict[str, Any]:

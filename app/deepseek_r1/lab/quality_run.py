@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deepseek_r1.convert.errors import ConversionRefused
+from deepseek_r1.convert.errors import ConversionRefused, OutputUnwritable
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildProgress
 from deepseek_r1.core.errors import EngineDied, R1Error
 from deepseek_r1.core.i18n import N_
@@ -179,10 +179,15 @@ def compare(
     """Returns measurements of the base and of the other models, these with their divergence.
 
     One model is in memory at a time. The base's predictions are kept on the disk meanwhile.
-    Raises `MeasuringRefused`, `ModelRefused`, `EngineFailed`.
+    Raises `MeasuringRefused`, `OutputUnwritable`, `ModelRefused`, `EngineFailed`.
     """
     terms = replace(terms, text=terms.text.resolve())
-    with tempfile.TemporaryDirectory(prefix="r1desk-quality-", dir=terms.scratch) as folder:
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="r1desk-quality-", dir=terms.scratch)
+    except OSError as error:
+        place, reason = str(terms.scratch or "TMPDIR"), error.strerror or str(error)
+        raise OutputUnwritable(path=place, detail=reason) from error
+    with scratch as folder:
         rows = Path(folder) / "rows.f32"
 
         def measure(model: Path, against: Measurement | None) -> Measurement:
