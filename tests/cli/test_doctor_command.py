@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+from deepseek_r1.core.models_folders import choose_models_dir
 from support.command import run_here
 
 
@@ -47,6 +48,16 @@ def test_what_does_not_work_is_exit_code_1(tmp_path):
     assert found["profile"]["verdict"] == "problem"
     assert "R1DESK_PROFILE" in found["profile"]["todo"]
     assert done.returncode == 1
+
+
+def test_a_models_folder_whose_drive_is_missing_is_a_problem(own_profile, tmp_path):
+    choose_models_dir(tmp_path / "stick" / "models")
+    done = run_here("doctor", "--json")
+    found = {finding["key"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1
+    assert found["folder"]["verdict"] == "problem"
+    assert "its drive may not be connected" in found["folder"]["todo"]
+    assert not {"room", "drive"} & found.keys()
 
 
 def test_models_lists_the_starter_and_the_users_own(starter, own_profile):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from deepseek_r1.catalogue.errors import FolderUnusable
+from deepseek_r1.catalogue.file_rules import require_present
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.checks.finding import Finding, Severity
@@ -29,8 +31,15 @@ _FAR = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "a
 def check() -> Iterator[Finding]:
     """Yields the findings in the order in which they are shown."""
     yield profile_finding(profile_dir())
-    yield free_space_finding(_existing(user_models_dir()))
-    yield _drive(user_models_dir())
+    folder = user_models_dir()
+    try:
+        require_present(folder)
+    except FolderUnusable as missing:  # of the drive that is there instead nothing is told
+        title, text = tr("Models folder"), str(missing)
+        yield Finding("folder", title, str(folder), Severity.PROBLEM, text)
+    else:
+        yield free_space_finding(_existing(folder))
+        yield _drive(folder)
     yield from _models()
 
 
