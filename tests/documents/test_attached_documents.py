@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,10 +135,10 @@ def test_a_cancel_ends_the_reading_of_documents_and_the_answer(
 ):
     begun, slow_s = threading.Event(), 3.0
 
-    def read_slowly(path: Path, *, name: str, stop: threading.Event | None) -> Document:
+    def read_slowly(path: Path, *, stop: threading.Event | None, **more: Any) -> Document:
         begun.set()
         (stop or threading.Event()).wait(slow_s)
-        return read_document(path, name=name, stop=stop)
+        return read_document(path, stop=stop, **more)
 
     monkeypatch.setattr(attached_documents, "read_document", read_slowly)
     answers: list[GenerationResult] = []

@@ -14,6 +14,8 @@ import openai
 import pytest
 from fastapi import Request
 
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.file_uploads import FileUploads
@@ -75,7 +77,7 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
     """Without a server: no client waits for an hour."""
 
     async def walk() -> None:
-        options = SimpleNamespace(max_file_bytes=1000)
+        options = SimpleNamespace(max_file_bytes=1000, settings=LoadSettings(memory_budget=4096))
         uploads = FileUploads(SimpleNamespace(options=options, deadline=asynccontextmanager(once)))
         request = upload_request(REPORT)
         made = await uploads.upload(request)
@@ -130,6 +132,19 @@ def test_a_chat_about_a_file_in_the_message_streams_its_passages_at_the_end(clie
     chunks = list(ask(client, inline(REPORT), stream=True))
     found = [each for each in chunks if getattr(each.choices[0].delta, "sources", None)]
     assert found == chunks[-1:]
+
+
+def test_reading_a_file_stays_in_the_budget_or_is_refused(start_server: StartServer):
+    rows = b"".join(b"%03d\n" % (number % 1000) for number in range(400_000))
+    server = start_server("--memory-budget", "300", "--parallel", "1")
+    with server.client() as client:
+        client.files.create(file=("report.txt", REPORT), purpose="user_data")
+        before_mib = meter.process_mib(server.process.pid)
+        client.files.create(file=("rows.csv", rows), purpose="user_data")
+        assert meter.peak_mib(server.process.pid) - before_mib < 40
+        with pytest.raises(openai.BadRequestError, match="memory budget leaves"):
+            client.files.create(file=("a.csv", b"harbour " * 1_900_000), purpose="user_data")
+        client.files.create(file=("again.txt", REPORT), purpose="user_data")
 
 
 @pytest.mark.parametrize(

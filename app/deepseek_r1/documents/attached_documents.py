@@ -14,7 +14,12 @@ from deepseek_r1.documents.citations import cited
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.reading import document_files, file_sha256, read_document
+from deepseek_r1.documents.reading import (
+    MEMORY_MIB,
+    document_files,
+    file_sha256,
+    read_document,
+)
 
 _EventT = TypeVar("_EventT", bound=Event)
 _LISTED: Final = 12  # sources of an answer, beside those that it cites
@@ -45,24 +50,32 @@ def add_documents(
 
 
 def add_data(
-    index: DocumentIndex, data: bytes, name: str, stop: threading.Event | None = None
+    index: DocumentIndex,
+    data: bytes,
+    name: str,
+    stop: threading.Event | None = None,
+    memory_mib: int = MEMORY_MIB,
 ) -> str:
-    """Read a document that is no file.
+    """Read a document that is no file; `memory_mib` as in `read_document`.
 
     Raises DocumentRefused, soon after `stop` was set too, and DocumentIndexFailed.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder, "document")
         path.write_bytes(data)
-        return _add(index, path, name, stop)
+        return _add(index, path, name, stop, memory_mib)
 
 
 def _add(
-    index: DocumentIndex, path: Path, name: str = "", stop: threading.Event | None = None
+    index: DocumentIndex,
+    path: Path,
+    name: str = "",
+    stop: threading.Event | None = None,
+    memory_mib: int = MEMORY_MIB,
 ) -> str:
     if (sha256 := file_sha256(path, name)) in index.added:
         return sha256
-    index.add(document := read_document(path, name=name, stop=stop))
+    index.add(document := read_document(path, name=name, stop=stop, memory_mib=memory_mib))
     return document.sha256  # of a file that is being written to, another one by now
 
 

@@ -97,19 +97,18 @@ class DocumentIndex:
 
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
-        parts = passages(document)  # and their terms, before others wait
-        terms = [indexed_terms(each.text, each.place.heading, each.name) for each in parts]
+        parts = passages(document)  # before others wait
         with self._written() as db:
             note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
             if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
                 facts = (document.sha256, document.name, document.kind, document.pages)
                 insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
                 added = db.execute(insert, (*facts, path, modified_ns, len(parts)))
-                rows = enumerate(zip(parts, terms, strict=True), (added.lastrowid or 0) * _NUMBERS)
-                for row_id, (each, indexed) in rows:
+                for row_id, each in enumerate(parts, (added.lastrowid or 0) * _NUMBERS):
                     row = (row_id, _place_json(each.place), each.start, each.text)
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
-                    db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, indexed))
+                    terms = indexed_terms(each.text, each.place.heading, each.name)
+                    db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
         self.added[document.sha256] = None
 
     def remove(self, sha256: str) -> None:

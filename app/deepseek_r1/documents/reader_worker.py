@@ -22,13 +22,14 @@ from deepseek_r1.documents.pdf_text import write_pdf
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
 from deepseek_r1.documents.reading import (
     MAX_CHARACTERS,
+    READER_MIB,
     DocumentRead,
     DocumentSlice,
     ReadDocument,
     too_long,
     too_much_memory,
 )
-from deepseek_r1.native.child_start import Child, serve, start_child
+from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
@@ -48,6 +49,7 @@ def main() -> None:
 def _answer(child: Child, request: ReadDocument) -> DocumentRead:
     path = Path(request.path)
     path.stat()
+    limit_memory((request.memory_mib - READER_MIB) << 20)
     if LANDLOCK not in child.not_locked:
         lock_files([path], [], native().restrict_threads)
 
@@ -59,8 +61,8 @@ def _answer(child: Child, request: ReadDocument) -> DocumentRead:
 
 def refused(request: ReadDocument, error: Exception) -> R1Error:
     """The refusal that another error means."""
-    if isinstance(error, MemoryError):
-        return too_much_memory(request.name)
+    if isinstance(error, MemoryError | ImportError):  # a library has no room
+        return too_much_memory(request.name, request.memory_mib)
     reason = error.strerror if isinstance(error, OSError) else error.args and error.args[0]
     detail = str(reason or type(error).__name__)[:200].rstrip(".")
     if isinstance(error, OSError) and error.filename:  # without one, a place in the file was wrong

@@ -30,7 +30,7 @@ from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.documents.document import Block, Document
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
     DocumentEmpty,
@@ -38,10 +38,13 @@ from deepseek_r1.documents.errors import (
     DocumentTooLarge,
     ReadingStopped,
 )
+from deepseek_r1.memory.meter import process_mib, unshared_mib
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
-BLOCK_CHARACTERS: Final = 16  # that each block counts for, too: a million of them take 200 MB
+BLOCK_CHARACTERS: Final = 16  # that each block counts for, too
+MEMORY_MIB: Final = ChildKind.DOCUMENTS.value.memory_mib
+READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
 LONGEST_S: Final = 600.0
@@ -52,6 +55,7 @@ _SUFFIXES = (
 )
 SUFFIXES: Final = frozenset(_SUFFIXES.split())  # other files are read where they are chosen
 _NAME_CHARACTERS = 120
+_JOINED_CHARACTERS = 200  # a fourth of a passage
 
 
 class ReadDocument(BaseModel):
@@ -60,6 +64,7 @@ class ReadDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: FilePath
     name: str
+    memory_mib: int = MEMORY_MIB
 
 
 class DocumentSlice(ChildProgress):
@@ -120,12 +125,22 @@ def file_sha256(path: Path, name: str = "") -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_document(path: Path, *, name: str = "", stop: threading.Event | None = None) -> Document:
+def read_document(
+    path: Path,
+    *,
+    name: str = "",
+    stop: threading.Event | None = None,
+    memory_mib: int = MEMORY_MIB,
+) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
-    `name` is the document's where the file has another. Not for a window's thread.
+    `name` is the document's where the file has another. The process that reads it and the text
+    here have `memory_mib`, at most `MEMORY_MIB`. Not for a window's thread.
     """
-    name = _short(name or path.name)
+    name, memory_mib = _short(name or path.name), min(memory_mib, MEMORY_MIB)
+    if memory_mib < READER_MIB:
+        raise too_much_memory(name, memory_mib)
+    before_mib = process_mib(os.getpid())
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks: list[Block] = []
     characters, began, last_at = 0, time.monotonic(), time.monotonic()
@@ -136,6 +151,8 @@ def read_document(path: Path, *, name: str = "", stop: threading.Event | None = 
             raise ReadingStopped(name=name)
         if now - last_at > STALLED_S or now - began > LONGEST_S:
             raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
+        if process_mib(os.getpid()) - before_mib + unshared_mib(child.pid) > memory_mib:
+            raise too_much_memory(name, memory_mib)
 
     def take(some: DocumentSlice) -> None:
         nonlocal characters, last_at
@@ -144,12 +161,15 @@ def read_document(path: Path, *, name: str = "", stop: threading.Event | None = 
         characters += sum(len(block.text) + BLOCK_CHARACTERS for block in some.blocks)
         if characters > MAX_CHARACTERS:
             raise too_long(name)
-        blocks.extend(some.blocks)
+        for block in some.blocks:
+            before = blocks.pop() if blocks and _joins(blocks[-1], block) else None
+            text = block.text if before is None else f"{before.text}{BETWEEN_BLOCKS}{block.text}"
+            blocks.append(Block(text, (before or block).place))
 
-    kind, request = ChildKind.DOCUMENTS, ReadDocument(path=str(path), name=name)
-    memory_bytes = kind.value.memory_mib << 20
+    kind, memory_bytes = ChildKind.DOCUMENTS, memory_mib << 20
+    request = ReadDocument(path=str(path), name=name, memory_mib=memory_mib)
     with (
-        _refusals(name),
+        _refusals(name, memory_mib),
         ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child,
     ):
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
@@ -158,12 +178,19 @@ def read_document(path: Path, *, name: str = "", stop: threading.Event | None = 
     return Document(name, digest, read.format, read.pages, tuple(blocks))
 
 
+def _joins(before: Block, block: Block) -> bool:
+    """Whether they become one: a million short rows would take 200 MB."""
+    one, other = before.place, block.place
+    short = len(before.text) + len(block.text) < _JOINED_CHARACTERS
+    return short and (one.page, one.heading, one.sheet) == (other.page, other.heading, other.sheet)
+
+
 def _short(name: str) -> str:
     return frames.without_surrogates(name)[-_NAME_CHARACTERS:]
 
 
 @contextmanager
-def _refusals(name: str) -> Iterator[None]:
+def _refusals(name: str, memory_mib: int = MEMORY_MIB) -> Iterator[None]:
     """What ends the reading of a document is why it is refused."""
     try:
         yield
@@ -171,7 +198,7 @@ def _refusals(name: str) -> Iterator[None]:
         detail = getattr(problem, "strerror", None) or str(problem)
         raise DocumentNotRead(name=name, detail=detail) from problem
     except ChildTooLarge:
-        raise too_much_memory(name) from None
+        raise too_much_memory(name, memory_mib) from None
     except (ChildDied, ProtocolBroken) as error:
         how = error.how if isinstance(error, ChildDied) else str(error)
         detail = tr("the process that reads it ended ({how})", how=how)
@@ -184,6 +211,10 @@ def too_long(name: str) -> DocumentTooLarge:
     return DocumentTooLarge(name=name, detail=limit)
 
 
-def too_much_memory(name: str) -> DocumentTooLarge:
+def too_much_memory(name: str, memory_mib: int = MEMORY_MIB) -> DocumentTooLarge:
     """Reading it takes more memory than it may."""
-    return DocumentTooLarge(name=name, detail=tr("Reading it takes too much memory."))
+    detail = tr("Reading it takes too much memory.")
+    if memory_mib < MEMORY_MIB:
+        left = tr("The memory budget leaves {mib:,} MiB: a larger one may do.", mib=memory_mib)
+        detail = f"{detail} {left}"
+    return DocumentTooLarge(name=name, detail=detail)

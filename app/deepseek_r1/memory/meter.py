@@ -5,6 +5,7 @@ Each function takes one reading; there is no state and no thread. A process that
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ def unshared_mib(pid: int) -> float:
             return 0.0
         except (psutil.AccessDenied, OSError):
             return process_mib(pid)
+
+
+def tree_mib() -> float:
+    """Memory in MiB of this process and of all below it, without what they share with it."""
+    below = psutil.Process().children(recursive=True)
+    return process_mib(os.getpid()) + sum(unshared_mib(each.pid) for each in below)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -66,7 +66,7 @@ def start_child(kind: ChildKind) -> Child:
                 resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
             )
     if program.memory_mib:
-        _limit_memory(program.memory_mib << 20)
+        limit_memory(program.memory_mib << 20)
     return Child(FileIO(pipe_in, "rb"), FileIO(pipe_out, "wb"), missing)
 
 
@@ -122,7 +122,8 @@ def _at_end(pipe: int) -> bool:
     return any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0))
 
 
-def _limit_memory(more_bytes: int) -> None:
+def limit_memory(more_bytes: int) -> None:
+    """Take at most so much more, in addresses; nothing happens outside Linux."""
     if sys.platform != "linux":
         return
     import resource  # noqa: PLC0415 - not on Windows

@@ -22,11 +22,13 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
@@ -180,7 +182,8 @@ class FileUploads:
         async with self._reading:
             if uploads_of is not None:
                 self._check_limit(uploads_of)
-            reading = asyncio.to_thread(add_data, self._documents, data, name, stop)
+            left_mib = int(self._service.options.settings.memory_budget - tree_mib())
+            reading = asyncio.to_thread(add_data, self._documents, data, name, stop, left_mib)
             work = asyncio.create_task(reading)
             try:
                 await asyncio.wait({work})
@@ -188,6 +191,7 @@ class FileUploads:
                 stop.set()
                 await asyncio.wait({work})
                 error = work.exception()
+                return_free_memory()
             if isinstance(error, R1Error):
                 raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
             return work.result()

@@ -26,6 +26,7 @@ from deepseek_r1.server.warm_prompt import WarmPrompt
 
 # Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0
+READING_MIB = 64.0  # for documents, where streamed weights would take all that is left
 CUT_OFF_S = 12.0  # for the ends of requests that are cut off
 CANCEL_S = 3.0  # of these, for the engine to end the answers; then it is ended itself
 LISTEN_BACKLOG = 512  # connections that wait in the system
@@ -106,19 +107,23 @@ class _Serving:
             raise self._failure
 
     async def _load(self) -> None:
+        options = self._options
+        window_mib = SERVER_MIB + options.sequences_mib()
+        if options.settings.swap_enabled and options.max_file_bytes:
+            window_mib += min(READING_MIB, options.settings.memory_budget / 16)
         try:
             loaded = await asyncio.to_thread(
                 self.client.load,
-                self._options.model,
-                self._options.settings,
-                window_mib=SERVER_MIB + self._options.sequences_mib(),
-                prompt_cache=self._options.prompt_cache,
-                sequences=self._options.parallel,
-                lock_memory=self._options.lock_memory,
+                options.model,
+                options.settings,
+                window_mib=window_mib,
+                prompt_cache=options.prompt_cache,
+                sequences=options.parallel,
+                lock_memory=options.lock_memory,
                 on_event=self._on_event,
             )
             self._engine.loaded = loaded
-            await WarmPrompt(self._engine, self._options.system_prompt).warm()
+            await WarmPrompt(self._engine, options.system_prompt).warm()
             if self._server.should_exit:  # the engine may be closed, which is no failure of `warm`
                 return
             self._engine.warm = True
