@@ -11,6 +11,7 @@ import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.catalogue.model_bill import model_bill
+from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats import gguf
@@ -97,6 +98,33 @@ def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
             planned_mib.clear()
             model.set_memory_budget(budget_mib, window_mib=WINDOW_MIB)
             assert 1 <= len(planned_mib) <= 2
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("left", ["stopped", "left with break"])
+def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended(
+    starter: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    # What pytest holds would count as the engine's.
+    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    with CPUInference(
+        starter, memory_budget=328, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
+    ) as model:
+        model.generate("Hello", max_tokens=4)  # what is to stay comes home
+        pinned_mib = model.weights_stats.pinned_mib
+        events = model.stream("Count to a hundred.", max_tokens=100)
+        for event in events:
+            if isinstance(event, AnswerDelta):
+                break
+        model.set_memory_budget(model.wanted.least_mib)
+        if left == "stopped":
+            model.cancel()
+            list(events)
+        del events
+        kept_mib = model.weights_stats.pinned_mib
+        assert kept_mib < pinned_mib - 10
+        model.set_memory_budget(model.wanted.least_mib)
+        assert model.weights_stats.pinned_mib == kept_mib
 
 
 @pytest.mark.integration

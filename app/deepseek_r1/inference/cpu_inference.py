@@ -121,7 +121,8 @@ class CPUInference(PromptCalls):
                 on_accepted or (lambda _files, _device: None),
                 on_progress or (lambda _fraction: True),
             )
-            lock = GenerationLock(queue=queue)
+            # Applied here too: no pass may have followed a change of the budget.
+            lock = GenerationLock(model.engine.apply_residency, queue=queue)
             self._budget = LiveBudget(model, lock.idle)
             monitor = PressureMonitor(self._budget, on_memory or (lambda: None), lock.locked)
             stack.callback(monitor.stop)

@@ -28,8 +28,9 @@ _StreamReference = weakref.ref[Generator[GenerationEvent, None, None]]
 class GenerationLock:
     """Safe from any thread. With `queue`, callers wait for their turn, in the order they came."""
 
-    def __init__(self, *, queue: bool = False) -> None:
-        self.queues = queue
+    def __init__(self, at_end: Callable[[], None] = lambda: None, *, queue: bool = False) -> None:
+        """`at_end` is called after each answer, before another one or other work can begin."""
+        self.queues, self._at_end = queue, at_end
         self._changed = threading.Condition()
         self._owner: int | None = None  # the thread whose answer is generated
         self._idle_work = self._closing = False
@@ -67,8 +68,11 @@ class GenerationLock:
             yield
         finally:
             with self._changed:
-                self._owner = None
-                self._changed.notify_all()
+                try:
+                    self._at_end()
+                finally:
+                    self._owner = None
+                    self._changed.notify_all()
 
     def _wait_for_turn(self) -> None:
         if not self.queues:
