@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.catalogue.model_bill import model_bill
+from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats import gguf
-from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference import process_overhead, process_share
 from deepseek_r1.memory import estimate
 from deepseek_r1.memory import plan as plan_module
@@ -24,6 +26,7 @@ from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
 from deepseek_r1.weights.residency import Residency, plan_residency
 from deepseek_r1.weights.streaming import streamed_weights
+from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from support.budgets import engine_extra_mib
 from support.patience import PATIENCE_S
 
@@ -125,6 +128,37 @@ def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended
         assert kept_mib < pinned_mib - 10
         model.set_memory_budget(model.wanted.least_mib)
         assert model.weights_stats.pinned_mib == kept_mib
+
+
+@pytest.mark.integration
+def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(
+    starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pytest holds would count as the engine's.
+    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    tensors = {each.name: each for each in read_header(starter).tensors}
+    weight, gone, read = tensors["blk.9.ffn_up.weight"], threading.Event(), WeightFile.read
+
+    def failing(file: WeightFile, into: memoryview, start: int, end: int) -> None:
+        if gone.is_set() and start <= weight.offset + weight.nbytes // 2 < end:
+            raise WeightsUnreadableError("Input/output error")
+        read(file, into, start, end)
+
+    monkeypatch.setattr(WeightFile, "read", failing)
+    gone.set()
+    with CPUInference(
+        starter, memory_budget=328, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
+    ) as model:
+        with pytest.raises(EngineFailed, match="Input/output"):
+            model.generate("Hello", max_tokens=4)
+        loaded_mib = model.weights_stats.pinned_mib
+        model.set_memory_budget(model.wanted.least_mib)
+        assert model.memory.budget_mib == model.loaded.bill.budget_mib == model.wanted.least_mib
+        with pytest.raises(EngineFailed, match="Input/output"):
+            model.generate("Hello", max_tokens=4)
+        gone.clear()
+        assert model.generate("Hello", max_tokens=4)
+        assert model.weights_stats.pinned_mib < loaded_mib - 10
 
 
 @pytest.mark.integration

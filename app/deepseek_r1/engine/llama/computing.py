@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
 from deepseek_r1.engine.llama.binding.streaming_setup import KvReclaim
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory
 from deepseek_r1.engine.llama.threads import EngineThreads, ThreadGovernor
 from deepseek_r1.memory.plan import DECODE_ROWS
+from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 
@@ -69,14 +71,20 @@ class Computing:
         return length if self.kv_reclaim is None else min(length, self.kv_reclaim.cells)
 
     def poll(self, governor: ThreadGovernor | None = None) -> None:
-        """Report progress, and apply a new budget or new threads. Raises AbortedError."""
+        """Report progress, and apply a new budget or new threads.
+
+        Raises AbortedError, EngineFailed.
+        """
         self.last_progress = time.monotonic()
         if self.context.abort.raised:
             raise AbortedError
         if self.kv_reclaim is not None:
             self.kv_reclaim.ensure_cells(self.context.used + DECODE_ROWS)
         if self._weights is not None:
-            self._weights.apply_residency()
+            try:
+                self._weights.apply_residency()
+            except WeightsUnreadableError as error:
+                raise EngineFailed(detail=str(error)) from error
         counts = self.threads.changed(governor, in_background=self.in_background)
         if counts is not None:
             for context in self._contexts:

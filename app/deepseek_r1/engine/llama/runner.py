@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
+from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, ModelFileDamaged, PromptTooLong, WrongUsage
 from deepseek_r1.core.events import FinishReason, GenerationEvent, PrefillProgress, WeightsStats
 from deepseek_r1.core.i18n import tr
@@ -38,6 +39,7 @@ from deepseek_r1.memory.cost_model import draft_tokens, recurrent
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import Residency
+from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 
 _LONG_INSTRUCTIONS = 256  # characters: shorter ones are read again as soon
 
@@ -183,7 +185,10 @@ class LlamaEngine:
     def apply_residency(self) -> None:
         """Apply a changed plan of streamed weights while nothing is computed."""
         if self._weights is not None:
-            self._weights.apply_residency()
+            try:
+                self._weights.apply_residency()
+            except WeightsUnreadableError as error:
+                log.engine.warning("the budget is in force with the next pass: %s", error)
 
     def limit_batch(self, tokens: int) -> None:
         """Limit the prompt tokens of the next computation. From any thread."""

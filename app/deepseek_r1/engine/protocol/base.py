@@ -156,7 +156,10 @@ class Engine(Protocol):
         """
 
     def apply_residency(self) -> None:
-        """Put a changed plan in force now. Only while nothing is computed."""
+        """Put a changed plan in force now. Only while nothing is computed.
+
+        Where weights cannot be read, the next pass tries again, and raises EngineFailed.
+        """
 
     def limit_batch(self, tokens: int) -> None:
         """Limit the prompt tokens of one computation, from the next one on. From any thread."""

@@ -101,8 +101,10 @@ class BackgroundLoad:
     def wait_for(self, weight: Weight) -> None:
         """Wait until the weight is resident. Raises WeightsUnreadableError."""
         started = time.perf_counter()
-        for read in self._reads[self._reads_of[weight]]:
-            read.result()
+        reads = self._reads[self._reads_of[weight]]
+        wait(reads)
+        if any(read.exception() for read in reads):  # the drive may have been gone for a while
+            self._resident.read(*weight.range)
         self.pending.discard(weight)
         self.wait_s += time.perf_counter() - started
 

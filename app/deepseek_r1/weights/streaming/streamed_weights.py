@@ -314,12 +314,20 @@ class StreamedWeights:
         """Put a changed plan in force, between two computations.
 
         Evictions take effect at once. Weights to be pinned are kept when the computation uses them
-        next, once those of the plan before have been loaded.
+        next, once those of the plan before have been loaded. After an error the next call tries
+        again. Raises WeightsUnreadableError.
         """
         if not self._residency_changed:
             return
         self._residency_changed = False  # before it is read: another thread may change it again
-        planned = residency = self._planned
+        try:
+            self._apply(self._planned)
+        except BaseException:
+            self._residency_changed = True
+            raise
+
+    def _apply(self, planned: Residency) -> None:
+        residency = planned
         if self.reclaimable_mib:  # weights may take the context's unused memory too
             mib = planned.total_mib + self.reclaimable_mib
             residency = plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
