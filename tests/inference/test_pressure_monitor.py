@@ -13,7 +13,7 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.inference import cpu_inference, live_budget
+from deepseek_r1.inference import cpu_inference, live_budget, process_overhead
 from deepseek_r1.inference.live_budget import PressureMonitor
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from support.patience import PATIENCE_S
@@ -152,6 +152,38 @@ def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(
         (thread,) = monitors()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("chosen_mib", [320, 360])
+def test_a_budget_that_the_user_sets_while_the_governor_decides_is_kept(
+    starter: Path, monkeypatch: pytest.MonkeyPatch, chosen_mib: int
+) -> None:
+    # What pytest holds would count as the engine's.
+    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    during_the_reading, reading = [], SHORT
+
+    def read() -> MemoryReading:
+        for change in during_the_reading:
+            change()
+        return reading
+
+    with CPUInference(
+        starter, memory_budget=340, context_length=512, swap_enabled=True, window_mib=150.0
+    ) as model:
+        monitor = PressureMonitor(model._budget, lambda: None, lambda: True, read)
+        for now_s in (1.0, 3.0, 5.0):
+            monitor.check(now_s)
+        assert model.memory.short
+        assert model.memory.budget_mib < 320
+        reading = AMPLE
+        monitor.check(10.0)
+        during_the_reading.append(lambda: model.set_memory_budget(chosen_mib))
+        monitor.check(30.0)
+        during_the_reading.clear()
+        monitor.check(60.0)
+        assert not model.memory.short
+        assert model.memory.budget_mib == model.memory.wanted_mib == chosen_mib
 
 
 @pytest.mark.integration

@@ -129,6 +129,9 @@ class LiveBudget:
     def set_limit(self, allowed: Allowance) -> None:
         """Apply the limits of a memory shortage, or lift them."""
         with self._lock:
+            # The user's budget may be newer than the one that `allowed` was decided for.
+            most = min(allowed.budget_mib, self._settings.memory_budget)
+            allowed = replace(allowed, budget_mib=most)
             if self._streams and allowed.budget_mib != self._allowed.budget_mib:
                 self._apply(self._plan(allowed.budget_mib), allowed.budget_mib)
             self._engine.limit_batch(allowed.batch)
@@ -169,7 +172,7 @@ class PressureMonitor:
         self._on_change, self._working, self._read = on_change, working, read
         self._wanted = budget.wanted
         self._governor = MemoryGovernor(self._wanted)
-        self._limit = self._governor.allowance
+        self._limit: Allowance | None = self._governor.allowance  # that the model has
         self._checking = threading.Lock()
         self._stopped = threading.Event()
 
@@ -197,7 +200,8 @@ class PressureMonitor:
         """Apply the governor's limits to the model; True where they changed."""
         wanted = budget.wanted
         if wanted != self._wanted:
-            self._wanted, self._limit = wanted, self._governor.set_limits(wanted)
+            self._wanted, self._limit = wanted, None  # what the model has may be older
+            self._governor.set_limits(wanted)
         allowed = self._governor.decide(self._read(), now_s)
         if allowed == self._limit:
             return False
