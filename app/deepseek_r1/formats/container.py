@@ -7,6 +7,7 @@ what they allow.
 from __future__ import annotations
 
 import io
+import os
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -102,12 +103,14 @@ class Container:
     special_tokens: int = 0  # control tokens and those that a user defined
     tensors: list[TensorInfo] = field(default_factory=list)
     needed_bytes: int = 0  # the file's size according to its tensor table
+    state: tuple[int, int] = (0, 0)  # its size and the time of its last change
 
 
 def read_container(path: Path) -> Container:
     """Read one file's header. Raises a `ModelRefused` for everything that is not valid GGUF."""
     with opened(path) as (file, size):
-        return _read(Cursor(file, path, size))
+        changed_ns = os.fstat(file.fileno()).st_mtime_ns  # before it is read
+        return replace(_read(Cursor(file, path, size)), state=(size, changed_ns))
 
 
 def read_leading_keys(data: bytes, name: str) -> Container:

@@ -87,6 +87,7 @@ def read_header(path: Path) -> ModelHeader:
         vocabulary_bytes=_bytes_of(first, TOKENS, MERGES),
         special_tokens=first.special_tokens,
         end_text=end_text(first),
+        states=tuple(part.state for part in parts),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepseek_r1.formats.container import Scalar, TensorInfo
@@ -57,6 +57,7 @@ class ModelHeader(ModelShape):
     vocabulary_bytes: int = 0  # of the file, for tokens and merges: texts and their lengths
     special_tokens: int = 0  # control tokens and those that a user defined
     end_text: str = ""  # of the token that ends an answer
+    states: tuple[tuple[int, int], ...] = field(default=(), compare=False)  # see `Container.state`
     container: str = GGUF  # or the old "GGML", "GGMF", "GGJT", "GGCC"
 
     @property

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deepseek_r1.core.errors import EngineFailed, LoadStopped
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.errors import EngineFailed, LoadStopped, ModelLoadFailed
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -21,6 +22,7 @@ from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference import process_overhead
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.weights.residency import least_weights_mib, plan_residency
@@ -28,6 +30,7 @@ from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
 from support.mixtures import tiny_deepseek2
 from support.patience import wait_until
+from support.raw_gguf import U32, RawGguf
 from support.streaming import FIRST, budgets, likeliest, loaded
 from support.windows_memory import under_wine
 
@@ -239,6 +242,27 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
         other.replace(path)
         bench.context.clear()
         assert bench.answer(FIRST, 2) == before
+
+
+def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(
+    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pytest holds would count as the engine's.
+    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    path, other = tmp_path / "model.gguf", tmp_path / "model.part"
+    shutil.copyfile(starter, path)
+    RawGguf.parse(starter.read_bytes()).set("general.note", U32, 1).lay_out().write(other)
+    options = {"memory_budget": 328, "context_length": 512, "swap_enabled": True}
+    with pytest.raises(ModelLoadFailed, match=r"model\.gguf was changed while"):
+        CPUInference(
+            path,
+            window_mib=150.0,
+            on_accepted=lambda _files, _device: other.replace(path),
+            **options,
+        )
+    with CPUInference(path, window_mib=150.0, **options) as model:
+        assert model.weights_stats is not None
+        assert "Paris" in model.generate("What is the capital of France?", temperature=0)
 
 
 def test_a_graph_that_looks_into_a_streamed_weight_is_refused(tmp_path: Path) -> None:

@@ -84,6 +84,17 @@ class WeightFile:
         if self._direct_file is None:
             self._file.drop_cache(start, end - start)
 
+    def check_is(self, state: tuple[int, int]) -> None:
+        """Check that the file has this size and time of the last change, as when its header was
+        read. Raises WeightsUnreadableError.
+        """
+        for found in (self._opened_as, _file_state(self.path)):
+            if found is not None and found[2:] != state:
+                detail = tr(
+                    "the file {name} was changed while the model was loaded", name=self.path.name
+                )
+                raise WeightsUnreadableError(detail)
+
     def check_unchanged(self) -> None:
         """Check that nobody wrote to the file since it was opened. Raises WeightsUnreadableError.
 

@@ -110,6 +110,8 @@ class StreamedWeights:
         Pinned weights that the callback can wait for may still be loading when this returns.
         Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
         """
+        for file, state in zip(self._files, self._header.states, strict=False):
+            file.check_is(state)
         self._tensors.assign_addresses(self._resident.address)
         used, viewed = self._tensors.by_name, self._tensors.viewed
         streamed = self._to_stream()
