@@ -227,3 +227,9 @@ def test_a_profile_that_takes_no_conversion_is_named(starter: Path, tmp_path: Pa
     )
     assert (done.returncode, done.stdout) == (3, "")
     assert f"{profile / 'converted'} cannot be written." in done.stderr
+
+
+def test_a_model_that_is_not_there_is_not_converted() -> None:
+    done = run_here("compare", "Hi", "-m", "gone.gguf", "--precision", "q4_0")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "gone.gguf does not exist" in done.stderr

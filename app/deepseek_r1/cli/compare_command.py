@@ -18,7 +18,7 @@ from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import finish_text, show_progress
 from deepseek_r1.cli.progress import print_table
-from deepseek_r1.core.errors import ErrorReport, WrongUsage
+from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, WrongUsage
 from deepseek_r1.core.events import LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir
@@ -152,6 +152,8 @@ def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415
 
     chosen = precision_named(precision)
+    if not source.exists():
+        raise ModelFileMissing(path=str(source))
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     facts = [(str(each), (found := each.stat()).st_size, found.st_mtime_ns) for each in files]
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
