@@ -109,12 +109,14 @@ def test_texts_and_tokens_have_a_deadline(path: str, late: bool):
     asyncio.run(main())
 
 
-def test_a_server_that_ends_waits_for_no_system_prompt_and_is_not_reported_ready():
+def test_a_server_that_ends_waits_for_no_system_prompt_and_is_not_reported_ready(
+    monkeypatch: pytest.MonkeyPatch,
+):
     """The engine computes that prompt for as long as it lives, so it has to be closed first."""
     reported: list[object] = []
     engine = SilentEngine()
+    monkeypatch.setattr("deepseek_r1.server.serving.EngineClient", lambda **_events: engine)
     serving = _Serving(
-        engine,
         OPTIONS.model_copy(update={"system_prompt": "Be brief."}),
         on_event=lambda _event: None,
         on_loaded=reported.append,

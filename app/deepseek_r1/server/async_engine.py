@@ -146,7 +146,10 @@ class AsyncEngine:
     async def _open(
         self, kind: type[AnsweredRequest], **fields: Any
     ) -> AsyncIterator[_LoopRequest]:
-        """Send a request. Leaving the block by an exception cancels it and waits for its end."""
+        """Send a request. Leaving the block by an exception cancels it.
+
+        What computes is waited for: the engine is not free before.
+        """
         self.require_model()
         loop = asyncio.get_running_loop()
         request = self._client.submit_as(
@@ -156,7 +159,8 @@ class AsyncEngine:
             yield request
         except BaseException:
             request.cancel()
-            await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
+            if kind in (GenerateRequest, EmbedRequest):
+                await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
             raise
 
 
