@@ -53,7 +53,7 @@ from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
-from r1desk.widgets.palette import Palette, PaletteEntry
+from r1desk.widgets.palette import Palette, PaletteEntry, matching
 from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import ElidedLabel, NamedBox
 from window.mouse_and_keys import NO_KEYS, choose_file
@@ -301,6 +301,11 @@ def test_what_a_search_finds_can_be_taken_out_of_its_folder(
     next(a for a in folders.actions() if a.text() == "Take out of the folder").trigger()
     menu.close()
     assert MoveToFolder((3,), None) in requested
+
+
+def test_the_palette_finds_a_title_that_is_typed_whole_first() -> None:
+    rows = [PaletteEntry("Chats", f"Sky {n}", print) for n in (11, 1)]
+    assert [each.title for each in matching(rows, "sky 1")["Chats"]] == ["Sky 1", "Sky 11"]
 
 
 def test_screen_readers_are_told_of_no_row_that_the_palette_does_not_show_yet(

@@ -15,7 +15,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
-from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.later_turn import in_later_turn
 from r1desk.store import ChatMessage, MessageState, Store
@@ -41,6 +41,7 @@ class ComparisonController(QObject):
         self.question: ChatMessage | None = None  # that of the page, until it is closed
         self.planned: c.ComparisonPlanned  # set with the question
         self._answers: list[StreamingAnswer] = []
+        self._events: BackgroundAnswer | None = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
         models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
@@ -124,6 +125,12 @@ class ComparisonController(QObject):
         self.stop()
         self._end()
         self.question, self._answers = None, []
+
+    def quit(self) -> None:
+        """Close the page for good: nobody is left to go on when the engines have ended."""
+        self.close()
+        if self._events is not None:
+            self._events.abandon()
 
     @Slot()
     def _save(self) -> None:

@@ -38,7 +38,7 @@ class ComparisonFeature(Feature):
         self._chat.comparison_wanted.connect(self._on_wanted)
         self._chat.branch_shown.connect(self._on_branch_shown)
         self.controller.begun.connect(self._on_begun)
-        self.close = self.controller.close
+        self.close = self.controller.quit
 
     def attach(self, window: ChatWindow) -> None:
         """Show the comparison in this window."""

@@ -56,8 +56,13 @@ def _searched(entry: PaletteEntry) -> str:
 
 
 def _distance(terms: Sequence[str], entry: PaletteEntry) -> int:
-    """Of each word: 0 where the title begins with it, 1 where a word of it does, else 2."""
+    """Of each word: 0 where the title begins with it, 1 where a word of it does, else 2.
+
+    -1 where they are the title.
+    """
     title = entry.title.casefold()
+    if title.split() == terms:
+        return -1
     return sum((not title.startswith(term)) + (f" {term}" not in f" {title}") for term in terms)
 
 
