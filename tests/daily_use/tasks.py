@@ -97,7 +97,8 @@ def queue(me: Person) -> None:
             sent.append(me.stored(text))
         me.tree.pump(0.5)
         buttons = me.lowest("Withdraw")
-        if len(buttons) > 1 or me.chats.answer_after(sent[1]):  # else its turn has come
+        # Else its turn has come.
+        if buttons and (len(buttons) > 1 or me.chats.answer_after(sent[1])):
             click(buttons[-1].centre)
             me.sees(lambda: not me.chats.one(gone, sent[-1]), "the message withdrawn", 20)
             me.sees(lambda: text in me.written(), "its text in the message box", 20)
