@@ -162,6 +162,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     with ready_session(qtbot, profile, engine=engine) as session:
         with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
             ask(qtbot, session, "Write a story.")
+        session.store.run(lambda store: store)  # which chat is shown is stored by now
         disk.fill()
         engine.open_gate("full")
         qtbot.waitUntil(lambda: session.chat.answer is None)

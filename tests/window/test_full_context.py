@@ -54,6 +54,7 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
 ) -> None:
     store_conversation(own_profile, *TURNS)
     with ready_session(qtbot, own_profile, small_context) as session:
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == len(TURNS))
         ask(qtbot, session, "How many were there?")
         wait_answered(qtbot, session)
         last_card(qtbot, session)
