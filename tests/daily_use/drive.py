@@ -5,9 +5,10 @@
 On a private screen (Xvfb, openbox) and a fresh profile, both below OUT. Controls are found by their
 role and name for screen readers (AT-SPI), and every task is checked by what can be seen there, in
 the stored chats or in /proc. Four looks follow each other at 1366x768: English light and dark,
-Chinese light and dark. After seven tenths of the time the application is quit and started again
-on a screen of 2732x1536 at 200 %. OUT has `report.md`, pictures of what failed, and as CSV the
-steps, the turns of the window's thread over 50 ms, the machine's own slowness and the resources.
+Chinese light and dark. After half of the time the application is quit and started again on a
+screen of 2732x1536 at 200 %, and for the last quarter on one of 1366x768 again. OUT has
+`report.md`, pictures of what failed, and as CSV the steps, the turns of the window's thread over
+50 ms, the machine's own slowness and the resources.
 
 Needs xdotool, imagemagick, at-spi2-core, python3-gi and gir1.2-atspi-2.0: the system's Python.
 """
@@ -32,7 +33,7 @@ from window_tree import NotSeen, WindowTree
 ROOT = Path(__file__).resolve().parents[2]
 METER = Path(__file__).with_name("meter.py")
 LOOKS = (("en", "light"), ("en", "dark"), ("zh_CN", "light"), ("zh_CN", "dark"))
-RESTART_AT = 0.7  # of the time
+RESTART_AT, RESTART_AGAIN_AT = 0.5, 0.75  # of the time
 IMPORTS = 8
 SAMPLES = """
 import sys
@@ -150,7 +151,7 @@ class Drive:
     # ---- the day ----------------------------------------------------------------------------
 
     def run(self, desktop: Desktop) -> None:
-        """All looks, the restart, the rest of the time at 200 %."""
+        """All looks at 100 %, two at 200 %, and back."""
         self._sampler.start()
         self.start(1)
         self.me.phase = "English light 100 %"
@@ -160,16 +161,24 @@ class Drive:
             if not place:
                 self.prepare()
             self.work_until(RESTART_AT * (place + 1) / len(LOOKS))
-        self.me.task = "restart"
-        self.leave()
-        desktop.open_screen(2732, 1536)
-        self.start(2)
-        self.me.phase = "Chinese dark 200 %"
-        self.work_until((1 + RESTART_AT) / 2)
+        self.restart(desktop, 2)
+        self.work_until((RESTART_AT + RESTART_AGAIN_AT) / 2)
         self.look("en", "light", "200 %")
+        self.work_until(RESTART_AGAIN_AT)
+        self.restart(desktop, 1)
+        self.work_until((1 + RESTART_AGAIN_AT) / 2)
+        self.look("zh_CN", "dark", "100 %")
         self.work_until(1)
         self.count()
         self.leave()
+
+    def restart(self, desktop: Desktop, scale: int) -> None:
+        """Quit, and start on another screen in the same look."""
+        self.me.task = "restart"
+        self.leave()
+        desktop.open_screen(1366 * scale, 768 * scale)
+        self.start(scale)
+        self.me.phase = f"{self.me.phase.rpartition(' ')[0].rpartition(' ')[0]} {scale}00 %"
 
     def leave(self) -> None:
         """Quit; a failure of that is in the report."""
