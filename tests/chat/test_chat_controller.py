@@ -342,6 +342,22 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     assert drafts[-1] == "Pears?\n\nAnd plums?"
 
 
+def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    stack.open(None)
+    stack.exchange("Pears?", "Green.")
+    reports: list[str] = []
+    stack.chat.failed.connect(lambda report: reports.append(report.code))
+    stack.disk.full = True
+    stack.open(1)
+    assert set(reports) == {"StoreFull"}
+    assert stack.texts == []
+    stack.disk.full = False
+    stack.send("And plums?")
+    assert stack.texts == ["And plums?", ""]
+    assert stack.read(lambda store: len(store.conversations.infos())) == 3
+
+
 def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
     stack: ChatStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,12 +22,22 @@ def guides(qtbot: QtBot, request: pytest.FixtureRequest) -> Iterator[HelpWindow]
     qtbot.addWidget(window)
     window.show()
     qtbot.waitUntil(window.isActiveWindow)
+    qtbot.waitUntil(lambda: window.guides.count() > 0)
     yield window
     use_language("en")
 
 
 def listed(window: HelpWindow) -> int:
     return sum(not window.guides.item(row).isHidden() for row in range(window.guides.count()))
+
+
+def test_what_is_typed_before_the_guides_are_read_is_found(qtbot: QtBot) -> None:
+    window = HelpWindow(None)
+    qtbot.addWidget(window)
+    window.show()
+    window.search.setText("Open WebUI")  # their thread cannot have answered yet
+    qtbot.waitUntil(lambda: window.page.textCursor().selectedText() == "Open WebUI")
+    assert listed(window) < window.guides.count()
 
 
 def test_words_are_found_in_all_guides_and_enter_goes_on(guides: HelpWindow) -> None:

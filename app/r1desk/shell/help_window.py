@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.paths import guides_dir
 from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import fonts, tokens
 from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.layouts import filled, put_inside
@@ -52,9 +53,6 @@ class HelpWindow(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(tr("Help"))
-        translated = guides_dir() / current_language().replace("_", "-")
-        files = [*guides_dir().glob("*.md"), *translated.glob("*.md")]
-        self._texts = {file.stem: _guide(file) for file in files}
         self.search = QLineEdit(placeholderText=tr("Find in all guides"), clearButtonEnabled=True)
         self.search.setAccessibleName(tr("Find in all guides"))
         self.search.textChanged.connect(self._on_search)
@@ -75,21 +73,29 @@ class HelpWindow(QDialog):
         row.addWidget(self.page)
         row.setStretch(0, 2)
         row.setStretch(1, 5)
+        self._texts: dict[str, str] = {}
         self._items: dict[str, QListWidgetItem] = {}
-        order = {name: place for place, name in enumerate(_FIRST)}
+        self.resize(size_within_screen(self, QSize(980, 680)))
+        ask_in_background(_guides).done.connect(self._on_read)  # a cold disk takes its time
+
+    @Slot(object)
+    def _on_read(self, texts: dict[str, str]) -> None:
+        """List the guides, and show the first that has what is typed by now."""
+        self._texts, order = texts, {name: place for place, name in enumerate(_FIRST)}
         for name in sorted(self._texts, key=lambda each: (order.get(each, len(order)), each)):
             title = self._texts[name].partition("\n")[0].strip("# `")
             self._items[name] = QListWidgetItem(title.replace("`", ""), self.guides)
             self._items[name].setData(Qt.ItemDataRole.UserRole, name)
         self.guides.setCurrentRow(0)
-        self.resize(size_within_screen(self, QSize(980, 680)))
+        self._on_search(self.search.text())
 
     @Slot(str)
     def _on_search(self, wanted: str) -> None:
         """Keep the guides that have it, and go to its first place."""
         for name, item in self._items.items():
             item.setHidden(wanted.casefold() not in self._texts[name].casefold())
-        if self.guides.currentItem().isHidden():
+        current = self.guides.currentItem()
+        if current is not None and current.isHidden():
             self._show_next_guide()
         self._find_first()
 
@@ -131,6 +137,13 @@ class HelpWindow(QDialog):
             self.page.find(
                 QRegularExpression(heading, _ANY_CASE), QTextDocument.FindFlag.FindBackward
             )
+
+
+def _guides() -> dict[str, str]:
+    """The guides by their names, in the window's language where there is a translation."""
+    translated = guides_dir() / current_language().replace("_", "-")
+    files = [*guides_dir().glob("*.md"), *translated.glob("*.md")]
+    return {file.stem: _guide(file) for file in files}
 
 
 def _guide(file: Path) -> str:

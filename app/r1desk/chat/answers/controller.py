@@ -161,9 +161,14 @@ class ChatController(QObject):
             if self._position(message_id) is not None:
                 self.match_requested.emit(message_id, query)
 
+        def unreadable(error: Exception) -> None:
+            self._on_store_failed(error)
+            if conversation_id == self.conversation_id:
+                self.begin()  # what is typed next would end nowhere
+
         self.conversation_id = conversation_id
         self.opening = True
-        self._store.call(read, shown)
+        self._store.call(read, shown, unreadable)
 
     def reopen(self) -> None:
         """Show the present conversation again, for a window that is new."""
