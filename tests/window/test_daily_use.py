@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,6 +222,24 @@ def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Se
     qtbot.waitUntil(lambda: composer.text() == "What")  # its draft
     type_text(" is")
     assert composer.text() == "What is"
+
+
+def test_what_is_typed_before_a_chat_is_shown_stands_below_its_draft(
+    qtbot: QtBot, fruit: Session
+) -> None:
+    composer, rows, shown = fruit.window.composer, fruit.window.sidebar.list, threading.Event()
+    click_row(rows, "Bananas")
+    wait_shown(qtbot, fruit, "Yellow.")
+    type_text("Are they")
+    click(fruit.window.sidebar.new_button)
+    fruit.store.call(lambda _store: shown.wait())
+    click_row(rows, "Bananas")
+    type_text("Green?")
+    shown.set()
+    qtbot.waitUntil(lambda: composer.text() == "Are they\n\nGreen?")
+    click(fruit.window.sidebar.new_button)
+    click_row(rows, "Bananas")
+    qtbot.waitUntil(lambda: composer.text() == "Are they\n\nGreen?")
 
 
 def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(

@@ -79,8 +79,11 @@ class ChatPresenter(Presenter):
 
     @Slot(str, tuple)
     def _on_draft_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
-        if not self._window.composer.text():  # else the user is already typing
+        typed = self._window.composer.text()  # by a user who was faster
+        if not typed:
             self._window.composer.set_text(text)
+        elif not typed.startswith(text):
+            self._window.composer.restore_unsent(text)
         self._attachments.restore(attachments)
 
     @Slot(str, tuple)
