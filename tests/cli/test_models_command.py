@@ -68,6 +68,13 @@ def test_a_model_is_pulled_verified_and_removed(model, own_profile):
     assert run_here("models", "remove", "tiny", "--yes").returncode == 2
 
 
+def test_the_starter_can_be_verified_by_the_name_in_the_list(starter):
+    (listed,) = json.loads(run_here("models", "list", "--json").stdout)["models"]
+    done = run_here("models", "verify", starter.stem)
+    assert listed["path"] == str(starter)
+    assert (done.returncode, starter.name in done.stdout) == (0, True)
+
+
 def test_a_wrong_file_ends_with_three_and_a_dead_server_with_one(model, own_profile):
     with HostileServer(lambda _, reply: reply.file(model.read_bytes())).running() as server:
         url = f"{server.url}/tiny.gguf"

@@ -93,8 +93,10 @@ def _note_drafts() -> None:
 @o.json_option
 def verify_models(*, name: str | None, as_json: bool) -> None:
     """Compare models with their checksums. Exit status 3 if one differs."""
-    folder = user_models_dir()
-    paths = [find_model(name, *models_dirs())] if name is not None else _own_files()
+    folder, folders = user_models_dir(), [*models_dirs()]
+    if (starter := starter_model()) is not None:
+        folders.append(starter.parent)
+    paths = [find_model(name, *folders)] if name is not None else _own_files()
     with file_progress() as on_progress:
         found = [each for path in paths for each in verify(path, on_progress)]
     if as_json:
