@@ -1,10 +1,10 @@
-"""Finds the citations [n] of an answer, and which of them were sent."""
+"""Finds the citations [n] of an answer, and which sources they name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from deepseek_r1.documents.document import Source
 
@@ -15,37 +15,21 @@ _FOUND = re.compile(
 _NUMBER = re.compile(r"\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """A number in an answer, from `start` to `end` of its text.
+def citations(answer: str) -> Iterator[tuple[int, int, int]]:
+    """Yield the start, the end and the number of each citation, in order.
 
-    `[2]` is covered as a whole; of `[2, 3]` each number by itself. Without a source the model made
-    the number up: it must not become a link.
+    `[2]` is covered as a whole; of `[2, 3]` each number by itself. The model may make a number up:
+    one that was not sent must not become a link.
     """
-
-    start: int
-    end: int
-    n: int
-    source: Source | None
-
-
-def citations(answer: str, sources: Iterable[Source]) -> list[Citation]:
-    """Return the citations of an answer, in order."""
-    known = {source.n: source for source in sources}
-    found = []
     for match in _FOUND.finditer(answer):
-        if match[1] is None:
-            continue
-        numbers = list(_NUMBER.finditer(answer, *match.span(1)))
+        numbers = list(_NUMBER.finditer(answer, *match.span(1))) if match[1] else []
         for number in numbers:
-            span = match.span() if len(numbers) == 1 else number.span()
-            found.append(Citation(*span, int(number[0]), known.get(int(number[0]))))
-    return found
+            start, end = (match if len(numbers) == 1 else number).span()
+            yield start, end, int(number[0])
 
 
 def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
     """Return the sources with `cited` as the answer has it; the cited ones first."""
-    sources = tuple(sources)
-    numbers = {citation.n for citation in citations(answer, sources)}
+    numbers = {number for _, _, number in citations(answer)}
     marked = [replace(each, cited=each.n in numbers) for each in sources]
     return tuple(sorted(marked, key=lambda each: not each.cited))

@@ -1,10 +1,20 @@
-"""Boxes and lines above and below the text of an answer: progress, how it ended, ways on."""
+"""Boxes, lines and the menu of sources above and below the text of an answer: progress, how it ended, ways on."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
@@ -15,17 +25,20 @@ from r1desk.chat.values.intents import (
     ContextOption,
     ContextOptions,
     ContinueAnswer,
+    OpenAttachment,
     Regenerate,
     Request,
     TakeWay,
     WithdrawQuestion,
 )
 from r1desk.chat.values.message import can_go_on, ended_inside_thinking
-from r1desk.store import ChatMessage
+from r1desk.store import AnswerSources, ChatMessage
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import FittedWidget, filled
 
 _MAX_ERROR = 4_000
+_MOST_SOURCES = 40  # in the menu
+_TOOLTIP_CHARACTERS = 600
 _STILL_THINKING = {
     FinishReason.STOP: N_("The model ended inside of its thinking and wrote no answer."),
     FinishReason.LENGTH: N_(
@@ -235,3 +248,25 @@ class ContinueRow(FittedWidget):
         reason.setWordWrap(True)
         style.dress(reason, scale=0.94)
         row.addWidget(reason, 1, Qt.AlignmentFlag.AlignVCenter)
+
+
+def sources_button(
+    sources: AnswerSources, style: TextStyle, request: Request, parent: QWidget
+) -> QToolButton:
+    """A button with the line; each passage of its menu is shown in its document."""
+    button = text_button("chevron-down", sources.summary(), parent)
+    button.setFont(scaled(style.font, 0.9))
+    menu = QMenu(button, toolTipsVisible=True)
+
+    def fill() -> None:
+        names = sources.names()
+        for source in sources.shown()[:_MOST_SOURCES] if menu.isEmpty() else ():
+            cited = tr("cited") if source.cited else tr("not cited")
+            text = fit.code(f"[{source.n}] {names[source.n]} · {cited}").replace("&", "&&")
+            entry = menu.addAction(text, partial(request, OpenAttachment(source.passage)))
+            entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
+
+    menu.aboutToShow.connect(fill)
+    button.setMenu(menu)
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    return button

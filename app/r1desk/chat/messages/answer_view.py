@@ -18,9 +18,9 @@ from r1desk.chat.messages.answer_boxes import (
     StatusLine,
     can_continue,
     note_for,
+    sources_button,
 )
 from r1desk.chat.messages.editable_message import EditableMessage
-from r1desk.chat.messages.sources_row import sources_button
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.inline_renderer import SOURCE

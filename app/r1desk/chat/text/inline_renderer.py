@@ -88,9 +88,9 @@ class InlineRenderer:
     def _insert_cited(self, content: str, fmt: QTextCharFormat, sources: Mapping[int, str]) -> None:
         """Insert text in which "[1]" leads to a source; a number that was not sent stays text."""
         done = 0
-        for cited in citations(content, ()):
-            self._insert(content[done : cited.start], fmt)
-            number, done, shown = cited.n, cited.end, QTextCharFormat(fmt)
+        for start, end, number in citations(content):
+            self._insert(content[done:start], fmt)
+            done, shown = end, QTextCharFormat(fmt)
             if number in sources:
                 self.has_links = True
                 shown.setAnchor(True)
@@ -101,7 +101,7 @@ class InlineRenderer:
                 shown.setToolTip(tr("No passage with the number {n} was sent.", n=number))
                 shown.setForeground(QBrush(self._style.colours.dim))
                 shown.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
-            self._insert(content[cited.start : done], shown)
+            self._insert(content[start:end], shown)
         self._insert(content[done:], fmt)
 
     def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
