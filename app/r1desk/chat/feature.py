@@ -134,8 +134,7 @@ class ChatFeature(Feature):
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown
         self._presenter: ChatPresenter
-        self._files: AttachmentPresenter | None = None
-        self._document_lists: DocumentLists | None = None
+        self._document_lists: DocumentLists
         self._view_only = ""
         self._connect()
 
@@ -199,21 +198,15 @@ class ChatFeature(Feature):
         window.chats_menu.addAction(
             tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        files = self._files = AttachmentPresenter(
-            window,
-            chat,
-            self.documents,
-            self._reading,
-            self._speed,
-            present=lambda: self._files,
-        )
+        files = AttachmentPresenter(window, chat, self.documents, self._reading, self._speed)
         self._presenter = presenter = ChatPresenter(
-            window, chat, engine, lambda: self._models.ready, files
+            window, chat, engine, lambda: self._models.ready
         )
         window.files_dropped.connect(files.add_paths)
         row = ComposerRowPresenter(
             window,
             files,
+            self.documents,
             sizes=self.sizes,
             settings=self.settings,
             speed=self._speed,
@@ -237,11 +230,7 @@ class ChatFeature(Feature):
         )
         answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
-            window,
-            self.documents,
-            self._services.store,
-            self.prompts,
-            present=lambda: self._document_lists,
+            window, self.documents, self._services.store, self.prompts
         )
         self.presenters = [
             self._document_lists,

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
@@ -19,7 +19,7 @@ from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.file_reader import FileReader
+from r1desk.chat.context.file_reader import FileReader, Reading
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
@@ -44,12 +44,12 @@ class ChatDocuments(QObject):
     Signals:
         changed: `shown`, the documents of the conversation and of its folder, or `text`, which
             stands first in its next prompt.
-        refused: the ErrorReport of a folder's file that has changed and cannot be read any more.
+        draft_changed: `draft`, the files that go with the message being written.
         cleaned: the set of the hashes of documents whose texts are deleted.
     """
 
     changed = Signal()
-    refused = Signal(ErrorReport)
+    draft_changed = Signal()
     cleaned = Signal(object)
     _count_wanted = Signal(str, object)  # a text, SimpleQueue; from any thread
 
@@ -74,16 +74,26 @@ class ChatDocuments(QObject):
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
-        self.files = FileReader(self.index, self._count, lambda: chat.busy)
+        self.draft: tuple[Attachment, ...] = ()
+        self.files, self.folder_files = (
+            FileReader(self.index, self._count, lambda: chat.busy, gently=gently)
+            for gently in (False, True)
+        )
+        self.files.file_read.connect(self._on_file_read)
+        self.folder_files.file_read.connect(self._on_folder_file_read)
+        self.folder_files.changed.connect(self.refresh)
         self._checking = False  # files of folders; it may wait for mains power, for hours
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
+        chat.draft_restored.connect(self._on_draft_restored)
+        chat.unsent_restored.connect(self._on_unsent_restored)
 
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
         self.files.close()
+        self.folder_files.close()
         for waiting in tuple(self._waiting):
             waiting.put(None)
 
@@ -152,9 +162,9 @@ class ChatDocuments(QObject):
         self._checking = True
 
         def reread(hashes: set[str]) -> None:
-            reading = self.files.reread(hashes)
+            reading = self.folder_files.reread(hashes)
             reading.done.connect(self._on_reread)
-            reading.failed.connect(self.refused)
+            reading.failed.connect(self.folder_files.refused)
             reading.ended.connect(self._on_all_reread)
 
         self._store.call(lambda store: store.attachments.in_folders(), reread)
@@ -199,6 +209,44 @@ class ChatDocuments(QObject):
     def _on_cleaned(self, gone: set[str]) -> None:
         if not self._closed:
             self.cleaned.emit(gone)
+
+    # ---- the message being written ----------------------------------------------------------
+
+    @Slot(object, object)
+    def _on_folder_file_read(self, reading: Reading, file: Attachment) -> None:
+        self._store.call(lambda store: store.attachments.add_to_folder(reading.folder, file))
+
+    @Slot(object, object)
+    def _on_file_read(self, reading: Reading, file: Attachment) -> None:
+        if reading.stop.is_set():  # taken off meanwhile, or of a chat that was left
+            self.clean([file.sha256], for_good=False)
+        elif file.sha256 not in {each.sha256 for each in self.draft}:
+            self.change_draft((*self.draft, file))
+
+    def change_draft(self, files: tuple[Attachment, ...]) -> None:
+        """The user changed the files of the message: keep them."""
+        removed = {each.sha256 for each in self.draft} - {each.sha256 for each in files}
+        self.draft = files
+        self.draft_changed.emit()
+        self._chat.save_draft(files)
+        if removed:
+            self.clean(removed, for_good=False)
+
+    def show_draft(self, files: tuple[Attachment, ...] = ()) -> None:
+        """Have the files of another message. What is being read for this one is dropped."""
+        self.files.end(*self.files.readings)
+        self.draft = files
+        self.draft_changed.emit()
+
+    @Slot(str, tuple)
+    def _on_draft_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:
+        if not self.draft and not self.files.readings:  # else the user attaches others already
+            self.show_draft(files)
+
+    @Slot(str, tuple)
+    def _on_unsent_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:
+        if files:  # they come before those that were attached since
+            self.change_draft(files + self.draft)
 
     # ---- a question -------------------------------------------------------------------------
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from PySide6.QtCore import QObject, Signal
+
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.i18n import N_
+from deepseek_r1.core.i18n import N_, trn
 from deepseek_r1.documents.errors import DocumentNotRead
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
@@ -32,39 +35,80 @@ class TooManyDocuments(R1Error):
     todo = N_("Put them into a folder of chats, or begin another chat.")
 
 
-class FileReader:
-    """Reads one file after the other. What many files take is left to answers and to others."""
+@dataclass(eq=False, slots=True)
+class Reading:
+    """Files that are being read; `folder` of chats gets them."""
+
+    name: str
+    folder: int | None
+    stop: threading.Event = field(default_factory=threading.Event)
+    left: int = 0  # files that wait
+
+
+class FileReader(QObject):
+    """Reads one file after the other into the index.
+
+    Signals:
+        file_read: the Reading, and an Attachment; one that was read while it was stopped too.
+        refused: the ErrorReport of a file.
+        changed: other `readings`.
+    """
+
+    file_read = Signal(object, object)
+    refused = Signal(ErrorReport)
+    changed = Signal()
 
     def __init__(
-        self, index: DocumentIndex, count: Callable[[str], int], is_busy: Callable[[], bool]
+        self,
+        index: DocumentIndex,
+        count: Callable[[str], int],
+        is_busy: Callable[[], bool],
+        *,
+        gently: bool = False,
     ) -> None:
-        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread."""
-        self._index, self._count, self._is_busy = index, count, is_busy
-        self.closed = threading.Event()  # set: read no more files
+        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
+
+        `gently`: many files, at the pace of a machine that has other work, and not on battery.
+        """
+        super().__init__()
+        self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
+        self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
-        self.left = 0  # files of folders of chats that wait
-        self.waits_for_mains = True  # with these
-        self._readings: dict[int, tuple[BackgroundAnswer, threading.Event]] = {}  # by `id`
+        self.waits_for_mains = True
+        self.readings: list[Reading] = []
 
     def close(self) -> None:
         """Read no more, and report nothing more."""
-        self.closed.set()
-        for reading, stop in self._readings.values():
-            stop.set()
-            reading.abandon()
+        self._closed.set()
+        self.blockSignals(True)
+        self.end(*self.readings)
 
-    def read(
-        self, paths: Iterable[str], stop: threading.Event, *, gently: bool = False
-    ) -> BackgroundAnswer:
-        """Read files and those of folders, one after the other, into the index.
+    @property
+    def left(self) -> int:
+        """How many files wait."""
+        return sum(each.left for each in self.readings)
 
-        The results are Attachments and the ErrorReports of what was refused, until `stop` is set.
-        `gently`: many files, at the pace of a machine that has other work, and not on battery.
-        """
-        reading = stream_in_background(partial(self._read_all, tuple(paths), stop, gently))
-        self._readings[id(reading)] = reading, stop
-        reading.ended.connect(partial(self._readings.pop, id(reading)))
-        return reading
+    def read(self, paths: Sequence[str], folder: int | None = None) -> None:
+        """Read files, and those of folders."""
+        name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
+        reading = Reading(name, folder)
+        self.readings.append(reading)
+        results = stream_in_background(partial(self._read_all, tuple(paths), reading))
+        results.done.connect(lambda file: self.file_read.emit(reading, file))
+        results.failed.connect(lambda report: self._on_refused(reading, report))
+        results.ended.connect(lambda: self.end(reading))
+        self.changed.emit()
+
+    def _on_refused(self, reading: Reading, report: ErrorReport) -> None:
+        if not reading.stop.is_set():
+            self.refused.emit(report)
+
+    def end(self, *readings: Reading) -> None:
+        """Read no more files of these; those that were read stay."""
+        for each in readings:
+            each.stop.set()
+        self.readings = [each for each in self.readings if not each.stop.is_set()]
+        self.changed.emit()
 
     def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
         """Read those of these documents again whose files have changed.
@@ -80,8 +124,8 @@ class FileReader:
             known = state in self._refused or state[1] in {None, each.modified_ns}
             if each.sha256 not in hashes or known:
                 continue
-            self._wait_for_turn(self.closed, 0)
-            read = self._read_one(Path(each.path), self.closed)
+            self._wait_for_turn(self._closed, 0)
+            read = self._read_one(Path(each.path), self._closed)
             if isinstance(read, ErrorReport):
                 self._refused.add(state)
                 yield read
@@ -90,13 +134,12 @@ class FileReader:
 
     def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:
         stop.wait(min(_LONGEST_PAUSE_S, spent_s))
-        while not (stop.is_set() or self.closed.is_set()) and (
-            self._is_busy() or (self.waits_for_mains and on_battery())
-        ):
-            stop.wait(1.0)
+        while self._is_busy() or (self.waits_for_mains and on_battery()):
+            if stop.wait(1.0):
+                return
 
     def _read_all(
-        self, paths: Collection[str], stop: threading.Event, gently: bool
+        self, paths: Collection[str], reading: Reading
     ) -> Iterator[Attachment | ErrorReport]:
         files: list[Path] = []
         for path in map(Path, paths):
@@ -104,17 +147,18 @@ class FileReader:
                 files += document_files(path)
             except (R1Error, OSError) as error:
                 yield _refusal(path, error)
-        most = MAX_FOLDER_FILES if gently else MAX_FILES
+        most = MAX_FOLDER_FILES if self._gently else MAX_FILES
         if len(files) > most:
             yield TooManyDocuments(limit=most).report()
         for done, each in enumerate(files[:most], 1):
             began = time.monotonic()
-            if stop.is_set() or self.closed.is_set():
+            if reading.stop.is_set():
                 return
-            yield self._read_one(each, stop)
-            if gently:
-                self.left = len(files) - done
-                self._wait_for_turn(stop, time.monotonic() - began)
+            file = self._read_one(each, reading.stop)
+            reading.left = len(files) - done
+            yield file
+            if self._gently:
+                self._wait_for_turn(reading.stop, time.monotonic() - began)
 
     def _read_one(self, file: Path, stop: threading.Event) -> Attachment | ErrorReport:
         try:

@@ -1,4 +1,4 @@
-"""Boxes, lines and the menu of sources above and below the text of an answer: progress, how it ended, ways on."""
+"""Boxes and lines above and below an answer: progress, sources, how it ended, ways on."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""The files of the message being written and of the chat: read, shown, removed."""
+"""The files of the message being written and of the chat: chosen, shown, removed."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFileDialog
 from shiboken6 import isValid
 
@@ -34,13 +32,7 @@ _MOST_SHARED = 3  # documents of a folder, that have a chip each
 
 
 class AttachmentPresenter(Presenter):
-    """Shows files as chips, reads new ones, and shows what is in them.
-
-    Signals:
-        changed: other files, or other numbers of tokens.
-    """
-
-    changed = Signal()
+    """Shows files as chips, and shows what is in them."""
 
     def __init__(
         self,
@@ -49,27 +41,21 @@ class AttachmentPresenter(Presenter):
         documents: ChatDocuments,
         reading: DocumentReading,
         speed: MeasuredSpeed,
-        *,
-        present: Callable[[], AttachmentPresenter | None],
     ) -> None:
-        """`present` is that of the window shown; one that replaces it reads on."""
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
         self._model_reading = reading
-        self._present, before = present, present()
-        self.attachments: tuple[Attachment, ...] = before.attachments if before else ()
-        self._files_read: dict[threading.Event, str] = (  # what ends it, and its chip's name
-            before._files_read if before else {}
-        )
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self._dialog: DocumentDialog | None = None
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
-        chat.leaving.connect(self.show_stored)
-        whenever = (chat.branch_shown, chat.busy_changed, reading.changed, documents.changed)
-        for changed in (*whenever, speed.changed):
-            changed.connect(self._show)
+        chat.leaving.connect(self.clear)
+        documents.files.refused.connect(self.refuse)
+        for ours in (documents.changed, documents.draft_changed, documents.files.changed):
+            ours.connect(self._show)
+        for others in (chat.branch_shown, chat.busy_changed, reading.changed, speed.changed):
+            others.connect(self._show)
 
     @Slot()
     def choose(self) -> None:
@@ -92,88 +78,43 @@ class AttachmentPresenter(Presenter):
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
         """Read files, and those of folders, and attach what has text."""
-        stop = threading.Event()
-        count, name = len(paths), Path(paths[0]).name
-        self._files_read[stop] = name if count == 1 else trn("{n:,} file", "{n:,} files", count)
-        reading = self._documents.files.read(paths, stop)
-
-        def present() -> AttachmentPresenter:
-            return self._present() or self
-
-        reading.done.connect(lambda file: present()._attach(stop, file))
-        reading.failed.connect(lambda report: stop.is_set() or present().refuse(report))
-        reading.ended.connect(lambda: present()._stop(stop))
-        self._show()
+        self._documents.files.read(paths)
         self._window.composer.setFocus()
 
-    def _attach(self, stop: threading.Event, file: Attachment) -> None:
-        if stop.is_set():  # taken off meanwhile, or of a chat that was left
-            self._documents.clean([file.sha256], for_good=False)
-        elif file.sha256 not in {each.sha256 for each in self.attachments}:
-            self._set((*self.attachments, file))
-
-    def _stop(self, stop: threading.Event) -> None:
-        """Attach no more files of this reading; those that were read stay."""
-        stop.set()
-        if self._files_read.pop(stop, None) is not None:
-            self._show()
+    @Slot()
+    def clear(self) -> None:
+        """The message goes, or another one is shown: so does what was said of its files."""
+        self._documents.show_draft()
+        self._window.notices.withdraw(_FILES)
 
     def _remove(self, place: int) -> None:
         """Take one file off the message."""
-        self._set(self.attachments[:place] + self.attachments[place + 1 :])
-
-    @Slot()
-    def show_stored(self, attachments: tuple[Attachment, ...] = ()) -> None:
-        """Show the files of another message. What is being read for this one is dropped."""
-        for stop in self._files_read:
-            stop.set()
-        self._files_read.clear()
-        self._window.notices.withdraw(_FILES)
-        self.attachments = attachments
-        self._show()
-
-    def restore(self, attachments: tuple[Attachment, ...]) -> None:
-        """Show the files of a draft, unless the user has begun to attach others."""
-        if not self.attachments and not self._files_read:
-            self.show_stored(attachments)
-
-    def restore_unsent(self, attachments: tuple[Attachment, ...]) -> None:
-        """Attach files that could not be sent, before those that were attached since."""
-        if attachments:
-            self._set(attachments + self.attachments)
-
-    def _set(self, attachments: tuple[Attachment, ...]) -> None:
-        """The user changed the files: keep them."""
-        removed = {a.sha256 for a in self.attachments} - {a.sha256 for a in attachments}
-        self.attachments = attachments
-        self._show()
-        self._chat.save_draft(attachments)
-        if removed:
-            self._model_reading.pause()
-            self._documents.clean(removed, for_good=False)
+        draft = self._documents.draft
+        self._model_reading.pause()
+        self._documents.change_draft(draft[:place] + draft[place + 1 :])
 
     @Slot()
     def _show(self) -> None:
+        documents = self._documents
         self._read = self._model_reading.read_of(self._in_order())
-        mine, inside = {each.sha256 for each in self.attachments}, self._documents.of_folder
-        earlier = [each for each in self._documents.shown if each.sha256 not in mine]
+        mine, inside = {each.sha256 for each in documents.draft}, documents.of_folder
+        earlier = [each for each in documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
         chips = [
-            self._chip(each, partial(self._documents.remove, each.sha256))
+            self._chip(each, partial(documents.remove, each.sha256))
             for each in earlier
             if each.sha256 not in inside
         ]
         as_one = [self._chip_of_folder(shared)] if len(shared) > _MOST_SHARED else []
         chips += as_one or [self._chip(each, None) for each in shared]
         chips += [
-            self._chip(each, partial(self._remove, at)) for at, each in enumerate(self.attachments)
+            self._chip(each, partial(self._remove, at)) for at, each in enumerate(documents.draft)
         ]
-        for stop, name in self._files_read.items():
-            button = ChipButton("close", _removal(name), partial(self._stop, stop))
-            chips.append(Chip(name, (tr("being read"),), None, (button,), icon="clock"))
-        reading = bool(self._files_read)
-        self._window.composer.set_chips(chips, attached=bool(self.attachments), reading=reading)
-        self.changed.emit()
+        for each in documents.files.readings:
+            button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
+            chips.append(Chip(each.name, (tr("being read"),), None, (button,), icon="clock"))
+        attached, reading = bool(documents.draft), bool(documents.files.readings)
+        self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
     def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
         tokens, count = sum(map(tokens_of, documents)), len(documents)
@@ -217,7 +158,7 @@ class AttachmentPresenter(Presenter):
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 
     def _in_order(self) -> tuple[str, ...]:
-        return tuple(self._documents.of_question(self.attachments))
+        return tuple(self._documents.of_question(self._documents.draft))
 
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""
@@ -251,6 +192,7 @@ class AttachmentPresenter(Presenter):
         asked.done.connect(found)
         asked.failed.connect(self.refuse)
 
+    @Slot(ErrorReport)
     def refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""
         self._window.notices.show_notice(Notice(report.text(), topic=_FILES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -81,21 +80,16 @@ class DocumentLists(Presenter):
         documents: ChatDocuments,
         store: StoreBridge,
         prompts: PromptPreparation,
-        *,
-        present: Callable[[], DocumentLists | None],
     ) -> None:
-        """`present` is that of the window shown; one that replaces it reads on."""
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
         self._prompts = prompts
-        self._present, before = present, present()
-        self._stop = before._stop if before else threading.Event()  # of all files being read
-        self._readings = before._readings if before else 0
         self._refresh: Callable[[], None] = lambda: None  # the list that was shown last
-        documents.refused.connect(self._refuse)
+        documents.folder_files.refused.connect(self._refuse)
+        documents.folder_files.file_read.connect(self._on_read)
+        documents.folder_files.changed.connect(self._on_read)
         window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
-        if self._readings and not self._stop.is_set():
-            self._show_progress()
+        self._show_progress()
 
     def close(self) -> None:
         """Take the notice away, which the next window has in its own language."""
@@ -157,26 +151,17 @@ class DocumentLists(Presenter):
     def _choose(self, folder: int, mode: QFileDialog.FileMode) -> None:
         chooser = file_dialog(self._window, tr("Add documents"), [tr("All files (*)")])
         chooser.setFileMode(mode)
-        chooser.filesSelected.connect(partial(self._add, folder))
+        chooser.filesSelected.connect(
+            lambda paths: self._documents.folder_files.read(paths, folder)
+        )
         chooser.open()
 
-    def _add(self, folder: int, paths: Sequence[str]) -> None:
-        if self._stop.is_set():  # else others are being read: one button stops all
-            self._stop = threading.Event()
-        stop = self._stop
-        reading = self._documents.files.read(paths, stop, gently=True)
-        self._readings += 1
-
-        def present() -> DocumentLists:
-            return self._present() or self
-
-        reading.done.connect(lambda document: present()._on_read(folder, document))
-        reading.failed.connect(lambda report: stop.is_set() or present()._refuse(report))
-        reading.ended.connect(lambda: present()._on_ended())
-        self._show_progress()
-
     def _show_progress(self) -> None:
-        files, actions = self._documents.files, {tr("Stop"): self._stop.set}
+        files = self._documents.folder_files
+        self._window.notices.withdraw(_READING)
+        if not files.readings:
+            return
+        actions: dict[str, Callable[[], object]] = {tr("Stop"): partial(files.end, *files.readings)}
         text = tr("Documents are being read.")
         if files.waits_for_mains:
             text = tr("Documents are being read, but not on battery.")
@@ -184,26 +169,18 @@ class DocumentLists(Presenter):
         if files.left:
             left = trn("{n:,} file is left", "{n:,} files are left", files.left)
             text = f"{text} ({left})"
-        self._window.notices.withdraw(_READING)
         self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
     def _hurry(self) -> None:
-        self._documents.files.waits_for_mains = False
+        self._documents.folder_files.waits_for_mains = False
         self._show_progress()
 
-    def _on_read(self, folder: int, document: Attachment) -> None:
-        self._store.call(lambda store: store.attachments.add_to_folder(folder, document))
-        if self._documents.files.left % _REFRESHED == 0:
+    @Slot()
+    def _on_read(self) -> None:
+        if self._documents.folder_files.left % _REFRESHED == 0:
             self._show_progress()
             self._refresh()
 
     @Slot(ErrorReport)
     def _refuse(self, report: ErrorReport) -> None:
         self._window.notices.show_notice(Notice(report.text(), topic=_FAILED))
-
-    def _on_ended(self) -> None:
-        self._readings -= 1
-        if not self._readings:
-            self._window.notices.withdraw(_READING)
-        self._refresh()
-        self._documents.refresh()

@@ -12,6 +12,7 @@ from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
@@ -19,7 +20,7 @@ from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
-from r1desk.store import Attachment, ChatMessage
+from r1desk.store import ChatMessage
 
 
 class ChatPresenter(Presenter):
@@ -31,10 +32,9 @@ class ChatPresenter(Presenter):
         chat: ChatController,
         engine: EngineBridge,
         is_model_ready: Callable[[], bool],
-        attachments: AttachmentPresenter,
     ) -> None:
         super().__init__(window)
-        self._window, self._chat, self._attachments = window, chat, attachments
+        self._window, self._chat = window, chat
         self._is_model_ready = is_model_ready
         self._view_only = ""  # why nothing can be sent at all
         self._forwarder = KeyForwarder(window, window.composer.editor)
@@ -77,20 +77,18 @@ class ChatPresenter(Presenter):
         self._window.composer.flush_draft()
         self._window.composer.clear()
 
-    @Slot(str, tuple)
-    def _on_draft_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+    @Slot(str)
+    def _on_draft_restored(self, text: str) -> None:
         typed = self._window.composer.text()  # by a user who was faster
         if not typed:
             self._window.composer.set_text(text)
         elif not typed.startswith(text):
             self._window.composer.restore_unsent(text)
-        self._attachments.restore(attachments)
 
-    @Slot(str, tuple)
-    def _on_unsent_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+    @Slot(str)
+    def _on_unsent_restored(self, text: str) -> None:
         if text:
             self._window.composer.restore_unsent(text)
-        self._attachments.restore_unsent(attachments)
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -140,17 +138,18 @@ class ComposerRowPresenter(Presenter):
         self,
         window: ChatWindow,
         attachments: AttachmentPresenter,
+        documents: ChatDocuments,
         *,
         sizes: PromptSizeController,
         settings: ChatSettingsController,
         speed: MeasuredSpeed,
     ) -> None:
         super().__init__(window)
-        self._window, self._attachments = window, attachments
+        self._window, self._documents = window, documents
         self._sizes, self._settings, self._speed = sizes, settings, speed
         composer = window.composer
         composer.text_changed.connect(self._on_message_changed)
-        attachments.changed.connect(self._on_message_changed)
+        documents.draft_changed.connect(self._on_message_changed)
         for show in (composer.size_button.show_size, attachments.show_size):
             sizes.changed.connect(show)
             show(sizes.size)
@@ -168,7 +167,7 @@ class ComposerRowPresenter(Presenter):
 
     @Slot()
     def _on_message_changed(self) -> None:
-        self._sizes.set_message(self._window.composer.text(), self._attachments.attachments)
+        self._sizes.set_message(self._window.composer.text(), self._documents.draft)
 
     @Slot()
     def _show_settings(self) -> None:

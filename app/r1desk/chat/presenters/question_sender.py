@@ -32,8 +32,8 @@ class QuestionSender(Presenter):
 
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
-        files = self._files.attachments
-        self._files.show_stored()  # they go with the message
+        files = self._documents.draft
+        self._files.clear()  # they go with the message
         if self._documents.of_question(files) and not self._chat.opening:
             self._chat.save_draft(text)
         self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
@@ -80,7 +80,7 @@ class QuestionSender(Presenter):
             if is_wanted():
                 ask(sources)
                 self._chat.save_draft(self._window.composer.text())  # sending has emptied it
-                self._chat.save_draft(self._files.attachments)
+                self._chat.save_draft(self._documents.draft)
             else:
                 give_back()
 

@@ -134,7 +134,7 @@ class RequestHandler(Presenter):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
-                if self._documents.shown or attachments.attachments:
+                if self._documents.shown or self._documents.draft:
                     self._notify(tr("The models are asked without the documents of this chat."))
                 chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
@@ -152,7 +152,7 @@ class RequestHandler(Presenter):
             if message.id == answer:
                 return above
         self._composer.flush_draft()  # now, so that it goes with the question
-        files = self._attachments.attachments
+        files = self._documents.draft
         return ChatMessage(0, Role.USER, self._composer.text(), attachments=files)
 
     @Slot()
