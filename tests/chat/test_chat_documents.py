@@ -219,6 +219,15 @@ def test_what_was_read_behind_another_document_is_not_read_alone(
     assert reading.read_of(("a", "b")) == ()
 
 
+def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_draft(
+    stack: ChatStack, documents: ChatDocuments
+) -> None:
+    stored, since = (attached(documents, pages(count)) for count in (8, 9))
+    documents.change_draft((since,))
+    stack.chat.draft_restored.emit("", (stored,))
+    assert documents.draft == (stored, since)
+
+
 def test_the_text_goes_with_the_last_chat_that_has_the_document(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:

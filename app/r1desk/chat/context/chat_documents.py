@@ -86,8 +86,8 @@ class ChatDocuments(QObject):
         queued = Qt.ConnectionType.QueuedConnection
         self._count_wanted.connect(self._on_count_wanted, queued)
         chat.branch_shown.connect(self.refresh)
-        chat.draft_restored.connect(self._on_draft_restored)
-        chat.unsent_restored.connect(self._on_unsent_restored)
+        chat.draft_restored.connect(self._on_restored)
+        chat.unsent_restored.connect(self._on_restored)
 
     def close(self) -> None:
         """End what waits in threads."""
@@ -232,21 +232,17 @@ class ChatDocuments(QObject):
         if removed:
             self.clean(removed, for_good=False)
 
-    def show_draft(self, files: tuple[Attachment, ...] = ()) -> None:
-        """Have the files of another message. What is being read for this one is dropped."""
+    def leave_draft(self) -> None:
+        """Go on to another message. What is being read for this one is dropped."""
+        self.draft = ()
         self.files.end(*self.files.readings)
-        self.draft = files
         self.draft_changed.emit()
 
     @Slot(str, tuple)
-    def _on_draft_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:
-        if not self.draft and not self.files.readings:  # else the user attaches others already
-            self.show_draft(files)
-
-    @Slot(str, tuple)
-    def _on_unsent_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:
-        if files:  # they come before those that were attached since
-            self.change_draft(files + self.draft)
+    def _on_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:
+        since = tuple(each for each in self.draft if each not in files)
+        if files + since != self.draft:
+            self.change_draft(files + since)
 
     # ---- a question -------------------------------------------------------------------------
 

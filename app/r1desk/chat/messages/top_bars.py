@@ -25,6 +25,9 @@ class FindField(QLineEdit):
     stepped = Signal(int)
     escaped = Signal()
 
+    def __init__(self, label: str, parent: QWidget) -> None:
+        super().__init__(parent, placeholderText=label, accessibleName=label)
+
     def event(self, event: QEvent) -> bool:
         return takes_escape(event) or super().event(event)
 
@@ -59,9 +62,7 @@ class FindBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.field = FindField(self)
-        self.field.setPlaceholderText(tr("Find in this conversation"))
-        self.field.setAccessibleName(tr("Find in this conversation"))
+        self.field = FindField(tr("Find in this conversation"), self)
         self.field.setMaxLength(200)
         self._count = QLabel(self)
         self._count.setForegroundRole(QPalette.ColorRole.PlaceholderText)

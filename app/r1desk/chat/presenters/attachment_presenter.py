@@ -84,7 +84,7 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def clear(self) -> None:
         """The message goes, or another one is shown: so does what was said of its files."""
-        self._documents.show_draft()
+        self._documents.leave_draft()
         self._window.notices.withdraw(_FILES)
 
     def _remove(self, place: int) -> None:

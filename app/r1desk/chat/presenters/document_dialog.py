@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, QTimer, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, QTimer, Slot
 from PySide6.QtGui import QColor, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QTextEdit, QWidget
 
@@ -49,9 +49,7 @@ class DocumentDialog(BoundedDialog):
         self.page.lineEdit().setTextMargins(6, 0, 6, 0)
         self.page.valueChanged.connect(self._on_page)
         self.page.hide()
-        self.find_field = FindField(self)
-        self.find_field.setPlaceholderText(tr("Find in this document"))
-        self.find_field.setAccessibleName(tr("Find in this document"))
+        self.find_field = FindField(tr("Find in this document"), self)
         self.find_field.stepped.connect(self._on_stepped)
         self.find_field.escaped.connect(self.reject)
         row.addWidget(self.page)
@@ -151,9 +149,8 @@ class DocumentDialog(BoundedDialog):
             self._show_page(max(0, bisect_right(self._starts, middle) - 1))
 
     def _show_page(self, number: int) -> None:
-        self.page.blockSignals(True)
-        self.page.setValue(self._pages[number])
-        self.page.blockSignals(False)
+        with QSignalBlocker(self.page):
+            self.page.setValue(self._pages[number])
 
     @Slot(int)
     def _on_page(self, page: int) -> None:

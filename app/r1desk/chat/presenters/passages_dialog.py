@@ -56,9 +56,7 @@ class PassagesDialog(BoundedDialog):
         self.list.itemChanged.connect(self._on_changed)
         column.addWidget(self.list, 1)
         row = put_inside(column, QHBoxLayout())
-        self.query = FindField(self)  # whose Enter sends nothing
-        self.query.setPlaceholderText(tr("Look for other passages"))
-        self.query.setAccessibleName(self.query.placeholderText())
+        self.query = FindField(tr("Look for other passages"), self)  # whose Enter sends nothing
         self.query.stepped.connect(self._on_search)
         self.query.escaped.connect(self.reject)
         row.addWidget(self.query, 1)

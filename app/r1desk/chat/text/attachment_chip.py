@@ -50,14 +50,8 @@ class Chip:
 
 
 def size_notes(attachment: Attachment) -> tuple[str, ...]:
-    """The pages and the tokens of a file; those of a document are estimated."""
-    count = tokens_of(attachment)
-    exact = bool(attachment.tokens) and not attachment.sha256
-    tokens = (
-        trn("{n:,} token", "{n:,} tokens", count)
-        if exact
-        else trn("about {n:,} token", "about {n:,} tokens", count)
-    )
+    """The pages and about the tokens of a file, which another model may count otherwise."""
+    tokens = trn("about {n:,} token", "about {n:,} tokens", tokens_of(attachment))
     pages = (trn("{n:,} page", "{n:,} pages", attachment.pages),) if attachment.pages else ()
     return (*pages, tokens)
 
