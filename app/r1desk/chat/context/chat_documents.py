@@ -19,7 +19,7 @@ from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.file_reader import FileReader, Reading
+from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
@@ -213,11 +213,11 @@ class ChatDocuments(QObject):
     # ---- the message being written ----------------------------------------------------------
 
     @Slot(object, object)
-    def _on_folder_file_read(self, reading: Reading, file: Attachment) -> None:
+    def _on_folder_file_read(self, reading: FileReading, file: Attachment) -> None:
         self._store.call(lambda store: store.attachments.add_to_folder(reading.folder, file))
 
     @Slot(object, object)
-    def _on_file_read(self, reading: Reading, file: Attachment) -> None:
+    def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
         if reading.stop.is_set():  # taken off meanwhile, or of a chat that was left
             self.clean([file.sha256], for_good=False)
         elif file.sha256 not in {each.sha256 for each in self.draft}:

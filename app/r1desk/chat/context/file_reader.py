@@ -36,7 +36,7 @@ class TooManyDocuments(R1Error):
 
 
 @dataclass(eq=False, slots=True)
-class Reading:
+class FileReading:
     """Files that are being read; `folder` of chats gets them."""
 
     name: str
@@ -49,7 +49,7 @@ class FileReader(QObject):
     """Reads one file after the other into the index.
 
     Signals:
-        file_read: the Reading, and an Attachment; one that was read while it was stopped too.
+        file_read: the FileReading, and an Attachment; one that was read while it was stopped too.
         refused: the ErrorReport of a file.
         changed: other `readings`.
     """
@@ -75,7 +75,7 @@ class FileReader(QObject):
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.waits_for_mains = True
-        self.readings: list[Reading] = []
+        self.readings: list[FileReading] = []
 
     def close(self) -> None:
         """Read no more, and report nothing more."""
@@ -91,7 +91,7 @@ class FileReader(QObject):
     def read(self, paths: Sequence[str], folder: int | None = None) -> None:
         """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
-        reading = Reading(name, folder)
+        reading = FileReading(name, folder)
         self.readings.append(reading)
         results = stream_in_background(partial(self._read_all, tuple(paths), reading))
         results.done.connect(lambda file: self.file_read.emit(reading, file))
@@ -99,11 +99,11 @@ class FileReader(QObject):
         results.ended.connect(lambda: self.end(reading))
         self.changed.emit()
 
-    def _on_refused(self, reading: Reading, report: ErrorReport) -> None:
+    def _on_refused(self, reading: FileReading, report: ErrorReport) -> None:
         if not reading.stop.is_set():
             self.refused.emit(report)
 
-    def end(self, *readings: Reading) -> None:
+    def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""
         for each in readings:
             each.stop.set()
@@ -139,7 +139,7 @@ class FileReader(QObject):
                 return
 
     def _read_all(
-        self, paths: Collection[str], reading: Reading
+        self, paths: Collection[str], reading: FileReading
     ) -> Iterator[Attachment | ErrorReport]:
         files: list[Path] = []
         for path in map(Path, paths):
