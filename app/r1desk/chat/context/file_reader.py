@@ -85,7 +85,7 @@ class FileReader(QObject):
 
     @property
     def left(self) -> int:
-        """How many files wait."""
+        """The number of files that wait."""
         return sum(each.left for each in self.readings)
 
     def read(self, paths: Sequence[str], folder: int | None = None) -> None:
