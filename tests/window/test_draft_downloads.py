@@ -18,7 +18,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.widgets.catalogue_page import CataloguePage
-from r1desk.models.widgets.model_card import ModelCard
+from r1desk.models.widgets.model_card import FilesHere, ModelCard
 from r1desk.models.widgets.page_parts import VALUE_ROLE
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
@@ -130,7 +130,7 @@ def test_a_card_offers_the_draft_model_too(
     with qtbot.waitSignal(card.download_requested) as requested:
         click(card.button)
     assert requested.args == [file, "Hugging Face", draft]
-    card.show_place(Path(SEVEN), in_use=False, draft_here=False)
+    card.show_here(FilesHere({SEVEN: Path(SEVEN)}))
     assert not card.draft.isVisible()
     assert card.draft.wanted is None
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea, QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import forecaster, installed
-from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
+from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import AppFile, Owner
@@ -22,7 +22,6 @@ from r1desk.models import catalogue_picks
 from r1desk.models.catalogue_picks import (
     CatalogueFile,
     FirstOffers,
-    RecommendedDownload,
     first_offers,
 )
 from r1desk.models.widgets.first_start_card import FirstStartCard
@@ -33,12 +32,11 @@ from window.mouse_and_keys import click, type_text
 from window.session_fixture import first_start, ready_session
 
 
-def offer(name: str, budget_mib: int) -> RecommendedDownload:
+def offer(name: str, budget_mib: int) -> CatalogueFile:
     model, file = find_known(name)
     settings = LoadSettings(memory_budget=budget_mib)
     forecast = estimate_fit(model.header(file), settings, SPEED, 0.0)
-    found = CatalogueFile(model, file, forecast)
-    return RecommendedDownload(found, spec_for_known(model, file), "Hugging Face")
+    return CatalogueFile(model, file, forecast)
 
 
 def offers() -> FirstOffers:
@@ -65,7 +63,7 @@ def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
     for box, offered in zip(
         (welcome.card.small, welcome.card.better), (offers().small, offers().better), strict=True
     ):
-        url = offered.order.url
+        url = offered.spec.url
         assert url.split("/")[2] in box.source.text()
         assert url in box.source.toolTip()
         assert box.button.accessibleDescription() == url
@@ -96,10 +94,10 @@ def test_what_is_offered_follows_the_memory_that_is_free(
     assert named(found.better) == better
 
 
-def named(offer: RecommendedDownload | None) -> str | None:
+def named(offer: CatalogueFile | None) -> str | None:
     if offer is None:
         return None
-    return f"{offer.file.name} in {offer.budget_mib}".removeprefix("DeepSeek-R1-")
+    return f"{offer.name} in {offer.budget_mib}".removeprefix("DeepSeek-R1-")
 
 
 def test_the_budget_of_the_first_start_is_a_share_of_what_is_free() -> None:

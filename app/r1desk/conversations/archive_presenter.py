@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from deepseek_r1.catalogue.installed import Owner, app_folders
@@ -20,6 +20,7 @@ from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -75,13 +76,9 @@ class ArchivePresenter(QObject):
 
     def choose_import(self) -> None:
         """Ask what is to be imported: a file, a folder, or another program's on this computer."""
-        box = QMessageBox(parent=self._window, text=tr("Import conversations"))
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setInformativeText(
-            tr(
-                "From a file or zip that R1 Desk, ChatGPT or Open WebUI exported, or from the"
-                " folder where LM Studio or Jan keep their chats."
-            )
+        details = tr(
+            "From a file or zip that R1 Desk, ChatGPT or Open WebUI exported, or from the"
+            " folder where LM Studio or Jan keep their chats."
         )
         choices = {
             tr("File…"): partial(self._choose_source, QFileDialog.FileMode.ExistingFile),
@@ -90,11 +87,9 @@ class ArchivePresenter(QObject):
             program.value: partial(self.import_file, folder)
             for program, folder in chats_of_programs().items()
         }
-        for text, choose in choices.items():
-            button = box.addButton(text, QMessageBox.ButtonRole.ActionRole)
-            button.clicked.connect(choose)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.open()
+        role, title = QMessageBox.ButtonRole.ActionRole, tr("Import conversations")
+        buttons = [(text, role, choose) for text, choose in choices.items()]
+        ask(self._window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
 
     def _choose_source(self, mode: QFileDialog.FileMode) -> None:
         filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]

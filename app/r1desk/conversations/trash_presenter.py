@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
 from r1desk.store import Store
 from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.bounded_dialog import ask
 
 Removed = TypeVar("Removed")
 
@@ -84,13 +85,8 @@ class TrashPresenter(QObject):
         text = trn(
             "Delete {n} conversation for good?", "Delete {n} conversations for good?", len(ids)
         )
-        question = QMessageBox(QMessageBox.Icon.Warning, "", text, parent=parent)
-        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        question.setInformativeText(tr("This cannot be undone."))
-        delete = question.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        question.setDefaultButton(question.addButton(QMessageBox.StandardButton.Cancel))
-        delete.clicked.connect(lambda: self._purge(ids))
-        question.open()
+        role, purge = QMessageBox.ButtonRole.DestructiveRole, partial(self._purge, ids)
+        ask(parent, text, tr("This cannot be undone."), (tr("Delete"), role, purge))
 
     def _purge(self, ids: tuple[int, ...]) -> None:
         def purge(store: Store) -> set[str]:

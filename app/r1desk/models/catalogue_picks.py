@@ -79,6 +79,21 @@ class CatalogueFile:
         return forecast.bill.context_length >= least
 
     @property
+    def budget_mib(self) -> int:
+        """The memory budget of its forecast."""
+        return self.forecast.settings.memory_budget
+
+    @property
+    def host(self) -> str:
+        """Where it is downloaded from first."""
+        return default_source(self.model, self.file)
+
+    @property
+    def spec(self) -> DownloadSpec:
+        """Its download from there."""
+        return spec_for_known(self.model, self.file)
+
+    @property
     def rung(self) -> Rung:
         """Its place among the files of its model."""
         return Rung(self.file.quantisation, self.forecast)
@@ -152,25 +167,14 @@ def best_in_memory(files: Sequence[CatalogueFile]) -> CatalogueFile | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RecommendedDownload:
-    """A model for this computer: its budget is that of its forecast."""
-
-    file: CatalogueFile
-    order: DownloadSpec
-    host: str
-
-    @property
-    def budget_mib(self) -> int:
-        """The budget that it is given."""
-        return self.file.forecast.settings.memory_budget
-
-
-@dataclass(frozen=True, slots=True)
 class FirstOffers:
-    """The models of the first start: a small one, and a better one in a share of what is free."""
+    """The models of the first start: a small one, and a better one in a share of what is free.
 
-    small: RecommendedDownload | None
-    better: RecommendedDownload | None
+    Each is given the budget of its forecast.
+    """
+
+    small: CatalogueFile | None
+    better: CatalogueFile | None
     free_mib: float  # memory
     free_bytes: int | None  # on the drive
 
@@ -185,20 +189,13 @@ def first_offers(forecaster: Forecaster) -> Iterator[FirstOffers]:
     forecaster.settings = settings.model_copy(update={"memory_budget": budget})
     small = best_in_memory([each for each in _files(forecaster) if each.file.sha256])
     better = _better(forecaster, small, int(reading.available_mib * FREE_SHARE))
-    yield FirstOffers(_order(small), _order(better), reading.available_mib, free_models_bytes())
+    yield FirstOffers(small, better, reading.available_mib, free_models_bytes())
 
 
 def measured_offers(forecaster: Forecaster) -> Iterator[FirstOffers]:
     """The same once the computer is measured."""
     forecaster.measure()
     yield from first_offers(forecaster)
-
-
-def _order(file: CatalogueFile | None) -> RecommendedDownload | None:
-    if file is None:
-        return None
-    order, host = spec_for_known(file.model, file.file), default_source(file.model, file.file)
-    return RecommendedDownload(file, order, host)
 
 
 def _better(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
@@ -18,7 +19,7 @@ from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadAction, DownloadList
-from r1desk.models.widgets.page_parts import warning_box
+from r1desk.widgets.bounded_dialog import ask
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser
@@ -130,7 +131,6 @@ class DownloadPresenter(Presenter):
             self._downloads.delete(file)
             return
         text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
-        box = warning_box(self._chooser or self._parent, text, tr("“Pause” keeps them."))
-        delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        delete.clicked.connect(lambda: self._downloads.delete(file))
-        box.open()
+        role, delete = QMessageBox.ButtonRole.DestructiveRole, partial(self._downloads.delete, file)
+        parent, kept = self._chooser or self._parent, tr("“Pause” keeps them.")
+        ask(parent, text, kept, (tr("Delete"), role, delete))

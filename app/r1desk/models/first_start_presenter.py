@@ -14,8 +14,8 @@ from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter
 from r1desk.models.catalogue_picks import (
+    CatalogueFile,
     FirstOffers,
-    RecommendedDownload,
     first_offers,
     measured_offers,
 )
@@ -110,9 +110,9 @@ class FirstStartPresenter(Presenter):
             self._forecasts.ask(measured_offers, self._card.show_offers)
 
     @Slot(object)
-    def _on_download(self, offer: RecommendedDownload) -> None:
-        self._live.give_budget(offer.budget_mib)
-        self._downloads.start(offer.order, load_after=True)
+    def _on_download(self, file: CatalogueFile) -> None:
+        self._live.give_budget(file.budget_mib)
+        self._downloads.start(file.spec, load_after=True)
         self._end()
 
     @Slot()

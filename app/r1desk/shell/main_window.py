@@ -41,6 +41,7 @@ from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.preferences import Preferences
 from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
+from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
@@ -332,18 +333,11 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._reason_to_stay:
             event.ignore()
-            self._ask_to_close(self._reason_to_stay)
+            role = QMessageBox.ButtonRole.DestructiveRole
+            ask(self, self._reason_to_stay, "", (tr("Close anyway"), role, self._on_close_anyway))
             return
         self.closed.emit()
         super().closeEvent(event)
-
-    def _ask_to_close(self, reason: str) -> None:
-        box = QMessageBox(QMessageBox.Icon.Warning, self.windowTitle(), reason, parent=self)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        close = box.addButton(tr("Close anyway"), QMessageBox.ButtonRole.DestructiveRole)
-        close.clicked.connect(self._on_close_anyway)
-        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
-        box.open()
 
     @Slot()
     def _on_close_anyway(self) -> None:

@@ -1,6 +1,8 @@
-"""A dialog that is never larger than its screen."""
+"""A dialog that is never larger than its screen, and a question with a button for each answer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QShowEvent
@@ -8,6 +10,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFrame,
+    QMessageBox,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -17,6 +20,8 @@ from PySide6.QtWidgets import (
 from r1desk.widgets.layouts import filled
 
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
+
+Choice = tuple[str, QMessageBox.ButtonRole, Callable[[], object]]
 
 
 class BoundedDialog(QDialog):
@@ -66,3 +71,20 @@ def size_within_screen(widget: QWidget, wanted: QSize) -> QSize:
     """The part of `wanted` that the widget's screen has space for."""
     available = widget.screen().availableGeometry().size()
     return wanted.boundedTo(QSize(available.width() - 8, available.height() - _FRAME_PX))
+
+
+def ask(
+    parent: QWidget,
+    text: str,
+    details: str,
+    *choices: Choice,
+    icon: QMessageBox.Icon = QMessageBox.Icon.Warning,
+) -> None:
+    """Open a question; each choice is a button and what it does, the default is Cancel."""
+    box = QMessageBox(icon, "", text, parent=parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setInformativeText(details)
+    for label, role, chosen in choices:
+        box.addButton(label, role).clicked.connect(chosen)
+    box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+    box.open()

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
+from deepseek_r1.catalogue.download_spec import spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import join_list, join_sentences, tr
@@ -31,9 +31,9 @@ from r1desk.models.catalogue_picks import CatalogueFile, Standing, pick, survey_
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
-from r1desk.models.widgets.model_card import ModelCard
+from r1desk.models.widgets.model_card import FilesHere, ModelCard
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside
+from r1desk.widgets.layouts import ScrolledColumn, discard, filled, put_inside
 from r1desk.widgets.text_label import text_label
 
 
@@ -48,11 +48,8 @@ class CataloguePage(QWidget):
         self.cards: list[ModelCard] = []
         self._headings: list[QLabel] = []
         self._files: tuple[CatalogueFile, ...] = ()
-        self._places: dict[str, Path] = {}
-        self._known: dict[str, Forecast] = {}  # of the files at those places: by their own headers
-        self._drafts: frozenset[str] = frozenset()  # ids of the draft models on this computer
-        self._arriving: Collection[str] = ()  # the files that are being downloaded
-        self._loaded: Path | None = None
+        self._here = FilesHere()
+        self._known: dict[str, Forecast] = {}  # of the files that are here: by their own headers
         self._give = give
         self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
         self.all_button = QPushButton(icon("chevron-right"), tr("All files"), autoDefault=False)
@@ -102,32 +99,22 @@ class CataloguePage(QWidget):
         known = ((each, each.installed.header) for each in models)
         pairs = ((each, known_by(header)) for each, header in known if header is not None)
         here = {found[1].file: each for each, found in pairs if found}
-        self._places = {file: each.installed.path for file, each in here.items()}
+        places = {file: each.installed.path for file, each in here.items()}
         self._known = {file: each.forecast for file, each in here.items() if each.forecast}
         names = [each.installed.path.name for each in models if each.installed.error is None]
-        self._drafts = frozenset(draft.id for name in names if (draft := find_draft(name)))
-        self._loaded = loaded
-        self.table.show_places(self._places, self._drafts, loaded)
-        for card in self.cards:
-            self._show_place(card)
+        drafts = frozenset(draft.id for name in names if (draft := find_draft(name)))
+        self._show_here(replace(self._here, places=places, drafts=drafts, loaded=loaded))
         if self._files:
             self._show_files()
 
-    def _show_place(self, card: ModelCard) -> None:
-        place = self._places.get(card.file.file.file)
-        card.show_place(
-            place,
-            in_use=place is not None and place == self._loaded,
-            draft_here=card.file.model.draft in self._drafts,
-            arriving=card.file.file.file in self._arriving,
-        )
-
     def show_arriving(self, files: Collection[str]) -> None:
         """These files are being downloaded."""
-        self._arriving = files
-        self.table.show_arriving(files)
-        for card in self.cards:
-            self._show_place(card)
+        self._show_here(replace(self._here, arriving=files))
+
+    def _show_here(self, here: FilesHere) -> None:
+        self._here = here
+        for shown in (self.table, *self.cards):
+            shown.show_here(here)
 
     @Slot(tuple)
     def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
@@ -145,16 +132,14 @@ class CataloguePage(QWidget):
         note = tr("No model fits the memory budget.")
         if picks:
             note = tr("Most models come in several sizes: smaller is faster and less exact.")
-            hosts = {default_source(each.file.model, each.file.file): None for each in picks}
+            hosts = dict.fromkeys(each.file.host for each in picks)
             note = join_sentences((note, tr("They come from {host}.", host=join_list(list(hosts)))))
         self.note.setText(note)
         if [card.key for card in self.cards] == [each.key for each in picks]:
             for card, each in zip(self.cards, picks, strict=True):
                 card.show_pick(each)
             return
-        for part in (*self.cards, *self._headings):
-            part.hide()
-            part.deleteLater()
+        discard(*self.cards, *self._headings)
         self.cards, self._headings = [], []
         for each in picks:
             if not self.cards or each.standing is not self.cards[-1].key[0]:
@@ -163,7 +148,7 @@ class CataloguePage(QWidget):
             card = ModelCard(each, self._give)
             card.download_requested.connect(self._on_download)
             card.use_requested.connect(self.use_requested)
-            self._show_place(card)
+            card.show_here(self._here)
             self._card_column.addWidget(card)
             self.cards.append(card)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
@@ -10,13 +10,11 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import default_source
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
 from deepseek_r1.catalogue.ladder import ladder_text
 from deepseek_r1.core.i18n import join_sentences, tr
@@ -24,10 +22,10 @@ from deepseek_r1.memory.forecast import Fit
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.formatting import format_bill_summary, format_download
-from r1desk.models.widgets.model_card import DraftCheckBox, facts_of, on_this_computer
+from r1desk.models.widgets.model_card import DraftCheckBox, FilesHere, facts_of, on_this_computer
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, GiveButton, ModelTree
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import selectable_label
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import push_button, selectable_label
 
 
 class CatalogueTable(QWidget):
@@ -38,34 +36,23 @@ class CatalogueTable(QWidget):
 
     def __init__(self, give: Callable[[int], object]) -> None:
         super().__init__()
-        self._arriving: Collection[str] = ()
         self._free_bytes: int | None = None
-        self._places: Mapping[str, Path] = {}
-        self._drafts: Collection[str] = ()
-        self._loaded: Path | None = None
+        self._here = FilesHere()
         self.tree = self._create_tree()
         self.source = QComboBox(accessibleName=tr("Download from"))
         self.source.currentIndexChanged.connect(self._on_source)
-        self.open_button = QPushButton(tr("Open in the browser…"), autoDefault=False)
-        self.open_button.clicked.connect(self._on_open)
-        self.download_button = QPushButton(tr("Download now"), autoDefault=False)
-        self.download_button.clicked.connect(self._on_download)
+        self.open_button = push_button(tr("Open in the browser…"), self._on_open)
+        self.download_button = push_button(tr("Download now"), self._on_download)
         self.give = GiveButton(give, self._on_download)
         self.draft = DraftCheckBox()
         self.detail, self.address = selectable_label(), AddressLine()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tree, stretch=1)
-        layout.addWidget(self.detail)
-        layout.addWidget(self.draft)
-        row = put_inside(layout, QHBoxLayout())
+        layout = filled(QVBoxLayout(self), self.tree, self.detail, self.draft)
+        layout.setStretch(0, 1)
         label = QLabel(tr("From:"))
         label.setBuddy(self.source)
-        row.addWidget(label)
-        row.addWidget(self.source, stretch=1)
-        row.addWidget(self.open_button)
-        row.addWidget(self.give)
-        row.addWidget(self.download_button)
+        buttons = (self.open_button, self.give, self.download_button)
+        row = filled(put_inside(layout, QHBoxLayout()), label, self.source, *buttons)
+        row.setStretch(1, 1)
         layout.addWidget(self.address)
         self._on_selection()
 
@@ -122,19 +109,9 @@ class CatalogueTable(QWidget):
         self._free_bytes = free_bytes
         self._describe()
 
-    def show_places(
-        self, places: Mapping[str, Path], drafts: Collection[str], loaded: Path | None
-    ) -> None:
-        """Offer these files, by their names, for use; `loaded` is in use already.
-
-        `drafts` are the ids of the draft models on this computer.
-        """
-        self._places, self._drafts, self._loaded = places, drafts, loaded
-        self._describe()
-
-    def show_arriving(self, files: Collection[str]) -> None:
-        """These files are being downloaded."""
-        self._arriving = files
+    def show_here(self, here: FilesHere) -> None:
+        """Offer files that are on this computer for use."""
+        self._here = here
         self._describe()
 
     @Slot()
@@ -145,19 +122,19 @@ class CatalogueTable(QWidget):
         if file is not None:
             for host, url in file.model.sources(file.file).items():
                 self.source.addItem(host, url)
-            self.source.setCurrentText(default_source(file.model, file.file))
+            self.source.setCurrentText(file.host)
         self._describe()
 
     def _describe(self) -> None:
         file, place = self.tree.selected, self._place
-        arriving = file is not None and file.file.file in self._arriving
+        arriving = file is not None and file.file.file in self._here.arriving
         download = tr("Downloading…") if arriving else tr("Download now")
         self.download_button.setText(tr("Use this model") if place else download)
-        free = file is not None and not arriving and (place is None or place != self._loaded)
+        free = file is not None and not arriving and (place is None or place != self._here.loaded)
         for button in (self.download_button, self.give):
             button.setEnabled(free)
         self.give.offer(file.forecast if file is not None else None, here=place is not None)
-        here = file is not None and file.model.draft in self._drafts
+        here = file is not None and file.model.draft in self._here.drafts
         self.draft.offer(file if place is None else None, here=here)
         if file is None:
             text = tr("Open a model with the arrow beside it and choose a size.")
@@ -196,7 +173,7 @@ class CatalogueTable(QWidget):
     def _place(self) -> Path | None:
         """Where the selected file is, if it is on this computer."""
         file = self.tree.selected
-        return self._places.get(file.file.file) if file is not None else None
+        return self._here.places.get(file.file.file) if file is not None else None
 
 
 def _of_family(model: KnownModel) -> Iterator[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -26,8 +25,8 @@ from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import format_duration, format_size
 from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import ElidedLabel
+from r1desk.widgets.layouts import discard, filled, put_inside
+from r1desk.widgets.text_label import ElidedLabel, text_label
 
 _STEPS = 1000
 _AREA_LINES = 10  # at most
@@ -60,8 +59,7 @@ class DownloadRow(QFrame):
         self.file = file
         self.name = ElidedLabel(file.removesuffix(".gguf"))
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.status = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
-        set_role(self.status, "dim")
+        self.status = text_label("", "dim")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
         self.load_button = QPushButton()
@@ -74,9 +72,7 @@ class DownloadRow(QFrame):
         self.dismiss_button.setIconSize(QSize(18, 18))
         self.dismiss_button.setToolTip(tr("Hide; the file is kept"))
         self.dismiss_button.setAccessibleName(self.dismiss_button.toolTip())
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 6, 6, 8)
-        layout.setSpacing(4)
+        layout = filled(QVBoxLayout(self), spacing=4, margins=(10, 6, 6, 8))
         top = put_inside(layout, QHBoxLayout())
         top.addWidget(self.name, stretch=1)
         for button, action in (
@@ -101,8 +97,7 @@ class DownloadRow(QFrame):
         self.load_button.setVisible(state is DownloadState.DONE and loadable)
         self.pause_button.setVisible(state in (DownloadState.RUNNING, DownloadState.QUEUED))
         self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
-        done = state is DownloadState.DONE
-        failed = state is DownloadState.FAILED
+        done, failed = state is DownloadState.DONE, state is DownloadState.FAILED
         self.resume_button.setText(tr("Try again") if failed else tr("Resume"))
         other = other_source(download.order) if failed else None
         self.other_button.setVisible(other is not None)
@@ -120,7 +115,7 @@ class DownloadRow(QFrame):
             self.bar.setValue(min(_STEPS, progress.done_bytes * _STEPS // progress.total_bytes))
         else:
             self.bar.setRange(0, 0)
-        set_role(self.status, "danger" if state is DownloadState.FAILED else "dim")
+        set_role(self.status, "danger" if failed else "dim")
         self.status.setText(_format_status(download))
 
 
@@ -133,9 +128,7 @@ class DownloadList(QWidget):
         super().__init__()
         self._most = most
         self.rows: dict[str, DownloadRow] = {}
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(6)
+        self._layout = filled(QVBoxLayout(self), spacing=6)
         self.hide()
 
     def show_downloads(self, downloads: Sequence[Download], loadable_draft: str = "") -> None:
@@ -147,9 +140,7 @@ class DownloadList(QWidget):
         wanted = {each.order.file: each for each in in_order[: self._most]}
         for file in list(self.rows):
             if file not in wanted:
-                row = self.rows.pop(file)
-                row.hide()
-                row.deleteLater()
+                discard(self.rows.pop(file))
         for place, (file, download) in enumerate(wanted.items()):
             if file not in self.rows:
                 self.rows[file] = DownloadRow(file, self.requested.emit)

@@ -25,8 +25,9 @@ from r1desk.models.formatting import (
     format_size,
 )
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
-from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree, warning_box
-from r1desk.widgets.layouts import put_inside
+from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree
+from r1desk.widgets.bounded_dialog import ask
+from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.text_label import push_button, text_label
 
@@ -65,16 +66,11 @@ class FilesPage(QWidget):
         self._on_selection()
 
     def _arrange(self) -> None:
-        layout = QVBoxLayout(self)
-        for widget in (self.total, self.notices):
-            layout.addWidget(widget)
-        layout.addWidget(self.tree, stretch=1)
-        layout.addWidget(self.path)
-        layout.addWidget(self.note)
-        row = put_inside(layout, QHBoxLayout())
-        for button in (self.show_button, self.unload_button, self.delete_button):
-            row.addWidget(button)
-        row.addStretch()
+        parts = (self.total, self.notices, self.tree, self.path, self.note)
+        column = filled(QVBoxLayout(self), *parts, margins=(9, 9, 9, 9))
+        column.setStretch(parts.index(self.tree), 1)
+        buttons = (self.show_button, self.unload_button, self.delete_button)
+        filled(put_inside(column, QHBoxLayout()), *buttons).addStretch()
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -176,14 +172,15 @@ class FilesPage(QWidget):
             tr("The trash keeps the file, and its space, until the trash is emptied."),
         )
         text = tr("Delete {name} ({size})?", name=model.name, size=size)
-        box = warning_box(self, text, "\n\n".join(lines))
-        box.setWindowTitle(tr("Delete a model"))
-        for label, role, request in (
-            (tr("Move to the trash"), QMessageBox.ButtonRole.AcceptRole, self.trash_requested),
-            (tr("Delete for good"), QMessageBox.ButtonRole.DestructiveRole, self.delete_requested),
-        ):
-            box.addButton(label, role).clicked.connect(partial(request.emit, found))
-        box.open()
+        roles, trash = QMessageBox.ButtonRole, partial(self.trash_requested.emit, found)
+        delete = partial(self.delete_requested.emit, found)
+        ask(
+            self,
+            text,
+            "\n\n".join(lines),
+            (tr("Move to the trash"), roles.AcceptRole, trash),
+            (tr("Delete for good"), roles.DestructiveRole, delete),
+        )
 
 
 def _facts_text(found: FoundModel) -> str:

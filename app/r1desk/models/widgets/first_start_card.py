@@ -24,7 +24,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.memory.forecast import format_rate
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
-from r1desk.models.catalogue_picks import LEAST_TOK_S, FirstOffers, RecommendedDownload
+from r1desk.models.catalogue_picks import LEAST_TOK_S, CatalogueFile, FirstOffers
 from r1desk.models.formatting import format_download, format_mib
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role
@@ -70,35 +70,32 @@ class OfferBox(QFrame):
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_symbols()
 
-    def show_offer(
-        self, offer: RecommendedDownload | None, memory: str, free_bytes: int | None
-    ) -> None:
+    def show_offer(self, file: CatalogueFile | None, memory: str, free_bytes: int | None) -> None:
         """Show a model; None hides the box. `memory` is what the model is given, in words."""
-        self.setVisible(offer is not None)
-        if offer is None:
+        self.setVisible(file is not None)
+        if file is None:
             return
-        self.name.setText(offer.file.name)
+        self.name.setText(file.name)
         self.memory.setText(memory)
-        rate = offer.file.forecast.tok_s
+        rate = file.forecast.tok_s
         self.speed.setText(
             tr("About {rate} tokens a second", rate=format_rate(rate))
             if rate
             else tr("Measuring how fast it would be…")
         )
-        self.size.setText(format_download(offer.file.file.size_bytes, free_bytes))
-        site = urlsplit(offer.order.url).hostname or ""
-        self.source.setText(tr("From {host} ({site})", host=offer.host, site=site))
-        self.button.setText(
-            tr("Download and give it {memory}", memory=format_mib(offer.budget_mib))
-        )
+        self.size.setText(format_download(file.file.size_bytes, free_bytes))
+        url = file.spec.url
+        site = urlsplit(url).hostname or ""
+        self.source.setText(tr("From {host} ({site})", host=file.host, site=site))
+        self.button.setText(tr("Download and give it {memory}", memory=format_mib(file.budget_mib)))
         for part in (self.source, self.button):
-            explain(part, offer.order.url)
+            explain(part, url)
 
 
 class FirstStartCard(WelcomeCard):
     """Shows the offers. Its owner connects the buttons and hides the card."""
 
-    download_requested = Signal(object)  # RecommendedDownload
+    download_requested = Signal(object)  # CatalogueFile
     found_requested = Signal(object)  # the Path of a model that is on this computer
 
     def __init__(self, parent: QWidget) -> None:
@@ -117,12 +114,9 @@ class FirstStartCard(WelcomeCard):
         self.found_button.clicked.connect(lambda: self.found_requested.emit(self._found))
         self.starter_button = QPushButton(tr("Use the starter model now"), self)
         self.file_button = QPushButton(tr("I have a file…"), self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 14, 14, 14)
-        layout.setSpacing(12)
-        found = put_inside(layout, QHBoxLayout())
-        found.addWidget(self.found_label, 1)
-        found.addWidget(self.found_button)
+        layout = filled(QVBoxLayout(self), spacing=12, margins=(14, 14, 14, 14))
+        found = filled(put_inside(layout, QHBoxLayout()), self.found_label, self.found_button)
+        found.setStretch(0, 1)
         self.found_label.hide()
         self.found_button.hide()
         layout.addWidget(self.heading)
@@ -130,9 +124,7 @@ class FirstStartCard(WelcomeCard):
         self._columns.addWidget(self.small, 1)
         self._columns.addWidget(self.better, 1)
         self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
-        for button in (self.starter_button, self.file_button):
-            self._buttons.addWidget(button)
-        self._buttons.addStretch(1)
+        filled(self._buttons, self.starter_button, self.file_button).addStretch(1)
 
     def _on_download(self, name: str) -> None:
         if self._offers is not None:
@@ -173,7 +165,7 @@ class FirstStartCard(WelcomeCard):
     def _mark_primary(self) -> None:
         """One button stands out: a file that is here, else the better model where it is quick."""
         better = self._offers.better if self._offers is not None else None
-        quick = better is not None and not 0 < better.file.forecast.tok_s < LEAST_TOK_S
+        quick = better is not None and not 0 < better.forecast.tok_s < LEAST_TOK_S
         chosen = self.better.button if quick else self.small.button
         if self._found is not None:
             chosen = self.found_button
@@ -202,8 +194,8 @@ def _label(parent: QWidget, role: str = "") -> QLabel:
     return label
 
 
-def _free_text(offer: RecommendedDownload | None, free_mib: float) -> str:
-    if offer is None:
+def _free_text(file: CatalogueFile | None, free_mib: float) -> str:
+    if file is None:
         return ""
-    given, free = format_mib(offer.budget_mib), format_mib(free_mib)
+    given, free = format_mib(file.budget_mib), format_mib(free_mib)
     return tr("{given} of your {free} of free memory", given=given, free=free)

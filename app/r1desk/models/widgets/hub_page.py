@@ -37,7 +37,7 @@ from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree, ask_unverified
 from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.theme import set_role
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import NamedBox, push_button, text_label
 
 
@@ -80,17 +80,13 @@ class HubPage(QWidget):
 
     def _arrange(self) -> None:
         layout = QVBoxLayout(self)
-        row = put_inside(layout, QHBoxLayout())
-        row.addWidget(self.name, stretch=1)
-        row.addWidget(self.host)
-        row.addWidget(self.list_button)
+        first = (self.name, self.host, self.list_button)
+        filled(put_inside(layout, QHBoxLayout()), *first).setStretch(0, 1)
         layout.addWidget(self.note)
         layout.addWidget(self.tree, stretch=1)
         layout.addWidget(self.detail)
-        last = put_inside(layout, QHBoxLayout())
-        last.addWidget(self.address, stretch=1)
-        last.addWidget(self.give)
-        last.addWidget(self.download_button)
+        last = (self.address, self.give, self.download_button)
+        filled(put_inside(layout, QHBoxLayout()), *last).setStretch(0, 1)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """End a query that nobody waits for any more."""

@@ -9,6 +9,7 @@ from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.models.formatting import breakable_address, format_size
 from r1desk.theme import explain, set_role
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 
@@ -25,11 +26,8 @@ class ModelBox(QFrame):
         self.progress = QProgressBar(textVisible=False)
         self.progress.setRange(0, 1000)
         self.progress.setAccessibleName(tr("Loading the model"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 10, 12, 12)
-        layout.setSpacing(6)
-        for part in (self.name, self.facts, self.progress, self.state):
-            layout.addWidget(part)
+        parts = (self.name, self.facts, self.progress, self.state)
+        filled(QVBoxLayout(self), *parts, spacing=6, margins=(12, 10, 12, 12))
         self._show_state("")
         self.facts.hide()
         self.progress.hide()
@@ -85,7 +83,6 @@ class ModelBox(QFrame):
     def _show_state(self, text: str, role: str = "dim") -> None:
         explain(self.state, "")
         self.state.setText(text)
-        self.state.setWordWrap(True)
         self.state.setVisible(bool(text))
         set_role(self.state, role)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
-from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
+from deepseek_r1.catalogue.download_spec import spec_for_draft
 from deepseek_r1.catalogue.known_models import KnownDraft, KnownModel, draft_of
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.memory.forecast import fit_facts
@@ -16,8 +17,18 @@ from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.theme import explain, set_role
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import ElidedLabel, text_label
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
+
+
+@dataclass(frozen=True, slots=True)
+class FilesHere:
+    """What of the catalogue is on this computer, or on its way, by the names of the files."""
+
+    places: Mapping[str, Path] = field(default_factory=dict)
+    drafts: Collection[str] = ()  # the ids of draft models
+    loaded: Path | None = None
+    arriving: Collection[str] = ()
 
 
 class DraftCheckBox(QCheckBox):
@@ -74,7 +85,6 @@ class ModelCard(QFrame):
         file = pick.file
         self.key = pick.key
         self.file = file
-        self.host = default_source(file.model, file.file)
         self._place: Path | None = None
         self.setAccessibleName(file.name)
         self.name = ElidedLabel(file.name)
@@ -84,16 +94,13 @@ class ModelCard(QFrame):
         self.purpose.setWordWrap(True)
         self.scores = text_label(facts_of(file.model), "dim")
         self.ladder = text_label("", "dim")
-        self.ladder.setWordWrap(True)
         self.place = text_label("", "dim")
         self.draft = DraftCheckBox()
-        self.button = QPushButton(autoDefault=False)
+        self.button = push_button("", self._on_button)
         self.give = GiveButton(give, self._on_button)
         if pick.standing is Standing.FIRST:
             set_role(self.button, "primary")
-        self.button.clicked.connect(self._on_button)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(14, 12, 14, 12)
+        row = filled(QHBoxLayout(self), margins=(14, 12, 14, 12))
         texts = put_inside(row, QVBoxLayout(spacing=5))
         row.setStretch(0, 1)
         line = QHBoxLayout(spacing=6)
@@ -111,41 +118,36 @@ class ModelCard(QFrame):
         line.addStretch()
         for part in (self.scores, self.ladder, self.place, self.draft):
             texts.addWidget(part)
-        buttons = put_inside(row, QVBoxLayout(spacing=6))
-        for part in (self.button, self.give):
-            buttons.addWidget(part)
+        filled(put_inside(row, QVBoxLayout()), self.button, self.give, spacing=6)
         self.show_pick(pick)
-        self.show_place(None, in_use=False, draft_here=False)
+        self.show_here(FilesHere())
 
-    def show_place(
-        self, place: Path | None, *, in_use: bool, draft_here: bool, arriving: bool = False
-    ) -> None:
-        """Offer the file on this computer, unless it is in use; for None its download.
-
-        `draft_here`: its draft model is on this computer. `arriving`: it is being downloaded.
-        """
-        self._place = place
-        self.draft.offer(self.file if place is None else None, here=draft_here)
+    def show_here(self, here: FilesHere) -> None:
+        """Offer the file where it is on this computer, unless it is in use; else its download."""
+        name, model = self.file.file.file, self.file.model
+        self._place = place = here.places.get(name)
+        arriving = name in here.arriving
+        self.draft.offer(self.file if place is None else None, here=model.draft in here.drafts)
         self.place.setVisible(place is not None)
         tip = str(place)
         if place is None:
             size = format_size(self.file.file.size_bytes)
             self.button.setText(tr("Download {size}", size=size))
-            tip = spec_for_known(self.file.model, self.file.file, self.host).url
+            tip = self.file.spec.url
         else:
             self.place.setText(on_this_computer(place))
             self.button.setText(tr("Use this model"))
         if arriving:
             self.button.setText(tr("Downloading…"))
         for button in (self.button, self.give):
-            button.setEnabled(not in_use and not arriving)
+            button.setEnabled(not arriving and (place is None or place != here.loaded))
             explain(button, tip)
         self.give.offer(self.file.forecast, here=place is not None)
 
     @Slot()
     def _on_button(self) -> None:
         if self._place is None:
-            self.download_requested.emit(self.file, self.host, self.draft.wanted)
+            self.download_requested.emit(self.file, self.file.host, self.draft.wanted)
         else:
             self.use_requested.emit(self._place)
 

@@ -22,6 +22,7 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.memory.forecast import Fit, Forecast, format_fit, with_rate
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.theme import explain, icon, set_role
+from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import file_dialog
 
 VALUE_ROLE = Qt.ItemDataRole.UserRole
@@ -136,22 +137,12 @@ class AddressLine(QLineEdit):
         explain(self, address)
 
 
-def warning_box(parent: QWidget, text: str, details: str) -> QMessageBox:
-    """A question whose default button is Cancel; the caller adds the others and opens it."""
-    box = QMessageBox(QMessageBox.Icon.Warning, "", text, parent=parent)
-    box.setInformativeText(details)
-    box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
-    box.finished.connect(box.deleteLater)
-    return box
-
-
 def ask_unverified(parent: QWidget, file: str, download: Callable[[], object]) -> None:
     """Ask whether a file without a known checksum is to be downloaded all the same."""
     text = tr("No checksum is known for {file}.", file=file)
-    box = warning_box(parent, text, tr("Without one the downloaded file cannot be verified."))
-    button = box.addButton(tr("Download all the same"), QMessageBox.ButtonRole.DestructiveRole)
-    button.clicked.connect(download)
-    box.open()
+    details = tr("Without one the downloaded file cannot be verified.")
+    role = QMessageBox.ButtonRole.DestructiveRole
+    ask(parent, text, details, (tr("Download all the same"), role, download))
 
 
 def open_model_dialog(

@@ -17,7 +17,7 @@ from r1desk.performance.hints import (
     part_of,
 )
 from r1desk.theme import set_role, tokens
-from r1desk.widgets.layouts import filled
+from r1desk.widgets.layouts import discard, filled
 from r1desk.widgets.text_label import text_label
 
 # Fields of `Tokens`.
@@ -132,10 +132,7 @@ class BillView(QWidget):
         super().changeEvent(event)
 
     def _fill_table(self, bill: Bill | None) -> None:
-        for old in self._cells:
-            self._table.removeWidget(old)
-            old.hide()
-            old.deleteLater()
+        discard(*self._cells)
         self._cells.clear()
         if bill is None:
             return
