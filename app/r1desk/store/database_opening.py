@@ -29,14 +29,10 @@ from r1desk.store.errors import (
     translated_errors,
 )
 from r1desk.store.records import Opening
-from r1desk.store.row_recovery import read_rows, repair_schema, restore_rows
+from r1desk.store.row_recovery import TABLES, read_rows, repair_schema, restore_rows
 
 # Up to here the search index is checked at every start (0.3 s); above only after an unclean end.
 FULL_CHECK_BYTES = 32 * 2**20
-_TABLES = (
-    *("folders", "conversations", "messages", "remembered", "attachments", "prompts"),
-    "migrations",
-)
 
 
 def recover_database(path: Path) -> int:
@@ -185,7 +181,9 @@ def _checked(path: Path, *, thorough: bool) -> Database:
 def check(database: Database, *, thorough: bool) -> None:
     """Raise StoreDamaged where the tables, or with `thorough` anything, contradicts itself."""
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
-    checks = [f"integrity_check('{table}')" for table in _TABLES if table in present]
+    checks = [
+        f"integrity_check('{table}')" for table in (*TABLES, "migrations") if table in present
+    ]
     for pragma in ["quick_check", *checks] if thorough else checks:
         try:
             rows = list(database.rows(f"PRAGMA {pragma}"))  # nothing repaired before a copy is kept

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ _DAMAGE = (
     UnicodeDecodeError,
 )
 
-_TABLES = ("folders", "conversations", "messages", "remembered", "attachments", "prompts")
 _STATES = set(MessageState) - {MessageState.QUEUED}
 Record = dict[str, Any]
 
@@ -40,7 +39,7 @@ Record = dict[str, Any]
 class RecoveredRows:
     """Rows by column name, in the order of their ids, and how many were there and unreadable."""
 
-    tables: dict[str, list[Record]] = field(default_factory=lambda: {name: [] for name in _TABLES})
+    tables: dict[str, list[Record]] = field(default_factory=lambda: {name: [] for name in TABLES})
     unreadable: int = 0
 
 
@@ -54,7 +53,7 @@ def read_rows(path: Path) -> RecoveredRows:
         except _DAMAGE as problem:
             log.store.error("nothing can be read from the damaged database: %s", problem)
             return found
-        for table in _TABLES:
+        for table in TABLES:
             found.tables[table] += _table(db, table, found)
     return found
 
@@ -128,51 +127,54 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
     """Insert all of `found`; returns how many rows could not be made to fit.
 
     A message whose conversation is gone gets a new one; one whose parent is gone hangs below the
-    message before it. A field that makes no sense gets its default; texts are never dropped.
+    message before it. An attachment whose message or conversation is gone becomes one of the new
+    chat's draft. A field that makes no sense gets its default; texts are never dropped.
     """
-    lost = 0
+    tables, lost = found.tables, 0
+
+    def insert(table: str, record: Record, **owners: int | None) -> bool:
+        nonlocal lost
+        fits = _insert(database, table, _usable(table, record) | owners)
+        lost += not fits
+        return fits
+
     with database.transaction():
-        folders = {
-            record["id"]
-            for record in found.tables["folders"]
-            if _insert(database, "folders", _folder(record))
-        }
-        lost += len(found.tables["folders"]) - len(folders)
+        folders = {record["id"] for record in tables["folders"] if insert("folders", record)}
         conversations: set[int] = set()
-        for record in found.tables["conversations"]:
-            if record.get("folder_id") not in folders:
-                record["folder_id"] = None
-            if _insert(database, "conversations", _conversation(record)):
+        for record in tables["conversations"]:
+            folder = _known(record, "folder_id", folders)
+            if insert("conversations", record, folder_id=folder):
                 conversations.add(record["id"])
-            else:
-                lost += 1
         last_of: dict[int, int] = {}  # conversation -> its latest message so far
         conversation_of: dict[int, int] = {}  # message -> its conversation
-        for record in found.tables["messages"]:
-            message = _message(record)
-            conversation_id = message["conversation_id"]
-            if conversation_id not in conversations:
-                _insert(database, "conversations", _made_for(message))
-                conversations.add(conversation_id)
-            if (
-                message["parent_id"] is not None
-                and conversation_of.get(message["parent_id"]) != conversation_id
-            ):
-                message["parent_id"] = last_of.get(conversation_id)
-            if _insert(database, "messages", message):
-                conversation_of[message["id"]] = last_of[conversation_id] = message["id"]
-            else:
-                lost += 1
+        for record in tables["messages"]:
+            key, parent = record["id"], record.get("parent_id")
+            conversation = record.get("conversation_id")
+            if not isinstance(conversation, int) or conversation <= 0:
+                conversation = 2**40
+            if conversation not in conversations:
+                _insert(database, "conversations", _made_for(record, conversation))
+                conversations.add(conversation)
+            if parent is not None and conversation_of.get(parent) != conversation:
+                parent = last_of.get(conversation)
+            if insert("messages", record, conversation_id=conversation, parent_id=parent):
+                conversation_of[key], last_of[conversation] = conversation, key
         _show_branches(database, found, conversation_of)
-        for record in found.tables["remembered"]:
-            values = {key: _text(record.get(key)) for key in ("key", "value_json")}
-            lost += not _insert(database, "remembered", values)
-        for record in found.tables["attachments"]:
-            attachment = _attachment(record, conversations, conversation_of, folders)
-            lost += not attachment or not _insert(database, "attachments", attachment)
-        for record in found.tables["prompts"]:
-            prompt = {"id": record["id"], **_texts(record, "name", "content")}
-            lost += not _insert(database, "prompts", prompt)
+        for record in tables["attachments"]:
+            content, tokens = record.get("content"), record.get("tokens")
+            if not (isinstance(content, bytes) and isinstance(tokens, int)):
+                lost += 1  # a repaired schema may point at pages of another table
+                continue
+            insert(
+                "attachments",
+                record,
+                conversation_id=_known(record, "conversation_id", conversations),
+                message_id=_known(record, "message_id", conversation_of),
+                folder_id=_known(record, "folder_id", folders),
+            )
+        for table in ("remembered", "prompts"):
+            for record in tables[table]:
+                insert(table, record)
     return lost
 
 
@@ -210,86 +212,15 @@ def _show_branches(
     )
 
 
-def _conversation(record: Record) -> Record:
-    return {
-        "id": record["id"],
-        **_texts(record, "title", "preview", "draft", "model_path", "system_prompt"),
-        "title_set_by_user": int(record.get("title_set_by_user") == 1),
-        "created_at": _number(record.get("created_at"), time.time()),
-        "updated_at": _number(record.get("updated_at"), time.time()),
-        "trashed_at": _number(record.get("trashed_at"), None),
-        "sampling_json": _json(record.get("sampling_json")),
-        "folder_id": record.get("folder_id"),
-        "unread": int(record.get("unread") == 1),
-    }
-
-
-def _folder(record: Record) -> Record:
-    return {
-        "id": record["id"],
-        **_texts(record, "name", "model_path", "system_prompt"),
-        "sampling_json": _json(record.get("sampling_json")),
-    }
-
-
-def _message(record: Record) -> Record:
-    role, state = _text(record.get("role")), _text(record.get("state"))
-    parent, conversation_id = record.get("parent_id"), record.get("conversation_id")
-    return {
-        "id": record["id"],
-        "conversation_id": conversation_id
-        if isinstance(conversation_id, int) and conversation_id > 0
-        else 2**40,
-        "parent_id": parent if isinstance(parent, int) and parent < record["id"] else None,
-        "role": role if role in set(Role) else Role.USER.value,
-        "state": state if state in _STATES else MessageState.STOPPED.value,
-        "created_at": _number(record.get("created_at"), time.time()),
-        "thinking_s": _number(record.get("thinking_s"), 0.0),
-        "stats_json": _json(record.get("stats_json")),
-        "error_json": _json(record.get("error_json")),
-        "sources_json": _json(record.get("sources_json")),
-        **_texts(record, "content", "thinking", "model_name"),
-        "edited": int(record.get("edited") == 1),
-        "memory_start": int(record.get("memory_start") == 1),
-    }
-
-
-def _attachment(
-    record: Record,
-    conversations: AbstractSet[int],
-    conversation_of: Mapping[int, int],
-    folders: AbstractSet[int],
-) -> Record:
-    """An attachment whose message or conversation is gone becomes one of the new chat's draft.
-
-    Empty where the record is none: a repaired schema may point at pages of another table.
-    """
-    message_id, conversation_id = record.get("message_id"), record.get("conversation_id")
-    tokens = record.get("tokens")
-    if not isinstance(tokens, int) or not isinstance(record.get("content"), bytes):
-        return {}
-    return {
-        "id": record["id"],
-        "conversation_id": conversation_id if conversation_id in conversations else None,
-        "message_id": message_id if message_id in conversation_of else None,
-        "folder_id": record.get("folder_id") if record.get("folder_id") in folders else None,
-        "tokens": max(0, tokens),
-        "pages": record["pages"] if isinstance(record.get("pages"), int) else 0,
-        **_texts(record, "name", "content", "sha256"),
-    }
-
-
-def _made_for(message: Record) -> Record:
+def _made_for(message: Record, conversation: int) -> Record:
     """A conversation for a message that has none."""
-    return _conversation(
-        {
-            "id": message["conversation_id"],
-            "title": title_from(message["content"]).encode(),
-            "preview": one_line(message["content"]).encode(),
-            "created_at": message["created_at"],
-            "updated_at": message["created_at"],
-        }
-    )
+    content, time_s = _words(message.get("content")), _time(message.get("created_at"))
+    texts = {"title": title_from(content), "preview": one_line(content)}
+    return {"id": conversation, **texts, "created_at": time_s, "updated_at": time_s}
+
+
+def _known(record: Record, owner: str, there: Collection[int]) -> int | None:
+    return record[owner] if record.get(owner) in there else None
 
 
 def _text(value: Any) -> str | None:
@@ -298,22 +229,70 @@ def _text(value: Any) -> str | None:
     return None if value is None else clean(str(value))
 
 
-def _texts(record: Record, *names: str) -> Record:
-    return {name: _text(record.get(name)) or "" for name in names}
+def _words(value: Any) -> str:
+    return _text(value) or ""
 
 
 def _json(value: Any) -> str | None:
     """The stored JSON if it still is JSON."""
     text = _text(value)
-    if text is None:
-        return None
     try:
-        json.loads(text)
+        json.loads(text or "")
     except ValueError:
         return None
     return text
 
 
-def _number(value: Any, default: Value) -> Value:
+def _number(default: Value, value: Any) -> Value:
     usable = isinstance(value, int | float) and abs(value) < 1e11
     return float(value) if usable else default
+
+
+def _time(value: Any) -> Value:
+    return _number(time.time(), value)
+
+
+def _count(value: Any) -> int:
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _flag(value: Any) -> int:
+    return int(value == 1)
+
+
+def _one_of(known: Collection[str], default: str, value: Any) -> str:
+    text = _text(value)
+    return text if text in known else default
+
+
+# The tables, each with what makes a usable value of what was read, and of which of its columns.
+TABLES: dict[str, dict[Callable[[Any], Any], tuple[str, ...]]] = {
+    "folders": {_words: ("name", "model_path", "system_prompt"), _json: ("sampling_json",)},
+    "conversations": {
+        _words: ("title", "preview", "draft", "model_path", "system_prompt"),
+        _flag: ("title_set_by_user", "unread"),
+        _time: ("created_at", "updated_at"),
+        partial(_number, None): ("trashed_at",),
+        _json: ("sampling_json",),
+    },
+    "messages": {
+        _words: ("content", "thinking", "model_name"),
+        partial(_one_of, set(Role), Role.USER.value): ("role",),
+        partial(_one_of, _STATES, MessageState.STOPPED.value): ("state",),
+        _time: ("created_at",),
+        partial(_number, 0.0): ("thinking_s",),
+        _json: ("stats_json", "error_json", "sources_json"),
+        _flag: ("edited", "memory_start"),
+    },
+    "remembered": {_text: ("key", "value_json")},
+    "attachments": {_words: ("name", "content", "sha256"), _count: ("tokens", "pages")},
+    "prompts": {_words: ("name", "content")},
+}
+
+
+def _usable(table: str, record: Record) -> Record:
+    """The row with its id, if its table has one, and a usable value in each column."""
+    read = {key: record[key] for key in ("id",) if key in record}
+    for value_of, columns in TABLES[table].items():
+        read |= {column: value_of(record.get(column)) for column in columns}
+    return read
