@@ -41,6 +41,7 @@ from r1desk.conversations.conversation_intents import (
     TrashConversations,
 )
 from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.performance.widgets.setting_rows import StepSlider
 from r1desk.preferences import Preferences
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
@@ -54,7 +55,6 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.palette import Palette, PaletteEntry, matching
-from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import ElidedLabel, NamedBox
 from window.mouse_and_keys import NO_KEYS, choose_file
 from window.test_settings_dialog import settings

@@ -124,8 +124,8 @@ class ModelsFeature(Feature):
         models.preferences_changed.connect(services.save_preferences)
         models.load_failed.connect(services.show_error)
         chat.settings.model_shown.connect(self._on_chat_model)
-        self._window: ModelsWindow | None = None
-        self._presenter: ModelPresenter | None = None
+        self._window: ModelsWindow  # set by `attach`, before anything is shown
+        self._presenter: ModelPresenter
 
     def attach(self, window: ModelsWindow) -> None:
         """Show the models in this window."""
@@ -176,11 +176,6 @@ class ModelsFeature(Feature):
         self._models.ensure_loading()  # a quick user may have asked already
         self.downloads.find_partial()
 
-    def detach(self) -> None:
-        """Let go of the window."""
-        super().detach()
-        self._window = self._presenter = None
-
     def close(self) -> None:
         """Pause the downloads; they go on at the next start."""
         self.downloads.close()
@@ -188,8 +183,7 @@ class ModelsFeature(Feature):
     @Slot()
     def choose(self) -> None:
         """Let the user pick a model."""
-        if self._presenter is not None:
-            self._presenter.choose()
+        self._presenter.choose()
 
     def choose_folder(self, folder: Path | None) -> BackgroundAnswer:
         """Check another folder and use it for downloads; None is the profile's. Moves nothing."""
@@ -210,5 +204,4 @@ class ModelsFeature(Feature):
         current = self._models.current
         here = any(str(each.path) == path and not each.missing for each in self.recent.items)
         differs = here and current is not None and Path(path) != Path(current.facts.path)
-        if self._window is not None:
-            self._window.chat.offer_model(path if path and differs else "")
+        self._window.chat.offer_model(path if path and differs else "")

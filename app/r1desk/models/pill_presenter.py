@@ -44,7 +44,7 @@ class RecentModels(QObject):
         self.items: tuple[RecentModel, ...] = ()
         for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
             signal.connect(self.refresh)
-        self._show(tuple(RecentModel(path, self._name(path)) for path in self._paths()))
+        self._show(tuple(RecentModel(path, self.name_of(path)) for path in self._paths()))
 
     def _paths(self) -> tuple[Path, ...]:
         starter = starter_model()
@@ -53,7 +53,7 @@ class RecentModels(QObject):
         arriving = () if self._models.next_path is None else (self._models.next_path,)
         return tuple(dict.fromkeys((*first, *recent, *arriving)))
 
-    def _name(self, path: Path) -> str:
+    def name_of(self, path: Path) -> str:
         """The name in the file, once it was read, as the panel shows it for a loaded model."""
         known = STARTER_NAME if path == starter_model() else path.stem
         return self._names.get(path, known)
@@ -67,7 +67,7 @@ class RecentModels(QObject):
         present = models.next_path if models.loading else models.loaded_path
         fits = {each.path: each.fit for each in self.items}  # until they are read again
         known = tuple(
-            RecentModel(path, self._name(path), fits.get(path, ""), current=path == present)
+            RecentModel(path, self.name_of(path), fits.get(path, ""), current=path == present)
             for path in self._paths()
         )
         self._show(known)
@@ -145,13 +145,9 @@ class PillPresenter(Presenter):
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
-        self._loading_name = self._name_of(Path(path))
+        self._loading_name = self._recent.name_of(Path(path))
         note = tr("waits for the answer") if self._models.load_waits else tr("loading")
         self._pill.show_state(self._loading_name, PillState.LOADING, note)
-
-    def _name_of(self, path: Path, unknown: str = "") -> str:
-        names = {model.path: model.name for model in self._recent.items}
-        return names.get(path, unknown or path.stem)
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
@@ -175,7 +171,7 @@ class PillPresenter(Presenter):
         if self._models.loading:
             return  # the progress is shown until the load ends
         if loaded is None and self._models.resting and self._models.path is not None:
-            name = self._name_of(self._models.path)
+            name = self._recent.name_of(self._models.path)
             self._pill.show_state(name, PillState.RESTING, tr("unloaded"))
             return
         if loaded is None:
@@ -183,5 +179,4 @@ class PillPresenter(Presenter):
             return
         state = PillState.STREAMING if loaded.bill.streams else PillState.READY
         note = tr("{rate} tok/s", rate=format_rate(self._tok_s)) if self._tok_s else ""
-        name = self._name_of(Path(loaded.facts.path), loaded.facts.name)
-        self._pill.show_state(name, state, note)
+        self._pill.show_state(self._recent.name_of(Path(loaded.facts.path)), state, note)

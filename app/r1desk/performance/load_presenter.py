@@ -128,16 +128,13 @@ class LoadPresenter(Presenter):
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
-        name = self._name_of(Path(path))
+        name = self._recent.name_of(Path(path))
         self._panel.model.show_loading(name, waits=self._models.load_waits)
 
     @Slot()
     def _on_gone(self) -> None:
         """What is changed from now on waits for a load."""
         self._panel.load.follow_budget_of(None)
-
-    def _name_of(self, path: Path) -> str:
-        return {each.path: each.name for each in self._recent.items}.get(path, path.stem)
 
     @Slot()
     def _on_edited(self) -> None:
@@ -159,7 +156,7 @@ class LoadPresenter(Presenter):
     @Slot()
     def _on_recent_changed(self) -> None:
         if self._models.loading and self._models.next_path is not None:
-            self._panel.model.show_name(self._name_of(self._models.next_path))
+            self._panel.model.show_name(self._recent.name_of(self._models.next_path))
 
     @Slot(object)
     def _on_budget_moved(self, loaded: ModelLoaded) -> None:

@@ -53,7 +53,7 @@ class MenuFeature(Feature):
     ) -> None:
         super().__init__()
         self._services, self._models, self._set_language = services, models, set_language
-        self._window: MainWindow | None = None
+        self._window: MainWindow  # set by `attach`
         self._system_font = QApplication.font()
         if services.preferences.text_size_pt:  # the theme was at the start
             self._apply_theme()
@@ -69,10 +69,6 @@ class MenuFeature(Feature):
         window.help_action.triggered.connect(self._on_help)
         window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
-
-    def detach(self) -> None:
-        """Let go of the window."""
-        self._window = None
 
     @Slot()
     def _on_about(self) -> None:
@@ -157,8 +153,7 @@ class MenuFeature(Feature):
         """Use this `ReadingWidth`."""
         self._services.preferences.reading_width = ReadingWidth(width).value
         set_reading_width(ReadingWidth(width))
-        if self._window is not None:
-            self._window.lay_out_again()
+        self._window.lay_out_again()
         self._services.save_preferences()
 
     def _apply_theme(self) -> None:

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled, put_inside
-from r1desk.widgets.text_label import selectable_label
+from r1desk.widgets.text_label import selectable_label, tool_button
 
 INFO_SHOWN_MS = 8000
 MOST_SHOWN = 3  # the others wait until one of these goes
@@ -69,8 +68,7 @@ class NoticeRow(QWidget):
         self._symbol = QLabel()
         self.label = selectable_label(notice.text)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
-        self.close_button.setAccessibleName(tr("Close this notice"))
+        self.close_button = tool_button("close", tr("Close this notice"))
         self.close_button.clicked.connect(lambda: end(self))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)

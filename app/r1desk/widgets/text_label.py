@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
-from r1desk.theme import set_role
+from r1desk.theme import icon, set_role
 
 
 def text_label(text: str, role: str = "") -> QLabel:
@@ -31,6 +31,12 @@ def push_button(text: str, slot: object) -> QPushButton:
     button = QPushButton(text, autoDefault=False)
     button.clicked.connect(slot)
     return button
+
+
+def tool_button(name: str, text: str, colour: str = "text") -> QToolButton:
+    """A flat button with an icon; `text` is its tip, and its name for screen readers."""
+    picture = icon(name, colour)
+    return QToolButton(icon=picture, autoRaise=True, toolTip=text, accessibleName=text)
 
 
 class NamedBox(QComboBox):

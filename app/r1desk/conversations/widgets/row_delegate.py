@@ -17,12 +17,14 @@ from PySide6.QtWidgets import (
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_model import Index, ItemRole, RowState
 from r1desk.theme import tokens
+from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 
 PADDING_PX = 8
 RADIUS_PX = 6
 DOT_PX = 8
 ICON_PX = 16
+SMALL = 0.88  # of the font, for headings, dates and snippets
 MORE_PX = 28  # what opens the menu of a row, at its end
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ELIDE = Qt.TextElideMode.ElideRight
@@ -47,7 +49,7 @@ class RowDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         row = index.data(ItemRole.ROW)
         if row.is_heading:
-            painter.setFont(smaller(option.font))
+            painter.setFont(scaled(option.font, SMALL))
             painter.setPen(QColor(tokens().text_dim))
             box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, 0)
             painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, row.title)
@@ -97,7 +99,7 @@ class RowDelegate(QStyledItemDelegate):
     ) -> None:
         """The title with a date or a number beside it, and the snippet below."""
         text, dim = (QColor(getattr(tokens(), colour)) for colour in colours)
-        small, font = smaller(option.font), QFont(option.font)
+        small, font = scaled(option.font, SMALL), QFont(option.font)
         line = QRect(box.left(), box.top(), box.width(), option.fontMetrics.height())
         painter.setPen(dim)
         if row.subtitle:
@@ -155,13 +157,6 @@ def paint_state(painter: QPainter, box: QRect, state: RowState, colour: str) -> 
     steps, radius = ((-1, 0, 1), 1.7) if state is RowState.ANSWERING else ((0,), DOT_PX / 2)
     for step in steps:
         painter.drawEllipse(QPointF(box.center()) + QPointF(step * 5, 0), radius, radius)
-
-
-def smaller(font: QFont) -> QFont:
-    """The font of headings, dates and snippets."""
-    small = QFont(font)
-    small.setPointSizeF(font.pointSizeF() * 0.88)
-    return small
 
 
 def paint_marked(

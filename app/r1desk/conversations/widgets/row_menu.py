@@ -34,9 +34,11 @@ class RowMenu(QObject):
         self._menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_closed))
         view.menu_wanted.connect(self._on_menu)
         asks = self._asks
+        pin = asks(lambda ids: intents.PinConversations(ids, not self._row().pinned))
+        name = asks(lambda ids: intents.NameConversation(ids[0]))
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
-        self._pin = self._action("pin", tr("Pin"), asks(self._pinned))
-        self.name = self._action("", tr("Name this chat"), asks(self._named))
+        self._pin = self._action("pin", tr("Pin"), pin)
+        self.name = self._action("", tr("Name this chat"), name)
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
@@ -60,12 +62,6 @@ class RowMenu(QObject):
                 self._request(intent(chosen))
 
         return ask
-
-    def _pinned(self, chosen: tuple[int, ...]) -> intents.PinConversations:
-        return intents.PinConversations(chosen, not self._row().pinned)
-
-    def _named(self, chosen: tuple[int, ...]) -> intents.NameConversation:
-        return intents.NameConversation(chosen[0])
 
     # ---- what it is about -------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ from r1desk.conversations.widgets.conversation_rows import (
 from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import text_label, tool_button
 
 SEARCH_DELAY_MS = 150
 
@@ -98,28 +98,19 @@ class Sidebar(QWidget):
         self.trash_button.setCheckable(True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.trash_button.clicked.connect(self._on_trash)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 10, 10, 8)
-        for widget in (self.new_button, self.search, self.nothing):
-            layout.addWidget(widget)
-        layout.addWidget(self.list, stretch=1)
-        bottom = put_inside(layout, QHBoxLayout())
-        bottom.addWidget(self.trash_button)
+        parts = (self.new_button, self.search, self.nothing, self.list)
+        layout = filled(QVBoxLayout(self), *parts, margins=(10, 10, 10, 8))
+        layout.setStretch(parts.index(self.list), 1)
+        bottom = filled(put_inside(layout, QHBoxLayout()), self.trash_button)
         bottom.addStretch()
-        self.folder_button = self._small_button("folder-plus", tr("New folder"))
+        self.folder_button = tool_button("folder-plus", tr("New folder"))
         self.folder_button.clicked.connect(lambda: self.requested.emit(intents.NewFolder()))
         for button in (self.folder_button, self._make_more_button()):
             bottom.addWidget(button)
 
-    def _small_button(self, name: str, text: str) -> QToolButton:
-        button = QToolButton(icon=icon(name), autoRaise=True)
-        button.setAccessibleName(text)
-        button.setToolTip(text)
-        return button
-
     def _make_more_button(self) -> QToolButton:
         """The menu for all conversations together."""
-        button = self._small_button("more", tr("Export and import"))
+        button = tool_button("more", tr("Export and import"))
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         emit = self.requested.emit

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,9 +23,8 @@ from deepseek_r1.core.i18n import tr
 from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import format_duration, format_size
 from r1desk.theme import explain, set_role
-from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled, put_inside
-from r1desk.widgets.text_label import ElidedLabel, text_label
+from r1desk.widgets.text_label import ElidedLabel, text_label, tool_button
 
 _STEPS = 1000
 _AREA_LINES = 10  # at most
@@ -68,10 +66,8 @@ class DownloadRow(QFrame):
         self.resume_button = QPushButton(tr("Resume"))
         self.other_button = QPushButton()
         self.delete_button = QPushButton(tr("Delete…"))
-        self.dismiss_button = QToolButton(self, icon=icon("close"), autoRaise=True)
+        self.dismiss_button = tool_button("close", tr("Hide; the file is kept"))
         self.dismiss_button.setIconSize(QSize(18, 18))
-        self.dismiss_button.setToolTip(tr("Hide; the file is kept"))
-        self.dismiss_button.setAccessibleName(self.dismiss_button.toolTip())
         layout = filled(QVBoxLayout(self), spacing=4, margins=(10, 6, 6, 8))
         top = put_inside(layout, QHBoxLayout())
         top.addWidget(self.name, stretch=1)

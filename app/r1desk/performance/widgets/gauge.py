@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
 from r1desk.performance.widgets.meters import Meter
-from r1desk.theme import icon, tokens
+from r1desk.theme import tokens
 from r1desk.widgets.layouts import filled
+from r1desk.widgets.text_label import tool_button
 
 HEIGHT_PX = 44
 SUMMARY_EVERY_S = 5.0
@@ -48,18 +49,15 @@ class Gauge(QWidget):
         self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
         self._state = Meter("", tr("Loading"), grows=False)
-        self._stop = QToolButton(icon=icon("close"), autoRaise=True)
+        self._stop = tool_button("close", tr("Stop preparing the next turn"))
         self._stop.setFixedSize(BUTTON_PX, BUTTON_PX)
-        self._stop.setAccessibleName(tr("Stop preparing the next turn"))
-        self._stop.setToolTip(tr("Stop preparing the next turn"))
         self._stop.clicked.connect(self.stop_clicked)
         self._stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
         self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
-        self.all_button = QToolButton(icon=icon("cpu", "text_dim"), autoRaise=True, checkable=True)
+        self.all_button = tool_button("cpu", tr("All readings"), "text_dim")
+        self.all_button.setCheckable(True)
         self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
-        self.all_button.setAccessibleName(tr("All readings"))
-        self.all_button.setToolTip(tr("All readings"))
         self.all_button.toggled.connect(self._fit)
         self._memory.setMaximumWidth(MEMORY_PX)
         self._machine.setMaximumWidth(MEMORY_PX)

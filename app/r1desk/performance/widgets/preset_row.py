@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDialog,
     QDialogButtonBox,
     QHBoxLayout,
     QLineEdit,
@@ -24,9 +23,9 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset
 from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain
-from r1desk.theme.icons import icon
+from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, keep_place, put_inside
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import text_label, tool_button
 
 
 class _PresetBox(QComboBox):
@@ -58,9 +57,7 @@ class PresetRow(QWidget):
         explain(self.box, tr("Instructions and sampling under one name, for this conversation."))
         self.box.setMinimumContentsLength(12)
         self.box.activated.connect(self._on_activated)
-        self.menu_button = QToolButton(icon=icon("more"), autoRaise=True)
-        self.menu_button.setAccessibleName(tr("Save and change presets"))
-        self.menu_button.setToolTip(tr("Save and change presets"))
+        self.menu_button = tool_button("more", tr("Save and change presets"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(QMenu(self.menu_button))
         self.default_button = QPushButton(tr("Make it the default"), flat=True)
@@ -97,30 +94,23 @@ class PresetRow(QWidget):
         self.chosen.emit(self.last)
 
 
-class PresetDialog(QDialog):
+class PresetDialog(BoundedDialog):
     """Asks for a preset's name, and whether its model belongs to it."""
 
     def __init__(self, parent: QWidget, title: str, name: str, model_name: str = "") -> None:
         """`model_name` of the model that is loaded; empty where it is not asked about."""
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(title)
-        column = QVBoxLayout(self)
-        column.setSpacing(10)
-        column.addWidget(text_label(tr("Name")))
-        self.name = QLineEdit(name)
-        self.name.setMaxLength(NAME_CHARACTERS)
+        super().__init__(parent, title, QSize(400, 0))
+        self.name = QLineEdit(name, maxLength=NAME_CHARACTERS)
         self.name.setAccessibleName(tr("Name of the preset"))
         self.name.selectAll()
-        column.addWidget(self.name)
         self.with_model = QCheckBox(tr("Load {model} with it", model=model_name))
+        column = self.fill_column(spacing=10)
+        for part in (text_label(tr("Name")), self.name, self.with_model):
+            column.addWidget(part)
         self.with_model.setVisible(bool(model_name))
-        column.addWidget(self.with_model)
-        buttons = QDialogButtonBox.StandardButton
-        self.buttons = QDialogButtonBox(buttons.Save | buttons.Cancel)
+        choices = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(choices.Save | choices.Cancel)
         self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
-        column.addWidget(self.buttons)
         self.name.textChanged.connect(self._on_name)
         self._on_name()
         self.name.setFocus()
@@ -129,7 +119,3 @@ class PresetDialog(QDialog):
     def _on_name(self) -> None:
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         save.setEnabled(bool(self.name.text().strip()))
-
-    def sizeHint(self) -> QSize:
-        """Wide enough for a name."""
-        return super().sizeHint().expandedTo(QSize(360, 0))

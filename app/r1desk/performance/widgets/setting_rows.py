@@ -6,12 +6,16 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QSizePolicy,
+    QSlider,
+    QStyle,
+    QStyleOptionSlider,
     QVBoxLayout,
     QWidget,
 )
@@ -21,7 +25,6 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import AppliesWhen, SettingInfo
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled, put_inside
-from r1desk.widgets.step_slider import StepSlider
 from r1desk.widgets.text_label import text_label
 
 Value = float | int | bool | str
@@ -53,6 +56,34 @@ def even_steps(least: float, most: float, step: float) -> tuple[float, ...]:
     """Evenly spaced, both ends included."""
     count = round((most - least) / step)
     return tuple(round(least + at * step, 6) for at in range(count + 1))
+
+
+class StepSlider(QSlider):
+    """A horizontal slider without jumps.
+
+    Fusion moves the handle to where the track is clicked: a stray click then sets a value far away.
+    Here a click beside the handle moves it by one step towards the pointer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        handle = self.style().subControlRect(
+            QStyle.ComplexControl.CC_Slider, option, QStyle.SubControl.SC_SliderHandle, self
+        )
+        x = round(event.position().x())
+        if event.button() is not Qt.MouseButton.LeftButton or handle.left() <= x <= handle.right():
+            super().mousePressEvent(event)
+            return
+        event.accept()
+        towards_more = (x > handle.right()) != (option.upsideDown)
+        action = QSlider.SliderAction.SliderSingleStepAdd
+        if not towards_more:
+            action = QSlider.SliderAction.SliderSingleStepSub
+        self.triggerAction(action)
 
 
 class SettingRow(QWidget):
