@@ -31,6 +31,7 @@ from deepseek_r1.catalogue.known_models import (
 )
 from deepseek_r1.catalogue.ladder import MIN_TOK_S, Rung, ladder_text
 from deepseek_r1.catalogue.outline import ModelOutline
+from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.settings import LoadSettings, default_budget
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.forecast import Fit, Forecast
@@ -46,11 +47,11 @@ _MACHINE_SHARE = 0.75  # of the machine's memory; the rest is the system's and o
 
 
 class Standing(StrEnum):
-    """The catalogue's opinion of a model for a budget."""
+    """The catalogue's opinion of a model for a budget, with its heading."""
 
-    FIRST = "first"
-    ALSO = "also"
-    EXPERIMENTAL = "experimental"
+    FIRST = N_("Recommended for the memory budget")
+    ALSO = N_("Good for some purposes, or slower")
+    EXPERIMENTAL = N_("Experimental")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def pick(files: Sequence[CatalogueFile], budget_mib: int) -> tuple[Pick, ...]:
     return tuple(
         Pick(standing, best, ladder_text([each.rung for each in own]))
         for standing in Standing
-        for model in getattr(choice, standing)
+        for model in getattr(choice, standing.name.lower())
         if (own := [each for each in files if each.model.id == model])
         and (best := _best(own)) is not None
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QFile, QObject, Slot
 
@@ -26,36 +27,33 @@ class FileNotRemoved(R1Error):
     what = N_("{name} could not be deleted. The system reports: {detail}.")
 
 
-def move_to_trash(found: FoundModel) -> str:
-    """Move a model's files, and what links lead to, to the trash; returns the sentence on it."""
+def move_to_trash(file: Path) -> None:
+    """Move a file, and what a link leads to, to the trash."""
+    if not QFile(str(file.resolve())).moveToTrash():
+        raise OSError(tr("there is no trash for this drive"))
+    if file.is_symlink():
+        file.unlink()
+
+
+def delete_file(file: Path) -> None:
+    """Delete a file, a link and what it leads to, for good."""
+    target = file.resolve()
+    file.unlink()
+    if target != file:
+        target.unlink(missing_ok=True)
+    forget(file)
+
+
+def _removed(remove: Callable[[Path], None], text: str, found: FoundModel) -> str:
+    """Remove a model's files; returns the sentence on it. Raises FileNotRemoved."""
+    name = found.installed.name
     try:
         for file in found.files:
-            if not QFile(str(file.resolve())).moveToTrash():
-                raise OSError(tr("there is no trash for this drive"))
-            if file.is_symlink():
-                file.unlink()
+            remove(file)
     except OSError as error:
-        raise _not_removed(found, error) from error
-    return tr("{name} is in the trash.", name=found.installed.name)
-
-
-def delete_files(found: FoundModel) -> str:
-    """Delete a model's files, links and what they lead to, for good; returns the sentence on it."""
-    try:
-        for file in found.files:
-            target = file.resolve()
-            file.unlink()
-            if target != file:
-                target.unlink(missing_ok=True)
-            forget(file)
-    except OSError as error:
-        raise _not_removed(found, error) from error
-    return tr("{name} was deleted.", name=found.installed.name)
-
-
-def _not_removed(found: FoundModel, error: OSError) -> FileNotRemoved:
-    log.models.warning("not moved or deleted: %s", error)
-    return FileNotRemoved(name=found.installed.name, detail=error.strerror or str(error))
+        log.models.warning("not moved or deleted: %s", error)
+        raise FileNotRemoved(name=name, detail=error.strerror or str(error)) from error
+    return tr(text, name=name)
 
 
 class FilesPresenter(QObject):
@@ -71,8 +69,9 @@ class FilesPresenter(QObject):
         self._scan_again = scan_again
         page.show_requested.connect(show_in_folder)
         page.unload_requested.connect(models.unload)
-        page.trash_requested.connect(partial(self._carry_out, move_to_trash))
-        page.delete_requested.connect(partial(self._carry_out, delete_files))
+        in_trash, deleted = N_("{name} is in the trash."), N_("{name} was deleted.")
+        page.trash_requested.connect(partial(self._carry_out, move_to_trash, in_trash))
+        page.delete_requested.connect(partial(self._carry_out, delete_file, deleted))
         for signal in (models.loaded, models.load_failed, models.unloaded, models.load_started):
             signal.connect(self._show_present)
         self._show_present()
@@ -82,8 +81,8 @@ class FilesPresenter(QObject):
         chosen, loaded = self._models.path, self._models.loaded_path
         self._page.show_present(chosen and resolved(chosen), loaded and resolved(loaded))
 
-    def _carry_out(self, remove: Callable[[FoundModel], str], found: FoundModel) -> None:
-        answer = ask_in_background(partial(remove, found))
+    def _carry_out(self, remove: Callable[[Path], None], text: str, found: FoundModel) -> None:
+        answer = ask_in_background(partial(_removed, remove, text, found))
         answer.done.connect(self._on_removed)
         answer.failed.connect(self._on_failed)
 

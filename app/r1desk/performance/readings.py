@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from deepseek_r1.core import events
 from deepseek_r1.core.events import WeightsStats
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.host.supervisor_events import EngineState
 
 
@@ -73,11 +73,11 @@ def rates_summary(rates: StreamingRates) -> str:
 
 
 class Activity(StrEnum):
-    """The parts of an answer in their order."""
+    """The parts of an answer in their order, with their names."""
 
-    READING = "reading"  # prefill
-    THINKING = "thinking"
-    WRITING = "writing"
+    READING = N_("Reading")  # prefill
+    THINKING = N_("Thinking")
+    WRITING = N_("Writing")
 
 
 class EngineActivity:
@@ -111,11 +111,7 @@ class EngineActivity:
 def format_engine_state(state: EngineState, activity: Activity) -> str:
     """The engine's state in a word or two."""
     if state is EngineState.GENERATING:
-        return {
-            Activity.READING: tr("Reading"),
-            Activity.THINKING: tr("Thinking"),
-            Activity.WRITING: tr("Writing"),
-        }[activity]
+        return tr(activity)
     return {
         EngineState.STOPPED: tr("Stopped"),
         EngineState.STARTING: tr("Starting"),

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialogButtonBox, QGridLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QGridLayout, QLabel, QWidget
 
 from deepseek_r1.checks import Finding, Severity, examine
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.text_label import selectable_label, text_label
+from r1desk.widgets.text_label import push_button, selectable_label, text_label
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 _ROLES = {Severity.OK: "success", Severity.WARNING: "warning", Severity.PROBLEM: "danger"}
@@ -25,14 +25,11 @@ class DoctorPage(BoundedDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, tr("Check this computer"), QSize(620, 520))
         self.findings: Sequence[Finding] = ()
-        self.note = QLabel(wordWrap=True)
-        set_role(self.note, "heading")
-        self.again = QPushButton(tr("Check again"))
-        self.again.clicked.connect(self.start)
-        self.copy = QPushButton(tr("Copy"))
-        self.copy.clicked.connect(self._on_copy)
-        self.buttons.addButton(self.again, QDialogButtonBox.ButtonRole.ActionRole)
-        self.buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
+        self.note = text_label("", "heading")
+        self.again = push_button(tr("Check again"), self.start)
+        self.copy = push_button(tr("Copy"), self._on_copy)
+        for button in (self.again, self.copy):
+            self.buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
         self.column.insertWidget(0, self.note)
         self.start()
 

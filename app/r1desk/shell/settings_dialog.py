@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -119,9 +119,7 @@ class SettingsDialog(BoundedDialog):
         self.default_folder = push_button(
             tr("Use the usual folder"), lambda: self.models_folder_chosen.emit(None)
         )
-        buttons.addWidget(self.change_folder)
-        buttons.addWidget(self.default_folder)
-        buttons.addStretch()
+        filled(buttons, self.change_folder, self.default_folder).addStretch()
         self.folder_note = text_label("", "dim")
         column.addWidget(self.folder_note)
         self._show_folder_state("")
@@ -168,9 +166,8 @@ class SettingsDialog(BoundedDialog):
             path = self._paths[name] = ElidedLabel(str(folder))
             path.setToolTip(str(folder))
             set_role(path, "dim")
-            show = QPushButton(tr("Show folder"))
+            show = push_button(tr("Show folder"), partial(self._on_show, name))
             show.setAccessibleName(tr("Show the folder of {name}", name=name))
-            show.clicked.connect(lambda _checked=False, name=name: self._on_show(name))
             for at, part in enumerate((QLabel(name), path, show)):
                 grid.addWidget(part, row, at, Qt.AlignmentFlag.AlignVCenter)
 

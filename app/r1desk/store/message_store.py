@@ -93,13 +93,7 @@ class MessageStore:
 
     def siblings(self, message_id: int) -> list[int]:
         """The ids of all versions of a message, itself included, the oldest first."""
-        rows = self._db.execute(
-            "SELECT sibling.id FROM messages AS m JOIN messages AS sibling "
-            "ON sibling.conversation_id = m.conversation_id "
-            "AND sibling.parent_id IS m.parent_id WHERE m.id = ? ORDER BY sibling.id",
-            (message_id,),
-        )
-        return [key for (key,) in rows]
+        return self._versions(self.get(message_id).conversation_id)[message_id]
 
     def _versions(self, conversation_id: int) -> dict[int, list[int]]:
         """The `siblings` of each message of a conversation, in one query."""
@@ -314,8 +308,7 @@ class MessageStore:
         )
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
-        head: int | None = row[0]
-        return head
+        return row[0]
 
     def _add(self, conversation_id: int, parent_id: int | None, role: Role, **fields: Any) -> int:
         """Insert a message of now below one of the same conversation, and show it."""

@@ -139,8 +139,4 @@ def snippet_of(text: str, pattern: re.Pattern[str]) -> tuple[str, tuple[tuple[in
     line = re.sub(r"\s+", " ", piece).strip()
     line = ("…" if start else "") + line
     line += "…" if start + SNIPPET_CHARACTERS < len(text) else ""
-    return line, _marks(line, pattern)
-
-
-def _marks(text: str, pattern: re.Pattern[str]) -> tuple[tuple[int, int], ...]:
-    return tuple((m.start(), m.end() - m.start()) for m in pattern.finditer(text))
+    return line, tuple((m.start(), m.end() - m.start()) for m in pattern.finditer(line))

@@ -87,7 +87,7 @@ def _first_sentence(line: str) -> str:
     """`line` up to the end of its first sentence that is no mere greeting."""
     for found in _SENTENCE.finditer(line):
         sentence = line[: found.end()].rstrip()
-        wide = sum(_is_wide(character) for character in sentence)
+        wide = sum(unicodedata.east_asian_width(character) in {"W", "F"} for character in sentence)
         if len(sentence) + wide >= _LEAST_SENTENCE:
             line = sentence
             break
@@ -104,8 +104,3 @@ def _cut(line: str, limit: int) -> str:
     space = line.rfind(" ", 0, limit + 1)
     cut = space if space >= limit * 2 // 3 else limit
     return line[:cut].rstrip(" " + _SENTENCE_END)
-
-
-def _is_wide(character: str) -> bool:
-    """True for scripts that write without spaces: Chinese, Japanese, Korean full width."""
-    return unicodedata.east_asian_width(character) in {"W", "F"}

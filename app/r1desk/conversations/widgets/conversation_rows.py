@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from PySide6.QtCore import QCollator, QDate, QLocale
@@ -130,12 +130,8 @@ def _ages(now: datetime) -> Iterator[tuple[float, str]]:
 def date_text(moment: float, now: datetime) -> str:
     """The day of a moment in few letters."""
     day = datetime.fromtimestamp(moment, tz=now.tzinfo).date()
-    shown = QDate(day.year, day.month, day.day)
-    return _recent_day(day, now) or QLocale().toString(shown, QLocale.FormatType.ShortFormat)
-
-
-def _recent_day(day: date, now: datetime) -> str:
-    """The word for today or yesterday; empty for an earlier day."""
     if day >= now.date():
         return tr("Today")
-    return tr("Yesterday") if day >= now.date() - timedelta(days=1) else ""
+    if day >= now.date() - timedelta(days=1):
+        return tr("Yesterday")
+    return QLocale().toString(QDate(day.year, day.month, day.day), QLocale.FormatType.ShortFormat)

@@ -163,14 +163,10 @@ class RowModel(QAbstractItemModel):
         return row.is_new or (row.conversation_id == self.open is not None)
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        title = str(value).strip()
-        if (
-            role != Qt.ItemDataRole.EditRole
-            or not title
-            or not (self.flags(index) & _IS.ItemIsEditable)
-        ):
+        title, row = str(value).strip(), self._row(index)
+        if role != Qt.ItemDataRole.EditRole or not title or row.is_heading:
             return False
-        self.renamed.emit(self._row(index), title)
+        self.renamed.emit(row, title)
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:

@@ -27,7 +27,7 @@ from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import join_list, join_sentences, tr
 from deepseek_r1.memory.forecast import Forecast
-from r1desk.models.catalogue_picks import CatalogueFile, Standing, pick, survey_catalogue
+from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
@@ -143,7 +143,7 @@ class CataloguePage(QWidget):
         self.cards, self._headings = [], []
         for each in picks:
             if not self.cards or each.standing is not self.cards[-1].key[0]:
-                self._headings.append(text_label(_heading(each.standing), "section"))
+                self._headings.append(text_label(tr(each.standing), "section"))
                 self._card_column.addWidget(self._headings[-1])
             card = ModelCard(each, self._give)
             card.download_requested.connect(self._on_download)
@@ -157,11 +157,3 @@ class CataloguePage(QWidget):
         """Download a file from `host`."""
         spec = spec_for_known(file.model, file.file, host)
         self.download_requested.emit(spec, spec_for_draft(draft) if draft is not None else None)
-
-
-def _heading(standing: Standing) -> str:
-    return {
-        Standing.FIRST: tr("Recommended for the memory budget"),
-        Standing.ALSO: tr("Good for some purposes, or slower"),
-        Standing.EXPERIMENTAL: tr("Experimental"),
-    }[standing]

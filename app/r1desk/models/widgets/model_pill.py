@@ -14,7 +14,7 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from r1desk.theme import explain, icon, set_role
 
 _DOT_PX = 10
@@ -33,13 +33,13 @@ class RecentModel:
 
 
 class PillState(StrEnum):
-    """The state of the model."""
+    """The state of the model, in words."""
 
-    NONE = "none"
-    LOADING = "loading"
-    RESTING = "resting"  # unloaded; the next message loads it again
-    READY = "ready"
-    STREAMING = "streaming"  # ready, and it runs from the disk
+    NONE = N_("No model is loaded")
+    LOADING = N_("Loading the model")
+    RESTING = N_("Unloaded; the next message loads it again")
+    READY = N_("Ready")
+    STREAMING = N_("Ready; it runs from the disk")
 
 
 # The colour of the dot, a field of `Tokens`.
@@ -77,16 +77,9 @@ class ModelPill(QToolButton):
         elided = self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideMiddle, width)
         text = f"{elided} · {note}" if note else elided
         self.setText(text.replace("&", "&&") + " ▾")
-        description = {
-            PillState.NONE: tr("No model is loaded"),
-            PillState.LOADING: tr("Loading the model"),
-            PillState.RESTING: tr("Unloaded; the next message loads it again"),
-            PillState.READY: tr("Ready"),
-            PillState.STREAMING: tr("Ready; it runs from the disk"),
-        }[state]
-        explain(self, f"{shown}\n{description}")
+        explain(self, f"{shown}\n{tr(state)}")
         self.setAccessibleName(tr("Model: {name}", name=f"{shown} {note}".strip()))
-        self.setAccessibleDescription(description)
+        self.setAccessibleDescription(tr(state))
         self.setIcon(icon("dot", _COLOURS[state]))
 
     def _fill_menu(self) -> None:

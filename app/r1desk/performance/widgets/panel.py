@@ -12,7 +12,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import Bill, ModelLoaded
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.bill_view import BillView
@@ -32,11 +32,11 @@ _LOW_PX = 460  # below it, every line is needed for the controls: a small screen
 
 
 class PanelTab(StrEnum):
-    """The tabs in their order."""
+    """The tabs in their order, with their titles."""
 
-    MODEL = "model"
-    ANSWERS = "answers"
-    CONVERSATION = "conversation"
+    MODEL = N_("Model")
+    ANSWERS = N_("Answers")
+    CONVERSATION = N_("Conversation memory")
 
 
 class PerformancePanel(QWidget):
@@ -74,14 +74,10 @@ class PerformancePanel(QWidget):
         self.tabs.setObjectName("panel_tabs")
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setExpanding(False)
-        self.pages: dict[PanelTab, PanelPage] = {}
-        for tab, title, page in (
-            (PanelTab.MODEL, tr("Model"), self._model_page()),
-            (PanelTab.ANSWERS, tr("Answers"), self._answers_page()),
-            (PanelTab.CONVERSATION, tr("Conversation memory"), self._conversation_page()),
-        ):
-            self.pages[tab] = page
-            self.tabs.addTab(page, title)
+        pages = self._model_page(), self._answers_page(), self._conversation_page()
+        self.pages: dict[PanelTab, PanelPage] = dict(zip(PanelTab, pages, strict=True))
+        for tab, page in self.pages.items():
+            self.tabs.addTab(page, tr(tab))
         layout = filled(QVBoxLayout(self), self.tabs, self.message, spacing=0, margins=(0, 6, 0, 0))
         layout.setStretch(0, 1)
         self._edited_with: QWidget = self.load.rows["memory_budget"].spin
@@ -181,10 +177,11 @@ class PerformancePanel(QWidget):
         )
         self._show_message(total, "dim" if bill.fits else "danger")
 
-    def _show_bill(self, bill: Bill) -> None:
+    def _show_bill(self, bill: Bill | None) -> None:
         """Show a bill and what each setting costs in it: their numbers agree."""
         self.bill.show_bill(bill)
-        self.load.show_costs(bill)
+        if bill is not None:
+            self.load.show_costs(bill)
 
     def _bill_in_force(self, planned: Bill) -> Bill:
         """The loaded model's own bill with the planned one's speed; else the planned one."""
@@ -250,11 +247,9 @@ class PerformancePanel(QWidget):
         """The model did not load, and why; `present` is the one that is still there."""
         self.model.show_failure(text, present)
         self._bill = present.bill if present is not None else None
+        self._show_bill(self._bill)
         if self._bill is not None:
-            self._show_bill(self._bill)
             self.load.follow_budget_of(self._bill)
-        else:
-            self.bill.show_bill(None)
 
     @Slot()
     def show_unloaded(self) -> None:
@@ -304,6 +299,4 @@ class PerformancePanel(QWidget):
     def _on_undo(self) -> None:
         self._edited_with.setFocus()
         self.load.set_settings(self.load.applied)
-        self.bill.show_bill(self._bill)
-        if self._bill is not None:
-            self.load.show_costs(self._bill)
+        self._show_bill(self._bill)
