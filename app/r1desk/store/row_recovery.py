@@ -214,7 +214,7 @@ def _show_branches(
 
 def _made_for(message: Record, conversation: int) -> Record:
     """A conversation for a message that has none."""
-    content, time_s = _words(message.get("content")), _time(message.get("created_at"))
+    content, time_s = _text_or_empty(message.get("content")), _time(message.get("created_at"))
     texts = {"title": title_from(content), "preview": one_line(content)}
     return {"id": conversation, **texts, "created_at": time_s, "updated_at": time_s}
 
@@ -229,7 +229,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else clean(str(value))
 
 
-def _words(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     return _text(value) or ""
 
 
@@ -267,16 +267,16 @@ def _one_of(known: Collection[str], default: str, value: Any) -> str:
 
 # The tables, each with what makes a usable value of what was read, and of which of its columns.
 TABLES: dict[str, dict[Callable[[Any], Any], tuple[str, ...]]] = {
-    "folders": {_words: ("name", "model_path", "system_prompt"), _json: ("sampling_json",)},
+    "folders": {_text_or_empty: ("name", "model_path", "system_prompt"), _json: ("sampling_json",)},
     "conversations": {
-        _words: ("title", "preview", "draft", "model_path", "system_prompt"),
+        _text_or_empty: ("title", "preview", "draft", "model_path", "system_prompt"),
         _flag: ("title_set_by_user", "unread"),
         _time: ("created_at", "updated_at"),
         partial(_number, None): ("trashed_at",),
         _json: ("sampling_json",),
     },
     "messages": {
-        _words: ("content", "thinking", "model_name"),
+        _text_or_empty: ("content", "thinking", "model_name"),
         partial(_one_of, set(Role), Role.USER.value): ("role",),
         partial(_one_of, _STATES, MessageState.STOPPED.value): ("state",),
         _time: ("created_at",),
@@ -285,8 +285,8 @@ TABLES: dict[str, dict[Callable[[Any], Any], tuple[str, ...]]] = {
         _flag: ("edited", "memory_start"),
     },
     "remembered": {_text: ("key", "value_json")},
-    "attachments": {_words: ("name", "content", "sha256"), _count: ("tokens", "pages")},
-    "prompts": {_words: ("name", "content")},
+    "attachments": {_text_or_empty: ("name", "content", "sha256"), _count: ("tokens", "pages")},
+    "prompts": {_text_or_empty: ("name", "content")},
 }
 
 

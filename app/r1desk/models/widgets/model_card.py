@@ -23,7 +23,7 @@ from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 @dataclass(frozen=True, slots=True)
 class FilesHere:
-    """What of the catalogue is on this computer, or on its way, by the names of the files."""
+    """Files of the catalogue that are on this computer, or on their way, by their names."""
 
     places: Mapping[str, Path] = field(default_factory=dict)
     drafts: Collection[str] = ()  # the ids of draft models
