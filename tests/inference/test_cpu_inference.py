@@ -436,7 +436,7 @@ def test_closing_ends_an_answer_in_another_thread(shallow_starter: Path) -> None
     reasons: list[FinishReason] = []
 
     def ask() -> None:
-        for event in model.stream("Tell a long story.", 2000, sampling=RANDOM):
+        for event in model.stream("Tell a long story.", 4000, sampling=NEVER_ENDING):
             begun.set()
             if isinstance(event, GenerationFinished):
                 reasons.append(event.stats.finish_reason)
@@ -444,6 +444,38 @@ def test_closing_ends_an_answer_in_another_thread(shallow_starter: Path) -> None
     thread = threading.Thread(target=ask)
     thread.start()
     assert begun.wait(PATIENCE_S)
+    model.close()
+    thread.join(PATIENCE_S)
+    assert reasons == [FinishReason.CANCELLED]
+
+
+def test_closing_ends_an_answer_that_begins_at_that_moment(
+    shallow_starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its turn, and counts cancels only from after the one by `close`."""
+    model = CPUInference(shallow_starter, queue=True)
+    begins, cancelled, reasons = threading.Event(), threading.Event(), list[FinishReason]()
+    reset, cancel = model._engine.reset_cancel, model._engine.cancel
+
+    def reset_late() -> None:
+        begins.set()
+        assert cancelled.wait(PATIENCE_S)
+        reset()
+
+    def cancel_it() -> None:
+        cancel()
+        cancelled.set()
+
+    monkeypatch.setattr(model._engine, "reset_cancel", reset_late)
+    monkeypatch.setattr(model._engine, "cancel", cancel_it)
+
+    def ask() -> None:
+        answer = model.complete("Tell a long story.", 4000, sampling=NEVER_ENDING)
+        reasons.append(answer.stats.finish_reason)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert begins.wait(PATIENCE_S)
     model.close()
     thread.join(PATIENCE_S)
     assert reasons == [FinishReason.CANCELLED]
@@ -545,7 +577,7 @@ def test_a_cancel_ends_all_answers_of_a_list_with_a_schema(
         answers: list[GenerationResult] = []
 
         def ask() -> None:
-            answers.extend(model.complete_many(["Tell a story."] * 4, 200, json_schema=ENDLESS))
+            answers.extend(model.complete_many(["Tell a story."] * 4, 1500, json_schema=ENDLESS))
 
         thread = threading.Thread(target=ask)
         thread.start()

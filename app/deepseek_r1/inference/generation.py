@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,7 +22,7 @@ from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import AnswerBatch, Engine
 
-_CLOSE_SECONDS = 10.0
+_CLOSE_SECONDS, _CANCEL_AGAIN_S = 10.0, 0.1
 _StreamReference = weakref.ref[Generator[GenerationEvent, None, None]]
 
 
@@ -52,9 +53,13 @@ class GenerationLock:
                 raise EngineBusy
 
     @contextmanager
-    def generating(self, closing_s: float | None = None) -> Iterator[None]:
+    def generating(
+        self, closing_s: float | None = None, cancel: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Hold the lock for an answer; or to close, once a running answer has ended in that time.
 
+        `cancel` is called again and again until then: an answer that has its turn and only begins
+        to count cancels does not know of one before.
         Raises EngineBusy during another answer, and in a queue during one of the same thread;
         ModelNotLoaded while another thread waits to close.
         """
@@ -62,7 +67,7 @@ class GenerationLock:
             if closing_s is None:
                 self._wait_for_turn()
             else:
-                self._wait_to_close(closing_s)
+                self._wait_to_close(closing_s, cancel)
             self._owner = threading.get_ident()
         try:
             yield
@@ -91,12 +96,17 @@ class GenerationLock:
             self._waiting.remove(ticket)
             self._changed.notify_all()
 
-    def _wait_to_close(self, seconds: float) -> None:
+    def _wait_to_close(self, seconds: float, cancel: Callable[[], None]) -> None:
         self._closing = True
         self._changed.notify_all()
+        due = time.monotonic() + seconds
         try:
-            if not self._changed.wait_for(self._is_free, seconds):
-                raise EngineBusy
+            while not self._changed.wait_for(
+                self._is_free, min(_CANCEL_AGAIN_S, due - time.monotonic())
+            ):
+                if time.monotonic() >= due:
+                    raise EngineBusy
+                cancel()
         finally:
             self._closing = False
 
@@ -336,7 +346,7 @@ class GenerationRunner:
         self.cancel()
         self._close_stream()
         closing_s = 0.0 if self._lock.held_here() else _CLOSE_SECONDS
-        with self._lock.generating(closing_s), self._reading:
+        with self._lock.generating(closing_s, self.cancel), self._reading:
             self._finalizer()
 
     def _close_stream(self) -> None:
