@@ -27,11 +27,13 @@ from deepseek_r1.core.events import (
     WeightsStats,
 )
 from deepseek_r1.core.process_lock import LANDLOCK, SIGNALS
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import VERSION, EnginePhase, Handshake, Heartbeat
 from support.command import run, run_here, start
 from support.patience import PATIENCE_S, wait_until
+from support.processes import programs_below
 
 pytestmark = pytest.mark.integration
 
@@ -123,16 +125,19 @@ def test_a_budget_too_small_is_refused_with_the_way_out():
 def engine_of(process):
     """The engine's process, once it computes an answer."""
 
-    def found():
-        children = psutil.Process(process.pid).children()
-        return [c for c in children if "deepseek_r1.host.child" in " ".join(c.cmdline())]
+    found = []
 
-    wait_until(found, "no engine was started")
-    return found()[0]
+    def look():
+        found.extend(programs_below(process.pid, ChildKind.ENGINE.value.module))
+        return found
+
+    wait_until(look, "no engine was started")
+    return found[0]
 
 
-# Nearly random words, among which the end of the answer hardly ever comes up.
-LONG = ["generate", "--max-tokens", "3000", "--temperature", "5", "--top-p", "1", "Count."]
+# Nearly random words, the same each time, among which the end of the answer does not come up.
+LONG = ["generate", "--max-tokens", "3000", "--temperature", "5", "--top-p", "1", "--seed", "1"]
+LONG += ["Count."]
 
 
 def test_an_engine_that_is_killed_is_exit_code_4_and_says_how():

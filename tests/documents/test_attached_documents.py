@@ -133,7 +133,7 @@ def test_a_file_that_is_being_written_to_is_in_the_prompt(
 def test_a_cancel_ends_the_reading_of_documents_and_the_answer(
     shallow_starter: Path, diary: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    begun, slow_s = threading.Event(), 3.0
+    begun, slow_s = threading.Event(), PATIENCE_S
 
     def read_slowly(path: Path, *, stop: threading.Event | None, **more: Any) -> Document:
         begun.set()

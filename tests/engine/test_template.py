@@ -193,7 +193,17 @@ def lists(count: int, items: int) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own limit")
 def test_a_template_that_wants_memory_is_ended_inside_its_line_of_the_bill() -> None:
-    end_renderer()
+    most = 0.0
+    for _ in range(20):  # a busy machine may show no reading of the moment before the end
+        end_renderer()
+        most = max(most, most_mib_of_a_template_that_wants_memory())
+        if most > RENDERER_MIB - 5:
+            break
+    assert RENDERER_MIB - 5 < most < RENDERER_MIB + 1
+
+
+def most_mib_of_a_template_that_wants_memory() -> float:
+    """The largest of many readings."""
     start_renderer()
     pid = renderer_pid()
     assert pid is not None
@@ -204,7 +214,7 @@ def test_a_template_that_wants_memory_is_ended_inside_its_line_of_the_bill() -> 
             most = max(most, unshared_mib(pid))
             time.sleep(0.002)
     assert isinstance(rendering.exception(), TemplateUnusable)
-    assert RENDERER_MIB - 5 < most < RENDERER_MIB + 1
+    return most
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own limit")

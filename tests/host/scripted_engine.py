@@ -193,7 +193,7 @@ class ScriptedEngine:
             case "stubborn":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "garbage":
-                self.raw(os.urandom(64))
+                self.raw(b"\xff" + os.urandom(63))  # which is no length of a frame
             case "huge":
                 self.raw(struct.pack(">I", frames.FROM_CHILD_CAP + 1))
             case "empty":

@@ -24,8 +24,16 @@ from support.command import run_here
 pytestmark = pytest.mark.integration
 
 SMALL = LoadSettings(context_length=512, micro_batch=64)
+ROOMY = LoadSettings(context_length=2048, micro_batch=64)
 SHORT = SamplingSettings(temperature=0.0, max_tokens=12)
-LONG = SamplingSettings(temperature=0.0, max_tokens=250)
+# Random tokens without an end among them: it lasts for seconds, unless it is stopped.
+LONG = SamplingSettings(
+    temperature=5.0,
+    top_p=1.0,
+    max_tokens=1500,
+    logit_bias={0: -100.0, 2: -100.0},
+    end_repetition=False,
+)
 STORY = [Message(role=Role.USER, content="Write a very long story about a whale.")]
 
 
@@ -89,8 +97,8 @@ def test_what_one_model_cannot_do_the_others_do(shallow_starter: Path, tmp_path:
 def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
     shallow_starter: Path,
 ) -> None:
-    models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, SHORT)]
-    comparison = Comparison([STORY], models, plan(models, 270, 80))
+    models = [Candidate(shallow_starter, ROOMY, LONG), Candidate(shallow_starter, SMALL, SHORT)]
+    comparison = Comparison([STORY], models, plan(models, 300, 80))
 
     def kill(_event: CandidateEvent) -> None:
         for process in psutil.Process().children(recursive=True):
@@ -105,26 +113,28 @@ def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
 
 
 def test_a_stopped_model_stops_alone(shallow_starter: Path) -> None:
-    longer = SHORT.model_copy(update={"max_tokens": 100})
-    models = [Candidate(shallow_starter, SMALL, longer), Candidate(shallow_starter, SMALL, longer)]
+    models = [Candidate(shallow_starter, ROOMY, LONG), Candidate(shallow_starter, SMALL, SHORT)]
     comparison = Comparison([STORY], models, plan(models, 900, 80))
-    seen = acting(comparison, AnswerDelta, lambda first: comparison.cancel(first.candidate))
-    reasons = {each.result().stats.finish_reason for each in answers(seen).values()}
-    assert reasons == {FinishReason.CANCELLED, FinishReason.LENGTH}
+    seen = acting(comparison, AnswerDelta, lambda _first: comparison.cancel(0))
+    reasons = {key: each.result().stats.finish_reason for key, each in answers(seen).items()}
+    assert reasons == {(0, 0): FinishReason.CANCELLED, (1, 0): FinishReason.LENGTH}
     assert failures(seen) == []
 
 
 def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starter: Path) -> None:
-    models = [Candidate(shallow_starter, SMALL, LONG), Candidate(shallow_starter, SMALL, LONG)]
+    models = [Candidate(shallow_starter, ROOMY, LONG), Candidate(shallow_starter, ROOMY, LONG)]
     comparison = Comparison([STORY], models, plan(models, 900, 80))
-
-    def lower(_event: CandidateEvent) -> None:
-        comparison.set_budget(270)
-
-    seen = acting(comparison, AnswerDelta, lower)
+    seen, writing = list[ComparisonEvent](), set[int]()
+    for each in comparison.events():
+        seen.append(each)
+        if isinstance(each, CandidateEvent) and isinstance(each.event, AnswerDelta):
+            writing.add(each.candidate)
+            if failures(seen) and each.candidate == 0:  # it goes on
+                comparison.cancel(0)
+            elif writing == {0, 1}:
+                comparison.set_budget(270)
     assert failures(seen) == [(1, 0, "BudgetTooSmall")]
-    ends = answers(seen)[0, 0].result().stats.finish_reason
-    assert ends in (FinishReason.LENGTH, FinishReason.REPETITION)
+    assert answers(seen)[0, 0].result().stats.finish_reason is FinishReason.CANCELLED
 
 
 class NotedEngine:

@@ -53,7 +53,10 @@ KILLED = EngineDied if sys.platform == "win32" else EngineOutOfMemory
 
 SETTINGS = LoadSettings(context_length=2048, micro_batch=64)
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=12)
-ENDLESS = SamplingSettings(temperature=0.0, max_tokens=1500)
+# The starter's two ends of a text are ruled out.
+ENDLESS = SamplingSettings(
+    temperature=0.0, max_tokens=1500, logit_bias={0: -100.0, 2: -100.0}, end_repetition=False
+)
 LONG_STORY = "Write a very long story about a whale and a lighthouse."
 
 
@@ -73,6 +76,11 @@ def text_of(events) -> str:
     return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 
+def wait_for_state(client: EngineClient, state: EngineState) -> None:
+    """It is published after the reply that brings it about."""
+    wait_until(lambda: client.state is state, lambda: client.state)
+
+
 def wait_for_beat(client: EngineClient, where) -> None:
     wait_until(lambda: client.heartbeat and where(client.heartbeat), lambda: client.heartbeat)
 
@@ -84,7 +92,7 @@ def test_a_model_is_loaded_and_asked(client, starter):
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert (loaded.facts.architecture, loaded.facts.context_length) == ("llama", 2048)
-    assert client.state is EngineState.IDLE
+    wait_for_state(client, EngineState.IDLE)
     *events, last = client.generate("Say hello.", GREEDY)
     assert len(text_of(events)) > 5
     assert isinstance(last, GenerationFinished)
@@ -149,7 +157,7 @@ def test_a_load_is_cancelled_and_another_follows(client, starter):
     try:
         client.load(starter, settings, on_event=stop)
     except LoadStopped:
-        assert client.state is EngineState.READY
+        wait_for_state(client, EngineState.READY)
         with pytest.raises(ModelNotLoaded):
             list(client.generate("Hello?"))
     client.load(starter, SETTINGS)
@@ -166,7 +174,7 @@ def test_a_refused_file_leaves_the_present_model_alone(loaded, starter, tmp_path
     with pytest.raises(BudgetTooSmall) as caught:
         loaded.load(starter, LoadSettings(memory_budget=256, context_length=8192))
     assert caught.value.facts["advice"]
-    assert loaded.state is EngineState.IDLE
+    wait_for_state(loaded, EngineState.IDLE)
     kinds = {type(event) for event in loaded.generate("Say hello.", GREEDY)}
     assert ModelLoaded not in kinds
     assert loaded.pid == pid
@@ -187,7 +195,7 @@ def test_threads_are_changed_while_an_answer_is_written(loaded, starter):
     events = loaded.generate(LONG_STORY, ENDLESS)
     next(event for event in events if isinstance(event, AnswerDelta))
     closing(loaded.submit(SetThreadsRequest, threads=1, threads_prefill=1))
-    assert loaded.state is EngineState.GENERATING
+    wait_for_state(loaded, EngineState.GENERATING)
     loaded.cancel()
     *_, last = events
     assert last.stats.finish_reason is FinishReason.CANCELLED

@@ -15,14 +15,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.memory.meter import unshared_mib
 from hostile.campaign import Case
 from hostile.hostile_clients import KEY, Client, Seen
 from support.ggml_files import FAMILIES
 from support.patience import PATIENCE_S
+from support.processes import programs_below
 from support.servers import RunningServer, started
 
 APP = Path(__file__).resolve().parents[2] / "app"
@@ -73,9 +73,8 @@ def requests(seed: int, _folder: Path) -> Iterator[Case]:
 def server_pids(server: RunningServer) -> list[int]:
     """The server's process and its engine's."""
     assert server.process.poll() is None, "the server has ended"
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    engines = [each.pid for each in children if "deepseek_r1.host.child" in each.cmdline()]
-    return [server.process.pid, *engines]
+    engines = programs_below(server.process.pid, ChildKind.ENGINE.value.module)
+    return [server.process.pid, *(each.pid for each in engines)]
 
 
 # ---- owners that are killed -----------------------------------------------------------------

@@ -106,7 +106,9 @@ def test_embeddings_have_length_one_and_depend_on_the_text(model: CPUInference):
 
 def test_a_prompt_that_is_too_long_fails_alone(model: CPUInference):
     prompts = ["hi", "word " * 2000, "ho"]
-    first, second, third = model.complete_many(prompts, 3, return_exceptions=True)
+    first, second, third = model.complete_many(
+        prompts, 3, json_schema=ENDLESS, return_exceptions=True
+    )
     assert isinstance(second, PromptTooLong)
     assert first.stats.completion_tokens == third.stats.completion_tokens == 3
     with pytest.raises(PromptTooLong):

@@ -14,7 +14,9 @@ import openai
 import psutil
 import pytest
 
+from deepseek_r1.core.processes import ChildKind
 from support.patience import PATIENCE_S, wait_until
+from support.processes import programs_below
 from support.servers import RunningServer, StartServer, get, post, start, started
 
 pytestmark = pytest.mark.integration
@@ -250,8 +252,7 @@ def test_requests_are_answered_again_after_the_engine_was_killed(server: Running
 
 
 def engine_of(server: RunningServer) -> psutil.Process:
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return next(child for child in children if "deepseek_r1.host.child" in child.cmdline())
+    return programs_below(server.process.pid, ChildKind.ENGINE.value.module)[0]
 
 
 def test_a_server_whose_engine_keeps_dying_ends_with_its_reason(shallow_starter: Path):

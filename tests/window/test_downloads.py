@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from r1desk.models.downloads import Download, Downloads, DownloadState
 from r1desk.platform import helper_processes
 from r1desk.shell.session import Session
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
+from support.processes import programs_below
 from window.mouse_and_keys import click
 from window.session_fixture import first_start, ready_session, running_session, wait_ready
 
@@ -146,8 +148,7 @@ def test_a_failed_download_says_why_and_can_be_tried_again(
 
 def network_process() -> psutil.Process:
     """The process of the running download."""
-    own = psutil.Process().children()
-    (found,) = (each for each in own if ChildKind.NETWORK.value.module in each.cmdline())
+    (found,) = programs_below(os.getpid(), ChildKind.NETWORK.value.module)
     return found
 
 

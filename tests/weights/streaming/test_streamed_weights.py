@@ -287,10 +287,11 @@ def test_threads_and_files_are_gone_after_the_end(
     before = psutil.Process().num_threads(), _open_files(path)
     with loaded(path, budgets(path)[0]) as bench:
         bench.logits(FIRST)
-        assert psutil.Process().num_threads() > before[0]
+        running = psutil.Process().num_threads()
         assert _open_files(path) > before[1] or under_wine()  # which counts no handles
     assert _open_files(path) == before[1]
-    wait_until(lambda: psutil.Process().num_threads() <= before[0])
+    # Those of the first one may have been counted on their way out.
+    wait_until(lambda: psutil.Process().num_threads() <= min(before[0], running - 1))
 
 
 def _open_files(path: Path) -> int:
