@@ -69,8 +69,11 @@ def test_an_upload_says_until_when_it_is_kept(client: openai.OpenAI):
     made = client.files.create(file=file, purpose=purpose, expires_after=hour)
     assert made.expires_at == made.created_at + 3600
     client.files.delete(made.id)
-    with pytest.raises(openai.BadRequestError, match="between 3600 and 2592000"):
-        client.files.create(file=file, purpose=purpose, expires_after=hour | {"seconds": 60})
+    for seconds in (60, "000003600999999"):
+        with pytest.raises(openai.BadRequestError, match="between 3600 and 2592000"):
+            client.files.create(
+                file=file, purpose=purpose, expires_after=hour | {"seconds": seconds}
+            )
 
 
 def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):

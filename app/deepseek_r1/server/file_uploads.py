@@ -76,7 +76,7 @@ class FileUploads:
         (name, data), owner = form["file"], client_of(request)
         seconds = form.get("expires_after[seconds]", ("", str(_KEPT_S).encode()))[1]
         least, most = _KEPT_BETWEEN_S
-        if not seconds.isdigit() or not least <= int(seconds[:9]) <= most:
+        if not re.fullmatch(rb"[0-9]{1,9}", seconds) or not least <= int(seconds) <= most:
             detail = f"`expires_after[seconds]` is between {least} and {most}."
             raise ApiError(400, detail, param="expires_after")
         await self._tidy()
