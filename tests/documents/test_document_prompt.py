@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.citations import citations, cited
-from deepseek_r1.documents.document import Block, Document, Passage, Place, Source
+from deepseek_r1.documents.document import (
+    Block,
+    Document,
+    Passage,
+    Place,
+    Source,
+    citations,
+    cited,
+)
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.index import DocumentIndex
 

@@ -10,8 +10,7 @@ from typing import Final, TypeVar
 
 from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
 from deepseek_r1.core.messages import PartialAnswer
-from deepseek_r1.documents.citations import cited
-from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document import Source, cited
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import (

@@ -19,8 +19,7 @@ from typing import Final
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import Document, Passage, Place
-from deepseek_r1.documents.passages import passages
-from deepseek_r1.documents.terms import indexed_terms, question_terms
+from deepseek_r1.documents.passages import indexed_terms, passages, question_terms
 
 INDEX_FILE: Final = "documents.db"
 _VERSION: Final = 1  # of the tables, and of what `indexed_terms` makes of a text
@@ -47,7 +46,7 @@ SELECT id, score, json_extract(place, '$.page') FROM (
     AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?
 ) JOIN passages ON id = found ORDER BY score"""
 _PASSAGES: Final = """
-SELECT passages.id, sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
+SELECT sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
 FROM passages JOIN documents ON documents.id = passages.id >> 24
 WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id"""
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
@@ -117,7 +116,7 @@ class DocumentIndex:
             if (known := self._id(db, sha256)) is None:
                 return
             span = _span(known)
-            for row_id, each in self._rows(db, span):
+            for row_id, each in enumerate(self._rows(db, span), span[0]):
                 terms = indexed_terms(each.text, each.place.heading, each.name)
                 old = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
                 db.execute(old, (row_id, terms))
@@ -142,7 +141,7 @@ class DocumentIndex:
         """All passages of a document, in order; none for one that is not there."""
         with self._used() as db:
             known = self._id(db, sha256)
-            return [] if known is None else [each for _, each in self._rows(db, _span(known))]
+            return [] if known is None else self._rows(db, _span(known))
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
@@ -168,13 +167,13 @@ class DocumentIndex:
                 best, so_far = pages.get(key, (row_id, rank * (1 - _OF_OTHERS)))
                 pages[key] = best, so_far + rank * _OF_OTHERS
             ordered = sorted(pages.values(), key=lambda page: page[1])[:limit]
-            return [each for best, _ in ordered for _, each in self._rows(db, (best, best))]
+            return [each for best, _ in ordered for each in self._rows(db, (best, best))]
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""
         with self._used() as db:
             at = (self._id(db, passage.sha256) or 0) * _NUMBERS + passage.number
-            around = [each for _, each in self._rows(db, (at - 1, at + 1))]
+            around = self._rows(db, (at - 1, at + 1))
             return [each for each in around if each.sha256 == passage.sha256 and each != passage]
 
     # ---- rows -------------------------------------------------------------------------------
@@ -198,11 +197,11 @@ class DocumentIndex:
         return found and int(found[0])
 
     @staticmethod
-    def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[tuple[int, Passage]]:
-        """The passages from one id to another one, each with its id."""
+    def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[Passage]:
+        """The passages from one id to another one."""
         return [
-            (row_id, Passage(sha256, name, number, Place(**json.loads(place)), text, start, end))
-            for row_id, sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span)
+            Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
+            for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span)
         ]
 
     # ---- the file ---------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from deepseek_r1.documents.citations import cited
 from r1desk.store.conversation_store import ConversationStore
 from r1desk.store.database import Database, Row, transactional
 from r1desk.store.message_store import MessageStore
@@ -82,12 +81,9 @@ class BranchStore:
     def add_edited(self, message_id: int, content: str) -> ChatMessage:
         """Store an answer with another text as one more version, marked as edited; show it."""
         answer = self._messages.get(message_id)
-        sources = answer.sources
-        if sources is not None:
-            sources = sources.model_copy(update={"sent": cited(content, sources.sent)})
         edited = replace(
             answer,
-            sources=sources,
+            sources=answer.sources and answer.sources.cited_by(content),
             content=content,
             state=MessageState.COMPLETE,
             stats=None,

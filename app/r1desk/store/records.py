@@ -14,7 +14,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.document import Source, cited
 
 
 class MessageState(StrEnum):
@@ -73,6 +73,10 @@ class AnswerSources(BaseModel):
     documents: tuple[str, ...] = ()
     asked: str = ""
     outline: str = ""
+
+    def cited_by(self, answer: str) -> AnswerSources:
+        """The same, with what this text cites."""
+        return self.model_copy(update={"sent": cited(answer, self.sent)})
 
     def names(self) -> dict[int, str]:
         """The document and the place of each passage, by its number."""

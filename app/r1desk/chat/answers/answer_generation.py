@@ -15,7 +15,6 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.citations import cited
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import ended_inside_thinking, merged_stats
@@ -119,13 +118,11 @@ class StreamingAnswer:
         error: ErrorReport | None = None,
     ) -> ChatMessage:
         """The whole message, which may end inside of the thinking."""
-        if (sources := self.begun.sources) is not None:
-            marked = cited(self.content, sources.sent)
-            sources = sources.model_copy(update={"sent": marked})
+        sources = self.begun.sources
         self.dirty = False
         self.whole = replace(
             self.begun,
-            sources=sources,
+            sources=sources and sources.cited_by(self.content),
             content=self.content,
             thinking=self.thinking,
             thinking_s=self.thinking_s or self.thinking_so_far_s,

@@ -90,7 +90,7 @@ class Composer(QWidget):
         self._chip.hide()
         self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
-        self._has_chips = self._has_attachments = self._reading = False
+        self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
@@ -214,7 +214,7 @@ class Composer(QWidget):
         `attached`: some go with the message, which may then have no text.
         """
         self.attachments.show_chips(chips)
-        self._has_chips, self._has_attachments, self._reading = bool(chips), attached, reading
+        self._has_attachments, self._reading = attached, reading
         self._refresh()
 
     def _refresh(self) -> None:
@@ -243,7 +243,7 @@ class Composer(QWidget):
         return has_something and not self._reason and not self._reading
 
     def _fit_height(self) -> None:
-        if self._has_chips:
+        if self.attachments.chips:
             layout = self.layout()
             assert layout is not None  # noqa: S101 - for the type checker
             width = self.rect().marginsRemoved(layout.contentsMargins()).width()
@@ -251,7 +251,7 @@ class Composer(QWidget):
             height = self.attachments.fit_width(max(width - bar, 1))
             most = self.attachments.fit_height(_MAX_CHIP_ROWS)
             self._attachment_area.setFixedHeight(min(height, most))
-        self._attachment_area.setVisible(self._has_chips)
+        self._attachment_area.setVisible(bool(self.attachments.chips))
         lines = min(max(1, math.ceil(self.editor.document().size().height())), _MAX_LINES)
         line = self.editor.fontMetrics().lineSpacing()
         policy = Qt.ScrollBarPolicy

@@ -16,7 +16,7 @@ from PySide6.QtGui import (
 )
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.citations import citations
+from deepseek_r1.documents.document import citations
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address
