@@ -76,6 +76,17 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(
     assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
 
 
+def test_an_edited_question_has_the_room_of_what_stood_below_it(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    stack.do(stack.chat.send, "Who?", (attached(documents, pages(8)),))
+    stack.answer("word " * 6_000)
+    planning = documents.plan("Which gate?", edited=stack.shown[0].id)
+    with qtbot.waitSignal(planning.done) as done:
+        pass
+    assert done.args[0].whole
+
+
 def test_passages_are_part_of_the_question_now_and_in_later_turns(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -255,21 +256,24 @@ class ChatDocuments(QObject):
         question: str,
         draft: Sequence[Attachment] = (),
         chosen: Sequence[Passage] | None = None,
+        edited: int = 0,
     ) -> BackgroundAnswer:
         """Work out what the answer to a question is given: `AnswerSources`.
 
-        `chosen` are passages to take in place of those that a search finds.
+        `chosen` are passages to take in place of those that a search finds; `edited` is the message
+        whose place the question takes.
         """
         names = self.of_question(draft)
         documents = tuple(names)
-        branch, context = list(self._chat.shown_branch), self._context_length()
+        above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
+        context = self._context_length()
         sampling, instructions = self._settings()
         most = context - answer_reserve(context, sampling.max_tokens)
 
         def work() -> AnswerSources:
             self._require(names)
             asked = Message(role=Role.USER, content=question)
-            messages = (*prompt_messages(branch, instructions), asked)
+            messages = (*prompt_messages(above, instructions), asked)
             prompt = plan(self.index, documents, messages, most, self._count, chosen=chosen)
             tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)

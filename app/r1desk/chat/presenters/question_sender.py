@@ -40,13 +40,14 @@ class QuestionSender(Presenter):
 
     def edit(self, message: int, text: str) -> None:
         """Ask a question again with another text."""
-        self._ask(text, (), lambda sources: self._chat.edit(message, text, sources))
+        self._ask(text, (), lambda sources: self._chat.edit(message, text, sources), message)
 
     def _ask(
         self,
         text: str,
         files: tuple[Attachment, ...],
         ask: Callable[[AnswerSources | None], None],
+        edited: int = 0,
     ) -> None:
         """Find what the answer is given, to be changed, and ask; else the text is given back."""
         among, conversation = self._documents.of_question(files), self._chat.conversation_id
@@ -63,7 +64,7 @@ class QuestionSender(Presenter):
         def plan(
             then: Callable[[AnswerSources], None], chosen: list[Passage] | None = None
         ) -> None:
-            planning = self._documents.plan(text, files, chosen)
+            planning = self._documents.plan(text, files, chosen, edited)
             planning.done.connect(then)
             planning.failed.connect(give_back)
 
