@@ -200,7 +200,7 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     assert reading.is_running
     stack.engine.reply(ErrorReply(id=new.id, report=DocumentsMissing(names="new").report()))
     assert not reading.is_running
-    reading.close()
+    reading.pause()
 
 
 def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
@@ -214,7 +214,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     assert not reading.is_running
     reading.start((second,))
     qtbot.waitUntil(lambda: reading.is_running)
-    reading.close()
+    reading.pause()
 
 
 def test_what_was_read_behind_another_document_is_not_read_alone(

@@ -262,7 +262,7 @@ class ChatFeature(Feature):
     def close(self) -> None:
         """Save what there is before the store is closed."""
         QGuiApplication.instance().applicationStateChanged.disconnect(self._on_focus)
-        self._reading.close()
+        self._reading.pause()
         self.documents.close()
         self.controller.close()
 

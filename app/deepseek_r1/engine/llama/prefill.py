@@ -17,6 +17,7 @@ from deepseek_r1.memory.plan import DECODE_ROWS
 TARGET_CALL_S = 10.0
 STEP_TOKENS = 32
 FIRST_TOKENS = 64  # enough to measure the machine's speed
+SAVE_EVERY_S = 20.0  # of a long preparation: so much is lost where the power fails
 
 
 class PrefillChunker:
@@ -209,7 +210,7 @@ class NextTurn:
     def prepare(self, prefix: list[int], owner: str, *, compute: bool) -> Iterator[PrefillProgress]:
         """Restore the prefix, compute the rest if `compute`, and save it in the name of `owner`.
 
-        A cancel ends it: what is saved and computed by then remains.
+        A cancel ends it: what is saved and computed by then remains. A long one is saved as it goes.
         """
         self._computing.in_background = True
         try:
@@ -226,7 +227,11 @@ class NextTurn:
             yield PrefillProgress(done=cached, total=total, cached=cached)
             if compute and cached < total:
                 self._computing.begin_prefill(total + DECODE_ROWS)
+                save_at = time.monotonic() + SAVE_EVERY_S
                 for _ in self._prefill.compute(prefix, kept=(total,)):
+                    if time.monotonic() >= save_at:
+                        self._save_prefix()
+                        save_at = time.monotonic() + SAVE_EVERY_S
                     done = len(self._context.cells)
                     yield PrefillProgress(done=done, total=total, cached=cached)
             if compute:

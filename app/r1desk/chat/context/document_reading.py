@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.events import Event, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
@@ -18,7 +18,6 @@ from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
-_SAVE_MS = 20_000  # so much is read again where the power fails
 
 
 class DocumentReading(QObject):
@@ -48,13 +47,10 @@ class DocumentReading(QObject):
         self._wanted: tuple[str, ...] = ()  # the documents of which the text is fetched
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
-        self._text = ""  # of that
         self._request: EngineRequest | None = None  # while it runs
         self._read: list[tuple[str, ...]] = []  # a model, and what it has read as one; latest last
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
-        self._save_timer = QTimer(self, singleShot=True, interval=_SAVE_MS)
-        self._save_timer.timeout.connect(self._go_on)
         store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
 
     @property
@@ -87,48 +83,30 @@ class DocumentReading(QObject):
         self._wanted = wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
-
-        def read(text: str) -> None:
-            if wanted == self._wanted:  # else it was stopped, or another was begun
-                self._text = text
-                self._go_on()
-
         asked = self._documents.ask(lambda index: whole_text(index, wanted, "")[0])
-        asked.done.connect(read)
+        asked.done.connect(lambda text: self._read_text(wanted, text))
         asked.failed.connect(log_refusal)  # nothing is lost: they are read with the question
-
-    def close(self) -> None:
-        """Ask the engine for nothing more."""
-        self._save_timer.stop()
-        if self._request is not None:
-            self._request.cancel()
 
     @Slot()
     def pause(self) -> None:
-        """Stop for now; what was read is saved."""
+        """Stop for now; the engine keeps what was read."""
         self._wanted = ()
         if self._request is not None:
             self._request.cancel()
-            self._prepare(compute=False).failed.connect(log_refusal)
 
-    def _prepare(self, *, compute: bool) -> EngineRequest:
-        message = Message(role=Role.SYSTEM, content=self._text)
-        owner = " ".join(document_owners(self._begun))
-        return self._engine.submit(
-            PrepareRequest, messages=(message,), owner=owner, compute=compute
-        )
-
-    @Slot()
-    def _go_on(self) -> None:
-        """Read, or read on: the engine saves what it has read before it goes on."""
+    def _read_text(self, documents: tuple[str, ...], text: str) -> None:
+        if documents != self._wanted:
+            return  # it was stopped, or another was begun
         if self._request is not None:
             self._request.cancel()
-        self._request = request = self._prepare(compute=True)
+        message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
+        self._request = request = self._engine.submit(
+            PrepareRequest, messages=(message,), owner=" ".join(owners), compute=True
+        )
         request.event.connect(self._on_event)
         request.done.connect(self._on_ended)
         request.failed.connect(self._on_ended)
         request.failed.connect(log_refusal)
-        self._save_timer.start()
         self._show()
 
     def _show(self) -> None:
@@ -146,7 +124,6 @@ class DocumentReading(QObject):
     def _on_ended(self) -> None:
         if self.sender() is self._request:
             self._request = None
-            self._save_timer.stop()
             if self.fraction >= 1:
                 self._note(self._begun)
             self._show()

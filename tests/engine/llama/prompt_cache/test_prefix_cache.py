@@ -10,6 +10,7 @@ import pytest
 
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, SamplingSettings
+from deepseek_r1.engine.llama import prefill
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine
 from support import prompt_chats
@@ -234,6 +235,19 @@ def test_what_a_stopped_preparation_computed_is_saved_later(
     engine.save_prompt(10.0)
     done, total, _ = prepared(opened(cache), CHAT[:2], compute=False)
     assert 300 < done < total
+
+
+def test_a_long_preparation_is_saved_while_it_computes(
+    opened: Opener, cache: PromptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefill, "SAVE_EVERY_S", 0.0)
+    engine = opened(cache)
+    for progress in engine.prepare(CHAT[:2], owner="1", compute=True):
+        if progress.done > 300:
+            assert cache.usage().segments > 0
+            engine.cancel()
+    done, total, _ = prepared(opened(cache), CHAT[:2], compute=False)
+    assert 256 <= done < total
 
 
 def test_without_a_folder_only_the_next_turn_is_readied(opened: Opener) -> None:
