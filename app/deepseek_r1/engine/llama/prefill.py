@@ -210,7 +210,7 @@ class NextTurn:
     def prepare(self, prefix: list[int], owner: str, *, compute: bool) -> Iterator[PrefillProgress]:
         """Restore the prefix, compute the rest if `compute`, and save it in the name of `owner`.
 
-        A cancel ends it: what is saved and computed by then remains. A long one is saved as it goes.
+        A long one is saved on its way. A cancel ends it: what is saved and computed remains.
         """
         self._computing.in_background = True
         try:
