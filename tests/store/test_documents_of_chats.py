@@ -28,7 +28,7 @@ def test_a_document_is_removed_from_a_chat_from_a_folder_or_from_all(store: Stor
     key = store.conversations.create().id
     store.messages.append_user(key, "Why?", None, [REPORT])
     store.attachments.add_to_folder(folder, REPORT, NOTES)
-    store.attachments.remove_document(key, REPORT.sha256)
+    store.attachments.drop_document(REPORT.sha256, conversation_id=key)
     assert store.attachments.documents(key, None) == ()
     assert store.attachments.of_folder(folder) == (REPORT, NOTES)
     store.attachments.drop_document(NOTES.sha256, folder)

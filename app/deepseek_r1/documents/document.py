@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deepseek_r1.core.i18n import join_list, tr
+from deepseek_r1.core.i18n import N_, join_list, tr
 
 BETWEEN_BLOCKS: Final = "\n\n"
 # Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
@@ -32,14 +32,10 @@ class Place:
 
         The finest place says most: a heading is left out where a page or a line is known.
         """
-        parts = [self.sheet]
-        if self.page is not None:
-            parts.append(tr("page {n}", n=self.page))
-        if self.row is not None:
-            parts.append(tr("row {n}", n=self.row))
-        if self.line is not None:
-            parts.append(tr("line {n}", n=self.line))
-        return join_list(parts) or self.heading
+        texts = N_("page {n}"), N_("row {n}"), N_("line {n}")
+        numbers = zip(texts, (self.page, self.row, self.line), strict=True)
+        known = [tr(text, n=n) for text, n in numbers if n is not None]
+        return join_list([self.sheet, *known]) or self.heading
 
 
 @dataclass(frozen=True, slots=True)

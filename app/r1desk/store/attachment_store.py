@@ -85,19 +85,14 @@ class AttachmentStore:
         there = {each.sha256 for each in self.of_folder(folder_id)}
         self._insert("folder_id", folder_id, [d for d in documents if d.sha256 not in there])
 
-    def drop_document(self, sha256: str, folder_id: int | None) -> None:
-        """Take a document out of a folder; None: out of all that has it."""
+    def drop_document(
+        self, sha256: str, folder_id: int | None = None, conversation_id: int | None = None
+    ) -> None:
+        """Take a document out of a folder, or of a conversation's messages; else out of all."""
         self._db.execute(
-            "DELETE FROM attachments WHERE sha256 = ?1 AND (?2 IS NULL OR folder_id = ?2)",
-            (sha256, folder_id),
-        )
-
-    def remove_document(self, conversation_id: int, sha256: str) -> None:
-        """Take a document away from the messages of a conversation."""
-        self._db.execute(
-            "DELETE FROM attachments WHERE sha256 = ? AND message_id IN "
-            "(SELECT id FROM messages WHERE conversation_id = ?)",
-            (sha256, conversation_id),
+            "DELETE FROM attachments WHERE sha256 = ?1 AND (?2 IS NULL OR folder_id = ?2) AND "
+            "(?3 IS NULL OR message_id IN (SELECT id FROM messages WHERE conversation_id = ?3))",
+            (sha256, folder_id, conversation_id),
         )
 
     def replace_document(self, old: str, new: Attachment) -> None:

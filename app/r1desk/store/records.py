@@ -80,8 +80,7 @@ class AnswerSources(BaseModel):
 
     def names(self) -> dict[int, str]:
         """The document and the place of each passage, by its number."""
-        labels = {s.n: (s.passage.name, s.passage.place.label()) for s in self.sent}
-        return {n: join_list(filter(None, label)) for n, label in labels.items()}
+        return {s.n: join_list([s.passage.name, s.passage.place.label()]) for s in self.sent}
 
     def shown(self) -> tuple[Source, ...]:
         """The passages worth listing: all that were found, and of whole documents the cited."""

@@ -147,7 +147,7 @@ class ChatDocuments(QObject):
         if key is not None:
             self._chat.change(
                 key,
-                lambda store: store.attachments.remove_document(key, sha256),
+                lambda store: store.attachments.drop_document(sha256, conversation_id=key),
                 lambda _: self.clean([sha256], for_good=False),
             )
 
@@ -191,9 +191,7 @@ class ChatDocuments(QObject):
         def work() -> set[str]:
             there = set(hashes or ())
             if hashes is None and self.index.size_bytes:
-                there = {each.sha256 for each in self.index.documents()}.difference(
-                    self.index.added
-                )
+                there = {each.sha256 for each in self.index.documents()} - self.index.added.keys()
             used = self._store.run(
                 lambda s: s.attachments.used_documents() if s.writable else there
             )

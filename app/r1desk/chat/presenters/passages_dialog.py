@@ -84,7 +84,7 @@ class PassagesDialog(BoundedDialog):
         there = [item.data(_PASSAGE) for item in self._items()]
         new = [each for each in passages if each not in there]
         for each in new:
-            label = join_list(filter(None, (each.name, each.place.label())))
+            label = join_list([each.name, each.place.label()])
             text = " ".join(each.text[: 2 * _SHOWN_CHARACTERS].split())[:_SHOWN_CHARACTERS]
             item = QListWidgetItem(fit.prose(f"{label}\n{text}…"), self.list)
             item.setData(_PASSAGE, each)
