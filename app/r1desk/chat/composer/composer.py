@@ -249,7 +249,7 @@ class Composer(QWidget):
             width = self.rect().marginsRemoved(layout.contentsMargins()).width()
             bar = self._attachment_area.verticalScrollBar().sizeHint().width()
             height = self.attachments.fit_width(max(width - bar, 1))
-            most = self.attachments.fit_height(_MAX_CHIP_ROWS)
+            most = round(_MAX_CHIP_ROWS * self.attachments.row_height())
             self._attachment_area.setFixedHeight(min(height, most))
         self._attachment_area.setVisible(bool(self.attachments.chips))
         lines = min(max(1, math.ceil(self.editor.document().size().height())), _MAX_LINES)

@@ -66,10 +66,6 @@ class DocumentsDialog(BoundedDialog):
             for number in (1, 2, 3):
                 item.setTextAlignment(number, Qt.AlignmentFlag.AlignRight)
 
-    def selected(self) -> list[str]:
-        """The hashes of those that are selected."""
-        return [item.data(0, Qt.ItemDataRole.UserRole) for item in self.tree.selectedItems()]
-
 
 class DocumentLists(Presenter):
     """Shows the lists; files that were added are read on after a list was closed."""
@@ -135,7 +131,8 @@ class DocumentLists(Presenter):
         dialog.show()
 
     def _remove(self, folder: int | None, dialog: DocumentsDialog) -> None:
-        hashes = dialog.selected()
+        selected = dialog.tree.selectedItems()
+        hashes = [item.data(0, Qt.ItemDataRole.UserRole) for item in selected]
 
         def remove(store: Store) -> None:
             for each in hashes:

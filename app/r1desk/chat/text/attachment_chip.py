@@ -145,11 +145,8 @@ class AttachmentRow(QWidget):
                 each.hide()
                 each.deleteLater()
 
-    def fit_height(self, rows: float) -> int:
-        """The height of so many rows of chips."""
-        return round(rows * self._row_height())
-
-    def _row_height(self) -> int:
+    def row_height(self) -> int:
+        """The height of a row of chips, with the gap below it."""
         return max((chip.sizeHint().height() for chip in self.chips), default=0) + self._gap()
 
     def _gap(self) -> int:
@@ -157,7 +154,7 @@ class AttachmentRow(QWidget):
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""
-        x, y, gap, step = 0, 0, self._gap(), self._row_height()
+        x, y, gap, step = 0, 0, self._gap(), self.row_height()
         for chip in self.chips:
             chip.fit(width)
             size = chip.sizeHint().boundedTo(QSize(width, step))
