@@ -22,7 +22,7 @@ from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import file_dialog
-from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.widgets.notice_bar import Level, Notice
 
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
 _NOT_IN_NAMES = '<>:"/\\|?*'
@@ -41,11 +41,10 @@ class ArchivePresenter(QObject):
         super().__init__(parent)
         self._store, self._chat = store, chat
         self._window: ChatWindow  # set by `attach`
-        self._notices: NoticeBar
 
     def attach(self, window: ChatWindow) -> None:
         """Use this window for dialogs and notices."""
-        self._window, self._notices = window, window.notices
+        self._window = window
 
     def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
         """Ask where conversations, all where none is named, are to be written, in which file.
@@ -133,7 +132,7 @@ class ArchivePresenter(QObject):
 
         The first is opened, unless the user has gone on to something else meanwhile.
         """
-        self._notices.withdraw(_IMPORT)
+        self._window.notices.withdraw(_IMPORT)
         stop, shown_before = threading.Event(), self._chat.conversation_id
         stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
 
@@ -155,7 +154,7 @@ class ArchivePresenter(QObject):
             elif done.ids:
                 ways[tr("Open")] = partial(self._chat.open, done.ids[0])
             level = Level.WARNING if kinds else Level.INFO
-            self._notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
+            self._window.notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
 
         def failed(report: ErrorReport) -> None:
             stop_waiting()
@@ -174,12 +173,12 @@ class ArchivePresenter(QObject):
         """Show a notice that stays while work lasts; call what is returned at its end."""
         waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})
         timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
-        timer.timeout.connect(lambda: self._notices.show_notice(waiting))
+        timer.timeout.connect(lambda: self._window.notices.show_notice(waiting))
         timer.start()
 
         def end() -> None:
             timer.deleteLater()
-            self._notices.withdraw(text)
+            self._window.notices.withdraw(text)
 
         return end
 
@@ -188,7 +187,7 @@ class ArchivePresenter(QObject):
         self._show(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 
     def _show(self, text: str, level: Level = Level.INFO, topic: str = "") -> None:
-        self._notices.show_notice(Notice(text, level, topic=topic))
+        self._window.notices.show_notice(Notice(text, level, topic=topic))
 
 
 def chats_of_programs() -> dict[Owner, Path]:

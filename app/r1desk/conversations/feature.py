@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
-from r1desk.conversations.folder_presenter import FolderPresenter
 from r1desk.conversations.title_writer import TitleWriter
 from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
-from r1desk.store import ConversationInfo, FolderInfo, Store
-from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 TRASH_DAYS = 30
 LAST_CONVERSATION = "last_conversation"
@@ -49,14 +49,12 @@ class ConversationsFeature(Feature):
 
     def __init__(self, services: Services, chat: ChatFeature) -> None:
         super().__init__()
-        self._store, self._chat, self._begin_chat = services.store, chat.controller, chat.begin_chat
-        self._show_documents = chat.show_folder_documents
-        self._documents = chat.documents
+        self._store, self._notify = services.store, services.notify
+        self._chat_feature, self._chat, self._documents = chat, chat.controller, chat.documents
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
         self._trash = TrashPresenter(services.store, chat, self.refresh, self)
-        self._folders = FolderPresenter(services, chat, self._trash, self.refresh, self)
         self._archives = ArchivePresenter(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
         self.unseen = UnseenAnswers(
@@ -174,15 +172,16 @@ class ConversationsFeature(Feature):
             case intents.FoldFolder(folder, folded):
                 self._remember(lambda store: store.folders.set_folded(folder, folded))
             case intents.RenameFolder(folder, name):
-                self._change(lambda store: store.folders.rename(folder, name))
+                renamed = replace(self._folder_infos[folder], name=name)
+                self._change(lambda store: store.folders.save(renamed))
             case intents.SetFolderSettings(folder, as_shown):
-                self._folders.set_settings(self._folder_infos[folder], as_shown=as_shown)
+                self._set_folder_settings(self._folder_infos[folder], as_shown=as_shown)
             case intents.ShowFolderDocuments(folder):
-                self._show_documents(self._folder_infos[folder])
+                self._chat_feature.show_folder_documents(self._folder_infos[folder])
             case intents.DeleteFolder(folder):
                 inside = (info.id for info in self._infos.values() if info.folder_id == folder)
                 info = self._folder_infos[folder]
-                self._folders.ask_to_delete(info, tuple(inside), self._window)
+                self._trash.ask_to_delete_folder(info, tuple(inside), self._window)
             case _:
                 raise NotImplementedError(intent)
 
@@ -192,11 +191,26 @@ class ConversationsFeature(Feature):
         shown = self._info_of(self._chat.conversation_id)
         chosen = sidebar.list.current_folder() or (shown.folder_id if shown is not None else None)
         folder = self._folder_infos.get(chosen or 0)
-        self._begin_chat(folder)
+        self._chat_feature.begin_chat(folder)
         sidebar.end_search()
         if folder is not None:
             sidebar.list.reveal_folder(folder.id)
         self._window.composer.setFocus()
+
+    def _set_folder_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
+        """Let new chats in a folder begin as the chat on the screen, or as everywhere else."""
+        settings = self._chat_feature.shown_settings() if as_shown else ConversationSettings()
+        changed = replace(folder, settings=settings)
+        if as_shown:
+            text = N_("New chats in “{name}” begin with the model and the settings of this chat.")
+        else:
+            text = N_("New chats in “{name}” begin as everywhere else.")
+
+        def saved(_: None) -> None:
+            self.refresh()
+            self._notify(Notice(tr(text, name=folder.name), Level.INFO))
+
+        self._store.call(lambda store: store.folders.save(changed), saved)
 
     def _change(self, change: Callable[[Store], None]) -> None:
         """Change conversations or folders in the list."""

@@ -1,4 +1,4 @@
-"""The trash: conversations are moved there, restored and deleted for good."""
+"""Conversations that leave the list: to the trash and back, for good, or with their folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
-from r1desk.store import Store
+from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
 
@@ -19,7 +19,7 @@ Removed = TypeVar("Removed")
 
 
 class TrashPresenter(QObject):
-    """Moves conversations into the trash and out of it."""
+    """Moves conversations into the trash and out of it, and deletes folders, with a way back."""
 
     def __init__(
         self, store: StoreBridge, chat: ChatFeature, refresh: Callable[[], None], parent: QObject
@@ -28,6 +28,7 @@ class TrashPresenter(QObject):
         super().__init__(parent)
         self._store, self._refresh = store, refresh
         self._chat, self._history, self._documents = chat.controller, chat.history, chat.documents
+        self._begin_chat = chat.begin_chat
 
     def move(self, ids: tuple[int, ...], text: str) -> None:
         """Move conversations to the trash; undone, the first of them is shown."""
@@ -102,3 +103,45 @@ class TrashPresenter(QObject):
             self._documents.clean(documents)
 
         self._store.call(purge, purged)
+
+    # ---- folders
+
+    def ask_to_delete_folder(
+        self, folder: FolderInfo, inside: tuple[int, ...], parent: QWidget
+    ) -> None:
+        """Delete a folder at once where it is empty; else ask what becomes of what is in it."""
+        if not inside:
+            self._delete_folder(folder, ())
+            return
+        box = QMessageBox(QMessageBox.Icon.Question, tr("Delete the folder"), "", parent=parent)
+        box.setText(tr("Delete the folder “{name}”?", name=folder.name))
+        count = trn("{n} conversation is in it.", "{n} conversations are in it.", len(inside))
+        box.setInformativeText(count)
+        keep = box.addButton(tr("Keep them in the list"), QMessageBox.ButtonRole.AcceptRole)
+        trash = box.addButton(tr("Move them to the trash"), QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(keep)
+        keep.clicked.connect(lambda: self._delete_folder(folder, ()))
+        trash.clicked.connect(lambda: self._delete_folder(folder, inside))
+        box.finished.connect(box.deleteLater)
+        box.open()
+
+    def _delete_folder(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
+        def delete(store: Store) -> tuple[list[int], tuple[Attachment, ...]]:
+            with store.transaction():
+                store.conversations.trash(*to_trash)
+                documents = store.attachments.of_folder(folder.id)
+                return store.folders.delete(folder.id), documents
+
+        def bring_back(store: Store, deleted: tuple[list[int], tuple[Attachment, ...]]) -> None:
+            inside, documents = deleted
+            with store.transaction():
+                store.folders.save(folder)
+                store.attachments.add_to_folder(folder.id, *documents)
+                store.folders.move(inside, folder.id)
+                store.conversations.restore(*to_trash)
+
+        if self._chat.new_chat_folder == folder.id:
+            self._begin_chat()
+        text = tr("The folder “{name}” was deleted.", name=folder.name)
+        self.remove(to_trash, text, delete, bring_back)

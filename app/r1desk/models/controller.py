@@ -162,11 +162,6 @@ class ModelController(QObject):
         self._templates.try_out(path, chosen)
         self.load(path, self.settings_of(path))
 
-    @property
-    def chosen_template(self) -> ChosenTemplate:
-        """The chat template that was chosen for the present model."""
-        return self._templates.of(self.path) if self.path is not None else ChosenTemplate()
-
     @Slot()
     def unload(self) -> EngineRequest | None:
         """Unload the model, unless it writes an answer; the next message loads it again.

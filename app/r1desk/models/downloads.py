@@ -90,7 +90,11 @@ class Downloads(QObject):
     def find_partial(self) -> None:
         """Find the partial downloads of earlier sessions; they stay paused until resumed."""
         folders = dict.fromkeys((self.folder, *models_dirs()))
-        ask_in_background(partial(_unfinished, tuple(folders))).done.connect(self._on_partial_found)
+
+        def unfinished() -> Sequence[_Partial]:
+            return [(folder, partial_file.unfinished(folder)) for folder in folders]
+
+        ask_in_background(unfinished).done.connect(self._on_partial_found)
 
     def start(self, order: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
         """Queue a file. A paused or failed download goes on.
@@ -224,10 +228,6 @@ def _fetch(
     process = network_process.NetworkProcess(add_helper, remove_helper)
     orders, folder = [download.order], download.folder
     give(process.pull(orders, folder, policy=policy, on_progress=give, stop=stop).path)
-
-
-def _unfinished(folders: Sequence[Path]) -> Sequence[_Partial]:
-    return [(folder, partial_file.unfinished(folder)) for folder in folders]
 
 
 def _discard(folder: Path, file: str) -> None:

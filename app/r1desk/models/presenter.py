@@ -166,8 +166,8 @@ class TemplatePresenter(Presenter):
         self._notices.show_notice(Notice(report.text()))
 
     def _show(self, loaded: ModelLoaded) -> None:
-        used = loaded.facts.template
-        self._button.show_template(used, self._models.chosen_template.file_name)
+        chosen = self._models.template_of(Path(loaded.facts.path))
+        self._button.show_template(loaded.facts.template, chosen.file_name)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

@@ -53,11 +53,6 @@ def part_of(line: BillItem) -> BillPart:
     return _PARTS.get(line, BillPart.APPLICATION)
 
 
-def line_label(line: BillItem) -> str:
-    """A bill line's name for people."""
-    return tr(ITEM_NAMES[line])
-
-
 def bill_total(bill: Bill) -> str:
     """The total beside the budget."""
     return tr("{total:,.0f} of {budget:,.0f} MiB", total=bill.total_mib, budget=bill.budget_mib)
@@ -65,8 +60,8 @@ def bill_total(bill: Bill) -> str:
 
 def bill_summary(bill: Bill) -> str:
     """The bill as a sentence for a screen reader."""
-    lines = ", ".join(f"{line_label(line.name)} {line.planned_mib:,.0f} MiB" for line in bill.lines)
-    return f"{bill_total(bill)}: {lines}"
+    lines = (f"{tr(ITEM_NAMES[line.name])} {line.planned_mib:,.0f} MiB" for line in bill.lines)
+    return f"{bill_total(bill)}: {', '.join(lines)}"
 
 
 def format_budget_hint(bill: Bill) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QAction
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.presets import Preset, PresetController
@@ -83,9 +84,8 @@ class PresetPresenter(Presenter):
         menu.clear()
         current = self._current()
         for preset in self._presets.presets:
-            action = menu.addAction(preset.name)
-            action.setCheckable(True)
-            action.setChecked(preset == current)
+            action = QAction(preset.name, menu, checkable=True, checked=preset == current)
+            menu.addAction(action)
             action.triggered.connect(lambda _checked=False, each=preset: self.apply(each))
         menu.addSeparator()
         menu.addAction(tr("Save as a preset…"), self._on_save)

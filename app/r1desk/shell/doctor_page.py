@@ -13,7 +13,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.text_label import push_button, selectable_label, text_label
+from r1desk.widgets.text_label import selectable_label, text_label
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 _ROLES = {Severity.OK: "success", Severity.WARNING: "warning", Severity.PROBLEM: "danger"}
@@ -26,10 +26,11 @@ class DoctorPage(BoundedDialog):
         super().__init__(parent, tr("Check this computer"), QSize(620, 520))
         self.findings: Sequence[Finding] = ()
         self.note = text_label("", "heading")
-        self.again = push_button(tr("Check again"), self.start)
-        self.copy = push_button(tr("Copy"), self._on_copy)
-        for button in (self.again, self.copy):
-            self.buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
+        action = QDialogButtonBox.ButtonRole.ActionRole
+        self.again = self.buttons.addButton(tr("Check again"), action)
+        self.again.clicked.connect(self.start)
+        self.copy = self.buttons.addButton(tr("Copy"), action)
+        self.copy.clicked.connect(self._on_copy)
         self.column.insertWidget(0, self.note)
         self.start()
 

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -77,11 +78,10 @@ class SettingsDialog(BoundedDialog):
         def choice(
             title: str, entries: Mapping[Any, str], current: object, chosen: SignalInstance
         ) -> QComboBox:
-            combo = QComboBox()
+            combo = QComboBox(accessibleName=title)
             for value, text in entries.items():
                 combo.addItem(text, value)
             combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
-            combo.setAccessibleName(title)
             combo.activated.connect(lambda _index: chosen.emit(combo.currentData()))
             form.addRow(title, combo)
             return combo
@@ -166,7 +166,8 @@ class SettingsDialog(BoundedDialog):
             path = self._paths[name] = ElidedLabel(str(folder))
             path.setToolTip(str(folder))
             set_role(path, "dim")
-            show = push_button(tr("Show folder"), partial(self._on_show, name))
+            show = QPushButton(tr("Show folder"))
+            show.clicked.connect(partial(self._on_show, name))
             show.setAccessibleName(tr("Show the folder of {name}", name=name))
             for at, part in enumerate((QLabel(name), path, show)):
                 grid.addWidget(part, row, at, Qt.AlignmentFlag.AlignVCenter)

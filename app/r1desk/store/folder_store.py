@@ -49,10 +49,6 @@ class FolderStore:
         kept = _kept_name(name)
         return next((each.id for each in self.infos() if each.name == kept), 0) or self.create(name)
 
-    def rename(self, folder_id: int, name: str) -> None:
-        """Give a folder another name."""
-        self._db.execute("UPDATE folders SET name = ? WHERE id = ?", (_kept_name(name), folder_id))
-
     def save(self, folder: FolderInfo) -> None:
         """Replace the name and the settings of a folder; one that was deleted is made anew."""
         self._db.execute(

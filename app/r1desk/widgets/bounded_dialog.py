@@ -79,12 +79,14 @@ def ask(
     details: str,
     *choices: Choice,
     icon: QMessageBox.Icon = QMessageBox.Icon.Warning,
-) -> None:
+) -> QMessageBox:
     """Open a question; each choice is a button and what it does, the default is Cancel."""
     box = QMessageBox(icon, "", text, parent=parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setInformativeText(details)
     for label, role, chosen in choices:
         box.addButton(label, role).clicked.connect(chosen)
     box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
     box.open()
+    return box

@@ -83,9 +83,7 @@ class RequestHandler(Presenter):
         """Carry out an intent."""
         chat, actions, attachments = self._chat, self._actions, self._attachments
         match intent:
-            case intents.Send(text):
-                self._questions.send(text)
-            case intents.SendExample(text):
+            case intents.Send(text) | intents.SendExample(text):
                 self._questions.send(text)
             case intents.SaveDraft(text):
                 chat.save_draft(text)

@@ -104,20 +104,16 @@ class ConversationExport(QObject):
         chosen = self._chosen or self._read(
             lambda store: [info.id for info in store.conversations.infos()]
         )
-        writer: Writer | None = None
+        titles = self._read(lambda store: [store.conversations.get(key).title for key in chosen])
+        writer = self._writer(formulas, titles[0] if len(titles) == 1 else "")
         try:
-            for key in chosen:
-                title = self._read(lambda store, key=key: store.conversations.get(key).title)
-                messages = self._read(lambda store, key=key: store.messages.path(key))
-                writer = writer or self._writer(formulas, title if len(chosen) == 1 else "")
+            for key, title in zip(chosen, titles, strict=True):
                 writer.begin_conversation(title)
-                for message in messages:
+                for message in self._read(lambda store, key=key: store.messages.path(key)):
                     self._write_message(writer, message)
-            writer = writer or self._writer(formulas, "")
             self._pause()
         finally:
-            if writer is not None:
-                writer.close()  # a painter must end before the document it draws on goes
+            writer.close()  # a painter must end before the document it draws on goes
         try:
             write_atomically(self._file, writer.document())
         except OSError as problem:

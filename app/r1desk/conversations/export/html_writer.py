@@ -55,11 +55,6 @@ nav a, nav { line-height: 1.9; }
 """
 
 
-def _style() -> str:
-    dark = _code_style(DARK)
-    return f"{_STYLE}{_code_style(LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n"
-
-
 def _code_style(theme: Tokens) -> str:
     """CSS rules with the colours of code."""
     return " ".join(
@@ -131,11 +126,13 @@ class HtmlWriter:
         """The whole file, in UTF-8."""
         title = escape(self._titles[0] if len(self._titles) == 1 else tr("All conversations"))
         language = escape(current_language().replace("_", "-"), quote=True)
+        dark = f"@media (prefers-color-scheme: dark) {{ {_code_style(DARK)} }}"
+        style = f"{_STYLE}{_code_style(LIGHT)}\n{dark}\n"
         head = (
             f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{title}</title>\n<style>{_style()}</style>\n</head>\n<body>\n"
+            f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         )
         text = "".join((head, self._contents(), *self._parts, "</body>\n</html>\n"))
         return text.encode("utf-8", "replace")

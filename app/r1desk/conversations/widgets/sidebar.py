@@ -74,13 +74,13 @@ class Sidebar(QWidget):
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
         self.new_button.clicked.connect(lambda: self.requested.emit(intents.NewChat()))
-        self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
+        self.search = SearchField(clearButtonEnabled=True, maxLength=200)
+        self.search.setPlaceholderText(tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
         self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
         buttons = self.search.findChildren(QToolButton)
         for button, name in zip(buttons, (tr("Clear"), tr("Search")), strict=True):
             button.setAccessibleName(name)
-        self.search.setMaxLength(200)
         self._search_delay = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
         self._search_delay.timeout.connect(self._on_search)
         self.search.textChanged.connect(self._on_search_text)

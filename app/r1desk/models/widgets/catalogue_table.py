@@ -38,7 +38,10 @@ class CatalogueTable(QWidget):
         super().__init__()
         self._free_bytes: int | None = None
         self._here = FilesHere()
-        self.tree = self._create_tree()
+        headings = [tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")]
+        self.tree = ModelTree(tr("All files"), headings, number_columns=(1, 2))
+        self.tree.setRootIsDecorated(True)
+        self.tree.itemSelectionChanged.connect(self._on_selection)
         self.source = QComboBox(accessibleName=tr("Download from"))
         self.source.currentIndexChanged.connect(self._on_source)
         self.open_button = push_button(tr("Open in the browser…"), self._on_open)
@@ -55,13 +58,6 @@ class CatalogueTable(QWidget):
         row.setStretch(1, 1)
         layout.addWidget(self.address)
         self._on_selection()
-
-    def _create_tree(self) -> ModelTree:
-        headings = [tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")]
-        tree = ModelTree(tr("All files"), headings, number_columns=(1, 2))
-        tree.setRootIsDecorated(True)
-        tree.itemSelectionChanged.connect(self._on_selection)
-        return tree
 
     def show_files(self, files: Sequence[CatalogueFile]) -> None:
         """Show these files; the second call with the same files updates their estimates."""

@@ -53,10 +53,9 @@ class HubPage(QWidget):
         self._query: BackgroundAnswer | None = None
         self._stop = Stop()  # of the query
         self._free_bytes: int | None = None
-        self.name = QLineEdit(placeholderText=tr("owner/name, or an address"))
+        self.name = QLineEdit(clearButtonEnabled=True, maxLength=500)
+        self.name.setPlaceholderText(tr("owner/name, or an address"))
         self.name.setAccessibleName(tr("Repository or address"))
-        self.name.setClearButtonEnabled(True)
-        self.name.setMaxLength(500)
         self.name.returnPressed.connect(self._on_list)
         self.host = NamedBox(tr("Download from"), self)
         for host in HUB_HOSTS:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import N_, tr
@@ -87,11 +88,10 @@ class ModelPill(QToolButton):
         menu.clear()
         menu.setToolTipsVisible(True)
         for model in self.models:
-            action = menu.addAction(_text(model))
+            action = QAction(_text(model), menu, checkable=True, checked=model.current)
             action.setToolTip(str(model.path))
-            action.setCheckable(True)
-            action.setChecked(model.current)
             action.setEnabled(not model.missing)
+            menu.addAction(action)
             if model.current:  # it stays loaded, and ticked
                 action.triggered.connect(lambda _checked, action=action: action.setChecked(True))
             else:

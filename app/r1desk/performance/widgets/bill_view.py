@@ -8,12 +8,12 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVB
 
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.memory.advice import ITEM_NAMES
 from r1desk.performance.hints import (
     BillPart,
     bill_parts,
     bill_summary,
     bill_total,
-    line_label,
     part_of,
 )
 from r1desk.theme import set_role, tokens
@@ -142,7 +142,7 @@ class BillView(QWidget):
             self._put(_number(heading, dim=True), 0, column)
         for row, line in enumerate(bill.lines, 1):
             self._put(QLabel(pixmap=_square(part_of(line.name))), row, 0)
-            self._put(text_label(line_label(line.name)), row, 1)
+            self._put(text_label(tr(ITEM_NAMES[line.name])), row, 1)
             self._put(_number(f"{line.planned_mib:,.0f}"), row, 2)
             if measured:
                 known = line.measured_mib

@@ -30,9 +30,7 @@ class Collapsible(QWidget):
     def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
         self.body = body
-        self.button = QPushButton(title)
-        self.button.setCheckable(True)
-        self.button.setAccessibleName(title)
+        self.button = QPushButton(title, checkable=True, accessibleName=title)
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         set_role(self.button, "fold")
         filled(QVBoxLayout(self), self.button, body, spacing=_SPACING_PX)
@@ -106,7 +104,7 @@ class PanelPage(QScrollArea):
     """The everyday widgets of a tab, and the expert ones behind a fold."""
 
     def __init__(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
-        super().__init__()
+        super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         inner, rule, content = QWidget(), QFrame(), ScrolledColumn()
         filled(QVBoxLayout(inner), *expert, spacing=_SPACING_PX)
         self.expert = Collapsible(tr("Expert"), inner)
@@ -115,8 +113,6 @@ class PanelPage(QScrollArea):
         margins = 14, 12, 14, 14
         filled(column, *simple, rule, self.expert, spacing=_SPACING_PX, margins=margins)
         column.addStretch(1)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWidget(content)

@@ -99,10 +99,8 @@ class SystemPrompt(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.editor = QPlainTextEdit()
-        self.editor.setTabChangesFocus(True)
+        self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
         self.editor.setFixedHeight(96)
-        self.editor.setPlaceholderText(tr("Empty"))
         note = tr(
             "DeepSeek advises to leave this empty for R1 and to put everything in the message."
         )
