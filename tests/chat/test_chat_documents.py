@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
-from deepseek_r1.host.protocol import ErrorReply, PrepareRequest
+from deepseek_r1.host.protocol import CancelRequest, ErrorReply, PrepareRequest
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
@@ -215,6 +215,20 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     reading.start((second,))
     qtbot.waitUntil(lambda: reading.is_running)
     reading.pause()
+
+
+def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    file, other = (attached(documents, pages(count)) for count in (8, 9))
+    stack.do(stack.chat.send, "Who?", (file, other))
+    stack.answer("Ann.")
+    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    documents.cleaned.connect(reading.forget)
+    reading.start((file.sha256, other.sha256))
+    qtbot.waitUntil(lambda: reading.is_running)
+    documents.remove(other.sha256)
+    qtbot.waitUntil(lambda: bool(stack.engine.of_kind(CancelRequest)))
 
 
 def test_what_was_read_behind_another_document_is_not_read_alone(

@@ -75,6 +75,8 @@ class DocumentReading(QObject):
     @Slot(object)
     def forget(self, gone: set[str]) -> None:
         """Forget what was read with documents that are nowhere any more, as the cache does."""
+        if not gone.isdisjoint(self._begun):
+            self.pause()
         self._read = [each for each in self._read if gone.isdisjoint(each[1:])]
         self.changed.emit()
 
