@@ -17,6 +17,7 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import discard
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
@@ -140,10 +141,7 @@ class AttachmentRow(QWidget):
             else:
                 widget.show_chip(chip)
             self.chips.append(widget)
-        for each in before:
-            if each not in self.chips:
-                each.hide()
-                each.deleteLater()
+        discard(*(each for each in before if each not in self.chips))
 
     def row_height(self) -> int:
         """The height of a row of chips, with the gap below it."""
