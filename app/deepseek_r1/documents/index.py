@@ -104,7 +104,9 @@ class DocumentIndex:
                 insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
                 added = db.execute(insert, (*facts, path, modified_ns, len(parts)))
                 for row_id, each in enumerate(parts, (added.lastrowid or 0) * _NUMBERS):
-                    row = (row_id, _place_json(each.place), each.start, each.text)
+                    known = {k: v for k, v in asdict(each.place).items() if v not in (None, "")}
+                    place = json.dumps(known, ensure_ascii=False)
+                    row = (row_id, place, each.start, each.text)
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                     terms = indexed_terms(each.text, each.place.heading, each.name)
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
@@ -245,7 +247,8 @@ class DocumentIndex:
             if where is None:
                 self.added = {}
                 raise DocumentIndexDamaged(detail=str(error)) from error
-            if not _is_damage(error):
+            damage = sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
+            if error.sqlite_errorcode & 0xFF not in damage:
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
             try:
                 for name in (where.name, f"{where.name}-journal"):
@@ -288,15 +291,6 @@ def _is_whole(db: sqlite3.Connection) -> bool:
         return False
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
 def _span(document: int) -> tuple[int, int]:
     """The first and the last id that a document's passages can have."""
     return document * _NUMBERS, document * _NUMBERS + _NUMBERS - 1
-
-
-def _place_json(place: Place) -> str:
-    known = {key: value for key, value in asdict(place).items() if value not in (None, "")}
-    return json.dumps(known, ensure_ascii=False)

@@ -39,7 +39,9 @@ def decoded(data: bytes, declared: str = "") -> str | None:
     if not encodings:
         if len(_CONTROLS.findall(data)) * 1000 > len(data) or b"\0" in data:
             return None
-        guessed = "gb18030" if _looks_chinese(data) else "cp1252"
+        # Chinese has its high bytes in pairs; in Western text an accent stands among plain letters.
+        in_pairs = 4 * len(_HIGH_PAIR.findall(data)) > len(_HIGH.findall(data))
+        guessed = "gb18030" if in_pairs else "cp1252"
         encodings = ["utf-8", *filter(None, [declared]), guessed]
     for encoding in encodings:
         try:
@@ -54,11 +56,6 @@ def decoded_page(data: bytes) -> str | None:
     """HTML, whose head may declare the encoding."""
     found = _CHARSET.search(data[:4096])
     return decoded(data, found[1].decode() if found else "")
-
-
-def _looks_chinese(data: bytes) -> bool:
-    """Chinese has its high bytes in pairs; in Western text an accent stands among plain letters."""
-    return 4 * len(_HIGH_PAIR.findall(data)) > len(_HIGH.findall(data))
 
 
 def write_text(text: str, writer: BlockWriter, *, is_markdown: bool = False) -> None:

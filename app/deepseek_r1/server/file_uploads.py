@@ -181,7 +181,10 @@ class FileUploads:
         stop = threading.Event()
         async with self._reading:
             if uploads_of is not None:
-                self._check_limit(uploads_of)
+                mine = sum(each.owner == uploads_of for each in self._files.values())
+                if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
+                    kept = f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all"
+                    raise ApiError(400, f"{kept}: delete one.", param="file", code="too_many_files")
             left_mib = int(self._service.options.settings.memory_budget - tree_mib())
             reading = asyncio.to_thread(add_data, self._documents, data, name, stop, left_mib)
             work = asyncio.create_task(reading)
@@ -195,14 +198,6 @@ class FileUploads:
             if isinstance(error, R1Error):
                 raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
             return work.result()
-
-    def _check_limit(self, owner: str) -> None:
-        mine = sum(each.owner == owner for each in self._files.values())
-        if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
-            most = (
-                f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all: delete one."
-            )
-            raise ApiError(400, most, param="file", code="too_many_files")
 
     async def _tidy(self) -> None:
         """Forget the files whose time is over or whose texts are lost, and texts without a file."""

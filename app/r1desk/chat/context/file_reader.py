@@ -95,13 +95,9 @@ class FileReader(QObject):
         self.readings.append(reading)
         results = stream_in_background(partial(self._read_all, tuple(paths), reading))
         results.done.connect(lambda file: self.file_read.emit(reading, file))
-        results.failed.connect(lambda report: self._on_refused(reading, report))
+        results.failed.connect(lambda report: reading.stop.is_set() or self.refused.emit(report))
         results.ended.connect(lambda: self.end(reading))
         self.changed.emit()
-
-    def _on_refused(self, reading: FileReading, report: ErrorReport) -> None:
-        if not reading.stop.is_set():
-            self.refused.emit(report)
 
     def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""

@@ -93,20 +93,18 @@ def memory_start(branch: Sequence[ChatMessage]) -> int:
 
 
 def with_attachments(text: str, attachments: Iterable[Attachment]) -> str:
-    """A message as the model reads it: the files that are no documents, then the text.
+    """A message as the model reads it: the files that are no documents, by name, then the text.
 
     The form is the one DeepSeek gives for files in the README of DeepSeek-R1, section
     "Official Prompts": the model was tried with it.
     """
-    return "".join(f"{fenced(each)}\n" for each in attachments if not each.sha256) + text
-
-
-def fenced(attachment: Attachment) -> str:
-    """One file between marks, with its name."""
-    return (
-        f"[file name]: {attachment.name}\n[file content begin]\n"
-        f"{attachment.content.removesuffix(chr(10))}\n[file content end]"
+    files = (
+        f"[file name]: {each.name}\n[file content begin]\n"
+        f"{each.content.removesuffix(chr(10))}\n[file content end]\n"
+        for each in attachments
+        if not each.sha256
     )
+    return "".join(files) + text
 
 
 def tokens_of(attachment: Attachment) -> int:
