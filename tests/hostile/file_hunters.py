@@ -29,7 +29,7 @@ from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from hostile.campaign import Case
 from hostile.document_hunter import documents
-from r1desk.store import Store
+from r1desk.store import ConversationSettings, Store
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
 from support import foreign_exports
@@ -253,7 +253,7 @@ def imports(seed: int, folder: Path) -> Iterator[Case]:
 def _document(folder: Path) -> bytes:
     with Store(folder / "sound" / "conversations.db") as store:
         for _ in range(2):
-            key = store.conversations.create(system_prompt="Be short.").id
+            key = store.conversations.create(ConversationSettings(system_prompt="Be short.")).id
             question = store.messages.append_user(key, "2+2?", None)
             for text in ("4", "Four"):
                 answer = store.messages.begin_answer(key, question.id, "R1")

@@ -17,7 +17,7 @@ import pytest
 import sbom
 from chat_on_disk import Chat, stored
 
-from r1desk.store import Store
+from r1desk.store import ConversationSettings, Store
 
 pytestmark = pytest.mark.slow
 
@@ -225,7 +225,7 @@ def test_each_change_is_tested_as_the_readme_says_on_each_supported_python() -> 
 def test_a_chat_is_read_while_the_window_has_its_database_open(tmp_path: Path) -> None:
     assert stored(tmp_path) == Chat()
     with Store(tmp_path / "conversations.db") as store:
-        conversation = store.conversations.create(model_path="/a/model.gguf").id
+        conversation = store.conversations.create(ConversationSettings("/a/model.gguf")).id
         question = store.messages.append_user(conversation, "Is it there?", None)
         answer = store.messages.begin_answer(conversation, question.id)
         assert stored(tmp_path) == Chat("Is it there?", "", "streaming", "/a/model.gguf")

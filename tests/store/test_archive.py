@@ -40,9 +40,8 @@ def import_of(store: Store, tmp_path: Path) -> ImportOf:
 
 
 def a_conversation_with_branches(store: Store) -> int:
-    key = store.conversations.create(
-        system_prompt="Be short.", sampling=SamplingSettings(seed=7), model_path="/m/r1.gguf"
-    ).id
+    settings = ConversationSettings("/m/r1.gguf", "Be short.", SamplingSettings(seed=7))
+    key = store.conversations.create(settings).id
     question = store.messages.append_user(key, "2+2?", None)
     first = store.messages.begin_answer(key, question.id, "R1")
     store.messages.finish_answer(first.id, "4", "Two and two.", 3.0)

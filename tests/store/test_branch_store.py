@@ -12,7 +12,7 @@ FILE = Attachment("a.csv", "x,y", 3)
 @pytest.fixture
 def key(store: Store) -> int:
     """Question, two answers (the first with a follow-up), the second shown."""
-    conversation = store.conversations.create(system_prompt="Be short.").id
+    conversation = store.conversations.create(ConversationSettings(system_prompt="Be short.")).id
     question = store.messages.append_user(conversation, "2+2?", None, [FILE])
     first = store.messages.begin_answer(conversation, question.id, "R1")
     store.messages.finish_answer(first.id, "4", "Two and two.", 3.0)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
@@ -21,10 +21,10 @@ from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
-from r1desk.models.widgets.page_parts import open_template_dialog
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.platform.later_turn import in_later_turn
 from r1desk.preferences import Preferences
+from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
@@ -147,11 +147,16 @@ class TemplatePresenter(Presenter):
 
     @Slot()
     def _on_file_requested(self) -> None:
-        open_template_dialog(self._button.window(), self._on_file_selected)
+        filters = [tr("Chat templates (*.jinja *.jinja2 *.j2 *.txt)"), tr("All files (*)")]
+        dialog = file_dialog(self._button.window(), tr("Open a chat template"), filters)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(self._on_file_selected)
+        dialog.open()
 
-    def _on_file_selected(self, file: Path) -> None:
+    @Slot(str)
+    def _on_file_selected(self, file: str) -> None:
         if self._models.path is not None:
-            answer = ask_in_background(partial(_read_template, self._models.path, file))
+            answer = ask_in_background(partial(_read_template, self._models.path, Path(file)))
             answer.done.connect(self._on_read)
             answer.failed.connect(self._on_refused)
 

@@ -67,12 +67,9 @@ class MenuFeature(Feature):
         window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
         window.palette_action.triggered.connect(partial(open_palette, window))
         window.help_action.triggered.connect(self._on_help)
-        window.about_action.triggered.connect(self._on_about)
+        engine = self._services.engine
+        window.about_action.triggered.connect(lambda: about(window, engine.engine_name).open())
         window.text_size_changed.connect(self.step_text_size)
-
-    @Slot()
-    def _on_about(self) -> None:
-        about(self._window, self._services.engine.engine_name).open()
 
     @Slot()
     def _on_help(self) -> None:

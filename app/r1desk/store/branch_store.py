@@ -101,8 +101,8 @@ class BranchStore:
         """
         path = self._messages.path_to(message_id)
         source = path[-1].conversation_id
-        new = self._conversations.create(folder_id=self._conversations.get(source).folder_id).id
-        self._conversations.save_settings(new, self._conversations.settings(source))
+        settings, info = self._conversations.settings(source), self._conversations.get(source)
+        new = self._conversations.create(settings, folder_id=info.folder_id).id
         draft = path.pop() if path[-1].role.value == "user" else None
         parent = None
         for message in path:

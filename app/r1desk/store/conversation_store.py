@@ -84,10 +84,8 @@ class ConversationStore:
     @transactional
     def create(
         self,
+        settings: ConversationSettings | None = None,
         *,
-        model_path: str = "",
-        system_prompt: str = "",
-        sampling: SamplingSettings | None = None,
         folder_id: int | None = None,
         hidden: bool = False,
     ) -> ConversationInfo:
@@ -101,7 +99,7 @@ class ConversationStore:
             "VALUES (?, ?, ?, ?) RETURNING id",
             (now, now, _HIDDEN if hidden else None, folder_id),
         )[0]
-        self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
+        self.save_settings(key, settings or ConversationSettings())
         return self.get(key)
 
     def get(self, conversation_id: int) -> ConversationInfo:

@@ -61,7 +61,7 @@ class NoticeRow(QWidget):
 
     def __init__(self, notice: Notice, end: Callable[[NoticeRow], None], parent: QWidget) -> None:
         super().__init__(parent)
-        self.notice, self._end = notice, end
+        self.notice = notice
         self.setObjectName("notice")
         self.setAccessibleName(notice.text)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -77,7 +77,7 @@ class NoticeRow(QWidget):
         self.buttons = [QPushButton(label) for label in notice.actions]
         filled(put_inside(layout, QVBoxLayout()), *self.buttons, spacing=6)
         for button, action in zip(self.buttons, notice.actions.values(), strict=True):
-            button.clicked.connect(lambda _checked, action=action: self._follow(action))
+            button.clicked.connect(lambda _checked, action=action: (end(self), action()))
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
         self.setProperty("level", str(notice.level))
         self._fit_symbol()
@@ -93,10 +93,6 @@ class NoticeRow(QWidget):
         """Draw the symbol in the theme's colour, level with one line of text."""
         self._symbol.setPixmap(icon(*_SYMBOLS[self.notice.level]).pixmap(18, 18))
         self._symbol.setFixedHeight(self.close_button.sizeHint().height())
-
-    def _follow(self, action: Callable[[], object]) -> None:
-        self._end(self)
-        action()
 
 
 class NoticeBar(QWidget):

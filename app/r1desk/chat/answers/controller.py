@@ -17,7 +17,14 @@ from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults, Docu
 from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import AnswerSources, Attachment, ChatMessage, MessageState, Store
+from r1desk.store import (
+    AnswerSources,
+    Attachment,
+    ChatMessage,
+    ConversationSettings,
+    MessageState,
+    Store,
+)
 from r1desk.store.store_bridge import StoreBridge, report_of
 
 Changed = TypeVar("Changed")
@@ -415,15 +422,14 @@ class ChatController(QObject):
         """Return a function that stores a question, in a new conversation where none is shown."""
         shown, folder_id = self.conversation_id, self.new_chat_folder
         sampling, system_prompt = self.new_chat_defaults()
+        settings = ConversationSettings("", system_prompt, sampling)
         if not is_edit:  # else the draft is another message
             self.pending_writes.drop_draft(shown)
 
         def append(store: Store) -> ChatMessage:
             conversation = shown
             if conversation is None:
-                conversation = store.conversations.create(
-                    sampling=sampling, system_prompt=system_prompt, folder_id=folder_id
-                ).id
+                conversation = store.conversations.create(settings, folder_id=folder_id).id
             if not is_edit:
                 store.conversations.save_draft(shown, "")
                 store.attachments.save_drafts(shown, ())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QActionGroup
+from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
 
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
@@ -58,9 +58,8 @@ class _MenuButton(QToolButton):
         """Add the entries."""
 
     def _add(self, text: str, chosen: Callable[[], object], *, is_checked: bool) -> None:
-        action = self._menu.addAction(text)
-        action.setCheckable(True)
-        action.setChecked(is_checked)
+        action = QAction(text, self._menu, checkable=True, checked=is_checked)
+        self._menu.addAction(action)
         self._group.addAction(action)
         action.triggered.connect(lambda _checked: chosen())
 

@@ -61,9 +61,7 @@ class CatalogueTable(QWidget):
 
     def show_files(self, files: Sequence[CatalogueFile]) -> None:
         """Show these files; the second call with the same files updates their estimates."""
-        items = self._items()
-        if not items:
-            items = self._add_items(files)
+        items = self._items() or self._add_items(files)
         for item, file in zip(items, files, strict=True):
             size_bytes, name = file.file.size_bytes, file.file.quantisation
             self.tree.fill_offer(item, file, name, size_bytes, file.forecast)

@@ -14,6 +14,7 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
+    QMessageBox,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -34,9 +35,10 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import Offer, OfferedModel, find_offers
 from r1desk.models.formatting import format_bill_summary, format_download
-from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree, ask_unverified
+from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree
 from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import NamedBox, push_button, text_label
 
@@ -207,7 +209,11 @@ class HubPage(QWidget):
             self._request(model.specs)
             return
         accepted = [replace(spec, accept_unverified=True) for spec in model.specs]
-        ask_unverified(self, model.name, lambda: self._request(accepted))
+        download = partial(self._request, accepted)
+        text = tr("No checksum is known for {file}.", file=model.name)
+        details = tr("Without one the downloaded file cannot be verified.")
+        role = QMessageBox.ButtonRole.DestructiveRole
+        ask(self, text, details, (tr("Download all the same"), role, download))
 
     def _request(self, specs: Sequence[DownloadSpec]) -> None:
         for spec in specs:

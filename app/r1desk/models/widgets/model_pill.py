@@ -88,7 +88,9 @@ class ModelPill(QToolButton):
         menu.clear()
         menu.setToolTipsVisible(True)
         for model in self.models:
-            action = QAction(_text(model), menu, checkable=True, checked=model.current)
+            note = tr("the file is missing") if model.missing else model.fit
+            text = "\t".join(filter(None, (model.name.replace("&", "&&"), note)))
+            action = QAction(text, menu, checkable=True, checked=model.current)
             action.setToolTip(str(model.path))
             action.setEnabled(not model.missing)
             menu.addAction(action)
@@ -98,9 +100,3 @@ class ModelPill(QToolButton):
                 action.triggered.connect(partial(self.model_chosen.emit, model.path))
         menu.addSeparator()
         menu.addAction(tr("Choose model…"), self.choose_requested.emit)
-
-
-def _text(model: RecentModel) -> str:
-    name = model.name.replace("&", "&&")
-    note = tr("the file is missing") if model.missing else model.fit
-    return f"{name}\t{note}" if note else name

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHeaderView,
     QLineEdit,
-    QMessageBox,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -22,7 +21,6 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.memory.forecast import Fit, Forecast, format_fit, with_rate
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.theme import explain, icon, set_role
-from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import file_dialog
 
 VALUE_ROLE = Qt.ItemDataRole.UserRole
@@ -137,14 +135,6 @@ class AddressLine(QLineEdit):
         explain(self, address)
 
 
-def ask_unverified(parent: QWidget, file: str, download: Callable[[], object]) -> None:
-    """Ask whether a file without a known checksum is to be downloaded all the same."""
-    text = tr("No checksum is known for {file}.", file=file)
-    details = tr("Without one the downloaded file cannot be verified.")
-    role = QMessageBox.ButtonRole.DestructiveRole
-    ask(parent, text, details, (tr("Download all the same"), role, download))
-
-
 def open_model_dialog(
     parent: QWidget, on_chosen: Callable[[Path], object], selected: str = ""
 ) -> None:
@@ -156,13 +146,4 @@ def open_model_dialog(
     dialog.fileSelected.connect(lambda path: on_chosen(Path(path)))
     if selected:
         dialog.selectFile(selected)
-    dialog.open()
-
-
-def open_template_dialog(parent: QWidget, on_chosen: Callable[[Path], object]) -> None:
-    """Open the system's dialog for an existing chat template."""
-    filters = [tr("Chat templates (*.jinja *.jinja2 *.j2 *.txt)"), tr("All files (*)")]
-    dialog = file_dialog(parent, tr("Open a chat template"), filters)
-    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.fileSelected.connect(lambda path: on_chosen(Path(path)))
     dialog.open()

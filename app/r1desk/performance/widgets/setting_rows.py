@@ -80,10 +80,8 @@ class StepSlider(QSlider):
             return
         event.accept()
         towards_more = (x > handle.right()) != (option.upsideDown)
-        action = QSlider.SliderAction.SliderSingleStepAdd
-        if not towards_more:
-            action = QSlider.SliderAction.SliderSingleStepSub
-        self.triggerAction(action)
+        step = QSlider.SliderAction
+        self.triggerAction(step.SliderSingleStepAdd if towards_more else step.SliderSingleStepSub)
 
 
 class SettingRow(QWidget):
