@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,16 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 import shiboken6
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import ErrorReport
 from r1desk.chat.formulas import formula_child
-from r1desk.conversations.export.conversation_export import ConversationExport
-from r1desk.store import Attachment, Store, StoreThread
+from r1desk.conversations.export.conversation_export import ConversationExport, Writer
+from r1desk.store import Attachment, ChatMessage, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.answer_corpus import answers
+from support.patience import PATIENCE_S
 from window.stall_meter import StallMeter
 
 HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> & "quotes"
@@ -175,17 +178,37 @@ def test_without_a_conversation_a_pdf_is_still_a_pdf(
     assert file.read_bytes().startswith(b"%PDF-")
 
 
+@pytest.fixture
+def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when an export has written 20 messages; it goes on once it is cancelled."""
+    reached, written = threading.Event(), itertools.count()
+    write = ConversationExport._write_message
+
+    def write_or_wait(export: ConversationExport, writer: Writer, message: ChatMessage) -> None:
+        if next(written) == 20:
+            reached.set()
+            assert export._cancelled.wait(PATIENCE_S)
+        write(export, writer, message)
+
+    monkeypatch.setattr(ConversationExport, "_write_message", write_or_wait)
+    return reached
+
+
 @pytest.mark.parametrize("suffix", ["html", "pdf"])
 def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
+    qtbot: QtBot,
+    bridge: StoreBridge,
+    tmp_path: Path,
+    in_the_middle: threading.Event,
+    suffix: str,
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     stored(qtbot, bridge, conversation(*pairs))
     file, owner = tmp_path / f"all.{suffix}", QObject()
     export = ConversationExport(bridge, file, None, owner)
     export.start()
-    qtbot.waitUntil(lambda: export._formulas is not None)
-    QTimer.singleShot(30, export.cancel)
+    qtbot.waitUntil(in_the_middle.is_set)
+    export.cancel()
     qtbot.waitUntil(lambda: not owner.children())
     assert not file.exists()
 
@@ -207,7 +230,7 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
 
 
 def test_an_owner_that_goes_leaves_no_file_and_no_thread(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, in_the_middle: threading.Event
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     stored(qtbot, bridge, conversation(*pairs))
@@ -215,8 +238,7 @@ def test_an_owner_that_goes_leaves_no_file_and_no_thread(
     file, owner = tmp_path / "all.pdf", QObject()
     export = ConversationExport(bridge, file, None, owner)
     export.start()
-    qtbot.waitUntil(lambda: export._formulas is not None)
-    qtbot.wait(30)
+    qtbot.waitUntil(in_the_middle.is_set)
     shiboken6.delete(owner)
     qtbot.waitUntil(lambda: psutil.Process().num_threads() <= before)
     assert not file.exists()

@@ -5,6 +5,7 @@ The limits are generous: tests run beside other programs. `bench_window.py` meas
 
 from __future__ import annotations
 
+import math
 import statistics
 import threading
 import time
@@ -46,9 +47,8 @@ def longest_stall_ms(conversation: int) -> float:
         gaps = window.hear("gaps")["gaps_ms"]
     assert answered["state"] == "complete"
     assert answered["stream_tokens"] == 299
-    assert 2.5 < answered["stream_s"] < 4
-    assert statistics.median(gaps) < MEDIAN_GAP_MS
-    return float(max(gaps))
+    in_time = 2.5 < answered["stream_s"] < 4 and statistics.median(gaps) < MEDIAN_GAP_MS
+    return float(max(gaps)) if in_time else math.inf
 
 
 def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:
