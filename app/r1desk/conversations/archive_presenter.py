@@ -149,7 +149,9 @@ class ArchivePresenter(QObject):
                 texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
             self.imported.emit(list(done.ids))
             ways: dict[str, Callable[[], object]] = {}
-            if done.ids and self._chat.conversation_id == shown_before and not self._is_writing():
+            # What is typed belongs to the conversation shown.
+            writes = self._window.composer.text() or self._window.chat.column.editing
+            if done.ids and self._chat.conversation_id == shown_before and not writes:
                 self._chat.open(done.ids[0])
             elif done.ids:
                 ways[tr("Open")] = partial(self._chat.open, done.ids[0])
@@ -164,10 +166,6 @@ class ArchivePresenter(QObject):
         answer.done.connect(imported)
         answer.failed.connect(failed)
         self.closing.connect(stop.set)
-
-    def _is_writing(self) -> bool:
-        """Whether what is typed belongs to the conversation shown."""
-        return bool(self._window.composer.text()) or self._window.chat.column.editing
 
     def _wait(self, text: str, stop: Callable[[], object]) -> Callable[[], None]:
         """Show a notice that stays while work lasts; call what is returned at its end."""

@@ -18,7 +18,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.presenter import ModelPresenter
-from r1desk.models.widgets.download_list import DownloadAction, DownloadList
+from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
 
 if TYPE_CHECKING:
@@ -30,24 +30,22 @@ class DownloadPresenter(Presenter):
 
     def __init__(
         self,
-        parent: QWidget,
+        window: QWidget,
         *,
-        download_list: DownloadList,
         downloads: Downloads,
         models: ModelController,
         model_presenter: ModelPresenter,
         chat: ChatController,
         engine: EngineBridge,
     ) -> None:
-        """`parent` is the window that questions belong to."""
-        super().__init__(parent)
-        self._parent = parent
-        self._list = download_list
+        """`window` is a `ModelsWindow`; questions belong to it."""
+        super().__init__(window)
+        self._window, self._list = window, window.downloads
         self._downloads = downloads
         self._models = models
         self._chat, self._engine = chat, engine
         self._chooser: ModelChooser | None = None
-        download_list.requested.connect(self._on_requested)
+        self._list.requested.connect(self._on_requested)
         model_presenter.chooser_opened.connect(self._on_chooser)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
@@ -132,5 +130,5 @@ class DownloadPresenter(Presenter):
             return
         text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
         role, delete = QMessageBox.ButtonRole.DestructiveRole, partial(self._downloads.delete, file)
-        parent, kept = self._chooser or self._parent, tr("“Pause” keeps them.")
+        parent, kept = self._chooser or self._window, tr("“Pause” keeps them.")
         ask(parent, text, kept, (tr("Delete"), role, delete))

@@ -136,7 +136,6 @@ class ModelsFeature(Feature):
             models,
             self._live,
             preferences=services.preferences,
-            notices=window.notices,
             forecasts=self.recent.forecasts,
         )
         window.models_action.triggered.connect(presenter.choose)
@@ -153,7 +152,6 @@ class ModelsFeature(Feature):
             ),
             DownloadPresenter(
                 window,
-                download_list=window.downloads,
                 downloads=self.downloads,
                 models=models,
                 model_presenter=presenter,

@@ -47,11 +47,9 @@ class RecentModels(QObject):
         self._show(tuple(RecentModel(path, self.name_of(path)) for path in self._paths()))
 
     def _paths(self) -> tuple[Path, ...]:
-        starter = starter_model()
-        first = () if starter is None else (starter,)
-        recent = (Path(path) for path in self._preferences.recent_models)
-        arriving = () if self._models.next_path is None else (self._models.next_path,)
-        return tuple(dict.fromkeys((*first, *recent, *arriving)))
+        recent = map(Path, self._preferences.recent_models)
+        known = (starter_model(), *recent, self._models.next_path)
+        return tuple(dict.fromkeys(path for path in known if path is not None))
 
     def name_of(self, path: Path) -> str:
         """The name in the file, once it was read, as the panel shows it for a loaded model."""

@@ -35,20 +35,18 @@ class ModelPresenter(Presenter):
 
     def __init__(
         self,
-        parent: QWidget,
+        window: QWidget,
         models: ModelController,
         live: LiveSettings,
         *,
         preferences: Preferences,
-        notices: NoticeBar,
         forecasts: ForecastService,
     ) -> None:
-        """`parent` is the window that the chooser belongs to."""
-        super().__init__(parent)
-        self._parent = parent
+        """`window` is a `ModelsWindow`; the chooser belongs to it."""
+        super().__init__(window)
+        self._window, self._notices = window, window.notices
         self._models, self._live = models, live
         self._preferences = preferences
-        self._notices = notices
         self._forecasts = forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         self._looking: BackgroundAnswer | None = None  # for what helps
@@ -106,14 +104,14 @@ class ModelPresenter(Presenter):
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
         def build() -> None:
-            if self._parent.findChild(ModelChooser) is not None:
+            if self._window.findChild(ModelChooser) is not None:
                 return  # the keys were pressed twice, before it was there
             recent, models = self._preferences.recent_models, self._models
             chooser = ModelChooser(
                 recent,
                 models.path,
                 self._forecasts,
-                self._parent,
+                self._window,
                 loaded=models.loaded_path,
                 give_budget=self._live.give_budget,
             )

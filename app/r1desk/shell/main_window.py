@@ -45,7 +45,7 @@ from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
-from r1desk.widgets.text_label import DropTarget, ElidedLabel
+from r1desk.widgets.text_label import DropTarget, ElidedLabel, tool_button
 
 SIDEBAR_PX, PANEL_PX = 240, 340
 LEAST_PX = 720, 480
@@ -125,9 +125,8 @@ class MainWindow(QMainWindow):
         self.title = ElidedLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.menu_button = QToolButton(icon=icon("more"), autoRaise=True)
+        self.menu_button = tool_button("more", tr("Menu"))
         self.menu_button.setIconSize(QSize(18, 18))
-        self.menu_button.setAccessibleName(tr("Menu"))
         self.menu_button.setToolTip(tr("{name} ({keys})", name=tr("Menu"), keys="F10"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         row.setContentsMargins(8, 6, 8, 0)
