@@ -150,3 +150,16 @@ def test_coroutines_are_answered_in_turn_and_a_cancelled_one_ends(starter: Path)
                 await model.generate(5)
 
     asyncio.run(main())
+
+
+def test_closing_ends_the_answers_of_all_coroutines(shallow_starter: Path):
+    async def main() -> list[FinishReason]:
+        model = AsyncCPUInference(shallow_starter)
+        await model.load()
+        asked = [asyncio.create_task(model.complete("?", json_schema=ENDLESS)) for _ in range(3)]
+        while not model.model.context_used:
+            await asyncio.sleep(0.001)
+        await model.close()
+        return [(await each).stats.finish_reason for each in asked]
+
+    assert asyncio.run(main()) == [FinishReason.CANCELLED] * 3

@@ -20,6 +20,7 @@ from deepseek_r1.inference.arguments import Prompt
 from deepseek_r1.inference.cpu_inference import CPUInference
 
 _T = TypeVar("_T")
+_CANCEL_AGAIN_S = 0.1
 
 
 class AnswerOptions(SamplingOptions, total=False):
@@ -60,10 +61,13 @@ class AsyncCPUInference:
             self._model = await self._run(self._open)
 
     async def close(self) -> None:
-        """End a running answer and free the memory."""
+        """End the running answer and those that wait, and free the memory."""
         if (model := self._model) is not None:
-            model.cancel()
-            await self._run(model.close)
+            closing = asyncio.ensure_future(self._run(model.close))  # behind them
+            while not closing.done():  # an answer that begins counts no cancel before
+                model.cancel()
+                await asyncio.wait([closing], timeout=_CANCEL_AGAIN_S)
+            await closing
         self._executor.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
