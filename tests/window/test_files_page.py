@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import installed
@@ -68,8 +68,11 @@ def page(qtbot: QtBot, own_profile: Path, ready: Session) -> FilesPage:
 
 
 def rows(page: FilesPage) -> dict[str, tuple[str, str, str]]:
-    items = [page.tree.topLevelItem(at) for at in range(page.tree.topLevelItemCount())]
-    return {item.text(0): (item.text(1), item.text(2), item.text(3)) for item in items}
+    return {item.text(0): (item.text(1), item.text(2), item.text(3)) for item in items(page)}
+
+
+def items(page: FilesPage) -> list[QTreeWidgetItem]:
+    return [page.tree.topLevelItem(at) for at in range(page.tree.topLevelItemCount())]
 
 
 def answer_box(page: FilesPage, button: str) -> str:
@@ -100,7 +103,7 @@ def test_every_file_is_listed_with_size_state_and_owner(
     size, state, owner = found["SmolLM2-135M-Instruct"]
     assert (size, owner) == ("94 MiB", "the installation")
     assert state.startswith("loaded · fits")
-    owners = {page.tree.topLevelItem(at).text(3) for at in range(3)}
+    owners = {item.text(3) for item in items(page)}
     assert owners == {"the installation", "R1 Desk", "LM Studio"}
     qtbot.waitUntil(lambda: "free on the drive" in page.total.text())
     assert "in 3 models" in page.total.text()
@@ -109,8 +112,7 @@ def test_every_file_is_listed_with_size_state_and_owner(
 def select(page: FilesPage, text: str, column: int = 3) -> None:
     """Click the row that has this text in a column, by default the owner's."""
     view = page.tree
-    items = [view.topLevelItem(at) for at in range(view.topLevelItemCount())]
-    item = next(each for each in items if each.text(column).startswith(text))
+    item = next(each for each in items(page) if each.text(column).startswith(text))
     spot = view.visualItemRect(item).center()
     QTest.mouseClick(
         view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, spot
@@ -169,7 +171,7 @@ def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
     ready.models.choose(mine)
     qtbot.waitUntil(lambda: ready.models.loaded_path == mine)
     page = open_page(qtbot, ready)
-    qtbot.waitUntil(lambda: any(state.startswith("loaded") for _, state, _ in rows(page).values()))
+    qtbot.waitUntil(lambda: any(each.text(2).startswith("loaded") for each in items(page)))
     select(page, "loaded", column=2)
     assert not page.delete_button.isEnabled()
     assert page.unload_button.isVisible()
