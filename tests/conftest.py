@@ -19,7 +19,7 @@ if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that do
     os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
 
 from PySide6.QtCore import QCoreApplication, QEvent
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.convert.job import ConversionRequest, convert
@@ -115,9 +115,11 @@ def plan_constant() -> Iterator[None]:
 def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[PatientQtBot]:
     """pytest-qt's, which waits until only a hang can be the reason.
 
-    After the test its closed windows are destroyed, not only at the next event loop: each change
-    of the theme would be one of theirs too.
+    The mouse begins beside all windows, wherever the test before has left it. After the test its
+    closed windows are destroyed, not only at the next event loop: each change of the theme would be
+    one of theirs too.
     """
+    QCursor.setPos(-1000, -1000)
     yield PatientQtBot(request)
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 

@@ -124,6 +124,7 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
     other = tmp_path / "other.gguf"
     shutil.copy(starter, other)  # all of it: its load is long enough to be stopped
     loads: list[Path] = []
+    pressed: list[LoadProgress] = []
     load = EngineClient.load
 
     def load_and_press(engine, path, settings, *, on_event, **more):
@@ -141,11 +142,15 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
 
         return load(engine, path, settings, on_event=press, **more)
 
-    pressed: list[LoadProgress] = []
     monkeypatch.setattr(EngineClient, "load", load_and_press)
     typed = f"My name is Ann.\n/model {other}\n/model\nHello\n"
-    done = CliRunner().invoke(app, ["chat", "--json", *short], input=typed)
-    assert done.exit_code == 0, done.stderr
+    for _ in range(5):  # on a busy machine a load may be over before the key is pressed
+        loads.clear()
+        pressed.clear()
+        done = CliRunner().invoke(app, ["chat", "--json", *short], input=typed)
+        assert done.exit_code == 0, done.stderr
+        if len(loads) > 2:
+            break
     assert loads == [shallow_starter, other, shallow_starter]
     assert "was stopped" in done.stderr
     assert str(shallow_starter) in done.stderr

@@ -298,18 +298,21 @@ def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(fruit: Sessio
 
 
 def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
-    qtbot: QtBot, session: Session
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    session.window.sidebar.new_button.setFocus()
-    wait_ready(qtbot, session)
-    editor = session.window.composer.editor
-    qtbot.waitUntil(editor.hasFocus)  # once its window is the active one
-    press_button(session.window.chat, next(iter(EXAMPLES)))
-    qtbot.waitUntil(editor.hasFocus)
-    wait_answered(qtbot, session)
-    press_button(last_view(session), "Answer again")
-    qtbot.waitUntil(editor.hasFocus)
-    wait_answered(qtbot, session)
+    engine.loads(waits_for(engine.gate("focus")))
+    with running_session(qtbot, own_profile, engine=engine) as session:
+        session.window.sidebar.new_button.setFocus()
+        engine.open_gate("focus")
+        wait_ready(qtbot, session)
+        editor = session.window.composer.editor
+        qtbot.waitUntil(editor.hasFocus)  # once its window is the active one
+        press_button(session.window.chat, next(iter(EXAMPLES)))
+        qtbot.waitUntil(editor.hasFocus)
+        wait_answered(qtbot, session)
+        press_button(last_view(session), "Answer again")
+        qtbot.waitUntil(editor.hasFocus)
+        wait_answered(qtbot, session)
 
 
 def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_message(
