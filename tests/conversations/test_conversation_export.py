@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 import sys
@@ -14,12 +15,16 @@ import psutil
 import pytest
 import shiboken6
 from PySide6.QtCore import QObject
+from PySide6.QtGui import QTextDocument
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import ErrorReport
 from r1desk.chat.formulas import formula_child
+from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.conversations.export.conversation_export import ConversationExport, Writer
+from r1desk.conversations.export.pdf_writer import PdfWriter
 from r1desk.store import Attachment, ChatMessage, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.answer_corpus import answers
@@ -211,6 +216,22 @@ def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
     export.cancel()
     qtbot.waitUntil(lambda: not owner.children())
     assert not file.exists()
+
+
+def test_a_pdf_that_is_cancelled_leaves_no_text_to_another_thread(qapp: QApplication) -> None:
+    def documents() -> set[int]:
+        found = (each for each in gc.get_objects() if type(each) is QTextDocument)
+        return {id(each) for each in found if shiboken6.isValid(each)}
+
+    def pause() -> None:
+        raise InterruptedError
+
+    before, writer = documents(), PdfWriter(WaitingFormulas(), pause, "")
+    with pytest.raises(InterruptedError) as kept:  # its frames keep the text
+        writer.add_question("Hello")
+    writer.close()
+    assert documents() <= before
+    assert kept.value
 
 
 def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(

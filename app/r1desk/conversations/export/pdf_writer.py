@@ -76,6 +76,7 @@ class PdfWriter:
         self._aside = self._style.as_aside()
         self._current = self._style
         self._painter = QPainter(self._pdf)
+        self._undrawn: list[QTextDocument] = []
         self._width = float(self._pdf.width())
         self._y, self._page = 0.0, 1
         self._conversations = 0
@@ -131,6 +132,10 @@ class PdfWriter:
     def close(self) -> None:
         """Finish the last page."""
         self._draw_page_number()
+        # Of an export that was cancelled. The collector would delete it in another thread, with
+        # engines of fonts that end with this one.
+        while self._undrawn:
+            shiboken6.delete(self._undrawn.pop())
         # What `end` does, but other threads go on: `end` keeps the interpreter from them until all
         # fonts are written, the destructor does not.
         shiboken6.delete(self._painter)
@@ -144,6 +149,7 @@ class PdfWriter:
 
     def _document(self, style: TextStyle) -> QTextDocument:
         document = QTextDocument()
+        self._undrawn.append(document)
         document.setUseDesignMetrics(True)
         plain_font(document, style.font)
         document.setIndentWidth(style.em_px * 1.45)
@@ -220,7 +226,8 @@ class PdfWriter:
             if start < height:
                 self._new_page()
             self._pause()
-        shiboken6.delete(document)  # here and now: the collector would do it in another thread
+        self._undrawn.remove(document)
+        shiboken6.delete(document)  # here and now, as in `close`
 
     def _draw(
         self,
