@@ -254,6 +254,8 @@ def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
     assert fits(page)["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"] == format_fit(downloaded.forecast)
     page.show_places([downloaded], downloaded.installed.path)
     assert not page.cards[1].button.isEnabled(), "it is in use"
+    page.forget_loaded()
+    assert page.cards[1].button.isEnabled(), "it was unloaded"
 
 
 def test_among_all_files_too_it_is_offered_for_use(

@@ -111,6 +111,10 @@ class CataloguePage(QWidget):
         """These files are being downloaded."""
         self._show_here(replace(self._here, arriving=files))
 
+    def forget_loaded(self) -> None:
+        """No model is loaded any more: any that is here can be used."""
+        self._show_here(replace(self._here, loaded=None))
+
     def _show_here(self, here: FilesHere) -> None:
         self._here = here
         for shown in (self.table, *self.cards):

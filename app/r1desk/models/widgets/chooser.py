@@ -93,6 +93,7 @@ class ModelChooser(QDialog):
     def forget_loaded(self) -> None:
         """No model is loaded any more: any can be used."""
         self._loaded = None
+        self.catalogue.forget_loaded()
         self._on_selection()
 
     def show_downloads(self, downloads: Sequence[Download]) -> None:
