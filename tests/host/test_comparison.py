@@ -54,12 +54,13 @@ def failures(events: Iterable[ComparisonEvent]) -> list[tuple[int, int, str]]:
 def acting(
     comparison: Comparison, when: type, act: Callable[[CandidateEvent], None]
 ) -> list[ComparisonEvent]:
-    """All events; `act` is called with the first one that carries `when`."""
+    """All events; `act` is called with the first `when` of the first candidate."""
     seen: list[ComparisonEvent] = []
     acted = False
     for each in comparison.events():
         seen.append(each)
-        if not acted and isinstance(each, CandidateEvent) and isinstance(each.event, when):
+        of_first = isinstance(each, CandidateEvent) and each.candidate == 0
+        if not acted and of_first and isinstance(each.event, when):
             acted = True
             act(each)
     return seen
