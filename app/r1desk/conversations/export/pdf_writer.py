@@ -137,8 +137,9 @@ class PdfWriter:
         while self._undrawn:
             shiboken6.delete(self._undrawn.pop())
         # What `end` does, but other threads go on: `end` keeps the interpreter from them until all
-        # fonts are written, the destructor does not.
-        shiboken6.delete(self._painter)
+        # fonts are written, the destructor does not. `shiboken6.delete` would free its address
+        # before it is forgotten as the painter's: another thread may have it again by then.
+        del self._painter
         self._buffer.close()
 
     def document(self) -> bytes:
