@@ -104,11 +104,14 @@ class ConversationExport(QObject):
         chosen = self._chosen or self._read(
             lambda store: [info.id for info in store.conversations.infos()]
         )
-        titles = self._read(lambda store: [store.conversations.get(key).title for key in chosen])
-        writer = self._writer(formulas, titles[0] if len(titles) == 1 else "")
+
+        def title_of(key: int) -> str:
+            return self._read(lambda store: store.conversations.get(key).title)
+
+        writer = self._writer(formulas, title_of(chosen[0]) if len(chosen) == 1 else "")
         try:
-            for key, title in zip(chosen, titles, strict=True):
-                writer.begin_conversation(title)
+            for key in chosen:
+                writer.begin_conversation(title_of(key))
                 for message in self._read(lambda store, key=key: store.messages.path(key)):
                     self._write_message(writer, message)
             self._pause()
