@@ -190,7 +190,8 @@ using SignFloats = __m512;
 inline SignSums zero_or_two(const BlockQ10 *const *rows, int64_t block, int number) {
     uint32_t bits[2];
     for (int i = 0; i < 2; i++) std::memcpy(bits + i, rows[i][block].bits + 4 * number, 4);
-    return _mm512_maskz_set1_epi8(bits[0] | static_cast<uint64_t>(bits[1]) << 32, 2);
+    return _mm512_maskz_mov_epi8(bits[0] | static_cast<uint64_t>(bits[1]) << 32,
+                                  _mm512_set1_epi8(2));
 }
 inline SignSums repeated_bytes(const void *from) {
     return _mm512_broadcast_i64x4(_mm256_load_si256(static_cast<const __m256i *>(from)));

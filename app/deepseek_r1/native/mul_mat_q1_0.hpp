@@ -9,7 +9,7 @@
 namespace q1_0 {
 
 constexpr int outputs_of_vector = sizeof(SignSums) / 32;
-constexpr int vectors = 2;  // that share what is loaded of the activations
+constexpr int vectors = 4;  // that share what is loaded of the activations
 constexpr int outputs_at_once = vectors * outputs_of_vector;
 constexpr int weight_values = Q10Activations::blocks * block_values;
 
@@ -37,8 +37,8 @@ inline void multiply_rows(const MulMatNode &group, const Q10Activations *activat
                 for (int row = 0; row < ROWS; row++) {
                     const SignSums quants = repeated_bytes(y.quants[first_row + row][number]);
                     const SignSums start = repeated_bytes(y.negative_sums[first_row + row][number]);
-                    const SignFloats scale = SignFloats{} + y.scales[first_row + row][number];
-#pragma GCC unroll 2
+                    const SignFloats scale = repeated(y.scales[first_row + row][number]);
+#pragma GCC unroll 4
                     for (int v = 0; v < vectors; v++) {
                         const SignFloats found = sign_floats(start, twos[v], quants);
                         sums[row][v] =
