@@ -344,3 +344,28 @@ def test_discarded_memory_reads_as_zeros_and_its_edges_stay() -> None:
     assert bytes(region.bytes[:PAGE]) == b"x" * PAGE
     assert bytes(region.bytes[3 * PAGE :]) == b"x" * PAGE
     region.close()
+
+
+@pytest.mark.parametrize("refused", [False, pytest.param(True, marks=linux_only)])
+def test_pages_that_another_region_takes_are_discarded_where_they_were(
+    refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if refused:
+        monkeypatch.setattr(posix_storage, "_mremap", lambda *_: -1)  # a kernel before 5.7
+    giver, taker = (SystemRegion(4 * PAGE, huge_pages=False) for _ in range(2))
+    for region in (giver, taker):
+        region.commit(0, 4 * PAGE)
+    giver.bytes[:] = b"x" * (4 * PAGE)
+    taker.bytes[3 * PAGE :] = b"y" * PAGE
+    for _ in range(2):  # also where pages were taken before
+        giver.commit(PAGE, 3 * PAGE)
+        giver.bytes[PAGE : 3 * PAGE] = b"x" * (2 * PAGE)
+        taker.take_pages(0, 2 * PAGE, giver, PAGE)
+        giver.commit(PAGE, 3 * PAGE)
+        if sys.platform != "darwin":  # there bytes may stay
+            assert bytes(giver.bytes) == b"x" * PAGE + b"\0" * (2 * PAGE) + b"x" * PAGE
+        if sys.platform == "linux":
+            assert bytes(taker.bytes[: 2 * PAGE]) == (b"\0" if refused else b"x") * (2 * PAGE)
+        assert bytes(taker.bytes[3 * PAGE :]) == b"y" * PAGE
+    for region in (giver, taker):
+        region.close()

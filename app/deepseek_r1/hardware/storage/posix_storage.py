@@ -19,12 +19,17 @@ from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
 
 if sys.platform != "win32":
     import fcntl
+if sys.platform == "linux":
+    _mremap = ctypes.CDLL(None).mremap
+    _mremap.argtypes = *3 * [ctypes.c_size_t], ctypes.c_int, ctypes.c_size_t
+    _mremap.restype = ctypes.c_ssize_t
 
 _HUGE = 2 << 20
 # MAP_NORESERVE: address space alone does not count as memory.
 _NO_RESERVE = 0x40 if sys.platform == "darwin" else 0x4000
 _F_NOCACHE = 48
 _MADV_FREE_REUSABLE, _MADV_FREE_REUSE = 7, 8
+_MOVE_BUT_KEEP_RANGE = 1 | 2 | 4  # MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP
 
 
 class LinuxFile:
@@ -121,6 +126,16 @@ class LinuxRegion:
         if first < last:
             self._release(first, last - first)
 
+    def take_pages(self, start: int, nbytes: int, giver: LinuxRegion, giver_start: int) -> None:
+        """Discard whole pages of `giver`, and use them here where the system can move them.
+
+        The pages here must have been discarded, and hold anything afterwards. A read into moved
+        pages need not wait until they are cleared. Each range becomes a mapping of its own.
+        """
+        address, new_address = giver.address + giver_start, self.address + start
+        if _mremap(address, nbytes, nbytes, _MOVE_BUT_KEEP_RANGE, new_address) == -1:
+            giver.discard(giver_start, giver_start + nbytes)  # before Linux 5.7
+
     def _release(self, start: int, nbytes: int) -> None:
         self._map.madvise(mmap.MADV_DONTNEED, start, nbytes)
 
@@ -141,6 +156,10 @@ class MacRegion(LinuxRegion):
 
     def allow_huge_pages(self, start: int, end: int) -> None:
         """Does nothing: macOS has no such advice."""
+
+    def take_pages(self, _start: int, nbytes: int, giver: LinuxRegion, giver_start: int) -> None:
+        """Discard them: macOS does not move pages."""
+        giver.discard(giver_start, giver_start + nbytes)
 
     def _release(self, start: int, nbytes: int) -> None:
         self._map.madvise(_MADV_FREE_REUSABLE, start, nbytes)

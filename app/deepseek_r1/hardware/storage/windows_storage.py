@@ -161,6 +161,10 @@ class WindowsRegion:
     def allow_huge_pages(self, start: int, end: int) -> None:
         """Does nothing: on Windows, huge pages require the privilege to lock memory."""
 
+    def take_pages(self, _start: int, nbytes: int, giver: WindowsRegion, giver_start: int) -> None:
+        """Discard them: Windows does not move pages."""
+        giver.discard(giver_start, giver_start + nbytes)
+
     def discard(self, start: int, end: int) -> None:
         """See `LinuxRegion`."""
         first, last = page_up(start), page_down(end)

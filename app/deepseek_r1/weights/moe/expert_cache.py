@@ -24,6 +24,7 @@ from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMem
 from deepseek_r1.weights.weight import Weight
 
 _READERS = 4  # the computing thread is one of them
+_MOST_MAPPINGS = 32_768  # of 65,530 that Linux allows a process
 _Begun = tuple[Sequence[FileRange], Future[None]]
 
 
@@ -145,6 +146,8 @@ class ExpertCache:
         self.resident_set = ResidentSet(sizes, capacity, policy)
         self._layer_of = {weight: n for n, layer in enumerate(layers) for weight in layer}
         self.weights = frozenset(self._layer_of)
+        # Memory that was moved lies in a mapping of its own, and so does what is between.
+        self._moves = 2 * self.experts * len(self.weights) <= _MOST_MAPPINGS
         self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
         self._early = ThreadPoolExecutor(_READERS - 1, "weights-experts-early")
         # Reads that were begun ahead, by expert; those of `preload` leave when they are done.
@@ -187,7 +190,7 @@ class ExpertCache:
             change = self.resident_set.admit(self._keys(layer, uses))
         except ExpertCacheTooSmallError:
             return  # too many to be read ahead
-        self._release(change.evicted)
+        self._replace(change)
         for key in change.missing:
             reads = list(coalesced_reads(self._slices([key])))
             self.read_bytes += sum(end - start for _, start, end in reads)
@@ -210,7 +213,7 @@ class ExpertCache:
         if expected != (layer, uses):  # else they were admitted when they were expected
             change = self.resident_set.admit(keys)
             missing = change.missing
-            self._release(change.evicted)
+            self._replace(change)
         self.counts.add(keys)
         coming = [key for key in keys if key in self._coming or key in self._preloading]
         if not missing and not coming:
@@ -265,6 +268,17 @@ class ExpertCache:
                 start = weight.offset + expert * size
                 found.append((weight.part, start, start + size))
         return found
+
+    def _replace(self, change: ResidentSetChange) -> None:
+        """Release evicted experts; slices of missing ones take the memory of others as large."""
+        wait([read for _, read in self._begun(change.evicted) if not read.cancel()])
+        free: dict[int, list[FileRange]] = {}
+        for part in self._slices(change.evicted) if self._moves else ():
+            free.setdefault(part[2] - part[1], []).append(part)
+        for part in self._slices(change.missing):
+            if found := free.get(part[2] - part[1]):
+                self._resident.replace(found.pop(), part)
+        self._release(change.evicted)
 
     def _release(self, keys: Sequence[int]) -> None:
         wait([read for _, read in self._begun(keys) if not read.cancel()])

@@ -47,6 +47,14 @@ class ResidentMemory:
         """Release the whole pages inside a range of a file."""
         self._regions[part].discard(start, end)
 
+    def replace(self, old: FileRange, new: FileRange) -> None:
+        """Discard the pages inside a range; another of the same size takes them."""
+        (part, start, end), (new_part, new_start, _) = old, new
+        first, nbytes = page_up(start), page_down(end - start) - PAGE  # inside of both
+        if nbytes > 0:
+            into = self._regions[new_part]
+            into.take_pages(page_up(new_start), nbytes, self._regions[part], first)
+
     def allow_huge_pages(self, weights: Iterable[Weight]) -> None:
         """Allow huge pages for weights that are read and released as a whole."""
         for weight in weights:
