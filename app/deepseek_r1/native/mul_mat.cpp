@@ -8,10 +8,10 @@ namespace streaming {
 
 namespace {
 
-constexpr int64_t part_rows = 64;                        // computed at once
-constexpr int64_t least_outputs = 16, most_outputs = 32;  // rows of weights that a thread takes
-constexpr int64_t outputs_unit = 16;                      // they are a multiple of it
-constexpr int64_t items_for_thread = 4;                  // at least, so that all end at once
+constexpr int64_t part_rows = 64;           // computed at once
+constexpr int64_t outputs_in_cache = 32;    // rows of weights, for all groups in turn
+constexpr int64_t outputs_unit = 16;        // a thread takes a multiple of so many rows of weights
+constexpr int64_t takes_for_thread = 2;     // if all were as large as the next one
 constexpr int hint_offset = 4;                           // in the parameters of a multiplication
 constexpr int spins = 2000;                              // before a waiting thread lets others run
 
@@ -102,19 +102,25 @@ void MulMat::compute(const char *node, int /*thread*/, int threads) {
 void MulMat::compute_part(const MulMatNode &part, const WeightFormat &format, int threads) {
     const int64_t width = part.width / format.values;  // in blocks
     const int64_t blocks = width * part.groups();
-    const int64_t share = part.outputs / (items_for_thread * threads) / outputs_unit * outputs_unit;
-    const int64_t step = std::clamp(share, least_outputs, most_outputs);
-    int64_t block, output;
+    int64_t block;
     while ((block = next_block_.fetch_add(1)) < blocks) {
         format.quantize(quantizers_, part.group(block / width), block % width,
                         activations_at(format, block));
         quantized_blocks_.fetch_add(1);
     }
     wait_for(quantized_blocks_, blocks);
-    while ((output = next_output_.fetch_add(step)) < part.outputs) {
-        const int64_t end = std::min(output + step, part.outputs);
-        for (int64_t group = 0; group < part.groups(); group++)
-            format.multiply(part.group(group), activations_at(format, group * width), output, end);
+    // Many rows at first, then fewer and fewer, so that all threads end at once. With 32 rows each in
+    // turns it took up to twice as long: the processor fetched ahead what another thread computed.
+    for (int64_t output = next_output_.load(); output < part.outputs;) {
+        const int64_t left = part.outputs - output;
+        const int64_t share = left / (takes_for_thread * threads) / outputs_unit * outputs_unit;
+        const int64_t end = std::min(output + std::max(share, outputs_unit), part.outputs);
+        if (!next_output_.compare_exchange_weak(output, end)) continue;
+        for (; output < end; output += outputs_in_cache)
+            for (int64_t group = 0; group < part.groups(); group++)
+                format.multiply(part.group(group), activations_at(format, group * width), output,
+                                std::min(output + outputs_in_cache, end));
+        output = next_output_.load();
     }
 }
 

@@ -2,8 +2,8 @@
 
 Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`: with AVX2 or later, few rows of
 weights in Q3_K to Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
-not repack for the processor; and any number of rows in Q2_0, from two on in Q1_0, which it does not
-compute in tiles. Where llama.cpp was built without AVX, and computes most types one number at a
+not repack for the processor; and any number of rows in Q1_0 and Q2_0, which it does not compute in
+tiles. Where llama.cpp was built without AVX, and computes most types one number at a
 time, any number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
 """
 
