@@ -180,6 +180,17 @@ def shown_chooser(parent: QWidget, loaded: Path | None = None) -> ModelChooser:
     return chooser
 
 
+def test_return_presses_the_button_that_has_the_focus(qtbot: QtBot, parent: QWidget) -> None:
+    chooser = shown_chooser(parent)
+    chooser.tabs.setCurrentWidget(chooser.catalogue)
+    page = chooser.catalogue
+    for button, shows_all in ((page.all_button, True), (page.back_button, False)):
+        button.setFocus()
+        qtbot.keyClick(button, Qt.Key.Key_Return)
+        assert page.table.isVisible() is shows_all
+    assert chooser.isVisible()
+
+
 def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(
     qtbot: QtBot, parent: QWidget
 ) -> None:

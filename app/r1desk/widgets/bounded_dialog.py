@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFrame,
     QMessageBox,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,7 +26,18 @@ _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialo
 Choice = tuple[str, QMessageBox.ButtonRole, Callable[[], object]]
 
 
-class BoundedDialog(QDialog):
+class KeyDialog(QDialog):
+    """Return presses the button that has the focus, else the default one."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        button, keys = self.focusWidget(), (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if event.key() in keys and isinstance(button, QPushButton | QToolButton):
+            button.click()
+        else:
+            super().keyPressEvent(event)
+
+
+class BoundedDialog(KeyDialog):
     """Scrolls its body where the screen is too small for it; its buttons stay visible."""
 
     def __init__(self, parent: QWidget | None, title: str, suited: QSize) -> None:

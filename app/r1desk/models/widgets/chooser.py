@@ -9,7 +9,6 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QPushButton,
     QTabWidget,
@@ -29,12 +28,12 @@ from r1desk.models.widgets.hub_page import HubPage
 from r1desk.models.widgets.page_parts import open_model_dialog
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.theme import set_role
-from r1desk.widgets.bounded_dialog import size_within_screen
+from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
 
 SUITED = QSize(760, 560)
 
 
-class ModelChooser(QDialog):
+class ModelChooser(KeyDialog):
     """Lets the user pick a model."""
 
     chosen = Signal(object)  # the Path of the model
