@@ -8,12 +8,12 @@ namespace streaming {
 
 namespace {
 
-constexpr int64_t part_rows = 64;           // computed at once
-constexpr int64_t outputs_in_cache = 32;    // rows of weights, for all groups in turn
-constexpr int64_t outputs_unit = 16;        // a thread takes a multiple of so many rows of weights
-constexpr int64_t takes_for_thread = 2;     // if all were as large as the next one
-constexpr int hint_offset = 4;                           // in the parameters of a multiplication
-constexpr int spins = 2000;                              // before a waiting thread lets others run
+constexpr int64_t part_rows = 64;         // computed at once
+constexpr int64_t outputs_in_cache = 32;  // rows of weights, for all groups in turn
+constexpr int64_t outputs_unit = 16;      // a thread takes a multiple of so many rows of weights
+constexpr int64_t shares_of_thread = 2;   // of the rows that are left: it takes one of them
+constexpr int hint_offset = 4;            // in the parameters of a multiplication
+constexpr int spins = 2000;               // before a waiting thread lets others run
 
 void pause() {
 #if HAS_X86_KERNELS
@@ -113,7 +113,7 @@ void MulMat::compute_part(const MulMatNode &part, const WeightFormat &format, in
     // turns it took up to twice as long: the processor fetched ahead what another thread computed.
     for (int64_t output = next_output_.load(); output < part.outputs;) {
         const int64_t left = part.outputs - output;
-        const int64_t share = left / (takes_for_thread * threads) / outputs_unit * outputs_unit;
+        const int64_t share = left / (shares_of_thread * threads) / outputs_unit * outputs_unit;
         const int64_t end = std::min(output + std::max(share, outputs_unit), part.outputs);
         if (!next_output_.compare_exchange_weak(output, end)) continue;
         for (; output < end; output += outputs_in_cache)

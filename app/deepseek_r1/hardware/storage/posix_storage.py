@@ -9,6 +9,7 @@ them at once, but has to be undone before they are used again.
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import sys
@@ -20,9 +21,10 @@ from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
 if sys.platform != "win32":
     import fcntl
 if sys.platform == "linux":
-    _mremap = ctypes.CDLL(None).mremap
+    _mremap, _mmap = ctypes.CDLL(None).mremap, ctypes.CDLL(None).mmap
     _mremap.argtypes = *3 * [ctypes.c_size_t], ctypes.c_int, ctypes.c_size_t
-    _mremap.restype = ctypes.c_ssize_t
+    _mmap.argtypes = *2 * [ctypes.c_size_t], *3 * [ctypes.c_int], ctypes.c_size_t
+    _mremap.restype = _mmap.restype = ctypes.c_ssize_t
 
 _HUGE = 2 << 20
 # MAP_NORESERVE: address space alone does not count as memory.
@@ -30,6 +32,7 @@ _NO_RESERVE = 0x40 if sys.platform == "darwin" else 0x4000
 _F_NOCACHE = 48
 _MADV_FREE_REUSABLE, _MADV_FREE_REUSE = 7, 8
 _MOVE_BUT_KEEP_RANGE = 1 | 2 | 4  # MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP
+_FIXED = 0x10  # MAP_FIXED
 
 
 class LinuxFile:
@@ -130,11 +133,16 @@ class LinuxRegion:
         """Discard whole pages of `giver`, and use them here where the system can move them.
 
         The pages here must have been discarded, and hold anything afterwards. A read into moved
-        pages need not wait until they are cleared. Each range becomes a mapping of its own.
+        pages need not wait until they are cleared. Each range becomes a mapping of its own. Raises
+        OSError without memory.
         """
-        address, new_address = giver.address + giver_start, self.address + start
-        if _mremap(address, nbytes, nbytes, _MOVE_BUT_KEEP_RANGE, new_address) == -1:
-            giver.discard(giver_start, giver_start + nbytes)  # before Linux 5.7
+        address, to = giver.address + giver_start, self.address + start
+        if _mremap(address, nbytes, nbytes, _MOVE_BUT_KEEP_RANGE, to) != -1:
+            return
+        giver.discard(giver_start, giver_start + nbytes)  # before Linux 5.7, or it failed halfway:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE | _FIXED
+        if _mmap(to, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) == -1:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def _release(self, start: int, nbytes: int) -> None:
         self._map.madvise(mmap.MADV_DONTNEED, start, nbytes)

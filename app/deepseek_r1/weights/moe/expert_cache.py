@@ -190,7 +190,7 @@ class ExpertCache:
             change = self.resident_set.admit(self._keys(layer, uses))
         except ExpertCacheTooSmallError:
             return  # too many to be read ahead
-        self._replace(change)
+        self._release(change.evicted, change.missing)
         for key in change.missing:
             reads = list(coalesced_reads(self._slices([key])))
             self.read_bytes += sum(end - start for _, start, end in reads)
@@ -213,7 +213,7 @@ class ExpertCache:
         if expected != (layer, uses):  # else they were admitted when they were expected
             change = self.resident_set.admit(keys)
             missing = change.missing
-            self._replace(change)
+            self._release(change.evicted, change.missing)
         self.counts.add(keys)
         coming = [key for key in keys if key in self._coming or key in self._preloading]
         if not missing and not coming:
@@ -269,19 +269,15 @@ class ExpertCache:
                 found.append((weight.part, start, start + size))
         return found
 
-    def _replace(self, change: ResidentSetChange) -> None:
-        """Release evicted experts; slices of missing ones take the memory of others as large."""
-        wait([read for _, read in self._begun(change.evicted) if not read.cancel()])
+    def _release(self, keys: Sequence[int], missing: Sequence[int] = ()) -> None:
+        """Release experts; slices of `missing` ones take the memory of others as large."""
+        wait([read for _, read in self._begun(keys) if not read.cancel()])
         free: dict[int, list[FileRange]] = {}
-        for part in self._slices(change.evicted) if self._moves else ():
+        for part in self._slices(keys) if missing and self._moves else ():
             free.setdefault(part[2] - part[1], []).append(part)
-        for part in self._slices(change.missing):
+        for part in self._slices(missing):
             if found := free.get(part[2] - part[1]):
                 self._resident.replace(found.pop(), part)
-        self._release(change.evicted)
-
-    def _release(self, keys: Sequence[int]) -> None:
-        wait([read for _, read in self._begun(keys) if not read.cancel()])
         for key in keys:
             layer, expert = divmod(key, self.experts)
             for weight in self._layers[layer]:
