@@ -1,6 +1,7 @@
 """Prints the numbers of docs/measurements/documents.md.
 
 python tests/documents/measure_search.py questions FOLDER     FOLDER is of make_texts.py
+python tests/documents/measure_search.py embedding FOLDER MODEL   of make_embedding_model.py
 python tests/documents/measure_search.py index FOLDER         1,000 documents, 200 MB
 """
 
@@ -18,7 +19,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "app")]
 
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.paths import starter_model
 from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.document_prompt import best_passages
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
 from deepseek_r1.documents.reading import read_document
@@ -82,9 +86,35 @@ def plain(tokenizer: str) -> Callable[[Document], Search]:
     return made_for
 
 
-def measure_questions(folder: Path, *texts: str) -> None:
+def measure_questions(folder: Path) -> None:
     ways = {"ours": ours, "unicode61": plain("unicode61"), "trigram": plain("trigram")}
-    for text in texts or ("guide", "handbook", "faq", "help"):
+    _measure(folder, ways)
+
+
+def measure_embedding(folder: Path, path: str) -> None:
+    """With an embedding model, beside the starter; its own memory is the difference of the two."""
+    alone = CPUInference(starter_model()).loaded.bill
+    with CPUInference(starter_model(), embedding_model=path) as model:
+        began = time.perf_counter()
+        similar = model.similarities("What is it?", ["A passage of a text. " * 50])
+        print(f"one passage {1000 * (time.perf_counter() - began):.0f} ms, {similar}")
+
+        def made_for(document: Document) -> Search:
+            index = DocumentIndex()
+            index.add(document)
+            shas = [document.sha256]
+            return lambda question: [
+                each.place.page
+                for each in best_passages(index, shas, question, model.similarities)[:3]
+            ]
+
+        _measure(folder, {"ours and the embedding model": made_for})
+        more = model.loaded.bill.total_mib - alone.total_mib
+        print(f"planned {more:.0f} MiB, peak {model.memory.peak_mib:.0f} MiB with the starter")
+
+
+def _measure(folder: Path, ways: dict[str, Callable[[Document], Search]]) -> None:
+    for text in ("guide", "handbook", "faq", "help"):
         for language in ("en", "zh"):
             document = document_of(folder, text, language)
             for name, way in ways.items():
@@ -138,6 +168,9 @@ def measure_index(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"questions": measure_questions, "index": measure_index}[sys.argv[1]](
-        Path(sys.argv[2]), *sys.argv[3:]
-    )
+    ways = {
+        "questions": measure_questions,
+        "embedding": measure_embedding,
+        "index": measure_index,
+    }
+    ways[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

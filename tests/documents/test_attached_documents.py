@@ -27,6 +27,7 @@ from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import file_sha256, read_document
 from deepseek_r1.engine.protocol.base import GenerationResult
 from support.command import run
+from support.gguf_files import tiny_bert
 from support.patience import PATIENCE_S
 
 DIARY = "The ferry sails at noon.\n\nThe harbour was closed in May.\n\nBread costs two francs.\n"
@@ -109,6 +110,27 @@ def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_pat
             model.generate(RawPrompt(text="x"), 4, documents=[diary])
         with pytest.raises(DocumentRefused):
             model.generate(QUESTION, 4, documents=[tmp_path / "none.pdf"])
+
+
+@pytest.mark.integration
+def test_an_embedding_model_orders_what_is_found_in_the_library_and_the_command_line(
+    shallow_starter: Path, tmp_path: Path
+):
+    embedder, diary = tiny_bert(tmp_path / "bert.gguf"), tmp_path / "diary.txt"
+    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(100))
+    diary.write_text("\n\n".join(days), encoding="utf-8")
+
+    def sources(**options: Path) -> list[str]:
+        with CPUInference(shallow_starter, context_length=4096, **options) as model:
+            answer = model.complete(QUESTION, 4, temperature=0, documents=[diary])
+            return [each.text for each in answer.sources]
+
+    by_both = sources(embedding_model=embedder)
+    assert by_both != sources()
+    options = ["--model", shallow_starter, "--context-length", "4096", "--max-tokens", "4"]
+    more = ["--embedding-model", embedder, "--document", diary, "--json"]
+    made = run("generate", QUESTION, *options, *more)
+    assert [each["text"] for each in json.loads(made.stdout)["sources"]] == by_both
 
 
 @pytest.mark.integration

@@ -14,7 +14,7 @@ from deepseek_r1.documents.document import (
     citations,
     cited,
 )
-from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.document_prompt import best_passages, plan
 from deepseek_r1.documents.index import DocumentIndex
 
 SHA = "a" * 64
@@ -70,6 +70,21 @@ def test_what_does_not_fit_is_searched_and_sent_in_the_documents_order(index):
     for each in in_order:
         assert f"[{each.n}] (page {each.passage.place.page})\n{each.passage.text}" in made.question
     assert made.question.endswith("Question: What happened to the lighthouse?")
+
+
+def test_what_is_nearest_in_meaning_comes_first_among_what_has_the_words(index):
+    def near_the_last(question: str, passages: tuple[str, ...]) -> list[float]:
+        assert question == "What happened in the village?"
+        return list(map(float, range(len(passages))))
+
+    question = "What happened in the village?"
+    by_words = best_passages(index, [SHA], question, None)
+    by_both = best_passages(index, [SHA], question, near_the_last)
+    assert len(by_words) == len(by_both) == 12
+    assert by_both[0] == by_words[0], "first in words"
+    assert by_both[1] not in by_words, "last of twenty in words, first in meaning"
+    made = plan(index, [SHA], asked(question), 3_000, count, similarities=near_the_last)
+    assert by_both[1] in [each.passage for each in made.sources]
 
 
 def test_the_user_can_choose_the_passages(index):

@@ -1,7 +1,7 @@
 """Tiny GGUF models that llama.cpp loads and runs: random weights, real structure.
 
-`tiny_llama` has a SentencePiece vocabulary, the others a byte-pair one. All are a few hundred
-kilobytes and load in milliseconds.
+`tiny_llama` has a SentencePiece vocabulary, the other chat models a byte-pair one. All are a few
+hundred kilobytes and load in milliseconds.
 """
 
 from __future__ import annotations
@@ -59,6 +59,49 @@ def tiny_qwen3(path: Path, *, seed: int = 3, **keys: object) -> Path:
 def tiny_mixture(path: Path, *, seed: int = 4, **keys: object) -> Path:
     """A `llama` model with four experts, of which two are used, at `path`."""
     return _byte_pair(path, "llama", seed, keys, experts=4)
+
+
+def tiny_bert(path: Path, *, seed: int = 5, name: str = "Tiny bert") -> Path:
+    """An embedding model with a vocabulary of letters, at `path`."""
+    letters = [chr(code) for code in range(33, 127)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += [*(f"▁{letter}" for letter in letters), *letters]
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_name(name)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(EMBEDDING)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_block_count(BLOCKS)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(value=False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_token_type_count(1)
+    writer.add_tokenizer_model("bert")
+    writer.add_token_list(tokens)
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_sep_token_id(3)
+    random = np.random.default_rng(seed)
+
+    def add(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32))
+
+    add("token_embd.weight", len(tokens), EMBEDDING)
+    add("position_embd.weight", CONTEXT, EMBEDDING)
+    add("token_types.weight", 1, EMBEDDING)
+    norms, products = ["token_embd_norm"], {}
+    for block in (f"blk.{number}." for number in range(BLOCKS)):
+        norms += [block + "attn_output_norm", block + "layer_output_norm"]
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            products[block + part] = (EMBEDDING, EMBEDDING)
+        products[block + "ffn_up"] = (FEED_FORWARD, EMBEDDING)
+        products[block + "ffn_down"] = (EMBEDDING, FEED_FORWARD)
+    for each, shape in [*products.items(), *((each, (EMBEDDING,)) for each in norms)]:
+        add(f"{each}.weight", *shape)
+        add(f"{each}.bias", shape[0])
+    return write(writer)
 
 
 ALL = (tiny_llama, tiny_qwen2, tiny_qwen3, tiny_mixture)

@@ -26,7 +26,9 @@ DRIVE_S: Final = 10.0  # for a drive to wake up; a dead network share never answ
 DEADLINE_S: Final = 30.0  # for one file; a large vocabulary takes 0.3 s, a sleeping drive seconds
 LONGEST_TEXT: Final = 256  # characters of a metadata value that crosses the pipe
 _MOST_HEADERS = 64  # some 150 KB each
-_known: dict[tuple[Path, int, int, int], ModelHeader] = {}  # by all processes, of unchanged files
+_known: dict[
+    tuple[bool, Path, int, int, int], ModelHeader
+] = {}  # by all processes, of unchanged files
 _late: dict[Path, threading.Thread] = {}  # that wait for a file's drive
 
 
@@ -39,6 +41,7 @@ class Reading(StrEnum):
 
     CONTAINER = "container"  # of this one file
     MODEL = "model"  # all of the model that it belongs to
+    EMBEDDING = "embedding"  # all of an embedding model
     LOADABLE = "loadable"  # of a model, and what a load uses beside its header
 
 
@@ -84,7 +87,7 @@ class HeaderProcess:
         """The process's number while it runs."""
         return self._child.pid if self._child is not None and self._child.running else None
 
-    def read_header(self, path: Path) -> ModelHeader:
+    def read_header(self, path: Path, *, embedding: bool = False) -> ModelHeader:
         """The header, as `formats.gguf.read_header` returns it, without long texts.
 
         Those are the chat template and metadata of more than `LONGEST_TEXT` characters. It comes
@@ -96,19 +99,20 @@ class HeaderProcess:
         try:
             found = path.stat()
         except (OSError, ValueError):  # ValueError: no system has such a name
-            return self._read(path)
-        key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+            return self._read(path, embedding=embedding)
+        key = (embedding, path, found.st_ino, found.st_size, found.st_mtime_ns)
         header = _known.get(key)  # other threads forget headers at any time
         if header is None:
-            header = self._read(path)
+            header = self._read(path, embedding=embedding)
             if len(header.parts) == 1:
                 if len(_known) >= _MOST_HEADERS:
                     _known.clear()
                 _known[key] = header
         return header
 
-    def _read(self, path: Path) -> ModelHeader:
-        reply = self._call(ReadHeader(path=str(path)), path)
+    def _read(self, path: Path, *, embedding: bool) -> ModelHeader:
+        reading = Reading.EMBEDDING if embedding else Reading.MODEL
+        reply = self._call(ReadHeader(path=str(path), reading=reading), path)
         if reply.header is None:
             raise _unreadable(path, tr("the process that reads it sent no header"))
         parts = tuple(Path(part) for part in reply.parts)

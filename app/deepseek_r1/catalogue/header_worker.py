@@ -43,8 +43,8 @@ def _read(request: ReadHeader) -> HeaderRead:
         case Reading.LOADABLE:
             _check_loadable(path, request.draft_path, request.chat_template)
             return HeaderRead()
-        case Reading.MODEL:
-            header = read_header(path)
+        case Reading.MODEL | Reading.EMBEDDING:
+            header = read_header(path, embedding=request.reading is Reading.EMBEDDING)
     return HeaderRead(
         path=str(header.path),
         parts=tuple(str(part) for part in header.parts),

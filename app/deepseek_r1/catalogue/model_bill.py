@@ -8,7 +8,7 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.drafts import with_other_models
 from deepseek_r1.memory.estimate import Estimate, estimate, planned_share
 from deepseek_r1.memory.plan import ProcessOverhead, require_context, with_context
 
@@ -48,4 +48,4 @@ def _header_and_share(
 ) -> tuple[ModelHeader, ProcessOverhead]:
     header = headers.read_header(path)
     share = planned_share(window_mib)
-    return header, with_draft(share, settings, header, headers.read_header)
+    return header, with_other_models(share, settings, header, headers.read_header)

@@ -51,7 +51,14 @@ def with_documents(
         return list(messages), ()
     context = loaded.facts.context_length
     most = context - answer_reserve(context, sampling.max_tokens)
-    planned = plan(documents, list(documents.added), messages, most, engine.count_tokens)
+    planned = plan(
+        documents,
+        list(documents.added),
+        messages,
+        most,
+        engine.count_tokens,
+        similarities=engine.similarities if loaded.facts.embedding_model else None,
+    )
     if not planned.whole:
         n = len(planned.sources)
         console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))

@@ -130,6 +130,7 @@ _LOAD: dict[str, dict[str, Any]] = {  # what differs from the declarations
     },
     "context_length": {"show_default": tr("0, automatic")},
     "draft_model": {"type": PATH, "default": None},
+    "embedding_model": {"type": PATH, "default": None},
 }
 _SAMPLING: dict[str, dict[str, Any]] = {
     "stop": {
@@ -202,8 +203,9 @@ def _load(values: dict[str, Any]) -> LoadSettings:
             detail=tr("--context-length must be 0 or at least {n}.", n=LEAST_CONTEXT_LENGTH)
         )
     values["memory_budget"] = values["memory_budget"] or default_budget(machine_memory_mib())
-    draft: Path | None = values["draft_model"]
-    values["draft_model"] = "" if draft is None else str(chosen_model(draft).absolute())
+    for key in ("draft_model", "embedding_model"):
+        path: Path | None = values[key]
+        values[key] = "" if path is None else str(chosen_model(path).absolute())
     return LoadSettings(**values)
 
 

@@ -17,7 +17,7 @@ from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, speed_text
-from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.drafts import with_other_models
 from deepseek_r1.memory.estimate import estimate, planned_share
 from deepseek_r1.memory.plan import require_context
 
@@ -33,7 +33,7 @@ def plan(*, file: Path | None, model: Path | None, load: LoadSettings, as_json: 
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=file, b=model))
     header = read_header(o.chosen_model(file or model))
     require_context(header, load)
-    share = with_draft(planned_share(o.COMMAND_LINE_MIB), load, header)
+    share = with_other_models(planned_share(o.COMMAND_LINE_MIB), load, header)
     estimated = estimate(header, load, share)
     if as_json:
         console.result_json(plan_report(estimated.bill, estimated.advice.text))

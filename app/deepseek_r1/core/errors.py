@@ -204,6 +204,12 @@ class DraftUnfit(ModelRefused):
     todo = N_("Choose a small model of the same family, or switch drafts off.")
 
 
+class EmbeddingModelUnfit(ModelRefused):
+    what = N_("{path} cannot search documents.")
+    why = N_("{detail}")
+    todo = N_("Choose an embedding model as a GGUF file: e5, MiniLM or BGE.")
+
+
 class DraftMissing(ModelRefused):
     what = N_("There is no draft model for {model}.")
     why = N_("Drafts are to come from a draft model, and none was chosen.")

@@ -55,6 +55,7 @@ class BillItem(StrEnum):
     SLOTS = "slots"  # the prefetch ring
     EXPERTS = "experts"  # the cache of a mixture's experts
     DRAFT = "draft"  # the draft model with its own cache and buffers
+    EMBEDDING = "embedding"  # the embedding model with its vocabulary and buffers
     KV_CACHE = "kv_cache"
     STATE = "state"  # of recurrent layers, and the checkpoints of it
     COMPUTE = "compute"
@@ -187,6 +188,7 @@ class ModelFacts(_Event):
     ignored: tuple[str, ...] = ()  # keys of settings that this engine does not use
     template: TemplateUsed = TemplateUsed()
     graphics: GraphicsUse = GraphicsUse()
+    embedding_model: str = ""  # the name of one that was loaded too
 
 
 class ModelLoaded(_Event):

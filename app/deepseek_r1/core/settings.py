@@ -215,6 +215,16 @@ class LoadSettings(_Settings):
         max_length=4096,
     )
 
+    embedding_model: FilePath = _on_reload(
+        "",
+        N_("Embedding model"),
+        N_(
+            "A second, small model that compares the passages of documents with the question, by "
+            "their meaning. It is loaded within the same memory budget."
+        ),
+        max_length=4096,
+    )
+
     graphics: str = _on_reload(
         GRAPHICS_MEASURED,
         N_("Graphics"),

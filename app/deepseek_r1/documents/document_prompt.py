@@ -14,6 +14,8 @@ from deepseek_r1.documents.passages import UNSPACED, estimated_tokens
 
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
 _FOUND: Final = 12  # passages that a search may find
+_COMPARED: Final = 20  # passages that an embedding model compares with the question
+_RANK: Final = 2  # is added to each rank before ranks are summed: Cormack and others, 2009
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
@@ -26,6 +28,10 @@ _CITE: Final = {
     "文档里没有说的，请说明没有。",
 }
 _QUESTION: Final = {"en": "Question:", "zh": "问题："}
+
+
+Similarities = Callable[[str, tuple[str, ...]], Sequence[float]]
+"""How near passages are to a question: see `CPUInference.similarities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +72,15 @@ def plan(
     count_tokens: Callable[[str], int],
     *,
     chosen: Sequence[Passage] | None = None,
+    similarities: Similarities | None = None,
 ) -> DocumentPrompt:
     """Choose what is sent of these documents of the index, in this order.
 
     `messages` end with the question; with the documents they have at most `most_tokens`, as
     `count_tokens` of the loaded model has it. `chosen` are passages that the user chose from an
-    earlier plan, in place of a search. Raises DocumentIndexFailed, DocumentIndexDamaged, and
-    LookupError for a document that is not in the index.
+    earlier plan, in place of a search. `similarities`, of an embedding model, puts found passages
+    in a better order. Raises DocumentIndexFailed, DocumentIndexDamaged, and LookupError for a
+    document that is not in the index.
     """
     question, language = messages[-1].content, _language(messages[-1].content)
     free = most_tokens - count_tokens("\n".join(each.content for each in messages[:-1]))
@@ -87,7 +95,9 @@ def plan(
             best = index.search(question, sha256s, _FOUND)
             sources = _sources(everything, best)
             return DocumentPrompt(tuple(messages), system, question, sources, whole=True)
-    found = list(chosen) if chosen is not None else _searched(index, sha256s, question)
+    found = (
+        list(chosen) if chosen is not None else _searched(index, sha256s, question, similarities)
+    )
     outlines = "\n\n".join(
         "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
         for each in there[:_NAMED]
@@ -114,9 +124,35 @@ def _language(question: str) -> str:
     return "zh" if re.search(f"[{UNSPACED}]", question) else "en"
 
 
-def _searched(index: DocumentIndex, sha256s: Sequence[str], question: str) -> list[Passage]:
+def best_passages(
+    index: DocumentIndex,
+    sha256s: Sequence[str],
+    question: str,
+    similarities: Similarities | None,
+) -> list[Passage]:
+    """The best passages by their words; with an embedding model, by the sum of both ranks."""
+    found = index.search(question, sha256s, _FOUND if similarities is None else _COMPARED)
+    if similarities is None or not found:
+        return found
+    near = similarities(question, tuple(_with_heading(each) for each in found))
+    by_meaning = sorted(range(len(found)), key=lambda at: -near[at])
+    rank = {at: 1 / (_RANK + at) + 1 / (_RANK + by_meaning.index(at)) for at in range(len(found))}
+    return [found[at] for at in sorted(rank, key=lambda at: -rank[at])][:_FOUND]
+
+
+def _with_heading(passage: Passage) -> str:
+    heading, text = passage.place.heading, passage.text
+    return text if text.startswith(heading) else f"{heading}\n{text}"
+
+
+def _searched(
+    index: DocumentIndex,
+    sha256s: Sequence[str],
+    question: str,
+    similarities: Similarities | None,
+) -> list[Passage]:
     """The best passages for a question, best first, the first ones with their neighbours."""
-    best = index.search(question, sha256s, _FOUND)
+    best = best_passages(index, sha256s, question, similarities)
     if not best:  # "Summarise this": the beginnings
         best = [part for sha in sha256s[:_NAMED] for part in index.passages(sha)[:2]]
     wanted: dict[Passage, int] = {}

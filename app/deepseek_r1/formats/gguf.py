@@ -14,6 +14,7 @@ from pathlib import Path
 from deepseek_r1.core.errors import (
     ArchitectureTooNew,
     ArchitectureUnknown,
+    EmbeddingModelUnfit,
     ModelFileTruncated,
     ModelWithoutWeights,
     SplitPartMissing,
@@ -24,7 +25,7 @@ from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
 from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader
-from deepseek_r1.formats.llama_names import CHAT, NOT_CHAT
+from deepseek_r1.formats.llama_names import CHAT, EMBEDDING, NOT_CHAT
 from deepseek_r1.formats.metadata import Metadata, printable
 from deepseek_r1.formats.shape import check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
@@ -36,19 +37,21 @@ NAME_CHARACTERS = 120  # of a model's name; files may state megabytes
 _FIRST_GGUF_FAMILIES = ("llama", "falcon")  # those that the engine for old files supports
 
 
-def read_header(path: Path) -> ModelHeader:
+def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
     """The header of the model in `path`, or of all the files it is one part of.
 
+    `embedding`: an embedding model is wanted in place of one to chat with.
+
     Raises a `ModelRefused`: missing, unreadable, empty, not a model, too old, truncated, damaged,
-    without weights, of a kind that cannot chat, or with a part missing.
+    without weights, of another kind than is wanted, or with a part missing.
     """
     path = Path(path)
-    if is_ggml(path):
+    if is_ggml(path) and not embedding:
         return read_ggml_header(path)
     parts = read_parts(path)
     first = parts[0]
     keys = Metadata(first)
-    architecture = _architecture(first, keys)
+    architecture = _architecture(first, keys, embedding=embedding)
     tensors = _tensors(parts)
     for part in parts:
         if part.needed_bytes > part.file_bytes:
@@ -96,15 +99,21 @@ def _bytes_of(file: Container, *keys: str) -> int:
     return sum(end - start for key, (start, end) in file.spans.items() if key in keys)
 
 
-def _architecture(file: Container, keys: Metadata) -> str:
+def _architecture(file: Container, keys: Metadata, *, embedding: bool) -> str:
     architecture = keys.text("general.architecture")
     if architecture is None:
         raise keys.damaged(tr("the key {key} is missing", key="general.architecture"))
     kind = keys.text("general.type") or "model"
     known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else CHAT
+    if embedding and architecture not in EMBEDDING:
+        raise EmbeddingModelUnfit(
+            path=str(file.path),
+            detail=tr("It is a model of type “{type}”.", type=printable(architecture)),
+        )
+    known = EMBEDDING if embedding else known
     if architecture not in known or kind != "model":
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
-        of_today = architecture in CHAT | NOT_CHAT or kind != "model"
+        of_today = architecture in CHAT | EMBEDDING | NOT_CHAT or kind != "model"
         refusal = ArchitectureUnknown if of_today else ArchitectureTooNew
         raise refusal(path=str(file.path), architecture=printable(shown))
     return architecture

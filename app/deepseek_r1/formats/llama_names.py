@@ -27,10 +27,13 @@ CHAT: Final = PLAIN | frozenset({
     "qwen3vlmoe", "seed_oss", "smallthinker", "stablelm", "starcoder2", "step35", "xverse",
 })
 
-# Those that it knows and this application does not chat with: encoders and embedders, towers for
+# Families of embedding models that are offered for searching documents.
+EMBEDDING: Final = frozenset({"bert"})
+
+# Those that it knows and this application does not use: other encoders and embedders, towers for
 # pictures and sound, diffusion models, drafting heads, purely recurrent models, and untried ones.
 NOT_CHAT: Final = frozenset({
-    "arwkv7", "bert", "bloom", "chameleon", "clip", "codeshell", "cogvlm", "deepseek2-ocr",
+    "arwkv7", "bloom", "chameleon", "clip", "codeshell", "cogvlm", "deepseek2-ocr",
     "dflash", "dots3note", "dream", "eagle3", "eurobert", "gemma-embedding", "gemma4-assistant",
     "glm5-next", "gpt2", "gptj", "granite_swa", "graniteswitch", "hrm_text", "hunyuan_vl",
     "hy_v3", "hy_v4", "jina-bert-v2", "jina-bert-v3", "kimi-k3", "laguna", "llada", "llada-moe",
@@ -41,8 +44,9 @@ NOT_CHAT: Final = frozenset({
     "wavtokenizer-dec",
 })
 
-# `tokenizer.ggml.model` of chat models; it knows more, for encoders and experiments.
+# `tokenizer.ggml.model` of chat models and of embedding models; it knows more, for experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})
+EMBEDDING_TOKENIZERS: Final = frozenset({"bert", "t5"})
 
 # `tokenizer.ggml.pre`, how the tokenizer "gpt2" cuts a text into words.
 WORD_SPLITS: Final = frozenset({

@@ -9,14 +9,21 @@ from typing import Final
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAX_TOKENS, Container
-from deepseek_r1.formats.llama_names import TOKENIZERS, WORD_SPLITS
+from deepseek_r1.formats.llama_names import (
+    EMBEDDING,
+    EMBEDDING_TOKENIZERS,
+    TOKENIZERS,
+    WORD_SPLITS,
+)
 from deepseek_r1.formats.metadata import Metadata, printable
 
 MAX_TOKEN_BYTES = 64 << 10
 TOKENS: Final = "tokenizer.ggml.tokens"
 MERGES: Final = "tokenizer.ggml.merges"
 # Used unless the file says otherwise, as in `llama_vocab::impl::load`.
-_DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
+_DEFAULT_IDS = {
+    "llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None), "bert": (101, None), "t5": (None, 1),
+}  # fmt: skip
 # Tokens that identify the family of a model's chat format.
 KNOWN: Final = frozenset(
     {
@@ -34,7 +41,8 @@ def check_vocabulary(file: Container) -> int:
     model = keys.text("tokenizer.ggml.model")
     if model is None:
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.model"))
-    if model not in TOKENIZERS:
+    embedding = keys.text("general.architecture") in EMBEDDING
+    if model not in (EMBEDDING_TOKENIZERS if embedding else TOKENIZERS):
         raise keys.unknown(_tokenizer(model))
     tokens = keys.array(TOKENS, "str")
     if tokens is None:
@@ -45,7 +53,11 @@ def check_vocabulary(file: Container) -> int:
     seen = _check_texts(keys, file.tokens)
     if model == "llama":
         _check_bytes(keys, seen)
-    elif keys.array(MERGES, "str") is None and keys.text("tokenizer.ggml.pre") != "kimi-k2":
+    elif (
+        not embedding
+        and keys.array(MERGES, "str") is None
+        and keys.text("tokenizer.ggml.pre") != "kimi-k2"
+    ):
         raise keys.damaged(tr("the key {key} is missing", key=MERGES))  # Kimi's tokens are the list
     split = keys.text("tokenizer.ggml.pre") if model == "gpt2" else None
     if split and split not in WORD_SPLITS:

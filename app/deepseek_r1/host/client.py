@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, ModelLoaded
@@ -20,6 +20,7 @@ from deepseek_r1.host.protocol import (
     ClosingReply,
     CountTokensReply,
     CountTokensRequest,
+    EmbeddingReply,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
@@ -27,9 +28,12 @@ from deepseek_r1.host.protocol import (
     Handshake,
     Heartbeat,
     LoadRequest,
+    SimilaritiesRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
+
+_ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 
 
 class BlockingRequest:
@@ -165,11 +169,19 @@ class EngineClient:
     def count_tokens(self, text: str) -> int:
         """Return the length in tokens of a prompt with this one message, template included."""
         message = Message(role=Role.USER, content=text)
-        request = self.submit(CountTokensRequest, messages=(message,))
+        return self._closing(CountTokensReply, CountTokensRequest, messages=(message,)).tokens
+
+    def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+        """Return how near each passage is to a question: see `CPUInference.similarities`."""
+        fields = {"question": question, "passages": passages}
+        return self._closing(EmbeddingReply, SimilaritiesRequest, **fields).values
+
+    def _closing(self, reply: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any) -> _ReplyT:
+        request = self.submit(kind, **fields)
         for _ in request.events():
             pass
-        assert isinstance(request.closing, CountTokensReply)  # noqa: S101 - the host's own reply
-        return request.closing.tokens
+        assert isinstance(request.closing, reply)  # noqa: S101 - the host's own reply
+        return request.closing
 
     def cancel(self) -> None:
         """End the running answer and the running load early. Any thread."""

@@ -34,6 +34,7 @@ from deepseek_r1.host.protocol import (
     RetainPromptsRequest,
     SetBudgetRequest,
     SetThreadsRequest,
+    SimilaritiesRequest,
     TextReply,
     TokenizeRequest,
     TokensReply,
@@ -53,6 +54,7 @@ _RESULT_OF_REQUEST: dict[type, type] = {
     TokenizeRequest: TokensReply,
     DetokenizeRequest: TextReply,
     EmbedRequest: EmbeddingReply,
+    SimilaritiesRequest: EmbeddingReply,
 }
 
 

@@ -90,12 +90,12 @@ class ProcessModel:
         return self._opened is None or (there and self._files(load) == self._opened)
 
     def _files(self, load: LoadRequest) -> Hashable:
-        """The paths of a model, its draft model and the folder for prompts; and the two files.
+        """The paths of a model, its other models and the folder for prompts; and the files.
 
         A file that has taken the place of another is locked as well; a graphics processor is opened
         before the lock.
         """
-        files = (load.path, load.settings.draft_path)
+        files = (load.path, load.settings.draft_path, load.settings.embedding_model)
         kept = load.prompt_cache
         folder = kept.path if kept is not None and kept.budget_mib else ""
         return (*files, folder, load.settings.graphics), tuple(map(self._identity, files))

@@ -148,6 +148,14 @@ class EmbedRequest(_Numbered):
     text: str
 
 
+class SimilaritiesRequest(_Numbered):
+    """Compares passages with a question, by the embedding model."""
+
+    kind: Literal["similarities"] = "similarities"
+    question: str
+    passages: Annotated[tuple[str, ...], Field(max_length=100)]
+
+
 class SetThreadsRequest(_Numbered):
     """Changes the thread counts from the next token on; 0 is automatic."""
 
@@ -194,15 +202,19 @@ class ShutdownRequest(Frame):
     kind: Literal["shutdown"] = "shutdown"
 
 
-AnsweredRequest = (
-    LoadRequest
-    | GenerateRequest
-    | PrepareRequest
-    | RetainPromptsRequest
+ModelRequest = (
+    GenerateRequest
     | CountTokensRequest
     | TokenizeRequest
     | DetokenizeRequest
     | EmbedRequest
+    | SimilaritiesRequest
+)
+AnsweredRequest = (
+    LoadRequest
+    | ModelRequest
+    | PrepareRequest
+    | RetainPromptsRequest
     | SetThreadsRequest
     | SetBudgetRequest
     | UnloadRequest
@@ -261,7 +273,7 @@ class TextReply(_Numbered):
 
 
 class EmbeddingReply(_Numbered):
-    """The embedding of a text."""
+    """The embedding of a text, or the similarities of passages."""
 
     kind: Literal["embedding"] = "embedding"
     values: tuple[float, ...]

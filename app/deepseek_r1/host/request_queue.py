@@ -32,27 +32,22 @@ from deepseek_r1.host.protocol import (
     CancelRequest,
     ClosingReply,
     CountTokensRequest,
-    DetokenizeRequest,
     DoneReply,
-    EmbedRequest,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
     GenerateRequest,
     LoadRequest,
+    ModelRequest,
     PrepareRequest,
     RetainPromptsRequest,
     SetBudgetRequest,
     SetThreadsRequest,
-    TokenizeRequest,
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
 
 IMMEDIATE = SetThreadsRequest | SetBudgetRequest  # served while a model computes
-NEEDS_MODEL = (
-    GenerateRequest | CountTokensRequest | TokenizeRequest | DetokenizeRequest | EmbedRequest
-)
 
 
 @dataclass(slots=True)
@@ -164,7 +159,7 @@ class RequestQueue:
             elif isinstance(request, LoadRequest):
                 self._queued.remove(request)
                 output.fail(request_id, LoadStopped())
-            elif isinstance(request, NEEDS_MODEL):
+            elif isinstance(request, ModelRequest):
                 self._queued.remove(request)
                 output.fail(request_id, EngineFailed(detail=tr("it was stopped")))
         self._dispatch(now, output)  # what waited behind a load
@@ -260,7 +255,7 @@ class RequestQueue:
             return
         self._reload = None
         if isinstance(reply, ErrorReply) and not cancelled:
-            for request in [each for each in self._queued if isinstance(each, NEEDS_MODEL)]:
+            for request in [each for each in self._queued if isinstance(each, ModelRequest)]:
                 self._queued.remove(request)
                 output.fail(request.id, reply.report)
 
@@ -275,7 +270,7 @@ class RequestQueue:
         most_answers = load.sequences if load is not None else 1
         if isinstance(request, GenerateRequest) and self._open_before(request) >= most_answers:
             return EngineBusy()
-        if isinstance(request, NEEDS_MODEL | PrepareRequest) and load is None:
+        if isinstance(request, ModelRequest | PrepareRequest) and load is None:
             return ModelNotLoaded()
         return None
 
@@ -301,7 +296,7 @@ class RequestQueue:
             if isinstance(request, LoadRequest) and (loading or not self._model.can_open(request)):
                 self._prepare_fresh_process(request, now, output)
                 return
-            if isinstance(request, NEEDS_MODEL) and not self._model.loaded and not loading:
+            if isinstance(request, ModelRequest) and not self._model.loaded and not loading:
                 model = self._model.reload()
                 if model is None:
                     self._queued.popleft()

@@ -18,15 +18,11 @@ from deepseek_r1.host.protocol import (
     CancelRequest,
     ClosingReply,
     Count,
-    CountTokensRequest,
-    DetokenizeRequest,
-    EmbedRequest,
     EventReply,
     Frame,
-    GenerateRequest,
     Heartbeat,
+    ModelRequest,
     ShutdownRequest,
-    TokenizeRequest,
 )
 
 MAX_CLIENTS = 8
@@ -84,12 +80,9 @@ class ModelWanted(Frame):
     kind: Literal["model_wanted"] = "model_wanted"
 
 
-SharedRequest = (
-    GenerateRequest | CountTokensRequest | TokenizeRequest | DetokenizeRequest | EmbedRequest
-)
 ToServer = SharingStart | ModelShared | EventReply | ClosingReply | Heartbeat | ShutdownRequest
 FromServer = (
-    SharingBegan | SharingRefused | SharingClients | ModelWanted | SharedRequest | CancelRequest
+    SharingBegan | SharingRefused | SharingClients | ModelWanted | ModelRequest | CancelRequest
 )
 to_server_adapter: TypeAdapter[ToServer] = TypeAdapter(
     Annotated[ToServer, Field(discriminator="kind")], config=ConfigDict(defer_build=True)

@@ -211,12 +211,8 @@ class Worker:
                 with self._vocabulary:
                     text = self._loaded().detokenize(request.tokens)
                 return protocol.TextReply(id=request.id, text=text)
-            case protocol.EmbedRequest():
-                self._current = request.id
-                if not self._is_wanted(request.id):
-                    raise EngineFailed(detail=tr("it was stopped"))
-                (values,) = self._loaded().embed([request.text])
-                return protocol.EmbeddingReply(id=request.id, values=tuple(values))
+            case protocol.EmbedRequest() | protocol.SimilaritiesRequest():
+                return protocol.EmbeddingReply(id=request.id, values=self._embed(request))
             case protocol.SetBudgetRequest():
                 model = self._loaded()
                 model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
@@ -304,6 +300,16 @@ class Worker:
             events = model.prepare(request.messages, owner=request.owner, compute=request.compute)
             self._pass_on(request.id, model, events)
         self._prompt_cache_event(request.id)
+
+    def _embed(
+        self, request: protocol.EmbedRequest | protocol.SimilaritiesRequest
+    ) -> tuple[float, ...]:
+        self._current = request.id
+        if not self._is_wanted(request.id):
+            raise EngineFailed(detail=tr("it was stopped"))
+        if isinstance(request, protocol.EmbedRequest):
+            return tuple(self._loaded().embed([request.text])[0])
+        return tuple(self._loaded().similarities(request.question, request.passages))
 
     def _pass_on(self, request_id: int, model: CPUInference, events: Iterator[Event]) -> None:
         """Send the events as they come. What arrived before the stream began is repeated to it."""

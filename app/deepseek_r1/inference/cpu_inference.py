@@ -48,6 +48,7 @@ class CPUInference(PromptCalls):
         enable_chunk_loading: bool | None = None,
         drafts: DraftMode | str | None = None,
         draft_model: str | Path | None = None,
+        embedding_model: str | Path | None = None,
         window_mib: float | None = None,
         chat_template: str = "",
         isolated: bool = True,
@@ -73,6 +74,7 @@ class CPUInference(PromptCalls):
         the weights then confirms. `draft_model` is a small model of the same family that guesses
         them, loaded within the same budget. Automatic drafts come from the text, while the model
         runs from the disk, and leave reproducible answers alone; drafts chosen by name do not.
+        `embedding_model` finds passages of documents by their meaning, within the same budget too.
 
         With `give_back` a thread watches the machine's memory: while it is short, the model uses
         less (see `memory`), and more again later. `on_memory` is called in that thread after each
@@ -112,6 +114,7 @@ class CPUInference(PromptCalls):
                 enable_chunk_loading=enable_chunk_loading,
                 drafts=drafts,
                 draft_model=None if draft_model is None else str(draft_model),
+                embedding_model=None if embedding_model is None else str(embedding_model),
             )
             batch = 1 if batch_size is None else batch_size
             model = open_model(

@@ -288,12 +288,22 @@ class GenerationRunner:
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return an embedding of each text: vectors of length 1, as wide as the model.
 
-        It is the last layer's output for the last token. A chat model is not trained for
-        embeddings: texts of similar meaning are close, less reliably than with a model that is.
+        They are those of the embedding model, if one was loaded with the model. Without one it is
+        the last layer's output for the last token: a chat model is not trained for embeddings, so
+        texts of similar meaning are close less reliably.
         Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
         """
         with self._held_engine() as engine:
             return [engine.embed(text) for text in texts]
+
+    def similarities(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Return how near each passage is to a question in meaning, from -1 to 1.
+
+        The embedding model says it. Raises WrongUsage where none was loaded, EngineBusy,
+        EngineFailed.
+        """
+        with self._held_engine() as engine:
+            return engine.similarities(question, passages)
 
     @contextmanager
     def _held_engine(self) -> Iterator[Engine]:

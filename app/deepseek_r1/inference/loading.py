@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.drafts import draft_header, draft_mib
+from deepseek_r1.memory.drafts import draft_header, draft_mib, embedding_header, embedding_mib
 from deepseek_r1.memory.graphics import planned_graphics
 from deepseek_r1.memory.plan import (
     MemoryPlan,
@@ -63,12 +64,14 @@ class AcceptedModel:
     planned: MemoryPlan
     draft: ModelHeader | None
     drafting: DraftRequest | None
+    embedding: ModelHeader | None
     graphics: GraphicsUse
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that will be opened."""
-        return (*self.header.parts, *(self.draft.parts if self.draft is not None else ()))
+        others = (each.parts for each in (self.draft, self.embedding) if each is not None)
+        return (*self.header.parts, *chain.from_iterable(others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
     overhead = process_share(request.window_mib, legacy=header.legacy, isolated=request.isolated)
     if draft is not None:
         overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
+    if (embedding := embedding_header(chosen, header)) is not None:
+        overhead = replace(overhead, embedding_mib=embedding_mib(embedding))
     graphics = planned_graphics(header, chosen)
     overhead = replace(overhead, driver_mib=graphics.driver_mib)
     chosen = with_context(header, chosen, overhead)
@@ -99,7 +104,7 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
         open_template(header, request.chat_template)
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return AcceptedModel(header, chosen, overhead, planned, draft, drafting, graphics)
+    return AcceptedModel(header, chosen, overhead, planned, draft, drafting, embedding, graphics)
 
 
 def _with_graphics(accepted: AcceptedModel, on_progress: Progress) -> AcceptedModel:
@@ -150,6 +155,7 @@ def open_model(
             residency_without_draft=without_draft,
             graphics=accepted.graphics.device,
             draft_released=accepted.draft is None and bool(chosen.draft_path),
+            embedding_model=accepted.embedding,
         )
     )
     threads, threads_prefill = engine.threads
@@ -182,6 +188,7 @@ def _facts(accepted: AcceptedModel, engine: Engine) -> ModelFacts:
         ignored=engine.ignored,
         template=engine.template,
         graphics=accepted.graphics,
+        embedding_model=accepted.embedding.name if accepted.embedding is not None else "",
     )
 
 

@@ -177,7 +177,14 @@ class PromptCalls(GenerationRunner):
         hashes = dict.fromkeys(chain.from_iterable(added))
         context = self.loaded.facts.context_length
         most = context - answer_reserve(context, sampling.max_tokens)
-        planned = plan(index, list(hashes), messages, most, lambda text: len(self.tokenize(text)))
+        planned = plan(
+            index,
+            list(hashes),
+            messages,
+            most,
+            lambda text: len(self.tokenize(text)),
+            similarities=self.similarities if self.loaded.facts.embedding_model else None,
+        )
         return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:

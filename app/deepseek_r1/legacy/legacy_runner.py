@@ -156,6 +156,11 @@ class LegacyEngine:
         del text
         raise WrongUsage(detail=tr("The engine for old model files gives no embeddings."))
 
+    def similarities(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Raises WrongUsage: the library loads no second model."""
+        del question, passages
+        raise WrongUsage(detail=tr("No embedding model is loaded."))
+
     def cancel(self) -> None:
         """End the answer after the current token. From any thread."""
         self._stop.set()

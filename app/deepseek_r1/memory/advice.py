@@ -31,6 +31,7 @@ ITEM_NAMES = {  # of the bill's lines, for people
     "slots": N_("Buffers for reading from the disk"),
     "experts": N_("Experts in memory"),
     "draft": N_("Draft model"),
+    "embedding": N_("Embedding model"),
     "kv_cache": N_("Context"),
     "state": N_("Recurrent state and its checkpoints"),
     "compute": N_("Buffers for computing"),

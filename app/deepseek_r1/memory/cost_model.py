@@ -34,6 +34,7 @@ _SORTED_BYTES = 12  # per token of the vocabulary: the sampler's candidates (id,
 # alternatives: 565 (R1's vocabulary) to 775 (SmolLM2's).
 _GRAMMAR_BYTES = 780
 _VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, a merge. SmolLM2 288, R1 291
+_TREE_BYTES = 235  # per token of a tokenizer of the type t5: its prefix tree. E5 small
 _MERGE_BYTES = 135  # per further merge: measured with 100,000 to 1,000,000, at the load's peak
 # Texts of up to 15 bytes lie in their tables; of longer ones there are up to four copies. Published
 # vocabularies take 16 to 20 bytes a text in the file, 8 of them for its length.
@@ -294,7 +295,8 @@ def vocabulary_bytes(header: ModelHeader) -> int:
     short_bytes = (header.vocabulary + header.merges) * _SHORT_TEXT_BYTES
     long = max(0, header.vocabulary_bytes - short_bytes) * _LONG_TEXT_COPIES
     special = header.special_tokens * _SPECIAL_BYTES
-    return header.vocabulary * _VOCABULARY_BYTES + further + long + special
+    tree = header.vocabulary * _TREE_BYTES if header.tokenizer_model == "t5" else 0
+    return header.vocabulary * _VOCABULARY_BYTES + further + long + special + tree
 
 
 def runtime_bytes(header: ModelHeader, settings: LoadSettings) -> int:

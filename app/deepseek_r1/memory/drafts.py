@@ -1,4 +1,4 @@
-"""The draft model that the settings name: its header, its memory, and whether it is slow.
+"""The other models that the settings name: their headers, their memory; whether a draft is slow.
 
 With which draft models answers are slower is remembered in the profile, by machine, pair of models
 and budget.
@@ -6,14 +6,14 @@ and budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import DraftMissing, DraftUnfit
+from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
@@ -32,7 +32,14 @@ _MOST_CELLS = 2048  # a draft model sees so much of the conversation's end
 _BLOCK = 32  # values of q8_0
 _MIB = 1 << 20
 FILE_NAME = "slow_drafts.json"
-Read = Callable[[Path], ModelHeader]
+EMBEDDING_TOKENS = 512  # of a text, at most
+
+
+class Read(Protocol):
+    """`formats.gguf.read_header`, or one that reads in another process."""
+
+    def __call__(self, path: Path, *, embedding: bool = False) -> ModelHeader:
+        """The header of a model."""
 
 
 class _Slow(BaseModel):
@@ -92,16 +99,48 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
     ) / _MIB
 
 
-def with_draft(
+def embedding_header(
+    settings: LoadSettings, target: ModelHeader, read: Read = read_header
+) -> ModelHeader | None:
+    """Read the header of the chosen embedding model with `read`; None where there is none.
+
+    Raises ModelRefused: EmbeddingModelUnfit, and those of `read_header`.
+    """
+    if not (path := settings.embedding_model):
+        return None
+    if target.legacy:
+        detail = tr(
+            "{name} has an old format, whose engine loads no second model.", name=target.name
+        )
+        raise EmbeddingModelUnfit(path=path, detail=detail)
+    return read(Path(path), embedding=True)
+
+
+def embedding_mib(header: ModelHeader) -> float:
+    """All memory that an embedding model takes."""
+    own = LoadSettings(context_length=EMBEDDING_TOKENS, micro_batch=EMBEDDING_TOKENS)
+    return (
+        cost_model.weights_bytes(header, packed=packs_weights())
+        + cost_model.compute_bytes(header, own)
+        + cost_model.vocabulary_bytes(header)
+    ) / _MIB
+
+
+def with_other_models(
     overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader, read: Read = read_header
 ) -> ProcessOverhead:
-    """Add the memory of the chosen draft model, and of a graphics driver.
+    """Add the memory of the chosen other models, and of a graphics driver.
 
-    Raises as `draft_header` does.
+    Raises as `draft_header` and `embedding_header` do.
     """
     overhead = replace(overhead, driver_mib=planned_graphics(target, settings).driver_mib)
     draft = draft_header(settings, target, read)
-    return overhead if draft is None else replace(overhead, draft_mib=draft_mib(draft, settings))
+    embedding = embedding_header(settings, target, read)
+    return replace(
+        overhead,
+        draft_mib=draft_mib(draft, settings) if draft is not None else 0.0,
+        embedding_mib=embedding_mib(embedding) if embedding is not None else 0.0,
+    )
 
 
 def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> None:

@@ -65,8 +65,8 @@ class ProcessOverhead:
     the window or the command line, 0 where the caller is the engine's process. `packs`: on this
     processor, weights that are all in memory take a larger layout. `slow_f16`: an automatic
     precision of the context is q8_0. `draft_mib` is the draft model with its cache and buffers, 0
-    without one. `driver_mib` is the driver of a graphics processor that reads prompts, 0 without
-    one.
+    without one; `embedding_mib` the embedding model; `driver_mib` the driver of a graphics
+    processor that reads prompts.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
@@ -74,6 +74,7 @@ class ProcessOverhead:
     packs: bool = field(default_factory=packs_weights)
     slow_f16: bool = field(default_factory=converts_f16_slowly)
     draft_mib: float = 0.0
+    embedding_mib: float = 0.0
     driver_mib: float = 0.0
 
 
@@ -267,15 +268,15 @@ def fits(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead)
 
 
 def _lines(items: tuple[BillItem, ...], mib: Mapping[BillItem, float]) -> tuple[BillLine, ...]:
-    """The lines of the items, with that of a draft model and of a recurrent state if there are."""
+    """The lines of the items, with those of other models and of a recurrent state if there are."""
     at = items.index(BillItem.KV_CACHE)
     if mib.get(BillItem.STATE):
         items = (*items[: at + 1], BillItem.STATE, *items[at + 1 :])
     if mib.get(BillItem.GRAPHICS):
         after = items.index(BillItem.RUNTIME) + 1
         items = (*items[:after], BillItem.GRAPHICS, *items[after:])
-    if mib[BillItem.DRAFT]:
-        items = (*items[:at], BillItem.DRAFT, *items[at:])
+    others = (each for each in (BillItem.DRAFT, BillItem.EMBEDDING) if mib[each])
+    items = (*items[:at], *others, *items[at:])
     return tuple(BillLine(name=item, planned_mib=mib[item]) for item in items)
 
 
@@ -319,6 +320,7 @@ def _fixed_mib(
         mib[BillItem.GRAPHICS] = overhead.driver_mib + buffers_bytes / _MIB
     return mib | {
         BillItem.DRAFT: overhead.draft_mib,
+        BillItem.EMBEDDING: overhead.embedding_mib,
         BillItem.WINDOW: overhead.window_mib,
         BillItem.RESERVE: reserve_mib,
     }

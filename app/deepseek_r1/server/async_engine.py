@@ -26,6 +26,7 @@ from deepseek_r1.host.protocol import (
     GenerateRequest,
     Heartbeat,
     PrepareRequest,
+    SimilaritiesRequest,
     TextReply,
     TokenizeRequest,
     TokensReply,
@@ -133,6 +134,11 @@ class AsyncEngine:
         """Return the embedding of a text."""
         return (await self._result(EmbeddingReply, EmbedRequest, text=text)).values
 
+    async def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+        """Return how near each passage is to a question."""
+        fields = {"question": question, "passages": passages}
+        return (await self._result(EmbeddingReply, SimilaritiesRequest, **fields)).values
+
     async def _result(
         self, reply_kind: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any
     ) -> _ReplyT:
@@ -159,7 +165,7 @@ class AsyncEngine:
             yield request
         except BaseException:
             request.cancel()
-            if kind in (GenerateRequest, EmbedRequest):
+            if kind in (GenerateRequest, EmbedRequest, SimilaritiesRequest):
                 await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
             raise
 

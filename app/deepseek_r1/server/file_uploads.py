@@ -156,17 +156,28 @@ class FileUploads:
     ) -> DocumentPrompt:
         """Plan the prompt of a conversation about these documents. Raises the engine's R1Error."""
         loop, engine = asyncio.get_running_loop(), self._service.engine
-        context = engine.require_model().facts.context_length
+        facts = engine.require_model().facts
 
         def count_tokens(text: str) -> int:
             counting = engine.tokenize(text, special=False)
             return len(asyncio.run_coroutine_threadsafe(counting, loop).result())
 
+        def similarities(question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+            comparing = engine.similarities(question, passages)
+            return asyncio.run_coroutine_threadsafe(comparing, loop).result()
+
         def planned() -> DocumentPrompt:
             if not self._documents.added.keys() >= set(sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
-            most = context - answer_reserve(context, max_tokens)
-            return plan(self._documents, sha256s, messages, most, count_tokens)
+            most = facts.context_length - answer_reserve(facts.context_length, max_tokens)
+            return plan(
+                self._documents,
+                sha256s,
+                messages,
+                most,
+                count_tokens,
+                similarities=similarities if facts.embedding_model else None,
+            )
 
         return await asyncio.to_thread(planned)
 

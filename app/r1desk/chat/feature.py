@@ -102,6 +102,7 @@ class ChatFeature(Feature):
             settings=lambda: settings.present,
             context_length=self._context_for_documents,
             can_undo=lambda: bool(self.history.changes),
+            compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.catalogue.forecaster import Forecaster
-from deepseek_r1.core.errors import ContextTooLarge, DraftUnfit, ErrorReport
+from deepseek_r1.core.errors import (
+    ContextTooLarge,
+    DraftUnfit,
+    EmbeddingModelUnfit,
+    ErrorReport,
+    ModelRefused,
+)
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.advice import advise
-from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.drafts import with_other_models
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
 from r1desk.models.formatting import format_mib
@@ -26,14 +32,11 @@ class Refusal:
     settings: LoadSettings
     report: ErrorReport
 
-    @property
-    def is_about_draft(self) -> bool:
-        """True where the draft model was refused, not the model."""
-        if not self.settings.draft_model:
-            return False
+    def is_about(self, other: str, unfit: type[ModelRefused]) -> bool:
+        """True where another model, the file `other` or none, was refused, not the model."""
         at_fault = self.report.facts.get("path")
-        same_file = isinstance(at_fault, str) and Path(at_fault) == Path(self.settings.draft_model)
-        return same_file or self.report.code == DraftUnfit.__name__
+        same_file = isinstance(at_fault, str) and Path(at_fault) == Path(other)
+        return bool(other) and (same_file or self.report.code == unfit.__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,12 @@ class WaysOut:
 
 
 def plain_way(refusal: Refusal) -> WaysOut | None:
-    """The way out that needs no estimate: without the draft model, or with the trained context."""
+    """The way out that needs no estimate: without another model, or with the trained context."""
     settings, report = refusal.settings, refusal.report
-    if refusal.is_about_draft:
+    if refusal.is_about(settings.embedding_model, EmbeddingModelUnfit):
+        without = settings.model_copy(update={"embedding_model": ""})
+        way = Way(tr("Load without the embedding model"), without)
+    elif refusal.is_about(settings.draft_model, DraftUnfit):
         way = Way(tr("Load without the draft model"), with_draft_model(settings, ""))
     elif report.code == ContextTooLarge.__name__:
         shorter = settings.model_copy(update={"context_length": report.facts["trained"]})
@@ -74,7 +80,7 @@ def memory_ways(refusal: Refusal, freed_mib: float, forecaster: Forecaster) -> I
     settings, read = refusal.settings, forecaster.headers.read_header
     header = read(refusal.path)
     forecaster.measure()
-    share = with_draft(planned_share(WINDOW_MAX_MIB), settings, header, read)
+    share = with_other_models(planned_share(WINDOW_MAX_MIB), settings, header, read)
     reading = memory_reading()
     available_mib = reading.available_mib + freed_mib
     found = estimate_fit(header, settings, forecaster.speed, available_mib, share)

@@ -29,6 +29,7 @@ _PARTS = {
     BillItem.SLOTS: BillPart.MODEL,
     BillItem.EXPERTS: BillPart.MODEL,
     BillItem.DRAFT: BillPart.MODEL,
+    BillItem.EMBEDDING: BillPart.MODEL,
     BillItem.KV_CACHE: BillPart.CONVERSATION,
     BillItem.STATE: BillPart.CONVERSATION,
 }

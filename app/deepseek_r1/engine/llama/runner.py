@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -26,6 +27,7 @@ from deepseek_r1.engine.llama.binding.streaming_setup import (
     make_streamed_weights,
 )
 from deepseek_r1.engine.llama.computing import Computing
+from deepseek_r1.engine.llama.embedding_model import EmbeddingModel
 from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
 from deepseek_r1.engine.llama.speculative.drafting import Drafting, DraftMemory, open_draft
@@ -58,7 +60,7 @@ class LlamaEngine:
             self._closing = opened.pop_all()
 
     def _open(self, request: OpenRequest, opened: ExitStack) -> KVMemory | None:
-        """Load the draft model and the weights, create the context, and return its cells' memory.
+        """Load the other models and the weights, create the context, and return its cells' memory.
 
         `opened` gets what has to be closed.
         """
@@ -82,6 +84,12 @@ class LlamaEngine:
         )
         opened.callback(self._draft_memory.close)
         self._draft_was_released = request.draft_released
+        self._embedding_model = None
+        if (embedding := request.embedding_model) is not None:
+            self._embedding_model = EmbeddingModel(
+                self._library, embedding, threads[1], lambda _fraction: request.on_progress(0.0)
+            )
+            opened.callback(self._embedding_model.close)
         self._model = LlamaModel(
             self._library,
             request.header.parts,
@@ -161,6 +169,8 @@ class LlamaEngine:
             sizes["graphics"] = self._device.memory_mib
         if (model := self._draft_memory.model) is not None:
             sizes["draft"] = model.measured_mib
+        if self._embedding_model is not None:
+            sizes["embedding"] = self._embedding_model.measured_mib
         if self._weights is not None:
             stats = self._weights.stats
             sizes.pop("weights", None)
@@ -319,7 +329,12 @@ class LlamaEngine:
             self._context.clear()
 
     def embed(self, text: str) -> list[float]:
-        """Return the output of the last layer for the last token, scaled to length 1."""
+        """Return the text's embedding by the embedding model, else by the chat model.
+
+        That is the output of the last layer for the last token, scaled to length 1.
+        """
+        if self._embedding_model is not None:
+            return self._embedding_model.embed(text)
         length = self._context.params.context_length
         prompt = self._prompts.build(RawPrompt(text=text), most_tokens=length)[0]
         if not prompt:
@@ -336,6 +351,18 @@ class LlamaEngine:
             return self._context.compute_embedding(prompt[-1])
         except AbortedError:
             raise EngineFailed(detail=tr("it was stopped")) from None
+
+    def similarities(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Compare passages with a question; between two of them a cancel counts."""
+        if self._embedding_model is None:
+            raise WrongUsage(detail=tr("No embedding model is loaded."))
+        found = []
+        for each in self._embedding_model.similarities(question, passages):
+            found.append(each)
+            self._computing.last_progress = time.monotonic()
+            if self._computing.cancelled:
+                raise EngineFailed(detail=tr("it was stopped"))
+        return found
 
     # ---- the next turn ----------------------------------------------------------------------
 

@@ -69,8 +69,8 @@ class OpenRequest:
     `prompt_cache` keeps prompts on the disk. `isolated`: an old file is read by a child process.
     `draft` is the draft model, None without one;
     `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
-    it is left out, since answers were slower with it. `graphics` is the open
-    device that reads prompts; empty for none.
+    it is left out, since answers were slower with it. `embedding_model` compares passages with a
+    question. `graphics` is the open device that reads prompts; empty for none.
     """
 
     header: ModelHeader
@@ -84,6 +84,7 @@ class OpenRequest:
     draft: DraftRequest | None = None
     residency_without_draft: Residency | None = None
     draft_released: bool = False
+    embedding_model: ModelHeader | None = None
     graphics: str = ""
 
 
@@ -183,6 +184,12 @@ class Engine(Protocol):
         """Return the embedding of a text, of length 1. A `cancel` ends it with EngineFailed.
 
         Raises PromptTooLong, WrongUsage, EngineFailed.
+        """
+
+    def similarities(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Return how near each passage is to a question, from -1 to 1, by the embedding model.
+
+        A `cancel` ends it with EngineFailed. Raises WrongUsage where none is loaded, EngineFailed.
         """
 
     def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:

@@ -8,17 +8,19 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.i18n import N_, join_list
+from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
+from deepseek_r1.core.i18n import N_, join_list, tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
+from deepseek_r1.host.protocol import SimilaritiesRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import Counting, TokenCounter
@@ -52,7 +54,7 @@ class ChatDocuments(QObject):
     changed = Signal()
     draft_changed = Signal()
     cleaned = Signal(object)
-    _count_wanted = Signal(str, object)  # a text, SimpleQueue; from any thread
+    _asked = Signal(object, object)  # what asks the engine, SimpleQueue; from any thread
 
     def __init__(
         self,
@@ -64,13 +66,18 @@ class ChatDocuments(QObject):
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
         can_undo: Callable[[], bool] = bool,
+        compares: Callable[[], bool] = bool,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory."""
+        """`path` is the index's file; None keeps it in memory.
+
+        `compares`: an embedding model is loaded.
+        """
         super().__init__()
         self._chat, self._store, self._counter, self._can_undo = chat, store, counter, can_undo
         self._settings, self._context_length = settings, context_length
+        self._compares = compares
         self.index = DocumentIndex(path)  # any thread but the main one
-        self._waiting: set[SimpleQueue[int | None]] = set()
+        self._waiting: set[SimpleQueue[Any]] = set()
         self._closed = False
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
@@ -85,7 +92,7 @@ class ChatDocuments(QObject):
         self.folder_files.changed.connect(self.refresh)
         self._checking = False  # files of folders; it may wait for mains power, for hours
         queued = Qt.ConnectionType.QueuedConnection
-        self._count_wanted.connect(self._on_count_wanted, queued)
+        self._asked.connect(self._on_asked, queued)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)
         chat.unsent_restored.connect(self._on_restored)
@@ -266,13 +273,21 @@ class ChatDocuments(QObject):
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
         context = self._context_length()
         sampling, instructions = self._settings()
-        most = context - answer_reserve(context, sampling.max_tokens)
+        most, compares = context - answer_reserve(context, sampling.max_tokens), self._compares()
 
         def work() -> AnswerSources:
             self._require(names)
             asked = Message(role=Role.USER, content=question)
             messages = (*prompt_messages(above, instructions), asked)
-            prompt = plan(self.index, documents, messages, most, self._count, chosen=chosen)
+            prompt = plan(
+                self.index,
+                documents,
+                messages,
+                most,
+                self._count,
+                chosen=chosen,
+                similarities=self._similarities if compares else None,
+            )
             tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
@@ -289,32 +304,58 @@ class ChatDocuments(QObject):
 
         return ask_in_background(work)
 
-    # ---- tokens -----------------------------------------------------------------------------
+    # ---- the engine's help ------------------------------------------------------------------
+    # Any thread but the main one, which has the engine.
 
     def _count(self, text: str) -> int:
-        """The tokens of a message: of the loaded model where it is free, else estimated.
+        """The tokens of a message: of the loaded model where it is free, else estimated."""
+        message = Message(role=Role.USER, content=text)
 
-        Any thread but the main one, which has the engine.
-        """
-        answer = SimpleQueue[int | None]()
-        self._waiting.add(answer)
-        tokens = None
-        if not self._closed:
-            self._count_wanted.emit(text, answer)
-            with suppress(Empty):
-                tokens = answer.get(timeout=_COUNT_S)
-        self._waiting.discard(answer)
-        return estimated_tokens(text) if tokens is None else tokens
+        def ask(answer: SimpleQueue[Any]) -> None:
+            def counting() -> Counting:
+                try:
+                    answer.put((yield (message,)))
+                finally:  # also where the engine gave the count up
+                    answer.put(None)
 
-    @Slot(str, object)
-    def _on_count_wanted(self, text: str, answer: SimpleQueue[int | None]) -> None:
-        def counting() -> Counting:
-            try:
-                answer.put((yield (Message(role=Role.USER, content=text),)))
-            finally:  # also where the engine gave the count up
+            if self._counter.available:
+                self._counter.run(counting())
+            else:
                 answer.put(None)
 
-        if self._counter.available:
-            self._counter.run(counting())
-        else:
-            answer.put(None)
+        tokens = self._answer_to(ask, _COUNT_S)
+        return estimated_tokens(text) if tokens is None else int(tokens)
+
+    def _similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+        """How near passages are to a question. Raises R1Error."""
+
+        def ask(answer: SimpleQueue[Any]) -> None:
+            fields = {"question": question, "passages": passages}
+            request = self._counter.engine.submit(SimilaritiesRequest, **fields)
+            request.done.connect(lambda reply: answer.put(reply.values))
+            request.failed.connect(answer.put)
+
+        found = self._answer_to(ask)
+        if found is None:
+            raise EngineFailed(detail=tr("the engine was closed"))
+        if isinstance(found, ErrorReport):
+            raise found.error
+        return tuple(found)
+
+    def _answer_to(
+        self, ask: Callable[[SimpleQueue[Any]], None], timeout_s: float | None = None
+    ) -> Any:
+        """What `ask`, called in the main thread, puts into its queue; None where nothing came."""
+        answer = SimpleQueue[Any]()
+        self._waiting.add(answer)
+        found = None
+        if not self._closed:
+            self._asked.emit(ask, answer)
+            with suppress(Empty):
+                found = answer.get(timeout=timeout_s)
+        self._waiting.discard(answer)
+        return found
+
+    @Slot(object, object)
+    def _on_asked(self, ask: Callable[[SimpleQueue[Any]], None], answer: SimpleQueue[Any]) -> None:
+        ask(answer)

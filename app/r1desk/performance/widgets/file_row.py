@@ -29,7 +29,7 @@ class FileRow(SettingRow):
         self.none = QPushButton(tr("Remove"))
         self.offered = QPushButton()
         self._set_up(self.button, self.none, self.offered)
-        self.none.setAccessibleName(tr("No draft model"))
+        self.none.setAccessibleName(f"{tr(info.title)}: {self.none.text()}")
         line = put_inside(self._box, QHBoxLayout(spacing=6))
         for control in self.controls:
             control.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

@@ -67,7 +67,10 @@ class LoadSection(QObject):
         self.applied = LoadSettings()
         self.edited = self.applied
         self.draft_model = FileRow(LoadSettings.info("draft_model"))
-        self.rows = _create_rows() | {"draft_model": self.draft_model}
+        self.rows = _create_rows() | {
+            "draft_model": self.draft_model,
+            "embedding_model": FileRow(LoadSettings.info("embedding_model")),
+        }
         for key, row in self.rows.items():
             row.changed.connect(partial(self.change, key))
         self._followed_from_mib = float("inf")  # no model is loaded

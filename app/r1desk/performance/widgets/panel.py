@@ -97,6 +97,7 @@ class PerformancePanel(QWidget):
                 *(rows[key] for key in ("drafts", "draft_model", "threads", "threads_prefill")),
                 *(rows[key] for key in ("micro_batch", "cache_strategy", "enable_chunk_loading")),
                 rows["chunk_size_kib"],
+                rows["embedding_model"],
                 rows["graphics"],
             ],
         )

@@ -146,13 +146,13 @@ class LlamaModel:
             elif kind & _ATTR_USER_DEFINED and _looks_like_marker(text := self.text_of(token)):
                 yield text
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of `text` alone."""
+    def tokenize(self, text: str, *, special: bool, whole: bool = False) -> list[int]:
+        """Return the tokens of `text` alone; `whole` between those that begin and end a text."""
         raw = without_surrogates(text).encode()
         capacity = len(raw) + 16  # a token has at least a byte; prefixes may add a few
         tokens = (self._api.llama_token * capacity)()
         count = self._api.llama_tokenize(
-            self.vocab, raw, len(raw), tokens, capacity, False, special
+            self.vocab, raw, len(raw), tokens, capacity, whole, special
         )
         if count < 0:
             raise ValueError(f"{-count} tokens from {len(raw)} bytes")

@@ -1,0 +1,87 @@
+"""A second model that embeds texts, for comparing passages of documents with a question."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from operator import mul
+
+from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed, WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.engine.llama.binding.context import default_context_params
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.formats.header import ModelHeader
+from deepseek_r1.memory.drafts import EMBEDDING_TOKENS
+from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor
+from deepseek_r1.weights.ggml.tensor_layout import Ggml
+
+# E5 was trained with these before questions and passages; no key of a file says so.
+_E5 = re.compile(r"(?<![a-z\d])e5(?![a-z\d])", re.IGNORECASE)
+
+
+class EmbeddingModel:
+    """Owns an encoder and its context. For the computing thread."""
+
+    def __init__(
+        self,
+        library: Library,
+        header: ModelHeader,
+        threads: int,
+        on_progress: Callable[[float], bool],
+    ) -> None:
+        """Load the weights. Raises ModelLoadFailed, LoadStopped, StreamingUnavailable."""
+        self._api = api = library.api
+        self._most = min(EMBEDDING_TOKENS, header.context_trained)
+        self._prefixes = ("query: ", "passage: ") if _E5.search(header.name) else ("", "")
+        # llama.cpp clears a row of logits for each token, which it never fills: a megabyte each
+        # with 250,000 tokens. In memory of ours they take none.
+        self._buffers = BufferInterceptor(Ggml(library.functions))
+        self._model = LlamaModel(library, header.parts, on_progress)
+        params = default_context_params(api, self._most, self._most)
+        params.embeddings = True
+        params.n_threads = params.n_threads_batch = threads
+        with self._buffers.intercept():
+            self._pointer = api.llama_init_from_model(self._model.pointer, params)
+            if not self._pointer:
+                self._model.close()
+                raise ModelLoadFailed(path=str(header.path), detail=library.log.last_error())
+            self._compute([0] * self._most)  # all buffers exist then
+        self.measured_mib = sum(library.log.buffers_mib().values())
+
+    def close(self) -> None:
+        """Free the context and the model."""
+        self._api.llama_free(self._pointer)
+        self._model.close()
+
+    def embed(self, text: str) -> list[float]:
+        """The embedding of a text, scaled to length 1; of its beginning where it is too long.
+
+        Raises WrongUsage, EngineFailed.
+        """
+        if not text.strip():
+            raise WrongUsage(detail=tr("The text to embed is empty."))
+        tokens = self._model.tokenize(text, special=False, whole=True)
+        values = self._compute([*tokens[: self._most - 1], tokens[-1]][: len(tokens)])
+        length = math.hypot(*values)
+        return [value / length for value in values] if length else values
+
+    def similarities(self, question: str, passages: Sequence[str]) -> Iterator[float]:
+        """The cosine of the angle between a question and each passage. Raises as `embed` does."""
+        for_questions, for_passages = self._prefixes
+        asked = self.embed(for_questions + question)
+        for passage in passages:
+            yield sum(map(mul, asked, self.embed(for_passages + passage)))
+
+    def _compute(self, tokens: Sequence[int]) -> list[float]:
+        api = self._api
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        if api.llama_encode(self._pointer, api.llama_batch_get_one(array, len(tokens))):
+            raise EngineFailed(detail=tr("the embedding model failed"))
+        width = api.llama_model_n_embd_out(self._model.pointer)
+        found = api.llama_get_embeddings_seq(self._pointer, 0)
+        if not found:
+            raise EngineFailed(detail=tr("the embedding model failed"))
+        return list(found[:width])
