@@ -15,7 +15,7 @@ import pytest
 
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.formats.llama_names import CHAT, NOT_CHAT, WORD_SPLITS
+from deepseek_r1.formats.llama_names import CHAT, EMBEDDING, NOT_CHAT, WORD_SPLITS
 from support.command import run_here
 from support.gguf_files import tiny_llama, tiny_qwen2
 from support.hostile import LATER, Hostile
@@ -33,8 +33,9 @@ def test_architectures_and_types_are_those_of_the_library() -> None:
         pytest.skip("this compiler gives the function another name")
     name.restype = ctypes.c_char_p
     known = {name(number).decode() for number in range(300)}
-    assert known - {"unknown", "(unknown)"} == CHAT | NOT_CHAT
+    assert known - {"unknown", "(unknown)"} == CHAT | EMBEDDING | NOT_CHAT
     assert not CHAT & NOT_CHAT
+    assert not EMBEDDING & (CHAT | NOT_CHAT)
 
 
 def test_tokenizers_are_those_of_the_library(tmp_path: Path) -> None:

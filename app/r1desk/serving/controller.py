@@ -21,13 +21,13 @@ from deepseek_r1.host.protocol import (
     EventReply,
     GenerateRequest,
     Heartbeat,
+    ModelRequest,
     ShutdownRequest,
 )
 from deepseek_r1.host.sharing_protocol import (
     FromServer,
     ModelShared,
     ModelWanted,
-    SharedRequest,
     SharingBegan,
     SharingClients,
     SharingRefused,
@@ -217,7 +217,7 @@ class ServingController(QObject):
             self._open.pop(reply.id, None)
         self._send(reply)
 
-    def _pass_on(self, message: SharedRequest) -> None:
+    def _pass_on(self, message: ModelRequest) -> None:
         """Send a request that generates nothing to the engine, under a number of its own."""
         process = self._process
         fields = {key: getattr(message, key) for key in type(message).model_fields
