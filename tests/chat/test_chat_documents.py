@@ -12,9 +12,15 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.documents.document import Block, Document, Passage, Place
-from deepseek_r1.host.protocol import CancelRequest, ErrorReply, PrepareRequest
+from deepseek_r1.host.protocol import (
+    CancelRequest,
+    EmbeddingReply,
+    ErrorReply,
+    PrepareRequest,
+    SimilaritiesRequest,
+)
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
@@ -42,6 +48,7 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
         tmp_path / "documents.db",
         settings=lambda: (stack.sampling, "Be brief."),
         context_length=lambda: 10 * CONTEXT,
+        compares=lambda: stack.engine.compares,
     )
     yield made
     made.close()
@@ -103,6 +110,38 @@ def test_passages_are_part_of_the_question_now_and_in_later_turns(
     assert sum(source.cited for source in stack.shown[1].sources.sent) == 1
     stack.send("And?")
     assert stack.engine.asked.messages[-3].content == asked
+
+
+def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    stack.engine.compares = True
+    said: list[bool] = []
+    documents.comparing.connect(said.append)
+    planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
+    (asked,) = stack.engine.of_kind(SimilaritiesRequest)
+    assert said == [True]
+    assert asked.question == "Who is the warden of gate 7?"
+    assert len(asked.passages) == 20
+    near = (-99.0, *(float(-number) for number in range(1, 20)))
+    with qtbot.waitSignal(planning.done) as done:
+        stack.engine.reply(EmbeddingReply(id=asked.id, values=near))
+    assert done.args[0].sent[0].passage.text == asked.passages[1]
+    assert said == [True, False]
+
+
+def test_a_question_is_given_back_where_comparing_fails(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
+) -> None:
+    stack.engine.compares = True
+    planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
+    (asked,) = stack.engine.of_kind(SimilaritiesRequest)
+    with qtbot.waitSignal(planning.failed) as failed:
+        report = EngineFailed(detail="it crashed").report()
+        stack.engine.reply(ErrorReply(id=asked.id, report=report))
+    assert failed.args[0].code == "EngineFailed"
 
 
 def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(

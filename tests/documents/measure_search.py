@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 import sqlite3
 import sys
@@ -26,6 +27,7 @@ from deepseek_r1.documents.document_prompt import best_passages
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
 from deepseek_r1.documents.reading import read_document
+from deepseek_r1.memory.meter import unshared_mib
 
 Search = Callable[[str], list[int | None]]  # a question to the pages of the first three passages
 QUESTIONS = Path(__file__).with_name("questions.tsv")
@@ -93,7 +95,8 @@ def measure_questions(folder: Path) -> None:
 
 def measure_embedding(folder: Path, path: str) -> None:
     """With an embedding model, beside the starter; its own memory is the difference of the two."""
-    alone = CPUInference(starter_model()).loaded.bill
+    with CPUInference(starter_model()) as alone:
+        planned, taken = alone.loaded.bill.total_mib, unshared_mib(os.getpid())
     with CPUInference(starter_model(), embedding_model=path) as model:
         began = time.perf_counter()
         similar = model.similarities("What is it?", ["A passage of a text. " * 50])
@@ -109,8 +112,11 @@ def measure_embedding(folder: Path, path: str) -> None:
             ]
 
         _measure(folder, {"ours and the embedding model": made_for})
-        more = model.loaded.bill.total_mib - alone.total_mib
-        print(f"planned {more:.0f} MiB, peak {model.memory.peak_mib:.0f} MiB with the starter")
+        planned, taken = (
+            model.loaded.bill.total_mib - planned,
+            unshared_mib(os.getpid()) - taken,
+        )
+        print(f"the embedding model's memory: planned {planned:.0f} MiB, taken {taken:.0f}")
 
 
 def _measure(folder: Path, ways: dict[str, Callable[[Document], Search]]) -> None:

@@ -32,22 +32,24 @@ def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "window_and_helpers_mib", lambda: 120.0)
 
 
-def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
+@pytest.mark.parametrize("kind", ["draft", "embedding"])
+def test_a_model_whose_other_model_is_gone_is_loaded_without_it(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, kind: str
 ) -> None:
-    def with_draft(stored: prefs.Preferences) -> None:
-        stored.load = LoadSettings(context_length=512, draft_model="/nowhere/gone.gguf")
+    def with_other(stored: prefs.Preferences) -> None:
+        other = {f"{kind}_model": "/nowhere/gone.gguf"}
+        stored.load = LoadSettings(context_length=512, **other)
 
     engine.loads(refuses(ModelFileMissing(path="/nowhere/gone.gguf")))
-    with running_session(qtbot, own_profile, with_draft, engine) as session:
+    with running_session(qtbot, own_profile, with_other, engine) as session:
         notices = session.window.notices
-        way = "Load without the draft model"
+        way = f"Load without the {kind} model"
         qtbot.waitUntil(lambda: any(way in row.notice.actions for row in notices.rows))
         assert "gone.gguf does not exist" in notices.text
         engine.loads()
         click(notices.rows[0].buttons[0])
         wait_ready(qtbot, session)
-        assert session.preferences.load.draft_model == ""
+        assert getattr(session.preferences.load, f"{kind}_model") == ""
 
 
 def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, ready: Session) -> None:

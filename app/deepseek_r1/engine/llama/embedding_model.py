@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from operator import mul
 
@@ -61,7 +62,10 @@ class EmbeddingModel:
 
         Raises WrongUsage, EngineFailed.
         """
-        if not text.strip():
+        # As tokenizers of this kind do where their file has the table for it. Without, a new line
+        # is an unknown token, and E5 found 6 of 200 pages less.
+        text = " ".join(unicodedata.normalize("NFKC", text).split())
+        if not text:
             raise WrongUsage(detail=tr("The text to embed is empty."))
         tokens = self._model.tokenize(text, special=False, whole=True)
         values = self._compute([*tokens[: self._most - 1], tokens[-1]][: len(tokens)])

@@ -49,11 +49,13 @@ class ChatDocuments(QObject):
             stands first in its next prompt.
         draft_changed: `draft`, the files that go with the message being written.
         cleaned: the set of the hashes of documents whose texts are deleted.
+        comparing: passages are compared with a question, or not any more.
     """
 
     changed = Signal()
     draft_changed = Signal()
     cleaned = Signal(object)
+    comparing = Signal(bool)
     _asked = Signal(object, object)  # what asks the engine, SimpleQueue; from any thread
 
     def __init__(
@@ -332,8 +334,13 @@ class ChatDocuments(QObject):
         def ask(answer: SimpleQueue[Any]) -> None:
             fields = {"question": question, "passages": passages}
             request = self._counter.engine.submit(SimilaritiesRequest, **fields)
-            request.done.connect(lambda reply: answer.put(reply.values))
-            request.failed.connect(answer.put)
+            request.done.connect(lambda reply: end(answer, reply.values))
+            request.failed.connect(lambda report: end(answer, report))
+            self.comparing.emit(True)
+
+        def end(answer: SimpleQueue[Any], result: object) -> None:
+            self.comparing.emit(False)
+            answer.put(result)
 
         found = self._answer_to(ask)
         if found is None:

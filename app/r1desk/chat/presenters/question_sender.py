@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Slot
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import Passage
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -15,6 +17,9 @@ from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.features import Presenter
 from r1desk.store import AnswerSources, Attachment
+from r1desk.widgets.notice_bar import Level, Notice
+
+_COMPARING = "comparing passages"  # a topic of notices
 
 
 class QuestionSender(Presenter):
@@ -29,6 +34,7 @@ class QuestionSender(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._files = window, chat, documents, files
+        documents.comparing.connect(self._on_comparing)
 
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
@@ -37,6 +43,14 @@ class QuestionSender(Presenter):
         if self._documents.of_question(files) and not self._chat.opening:
             self._chat.save_draft(text)
         self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
+
+    @Slot(bool)
+    def _on_comparing(self, begins: bool) -> None:
+        if begins:  # it takes seconds
+            text = tr("Comparing passages with the question…")
+            self._window.notices.show_notice(Notice(text, Level.INFO, topic=_COMPARING))
+        else:
+            self._window.notices.withdraw(_COMPARING)
 
     def edit(self, message: int, text: str) -> None:
         """Ask a question again with another text."""
