@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.file_verdicts import FileChecker, Verdict, checked_mutants
-from support.gguf_files import ALL
+from support.gguf_files import ALL, tiny_bert
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -26,6 +26,8 @@ def test_sound_files_are_loaded_and_answer(checker: FileChecker, tmp_path: Path)
     for make in ALL:
         checked = checker.check("sound", make(tmp_path / "sound.gguf").read_bytes())
         assert checked.verdict is Verdict.ANSWERED, checked
+    data = tiny_bert(tmp_path / "sound.gguf").read_bytes()
+    assert checker.check("sound", data, embedding=True).verdict is Verdict.ANSWERED
 
 
 def test_a_dead_engine_is_seen_and_replaced(checker: FileChecker, tmp_path: Path) -> None:

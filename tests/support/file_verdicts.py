@@ -15,7 +15,7 @@ from deepseek_r1.core import errors
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from support.gguf_files import ALL
+from support.gguf_files import ALL, tiny_bert, tiny_llama
 from support.mutants import mutants
 
 DEADLINE_S = 10.0
@@ -54,6 +54,7 @@ class FileChecker:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "mutant.gguf"
+        self._chat = tiny_llama(folder / "chat.gguf")
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -74,16 +75,23 @@ class FileChecker:
         assert pid is not None
         return pid
 
-    def check(self, label: str, data: bytes) -> CheckedFile:
-        """Let the engine open, load and run a file."""
+    def check(self, label: str, data: bytes, *, embedding: bool = False) -> CheckedFile:
+        """Let the engine open, load and run a file; an `embedding` model beside a chat model."""
         self._path.write_bytes(data)
         start = time.perf_counter()
         code, text, verdict = "", "", Verdict.ANSWERED
         try:
-            self._client.load(self._path, SETTINGS)
+            if embedding:
+                other = {"embedding_model": str(self._path)}
+                self._client.load(self._chat, SETTINGS.model_copy(update=other))
+            else:
+                self._client.load(self._path, SETTINGS)
             verdict = Verdict.FAILED
-            for _ in self._client.generate(PROMPT, SAMPLING):
-                pass
+            if embedding:
+                self._client.similarities(PROMPT, ("one", "two " * 600))
+            else:
+                for _ in self._client.generate(PROMPT, SAMPLING):
+                    pass
             verdict = Verdict.ANSWERED
         except errors.R1Error as error:
             code, text = type(error).__name__, str(error)
@@ -119,9 +127,9 @@ def _is_complete(error: errors.R1Error) -> bool:
 
 def checked_mutants(folder: Path, seed: int) -> Iterator[CheckedFile]:
     """Endless mutants of the tiny models in turn, each checked."""
-    sources = [make(folder / f"{make.__name__}.gguf") for make in ALL]
+    sources = [make(folder / f"{make.__name__}.gguf") for make in (*ALL, tiny_bert)]
     streams = [mutants(source.read_bytes(), seed + n) for n, source in enumerate(sources)]
-    in_turn = (next(stream) for _ in iter(int, 1) for stream in streams)
+    in_turn = ((stream is streams[-1], *next(stream)) for _ in iter(int, 1) for stream in streams)
     with FileChecker(folder) as checker:
-        for label, data in in_turn:
-            yield checker.check(label, data)
+        for embedding, label, data in in_turn:
+            yield checker.check(label, data, embedding=embedding)

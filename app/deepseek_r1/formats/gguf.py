@@ -104,13 +104,13 @@ def _architecture(file: Container, keys: Metadata, *, embedding: bool) -> str:
     if architecture is None:
         raise keys.damaged(tr("the key {key} is missing", key="general.architecture"))
     kind = keys.text("general.type") or "model"
+    if embedding:
+        if architecture not in EMBEDDING or kind != "model":
+            detail = tr("It is a model of type “{type}”.", type=printable(architecture))
+            raise EmbeddingModelUnfit(path=str(file.path), detail=detail)
+        keys.number(f"{architecture}.pooling_type", 1, 3)  # to one vector; 4 is a reranker
+        return architecture
     known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else CHAT
-    if embedding and architecture not in EMBEDDING:
-        raise EmbeddingModelUnfit(
-            path=str(file.path),
-            detail=tr("It is a model of type “{type}”.", type=printable(architecture)),
-        )
-    known = EMBEDDING if embedding else known
     if architecture not in known or kind != "model":
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
         of_today = architecture in CHAT | EMBEDDING | NOT_CHAT or kind != "model"

@@ -121,6 +121,7 @@ def check_type(keys: Metadata, tensor: TensorInfo, *, scales: bool = False) -> N
     """Check that matrices have a type for products, and norms, biases and `scales` the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
     scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
+    scales = scales or tensor.name == "token_types.weight"  # of BERT, added to each token
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
         raise keys.unsuited(tensor.name, tensor.type_name)

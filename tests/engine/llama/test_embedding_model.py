@@ -13,6 +13,7 @@ from deepseek_r1.core.errors import (
     ArchitectureUnknown,
     EmbeddingModelUnfit,
     EngineFailed,
+    ModelFileDamaged,
     ModelFileMissing,
     ModelFileTruncated,
     WrongUsage,
@@ -20,6 +21,7 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.events import BillItem
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import EMBEDDING, tiny_bert, tiny_llama
+from support.raw_gguf import U32, RawGguf
 
 pytestmark = pytest.mark.integration
 QUESTION, OTHERS = "who keeps gate 7?", ("oak and stone", "the warden", "a b c d")
@@ -103,6 +105,25 @@ def test_a_chat_model_cannot_compare_and_an_embedding_model_cannot_chat(
         CPUInference(embedder)
     with pytest.raises(ModelFileMissing):
         CPUInference(chat, embedding_model=tmp_path / "gone.gguf")
+
+
+@pytest.mark.parametrize("pooling", [0, 4, 9])
+def test_one_that_makes_no_vector_of_a_text_is_refused(tmp_path: Path, pooling: int):
+    path = tmp_path / "bert.gguf"
+    sound = RawGguf.parse(tiny_bert(path).read_bytes())
+    sound.set("bert.pooling_type", U32, pooling).write(path)
+    with pytest.raises(ModelFileDamaged, match="pooling_type"):
+        read_header(path, embedding=True)
+
+
+def test_weights_that_are_no_numbers_end_in_an_error(tmp_path: Path, model: CPUInference):
+    sound = tiny_bert(tmp_path / "bert.gguf").read_bytes()
+    (path := tmp_path / "nan.gguf").write_bytes(sound[:-4096] + b"\xff" * 4096)
+    with (
+        CPUInference(tmp_path / "chat.gguf", embedding_model=path) as broken,
+        pytest.raises(EngineFailed),
+    ):
+        broken.similarities(QUESTION, OTHERS)
 
 
 def test_a_damaged_embedding_model_is_refused_before_it_is_loaded(tmp_path: Path, embedder: Path):

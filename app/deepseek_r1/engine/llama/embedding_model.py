@@ -46,15 +46,17 @@ class EmbeddingModel:
         params.n_threads = params.n_threads_batch = threads
         with self._buffers.intercept():
             self._pointer = api.llama_init_from_model(self._model.pointer, params)
-            if not self._pointer:
-                self._model.close()
-                raise ModelLoadFailed(path=str(header.path), detail=library.log.last_error())
-            self._compute([0] * self._most)  # all buffers exist then
+            # All buffers exist after a first text of the greatest length.
+            if not self._pointer or not self._compute([0] * self._most):
+                detail = library.log.last_error() or tr("the embedding model failed")
+                self.close()
+                raise ModelLoadFailed(path=str(header.path), detail=detail)
         self.measured_mib = sum(library.log.buffers_mib().values())
 
     def close(self) -> None:
         """Free the context and the model."""
-        self._api.llama_free(self._pointer)
+        if self._pointer:
+            self._api.llama_free(self._pointer)
         self._model.close()
 
     def embed(self, text: str) -> list[float]:
@@ -70,7 +72,9 @@ class EmbeddingModel:
         tokens = self._model.tokenize(text, special=False, whole=True)
         values = self._compute([*tokens[: self._most - 1], tokens[-1]][: len(tokens)])
         length = math.hypot(*values)
-        return [value / length for value in values] if length else values
+        if not 0 < length < math.inf:
+            raise EngineFailed(detail=tr("the embedding model failed"))
+        return [value / length for value in values]
 
     def similarities(self, question: str, passages: Sequence[str]) -> Iterator[float]:
         """The cosine of the angle between a question and each passage. Raises as `embed` does."""
@@ -80,12 +84,9 @@ class EmbeddingModel:
             yield sum(map(mul, asked, self.embed(for_passages + passage)))
 
     def _compute(self, tokens: Sequence[int]) -> list[float]:
+        """The vector of all tokens together; empty where there is none."""
         api = self._api
         array = (ctypes.c_int32 * len(tokens))(*tokens)
-        if api.llama_encode(self._pointer, api.llama_batch_get_one(array, len(tokens))):
-            raise EngineFailed(detail=tr("the embedding model failed"))
-        width = api.llama_model_n_embd_out(self._model.pointer)
-        found = api.llama_get_embeddings_seq(self._pointer, 0)
-        if not found:
-            raise EngineFailed(detail=tr("the embedding model failed"))
-        return list(found[:width])
+        failed = api.llama_encode(self._pointer, api.llama_batch_get_one(array, len(tokens)))
+        found = None if failed else api.llama_get_embeddings_seq(self._pointer, 0)
+        return found[: api.llama_model_n_embd_out(self._model.pointer)] if found else []

@@ -88,7 +88,8 @@ class ColumnChoice(QWidget):
             return None
         own = DraftMode.AUTO if model.load.drafts is DraftMode.OFF else model.load.drafts
         drafts = own if self.drafts.isChecked() else DraftMode.OFF
-        load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts}
+        without = {"embedding_model": ""}  # no documents are asked about
+        load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts, **without}
         sampling = {
             "temperature": round(self.temperature.value(), 2),
             "thinking_budget": self.thinking.currentData(),
