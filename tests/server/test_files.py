@@ -19,6 +19,7 @@ from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.file_uploads import FileUploads
+from support.gguf_files import EMBEDDING, tiny_bert
 from support.servers import RunningServer, StartServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -135,6 +136,21 @@ def test_a_chat_about_a_file_in_the_message_streams_its_passages_at_the_end(clie
     chunks = list(ask(client, inline(REPORT), stream=True))
     found = [each for each in chunks if getattr(each.choices[0].delta, "sources", None)]
     assert found == chunks[-1:]
+
+
+def test_an_embedding_model_orders_the_passages_and_makes_the_embeddings(
+    start_server: StartServer, tmp_path: Path
+):
+    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(60))
+    diary = inline("\n\n".join(days).encode(), name="diary.txt")
+    options = ("--context-length", "2048", "--embedding-model", tiny_bert(tmp_path / "bert.gguf"))
+    with start_server(*options).client() as client:
+        sources = ask(client, diary).choices[0].message.sources
+        name = client.models.list().data[0].id
+        (row,) = client.embeddings.create(model=name, input="a harbour").data
+    assert len(row.embedding) == EMBEDDING
+    by_words = [f"Day {n}." for n in range(len(sources))]  # all have the same ones
+    assert not all(each["text"].startswith(tuple(by_words)) for each in sources)
 
 
 def test_reading_a_file_stays_in_the_budget_or_is_refused(start_server: StartServer):
