@@ -20,7 +20,6 @@ from performance.samples import a_bill, a_model
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.load_section import LoadSection
@@ -75,13 +74,12 @@ class Case:
         self.engine = EngineStandIn()
         preferences = Preferences()
         self.models = ModelController(self.engine, preferences)
-        self.live = LiveSettings(self.engine, self.models, preferences)
         self.recent = RecentModels(self.models, preferences, ForecastService(preferences))
         self.models.load_started.disconnect(self.recent.refresh)
         self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
         self.models.load_failed.disconnect(self.recent.refresh)
         self.models.gone.disconnect(self.recent.refresh)
-        self.presenter = LoadPresenter(panel, self.models, self.live, self.recent, preferences)
+        self.presenter = LoadPresenter(panel, self.models, self.recent, preferences)
 
     @property
     def headings(self) -> set[str]:
@@ -164,7 +162,7 @@ def test_what_waits_for_a_load_is_shown_in_a_new_window_too(case: Case, qtbot: Q
     case.panel.load.rows["context_length"].spin.setValue(4096)
     other = PerformancePanel(LoadSection())
     qtbot.addWidget(other)
-    LoadPresenter(other, case.models, case.live, case.recent, Preferences())
+    LoadPresenter(other, case.models, case.recent, Preferences())
     assert other.load.rows["context_length"].spin.value() == 4096
     assert other.load.pending
 

@@ -13,7 +13,6 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, plain_way
 from r1desk.preferences import Preferences
 from support.engine_double import EngineDouble
@@ -39,7 +38,6 @@ class Models:
     def __init__(self) -> None:
         self.engine, self.stored = EngineDouble(), Preferences(model_path=str(ONE))
         self.models = ModelController(self.engine.bridge, self.stored)
-        self.live = LiveSettings(self.engine.bridge, self.models, self.stored)
         self.failures: list[str] = []
         self.refusals: list[Refusal] = []
         self.models.load_failed.connect(lambda report: self.failures.append(report.code))
@@ -245,7 +243,7 @@ def test_a_model_that_writes_or_is_on_its_way_is_not_unloaded(one: Models) -> No
 
 
 def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
-    one.live.set_budget(4096)
+    one.models.live.set_budget(4096)
     request = one.engine.of_kind(protocol.SetBudgetRequest)[-1]
     assert one.stored.load.memory_budget == LoadSettings().memory_budget
     one.engine.reply(
@@ -255,7 +253,7 @@ def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
     assert one.stored.load.memory_budget == 4096
     assert one.models.current is not None
     assert one.models.current.bill.budget_mib == 4096
-    one.live.set_budget(300)
+    one.models.live.set_budget(300)
     request = one.engine.of_kind(protocol.SetBudgetRequest)[-1]
     one.engine.reply(protocol.ErrorReply(id=request.id, report=TOO_SMALL.report()))
     assert one.stored.load.memory_budget == 4096
@@ -267,12 +265,12 @@ def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
     made = Models()
     made.models.ensure_loading()
     made.succeed(bill(768.0, slots=40.0, window=100.0))
-    made.live.set_budget(512)
-    made.live.grow_window_share(20.0)  # the bill still says 768
+    made.models.live.set_budget(512)
+    made.models.live.grow_window_share(20.0)  # the bill still says 768
     budgets = made.engine.of_kind(protocol.SetBudgetRequest)
     assert [request.memory_budget for request in budgets] == [512]
     made.engine.reply(protocol.DoneReply(id=budgets[0].id))
-    made.live.grow_window_share(20.0)
+    made.models.live.grow_window_share(20.0)
     last = made.engine.of_kind(protocol.SetBudgetRequest)[-1]
     assert (last.memory_budget, last.window_mib) == (768, 120.0)
 
@@ -294,8 +292,8 @@ def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_
 
 def test_what_is_changed_during_a_load_is_in_force_after_it(one: Models) -> None:
     one.models.choose(TWO)
-    one.live.set_threads(1, 1)
-    one.live.give_budget(3000)
+    one.models.live.set_threads(1, 1)
+    one.models.live.give_budget(3000)
     assert one.engine.of_kind(protocol.SetThreadsRequest) == []
     one.succeed()
     (threads,) = one.engine.of_kind(protocol.SetThreadsRequest)

@@ -15,7 +15,6 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import (
     LoadRequest,
     UnloadRequest,
@@ -24,6 +23,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
+from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, with_draft_model
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -60,6 +60,7 @@ class ModelController(QObject):
         self.template_of = self._templates.of
         self.current: events.ModelLoaded | None = None
         self.resting = False  # unloaded on purpose: the next message loads it again
+        self.live = LiveSettings(self, engine, preferences)
         engine.model_loaded.connect(self._on_loaded)
         engine.state_changed.connect(self._on_state)
 
@@ -279,10 +280,3 @@ class ModelController(QObject):
         """A refused file leaves the present model in the engine; an ended engine has none."""
         if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
             self._forget_current()
-
-
-def possible(settings: LoadSettings | None) -> LoadSettings | None:
-    """The settings, unless they need more memory than this computer has."""
-    if settings is not None and settings.memory_budget > machine_memory_mib():
-        return None
-    return settings

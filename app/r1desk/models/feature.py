@@ -23,7 +23,6 @@ from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
 from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
@@ -110,12 +109,10 @@ class ModelsFeature(Feature):
         self,
         services: Services,
         models: ModelController,
-        live: LiveSettings,
         chat: ChatFeature,
     ) -> None:
         super().__init__()
         self._services, self._models, self._chat = services, models, chat
-        self._live = live
         preferences = services.preferences
         forecasts = ForecastService(preferences, services.engine)
         self.recent = RecentModels(models, preferences, forecasts)
@@ -134,7 +131,6 @@ class ModelsFeature(Feature):
         self._presenter = presenter = ModelPresenter(
             window,
             models,
-            self._live,
             preferences=services.preferences,
             forecasts=self.recent.forecasts,
         )
@@ -161,7 +157,6 @@ class ModelsFeature(Feature):
             FirstStartPresenter(
                 window.chat.welcome,
                 models,
-                self._live,
                 self.downloads,
                 chat=self._chat.controller,
                 preferences=services.preferences,

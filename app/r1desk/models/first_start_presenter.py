@@ -22,7 +22,6 @@ from r1desk.models.catalogue_picks import (
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.models.widgets.page_parts import open_model_dialog
@@ -38,7 +37,6 @@ class FirstStartPresenter(Presenter):
         self,
         welcome: Welcome,
         models: ModelController,
-        live: LiveSettings,
         downloads: Downloads,
         *,
         chat: ChatController,
@@ -47,7 +45,7 @@ class FirstStartPresenter(Presenter):
     ) -> None:
         super().__init__(welcome)
         self._welcome = welcome
-        self._models, self._live = models, live
+        self._models = models
         self._downloads = downloads
         self._chat = chat
         self._preferences = preferences
@@ -111,7 +109,7 @@ class FirstStartPresenter(Presenter):
 
     @Slot(object)
     def _on_download(self, file: CatalogueFile) -> None:
-        self._live.give_budget(file.budget_mib)
+        self._models.live.give_budget(file.budget_mib)
         self._downloads.start(file.spec, load_after=True)
         self._end()
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import SetBudgetRequest, SetThreadsRequest
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
-from r1desk.models.controller import ModelController, possible
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 
+if TYPE_CHECKING:
+    from r1desk.models.controller import ModelController
+
 
 class LiveSettings(QObject):
-    """Lives in the main thread."""
+    """A part of the `ModelController`. Lives in the main thread."""
 
     planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
@@ -29,10 +33,10 @@ class LiveSettings(QObject):
     budget_refused = Signal(object)  # the LoadSettings that stay in force
 
     def __init__(
-        self, engine: EngineBridge, models: ModelController, preferences: Preferences
+        self, models: ModelController, engine: EngineBridge, preferences: Preferences
     ) -> None:
         super().__init__()
-        self._engine, self._models, self._preferences = engine, models, preferences
+        self._models, self._engine, self._preferences = models, engine, preferences
         self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
         self._during_load: list[Callable[[], None]] = []  # changes for the end of the load
@@ -56,7 +60,10 @@ class LiveSettings(QObject):
 
     @Slot(object)
     def _on_planned(self, estimate: Estimate) -> None:
-        self.planned.emit(estimate.bill, estimate.advice.text, possible(estimate.fits_with))
+        fits = estimate.fits_with
+        if fits is not None and fits.memory_budget > machine_memory_mib():
+            fits = None
+        self.planned.emit(estimate.bill, estimate.advice.text, fits)
 
     # ---- threads ----------------------------------------------------------------------------
 

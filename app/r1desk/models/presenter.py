@@ -19,7 +19,6 @@ from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.platform.later_turn import in_later_turn
@@ -37,7 +36,6 @@ class ModelPresenter(Presenter):
         self,
         window: QWidget,
         models: ModelController,
-        live: LiveSettings,
         *,
         preferences: Preferences,
         forecasts: ForecastService,
@@ -45,7 +43,7 @@ class ModelPresenter(Presenter):
         """`window` is a `ModelsWindow`; the chooser belongs to it."""
         super().__init__(window)
         self._window, self._notices = window, window.notices
-        self._models, self._live = models, live
+        self._models = models
         self._preferences = preferences
         self._forecasts = forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
@@ -113,7 +111,7 @@ class ModelPresenter(Presenter):
                 self._forecasts,
                 self._window,
                 loaded=models.loaded_path,
-                give_budget=self._live.give_budget,
+                give_budget=models.live.give_budget,
             )
             FilesPresenter(chooser.files, models, chooser.look_again)
             chooser.chosen.connect(models.choose)

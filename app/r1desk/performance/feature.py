@@ -6,7 +6,6 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
-from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.load_presenter import DraftOfferPresenter, LoadPresenter
 from r1desk.performance.presenter import PerformancePresenter, PerformanceWindow
 from r1desk.performance.preset_presenter import PresetPresenter
@@ -21,30 +20,26 @@ class PerformanceFeature(Feature):
         self,
         services: Services,
         models: ModelController,
-        live: LiveSettings,
         chat: ChatFeature,
         models_feature: ModelsFeature,
     ) -> None:
         super().__init__()
-        self._services, self._models, self._live = services, models, live
+        self._services, self._models = services, models
         self._chat, self._models_feature = chat, models_feature
         self.sampler = ResourceSampler(services.engine, self)
-        self.guard = BudgetGuard(services.engine, models, live, self.sampler, self)
+        self.guard = BudgetGuard(services.engine, models, self.sampler, self)
 
     def attach(self, window: PerformanceWindow) -> None:
         """Show the measurements in this window."""
         chat, models, panel = self._chat, self._models_feature, window.panel
         self.presenters = [
             PresetPresenter(window, chat.presets, chat.settings, self._models),
-            LoadPresenter(
-                panel, self._models, self._live, models.recent, self._services.preferences
-            ),
+            LoadPresenter(panel, self._models, models.recent, self._services.preferences),
             DraftOfferPresenter(panel.load, self._models, models.downloads),
             PerformancePresenter(
                 window,
                 self._services.engine,
                 self._models,
-                self._live,
                 chat=chat.controller,
                 guard=self.guard,
             ),

@@ -15,7 +15,6 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import ON_ITS_WAY, Downloads
 from r1desk.models.formatting import format_size
-from r1desk.models.live_settings import LiveSettings
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -78,13 +77,12 @@ class LoadPresenter(Presenter):
         self,
         panel: PerformancePanel,
         models: ModelController,
-        live: LiveSettings,
         recent: RecentModels,
         preferences: Preferences,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._models, self._live = models, live
+        self._models = models
         self._preferences = preferences
         panel.load.set_settings(preferences.load)
         panel.sampling.set_sampling(preferences.sampling)
@@ -102,7 +100,7 @@ class LoadPresenter(Presenter):
             panel.show_unloaded()
 
     def _connect_panel(self) -> None:
-        panel, models, live = self._panel, self._models, self._live
+        panel, models, live = self._panel, self._models, self._models.live
         panel.settings_applied.connect(models.apply)
         panel.load.edited_changed.connect(self._on_edited)
         panel.load.plan_wanted.connect(live.plan)
@@ -110,7 +108,7 @@ class LoadPresenter(Presenter):
         panel.load.budget_changed.connect(live.set_budget)
 
     def _connect_models(self) -> None:
-        panel, models, live = self._panel, self._models, self._live
+        panel, models, live = self._panel, self._models, self._models.live
         live.planned.connect(panel.show_plan)
         live.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
@@ -149,9 +147,9 @@ class LoadPresenter(Presenter):
             panel.load.set_settings(self._preferences.load)
         panel.show_model(with_window_measured(loaded))
         if panel.load.pending:
-            self._live.plan(panel.load.edited)
+            self._models.live.plan(panel.load.edited)
         elif loaded.bill.streams and not loaded.bill.disk_mib_s:
-            self._live.plan(self._preferences.load)  # it measures the disk's speed
+            self._models.live.plan(self._preferences.load)  # it measures the disk's speed
 
     @Slot()
     def _on_recent_changed(self) -> None:
@@ -169,7 +167,7 @@ class LoadPresenter(Presenter):
             present = with_window_measured(present)
         self._panel.show_load_failed(report.text(), present)
         if self._panel.load.pending:
-            self._live.plan(self._panel.load.edited)
+            self._models.live.plan(self._panel.load.edited)
 
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:

@@ -18,7 +18,6 @@ from r1desk.chat.messages.view import ChatView
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.readings import (
     EngineActivity,
     GaugeValues,
@@ -51,7 +50,6 @@ class PerformancePresenter(Presenter):
         window: PerformanceWindow,
         engine: EngineBridge,
         models: ModelController,
-        live: LiveSettings,
         *,
         chat: ChatController,
         guard: BudgetGuard,
@@ -71,7 +69,7 @@ class PerformancePresenter(Presenter):
         engine.heartbeat.connect(self._on_beat)
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
-        live.budget_moved.connect(self._forget_peak)
+        models.live.budget_moved.connect(self._forget_peak)
         window.gauge.state_clicked.connect(self._on_state_clicked)
         window.gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)

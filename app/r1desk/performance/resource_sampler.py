@@ -13,7 +13,6 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
-from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.readings import ResourceSample
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -37,13 +36,12 @@ class BudgetGuard(QObject):
         self,
         engine: EngineBridge,
         models: ModelController,
-        live: LiveSettings,
         sampler: ResourceSampler,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._engine, self._models = engine, models
-        self._live, self.sampler = live, sampler
+        self.sampler = sampler
         self.beat: Heartbeat | None = None  # the last one
         self._draft_released = False  # by the last heartbeat
         self._overrun = OverrunDetector()
@@ -66,7 +64,7 @@ class BudgetGuard(QObject):
         self.beat = beat
         released = beat.memory is not None and beat.memory.draft_released
         if released and not self._draft_released:
-            self._live.grow_window_share(0.0)  # the new bill has no draft model
+            self._models.live.grow_window_share(0.0)  # the new bill has no draft model
         self._draft_released = released
 
     @Slot(object)
@@ -76,7 +74,7 @@ class BudgetGuard(QObject):
             return  # while the machine is short, the engine moves the weights by itself
         more_mib = self._overrun.observe(sample.app_mib, self.budget_mib, time.monotonic())
         if more_mib:
-            self._live.grow_window_share(more_mib)
+            self._models.live.grow_window_share(more_mib)
 
 
 class OverrunDetector:

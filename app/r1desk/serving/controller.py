@@ -35,7 +35,6 @@ from deepseek_r1.host.sharing_protocol import (
 )
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.controller import ModelController
-from r1desk.models.live_settings import LiveSettings
 from r1desk.preferences import Preferences
 from r1desk.serving.served_answer import ServedAnswer
 from r1desk.serving.server_process import ServerProcess
@@ -63,12 +62,11 @@ class ServingController(QObject):
         self,
         engine: EngineBridge,
         models: ModelController,
-        live: LiveSettings,
         preferences: Preferences,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._engine, self._models, self._live = engine, models, live
+        self._engine, self._models = engine, models
         self._preferences = preferences
         self._process: ServerProcess | None = None
         self._refused: ErrorReport | None = None
@@ -152,7 +150,7 @@ class ServingController(QObject):
         if loaded is None:
             return  # the bill of the next load contains the server
         if loaded.bill.streams:
-            self._live.grow_window_share(SERVER_MIB)
+            self._models.live.grow_window_share(SERVER_MIB)
             return
         left = int(loaded.bill.budget_mib - loaded.bill.total_mib)
         if left < SERVER_MIB:
@@ -160,7 +158,7 @@ class ServingController(QObject):
 
     def _release_memory(self) -> None:
         """Give the server's memory back to the weights of a model that runs from the disk."""
-        self._live.grow_window_share(-SERVER_MIB)
+        self._models.live.grow_window_share(-SERVER_MIB)
 
     def _set(self, state: ServingState) -> None:
         if state != self.state:

@@ -8,7 +8,6 @@ from PySide6.QtGui import QAction
 
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
-from r1desk.models.live_settings import LiveSettings
 from r1desk.serving.controller import ServingController
 from r1desk.serving.presenter import ServingPresenter
 from r1desk.serving.widgets import ServingButton
@@ -24,12 +23,10 @@ class ServingWindow(Protocol):
 class ServingFeature(Feature):
     """Owns the server's controller. Main thread."""
 
-    def __init__(self, services: Services, models: ModelController, live: LiveSettings) -> None:
+    def __init__(self, services: Services, models: ModelController) -> None:
         super().__init__()
         self._models = models
-        self.controller = ServingController(
-            services.engine, models, live, services.preferences, self
-        )
+        self.controller = ServingController(services.engine, models, services.preferences, self)
         self.controller.preferences_changed.connect(services.save_preferences)
 
     def attach(self, window: ServingWindow) -> None:

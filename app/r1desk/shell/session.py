@@ -24,7 +24,6 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
-from r1desk.models.live_settings import LiveSettings
 from r1desk.performance.feature import PerformanceFeature
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -67,7 +66,6 @@ class Session(QObject):
         self.engine = EngineBridge(self, engine_command)
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
-        self.live = LiveSettings(self.engine, self.models, stored)
         self._make_features()
         find_theme(QApplication.instance()).restyle(self._build_window)
         self.bug_found.connect(self._on_bug)
@@ -89,11 +87,11 @@ class Session(QObject):
             can_write=self.writable,
         )
         chat = self.chat_feature = ChatFeature(services, self.models)
-        models = self.models_feature = ModelsFeature(services, self.models, self.live, chat)
+        models = self.models_feature = ModelsFeature(services, self.models, chat)
         conversations = self.conversations_feature = ConversationsFeature(services, chat)
         conversations.opened.connect(models.idle_unload.wake)
-        performance = PerformanceFeature(services, self.models, self.live, chat, models)
-        serving = ServingFeature(services, self.models, self.live)
+        performance = PerformanceFeature(services, self.models, chat, models)
+        serving = ServingFeature(services, self.models)
         comparison = ComparisonFeature(services, self.models, chat, models.recent)
         menu = MenuFeature(services, models, self.set_language)
         self.features = [chat, models, conversations, comparison, performance, serving, menu]
