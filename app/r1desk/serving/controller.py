@@ -33,9 +33,9 @@ from deepseek_r1.host.sharing_protocol import (
     SharingRefused,
     SharingStart,
 )
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.features import Services
 from r1desk.models.controller import ModelController
-from r1desk.preferences import Preferences
 from r1desk.serving.served_answer import ServedAnswer
 from r1desk.serving.server_process import ServerProcess
 from r1desk.serving.serving_state import (
@@ -56,25 +56,20 @@ class ServingController(QObject):
     """Lives in the main thread and knows no widget. Off at every start of the application."""
 
     changed = Signal(object)  # the ServingState
-    preferences_changed = Signal()  # the preferences are to be saved
 
-    def __init__(
-        self,
-        engine: EngineBridge,
-        models: ModelController,
-        preferences: Preferences,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, models: ModelController, parent: QObject) -> None:
         super().__init__(parent)
-        self._engine, self._models = engine, models
-        self._preferences = preferences
+        self._engine, self._preferences = services.engine, services.preferences
+        self._save_preferences, self._models = services.save_preferences, models
         self._process: ServerProcess | None = None
         self._refused: ErrorReport | None = None
         self._open: dict[int, ServedAnswer | EngineRequest] = {}
-        self.state = ServingState(port=preferences.serving_port, key=preferences.serving_key)
+        self.state = ServingState(
+            port=self._preferences.serving_port, key=self._preferences.serving_key
+        )
         for signal in (models.loaded, models.unloaded, models.load_started, models.load_failed):
             signal.connect(self._on_model_changed)
-        engine.heartbeat.connect(self._send)
+        self._engine.heartbeat.connect(self._send)
 
     @property
     def pid(self) -> int:
@@ -125,7 +120,7 @@ class ServingController(QObject):
         """Use another port from the next start on."""
         self._preferences.serving_port = port
         self._set(replace(self.state, port=port, problem=""))
-        self.preferences_changed.emit()
+        self._save_preferences()
 
     @Slot()
     def make_new_key(self) -> None:
@@ -142,7 +137,7 @@ class ServingController(QObject):
 
     def _store_key(self) -> None:
         self._preferences.serving_key = "r1-" + secrets.token_urlsafe(KEY_BYTES)
-        self.preferences_changed.emit()
+        self._save_preferences()
 
     def _reserve_memory(self) -> None:
         """Take the server's memory from the budget. Raises NoMemoryForServer."""

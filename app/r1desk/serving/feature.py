@@ -26,8 +26,7 @@ class ServingFeature(Feature):
     def __init__(self, services: Services, models: ModelController) -> None:
         super().__init__()
         self._models = models
-        self.controller = ServingController(services.engine, models, services.preferences, self)
-        self.controller.preferences_changed.connect(services.save_preferences)
+        self.controller = ServingController(services, models, self)
 
     def attach(self, window: ServingWindow) -> None:
         """Show the button in this window."""

@@ -58,15 +58,11 @@ class ServerProcess(QObject):
         if not self._over:
             self._process.send(frames.pack(message, frames.TO_CHILD_CAP))
 
-    def kill(self) -> None:
-        """End the process at once; `ended` follows."""
-        if not self._over:
-            self._process.kill()
-
     def close(self) -> None:
         """End the process and wait for it: the application closes. It has nothing to save."""
         self.blockSignals(True)
-        self.kill()
+        if not self._over:
+            self._process.kill()
         while not self._over:
             self._handle_events()
             time.sleep(WAIT_S)

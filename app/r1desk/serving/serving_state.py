@@ -34,12 +34,12 @@ class ServerLibrariesMissing(R1Error):
 
 
 class ServingPhase(StrEnum):
-    """Where the server is between off and on."""
+    """Where the server is between off and on, in words."""
 
-    OFF = "off"
-    STARTING = "starting"
-    ON = "on"
-    ENDING = "ending"
+    OFF = N_("Switched off")
+    STARTING = N_("Starting")
+    ON = N_("On")
+    ENDING = N_("Ending")
 
 
 @dataclass(frozen=True, slots=True)

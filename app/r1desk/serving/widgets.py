@@ -82,13 +82,9 @@ class ServingDialog(BoundedDialog):
         self.clients = text_label("")
         self.clients.setWordWrap(True)
         self.memory = text_label("", "dim")
-        self.set_body(self._body())
+        self._fill(self.fill_column(spacing=10))
 
-    def _body(self) -> QWidget:
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(10)
+    def _fill(self, column: QVBoxLayout) -> None:
         switch_row = put_inside(column, QHBoxLayout())
         switch_row.addWidget(self.switch)
         switch_row.addStretch()
@@ -114,7 +110,6 @@ class ServingDialog(BoundedDialog):
             column.addWidget(text_label(title, "heading"))
             column.addWidget(label)
         column.addStretch(1)
-        return body
 
     def _fill_connection(self, grid: QGridLayout) -> None:
         grid.setHorizontalSpacing(14)
@@ -131,8 +126,7 @@ class ServingDialog(BoundedDialog):
             grid.addWidget(QLabel(title), row, 0, centred)
             left = centred | Qt.AlignmentFlag.AlignLeft if value is self.port else centred
             grid.addWidget(value, row, 1, left)
-            beside = QHBoxLayout()
-            beside.setSpacing(8)
+            beside = QHBoxLayout(spacing=8)
             grid.addLayout(beside, row, 2)
             beside.addStretch()
             for button in buttons:
@@ -144,7 +138,7 @@ class ServingDialog(BoundedDialog):
         self._state = state
         off = state.phase is ServingPhase.OFF
         self.switch.setChecked(state.wanted)
-        self.status.setText(_phase_text(state.phase))
+        self.status.setText(tr(state.phase))
         set_role(self.status, "success" if state.phase is ServingPhase.ON else "dim")
         self.problem.setText(state.problem)
         self.problem.setVisible(bool(state.problem))
@@ -177,15 +171,6 @@ def _value_label(name: str) -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setAccessibleName(name)
     return label
-
-
-def _phase_text(phase: ServingPhase) -> str:
-    return {
-        ServingPhase.OFF: tr("Switched off"),
-        ServingPhase.STARTING: tr("Starting"),
-        ServingPhase.ON: tr("On"),
-        ServingPhase.ENDING: tr("Ending"),
-    }[phase]
 
 
 def client_text(client: SharingClient) -> str:
