@@ -48,23 +48,23 @@ def test_it_shows_what_is_in_force(dialog: SettingsDialog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("control", "signal", "value"),
+    ("control", "preference", "value"),
     [
-        ("theme", "theme_chosen", "high_contrast"),
-        ("text_size", "text_size_chosen", 8),
-        ("reading_width", "reading_width_chosen", "wide"),
-        ("unload_after", "unload_after_chosen", 5),
-        ("language", "language_chosen", "zh_CN"),
+        ("theme", "theme", "high_contrast"),
+        ("text_size", "text_size_pt", 8),
+        ("reading_width", "reading_width", "wide"),
+        ("unload_after", "unload_after_min", 5),
+        ("language", "language", "zh_CN"),
     ],
 )
 def test_a_choice_by_keyboard_is_reported(
-    dialog: SettingsDialog, qtbot: QtBot, control: str, signal: str, value: object
+    dialog: SettingsDialog, qtbot: QtBot, control: str, preference: str, value: object
 ) -> None:
     combo = getattr(dialog, control)
     combo.setFocus()
-    with qtbot.waitSignal(getattr(dialog, signal)) as chosen:
+    with qtbot.waitSignal(dialog.chosen) as chosen:
         qtbot.keyClick(combo, Qt.Key.Key_Down)
-    assert chosen.args == [value]
+    assert chosen.args == [preference, value]
 
 
 def open_settings(session: Session) -> SettingsDialog:

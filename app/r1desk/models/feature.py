@@ -184,13 +184,6 @@ class ModelsFeature(Feature):
         answer.done.connect(self.downloads.set_folder)
         return answer
 
-    @Slot(int)
-    def unload_after(self, minutes: int) -> None:
-        """Unload the model after so many minutes without use; 0 is never."""
-        self._services.preferences.unload_after_min = minutes
-        self.idle_unload.restart()
-        self._services.save_preferences()
-
     @Slot(str)
     def _on_chat_model(self, path: str) -> None:
         """Offer the model that answered last in this conversation, where it is another one."""

@@ -95,12 +95,7 @@ class MenuFeature(Feature):
             tr("Logs"): log_dir(),
         }
         dialog = SettingsDialog(self._window, self._services.preferences, folders)
-        dialog.language_chosen.connect(self._on_language)
-        dialog.theme_chosen.connect(self.set_theme)
-        dialog.text_size_chosen.connect(self.set_text_size)
-        dialog.reading_width_chosen.connect(self.set_reading_width)
-        dialog.system_notices_chosen.connect(self._on_system_notices)
-        dialog.unload_after_chosen.connect(self._models.unload_after)
+        dialog.chosen.connect(self.choose)
 
         def use_folder(folder: Path | None) -> None:
             answer = self._models.choose_folder(folder)
@@ -110,25 +105,23 @@ class MenuFeature(Feature):
         dialog.models_folder_chosen.connect(use_folder)
         dialog.open()
 
-    @Slot(bool)
-    def _on_system_notices(self, shown: bool) -> None:
-        self._services.preferences.system_notices = shown
-        self._services.save_preferences()
-
-    @Slot(object)
-    def _on_language(self, code: str | None) -> None:
-        """The window is built anew, and the settings are to stay open."""
-        self._set_language(code)
-        once = Qt.ConnectionType.SingleShotConnection
-        find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
-
-    # ---- appearance: every change is in force at once
-
-    @Slot(str)
-    def set_theme(self, choice: str) -> None:
-        """Use the theme of this `ThemeChoice`."""
-        self._services.preferences.theme = choice
-        self._apply_theme()
+    @Slot(str, object)
+    def choose(self, name: str, value: object) -> None:
+        """Put another value of a field of the preferences in force, at once."""
+        preferences = self._services.preferences
+        setattr(preferences, name, value)
+        match name:
+            case "language":  # the window is built anew, and the settings are to stay open
+                self._set_language(preferences.language)
+                once = Qt.ConnectionType.SingleShotConnection
+                find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
+            case "theme" | "text_size_pt":
+                self._apply_theme()
+            case "reading_width":
+                set_reading_width(ReadingWidth(preferences.reading_width))
+                self._window.lay_out_again()
+            case "unload_after_min":
+                self._models.idle_unload.restart()
         self._services.save_preferences()
 
     @Slot(int)
@@ -136,22 +129,7 @@ class MenuFeature(Feature):
         """Make the text larger or smaller by so many points; 0 is the system's size."""
         least, most = TEXT_SIZES_PT
         present = self._services.preferences.text_size_pt or self._system_font.pointSize()
-        self.set_text_size(max(least, min(most, present + step)) if step else 0)
-
-    @Slot(int)
-    def set_text_size(self, points: int) -> None:
-        """Use this text size; 0 is the system's."""
-        self._services.preferences.text_size_pt = points
-        self._apply_theme()
-        self._services.save_preferences()
-
-    @Slot(str)
-    def set_reading_width(self, width: str) -> None:
-        """Use this `ReadingWidth`."""
-        self._services.preferences.reading_width = ReadingWidth(width).value
-        set_reading_width(ReadingWidth(width))
-        self._window.lay_out_again()
-        self._services.save_preferences()
+        self.choose("text_size_pt", max(least, min(most, present + step)) if step else 0)
 
     def _apply_theme(self) -> None:
         """Put theme and text size in force; sizes in the style sheet follow the text."""

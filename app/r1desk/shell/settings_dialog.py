@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal, SignalInstance, Slot
+from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QComboBox,
@@ -40,20 +40,11 @@ class SettingsDialog(BoundedDialog):
     """Every change is in force at once; there is nothing to confirm.
 
     Signals:
-        language_chosen: a code, or None for the system's.
-        theme_chosen, reading_width_chosen: the value.
-        text_size_chosen: points, 0 for the system's size.
-        system_notices_chosen: whether the desktop says that an answer is ready.
-        unload_after_chosen: minutes without use, 0 for never.
+        chosen: the name of a field of `Preferences` and its value.
         models_folder_chosen: the Path of another folder for models, None for the profile's.
     """
 
-    language_chosen = Signal(object)
-    theme_chosen = Signal(str)
-    reading_width_chosen = Signal(str)
-    text_size_chosen = Signal(int)
-    unload_after_chosen = Signal(int)
-    system_notices_chosen = Signal(bool)
+    chosen = Signal(str, object)
     models_folder_chosen = Signal(object)
 
     def __init__(
@@ -75,40 +66,28 @@ class SettingsDialog(BoundedDialog):
         form.setHorizontalSpacing(24)
         form.setVerticalSpacing(10)
 
-        def choice(
-            title: str, entries: Mapping[Any, str], current: object, chosen: SignalInstance
-        ) -> QComboBox:
+        def choice(title: str, name: str, entries: Mapping[Any, str]) -> QComboBox:
+            current = getattr(present, name)
             combo = QComboBox(accessibleName=title)
             for value, text in entries.items():
                 combo.addItem(text, value)
             combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
-            combo.activated.connect(lambda _index: chosen.emit(combo.currentData()))
+            combo.activated.connect(lambda _index: self.chosen.emit(name, combo.currentData()))
             form.addRow(title, combo)
             return combo
 
         languages = {None: tr("Like the system"), **LANGUAGES}
-        self.language = choice(tr("Language"), languages, present.language, self.language_chosen)
-        self.theme = choice(tr("Appearance"), _themes(), present.theme, self.theme_chosen)
+        self.language = choice(tr("Language"), "language", languages)
+        self.theme = choice(tr("Appearance"), "theme", _themes())
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
         sizes = {0: tr("Like the system"), **{pt: tr("{n} points", n=pt) for pt in points}}
-        self.text_size = choice(tr("Text size"), sizes, present.text_size_pt, self.text_size_chosen)
-        self.reading_width = choice(
-            tr("Reading width"), _widths(), present.reading_width, self.reading_width_chosen
-        )
+        self.text_size = choice(tr("Text size"), "text_size_pt", sizes)
+        self.reading_width = choice(tr("Reading width"), "reading_width", _widths())
         notices = {True: tr("Notice with the chat's title"), False: tr("Sign in the task bar")}
         if OFFERED:
-            self.notices = choice(
-                tr("When an answer is ready"),
-                notices,
-                present.system_notices,
-                self.system_notices_chosen,
-            )
-        self.unload_after = choice(
-            tr("Unload the unused model"),
-            _unload_times(present.unload_after_min),
-            present.unload_after_min,
-            self.unload_after_chosen,
-        )
+            self.notices = choice(tr("When an answer is ready"), "system_notices", notices)
+        times = _unload_times(present.unload_after_min)
+        self.unload_after = choice(tr("Unload the unused model"), "unload_after_min", times)
 
     def _models_folder_row(self) -> QWidget:
         """The buttons below the folders, and what became of the choice."""
