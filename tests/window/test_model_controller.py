@@ -177,7 +177,7 @@ def test_a_context_the_model_was_not_trained_for_offers_a_shorter_one(one: Model
     one.fail(errors.ContextTooLarge(asked=9000, trained=8192))
     found = plain_way(one.refusals[0])
     assert found is not None
-    assert found.ways[0].settings == LoadSettings(context_length=8192)
+    assert [*found.ways.values()] == [LoadSettings(context_length=8192)]
 
 
 def test_a_draft_model_that_does_not_suit_can_be_left_out(one: Models) -> None:
@@ -185,18 +185,16 @@ def test_a_draft_model_that_does_not_suit_can_be_left_out(one: Models) -> None:
     one.fail(errors.DraftUnfit(path="/models/draft.gguf", detail="no"))
     found = plain_way(one.refusals[0])
     assert found is not None
-    assert found.ways[0].settings.draft_model == ""
+    assert [way.draft_model for way in found.ways.values()] == [""]
 
 
 def test_a_model_whose_own_template_cannot_be_used_is_told(one: Models) -> None:
-    told: list[Path] = []
-    one.models.own_template_refused.connect(told.append)
     one.models.choose(TWO)
     one.fail(errors.TemplateUnusable(detail="line 1"))
-    assert told == [TWO]
+    assert [(each.path, each.own_template) for each in one.refusals] == [(TWO, True)]
     one.models.choose_template(ONE, ChosenTemplate("llama3"))
     one.fail(errors.TemplateUnusable(detail="line 1"))
-    assert told == [TWO], "this one was chosen"
+    assert not one.refusals[1].own_template, "this one was chosen"
     assert one.stored.chat_templates == {}
 
 

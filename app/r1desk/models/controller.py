@@ -39,7 +39,6 @@ class ModelController(QObject):
     load_progressed = Signal(float)  # the fraction that is read, 0 to 1
     loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
-    own_template_refused = Signal(object)  # the path, after its `load_failed`
     refused = Signal(object)  # Refusal, after its `load_failed`
     unloaded = Signal()  # the model was unloaded; the next message loads it again
     gone = Signal()  # no model is loaded any more, whatever the reason
@@ -270,10 +269,8 @@ class ModelController(QObject):
         self._new_settings = None
         if settings != self._preferences.load:
             self.settings_refused.emit(self._preferences.load)
-        if report.code == TemplateUnusable.__name__ and is_own:
-            self.own_template_refused.emit(path)
-        else:
-            self.refused.emit(Refusal(path, settings, report))
+        own_template = report.code == TemplateUnusable.__name__ and is_own
+        self.refused.emit(Refusal(path, settings, report, own_template))
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:

@@ -17,7 +17,6 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
-from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
 
@@ -31,10 +30,8 @@ class DownloadPresenter(Presenter):
     def __init__(
         self,
         window: QWidget,
-        *,
         downloads: Downloads,
         models: ModelController,
-        model_presenter: ModelPresenter,
         chat: ChatController,
         engine: EngineBridge,
     ) -> None:
@@ -46,7 +43,6 @@ class DownloadPresenter(Presenter):
         self._chat, self._engine = chat, engine
         self._chooser: ModelChooser | None = None
         self._list.requested.connect(self._on_requested)
-        model_presenter.chooser_opened.connect(self._on_chooser)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
         for signal in (models.load_started, models.loaded, models.load_failed):
@@ -65,7 +61,8 @@ class DownloadPresenter(Presenter):
         }[action](file)
 
     @Slot(object)
-    def _on_chooser(self, chooser: ModelChooser) -> None:
+    def follow(self, chooser: ModelChooser) -> None:
+        """Show the downloads in the chooser too, and start those that are requested there."""
         self._chooser = chooser
         chooser.downloads.list.requested.connect(self._on_requested)
         chooser.hub.policy = self._downloads.policy

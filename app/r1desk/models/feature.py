@@ -127,40 +127,26 @@ class ModelsFeature(Feature):
     def attach(self, window: ModelsWindow) -> None:
         """Show the models in this window."""
         self._window = window
-        models, services = self._models, self._services
-        self._presenter = presenter = ModelPresenter(
-            window,
-            models,
-            preferences=services.preferences,
-            forecasts=self.recent.forecasts,
-        )
-        window.models_action.triggered.connect(presenter.choose)
+        models, recent, chat = self._models, self.recent, self._chat.controller
+        engine, preferences = self._services.engine, self._services.preferences
+        self._presenter = presenter = ModelPresenter(window, models, preferences, recent.forecasts)
+        for signal in (window.models_action.triggered, window.model_pill.choose_requested):
+            signal.connect(presenter.choose)
         window.model_dropped.connect(models.choose)
+        downloads = DownloadPresenter(window, self.downloads, models, chat, engine)
+        presenter.chooser_opened.connect(downloads.follow)
         self.presenters = [
             presenter,
             TemplatePresenter(window.composer.template, window.notices, models),
-            PillPresenter(
-                window.model_pill,
-                models=models,
-                recent=self.recent,
-                model_presenter=presenter,
-                engine=services.engine,
-            ),
-            DownloadPresenter(
-                window,
-                downloads=self.downloads,
-                models=models,
-                model_presenter=presenter,
-                chat=self._chat.controller,
-                engine=services.engine,
-            ),
+            PillPresenter(window.model_pill, models, recent, engine),
+            downloads,
             FirstStartPresenter(
                 window.chat.welcome,
                 models,
                 self.downloads,
-                chat=self._chat.controller,
-                preferences=services.preferences,
-                forecasts=self.recent.forecasts,
+                chat,
+                preferences,
+                forecasts=recent.forecasts,
             ),
         ]
 

@@ -38,9 +38,9 @@ class FirstStartPresenter(Presenter):
         welcome: Welcome,
         models: ModelController,
         downloads: Downloads,
-        *,
         chat: ChatController,
         preferences: Preferences,
+        *,
         forecasts: ForecastService,
     ) -> None:
         super().__init__(welcome)

@@ -21,7 +21,6 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.model_pill import ModelPill, PillState, RecentModel
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.preferences import Preferences
@@ -110,10 +109,8 @@ class PillPresenter(Presenter):
     def __init__(
         self,
         pill: ModelPill,
-        *,
         models: ModelController,
         recent: RecentModels,
-        model_presenter: ModelPresenter,
         engine: EngineBridge,
     ) -> None:
         super().__init__(pill)
@@ -122,7 +119,6 @@ class PillPresenter(Presenter):
         self._recent = recent
         self._loading_name = ""
         self._tok_s = 0.0  # of the last answer, or expected from the disk
-        pill.choose_requested.connect(model_presenter.choose)
         pill.model_chosen.connect(models.choose)
         recent.changed.connect(self._on_recent_changed)
         models.load_started.connect(self._on_load_started)

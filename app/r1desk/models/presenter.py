@@ -36,7 +36,6 @@ class ModelPresenter(Presenter):
         self,
         window: QWidget,
         models: ModelController,
-        *,
         preferences: Preferences,
         forecasts: ForecastService,
     ) -> None:
@@ -50,7 +49,6 @@ class ModelPresenter(Presenter):
         self._looking: BackgroundAnswer | None = None  # for what helps
         models.refused.connect(self._on_refused)
         models.load_failed.connect(self._on_load_failed)
-        models.own_template_refused.connect(self._on_own_template_refused)
         models.load_started.connect(self._on_load_started)
 
     @Slot(ErrorReport)
@@ -65,6 +63,10 @@ class ModelPresenter(Presenter):
             freed_mib = loaded.bill.total_mib if loaded is not None else 0.0
             ways = partial(memory_ways, refusal, freed_mib)
             self._looking = self._forecasts.ask(ways, self._on_ways)
+        elif refusal.own_template:  # it can be loaded as one without a template
+            load = partial(self._models.choose_template, refusal.path, ChosenTemplate(FAMILY))
+            ways = {tr("Use another template"): load}
+            self._notices.show_notice(Notice(self._refusal, actions=ways))
         elif (way := plain_way(refusal)) is not None:
             self._on_ways(way)
 
@@ -74,15 +76,8 @@ class ModelPresenter(Presenter):
         self._notices.withdraw(self._refusal)
         self._refusal = found.text
         load = partial(self._models.load, found.path)
-        ways = {way.label: partial(load, way.settings) for way in found.ways[:2]}
+        ways = {label: partial(load, settings) for label, settings in found.ways.items()}
         self._notices.show_notice(Notice(found.text, actions=ways))
-
-    @Slot(object)
-    def _on_own_template_refused(self, path: Path) -> None:
-        """Show the refusal again, with a button that loads the model as one without a template."""
-        load = partial(self._models.choose_template, path, ChosenTemplate(FAMILY))
-        ways = {tr("Use another template"): load}
-        self._notices.show_notice(Notice(self._refusal, actions=ways))
 
     @Slot(str)
     def _on_load_started(self, _path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Refusal:
     path: Path
     settings: LoadSettings
     report: ErrorReport
+    own_template: bool = False  # the template in the file, not a chosen one, cannot be used
 
     def is_about(self, other: str, unfit: type[ModelRefused]) -> bool:
         """True where another model, the file `other` or none, was refused, not the model."""
@@ -40,20 +41,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Settings that load the refused model, and the text of their button."""
-
-    label: str
-    settings: LoadSettings
-
-
-@dataclass(frozen=True, slots=True)
 class WaysOut:
-    """At most two ways to load a refused model, and the refusal's text without other advice."""
+    """At most two ways to load a refused model, and the refusal's text without other advice.
+
+    A way is the text of its button, and settings that load the model.
+    """
 
     path: Path
     text: str
-    ways: tuple[Way, ...]
+    ways: Mapping[str, LoadSettings]
 
 
 def plain_way(refusal: Refusal) -> WaysOut | None:
@@ -61,15 +57,15 @@ def plain_way(refusal: Refusal) -> WaysOut | None:
     settings, report = refusal.settings, refusal.report
     if refusal.is_about(settings.embedding_model, EmbeddingModelUnfit):
         without = settings.model_copy(update={"embedding_model": ""})
-        way = Way(tr("Load without the embedding model"), without)
+        way = {tr("Load without the embedding model"): without}
     elif refusal.is_about(settings.draft_model, DraftUnfit):
-        way = Way(tr("Load without the draft model"), with_draft_model(settings, ""))
+        way = {tr("Load without the draft model"): with_draft_model(settings, "")}
     elif report.code == ContextTooLarge.__name__:
         shorter = settings.model_copy(update={"context_length": report.facts["trained"]})
-        way = Way(tr("Load it this way"), shorter)
+        way = {tr("Load it this way"): shorter}
     else:
         return None
-    return WaysOut(refusal.path, report.text(), (way,))
+    return WaysOut(refusal.path, report.text(), way)
 
 
 def memory_ways(refusal: Refusal, freed_mib: float, forecaster: Forecaster) -> Iterator[WaysOut]:
@@ -85,22 +81,23 @@ def memory_ways(refusal: Refusal, freed_mib: float, forecaster: Forecaster) -> I
     available_mib = reading.available_mib + freed_mib
     found = estimate_fit(header, settings, forecaster.speed, available_mib, share)
     nearest = advise(header, settings, share)
-    ways, advice = [], ""
+    ways: dict[str, LoadSettings] = {}
+    advice = ""
     if (raised := found.raised) is not None:
         label = tr("Give it {memory}", memory=format_mib(raised.memory_budget))
-        ways.append(Way(with_rate(label, found.raised_tok_s), raised))
+        ways[with_rate(label, found.raised_tok_s)] = raised
     if nearest.bill is not None and not nearest.bill.streams:
-        ways.append(Way(tr("Load it this way"), nearest.settings))
+        ways[tr("Load it this way")] = nearest.settings
         advice = nearest.text
     elif found.fit is Fit.FROM_DISK and not header.legacy:
-        ways.append(Way(with_rate(tr("Run it from the disk"), found.tok_s), found.settings))
+        ways[with_rate(tr("Run it from the disk"), found.tok_s)] = found.settings
     if not ways:
         advice = nearest.text
         if nearest.settings.memory_budget <= reading.total_mib:
-            ways.append(Way(tr("Load it this way"), nearest.settings))
+            ways[tr("Load it this way")] = nearest.settings
     facts = refusal.report.facts | {"advice": advice}
     report = refusal.report.model_copy(update={"facts": facts})
-    yield WaysOut(refusal.path, report.text(), tuple(ways))
+    yield WaysOut(refusal.path, report.text(), ways)
 
 
 def with_draft_model(settings: LoadSettings, draft_model: str) -> LoadSettings:

@@ -37,11 +37,7 @@ class PerformanceFeature(Feature):
             LoadPresenter(panel, self._models, models.recent, self._services.preferences),
             DraftOfferPresenter(panel.load, self._models, models.downloads),
             PerformancePresenter(
-                window,
-                self._services.engine,
-                self._models,
-                chat=chat.controller,
-                guard=self.guard,
+                window, self._services.engine, self._models, chat.controller, self.guard
             ),
         ]
         self._attach_settings(panel)

@@ -50,7 +50,6 @@ class PerformancePresenter(Presenter):
         window: PerformanceWindow,
         engine: EngineBridge,
         models: ModelController,
-        *,
         chat: ChatController,
         guard: BudgetGuard,
     ) -> None:
