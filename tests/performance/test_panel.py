@@ -10,6 +10,7 @@ from PySide6.QtGui import QAccessible, QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.errors import ModelFileMissing
 from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.settings import (
     AppliesWhen,
@@ -155,7 +156,7 @@ def test_the_message_keeps_its_height_but_in_a_low_panel(
     qtbot.waitExposed(panel)
     lay_out(panel)
     without_buttons = panel.message.height()
-    panel.message.show_buttons(pending=True, advice=False)
+    panel.message.show_message("", pending=True)
     lay_out(panel)
     assert (panel.message.height() > without_buttons) is grows
     assert panel.message.height() < height / 3
@@ -174,8 +175,9 @@ def test_after_undo_the_keyboard_is_where_the_edit_was(panel: PerformancePanel, 
 
 def test_a_plan_that_cannot_be_made_says_why(panel: PerformancePanel):
     number(panel, "context_length").spin.setValue(8192)
-    panel.show_plan_failed("The file is gone.")
-    assert panel.message.text.text() == "The file is gone."
+    gone = ModelFileMissing(path="/models/r1.gguf").report()
+    panel.show_plan_failed(gone)
+    assert panel.message.text.text() == gone.text()
     assert not panel.message.apply_button.isEnabled()
 
 

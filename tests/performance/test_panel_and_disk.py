@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtWidgets import QLabel
 
+from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model, number
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
@@ -87,7 +88,7 @@ def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel,
     panel.show_model(a_streamed_model())
     number(panel, "memory_budget").spin.setValue(256)
     panel.load.restore(LoadSettings())
-    panel.show_plan_failed("Too little.")
+    panel.show_plan_failed(EngineBusy().report())
     assert panel.load.pending
     assert not panel.message.apply_button.isEnabled()
     panel.message.undo_button.click()

@@ -18,7 +18,7 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.installed import Owner
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import split
-from r1desk.models import files_presenter
+from r1desk.models.widgets import files_page
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
@@ -184,7 +184,7 @@ def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files whose folders are shown."""
     files: list[Path] = []
-    monkeypatch.setattr(files_presenter, "show_in_folder", files.append)
+    monkeypatch.setattr(files_page, "show_in_folder", files.append)
     return files
 
 

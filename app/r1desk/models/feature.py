@@ -16,7 +16,6 @@ from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
-from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
@@ -28,7 +27,6 @@ from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import NoticeBar
 
 MINUTE_MS = 60_000
@@ -41,17 +39,14 @@ class IdleUnload(QObject):
     A load, an answer and an opened conversation count as use.
     """
 
-    def __init__(
-        self, models: ModelController, engine: EngineBridge, preferences: Preferences
-    ) -> None:
+    def __init__(self, models: ModelController, services: Services) -> None:
         super().__init__(models)
         self._models = models
-        self._engine = engine
-        self._preferences = preferences
+        self._engine, self._preferences = services.engine, services.preferences
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._on_idle)
         models.loaded.connect(self.restart)
-        engine.event.connect(self.restart)
+        self._engine.event.connect(self.restart)
 
     @Slot()
     def restart(self) -> None:
@@ -116,20 +111,19 @@ class ModelsFeature(Feature):
         preferences = services.preferences
         forecasts = ForecastService(preferences, services.engine)
         self.recent = RecentModels(models, preferences, forecasts)
-        self.idle_unload = IdleUnload(models, services.engine, preferences)
+        self.idle_unload = IdleUnload(models, services)
         self.downloads = Downloads(user_models_dir(), self)
         models.preferences_changed.connect(services.save_preferences)
         models.load_failed.connect(services.show_error)
         chat.settings.model_shown.connect(self._on_chat_model)
         self._window: ModelsWindow  # set by `attach`, before anything is shown
-        self._presenter: ModelPresenter
 
     def attach(self, window: ModelsWindow) -> None:
         """Show the models in this window."""
         self._window = window
         models, recent, chat = self._models, self.recent, self._chat.controller
         engine, preferences = self._services.engine, self._services.preferences
-        self._presenter = presenter = ModelPresenter(window, models, preferences, recent.forecasts)
+        presenter = ModelPresenter(window, models, preferences, recent.forecasts)
         for signal in (window.models_action.triggered, window.model_pill.choose_requested):
             signal.connect(presenter.choose)
         window.model_dropped.connect(models.choose)
@@ -158,11 +152,6 @@ class ModelsFeature(Feature):
     def close(self) -> None:
         """Pause the downloads; they go on at the next start."""
         self.downloads.close()
-
-    @Slot()
-    def choose(self) -> None:
-        """Let the user pick a model."""
-        self._presenter.choose()
 
     def choose_folder(self, folder: Path | None) -> BackgroundAnswer:
         """Check another folder and use it for downloads; None is the profile's. Moves nothing."""

@@ -17,7 +17,6 @@ from r1desk.models.controller import ModelController
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.file_manager import show_in_folder
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -67,7 +66,6 @@ class FilesPresenter(QObject):
         self._page = page
         self._models = models
         self._scan_again = scan_again
-        page.show_requested.connect(show_in_folder)
         page.unload_requested.connect(models.unload)
         in_trash, deleted = N_("{name} is in the trash."), N_("{name} was deleted.")
         page.trash_requested.connect(partial(self._carry_out, move_to_trash, in_trash))

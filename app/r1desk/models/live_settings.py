@@ -30,7 +30,6 @@ class LiveSettings(QObject):
     plan_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
     budget_given = Signal(int)  # MiB, with a model or by an offer: the panel shows it
-    budget_refused = Signal(object)  # the LoadSettings that stay in force
 
     def __init__(
         self, models: ModelController, engine: EngineBridge, preferences: Preferences
@@ -143,5 +142,5 @@ class LiveSettings(QObject):
     @Slot(ErrorReport)
     def _on_budget_refused(self, report: ErrorReport) -> None:
         self._budget_change = None
-        self.budget_refused.emit(self._preferences.load)
+        self._models.settings_refused.emit(self._preferences.load)
         self.plan_failed.emit(report)

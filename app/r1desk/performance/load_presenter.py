@@ -110,10 +110,9 @@ class LoadPresenter(Presenter):
     def _connect_models(self) -> None:
         panel, models, live = self._panel, self._models, self._models.live
         live.planned.connect(panel.show_plan)
-        live.plan_failed.connect(self._on_plan_failed)
+        live.plan_failed.connect(panel.show_plan_failed)
         models.load_started.connect(self._on_load_started)
-        for signal in (models.load_started, models.gone):
-            signal.connect(self._on_gone)
+        models.gone.connect(self._on_gone)
         models.load_planned.connect(panel.show_load_planned)
         models.load_progressed.connect(panel.model.show_progress)
         models.loaded.connect(self._on_loaded)
@@ -122,10 +121,10 @@ class LoadPresenter(Presenter):
         live.budget_moved.connect(self._on_budget_moved)
         models.settings_refused.connect(panel.load.restore)
         live.budget_given.connect(panel.load.take_budget)
-        live.budget_refused.connect(panel.load.restore)
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
+        self._on_gone()
         name = self._recent.name_of(Path(path))
         self._panel.model.show_loading(name, waits=self._models.load_waits)
 
@@ -168,10 +167,6 @@ class LoadPresenter(Presenter):
         self._panel.show_load_failed(report.text(), present)
         if self._panel.load.pending:
             self._models.live.plan(self._panel.load.edited)
-
-    @Slot(ErrorReport)
-    def _on_plan_failed(self, report: ErrorReport) -> None:
-        self._panel.show_plan_failed(report.text())
 
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:

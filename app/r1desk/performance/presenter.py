@@ -57,13 +57,11 @@ class PerformancePresenter(Presenter):
         self._gauge, self._panel, self._notices = window.gauge, window.panel, window.notices
         self._engine, self._models, self._chat, self._guard = engine, models, chat, guard
         self._beat: Heartbeat | None = None
-        self._sample: ResourceSample | None = None
         self._activity = EngineActivity()
         self._peak_mib = 0.0, 0.0  # of engine and window, since the load
         self._rate_meter = StreamingRateMeter()
         self._streaming: StreamingRates | None = None
-        self._short = False
-        self._shortage_text = ""
+        self._shortage_text = ""  # while the machine is short of memory
         guard.sampler.sampled.connect(self._on_sampled)
         engine.heartbeat.connect(self._on_beat)
         engine.event.connect(self._on_event)
@@ -79,7 +77,6 @@ class PerformancePresenter(Presenter):
 
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:
-        self._sample = sample
         engine, window = self._peak_mib
         self._peak_mib = max(engine, sample.engine_mib), max(window, sample.window_mib)
         self._show()
@@ -106,7 +103,7 @@ class PerformancePresenter(Presenter):
     @Slot()
     def _forget_peak(self) -> None:
         """The peak begins anew, with what is used now."""
-        now = self._sample
+        now = self._guard.sampler.last
         self._peak_mib = (now.engine_mib, now.window_mib) if now is not None else (0.0, 0.0)
 
     @Slot(object, str)
@@ -125,20 +122,20 @@ class PerformancePresenter(Presenter):
     def _notify_shortage(self, memory: events.MemoryState | None) -> None:
         """Show one notice when the machine runs short of memory and one when that is over."""
         short = memory is not None and memory.short
-        if short == self._short:
+        if short == bool(self._shortage_text):
             return
-        self._short = short
         if memory is not None and short:
             self._shortage_text = shortage_text(memory)
             self._notices.show_notice(Notice(self._shortage_text, Level.WARNING))
         else:
             self._notices.withdraw(self._shortage_text)
+            self._shortage_text = ""
             if memory is not None:  # else the model is gone, and with it the shortage's effect
                 self._notices.show_notice(Notice(shortage_over_text(), Level.INFO))
 
     @Slot()
     def _show(self) -> None:
-        sample = self._sample
+        sample = self._guard.sampler.last
         if sample is None:
             return
         loaded = self._models.current

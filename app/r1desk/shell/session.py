@@ -205,8 +205,11 @@ class Session(QObject):
         if report.code == EngineKeepsDying.__name__:
             actions[tr("Start engine")] = self._restart_engine
         elif report.code == ModelFileMissing.__name__:
-            actions[tr("Choose a model…")] = self.models_feature.choose
+            actions[tr("Choose a model…")] = self._choose_model
         self._notify(Notice(report.text(), Level.ERROR, actions))
+
+    def _choose_model(self) -> None:
+        self.window.models_action.trigger()
 
     def _restart_engine(self) -> None:
         self.engine.restart()

@@ -26,6 +26,7 @@ from r1desk.models.formatting import (
 )
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree
+from r1desk.platform.file_manager import show_in_folder
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
@@ -35,7 +36,6 @@ from r1desk.widgets.text_label import push_button, text_label
 class FilesPage(QWidget):
     """The list, what can be done with the selected file, and the partial downloads below."""
 
-    show_requested = Signal(object)  # the Path of a file, to be shown in its folder
     unload_requested = Signal()  # the loaded model is to be unloaded
     trash_requested = Signal(object)  # the FoundModel, after the user confirmed it
     delete_requested = Signal(object)  # the FoundModel, after the user confirmed it
@@ -157,7 +157,7 @@ class FilesPage(QWidget):
     @Slot()
     def _on_show(self) -> None:
         if (found := self.tree.selected) is not None:
-            self.show_requested.emit(found.installed.path)
+            show_in_folder(found.installed.path)
 
     @Slot()
     def _on_delete(self) -> None:

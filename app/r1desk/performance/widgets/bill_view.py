@@ -16,6 +16,7 @@ from r1desk.performance.hints import (
     bill_total,
     part_of,
 )
+from r1desk.performance.widgets.meters import Picture
 from r1desk.theme import set_role, tokens
 from r1desk.widgets.layouts import discard, filled
 from r1desk.widgets.text_label import text_label
@@ -33,19 +34,13 @@ def part_colour(part: BillPart) -> str:
     return str(getattr(tokens(), _COLOURS[part]))
 
 
-class BillBar(QWidget):
+class BillBar(Picture):
     """Three parts side by side; the whole width is the budget, or the total where it is larger."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._bill: Bill | None = None
         self.setFixedHeight(12)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def show_bill(self, bill: Bill | None) -> None:
-        """Draw another bill."""
-        self._bill = bill
-        self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -55,8 +50,8 @@ class BillBar(QWidget):
         clip.addRoundedRect(whole, 6, 6)
         painter.setClipPath(clip)
         painter.fillRect(whole, QColor(tokens().track))
-        if self._bill is not None:
-            self._draw_parts(painter, self._bill)
+        if self.shown is not None:
+            self._draw_parts(painter, self.shown)
         painter.end()
 
     def _draw_parts(self, painter: QPainter, bill: Bill) -> None:
@@ -118,7 +113,7 @@ class BillView(QWidget):
     def show_bill(self, bill: Bill | None) -> None:
         """Show `bill`; None when no model is known yet."""
         self._bill = bill
-        self.bar.show_bill(bill)
+        self.bar.show_picture(bill)
         self.legend.show_bill(bill)
         self.total.setText(bill_total(bill) if bill else tr("The bill appears with the model."))
         set_role(self.total, "heading" if bill is None or bill.fits else "alarm")

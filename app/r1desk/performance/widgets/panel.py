@@ -11,6 +11,7 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -215,13 +216,13 @@ class PerformancePanel(QWidget):
         if not self.load.pending and not self._advice:
             self._show_message("")
 
-    @Slot(str)
-    def show_plan_failed(self, text: str) -> None:
+    @Slot(ErrorReport)
+    def show_plan_failed(self, report: ErrorReport) -> None:
         """No bill could be made for the edited settings, and why."""
-        self._advice, self._fits_with = text, None
+        self._advice, self._fits_with = report.text(), None
         if self.load.pending:
             self.message.apply_button.setEnabled(False)
-            explain(self.message.apply_button, text)
+            explain(self.message.apply_button, self._advice)
         self._show_message("", "danger")
 
     @Slot(object)
@@ -229,8 +230,7 @@ class PerformancePanel(QWidget):
         """Show the bill of the model that is being loaded: nothing is measured yet."""
         self._bill = None
         self._show_bill(bill)
-        self.message.show_text("")  # settings that waited are those of this load
-        self.message.show_buttons(pending=False, advice=False)
+        self.message.show_message("")  # settings that waited are those of this load
 
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
@@ -268,8 +268,9 @@ class PerformancePanel(QWidget):
             role = "dim" if self._fits_with is not None else "danger"
         else:
             shown = text or self._peak_text
-        self.message.show_text(shown, role)
-        self.message.show_buttons(pending=self.load.pending, advice=self._fits_with is not None)
+        self.message.show_message(
+            shown, role, pending=self.load.pending, advice=self._fits_with is not None
+        )
 
     # ---- done by the user -------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class PanelMessage(QFrame):
         buttons.addWidget(self.advice_button, 1)
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
-        self.show_buttons(pending=False, advice=False)
+        self.show_message("")
         self._reserve()
 
     def set_retain_height(self, retained: bool) -> None:
@@ -75,14 +75,15 @@ class PanelMessage(QFrame):
             self._retains_height = retained
             self._reserve()
 
-    def show_text(self, text: str, role: str = "dim") -> None:
-        """Show `text` in the colour of `role`."""
-        if text != self.text.text():
-            self.text.setText(text)
-        set_role(self.text, role)
+    def show_message(
+        self, text: str, role: str = "dim", *, pending: bool = False, advice: bool = False
+    ) -> None:
+        """Show `text` in the colour of `role`.
 
-    def show_buttons(self, *, pending: bool, advice: bool) -> None:
-        """Show the buttons for settings that wait for a reload, and for advice."""
+        With the buttons for settings that wait for a reload (`pending`), and for `advice`.
+        """
+        self.text.setText(text)
+        set_role(self.text, role)
         self.apply_button.setVisible(pending and not advice)
         self.undo_button.setVisible(pending)
         self.advice_button.setVisible(advice)
