@@ -80,6 +80,6 @@ def gauge_values(**changes: object) -> GaugeValues:
 
 
 def number(panel: PerformancePanel, key: str) -> NumberRow:
-    row = (panel.load.rows | panel.sampling.rows)[key]
+    row = (panel.load.rows | panel.answers.rows)[key]
     assert isinstance(row, NumberRow)
     return row

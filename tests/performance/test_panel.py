@@ -79,8 +79,8 @@ def test_every_sampling_setting_has_a_row_that_shows_it(panel: PerformancePanel)
         end_repetition=False,
         seed=4_294_967_294,
     )
-    panel.sampling.set_sampling(settings)
-    shown = {key: row.value for key, row in panel.sampling.rows.items()}
+    panel.answers.show_settings(settings, "")
+    shown = {key: row.value for key, row in panel.answers.rows.items()}
     assert shown == settings.model_dump(exclude=ELSEWHERE)
 
 
@@ -89,15 +89,13 @@ def test_showing_settings_asks_for_nothing(panel: PerformancePanel, qtbot):
         panel.load.plan_wanted,
         panel.settings_applied,
         panel.load.threads_changed,
-        panel.sampling.sampling_changed,
-        panel.system_prompt.system_prompt_changed,
+        panel.answers.changed,
     ]
     received = []
     for signal in signals:
         signal.connect(lambda *values: received.append(values))
     panel.load.set_settings(LoadSettings(memory_budget=1024, threads=1))
-    panel.sampling.set_sampling(SamplingSettings(temperature=1.0))
-    panel.system_prompt.set_text("Be brief.")
+    panel.answers.show_settings(SamplingSettings(temperature=1.0), "Be brief.")
     panel.show_model(a_model())
     qtbot.wait(400)
     assert received == []
@@ -293,37 +291,37 @@ def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(
         update={"engine": "ctransformers 0.2.27", "format": "GGML", "ignored": ("kv_type", "min_p")}
     )
     panel.show_model(a_model().model_copy(update={"facts": facts}))
-    for row in (panel.load.rows["kv_type"], panel.sampling.rows["min_p"]):
+    for row in (panel.load.rows["kv_type"], panel.answers.rows["min_p"]):
         assert not any(control.isEnabled() for control in row.controls)
         assert "ctransformers" in row.cost.text()
-    assert panel.sampling.rows["temperature"].spin.isEnabled()
+    assert panel.answers.rows["temperature"].spin.isEnabled()
     assert "GGML" in panel.model.facts.text()
     assert "ctransformers" in panel.model.facts.text()
 
 
 def test_another_engine_brings_the_greyed_settings_back(panel: PerformancePanel):
-    before = panel.sampling.rows["min_p"].cost.text()
+    before = panel.answers.rows["min_p"].cost.text()
     facts = a_model().facts.model_copy(update={"format": "GGML", "ignored": ("min_p",)})
     panel.show_model(a_model().model_copy(update={"facts": facts}))
     panel.show_model(a_model())
-    row = panel.sampling.rows["min_p"]
+    row = panel.answers.rows["min_p"]
     assert row.spin.isEnabled()
     assert row.cost.text() == before
 
 
 def test_reset_brings_back_the_defaults(panel: PerformancePanel, qtbot):
-    panel.sampling.set_sampling(SamplingSettings(temperature=1.5, seed=7))
-    with qtbot.waitSignal(panel.sampling.sampling_changed) as changed:
-        panel.sampling.reset.click()
-    assert changed.args == [SamplingSettings()]
+    panel.answers.show_settings(SamplingSettings(temperature=1.5, seed=7), "")
+    with qtbot.waitSignal(panel.answers.changed) as changed:
+        panel.answers.reset.click()
+    assert changed.args == [SamplingSettings(), ""]
     assert number(panel, "seed").spin.text() == "random"
 
 
 def test_typing_a_system_prompt_is_told_once(panel: PerformancePanel, qtbot):
     panel.show_tab(PanelTab.ANSWERS)
     received: list[str] = []
-    panel.system_prompt.system_prompt_changed.connect(received.append)
-    qtbot.keyClicks(panel.system_prompt.editor, "Short.")
+    panel.answers.changed.connect(lambda _sampling, prompt: received.append(prompt))
+    qtbot.keyClicks(panel.answers.editor, "Short.")
     qtbot.waitUntil(lambda: bool(received))
     assert received == ["Short."]
 
@@ -398,13 +396,13 @@ def test_the_wheel_scrolls_and_changes_no_setting(panel: PerformancePanel, qapp:
 
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: PerformancePanel):
     open_all(panel)
-    rows = panel.load.rows | panel.sampling.rows
+    rows = panel.load.rows | panel.answers.rows
     for row in rows.values():
         for control in row.controls:
             assert control.accessibleName()
             assert control.accessibleDescription()
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
-    assert panel.system_prompt.editor.accessibleName()
+    assert panel.answers.editor.accessibleName()
     assert panel.tabs.accessibleName()
 
 

@@ -90,7 +90,8 @@ def test_what_is_no_text_is_made_visible_and_answered(qtbot: QtBot, own_profile:
             session.window.composer.set_text(typed)
             session.window.composer.editor.textChanged.emit()
             session.window.composer.flush_draft()
-            session.window.panel.system_prompt.system_prompt_changed.emit(typed)
+            answers = session.window.panel.answers
+            answers.changed.emit(answers.settings, typed)
             session.window.composer.clear()
             session.window.sidebar.requested.emit(RenameConversation(conversation, typed))
             session.window.sidebar.requested.emit(SearchConversations(typed))

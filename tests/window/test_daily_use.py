@@ -423,13 +423,13 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
         session.store.call(lambda _store: None, settled.append)  # after the settings
         qtbot.waitUntil(lambda: bool(settled))
         panel = session.window.panel
-        panel.system_prompt.editor.setPlainText("Answer in French.")
-        panel.sampling.change(seed=7)
+        panel.answers.editor.setPlainText("Answer in French.")
+        panel.answers.change(seed=7)
         click_row(session.window.sidebar.list, "Apples")  # before the changes were reported
         wait_shown(qtbot, session, "Red.")
-        qtbot.waitUntil(lambda: panel.system_prompt.editor.toPlainText() == "")
+        qtbot.waitUntil(lambda: panel.answers.editor.toPlainText() == "")
         assert session.window.chat.instructions.label.text() == ""
-        assert panel.sampling.settings.seed == -1
+        assert panel.answers.settings.seed == -1
         assert session.preferences.system_prompt == ""
     with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Red.")
@@ -437,7 +437,7 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
         wait_shown(qtbot, session, "Yellow.")
         chat = session.window.chat
         qtbot.waitUntil(lambda: chat.instructions.label.text() == "Instructions: Answer in French.")
-        assert session.window.panel.sampling.settings.seed == 7
+        assert session.window.panel.answers.settings.seed == 7
 
 
 def test_an_answer_that_nobody_saw_is_marked_until_its_chat_is_opened(
@@ -481,15 +481,16 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
 ) -> None:
     qtbot.waitUntil(session.window.chat.isVisible)
     panel, chip = session.window.panel, session.window.chat.instructions.label
-    panel.system_prompt.editor.setPlainText("Be brief.")
-    panel.flush_answer_settings()
+    panel.answers.editor.setPlainText("Be brief.")
+    panel.answers.flush()
     assert session.preferences.system_prompt == ""
     panel.preset_row.default_button.click()
     assert session.preferences.system_prompt == "Be brief."
     assert panel.preset_row.default_button.isHidden()
     ask(qtbot, session, "Name a fruit.")
     wait_answered(qtbot, session)
-    session.chat_settings.set_system_prompt("")  # of this conversation
+    settings = session.chat_settings
+    settings.change(settings.present[0], "")  # of this conversation
     session.window.sidebar.requested.emit(NewChat())
     assert chip.text() == "Instructions: Be brief."
 

@@ -84,14 +84,14 @@ def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
 ) -> None:
     with running_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
-        session.window.panel.system_prompt.editor.setFocus()
+        session.window.panel.answers.editor.setFocus()
         type_text("Answer like a pirate.")
         qtbot.waitUntil(lambda: session.chat_settings.present[1] == "Answer like a pirate.")
         assert row.box.currentIndex() == -1
         trigger(row.menu_button.menu(), "Save as")
         name_it(qtbot, session, "Pirate")
         assert row.box.currentText() == "Pirate"
-        type_in = session.window.panel.system_prompt.editor
+        type_in = session.window.panel.answers.editor
         type_in.setFocus()
         type_text(" Arr!")
         qtbot.waitUntil(lambda: row.box.currentIndex() == -1)

@@ -45,10 +45,9 @@ class PerformanceFeature(Feature):
     def _attach_settings(self, panel: PerformancePanel) -> None:
         """Connect the settings of the chat."""
         chat, settings = self._chat, self._chat.settings
-        panel.sampling.sampling_changed.connect(settings.set_sampling)
-        panel.system_prompt.system_prompt_changed.connect(settings.set_system_prompt)
-        chat.controller.leaving.connect(panel.flush_answer_settings)
-        settings.shown.connect(panel.show_answer_settings)
+        panel.answers.changed.connect(settings.change)
+        chat.controller.leaving.connect(panel.answers.flush)
+        settings.shown.connect(panel.answers.show_settings)
         settings.emit_shown()
         chat.sizes.changed.connect(panel.context.show_size)
         panel.context.show_size(chat.sizes.size)

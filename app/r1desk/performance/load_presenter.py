@@ -85,8 +85,6 @@ class LoadPresenter(Presenter):
         self._models = models
         self._preferences = preferences
         panel.load.set_settings(preferences.load)
-        panel.sampling.set_sampling(preferences.sampling)
-        panel.system_prompt.set_text(preferences.system_prompt)
         self._recent = recent
         recent.changed.connect(self._on_recent_changed)
         self._on_recent_changed()

@@ -45,7 +45,7 @@ class PresetPresenter(Presenter):
     @Slot(object)
     def apply(self, preset: Preset) -> None:
         """Put a preset in force for the conversation shown; its model is loaded."""
-        self._panel.flush_answer_settings()
+        self._panel.answers.flush()
         sampling = preset.sampling
         if sampling.thinking_budget is None:  # then the conversation's own stays
             budget = self._settings.present[0].thinking_budget
@@ -74,7 +74,7 @@ class PresetPresenter(Presenter):
 
     @Slot()
     def _on_default(self) -> None:
-        self._panel.flush_answer_settings()
+        self._panel.answers.flush()
         self._settings.make_defaults()
 
     @Slot()
@@ -122,7 +122,7 @@ class PresetPresenter(Presenter):
         dialog.open()
 
     def _with_present_settings(self, preset: Preset) -> Preset:
-        self._panel.flush_answer_settings()
+        self._panel.answers.flush()
         sampling, system_prompt = self._settings.present
         changes = {"sampling": sampling, "system_prompt": system_prompt}
         return preset.model_copy(update=changes)

@@ -72,18 +72,13 @@ class ChatSettingsController(QObject):
 
     def apply(self, sampling: SamplingSettings, system_prompt: str) -> None:
         """Replace both for the conversation shown; the defaults stay."""
-        self._set(sampling, system_prompt)
+        self.change(sampling, system_prompt)
         self.emit_shown()
 
     @Slot(object)
     def set_sampling(self, sampling: SamplingSettings) -> None:
         """Change the sampling of the conversation shown."""
-        self._set(sampling, self.present[1])
-
-    @Slot(str)
-    def set_system_prompt(self, text: str) -> None:
-        """Change the system prompt of the conversation shown."""
-        self._set(self.present[0], text)
+        self.change(sampling, self.present[1])
 
     @Slot(object)
     def set_thinking_budget(self, budget: int | None) -> None:
@@ -109,8 +104,9 @@ class ChatSettingsController(QObject):
         self._defaults.sampling, self._defaults.system_prompt = self.present
         self.defaults_changed.emit()
 
-    def _set(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        """Keep both, of which one may have been a default: a change is for this conversation."""
+    @Slot(object, str)
+    def change(self, sampling: SamplingSettings, system_prompt: str) -> None:
+        """Keep both, of which one may have been a default, for the conversation shown."""
         if (conversation := self._conversation) is None:
             self._new_chat = (sampling, system_prompt)
         else:

@@ -14,14 +14,14 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.widgets.model_box import ModelBox
+from r1desk.performance.widgets.answer_section import AnswerSection
 from r1desk.performance.widgets.bill_view import BillView
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.next_turn_section import ContextMeter, NextTurnSection
 from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
 from r1desk.performance.widgets.preset_row import PresetRow
-from r1desk.performance.widgets.sampling_section import SamplingSection, SystemPrompt
 from r1desk.performance.widgets.setting_rows import grey_out
 from r1desk.theme import explain
 from r1desk.widgets.layouts import filled, keep_place
@@ -62,8 +62,7 @@ class PerformancePanel(QWidget):
         self.bill = BillView()
         self.load = load or LoadSection()
         self.load.setParent(self)
-        self.sampling = SamplingSection(self)
-        self.system_prompt = SystemPrompt()
+        self.answers = AnswerSection(self)
         self.preset_row = PresetRow()
         self.context = ContextMeter()
         self.next_turn = NextTurnSection()
@@ -104,16 +103,16 @@ class PerformancePanel(QWidget):
         )
 
     def _answers_page(self) -> PanelPage:
-        rows = dict(self.sampling.rows)
+        rows = dict(self.answers.rows)
         return PanelPage(
             [
                 self.preset_row,
                 rows.pop("temperature"),
                 rows.pop("max_tokens"),
                 text_label(tr("System prompt"), "heading"),
-                self.system_prompt,
+                self.answers.prompt_box,
             ],
-            [*rows.values(), self.sampling.reset],
+            [*rows.values(), self.answers.reset],
         )
 
     def _conversation_page(self) -> PanelPage:
@@ -140,22 +139,10 @@ class PerformancePanel(QWidget):
         self.tabs.setCurrentWidget(self.pages[tab])
         first = {
             PanelTab.MODEL: self.load.rows["memory_budget"].slider,
-            PanelTab.ANSWERS: self.sampling.rows["temperature"].slider,
+            PanelTab.ANSWERS: self.answers.rows["temperature"].slider,
             PanelTab.CONVERSATION: self.load.rows["context_length"].slider,
         }[tab]
         first.setFocus()
-
-    @Slot(object, str)
-    def show_answer_settings(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        """Show the settings of another conversation."""
-        self.sampling.set_sampling(sampling)
-        self.system_prompt.set_text(system_prompt)
-
-    @Slot()
-    def flush_answer_settings(self) -> None:
-        """Report changes that are still delayed: another conversation is about to be shown."""
-        self.sampling.flush()
-        self.system_prompt.flush()
 
     @Slot(object, str, object)
     def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
@@ -238,7 +225,7 @@ class PerformancePanel(QWidget):
         self._advice = ""
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
-        for section in (self.load, self.sampling):
+        for section in (self.load, self.answers):
             grey_out(section.rows, loaded.facts)
         self.load.follow_budget_of(loaded.bill)
         self.show_budget(loaded.bill)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -31,18 +31,19 @@ _STEPS = {
 }
 
 
-class SamplingSection(QObject):
-    """Owns the rows of `SamplingSettings` and a reset.
+class AnswerSection(QObject):
+    """Owns the rows of `SamplingSettings`, a reset, and the text before every conversation.
 
     Signals:
-        sampling_changed: the new `SamplingSettings`, shortly after the last change.
+        changed: `SamplingSettings` and the system prompt, shortly after the last change.
     """
 
-    sampling_changed = Signal(object)
+    changed = Signal(object, str)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.settings = SamplingSettings()
+        self.system_prompt = ""
         self.rows = _create_rows()
         self.reset = QPushButton(tr("Reset"))
         explain(self.reset, tr("Back to the defaults."))
@@ -51,28 +52,51 @@ class SamplingSection(QObject):
             row.show_cost(tr(row.info.help))
             row.changed.connect(lambda value, key=key: self.change(**{key: value}))
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
-        self._delay.timeout.connect(lambda: self.sampling_changed.emit(self.settings))
-        self.set_sampling(self.settings)
+        self._delay.timeout.connect(lambda: self.changed.emit(self.settings, self.system_prompt))
+        self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
+        self.editor.setFixedHeight(96)
+        note = tr(
+            "DeepSeek advises to leave this empty for R1 and to put everything in the message."
+        )
+        self.editor.setAccessibleName(tr("System prompt"))
+        self.editor.setAccessibleDescription(note)
+        self.editor.textChanged.connect(self._on_typed)
+        self.prompt_box = QWidget()
+        filled(QVBoxLayout(self.prompt_box), self.editor, text_label(note, "dim"), spacing=6)
+        self.show_settings(self.settings, "")
 
-    def set_sampling(self, settings: SamplingSettings) -> None:
-        """Show `settings` and emit nothing."""
-        self.settings = settings
+    @Slot(object, str)
+    def show_settings(self, sampling: SamplingSettings, system_prompt: str) -> None:
+        """Show the settings of another conversation, and emit nothing."""
+        self._show_sampling(sampling)
+        if system_prompt != self.editor.toPlainText():
+            self.editor.setPlainText(system_prompt)
+        self.system_prompt = system_prompt
         self._delay.stop()
+
+    def _show_sampling(self, settings: SamplingSettings) -> None:
+        self.settings = settings
         for key, row in self.rows.items():
             row.set_value(getattr(settings, key))
 
+    @Slot()
     def flush(self) -> None:
-        """Report a change that is still delayed."""
+        """Report changes that are still delayed: another conversation is about to be shown."""
         if self._delay.isActive():
             self._delay.stop()
-            self.sampling_changed.emit(self.settings)
+            self.changed.emit(self.settings, self.system_prompt)
 
     def change(self, **changes: object) -> None:
         """The user set something."""
         changed = SamplingSettings.model_validate(self.settings.model_dump() | changes)
         if changed != self.settings:
-            self.set_sampling(changed)
+            self._show_sampling(changed)
             self._delay.start()
+
+    @Slot()
+    def _on_typed(self) -> None:
+        self.system_prompt = self.editor.toPlainText()
+        self._delay.start()
 
 
 def _create_rows() -> dict[str, SettingRow]:
@@ -86,41 +110,3 @@ def _create_rows() -> dict[str, SettingRow]:
     seed.spin.setGroupSeparatorShown(False)
     seed.spin.setSpecialValueText(tr("random"))
     return {**rows, "end_repetition": SwitchRow(settings.info("end_repetition"))}
-
-
-class SystemPrompt(QWidget):
-    """The text before every conversation.
-
-    Signals:
-        system_prompt_changed: the text, shortly after the last key.
-    """
-
-    system_prompt_changed = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
-        self.editor.setFixedHeight(96)
-        note = tr(
-            "DeepSeek advises to leave this empty for R1 and to put everything in the message."
-        )
-        self.editor.setAccessibleName(tr("System prompt"))
-        self.editor.setAccessibleDescription(note)
-        filled(QVBoxLayout(self), self.editor, text_label(note, "dim"), spacing=6)
-        self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
-        self._delay.timeout.connect(
-            lambda: self.system_prompt_changed.emit(self.editor.toPlainText())
-        )
-        self.editor.textChanged.connect(self._delay.start)
-
-    def flush(self) -> None:
-        """Report a change that is still delayed."""
-        if self._delay.isActive():
-            self._delay.stop()
-            self.system_prompt_changed.emit(self.editor.toPlainText())
-
-    def set_text(self, text: str) -> None:
-        """Show `text` and emit nothing."""
-        if text != self.editor.toPlainText():
-            self.editor.setPlainText(text)
-        self._delay.stop()
