@@ -80,8 +80,8 @@ def test_memory_and_state_are_shown_and_the_rest_on_a_click(gauge: Gauge, qtbot)
     assert not any(part.isVisible() for part in rest)
     gauge.show_values(gauge_values(tok_s=9.8))
     assert not any(part.isVisible() for part in rest)
-    assert gauge._memory.isVisible()
-    assert gauge._state.isVisible()
+    assert gauge.memory.isVisible()
+    assert gauge.state.isVisible()
 
 
 def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
@@ -90,8 +90,8 @@ def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
     assert gauge.minimumSizeHint().width() <= 500
     gauge.resize(500, 44)
     assert not gauge._machine.isVisible()
-    assert gauge._memory.isVisible()
-    assert gauge._state.isVisible()
+    assert gauge.memory.isVisible()
+    assert gauge.state.isVisible()
     gauge.resize(1366, 44)
     assert gauge._machine.isVisible()
 
@@ -101,7 +101,7 @@ def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
     gauge.show_values(gauge_values())
     gauge.resize(width, 44)
     gauge.layout().activate()
-    for meter in (gauge._memory, gauge._machine, gauge._speed, gauge._state):
+    for meter in (gauge.memory, gauge._machine, gauge._speed, gauge.state):
         assert not meter.isVisible() or meter.width() >= meter.sizeHint().width()
 
 
@@ -109,7 +109,7 @@ def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
 def test_a_part_that_can_be_clicked_is_painted_anew_under_the_mouse(
     gauge: Gauge, qtbot, kind: QEvent.Type
 ):
-    meter = gauge._memory
+    meter = gauge.memory
     painted = []
     meter.paintEvent = painted.append
     QApplication.sendEvent(meter, QHoverEvent(kind, QPointF(5, 5), QPointF(5, 5), QPointF(5, 5)))
@@ -130,7 +130,7 @@ def test_a_model_from_the_disk_fills_its_budget_without_a_warning():
 
 def test_exact_values_are_in_the_tooltips(gauge: Gauge):
     gauge.show_values(gauge_values())
-    assert "window 112.0, engine 300.0" in gauge._memory.toolTip()
+    assert "window 112.0, engine 300.0" in gauge.memory.toolTip()
 
 
 def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
@@ -147,7 +147,7 @@ def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock
 
 def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
     gauge.show_values(gauge_values(budget_mib=0.0, cores=()))
-    assert gauge._memory._value == "412 MiB"
+    assert gauge.memory._value == "412 MiB"
 
 
 STREAMING = StreamingRates(
@@ -176,8 +176,8 @@ def test_a_screen_reader_hears_of_the_disk(gauge: Gauge):
 def test_a_click_on_a_part_asks_for_more_of_it(gauge: Gauge, qtbot, part: str):
     gauge.show_values(gauge_values())
     gauge.layout().activate()
-    meter = getattr(gauge, f"_{part}")
-    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked")):
+    meter = getattr(gauge, part)
+    with qtbot.waitSignal(meter.clicked):
         qtbot.mouseClick(meter, Qt.MouseButton.LeftButton, pos=meter.rect().center())
-    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked")):
+    with qtbot.waitSignal(meter.clicked):
         qtbot.keyClick(meter, Qt.Key.Key_Return)

@@ -78,7 +78,7 @@ def test_a_click_on_a_number_opens_the_panel_at_its_place(
 ) -> None:
     bar = window.composer.size_button
     bar.show_size(PromptSize(text=0, history=300, reserve=100, context=1000))
-    click(window.gauge._memory if number == "memory" else bar)
+    click(window.gauge.memory if number == "memory" else bar)
     assert window.panel.isVisible()
     assert window.panel.tabs.currentWidget() is window.panel.pages[tab]
 

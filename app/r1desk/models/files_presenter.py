@@ -66,7 +66,7 @@ class FilesPresenter(QObject):
         self._page = page
         self._models = models
         self._scan_again = scan_again
-        page.unload_requested.connect(models.unload)
+        page.unload_button.clicked.connect(models.unload)
         in_trash, deleted = N_("{name} is in the trash."), N_("{name} was deleted.")
         page.trash_requested.connect(partial(self._carry_out, move_to_trash, in_trash))
         page.delete_requested.connect(partial(self._carry_out, delete_file, deleted))

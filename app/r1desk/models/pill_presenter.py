@@ -117,7 +117,6 @@ class PillPresenter(Presenter):
         self._pill = pill
         self._models = models
         self._recent = recent
-        self._loading_name = ""
         self._tok_s = 0.0  # of the last answer, or expected from the disk
         pill.model_chosen.connect(models.choose)
         recent.changed.connect(self._on_recent_changed)
@@ -134,19 +133,21 @@ class PillPresenter(Presenter):
     @Slot()
     def _on_recent_changed(self) -> None:
         self._pill.models = self._recent.items
-        if self._models.loading and self._models.next_path is not None:
-            self._on_load_started(str(self._models.next_path))
+        if self._models.loading:
+            self._on_load_started()
 
-    @Slot(str)
-    def _on_load_started(self, path: str) -> None:
-        self._loading_name = self._recent.name_of(Path(path))
-        note = tr("waits for the answer") if self._models.load_waits else tr("loading")
-        self._pill.show_state(self._loading_name, PillState.LOADING, note)
+    @Slot()
+    def _on_load_started(self) -> None:
+        self._show_load(tr("waits for the answer") if self._models.load_waits else tr("loading"))
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
-        note = tr("{percent} %", percent=round(100 * fraction))
-        self._pill.show_state(self._loading_name, PillState.LOADING, note)
+        self._show_load(tr("{percent} %", percent=round(100 * fraction)))
+
+    def _show_load(self, note: str) -> None:
+        path = self._models.next_path
+        if path is not None:
+            self._pill.show_state(self._recent.name_of(path), PillState.LOADING, note)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

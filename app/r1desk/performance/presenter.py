@@ -67,8 +67,8 @@ class PerformancePresenter(Presenter):
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         models.live.budget_moved.connect(self._forget_peak)
-        window.gauge.state_clicked.connect(self._on_state_clicked)
-        window.gauge.stop_clicked.connect(chat.stop)
+        window.gauge.state.clicked.connect(self._on_state_clicked)
+        window.gauge.stop.clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
         if guard.beat is not None:  # in a window that is new: not empty until the next
             self._on_beat(guard.beat)

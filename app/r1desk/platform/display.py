@@ -55,23 +55,21 @@ _X11_PORT = 6000
 _CONNECT_S = 2.0
 
 
-def platforms(
-    environment: Mapping[str, str] = os.environ, arguments: Sequence[str] = ()
-) -> list[str]:
+def platforms(arguments: Sequence[str] = ()) -> list[str]:
     """Qt's platforms to show windows on, in the order in which Qt tries them.
 
     A platform that the user asks for by name is not questioned. An empty list means that there is
     no screen.
     """
-    asked = _asked_platforms(environment, arguments)
+    asked = _asked_platforms(arguments)
     if asked:
         return asked
     if not sys.platform.startswith("linux"):
         return [sys.platform]
     found = []
-    if _wayland_answers(environment):
+    if _wayland_answers():
         found.append("wayland")
-    if _x11_answers(environment.get("DISPLAY", "")):
+    if _x11_answers(os.environ.get("DISPLAY", "")):
         found.append("xcb")
     return found
 
@@ -87,18 +85,18 @@ def missing_packages(names: Sequence[str]) -> list[str]:
     return missing
 
 
-def _asked_platforms(environment: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
-    asked = environment.get("QT_QPA_PLATFORM", "")
+def _asked_platforms(arguments: Sequence[str]) -> list[str]:
+    asked = os.environ.get("QT_QPA_PLATFORM", "")
     for option, value in zip(arguments, arguments[1:]):  # noqa: B905, RUF007 - older Pythons run this too
         if option in ("-platform", "--platform"):
             asked = value
     return [name.split(":")[0] for name in asked.split(";") if name]
 
 
-def _wayland_answers(environment: Mapping[str, str]) -> bool:
-    in_session = environment.get("XDG_SESSION_TYPE") == "wayland"
-    name = environment.get("WAYLAND_DISPLAY") or ("wayland-0" if in_session else "")
-    folder = environment.get("XDG_RUNTIME_DIR")
+def _wayland_answers() -> bool:
+    in_session = os.environ.get("XDG_SESSION_TYPE") == "wayland"
+    name = os.environ.get("WAYLAND_DISPLAY") or ("wayland-0" if in_session else "")
+    folder = os.environ.get("XDG_RUNTIME_DIR")
     return bool(name and folder) and _connects(str(Path(folder or "/") / name))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QWidget
-from shiboken6 import isValid
 
 from deepseek_r1.memory import meter
 from r1desk.features import Presenter
@@ -39,7 +38,7 @@ class ServingPresenter(Presenter):
     @Slot()
     def open(self) -> None:
         """Show the dialog, or bring it to the front."""
-        if self._dialog is None or not isValid(self._dialog):
+        if self._dialog is None:
             self._dialog = dialog = ServingDialog(self._window)
             dialog.switch.clicked.connect(self._on_switched)
             dialog.port.valueChanged.connect(self._serving.set_port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -146,9 +146,8 @@ class ServingDialog(BoundedDialog):
         self.address.setEnabled(bool(state.address))
         self._show_key()
         self.model.setText(state.model or tr("No model is loaded."))
-        self.port.blockSignals(True)
-        self.port.setValue(state.port)
-        self.port.blockSignals(False)
+        with QSignalBlocker(self.port):
+            self.port.setValue(state.port)
         for control in (self.port, self.new_key):
             control.setEnabled(off)
         self.clients.setText("\n".join(map(client_text, state.clients)) or tr("Nobody yet."))

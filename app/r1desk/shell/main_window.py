@@ -89,7 +89,7 @@ class MainWindow(QMainWindow):
         self.drop_target = DropTarget(self)
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
-        self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
+        self.gauge.memory.clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
         size_button = self.composer.size_button
         size_button.clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
         self.composer.setFocus()

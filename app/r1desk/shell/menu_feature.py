@@ -32,7 +32,7 @@ from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
-from r1desk.theme import ThemeChoice, app_icon
+from r1desk.theme import ThemeChoice, app_icon, apply_theme
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside
@@ -135,8 +135,8 @@ class MenuFeature(Feature):
         """Put theme and text size in force; sizes in the style sheet follow the text."""
         font = QGuiApplication.font()
         font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
-        theme = find_theme(QApplication.instance())
-        theme.choose(ThemeChoice(self._services.preferences.theme), font)
+        choice = ThemeChoice(self._services.preferences.theme)
+        apply_theme(QApplication.instance(), choice, font)
 
 
 def open_palette(window: MainWindow) -> None:

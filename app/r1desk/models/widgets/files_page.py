@@ -11,6 +11,7 @@ from PySide6.QtGui import QFont, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMessageBox,
+    QPushButton,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -36,7 +37,6 @@ from r1desk.widgets.text_label import push_button, text_label
 class FilesPage(QWidget):
     """The list, what can be done with the selected file, and the partial downloads below."""
 
-    unload_requested = Signal()  # the loaded model is to be unloaded
     trash_requested = Signal(object)  # the FoundModel, after the user confirmed it
     delete_requested = Signal(object)  # the FoundModel, after the user confirmed it
 
@@ -54,7 +54,7 @@ class FilesPage(QWidget):
         self.path = AddressLine()
         self.note = text_label("", "dim")
         self.show_button = push_button(tr("Show in folder"), self._on_show)
-        self.unload_button = push_button(tr("Unload"), self.unload_requested.emit)
+        self.unload_button = QPushButton(tr("Unload"), autoDefault=False)
         self.delete_button = push_button(tr("Delete…"), self._on_delete)
         self._arrange()
         QShortcut(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
 
@@ -28,14 +28,8 @@ BUTTON_PX, MEMORY_PX = 30, 260
 class Gauge(QWidget):
     """Memory against the budget and the state; a button shows machine, processor, speed, disk.
 
-    Signals:
-        memory_clicked, state_clicked: the user wants to see more of it.
-        stop_clicked: the next turn is not to be prepared.
+    `memory` and `state` are clicked to see more of it, and `stop` ends preparing the next turn.
     """
-
-    memory_clicked = Signal()
-    state_clicked = Signal()
-    stop_clicked = Signal()
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -45,35 +39,30 @@ class Gauge(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumHeight(HEIGHT_PX)
         self.setAccessibleName(tr("Live gauge"))
-        self._memory = Meter(tr("Memory"), "88,888 / 88,888 MiB")
+        self.memory = Meter(tr("Memory"), "88,888 / 88,888 MiB")
         self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
-        self._state = Meter("", tr("Loading"), grows=False)
-        self._stop = tool_button("close", tr("Stop preparing the next turn"))
-        self._stop.setFixedSize(BUTTON_PX, BUTTON_PX)
-        self._stop.clicked.connect(self.stop_clicked)
-        self._stop.setVisible(False)
+        self.state = Meter("", tr("Loading"), grows=False)
+        self.stop = tool_button("close", tr("Stop preparing the next turn"))
+        self.stop.setFixedSize(BUTTON_PX, BUTTON_PX)
+        self.stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
         self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
         self.all_button = tool_button("cpu", tr("All readings"), "text_dim")
         self.all_button.setCheckable(True)
         self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
         self.all_button.toggled.connect(self._fit)
-        self._memory.setMaximumWidth(MEMORY_PX)
+        self.memory.setMaximumWidth(MEMORY_PX)
         self._machine.setMaximumWidth(MEMORY_PX)
-        for meter, name, signal in (
-            (self._memory, tr("Memory: open the panel"), self.memory_clicked),
-            (self._state, tr("State: show the chat that is answered"), self.state_clicked),
-        ):
-            meter.make_button(name)
-            meter.clicked.connect(signal)
+        self.memory.make_button(tr("Memory: open the panel"))
+        self.state.make_button(tr("State: show the chat that is answered"))
         margins = MARGIN_PX, 4, MARGIN_PX, 4
         layout = filled(QHBoxLayout(self), spacing=SPACING_PX, margins=margins)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         for part, factor in (
-            (self._memory, 3),
-            (self._state, 0),
-            (self._stop, 0),
+            (self.memory, 3),
+            (self.state, 0),
+            (self.stop, 0),
             (self._speed, 0),
             (self._machine, 2),
             (self._cpu, 0),
@@ -94,7 +83,7 @@ class Gauge(QWidget):
         sample = values.sample
         budget = values.budget_mib
         used = f"{sample.app_mib:,.0f}"
-        self._memory.show_value(
+        self.memory.show_value(
             f"{used} / {budget:,.0f} MiB" if budget else f"{used} MiB",
             _share(sample.app_mib, budget),
             full_is_fine=values.streaming is not None,  # it takes what the budget allows
@@ -104,8 +93,8 @@ class Gauge(QWidget):
             _share(sample.machine_used_mib, sample.machine_total_mib),
         )
         self._cpu.show_value(f"{sample.cpu:.0%}".replace("%", " %"), None)
-        self._state.show_value(values.state, None)
-        self._stop.setVisible(values.preparing)
+        self.state.show_value(values.state, None)
+        self.stop.setVisible(values.preparing)
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
         streaming = values.streaming
         self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
@@ -114,7 +103,7 @@ class Gauge(QWidget):
 
     def _set_tooltips(self, values: GaugeValues) -> None:
         sample = values.sample
-        self._memory.setToolTip(
+        self.memory.setToolTip(
             tr(
                 "The application: {app:,.1f} MiB (window {window:,.1f}, engine {engine:,.1f})",
                 app=sample.app_mib,
@@ -147,13 +136,13 @@ class Gauge(QWidget):
     def _fit(self) -> None:
         """Show all that is wanted; in a narrow window the least important parts go first."""
         left = self.width() - 2 * MARGIN_PX - BUTTON_PX
-        if not self._stop.isHidden():
+        if not self.stop.isHidden():
             left -= BUTTON_PX + SPACING_PX
         shows_all = self.all_button.isChecked()
         streams = self.values is not None and self.values.streaming is not None
         for part, wanted in (
-            (self._memory, True),
-            (self._state, True),
+            (self.memory, True),
+            (self.state, True),
             (self._speed, shows_all),
             (self._disk, shows_all and streams),
             (self._cpu, shows_all),
@@ -165,7 +154,7 @@ class Gauge(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         # Not the layout's own: parts that can go must not keep the window wide.
-        return QSize(self._memory.sizeHint().width() + 2 * MARGIN_PX, HEIGHT_PX)
+        return QSize(self.memory.sizeHint().width() + 2 * MARGIN_PX, HEIGHT_PX)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -76,12 +76,11 @@ class PresetRow(QWidget):
         names_before = [preset.name for preset in self._presets]
         self._presets = tuple(presets)
         names = [preset.name for preset in presets]
-        self.box.blockSignals(True)
-        if names != names_before:  # else a name that is being typed would be forgotten
-            self.box.clear()
-            self.box.addItems(names)
-        self.box.setCurrentIndex(self._presets.index(current) if current else -1)
-        self.box.blockSignals(False)
+        with QSignalBlocker(self.box):
+            if names != names_before:  # else a name that is being typed would be forgotten
+                self.box.clear()
+                self.box.addItems(names)
+            self.box.setCurrentIndex(self._presets.index(current) if current else -1)
         if current is not None:
             self.last = current
         elif self.last is not None:  # it may have been deleted or renamed
