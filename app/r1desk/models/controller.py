@@ -189,11 +189,6 @@ class ModelController(QObject):
             self._new_settings = self._new_settings.model_copy(update=changed)
         self.preferences_changed.emit()
 
-    def update_current(self, **changed: object) -> None:
-        """Record what changed in the loaded model: its bill, what was measured with it."""
-        if self.current is not None:
-            self.current = self.current.model_copy(update=changed)
-
     def load(self, path: Path, settings: LoadSettings) -> None:
         """Load a model with these settings; both are remembered once it has loaded."""
         if self._load is not None:

@@ -98,16 +98,11 @@ class ModelsWindow(Protocol):
 
 
 class ModelsFeature(Feature):
-    """Owns what is done with models, but for the controller of the loaded one. Main thread."""
+    """Owns what is done with models, but for the `controller` of the loaded one. Main thread."""
 
-    def __init__(
-        self,
-        services: Services,
-        models: ModelController,
-        chat: ChatFeature,
-    ) -> None:
+    def __init__(self, services: Services, models: ModelController, chat: ChatFeature) -> None:
         super().__init__()
-        self._services, self._models, self._chat = services, models, chat
+        self._services, self.controller, self._chat = services, models, chat
         preferences = services.preferences
         forecasts = ForecastService(preferences, services.engine)
         self.recent = RecentModels(models, preferences, forecasts)
@@ -121,7 +116,7 @@ class ModelsFeature(Feature):
     def attach(self, window: ModelsWindow) -> None:
         """Show the models in this window."""
         self._window = window
-        models, recent, chat = self._models, self.recent, self._chat.controller
+        models, recent, chat = self.controller, self.recent, self._chat.controller
         engine, preferences = self._services.engine, self._services.preferences
         presenter = ModelPresenter(window, models, preferences, recent.forecasts)
         for signal in (window.models_action.triggered, window.model_pill.choose_requested):
@@ -146,7 +141,7 @@ class ModelsFeature(Feature):
 
     def start(self) -> None:
         """Load the model of last time, and find what was not downloaded to its end."""
-        self._models.ensure_loading()  # a quick user may have asked already
+        self.controller.ensure_loading()  # a quick user may have asked already
         self.downloads.find_partial()
 
     def close(self) -> None:
@@ -162,7 +157,7 @@ class ModelsFeature(Feature):
     @Slot(str)
     def _on_chat_model(self, path: str) -> None:
         """Offer the model that answered last in this conversation, where it is another one."""
-        current = self._models.current
+        current = self.controller.current
         here = any(str(each.path) == path and not each.missing for each in self.recent.items)
         differs = here and current is not None and Path(path) != Path(current.facts.path)
         self._window.chat.offer_model(path if path and differs else "")

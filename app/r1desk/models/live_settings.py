@@ -118,8 +118,10 @@ class LiveSettings(QObject):
 
     @Slot(object)
     def _on_budget_event(self, event: events.Event) -> None:
-        if isinstance(event, events.BudgetChanged) and self._models.current is not None:
-            self._models.update_current(bill=self._engine.bills.with_disk_speed(event.bill))
+        loaded = self._models.current
+        if isinstance(event, events.BudgetChanged) and loaded is not None:
+            bill = self._engine.bills.with_disk_speed(event.bill)
+            self._models.current = loaded.model_copy(update={"bill": bill})
             self.budget_moved.emit(self._models.current)
 
     @Slot()

@@ -100,7 +100,7 @@ class PresetPresenter(Presenter):
             return
         if self._row.box.currentIndex() < 0:
             saving = tr("Save the changes in “{name}”", name=own.name)
-            menu.addAction(saving, lambda: self._on_update(own))
+            menu.addAction(saving, lambda: self._presets.replace(self._with_present_settings(own)))
         renaming = tr("Rename “{name}”…", name=own.name)
         menu.addAction(renaming, lambda: self._on_rename(own))
         deleting = tr("Delete “{name}”", name=own.name)
@@ -126,9 +126,6 @@ class PresetPresenter(Presenter):
         sampling, system_prompt = self._settings.present
         changes = {"sampling": sampling, "system_prompt": system_prompt}
         return preset.model_copy(update=changes)
-
-    def _on_update(self, preset: Preset) -> None:
-        self._presets.replace(self._with_present_settings(preset))
 
     def _on_rename(self, preset: Preset) -> None:
         dialog = PresetDialog(self._window, tr("Rename the preset"), preset.name)

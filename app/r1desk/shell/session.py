@@ -90,7 +90,7 @@ class Session(QObject):
         models = self.models_feature = ModelsFeature(services, self.models, chat)
         conversations = self.conversations_feature = ConversationsFeature(services, chat)
         conversations.opened.connect(models.idle_unload.wake)
-        performance = PerformanceFeature(services, self.models, chat, models)
+        performance = PerformanceFeature(services, chat, models)
         serving = ServingFeature(services, self.models)
         comparison = ComparisonFeature(services, self.models, chat, models.recent)
         menu = MenuFeature(services, models, self.set_language)
