@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from r1desk.chat.values.intents import Intent
 
 
-class ConversationIntent:
-    """The base of all; each is a frozen dataclass."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewChat(ConversationIntent):
+class NewChat(Intent):
     """Show an empty conversation, in the folder that is current in the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenConversation(ConversationIntent):
+class OpenConversation(Intent):
     """Show a conversation, at its end; a search hit at a `message` (0: none) with the `query`."""
 
     conversation: int
@@ -25,122 +17,105 @@ class OpenConversation(ConversationIntent):
     query: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RenameConversation(ConversationIntent):
+class RenameConversation(Intent):
     """Give it another title."""
 
     conversation: int
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class NameConversation(ConversationIntent):
+class NameConversation(Intent):
     """Have the loaded model write a title for it."""
 
     conversation: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrashConversations(ConversationIntent):
+class TrashConversations(Intent):
     """Move them to the trash."""
 
     conversations: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PinConversations(ConversationIntent):
+class PinConversations(Intent):
     """Keep them at the top of the list, or no longer."""
 
     conversations: tuple[int, ...]
     pinned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExportConversations(ConversationIntent):
+class ExportConversations(Intent):
     """Write conversations, all where none is named, to one file."""
 
     conversations: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NewFolder(ConversationIntent):
+class NewFolder(Intent):
     """Make a folder with these conversations in it, and let its name be typed."""
 
     conversations: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MoveToFolder(ConversationIntent):
+class MoveToFolder(Intent):
     """Put conversations into a folder; None takes them out."""
 
     conversations: tuple[int, ...]
     folder: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class FoldFolder(ConversationIntent):
+class FoldFolder(Intent):
     """Remember whether the list shows what is in it."""
 
     folder: int
     folded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RenameFolder(ConversationIntent):
+class RenameFolder(Intent):
     """Give it another name."""
 
     folder: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetFolderSettings(ConversationIntent):
+class SetFolderSettings(Intent):
     """Let its new conversations begin as the one on the screen, or as everywhere else."""
 
     folder: int
     as_shown: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ShowFolderDocuments(ConversationIntent):
+class ShowFolderDocuments(Intent):
     """Show the documents that all chats of a folder have, to be changed."""
 
     folder: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteFolder(ConversationIntent):
+class DeleteFolder(Intent):
     """Delete it; what is in it stays in the list, or goes to the trash where that is asked for."""
 
     folder: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImportConversations(ConversationIntent):
+class ImportConversations(Intent):
     """Read conversations from a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowTrash(ConversationIntent):
+class ShowTrash(Intent):
     """Show in the list what is in the trash."""
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreConversations(ConversationIntent):
+class RestoreConversations(Intent):
     """Take them out of the trash."""
 
     conversations: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PurgeConversations(ConversationIntent):
+class PurgeConversations(Intent):
     """Delete them for good, once the user has confirmed it."""
 
     conversations: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SearchConversations(ConversationIntent):
+class SearchConversations(Intent):
     """Find conversations with these words."""
 
     query: str

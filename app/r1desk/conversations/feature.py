@@ -12,6 +12,7 @@ from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
+from r1desk.chat.values.intents import Intent
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
 from r1desk.conversations.title_writer import TitleWriter
@@ -113,7 +114,7 @@ class ConversationsFeature(Feature):
         self._archives.closing.emit()
 
     @Slot(object)
-    def handle(self, intent: intents.ConversationIntent) -> None:
+    def handle(self, intent: Intent) -> None:
         """Carry out what a person asks for."""
         match intent:
             case intents.NewChat():
@@ -141,7 +142,7 @@ class ConversationsFeature(Feature):
             case _:
                 self._handle_trash(intent)
 
-    def _handle_trash(self, intent: intents.ConversationIntent) -> None:
+    def _handle_trash(self, intent: Intent) -> None:
         """Carry out what a person asks for of the trash."""
         match intent:
             case intents.TrashConversations(conversations):
@@ -159,7 +160,7 @@ class ConversationsFeature(Feature):
             case _:
                 self._handle_folder(intent)
 
-    def _handle_folder(self, intent: intents.ConversationIntent) -> None:
+    def _handle_folder(self, intent: Intent) -> None:
         """Carry out what a person asks for of a folder."""
         match intent:
             case intents.NewFolder(conversations):

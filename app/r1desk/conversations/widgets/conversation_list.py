@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from PySide6.QtCore import (
@@ -19,6 +19,7 @@ from PySide6.QtGui import QContextMenuEvent, QDrag, QGuiApplication, QKeyEvent, 
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
 
 from deepseek_r1.core.i18n import tr, trn
+from r1desk.chat.values.intents import Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
@@ -41,7 +42,7 @@ class ConversationList(QTreeView):
     left_upwards = Signal()
     menu_wanted = Signal(QModelIndex, QPoint)
 
-    def __init__(self, request: Callable[[intents.ConversationIntent], None]) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
         self._request = request
         self.rows = RowModel()

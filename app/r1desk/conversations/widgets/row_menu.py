@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.values.intents import Intent, Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList, row_of
 from r1desk.conversations.widgets.conversation_rows import Row
@@ -20,9 +21,7 @@ from r1desk.theme.icons import icon
 class RowMenu(QObject):
     """Asks the list's owner for what is chosen. Trash takes two keys: one alone never deletes."""
 
-    def __init__(
-        self, view: ConversationList, request: Callable[[intents.ConversationIntent], None]
-    ) -> None:
+    def __init__(self, view: ConversationList, request: Request) -> None:
         super().__init__(view)
         self._view, self._request = view, request
         self._about = QPersistentModelIndex()  # while its menu is open
@@ -52,9 +51,7 @@ class RowMenu(QObject):
         self._view.addAction(action)
         return action
 
-    def _asks(
-        self, intent: Callable[[tuple[int, ...]], intents.ConversationIntent]
-    ) -> Callable[[], None]:
+    def _asks(self, intent: Callable[[tuple[int, ...]], Intent]) -> Callable[[], None]:
         """What asks for this of all that is chosen."""
 
         def ask() -> None:

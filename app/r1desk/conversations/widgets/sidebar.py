@@ -58,7 +58,7 @@ class Sidebar(QWidget):
     """New chat, search, the list, and a button that shows the trash in it.
 
     Signals:
-        requested: a `ConversationIntent`. Walking the list opens each conversation.
+        requested: an `Intent` of the conversations. Walking the list opens each conversation.
     """
 
     requested = Signal(object)
