@@ -10,7 +10,7 @@ from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFi
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
-from r1desk.chat.answers import answer_generation, pending_writes
+from r1desk.chat.answers import pending_writes, streaming_answer
 from r1desk.store import ConversationSettings
 
 
@@ -54,11 +54,11 @@ def test_an_answer_is_streamed_and_stored_with_its_numbers(stack: ChatStack) -> 
 def test_what_the_model_says_is_saved_while_it_speaks(
     stack: ChatStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert answer_generation.SAVE_EVERY_MS <= 1000
+    assert streaming_answer.SAVE_EVERY_MS <= 1000
     stack.send("Name a fruit.")
     stack.engine.think("Hm.")
     stack.engine.say("A pear")
-    stack.chat._generation.save()
+    stack.chat._answers._save()
     node = stack.read(lambda store: store.messages.path(1)[-1])
     assert (node.content, node.thinking, node.state) == ("A pear", "Hm.", "streaming")
 
@@ -368,7 +368,7 @@ def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
     stack.send("Write a story.")
     stack.engine.say("Once ")
     stack.disk.full = True
-    stack.chat._generation.save()
+    stack.chat._answers._save()
     stack.answer("upon a time.")
     assert said == ["StoreFull"], "the same trouble is told once"
     assert stack.texts[-1] == "Once upon a time."

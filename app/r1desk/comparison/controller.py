@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from deepseek_r1.host import comparison as c
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
-from r1desk.chat.answers.answer_generation import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Event
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
-from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
+from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
+from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import prompt_messages
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -36,6 +41,7 @@ class AnswerQueue(QObject):
         stored: the key of the conversation before, None for one that is stored just now; its key
             from now on, and its branch. The answer is being generated, or in the queue.
         begun: conversation and its branch: an answer of the queue has its turn.
+        streamed: message and Event, of the conversation shown only.
         unsent: text and attachments of the conversation shown that were not stored.
         model_wanted: a question waits for a model.
     """
@@ -43,12 +49,13 @@ class AnswerQueue(QObject):
     busy_changed = Signal()
     stored = Signal(object, int, list)
     begun = Signal(int, list)
+    streamed = Signal(int, object)
     unsent = Signal(str, tuple)
     model_wanted = Signal()
 
     def __init__(
         self,
-        generation: AnswerGeneration,
+        engine: EngineBridge,
         pending_writes: PendingWrites,
         defaults: Defaults,
         *,
@@ -63,14 +70,17 @@ class AnswerQueue(QObject):
         `context_length` (in tokens) and `model_path` are of the model that answers next, `shown` is
         the conversation on the screen, `stops` how often the user wanted nothing to be computed.
         """
-        super().__init__(generation)
-        self._generation, self._pending_writes = generation, pending_writes
+        super().__init__()
+        self._engine, self._pending_writes = engine, pending_writes
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown, self._stops = model_path, shown, stops
         self._document_text = document_text
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
         self.storing = 0  # messages that are being stored: where their branches end is not known
+        self.answer: StreamingAnswer | None = None  # the one being written
+        self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
+        self._save_timer.timeout.connect(self._save)
 
     def is_queued(self, message_id: int) -> bool:
         """True for an answer whose generation has not begun."""
@@ -106,12 +116,12 @@ class AnswerQueue(QObject):
         def done(result: tuple[QueuedAnswer, Branch, ConversationSettings, str]) -> None:
             answer, branch, settings, text = result
             self.storing -= 1
-            if self._held or self._generation.answer is not None or self._queue:
+            if self._held or self.answer is not None or self._queue:
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
-                self._generation.expect(answer)
+                self._expect(answer)
                 if stops != self._stops():
-                    self._generation.stop()
+                    self.stop()
                 self._generate(answer, branch[:-1], settings, text)
             self.stored.emit(conversation, answer.message.conversation_id, branch)
             self.busy_changed.emit()
@@ -143,10 +153,10 @@ class AnswerQueue(QObject):
 
     def generate_next(self) -> None:
         """Begin the answer that has waited longest, if none is being written."""
-        if self._held or self._generation.answer is not None or not self._queue:
+        if self._held or self.answer is not None or not self._queue:
             return
         queued = self._queue.popleft()
-        self._generation.expect(queued)
+        self._expect(queued)
         message, conversation = queued.message, queued.message.conversation_id
 
         def read(store: Store) -> tuple[Branch, ConversationSettings, str, Branch]:
@@ -162,7 +172,7 @@ class AnswerQueue(QObject):
             self.begun.emit(conversation, branch)
 
         def refused(error: Exception) -> None:
-            self._generation.discard()
+            self._discard()
             report = None if isinstance(error, LookupError) else report_of(error)
             failed = replace(message, state=MessageState.FAILED, error=report)
             self._pending_writes.finish(failed)
@@ -185,30 +195,90 @@ class AnswerQueue(QObject):
         for message in self.take(lambda each: each.conversation_id == conversation_id):
             stopped = replace(message, state=MessageState.STOPPED, error=None)
             self._pending_writes.finish(stopped)
-        answer = self._generation.answer
-        if answer is not None and answer.conversation_id == conversation_id:
-            self._generation.stop()
+        if self.answer is not None and self.answer.conversation_id == conversation_id:
+            self.stop()
+
+    # ---- the answer being written
+
+    def _expect(self, queued: QueuedAnswer) -> None:
+        """From here on this message, which is stored, is the answer being written."""
+        self.answer = StreamingAnswer.of(queued)
+        self._save_timer.start()
 
     def _generate(
         self,
-        answer: QueuedAnswer,
+        queued: QueuedAnswer,
         before: Branch,
         settings: ConversationSettings,
         document_text: str,
     ) -> None:
+        """Have the expected answer written."""
         sampling, system_prompt = effective(settings, self._defaults)
-        sampling = answer.sampling or sampling
-        if answer.answers_now:
+        sampling = queued.sampling or sampling
+        if queued.answers_now:
             sampling = sampling.model_copy(update={"thinking_budget": 0})
-        read = [message for message in before if message.id not in answer.left_out]
+        read = [message for message in before if message.id not in queued.left_out]
         reserve = answer_reserve(self._context_length(), sampling.max_tokens)
         self.model_wanted.emit()
-        self._generation.ask(
-            prompt_messages(read, system_prompt, answer.message.sources, document_text),
-            sampling,
-            reserve=0 if answer.fills_context else reserve,
-            continues=partial_answer(answer.message),
+        answer = self.answer
+        answer.request = request = self._engine.submit(
+            GenerateRequest,
+            messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),
+            sampling=sampling,
+            reserve=0 if queued.fills_context else reserve,
+            continues=partial_answer(queued.message),
         )
+        request.event.connect(partial(self._on_event, answer))
+        request.failed.connect(partial(self._on_failed, answer))
+        if answer.stop_wanted:
+            request.cancel()
+
+    def answer_now(self) -> None:
+        """End the thinking; the answer follows."""
+        if self.answer is not None and self.answer.request is not None:
+            self.answer.request.end_thinking()
+
+    def stop(self) -> None:
+        """End the answer; what is there stays."""
+        if self.answer is not None:
+            self.answer.stop_wanted = True
+            if self.answer.request is not None:
+                self.answer.request.cancel()
+
+    @Slot()
+    def _save(self) -> None:
+        if self.answer is not None:
+            self.answer.save(self._pending_writes)
+
+    def close(self) -> None:
+        """Save what there is for the last time. What the engine says afterwards finds no answer.
+
+        At the next start the store counts such an answer as stopped.
+        """
+        self._save()
+        self._discard()
+
+    def _discard(self) -> None:
+        """Expect no answer any more."""
+        self._save_timer.stop()
+        self.answer = None
+
+    def _on_event(self, answer: StreamingAnswer, event: Event) -> None:
+        if answer is not self.answer:
+            return
+        if (ended := answer.take(event)) is not None:
+            self._finish(ended)
+        elif answer.conversation_id == self._shown():
+            self.streamed.emit(answer.message_id, answer.as_shown(event))
+
+    def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
+        if answer is self.answer:
+            self._finish(answer.ended(MessageState.FAILED, error=report))
+
+    def _finish(self, message: ChatMessage) -> None:
+        """Store the whole answer. `PendingWrites` says when it is stored, or could not be."""
+        self._discard()
+        self._pending_writes.finish(message)
 
 
 def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:

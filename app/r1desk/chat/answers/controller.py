@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults, DocumentText
 from r1desk.chat.answers.pending_writes import Draft, PendingWrites
+from r1desk.chat.answers.streaming_answer import QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import (
@@ -75,11 +75,8 @@ class ChatController(QObject):
         self.pending_writes.kept.connect(self._on_kept)
         self.failed = self.pending_writes.failed  # ErrorReport: something was not stored or read
         self.recovered = self.pending_writes.recovered  # what could not be saved is saved
-        self._generation = AnswerGeneration(
-            engine, self.pending_writes, lambda: self.conversation_id, self
-        )
         self._answers = AnswerQueue(
-            self._generation,
+            engine,
             self.pending_writes,
             defaults,
             context_length=context_length,
@@ -95,15 +92,15 @@ class ChatController(QObject):
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
         self.add_answer = self._answers.add
         self.hold_answers = self._answers.hold
-        self.answer_now = self._generation.answer_now
-        self.streamed = self._generation.streamed
+        self.answer_now = self._answers.answer_now
+        self.streamed = self._answers.streamed
 
     # ---- what is shown ----------------------------------------------------------------------
 
     @property
     def answer(self) -> StreamingAnswer | None:
         """The answer being written."""
-        return self._generation.answer
+        return self._answers.answer
 
     @property
     def busy(self) -> bool:
@@ -199,7 +196,7 @@ class ChatController(QObject):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
-        self._generation.close()
+        self._answers.close()
         self.pending_writes.close()
 
     def _show(self, conversation_id: int | None, branch: Branch) -> None:
@@ -359,7 +356,7 @@ class ChatController(QObject):
     def stop(self) -> None:
         """End the answer being written, or the preparation of the next; what is there stays."""
         self.stops += 1  # also for what is on its way
-        self._generation.stop()
+        self._answers.stop()
         self.stopped.emit()
 
     def stop_conversation(self, conversation_id: int) -> None:

@@ -6,8 +6,8 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.answers.answer_generation import QueuedAnswer
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.streaming_answer import QueuedAnswer
 from r1desk.store import ChatMessage, MessageState, Store
 
 

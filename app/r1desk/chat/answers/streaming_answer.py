@@ -1,27 +1,18 @@
-"""The answer being written: from the engine's events to the memory, the disk and the view.
-
-What the model says is on disk at least once a second.
-"""
+"""The answer being written: from the engine's events to the memory and the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import ended_inside_thinking, merged_stats
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.store import ChatMessage, MessageState
 
-SAVE_EVERY_MS = 500
+SAVE_EVERY_MS = 500  # what the model says is on disk at least once a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,101 +122,3 @@ class StreamingAnswer:
             error=error,
         )
         return self.whole
-
-
-class AnswerGeneration(QObject):
-    """One answer at a time; its signal is for the conversation on the screen only."""
-
-    streamed = Signal(int, object)  # message, Event
-
-    def __init__(
-        self,
-        engine: EngineBridge,
-        pending_writes: PendingWrites,
-        shown: Callable[[], int | None],
-        parent: QObject,
-    ) -> None:
-        """`shown` is the conversation on the screen."""
-        super().__init__(parent)
-        self._engine, self._pending_writes, self._shown = engine, pending_writes, shown
-        self.answer: StreamingAnswer | None = None
-        self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
-        self._save_timer.timeout.connect(self.save)
-
-    def expect(self, queued: QueuedAnswer) -> None:
-        """From here on this message, which is stored, is the answer being written."""
-        self.answer = StreamingAnswer.of(queued)
-        self._save_timer.start()
-
-    def ask(
-        self,
-        messages: Sequence[Message],
-        sampling: SamplingSettings,
-        *,
-        reserve: int = 0,
-        continues: PartialAnswer | None = None,
-    ) -> None:
-        """Have the expected answer written, where the context has `reserve` tokens free for it."""
-        assert self.answer is not None  # noqa: S101 - `expect` was called
-        request = self._engine.submit(
-            GenerateRequest,
-            messages=tuple(messages),
-            sampling=sampling,
-            reserve=reserve,
-            continues=continues,
-        )
-        request.event.connect(partial(self._on_event, self.answer))
-        request.failed.connect(partial(self._on_failed, self.answer))
-        self.answer.request = request
-        if self.answer.stop_wanted:
-            request.cancel()
-
-    def discard(self) -> None:
-        """Expect no answer any more."""
-        self._save_timer.stop()
-        self.answer = None
-
-    def answer_now(self) -> None:
-        """End the thinking; the answer follows."""
-        if self.answer is not None and self.answer.request is not None:
-            self.answer.request.end_thinking()
-
-    def stop(self) -> None:
-        """End the answer; what is there stays."""
-        if self.answer is not None:
-            self.answer.stop_wanted = True
-            if self.answer.request is not None:
-                self.answer.request.cancel()
-
-    @Slot()
-    def save(self) -> None:
-        """Save what there is of the answer."""
-        if self.answer is not None:
-            self.answer.save(self._pending_writes)
-
-    def close(self) -> None:
-        """Save what there is for the last time. What the engine says afterwards finds no answer.
-
-        At the next start the store counts such an answer as stopped.
-        """
-        self.save()
-        self.discard()
-
-    # ---- the engine's events ----------------------------------------------------------------
-
-    def _on_event(self, answer: StreamingAnswer, event: events.Event) -> None:
-        if answer is not self.answer:
-            return
-        if (ended := answer.take(event)) is not None:
-            self._finish(ended)
-        elif answer.conversation_id == self._shown():
-            self.streamed.emit(answer.message_id, answer.as_shown(event))
-
-    def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
-        if answer is self.answer:
-            self._finish(answer.ended(MessageState.FAILED, error=report))
-
-    def _finish(self, message: ChatMessage) -> None:
-        """Store the whole answer. `PendingWrites` says when it is stored, or could not be."""
-        self.discard()
-        self._pending_writes.finish(message)
