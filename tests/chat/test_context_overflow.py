@@ -5,19 +5,17 @@ The engine counts a token for each word.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, PromptTooLong
-from deepseek_r1.core.events import Bill, BillItem, BillLine, FinishReason, ModelFacts
+from deepseek_r1.core.events import Bill, BillItem, BillLine, FinishReason, ModelFacts, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.protocol import CountTokensRequest, GenerateRequest
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.context_options import longer_context
-from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
@@ -36,13 +34,15 @@ class Overflow:
     """The overflow of a chat whose engine counts words."""
 
     def __init__(self, stack: ChatStack) -> None:
-        self.stack, self.model = stack, ModelInUse(FACTS, BILL, LoadSettings(), 100.0)
+        self.stack = stack
+        self.model = ModelLoaded(facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1)
         counter = TokenCounter(stack.engine.bridge, lambda: True, stack.chat)
         self.overflow = ContextOverflow(
             stack.chat,
             counter,
             stack.engine.bridge,
             model=lambda: self.model,
+            load=LoadSettings,
             settings=lambda: (SamplingSettings(max_tokens=RESERVE), ""),
             speed=MeasuredSpeed(stack.engine.bridge),
         )
@@ -145,7 +145,7 @@ def test_a_longer_context_is_loaded_and_the_same_question_answered(full: Overflo
 
 def test_after_a_longer_context_from_elsewhere_it_just_goes_on(full: Overflow) -> None:
     longer = FACTS.model_copy(update={"context_length": 1024})
-    full.model = replace(full.model, facts=longer)
+    full.model = full.model.model_copy(update={"facts": longer})
     full.overflow.refresh()
     full.count()
     options = full.overflow.options
@@ -162,7 +162,7 @@ def test_no_longer_context_is_promised_that_the_model_was_not_trained_for(
 ) -> None:
     made = Overflow(stack)
     facts = FACTS.model_copy(update={"context_trained": trained})
-    made.model = replace(made.model, facts=facts)
+    made.model = made.model.model_copy(update={"facts": facts})
     made.fill()
     if trained:
         assert not made.option(ContextWay.LONGER).possible

@@ -20,7 +20,7 @@ from r1desk.chat.answers.presets import PresetController
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
@@ -35,7 +35,6 @@ from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.prompt import with_documents
 from r1desk.features import Feature, Services
-from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -118,7 +117,8 @@ class ChatFeature(Feature):
             chat,
             counter,
             engine,
-            model=self._model_in_use,
+            model=lambda: models.current,
+            load=lambda: services.preferences.load,
             settings=self._settings_with_documents,
             speed=self._speed,
         )
@@ -173,12 +173,6 @@ class ChatFeature(Feature):
         """That of the model that is loaded or was last: a question loads it again."""
         self._last_context = self._context_length() or self._last_context
         return self._last_context
-
-    def _model_in_use(self) -> ModelInUse | None:
-        if (current := self._models.current) is None:
-            return None
-        load = self._services.preferences.load
-        return ModelInUse(current.facts, current.bill, load, window_and_helpers_mib())
 
     @Slot(object)
     def _on_model_loaded(self, loaded: ModelLoaded) -> None:

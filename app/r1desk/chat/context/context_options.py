@@ -123,6 +123,14 @@ def summary_option(
     return ContextOption(ContextWay.SUMMARY, title, join_sentences(parts))
 
 
+def summary_request() -> str:
+    """The message that asks for a summary; it is part of the new branch and can be read there."""
+    return tr(
+        "Summarise our conversation so far in at most 200 words, so that it can go on from the "
+        "summary alone: facts, names, numbers, decisions and open questions."
+    )
+
+
 def _unbroken(seconds: float) -> str:
     """A duration that stays on one line."""
     return price_text(seconds).replace(" ", "\N{NO-BREAK SPACE}")

@@ -9,13 +9,14 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill, ModelFacts
+from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings, answer_reserve
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.streaming_answer import QueuedAnswer
 from r1desk.chat.context.context_options import (
     LeftOut,
     SummaryOffer,
@@ -27,30 +28,21 @@ from r1desk.chat.context.context_options import (
     longer_context,
     longer_option,
     summary_option,
+    summary_request,
     too_long_option,
 )
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.summary_controller import SummaryController, summary_request
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import ChatMessage
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.store import ChatMessage, MessageState, Store
 
 LEAST_SUMMARY_TOKENS = 64
 MOST_SUMMARY_TOKENS = 512
 Fitting = Generator[tuple[Message, ...], int, tuple[int, int] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInUse:
-    """The loaded model: its facts, its bill, and the settings it was loaded with."""
-
-    facts: ModelFacts
-    bill: Bill
-    settings: LoadSettings
-    window_mib: float
 
 
 @dataclass(slots=True)
@@ -80,21 +72,25 @@ class ContextOverflow(QObject):
         counter: TokenCounter,
         engine: EngineBridge,
         *,
-        model: Callable[[], ModelInUse | None],
+        model: Callable[[], ModelLoaded | None],
+        load: Callable[[], LoadSettings],
         settings: Callable[[], tuple[SamplingSettings, str]],
         speed: MeasuredSpeed,
     ) -> None:
-        """`settings` of the conversation shown: sampling and system prompt."""
+        """`model` is the loaded one, `load` has the settings it was loaded with, `settings` are of
+        the conversation shown: sampling and system prompt.
+        """
         super().__init__()
         self._chat, self._counter, self._engine = chat, counter, engine
-        self._model, self._settings = model, settings
-        self._speed, self._summaries = speed, SummaryController(chat)
+        self._model, self._load, self._settings, self._speed = model, load, settings, speed
+        self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
         self._run = 0  # tells which countings are outdated
         self._found: _Found | None = None
         self.options: ContextOptions | None = None
         chat.branch_shown.connect(self.refresh)
         chat.answer_finished.connect(self.refresh)
         chat.busy_changed.connect(self._on_busy_changed)
+        chat.pending_writes.saved.connect(self._on_saved)
         engine.state_changed.connect(self._on_engine_state)
 
     @Slot()
@@ -124,7 +120,7 @@ class ContextOverflow(QObject):
 
     # ---- what is possible
 
-    def _working_out(self, run: int, found: _Found, model: ModelInUse) -> Counting:
+    def _working_out(self, run: int, found: _Found, model: ModelLoaded) -> Counting:
         sampling, prompt = self._settings()
         branch, context = found.branch, model.facts.context_length
         reserve = answer_reserve(context, sampling.max_tokens)
@@ -155,8 +151,8 @@ class ContextOverflow(QObject):
         else:
             self._ask_bill(run, shown, model, length)
 
-    def _ask_bill(self, run: int, shown: ContextOptions, model: ModelInUse, length: int) -> None:
-        settings = model.settings.model_copy(update={"context_length": length})
+    def _ask_bill(self, run: int, shown: ContextOptions, model: ModelLoaded, length: int) -> None:
+        settings = self._load().model_copy(update={"context_length": length})
 
         def billed(estimate: Estimate) -> None:
             if run == self._run and self._found is not None:
@@ -170,8 +166,8 @@ class ContextOverflow(QObject):
                 option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)
                 self._emit(_with_first(shown, option))
 
-        path = Path(model.facts.path)
-        request = self._engine.bills.ask(path, settings, model.window_mib, measure_disk=False)
+        path, window_mib = Path(model.facts.path), window_and_helpers_mib()
+        request = self._engine.bills.ask(path, settings, window_mib, measure_disk=False)
         request.done.connect(billed)
         request.failed.connect(refused)
 
@@ -196,9 +192,7 @@ class ContextOverflow(QObject):
             case ContextWay.LEAVE_OUT if found.left is not None:
                 self._go_on(found.branch[-1], found.branch[found.left.start].id)
             case ContextWay.SUMMARY if found.summary is not None:
-                question, parent = found.branch[-2], found.branch[-3]
-                summary, sampling = found.summary, self._settings()[0]
-                self._summaries.start(question, parent.id, summary.left_out, summary.most, sampling)
+                self._summarise(found.branch, found.summary)
             case ContextWay.ANYWAY:
                 self._chat.regenerate(found.branch[-1].id, fills_context=True)
             case _:
@@ -207,6 +201,47 @@ class ContextOverflow(QObject):
     def _go_on(self, answer: ChatMessage, memory_start: int | None = None) -> None:
         again = self._chat.continue_answer if can_go_on(answer) else self._chat.regenerate
         again(answer.id, memory_start=memory_start)
+
+    def _summarise(self, branch: Sequence[ChatMessage], offer: SummaryOffer) -> None:
+        """Have a branch summarised, then ask its last question again.
+
+        The new branch hangs below the last answer: a request for a summary, the summary, and the
+        question. The model reads it from the request on; the old branch stays as it is. Where
+        there is no summary, the question goes back to the composer.
+        """
+        question, parent_id = branch[-2], branch[-3].id
+        conversation, name = question.conversation_id, self._chat.model_name()
+        limits = {"max_tokens": offer.most, "thinking_budget": 0}
+        sampling, request = self._settings()[0].model_copy(update=limits), summary_request()
+
+        def begin(store: Store) -> QueuedAnswer:
+            asked = store.messages.append_user(conversation, request, parent_id)
+            summary = store.messages.begin_answer(conversation, asked.id, name)
+            self._summarised = {summary.id: question}
+            left_out = offer.left_out
+            return QueuedAnswer(summary, left_out=left_out, sampling=sampling, fills_context=True)
+
+        self._chat.add_answer(begin, conversation)
+
+    @Slot(object, list)
+    def _on_saved(self, finished: ChatMessage, _branch: list[ChatMessage]) -> None:
+        question = self._summarised.pop(finished.id, None)
+        if question is None:
+            return
+        name, conversation = self._chat.model_name(), finished.conversation_id
+        if finished.state is not MessageState.COMPLETE or not finished.content.strip():
+            if conversation == self._chat.conversation_id:
+                self._chat.unsent_restored.emit(question.content, question.attachments)
+            return
+
+        def begin(store: Store) -> QueuedAnswer:
+            store.messages.set_memory_start(finished.id, finished.id)
+            asked = store.messages.append_user(
+                conversation, question.content, finished.id, question.attachments
+            )
+            return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
+
+        self._chat.add_answer(begin, conversation)
 
 
 def _thinking_tokens(message: ChatMessage) -> int:
