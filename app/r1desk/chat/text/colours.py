@@ -35,8 +35,6 @@ class ChatColours:
     hover: QColor
     error_background: QColor
     error_edge: QColor
-    error_text: QColor
-    warning_text: QColor
     track: QColor  # the empty part of a progress bar
     high_contrast: bool
 
@@ -59,8 +57,6 @@ def colours_of(theme: Tokens) -> ChatColours:
         "inline_background": _mixed(theme.surface, theme.text, 0.2 if pure else 0.07),
         "error_background": _mixed(theme.surface, theme.danger, 0.0 if pure else 0.08),
         "error_edge": _mixed(theme.surface, theme.danger, 1.0 if pure else 0.55),
-        "error_text": QColor(theme.danger),
-        "warning_text": QColor(theme.warning),
         "high_contrast": pure,
     }
     return ChatColours(**{name: QColor(getattr(theme, name)) for name in names} | own)
