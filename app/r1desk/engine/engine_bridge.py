@@ -152,7 +152,7 @@ class BillReader:
 
 def log_refusal(report: ErrorReport) -> None:
     """The present state stays in force and is shown; only the reason is recorded."""
-    log.window.info("the engine refused a change: %s", report.text())
+    log.window.info("the engine refused: %s", report.text())
 
 
 class EngineBridge(QObject):

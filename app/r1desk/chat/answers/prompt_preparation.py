@@ -12,8 +12,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.documents.document_prompt import document_owners
@@ -27,7 +25,7 @@ from r1desk.chat.answers.answer_queue import Defaults, DocumentText, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
 from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -88,7 +86,7 @@ class PromptPreparation(QObject):
                 return
             kept = owners if folder.budget_mib else ()
             request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
-            request.failed.connect(self._on_failed)
+            request.failed.connect(log_refusal)
 
         self._store.call(present, retain)
 
@@ -140,7 +138,7 @@ class PromptPreparation(QObject):
                 owner=" ".join([str(conversation_id), *document_owners(whole)]),
                 compute=compute,
             )
-            request.failed.connect(self._on_failed)
+            request.failed.connect(log_refusal)  # the next message is read from its beginning
             if compute:
                 self._computing = request
                 request.done.connect(self._on_computed)
@@ -162,8 +160,3 @@ class PromptPreparation(QObject):
         if self.sender() is self._computing:  # else the next one has taken its place
             self._computing = None
             self._chat.set_preparing(False)
-
-    @Slot(ErrorReport)
-    def _on_failed(self, report: ErrorReport) -> None:
-        """Nothing is lost: the next message is read from its beginning."""
-        log.window.info("the next turn is not prepared: %s", report.text())

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from functools import partial
 
 from PySide6.QtCore import QObject
 
-from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.messages import Message
 from deepseek_r1.host.protocol import CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.engine.engine_bridge import EngineBridge, log_refusal
 
 Counting = Generator[tuple[Message, ...], int, None]
 """Yields conversations and receives their lengths in tokens."""
@@ -49,9 +46,5 @@ class TokenCounter(QObject):
             return
         request = self.engine.submit(CountTokensRequest, messages=messages)
         request.done.connect(lambda reply: self._advance(counting, reply.tokens))
-        request.failed.connect(partial(_give_up, counting))
-
-
-def _give_up(counting: Counting, report: ErrorReport) -> None:
-    log.window.info("tokens are not counted: %s", report.text())
-    counting.close()
+        request.failed.connect(log_refusal)
+        request.failed.connect(lambda _report: counting.close())
