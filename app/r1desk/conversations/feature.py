@@ -9,9 +9,8 @@ from typing import Protocol
 from PySide6.QtCore import Signal, Slot
 
 from deepseek_r1.core.i18n import N_, tr, trn
-from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
-from r1desk.chat.messages.view import ChatView
+from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.values.intents import Intent
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
@@ -21,20 +20,17 @@ from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
 from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
-from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.widgets.notice_bar import Level, Notice
 
 TRASH_DAYS = 30
 LAST_CONVERSATION = "last_conversation"
 QUESTIONS_UNTIL = 10  # conversations; then one knows what to ask
 
 
-class ConversationsWindow(Protocol):
+class ConversationsWindow(ChatWindow, Protocol):
     """The main window, the parent of dialogs, as the conversations use it."""
 
     sidebar: Sidebar
-    chat: ChatView
-    composer: Composer
-    notices: NoticeBar
 
     def raise_to_front(self) -> None:
         """Show the window above the others."""
@@ -114,7 +110,7 @@ class ConversationsFeature(Feature):
         self._archives.closing.emit()
 
     @Slot(object)
-    def handle(self, intent: Intent) -> None:
+    def handle(self, intent: Intent) -> None:  # noqa: PLR0912 - one case for each
         """Carry out what a person asks for."""
         match intent:
             case intents.NewChat():
@@ -139,12 +135,6 @@ class ConversationsFeature(Feature):
                     lambda store: store.search(query),
                     lambda hits: self._window.sidebar.show_hits(query, hits),
                 )
-            case _:
-                self._handle_trash(intent)
-
-    def _handle_trash(self, intent: Intent) -> None:
-        """Carry out what a person asks for of the trash."""
-        match intent:
             case intents.TrashConversations(conversations):
                 text = tr("Moved to the trash: {name}", name=self._name_of(conversations))
                 self._trash.move(conversations, text)
@@ -157,12 +147,6 @@ class ConversationsFeature(Feature):
                 self._trash.restore(conversations)
             case intents.PurgeConversations(conversations):
                 self._trash.ask_to_purge(conversations, self._window)
-            case _:
-                self._handle_folder(intent)
-
-    def _handle_folder(self, intent: Intent) -> None:
-        """Carry out what a person asks for of a folder."""
-        match intent:
             case intents.NewFolder(conversations):
                 self._store.call(
                     lambda store: store.folders.create(tr("New folder"), conversations),
