@@ -44,15 +44,12 @@ class AnswerView(EditableMessage):
         request: Request,
         parent: QWidget,
         *,
-        is_last: bool,
         open_thinking: set[int],
     ) -> None:
-        """`is_last`: only the last answer of a conversation can go on.
-
-        `open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
+        """`open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
         widget of this message.
         """
-        super().__init__(message, style, slicer, request, parent, is_last=is_last)
+        super().__init__(message, style, slicer, request, parent)
         self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
         self.card: ContextCard | None = None
@@ -101,7 +98,7 @@ class AnswerView(EditableMessage):
             self.thinking.finish(seconds, end)
 
     def set_last(self, is_last: bool) -> None:
-        """Another message is the last one now, or this one is."""
+        """Another message is the last one now, or this one is: only the last answer can go on."""
         if is_last != self._is_last:
             super().set_last(is_last)
             if self._footer and self._message.state != "streaming":

@@ -187,12 +187,10 @@ class EditableMessage(QWidget):
         slicer: Slicer,
         request: Request,
         parent: QWidget,
-        *,
-        is_last: bool,
     ) -> None:
         super().__init__(parent)
         self._message, self._style, self._slicer = message, style, slicer
-        self._request, self._is_last = request, is_last
+        self._request, self._is_last = request, False
         self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 

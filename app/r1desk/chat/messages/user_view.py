@@ -72,10 +72,8 @@ class UserView(EditableMessage):
         slicer: Slicer,
         request: Request,
         parent: QWidget,
-        *,
-        is_last: bool,
     ) -> None:
-        super().__init__(message, style, slicer, request, parent, is_last=is_last)
+        super().__init__(message, style, slicer, request, parent)
         self.more: QToolButton | None = None  # while only the beginning is shown
         self._bubble = QRectF()
         self.memory_line: MemoryLine | None = None

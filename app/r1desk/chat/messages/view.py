@@ -37,7 +37,7 @@ from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToCompos
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import icon
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
@@ -72,13 +72,10 @@ class ChatView(QWidget):
         self._style = TextStyle.of(self.font(), self._formulas)
         self.column = MessageList(self._build, self._estimate, self._slicer, self)
         self.instructions = InstructionsChip(self)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
         self.find_bar = FindBar(self)
         self.find_bar.text_changed.connect(self._on_find_text)
         self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
-        column.addWidget(self.find_bar)
+        column = filled(QVBoxLayout(self), self.find_bar, spacing=0)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
@@ -296,26 +293,19 @@ class ChatView(QWidget):
     # ---- building
 
     def _build(self, message_id: int, parent: QWidget) -> MessageView:
-        message, request = self._messages[message_id], self.requested.emit
-        is_last = message_id == next(reversed(self._messages), None)
+        message = self._messages[message_id]
+        parts = (message, self._style, self._slicer, self.requested.emit, parent)
         view: MessageView
         if message.is_answer:
-            view = AnswerView(
-                message,
-                self._style,
-                self._slicer,
-                request,
-                parent,
-                is_last=is_last,
-                open_thinking=self._open_thinking,
-            )
+            view = AnswerView(*parts, open_thinking=self._open_thinking)
             options = self._context_options
             if options is not None and options.message_id == message_id:
                 view.show_context_options(options)
         else:
-            view = UserView(message, self._style, self._slicer, request, parent, is_last=is_last)
+            view = UserView(*parts)
             if message_id == self._memory_line:
                 view.show_memory_line()
+        view.set_last(message_id == next(reversed(self._messages), None))
         view.setProperty(MESSAGE, message_id)
         return view
 
