@@ -152,9 +152,8 @@ class _Box(FittedWidget):
         self.label.setWordWrap(True)
         style.dress(self.label, dim=fill is None)
         self.setAccessibleName(text)
-        self._column = filled(QVBoxLayout(self), self.label, spacing=0)
         pad = round(style.em_px * 0.75)
-        self._column.setContentsMargins(pad, pad, pad, pad)
+        self._column = filled(QVBoxLayout(self), self.label, spacing=0, margins=(pad,) * 4)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)

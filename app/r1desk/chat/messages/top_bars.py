@@ -12,6 +12,7 @@ from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import takes_escape
 from r1desk.theme.fonts import scaled
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import ElidedLabel
 
 DELAY_MS = 150
@@ -77,8 +78,7 @@ class FindBar(QWidget):
         onward.clicked.connect(lambda: self._on_stepped(1))
         close = icon_button("close", tr("Close (Esc)"), self)
         close.clicked.connect(self.close_bar)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 2, 8, 6)
+        row = filled(QHBoxLayout(self), margins=(16, 2, 8, 6))
         row.addWidget(self.field, 1)
         for widget in (self._count, back, onward, close):
             row.addWidget(widget)
@@ -127,9 +127,7 @@ class InstructionsChip(QWidget):
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setFont(scaled(self.font(), 0.88))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 3 + TOP_PX, 12, 3)
-        row.addWidget(self.label)
+        filled(QHBoxLayout(self), self.label, margins=(12, 3 + TOP_PX, 12, 3))
         self.hide()
 
     def set_instructions(self, text: str) -> None:

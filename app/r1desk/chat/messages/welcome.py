@@ -20,6 +20,7 @@ from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
 from r1desk.theme.fonts import scaled
+from r1desk.widgets.layouts import filled
 
 EXAMPLES = {  # questions and their icons
     N_("Explain why the sky is blue, for a ten-year-old"): "sun",
@@ -65,18 +66,14 @@ class Welcome(QWidget):
         self.request = request
         self._questions = self._made_questions(request)
         self._inner = inner = QWidget(self)
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(round(em * 0.8))
+        self._column = column = filled(QVBoxLayout(inner), spacing=round(em * 0.8))
         column.addStretch(3)
-        column.addWidget(self._title)
-        column.addWidget(self._line)
-        column.addWidget(self._note)
-        self._column = column
+        for label in self._labels:
+            column.addWidget(label)
         for part in (self.preset_button, self._questions):
             column.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(4)
-        self._area = area = QScrollArea(self)  # a card too tall for the window is read by scrolling
+        area = QScrollArea(self)  # a card too tall for the window is read by scrolling
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidgetResizable(True)
         area.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -85,16 +82,13 @@ class Welcome(QWidget):
         area.viewport().setAutoFillBackground(False)
         area.setWidget(inner)
         inner.setAutoFillBackground(False)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(area)
+        filled(QHBoxLayout(self), area)
 
     def _made_questions(self, request: Request) -> QWidget:
         questions = QWidget(self)
         em = self.fontMetrics().height()
-        below = QVBoxLayout(questions)
-        below.setContentsMargins(0, em, 0, 0)  # gone with the questions
-        below.setSpacing(2)
+        # With a space above that is gone with the questions.
+        below = filled(QVBoxLayout(questions), spacing=2, margins=(0, em, 0, 0))
         for example, name in EXAMPLES.items():
             text = tr(example)
             button = text_button(name, text, questions)

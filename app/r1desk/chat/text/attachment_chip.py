@@ -17,7 +17,7 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import discard
+from r1desk.widgets.layouts import discard, filled
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
@@ -71,12 +71,9 @@ class AttachmentChip(QWidget):
     def __init__(self, chip: Chip, parent: QWidget) -> None:
         super().__init__(parent)
         self.chip = chip
-        row = QHBoxLayout(self)
-        row.setContentsMargins(2, 1, 2, 1)
-        row.setSpacing(0)
         self.open_button = text_button(chip.icon, "", self)
         self.open_button.clicked.connect(lambda: self.chip.opens and self.chip.opens())
-        row.addWidget(self.open_button)
+        row = filled(QHBoxLayout(self), self.open_button, spacing=0, margins=(2, 1, 2, 1))
         self.buttons: list[QToolButton] = []
         for at, each in enumerate(chip.buttons):
             button = icon_button(each.icon, each.label, self)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
 from r1desk.theme.stylesheet import set_role
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import filled, put_inside
 
 _MIN_LINES = 3
 _MAX_LINES = 16
@@ -133,8 +133,7 @@ class MessageEditor(QWidget):
         cancel = QPushButton(tr("Cancel"), self)
         cancel.setToolTip(tr("Esc"))
         cancel.clicked.connect(self.left)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
+        column = filled(QVBoxLayout(self))
         column.addWidget(self._field, 1)
         row = put_inside(column, QHBoxLayout())
         row.addStretch(1)
