@@ -19,7 +19,7 @@ from pytestqt.qtbot import QtBot
 
 from r1desk import preferences as prefs
 from r1desk.chat.answers import pending_writes
-from r1desk.chat.values.intents import EditQuestion
+from r1desk.chat.values.intents import AttachFiles, EditQuestion
 from r1desk.shell.session import Session
 from r1desk.store import Store, store
 from support.engine_script import EngineScript, says, waits_for
@@ -143,11 +143,11 @@ def test_files_are_refused_while_the_disk_is_full_and_attached_later(
     with opened(qtbot, profile) as session:
         row = session.window.composer.attachments
         disk.fill()
-        session.window.files_dropped.emit([str(notes)])
+        session.window.composer.requested.emit(AttachFiles((str(notes),)))
         qtbot.waitUntil(lambda: "disk is full" in notice_text(session))
         qtbot.waitUntil(lambda: not row.chips)
         disk.free()
-        session.window.files_dropped.emit([str(notes)])
+        session.window.composer.requested.emit(AttachFiles((str(notes),)))
         qtbot.waitUntil(lambda: any(chip.chip.opens for chip in row.chips))  # it is read
     with running_session(qtbot, profile) as session:
         row = session.window.composer.attachments

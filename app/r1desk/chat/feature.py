@@ -197,7 +197,6 @@ class ChatFeature(Feature):
         self._presenter = presenter = ChatPresenter(
             window, chat, engine, lambda: self._models.ready
         )
-        window.files_dropped.connect(files.add_paths)
         row = ComposerRowPresenter(
             window,
             files,

@@ -32,6 +32,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.view import ChatView
+from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
@@ -59,7 +60,6 @@ class MainWindow(QMainWindow):
 
     closed = Signal()
     model_dropped = Signal(Path)
-    files_dropped = Signal(list)  # of paths of files to attach
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
 
     def __init__(self, panel: PerformancePanel | None = None) -> None:
@@ -321,9 +321,9 @@ class MainWindow(QMainWindow):
             if is_model_file(dropped[0]):
                 self.model_dropped.emit(Path(dropped[0]))
             else:
-                self.files_dropped.emit(dropped)
+                self.composer.requested.emit(AttachFiles(tuple(dropped)))
         elif is_picture(event.mimeData()):
-            self.composer.editor.picture_pasted.emit()
+            self.composer.requested.emit(AttachPicture())
 
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""

@@ -72,17 +72,12 @@ class Composer(QWidget):
         self._large = ""
         self._reported_draft = ""
         self.setStyleSheet(_SHEET)
-        self.editor = ComposerField(self)  # takes the keys
+        self.editor = ComposerField(self.requested.emit, self)  # takes the keys
         self.editor.setAccessibleName(tr("Message"))
         self.editor.setPlaceholderText(tr("Write a message"))
         self.editor.sent.connect(self.submit)
         self.editor.escaped.connect(self._on_stop)
-        self.editor.last_requested.connect(lambda: self.requested.emit(intents.EditLastQuestion()))
         self.editor.large_pasted.connect(self._on_large_pasted)
-        self.editor.files_pasted.connect(
-            lambda paths: self.requested.emit(intents.AttachFiles(tuple(paths)))
-        )
-        self.editor.picture_pasted.connect(lambda: self.requested.emit(intents.AttachPicture()))
         self.editor.textChanged.connect(self._on_changed)
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QWidget
 
 from r1desk.chat.text.editor import MessageField
+from r1desk.chat.values.intents import AttachFiles, AttachPicture, EditLastQuestion, Request
 
 SLASHES = ("/", "、")
 _FIELD = QRegularExpression(
@@ -19,21 +20,16 @@ class ComposerField(MessageField):
     """The text box.
 
     Signals:
-        last_requested: Up in the empty box.
         slash_typed: a slash, or what its key types in Chinese, is all that is in the box.
-        files_pasted: paths of files that were copied elsewhere.
-        picture_pasted: a picture without a file.
         large_pasted: a paste too large to be edited here.
     """
 
-    last_requested = Signal()
     slash_typed = Signal()
     large_pasted = Signal(str)
-    files_pasted = Signal(list)
-    picture_pasted = Signal()
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
+        self._request = request
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.viewport().setAutoFillBackground(False)
@@ -51,7 +47,7 @@ class ComposerField(MessageField):
         """Up in the empty box asks for the last message; the rest is the box's own."""
         was_empty = self.document().isEmpty()
         if event.key() == Qt.Key.Key_Up and was_empty:
-            self.last_requested.emit()
+            self._request(EditLastQuestion())
         else:
             super().keyPressEvent(event)
             self._look_for_slash(was_empty=was_empty)
@@ -87,11 +83,11 @@ class ComposerField(MessageField):
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Insert plain text only; a large text goes beside the box, files are attached."""
         if files := local_files(source):
-            self.files_pasted.emit(files)
+            self._request(AttachFiles(tuple(files)))
             return
         text = source.text()
         if is_picture(source):
-            self.picture_pasted.emit()
+            self._request(AttachPicture())
         elif len(text) > LARGE_PASTE:
             self.large_pasted.emit(text)
         else:

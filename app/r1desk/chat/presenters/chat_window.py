@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from PySide6.QtCore import SignalInstance
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMenu
 
@@ -15,11 +14,7 @@ from r1desk.widgets.palette import Palette
 
 
 class ChatWindow(Protocol):
-    """A QMainWindow with these.
-
-    Signals:
-        files_dropped: the list of paths of files to attach.
-    """
+    """A QMainWindow with these."""
 
     chat: ChatView
     composer: Composer
@@ -30,7 +25,6 @@ class ChatWindow(Protocol):
     answer_menu: QMenu
     prompts_menu: QMenu
     palette_list: Palette
-    files_dropped: SignalInstance
 
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""
