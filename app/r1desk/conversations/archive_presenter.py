@@ -40,11 +40,7 @@ class ArchivePresenter(QObject):
     def __init__(self, store: StoreBridge, chat: ChatController, parent: QObject) -> None:
         super().__init__(parent)
         self._store, self._chat = store, chat
-        self._window: ChatWindow  # set by `attach`
-
-    def attach(self, window: ChatWindow) -> None:
-        """Use this window for dialogs and notices."""
-        self._window = window
+        self.window: ChatWindow  # for dialogs and notices; set by the feature
 
     def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
         """Ask where conversations, all where none is named, are to be written, in which file.
@@ -58,7 +54,7 @@ class ArchivePresenter(QObject):
         ]
         archive = tr("For R1 Desk on another computer, with all versions (*.json)")
         filters = [*texts, archive] if conversation_ids else [archive, *texts]
-        dialog = file_dialog(self._window, tr("Export"), filters)
+        dialog = file_dialog(self.window, tr("Export"), filters)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(suffix_of(filters[0]))
         dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
@@ -88,11 +84,11 @@ class ArchivePresenter(QObject):
         }
         role, title = QMessageBox.ButtonRole.ActionRole, tr("Import conversations")
         buttons = [(text, role, choose) for text, choose in choices.items()]
-        ask(self._window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
+        ask(self.window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
 
     def _choose_source(self, mode: QFileDialog.FileMode) -> None:
         filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]
-        dialog = file_dialog(self._window, tr("Import conversations"), filters)
+        dialog = file_dialog(self.window, tr("Import conversations"), filters)
         dialog.setFileMode(mode)
         dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
         dialog.open()
@@ -132,7 +128,7 @@ class ArchivePresenter(QObject):
 
         The first is opened, unless the user has gone on to something else meanwhile.
         """
-        self._window.notices.withdraw(_IMPORT)
+        self.window.notices.withdraw(_IMPORT)
         stop, shown_before = threading.Event(), self._chat.conversation_id
         stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
 
@@ -150,13 +146,13 @@ class ArchivePresenter(QObject):
             self.imported.emit(list(done.ids))
             ways: dict[str, Callable[[], object]] = {}
             # What is typed belongs to the conversation shown.
-            writes = self._window.composer.text() or self._window.chat.column.editing
+            writes = self.window.composer.text() or self.window.chat.column.editing
             if done.ids and self._chat.conversation_id == shown_before and not writes:
                 self._chat.open(done.ids[0])
             elif done.ids:
                 ways[tr("Open")] = partial(self._chat.open, done.ids[0])
             level = Level.WARNING if kinds else Level.INFO
-            self._window.notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
+            self.window.notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
 
         def failed(report: ErrorReport) -> None:
             stop_waiting()
@@ -171,12 +167,12 @@ class ArchivePresenter(QObject):
         """Show a notice that stays while work lasts; call what is returned at its end."""
         waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})
         timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
-        timer.timeout.connect(lambda: self._window.notices.show_notice(waiting))
+        timer.timeout.connect(lambda: self.window.notices.show_notice(waiting))
         timer.start()
 
         def end() -> None:
             timer.deleteLater()
-            self._window.notices.withdraw(text)
+            self.window.notices.withdraw(text)
 
         return end
 
@@ -185,7 +181,7 @@ class ArchivePresenter(QObject):
         self._show(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 
     def _show(self, text: str, level: Level = Level.INFO, topic: str = "") -> None:
-        self._window.notices.show_notice(Notice(text, level, topic=topic))
+        self.window.notices.show_notice(Notice(text, level, topic=topic))
 
 
 def chats_of_programs() -> dict[Owner, Path]:

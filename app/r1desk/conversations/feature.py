@@ -51,7 +51,7 @@ class ConversationsFeature(Feature):
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
-        self._trash = TrashPresenter(services.store, chat, self.refresh, self)
+        self._trash = TrashPresenter(services.store, chat, self.refresh)
         self._archives = ArchivePresenter(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
         self.unseen = UnseenAnswers(
@@ -65,8 +65,7 @@ class ConversationsFeature(Feature):
     def attach(self, window: ConversationsWindow) -> None:
         """Show the conversations in this window."""
         self._window = window
-        self.unseen.window = window
-        self._archives.attach(window)
+        self.unseen.window = self._archives.window = window
         window.sidebar.requested.connect(self.handle)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
@@ -18,14 +17,11 @@ from r1desk.widgets.bounded_dialog import ask
 Removed = TypeVar("Removed")
 
 
-class TrashPresenter(QObject):
+class TrashPresenter:
     """Moves conversations into the trash and out of it, and deletes folders, with a way back."""
 
-    def __init__(
-        self, store: StoreBridge, chat: ChatFeature, refresh: Callable[[], None], parent: QObject
-    ) -> None:
+    def __init__(self, store: StoreBridge, chat: ChatFeature, refresh: Callable[[], None]) -> None:
         """`refresh` reads the list of conversations anew."""
-        super().__init__(parent)
         self._store, self._refresh = store, refresh
         self._chat, self._history, self._documents = chat.controller, chat.history, chat.documents
         self._begin_chat = chat.begin_chat
@@ -113,18 +109,19 @@ class TrashPresenter(QObject):
         if not inside:
             self._delete_folder(folder, ())
             return
-        box = QMessageBox(QMessageBox.Icon.Question, tr("Delete the folder"), "", parent=parent)
-        box.setText(tr("Delete the folder “{name}”?", name=folder.name))
+        text = tr("Delete the folder “{name}”?", name=folder.name)
         count = trn("{n} conversation is in it.", "{n} conversations are in it.", len(inside))
-        box.setInformativeText(count)
-        keep = box.addButton(tr("Keep them in the list"), QMessageBox.ButtonRole.AcceptRole)
-        trash = box.addButton(tr("Move them to the trash"), QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(keep)
-        keep.clicked.connect(lambda: self._delete_folder(folder, ()))
-        trash.clicked.connect(lambda: self._delete_folder(folder, inside))
-        box.finished.connect(box.deleteLater)
-        box.open()
+        delete, roles = partial(self._delete_folder, folder), QMessageBox.ButtonRole
+        box = ask(
+            parent,
+            text,
+            count,
+            (tr("Keep them in the list"), roles.AcceptRole, lambda: delete(())),
+            (tr("Move them to the trash"), roles.DestructiveRole, lambda: delete(inside)),
+            icon=QMessageBox.Icon.Question,
+        )
+        box.setWindowTitle(tr("Delete the folder"))
+        box.setDefaultButton(box.buttons()[0])
 
     def _delete_folder(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
         def delete(store: Store) -> tuple[list[int], tuple[Attachment, ...]]:
