@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -39,8 +39,7 @@ def pages(count: int) -> Document:
 
 @pytest.fixture
 def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
-    parent = QObject()
-    counter = TokenCounter(stack.engine.bridge, lambda: False, parent)
+    counter = TokenCounter(stack.engine.bridge, lambda: False)
     made = ChatDocuments(
         stack.chat,
         stack.store,
@@ -307,7 +306,7 @@ def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_bac
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     history = UndoHistory(lambda _conversation: False)
-    actions = MessageActions(stack.store, stack.chat, history, history)
+    actions = MessageActions(stack.store, stack.chat, history)
     documents._can_undo = lambda: bool(history.changes)
     file = attached(documents, pages(8))
     stack.do(stack.chat.send, "Who?", (file,))

@@ -36,7 +36,7 @@ class Overflow:
     def __init__(self, stack: ChatStack) -> None:
         self.stack = stack
         self.model = ModelLoaded(facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1)
-        counter = TokenCounter(stack.engine.bridge, lambda: True, stack.chat)
+        counter = TokenCounter(stack.engine.bridge, lambda: True)
         self.overflow = ContextOverflow(
             stack.chat,
             counter,

@@ -18,7 +18,7 @@ class Changes:
     def __init__(self, stack: ChatStack) -> None:
         self.stack, chat = stack, stack.chat
         self.history = UndoHistory(lambda conversation: chat.answering == conversation, chat)
-        self.actions = MessageActions(stack.store, chat, self.history, chat)
+        self.actions = MessageActions(stack.store, chat, self.history)
         self.undone: list[str] = []
         self.refused: list[str] = []
         self.history.undone.connect(lambda change: self.undone.append(change.text))

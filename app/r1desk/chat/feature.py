@@ -89,9 +89,9 @@ class ChatFeature(Feature):
         chat.new_chat_defaults = settings.new_chat_values
         self.presets = PresetController(store, self)
         self.history = UndoHistory(lambda conversation: chat.answering == conversation, self)
-        self._actions = MessageActions(store, chat, self.history, self)
+        self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
-        counter = TokenCounter(engine, lambda: models.ready, self)
+        counter = TokenCounter(engine, lambda: models.ready)
         index = services.profile / INDEX_FILE if services.can_write else None
         self.documents = documents = ChatDocuments(
             chat,
@@ -145,6 +145,7 @@ class ChatFeature(Feature):
         chat.branch_shown.connect(self._on_branch_shown)
         models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)
+        models.loaded.connect(self.sizes.refresh)
         models.loaded.connect(self.prompts.restore_shown)
         self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
@@ -205,10 +206,9 @@ class ChatFeature(Feature):
             settings=self.settings,
             speed=self._speed,
         )
-        for shown in (presenter, row):
-            self._models.loaded.connect(shown.on_model_loaded)
-            if self._models.current is not None:
-                shown.on_model_loaded(self._models.current)
+        self._models.loaded.connect(presenter.on_model_loaded)
+        if self._models.current is not None:
+            presenter.on_model_loaded(self._models.current)
         prompts = PromptLibrary(window, self._services.store)
         questions = QuestionSender(window, chat, self.documents, files)
         handler = RequestHandler(

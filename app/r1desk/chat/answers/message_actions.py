@@ -80,20 +80,15 @@ class UndoHistory(QObject):
         self.changes = [each for each in self.changes if each.conversation_id not in gone]
 
 
-class MessageActions(QObject):
+class MessageActions:
     """Acts on messages of the conversation on the screen. Main thread.
 
     Nothing is done while an answer in this conversation is being written. What waits for its turn
     is neither deleted nor copied.
     """
 
-    def __init__(
-        self, store: StoreBridge, chat: ChatController, history: UndoHistory, parent: QObject
-    ) -> None:
-        super().__init__(parent)
-        self._store = store
-        self._chat = chat
-        self.history = history
+    def __init__(self, store: StoreBridge, chat: ChatController, history: UndoHistory) -> None:
+        self._store, self._chat, self.history = store, chat, history
 
     def delete(self, message_id: int) -> None:
         """Delete a message and all below it."""

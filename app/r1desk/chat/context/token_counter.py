@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from PySide6.QtCore import QObject
-
 from deepseek_r1.core.messages import Message
 from deepseek_r1.host.protocol import CountTokensRequest
 from deepseek_r1.host.supervisor_events import EngineState
@@ -15,13 +13,10 @@ Counting = Generator[tuple[Message, ...], int, None]
 """Yields conversations and receives their lengths in tokens."""
 
 
-class TokenCounter(QObject):
+class TokenCounter:
     """Asks the engine to tokenise; the model computes nothing. Main thread."""
 
-    def __init__(
-        self, engine: EngineBridge, is_model_ready: Callable[[], bool], parent: QObject
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, engine: EngineBridge, is_model_ready: Callable[[], bool]) -> None:
         self.engine, self._is_model_ready = engine, is_model_ready
 
     @property

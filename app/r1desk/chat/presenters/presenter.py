@@ -115,13 +115,17 @@ class ChatPresenter(Presenter):
 
     @Slot(object)
     def on_model_loaded(self, loaded: ModelLoaded) -> None:
-        """Name the model in the greeting, and put the cursor where a question is written."""
+        """Name the model in the greeting, and put the cursor where a question is written.
+
+        It may be one that does not think.
+        """
         note = tr(
             "It is a very small model to try things out with: English only, and often wrong.\n"
             "For real questions choose one of DeepSeek-R1's models at the top of the window."
         )
         is_starter = loaded.facts.name == STARTER_NAME
         self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
+        self._window.composer.thinking.setVisible(loaded.facts.reasons)
         self._forwarder.take_idle_focus()
 
     @Slot(object, str)
@@ -158,12 +162,6 @@ class ComposerRowPresenter(Presenter):
         for changed in (settings.changed, settings.defaults_changed, speed.changed):
             changed.connect(self._show_settings)
         self._show_settings()
-
-    @Slot(object)
-    def on_model_loaded(self, loaded: ModelLoaded) -> None:
-        """Another model counts otherwise, and may not think."""
-        self._window.composer.thinking.setVisible(loaded.facts.reasons)
-        self._sizes.refresh()
 
     @Slot()
     def _on_message_changed(self) -> None:
