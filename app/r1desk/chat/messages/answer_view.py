@@ -20,14 +20,12 @@ from r1desk.chat.messages.answer_boxes import (
     note_for,
     sources_button,
 )
-from r1desk.chat.messages.editable_message import EditableMessage
+from r1desk.chat.messages.editable_message import EditableMessage, MessageTools
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.inline_renderer import SOURCE
 from r1desk.chat.text.markdown_view import MarkdownView
-from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.time_slicer import Slicer
-from r1desk.chat.values.intents import ContextOptions, OpenAttachment, OpenLink, Request
+from r1desk.chat.values.intents import ContextOptions, OpenAttachment, OpenLink
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
@@ -37,19 +35,12 @@ class AnswerView(EditableMessage):
     """All of an answer, also while it is being written."""
 
     def __init__(
-        self,
-        message: ChatMessage,
-        style: TextStyle,
-        slicer: Slicer,
-        request: Request,
-        parent: QWidget,
-        *,
-        open_thinking: set[int],
+        self, message: ChatMessage, tools: MessageTools, parent: QWidget, open_thinking: set[int]
     ) -> None:
         """`open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
         widget of this message.
         """
-        super().__init__(message, style, slicer, request, parent)
+        super().__init__(message, tools, parent)
         self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
         self.card: ContextCard | None = None
@@ -73,7 +64,7 @@ class AnswerView(EditableMessage):
             self.body.load(message.content, final=False)
         elif message.state == "queued":
             self.body.load("", final=False)
-            self.queued_row = QueuedRow(message, style, request, self)
+            self.queued_row = QueuedRow(message, self._style, self._request, self)
         else:
             self.body.load(message.content)
             self._conclude()

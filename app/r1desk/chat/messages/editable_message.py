@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QPoint, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
@@ -171,6 +172,14 @@ class Footer(FittedWidget):
         return label
 
 
+class MessageTools(NamedTuple):
+    """What the widgets of all messages are given: how to draw, when, and whom to ask."""
+
+    style: TextStyle
+    slicer: Slicer
+    request: Request
+
+
 class EditableMessage(QWidget):
     """A message with a footer.
 
@@ -180,17 +189,10 @@ class EditableMessage(QWidget):
 
     grown = Signal()
 
-    def __init__(
-        self,
-        message: ChatMessage,
-        style: TextStyle,
-        slicer: Slicer,
-        request: Request,
-        parent: QWidget,
-    ) -> None:
+    def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(parent)
-        self._message, self._style, self._slicer = message, style, slicer
-        self._request, self._is_last = request, False
+        self._message, self._is_last = message, False
+        self._style, self._slicer, self._request = tools
         self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 

@@ -304,9 +304,10 @@ class MessageList(QScrollArea):
         if not self._later.isActive():  # once the events of this moment are through
             self._later.start()
 
-    def changed(self, key: int) -> None:
+    def grew(self, key: int) -> None:
         """A message got more to show."""
         self._by_key[key].width = 0
+        self.place()
 
     # ---- events of Qt
 

@@ -9,12 +9,11 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.messages.editable_message import EditableMessage
+from r1desk.chat.messages.editable_message import EditableMessage, MessageTools
 from r1desk.chat.text.attachment_chip import AttachmentRow, Chip, size_notes
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, icon_button, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.text.typed_text import TypedSplitter
 from r1desk.chat.values.intents import MoveMemory, OpenAttachment, Request
 from r1desk.store import ChatMessage
@@ -65,15 +64,8 @@ class MemoryLine(FittedWidget):
 class UserView(EditableMessage):
     """A bubble with the message's text, or the editor of it."""
 
-    def __init__(
-        self,
-        message: ChatMessage,
-        style: TextStyle,
-        slicer: Slicer,
-        request: Request,
-        parent: QWidget,
-    ) -> None:
-        super().__init__(message, style, slicer, request, parent)
+    def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
+        super().__init__(message, tools, parent)
         self.more: QToolButton | None = None  # while only the beginning is shown
         self._bubble = QRectF()
         self.memory_line: MemoryLine | None = None
@@ -83,14 +75,14 @@ class UserView(EditableMessage):
         if message.attachments:
             self._attached = AttachmentRow(self, to_right=True)
             self._attached.show_chips(
-                Chip(each.name, size_notes(each), partial(request, OpenAttachment(each)))
+                Chip(each.name, size_notes(each), partial(self._request, OpenAttachment(each)))
                 for each in message.attachments
             )
         beginning = folded_text(content)
         if len(beginning) < len(content):
             self.more = text_button("chevron-down", _unfold_label(content), self)
             self.more.clicked.connect(self.unfold)
-        self.body = MarkdownView(style, slicer, self, TypedSplitter())
+        self.body = MarkdownView(self._style, self._slicer, self, TypedSplitter())
         self.body.grown.connect(self.grown)
         self.body.load(beginning, final=self.more is None)
         self._footer = self._add_footer()

@@ -22,6 +22,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.editable_message import MessageTools
 from r1desk.chat.messages.message_list import MessageList
 from r1desk.chat.messages.message_positions import MessageView, estimated_height
 from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
@@ -147,7 +148,7 @@ class ChatView(QWidget):
                 view.show_context_options(
                     options if options and options.message_id == shown else None
                 )
-                self._grew(shown)  # at once: buttons that are not laid out yet would be seen
+                self.column.grew(shown)  # at once: buttons that are not laid out yet would be seen
         self.column.order_focus()
 
     def _mark_last(self) -> None:
@@ -209,7 +210,7 @@ class ChatView(QWidget):
         """Show what the engine is doing, with a bar when `fraction` (0 to 1) is given."""
         if view := self._stream_view(message_id):
             view.show_status(text, fraction)
-            self._grew(message_id)
+            self.column.grew(message_id)
 
     @Slot(int, object)
     def stream(self, message_id: int, event: Event) -> None:
@@ -236,7 +237,7 @@ class ChatView(QWidget):
             view.finish_thinking(seconds, end)
             message = self._messages[message_id]
             self._messages[message_id] = replace(message, thinking_s=seconds)
-            self._grew(message_id)
+            self.column.grew(message_id)
 
     def finish_stream(self, message: ChatMessage) -> None:
         """The answer is complete; what is drawn becomes exactly this message."""
@@ -250,7 +251,7 @@ class ChatView(QWidget):
         view = self.column.view(message.id)
         if streamed and isinstance(view, AnswerView):
             view.finish(message)
-            self._grew(message.id)
+            self.column.grew(message.id)
             self.column.order_focus()
         else:
             self.column.rebuild(message.id)
@@ -284,25 +285,21 @@ class ChatView(QWidget):
                 view.feed_thinking(thinking)
             if answer:
                 view.feed(answer)
-            self._grew(key)
-
-    def _grew(self, message_id: int) -> None:
-        self.column.changed(message_id)
-        self.column.place()
+            self.column.grew(key)
 
     # ---- building
 
     def _build(self, message_id: int, parent: QWidget) -> MessageView:
         message = self._messages[message_id]
-        parts = (message, self._style, self._slicer, self.requested.emit, parent)
+        tools = MessageTools(self._style, self._slicer, self.requested.emit)
         view: MessageView
         if message.is_answer:
-            view = AnswerView(*parts, open_thinking=self._open_thinking)
+            view = AnswerView(message, tools, parent, self._open_thinking)
             options = self._context_options
             if options is not None and options.message_id == message_id:
                 view.show_context_options(options)
         else:
-            view = UserView(*parts)
+            view = UserView(message, tools, parent)
             if message_id == self._memory_line:
                 view.show_memory_line()
         view.set_last(message_id == next(reversed(self._messages), None))
