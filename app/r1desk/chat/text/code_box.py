@@ -142,11 +142,11 @@ class CodeBox(QWidget):
         """Colour the lines one by one."""
         block = self._text.document().begin()
         runs: list[QTextLayout.FormatRange] = []
-        for coloured_run in coloured(self._shown, self.language, self._style.colours):
+        for coloured_run in coloured(self._shown, self.language):
             if coloured_run is None:
                 yield
                 continue
-            at, length, colour = coloured_run
+            at, length, field = coloured_run
             end = at + length
             while at < end:
                 while at >= block.position() + block.length():
@@ -158,7 +158,7 @@ class CodeBox(QWidget):
                 run = QTextLayout.FormatRange()
                 run.start, run.length = at - block.position(), stop - at
                 run.format = QTextCharFormat()
-                run.format.setForeground(QBrush(colour))
+                run.format.setForeground(QBrush(getattr(self._style.colours, field)))
                 runs.append(run)
                 at = stop
             if len(runs) % 16 == 15:

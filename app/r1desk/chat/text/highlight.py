@@ -7,10 +7,6 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from PySide6.QtGui import QColor
-
-from r1desk.chat.text.colours import ChatColours
-
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
@@ -30,7 +26,7 @@ _FIELDS = {
     "Name.Attribute": "code_name",
     "Error": "code_error",
 }
-Run = tuple[str, str]  # text, and the name of its colour: "" is the plain one
+Run = tuple[str, str]  # text, and the field of its colour: "" is the plain one
 _PAUSED_RUNS = 200  # between two pauses
 _MAX_NAME = 40  # characters of a fence's language word
 
@@ -80,10 +76,8 @@ def _field(token: _TokenType) -> str | None:
     return next((f for name, f in _FIELDS.items() if token in string_to_tokentype(name)), None)
 
 
-def coloured(
-    code: str, language: str, colours: ChatColours
-) -> Iterator[tuple[int, int, QColor] | None]:
-    """Runs of `code` that are not in the plain colour: start, length, colour.
+def coloured(code: str, language: str) -> Iterator[tuple[int, int, str] | None]:
+    """Runs of `code` that are not in the plain colour: start, length, field of `ChatColours`.
 
     Before the first come some None, one for each step of the work until then.
     """
@@ -93,21 +87,19 @@ def coloured(
     for start, token, value in lexer.get_tokens_unprocessed(code):
         field = _field(token)
         if field and value:
-            yield start, len(value), getattr(colours, field)
+            yield start, len(value), field
 
 
-def code_runs(
-    code: str, language: str, colours: ChatColours, pause: Callable[[], None]
-) -> list[Run]:
+def code_runs(code: str, language: str, pause: Callable[[], None]) -> list[Run]:
     """Code cut into runs of one colour; `pause` is called in between."""
     runs: list[Run] = []
     done = 0
-    for number, run in enumerate(coloured(code, language, colours)):
+    for number, run in enumerate(coloured(code, language)):
         if run is None or number % _PAUSED_RUNS == 0:
             pause()
         if run is not None:
-            start, length, colour = run
-            runs += [(code[done:start], ""), (code[start : start + length], colour.name())]
+            start, length, field = run
+            runs += [(code[done:start], ""), (code[start : start + length], field)]
             done = start + length
     runs.append((code[done:], ""))
     return runs

@@ -15,7 +15,6 @@ from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.formulas.markdown_math import formula_key, formula_source
 from r1desk.chat.text.block_splitter import MarkdownBlock
-from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.theme.tokens import DARK, LIGHT, Tokens
@@ -68,10 +67,6 @@ class HtmlWriter:
     def __init__(self, formulas: FormulaService, pause: Callable[[], None]) -> None:
         """`pause` is called while long code is coloured."""
         self._pause = pause
-        self._colours = colours_of(LIGHT)
-        self._class_of = {
-            getattr(self._colours, field).name(): name for field, name in _CODE_CLASSES.items()
-        }
         self._tokens = _HtmlTokens(formulas)
         self._titles: list[str] = []
         self._parts: list[str] = []
@@ -110,12 +105,10 @@ class HtmlWriter:
         if not block.is_code:
             self._parts.append(self._tokens.html(block.tokens))
             return
-        runs = code_runs(block.code, block.language, self._colours, self._pause)
+        runs = code_runs(block.code, block.language, self._pause)
         code = "".join(
-            f'<span class="{self._class_of[colour]}">{escape(text)}</span>'
-            if colour in self._class_of
-            else escape(text)
-            for text, colour in runs
+            f'<span class="{_CODE_CLASSES[field]}">{escape(text)}</span>' if field else escape(text)
+            for text, field in runs
         )
         self._parts.append(f"<pre><code>{code}</code></pre>\n")
 

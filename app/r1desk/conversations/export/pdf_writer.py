@@ -119,7 +119,7 @@ class PdfWriter:
 
     def add_block(self, block: MarkdownBlock) -> None:
         if block.is_code:
-            runs = code_runs(block.code, block.language, self._style.colours, self._pause)
+            runs = code_runs(block.code, block.language, self._pause)
             gap = 0.0 if block.continued else 0.6
             background = self._style.colours.code_background
             self._place(self._code_document(runs), background, gap)
@@ -160,10 +160,9 @@ class PdfWriter:
         document = self._document(self._style)
         document.setDefaultFont(scaled(self._style.mono, 0.9))
         cursor = QTextCursor(document)
-        for text, colour in runs:
+        for text, field in runs:
             fmt = QTextCharFormat()
-            chosen = QColor(colour) if colour else self._style.colours.code_text
-            fmt.setForeground(QBrush(chosen))
+            fmt.setForeground(QBrush(getattr(self._style.colours, field or "code_text")))
             cursor.insertText(display_text.breakable(display_text.code(text)), fmt)
         return document
 
