@@ -47,8 +47,7 @@ def drawn(qtbot: QtBot, settled: Settled) -> Settled:
 
 
 def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None:
-    view.append(answer(50, "", state="streaming"))
-    view.begin_stream(50)
+    view.show_branch([*view.messages, answer(50, "", state="streaming")])
     for at in range(0, len(text), size):
         view.stream(50, AnswerDelta(text=text[at : at + size]))
         if at % (size * 10) == 0:
@@ -162,8 +161,7 @@ def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
 
 
 def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
-    view.append(answer(50, "", state="streaming"))
-    view.begin_stream(50)
+    view.show_branch([*view.messages, answer(50, "", state="streaming")])
     view.stream(50, PrefillProgress(done=1240, total=3800, cached=2560))
     assert view.view(50)._status.text == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
     view.stream(50, AnswerDelta(text="Hi"))
@@ -224,8 +222,7 @@ def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or
 
 
 def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
-    view.append(answer(50, "", state="streaming"))
-    view.begin_stream(50)
+    view.show_branch([*view.messages, answer(50, "", state="streaming")])
     view.stream(50, ThinkingDelta(text="hm "))
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
     header = view.view(50).thinking.header.text
@@ -241,8 +238,7 @@ def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtB
 
 
 def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -> None:
-    view.append(answer(50, "", state="streaming"))
-    view.begin_stream(50)
+    view.show_branch([*view.messages, answer(50, "", state="streaming")])
     view.stream(50, ThinkingDelta(text="First I look.\n\nThen I *count* the apples"))
     qtbot.waitUntil(lambda: view.view(50).thinking is not None)
     box = view.view(50).thinking

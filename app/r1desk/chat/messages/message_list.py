@@ -85,13 +85,6 @@ class MessageList(QScrollArea):
         self._following = True
         self.place()
 
-    def add_key(self, key: int) -> None:
-        """Add a message at the end."""
-        position = MessagePosition(key, self._estimate(key, self.column_width()))
-        self._positions.append(position)
-        self._by_key[key] = position
-        self.place()
-
     def rebuild(self, key: int | None = None) -> None:
         """Build one message anew, or all of them.
 

@@ -19,7 +19,6 @@ from deepseek_r1.core.events import (
     ThinkingFinished,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Role
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.editable_message import MessageTools
@@ -158,14 +157,6 @@ class ChatView(QWidget):
             if view := self.column.view(key):
                 view.set_last(key == last)
 
-    def append(self, message: ChatMessage) -> None:
-        """Add one message at the end and go there."""
-        self._messages[message.id] = message
-        self._mark_last()
-        self._stack.setCurrentWidget(self.column)
-        self.column.add_key(message.id)
-        self.column.to_end()
-
     def view(self, message_id: int) -> MessageView | None:
         """The widget of a message, if it is built."""
         return self.column.view(message_id)
@@ -193,10 +184,8 @@ class ChatView(QWidget):
     # ---- streaming
 
     def begin_stream(self, message_id: int) -> None:
-        """The message will grow; one that is not shown yet is added."""
+        """The message, which is shown, will grow."""
         self._end_stream()
-        if message_id not in self._messages:
-            self.append(ChatMessage(message_id, Role.ASSISTANT, "", state=MessageState.STREAMING))
         message = self._messages[message_id]
         if message.state != "streaming":
             self._messages[message_id] = replace(message, state=MessageState.STREAMING)
