@@ -213,7 +213,7 @@ def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or
     show([user(3, "Another chat")])
     show(branch)
     assert [view.view(key).thinking.is_open for key in (1, 2)] == [False, True]
-    view.begin_stream(2)
+    show([branch[0], answer(2, "", thinking="First. ", state="streaming")])
     view.stream(2, ThinkingDelta(text="Second."))
     drawn(view)
     box = view.view(2).thinking
@@ -284,7 +284,7 @@ def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
     drawn(view)
     assert text_of(view.view(2).body) == "so far and on"
     view.finish_stream(answer(2, "so far and on"))
-    view.begin_stream(4)
+    view.show_branch([*view.messages[:2], answer(4, "", state="streaming")])
     view.stream(4, AnswerDelta(text="Yes."))
     drawn(view)
     assert text_of(view.view(4).body) == "Yes."

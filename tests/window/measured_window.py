@@ -271,7 +271,7 @@ class Asker(QObject):
         self._session, self._questions = session, questions
         self._lengths: dict[int, int] = {}
         session.models.loaded.connect(self._ask_soon)
-        session.chat.answer_started.connect(self._on_started)
+        session.chat.branch_shown.connect(self._on_shown)
         session.chat.streamed.connect(self._on_text)
         session.chat.answer_finished.connect(self._on_finished)
 
@@ -284,10 +284,11 @@ class Asker(QObject):
             composer.set_text(self._questions.pop(0))
             composer.submit()
 
-    def _on_started(self, message_id: int) -> None:
-        if message_id not in self._lengths:
-            self._lengths[message_id] = 0
-            question = self._session.chat.shown_branch[-2]
+    def _on_shown(self, _conversation: int | None, branch: list[Any]) -> None:
+        answer = self._session.chat.answer
+        if answer is not None and answer.message_id not in self._lengths:
+            self._lengths[answer.message_id] = 0
+            question = branch[-2]
             say("sent", id=question.id, text=question.content)
 
     def _on_text(self, message_id: int, event: Any) -> None:

@@ -35,7 +35,6 @@ class ChatController(QObject):
 
     branch_shown = Signal(object, list)  # conversation or None, list of ChatMessage
     match_requested = Signal(int, str)  # message, query: scroll to it and mark the query's words
-    answer_started = Signal(int)  # message
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
@@ -205,8 +204,6 @@ class ChatController(QObject):
         self.opening = False
         self.shown_branch = branch = [self._current(message) for message in branch]
         self.branch_shown.emit(conversation_id, branch)
-        if self.answer is not None and self._position(self.answer.message_id) is not None:
-            self.answer_started.emit(self.answer.message_id)
         self.busy_changed.emit()
 
     def _show_changed(self, conversation_id: int, branch: Branch) -> None:

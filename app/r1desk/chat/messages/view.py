@@ -35,7 +35,7 @@ from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
-from r1desk.store import ChatMessage, MessageState
+from r1desk.store import ChatMessage
 from r1desk.theme import icon
 from r1desk.widgets.layouts import filled, put_inside
 
@@ -136,7 +136,10 @@ class ChatView(QWidget):
         self._mark_last()
         self._jump.setVisible(False)
         if streaming := next((m.id for m in messages if m.state == "streaming"), None):
-            self.begin_stream(streaming)
+            self._streaming = streaming
+            self.column.build_now(streaming)
+            self.column.pin(streaming, True)
+            self.column.to_end()
 
     def show_context_options(self, options: ContextOptions | None) -> None:
         """Show below an answer how a full context can go on; None shows nothing."""
@@ -182,18 +185,6 @@ class ChatView(QWidget):
                 return
 
     # ---- streaming
-
-    def begin_stream(self, message_id: int) -> None:
-        """The message, which is shown, will grow."""
-        self._end_stream()
-        message = self._messages[message_id]
-        if message.state != "streaming":
-            self._messages[message_id] = replace(message, state=MessageState.STREAMING)
-            self.column.rebuild(message_id)
-        self._streaming = message_id
-        self.column.build_now(message_id)
-        self.column.pin(message_id, True)
-        self.column.to_end()
 
     def stream_status(self, message_id: int, text: str, fraction: float | None = None) -> None:
         """Show what the engine is doing, with a bar when `fraction` (0 to 1) is given."""

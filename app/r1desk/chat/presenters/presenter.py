@@ -47,7 +47,6 @@ class ChatPresenter(Presenter):
         view, chat = self._window.chat, self._chat
         chat.branch_shown.connect(self._on_branch_shown)
         chat.match_requested.connect(view.show_match)
-        chat.answer_started.connect(view.begin_stream)
         chat.streamed.connect(view.stream)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
