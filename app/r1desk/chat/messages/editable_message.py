@@ -173,7 +173,7 @@ class Footer(FittedWidget):
 
 
 class MessageTools(NamedTuple):
-    """What the widgets of all messages are given: how to draw, when, and whom to ask."""
+    """The style, the slicer and the way to ask that the widgets of all messages share."""
 
     style: TextStyle
     slicer: Slicer
