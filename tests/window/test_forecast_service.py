@@ -212,9 +212,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     read = HeaderProcess._read
 
-    def recorded(process: HeaderProcess, path: Path) -> object:
+    def recorded(process: HeaderProcess, path: Path, *, embedding: bool) -> object:
         paths.append(path)
-        return read(process, path)
+        return read(process, path, embedding=embedding)
 
     monkeypatch.setattr(HeaderProcess, "_read", recorded)
     return paths

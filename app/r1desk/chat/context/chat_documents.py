@@ -7,29 +7,25 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
-from deepseek_r1.core.i18n import N_, join_list, tr
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import estimated_tokens
-from deepseek_r1.host.protocol import SimilaritiesRequest
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.engine_questions import EngineQuestions
 from r1desk.chat.context.file_reader import FileReader, FileReading
-from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
-_COUNT_S = 20.0  # the engine may be busy
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -49,14 +45,11 @@ class ChatDocuments(QObject):
             stands first in its next prompt.
         draft_changed: `draft`, the files that go with the message being written.
         cleaned: the set of the hashes of documents whose texts are deleted.
-        comparing: passages are compared with a question, or not any more.
     """
 
     changed = Signal()
     draft_changed = Signal()
     cleaned = Signal(object)
-    comparing = Signal(bool)
-    _asked = Signal(object, object)  # what asks the engine, SimpleQueue; from any thread
 
     def __init__(
         self,
@@ -75,26 +68,24 @@ class ChatDocuments(QObject):
         `compares`: an embedding model is loaded.
         """
         super().__init__()
-        self._chat, self._store, self._counter, self._can_undo = chat, store, counter, can_undo
+        self._chat, self._store, self._can_undo = chat, store, can_undo
+        self.engine = EngineQuestions(counter)
         self._settings, self._context_length = settings, context_length
         self._compares = compares
-        self.index = DocumentIndex(path)  # any thread but the main one
-        self._waiting: set[SimpleQueue[Any]] = set()
         self._closed = False
+        self.index = DocumentIndex(path)  # any thread but the main one
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
         self.files, self.folder_files = (
-            FileReader(self.index, self._count, lambda: chat.busy, gently=gently)
+            FileReader(self.index, self.engine.count_tokens, lambda: chat.busy, gently=gently)
             for gently in (False, True)
         )
         self.files.file_read.connect(self._on_file_read)
         self.folder_files.file_read.connect(self._on_folder_file_read)
         self.folder_files.changed.connect(self.refresh)
         self._checking = False  # files of folders; it may wait for mains power, for hours
-        queued = Qt.ConnectionType.QueuedConnection
-        self._asked.connect(self._on_asked, queued)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)
         chat.unsent_restored.connect(self._on_restored)
@@ -102,10 +93,9 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
+        self.engine.close()
         self.files.close()
         self.folder_files.close()
-        for waiting in tuple(self._waiting):
-            waiting.put(None)
 
     # ---- the conversation shown -------------------------------------------------------------
 
@@ -286,11 +276,13 @@ class ChatDocuments(QObject):
                 documents,
                 messages,
                 most,
-                self._count,
+                self.engine.count_tokens,
                 chosen=chosen,
-                similarities=self._similarities if compares else None,
+                similarities=self.engine.similarities if compares else None,
             )
-            tokens = self._count(f"{prompt.system}\n\n{prompt.question}") - self._count(question)
+            tokens = self.engine.count_tokens(
+                f"{prompt.system}\n\n{prompt.question}"
+            ) - self.engine.count_tokens(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
                 replace(s, passage=replace(s.passage, text="")) for s in prompt.sources[kept:]
@@ -305,64 +297,3 @@ class ChatDocuments(QObject):
             )
 
         return ask_in_background(work)
-
-    # ---- the engine's help ------------------------------------------------------------------
-    # Any thread but the main one, which has the engine.
-
-    def _count(self, text: str) -> int:
-        """The tokens of a message: of the loaded model where it is free, else estimated."""
-        message = Message(role=Role.USER, content=text)
-
-        def ask(answer: SimpleQueue[Any]) -> None:
-            def counting() -> Counting:
-                try:
-                    answer.put((yield (message,)))
-                finally:  # also where the engine gave the count up
-                    answer.put(None)
-
-            if self._counter.available:
-                self._counter.run(counting())
-            else:
-                answer.put(None)
-
-        tokens = self._answer_to(ask, _COUNT_S)
-        return estimated_tokens(text) if tokens is None else int(tokens)
-
-    def _similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
-        """How near passages are to a question. Raises R1Error."""
-
-        def ask(answer: SimpleQueue[Any]) -> None:
-            fields = {"question": question, "passages": passages}
-            request = self._counter.engine.submit(SimilaritiesRequest, **fields)
-            request.done.connect(lambda reply: end(answer, reply.values))
-            request.failed.connect(lambda report: end(answer, report))
-            self.comparing.emit(True)
-
-        def end(answer: SimpleQueue[Any], result: object) -> None:
-            self.comparing.emit(False)
-            answer.put(result)
-
-        found = self._answer_to(ask)
-        if found is None:
-            raise EngineFailed(detail=tr("the engine was closed"))
-        if isinstance(found, ErrorReport):
-            raise found.error
-        return tuple(found)
-
-    def _answer_to(
-        self, ask: Callable[[SimpleQueue[Any]], None], timeout_s: float | None = None
-    ) -> Any:
-        """What `ask`, called in the main thread, puts into its queue; None where nothing came."""
-        answer = SimpleQueue[Any]()
-        self._waiting.add(answer)
-        found = None
-        if not self._closed:
-            self._asked.emit(ask, answer)
-            with suppress(Empty):
-                found = answer.get(timeout=timeout_s)
-        self._waiting.discard(answer)
-        return found
-
-    @Slot(object, object)
-    def _on_asked(self, ask: Callable[[SimpleQueue[Any]], None], answer: SimpleQueue[Any]) -> None:
-        ask(answer)

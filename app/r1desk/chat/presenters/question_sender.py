@@ -34,7 +34,7 @@ class QuestionSender(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._files = window, chat, documents, files
-        documents.comparing.connect(self._on_comparing)
+        documents.engine.comparing.connect(self._on_comparing)
 
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
