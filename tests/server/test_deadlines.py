@@ -38,7 +38,11 @@ class SilentEngine:
     def load(self, *_what: object, **_how: object) -> object:
         return LOADED
 
-    def submit_as(self, make: Callable[..., Any], *_what: object, **_fields: object) -> Any:
+    @property
+    def requests(self) -> SilentEngine:
+        return self
+
+    def submit(self, make: Callable[..., Any], *_what: object, **_fields: object) -> Any:
         self._receivers.append(make(1, lambda: None))
         self.on_request()
         return self._receivers[-1]

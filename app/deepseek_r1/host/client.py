@@ -14,7 +14,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
+from deepseek_r1.host.open_requests import OpenRequests
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
@@ -89,11 +89,10 @@ class EngineClient:
         self._observer = on_event
         self._supervisor = Supervisor(self._on_event, command=command, limits=limits, budget=budget)
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        self._requests = OpenRequests(self._supervisor.post)
+        self.requests = OpenRequests(self._supervisor.post)
         self._generating: BlockingRequest | None = None
         self._loading: BlockingRequest | None = None
         self.state = EngineState.STOPPED
-        self.heartbeat: Heartbeat | None = None
         self.pid: int | None = None  # of the engine's process, where there is or was one
 
     def __enter__(self) -> Self:
@@ -111,16 +110,12 @@ class EngineClient:
 
     def submit(self, kind: type[AnsweredRequest], **fields: Any) -> BlockingRequest:
         """Send a request of this kind. Any thread."""
-        return self.submit_as(BlockingRequest, kind, **fields)
+        return self.requests.submit(BlockingRequest, kind, **fields)
 
-    def submit_as(
-        self,
-        make: Callable[[int, Callable[[], None]], ReceiverT],
-        kind: type[AnsweredRequest],
-        **fields: Any,
-    ) -> ReceiverT:
-        """Send a request whose replies go to `make(id, cancel)`. Any thread."""
-        return self._requests.submit(make, kind, **fields)
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The engine's last sign of life."""
+        return self.requests.heartbeat
 
     def load(
         self,
@@ -200,17 +195,15 @@ class EngineClient:
         try:
             self._supervisor.run()
         finally:
-            self._requests.close()
+            self.requests.close()
 
     def _on_event(self, event: HostEvent) -> None:
         match event:
             case StateChanged(state=state):
                 self.state = state
-            case Heartbeat():
-                self.heartbeat = event
             case Handshake(pid=pid):
                 self.pid = pid
             case _:
-                self._requests.hand_over(event)
+                self.requests.hand_over(event)
         if self._observer is not None:
             self._observer(event)

@@ -7,9 +7,16 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
-from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.errors import EngineFailed, WrongUsage
+from deepseek_r1.core.frames import FrameTooLong
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.protocol import AnsweredRequest, CancelRequest, ClosingReply, EventReply
+from deepseek_r1.host.protocol import (
+    AnsweredRequest,
+    CancelRequest,
+    ClosingReply,
+    EventReply,
+    Heartbeat,
+)
 
 
 class ReplyReceiver(Protocol):
@@ -33,6 +40,7 @@ class OpenRequests:
         self._lock = threading.Lock()
         self._receivers: dict[int, ReplyReceiver] = {}
         self._closed = False
+        self.heartbeat: Heartbeat | None = None  # the engine's last one
 
     def submit(
         self,
@@ -42,7 +50,8 @@ class OpenRequests:
     ) -> ReceiverT:
         """Send a request whose replies go to `make(id, cancel)`, which is returned.
 
-        Raises EngineFailed after `close`, and whatever `send` raises: that request is not open.
+        Raises EngineFailed after `close`, WrongUsage for one that does not fit into a frame, and
+        whatever else `send` raises: that request is not open.
         """
         request = kind(id=next(self._ids), **fields)
         cancel = CancelRequest(id=request.id)
@@ -53,14 +62,19 @@ class OpenRequests:
             self._receivers[request.id] = receiver
         try:
             self._send(request)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._receivers.pop(request.id, None)
+            if isinstance(error, FrameTooLong):
+                raise WrongUsage(detail=tr("The message is too long.")) from None
             raise
         return receiver
 
-    def hand_over(self, reply: EventReply | ClosingReply) -> None:
+    def hand_over(self, reply: EventReply | ClosingReply | Heartbeat) -> None:
         """Hand a reply to its receiver; a closing one ends its request."""
+        if isinstance(reply, Heartbeat):
+            self.heartbeat = reply
+            return
         with self._lock:
             receiver = (
                 self._receivers.get(reply.id)

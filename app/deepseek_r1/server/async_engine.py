@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from anyio import CancelScope
 
@@ -13,7 +13,7 @@ from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
-from deepseek_r1.host.open_requests import ReceiverT
+from deepseek_r1.host.open_requests import OpenRequests
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
@@ -35,21 +35,6 @@ from deepseek_r1.host.protocol import (
 _ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 
 
-class EngineConnection(Protocol):
-    """Takes requests for the engine: its client, or the application that shares it."""
-
-    heartbeat: Heartbeat | None
-
-    def submit_as(
-        self,
-        make: Callable[[int, Callable[[], None]], ReceiverT],
-        kind: type[AnsweredRequest],
-        **fields: Any,
-    ) -> ReceiverT:
-        """Send a request whose replies go to `make(id, cancel)`."""
-        ...
-
-
 class _LoopRequest:
     """A request whose replies arrive in an event loop."""
 
@@ -68,16 +53,18 @@ class AsyncEngine:
 
     def __init__(
         self,
-        client: EngineConnection,
+        requests: OpenRequests,
         *,
         warm: bool = True,
         on_model_wanted: Callable[[], None] | None = None,
     ) -> None:
-        """`on_model_wanted` is called for a request that finds no model.
+        """`requests` are those of the engine's client, or of the application that shares it.
+
+        `on_model_wanted` is called for a request that finds no model.
 
         Without `warm` it is not ready yet: a system prompt is computed first.
         """
-        self._client, self._on_model_wanted = client, on_model_wanted
+        self._requests, self._on_model_wanted = requests, on_model_wanted
         self.warm = warm
         self.loaded: ModelLoaded | None = None
         self.served_name = ""  # of a model that may change; empty: the options' name is used
@@ -90,7 +77,7 @@ class AsyncEngine:
     @property
     def heartbeat(self) -> Heartbeat | None:
         """The engine's last sign of life."""
-        return self._client.heartbeat
+        return self._requests.heartbeat
 
     def want_model(self) -> None:
         """Report that a request found no model."""
@@ -158,7 +145,7 @@ class AsyncEngine:
         """
         self.require_model()
         loop = asyncio.get_running_loop()
-        request = self._client.submit_as(
+        request = self._requests.submit(
             lambda _request_id, cancel: _LoopRequest(cancel, loop), kind, **fields
         )
         try:

@@ -78,7 +78,7 @@ class _Serving:
     ) -> None:
         self.client, self._options = EngineClient(on_event=self._on_host_event), options
         self._on_event, self._on_loaded = on_event, on_loaded
-        self._engine = AsyncEngine(self.client, warm=not options.system_prompt)
+        self._engine = AsyncEngine(self.client.requests, warm=not options.system_prompt)
         self._failure: R1Error | None = None
         service = AnswerService(self._engine, options)
         self._server = DrainingServer(create_app(service), service, self.client.close)

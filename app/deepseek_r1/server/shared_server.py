@@ -12,25 +12,20 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pydantic import BaseModel
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.errors import R1Error, WrongUsage
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.frames import private_pipes
-from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.process_lock import lock_files, lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
+from deepseek_r1.host.open_requests import OpenRequests
 from deepseek_r1.host.protocol import (
-    AnsweredRequest,
-    ClosingReply,
-    EventReply,
-    Heartbeat,
     ShutdownRequest,
 )
 from deepseek_r1.host.sharing_protocol import (
@@ -60,29 +55,13 @@ CLIENTS_EVERY_S = 0.5
 
 
 class SharedEngine:
-    """Sends requests to the application and hands its replies to those who wait for them."""
+    """The messages from and to the application, and the requests that wait for its replies."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         """`source` and `sink` are the raw pipes from and to the application."""
         self._source, self._sink = source, sink
         self._sending = threading.Lock()
-        self._requests = OpenRequests(self.send)
-        self.heartbeat: Heartbeat | None = None
-
-    def submit_as(
-        self,
-        make: Callable[[int, Callable[[], None]], ReceiverT],
-        kind: type[AnsweredRequest],
-        **fields: Any,
-    ) -> ReceiverT:
-        """Send a request whose replies go to `make(id, cancel)`. Any thread.
-
-        Raises WrongUsage for one that does not fit into a frame.
-        """
-        try:
-            return self._requests.submit(make, kind, **fields)
-        except frames.FrameTooLong:
-            raise WrongUsage(detail=tr("The message is too long.")) from None
+        self.requests = OpenRequests(self.send)
 
     def send(self, message: BaseModel) -> None:
         """Write a message to the application. Any thread."""
@@ -97,13 +76,6 @@ class SharedEngine:
         """
         body = frames.read(self._source, frames.TO_CHILD_CAP)
         return None if body is None else frames.parse(body, to_server_adapter)
-
-    def hand_over(self, reply: EventReply | ClosingReply | Heartbeat) -> None:
-        """Hand a reply to its receiver. The thread that reads."""
-        if isinstance(reply, Heartbeat):
-            self.heartbeat = reply
-        else:
-            self._requests.hand_over(reply)
 
 
 class SharedServer:
@@ -125,7 +97,9 @@ class SharedServer:
             max_file_bytes=0,  # the process that reads documents could not be started
             drain_s=DRAIN_S,
         )
-        self._engine = AsyncEngine(shared, on_model_wanted=lambda: shared.send(ModelWanted()))
+        self._engine = AsyncEngine(
+            shared.requests, on_model_wanted=lambda: shared.send(ModelWanted())
+        )
         self._listening = listen(HOST, start.port)
         self._clients = ClientLog(self._on_clients)
         self._clients_changed = False
@@ -164,7 +138,7 @@ class SharedServer:
                     case SharingStart():
                         pass  # it has begun
                     case _:
-                        self._shared.hand_over(message)
+                        self._shared.requests.hand_over(message)
         except (OSError, frames.StreamCutOff):
             pass  # the application has ended
         except Exception:  # noqa: BLE001 - without this thread no request is answered
