@@ -11,13 +11,14 @@ import threading
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildTooSlow
 from deepseek_r1.core.errors import ModelFileUnreadable, ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.formats.gguf import ModelHeader
@@ -32,10 +33,6 @@ _known: dict[
 _late: dict[Path, threading.Thread] = {}  # that wait for a file's drive
 
 
-class _HeaderFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
-
 class Reading(StrEnum):
     """The part of a file that is read."""
 
@@ -45,7 +42,7 @@ class Reading(StrEnum):
     LOADABLE = "loadable"  # of a model, and what a load uses beside its header
 
 
-class ReadHeader(_HeaderFrame):
+class ReadHeader(PipeMessage):
     """Reads one file. The last two fields are what a load is asked for."""
 
     path: FilePath
@@ -54,7 +51,7 @@ class ReadHeader(_HeaderFrame):
     chat_template: str = ""
 
 
-class HeaderRead(_HeaderFrame):
+class HeaderRead(PipeMessage):
     """The header, without its paths; None where only the container was checked."""
 
     kind: Literal["header"] = "header"
@@ -63,10 +60,7 @@ class HeaderRead(_HeaderFrame):
     header: ModelHeader | None = None
 
 
-header_reply_adapter: TypeAdapter[HeaderRead | ChildFailure] = TypeAdapter(
-    Annotated[HeaderRead | ChildFailure, Field(discriminator="kind")],
-    config=ConfigDict(defer_build=True),
-)
+header_reply_adapter: TypeAdapter[HeaderRead | ChildFailure] = one_of(HeaderRead | ChildFailure)
 
 
 class HeaderProcess:

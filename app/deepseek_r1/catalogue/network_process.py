@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import (
@@ -44,6 +44,7 @@ from deepseek_r1.core.child_call import (
 )
 from deepseek_r1.core.errors import ProtocolBroken, R1Error
 from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.processes import ChildKind
 
@@ -51,11 +52,7 @@ STOP_S: Final = 1.5  # from the request to stop until the process is killed
 EXIT_S: Final = 0.4  # for a killed process to end; one that waits for a drive takes longer
 
 
-class _NetworkFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
-
-
-class PullRequest(_NetworkFrame):
+class PullRequest(PipeMessage):
     """Downloads the files of one model into `folder`."""
 
     kind: Literal["pull"] = "pull"
@@ -68,7 +65,7 @@ class PullRequest(_NetworkFrame):
         return DownloadFailed(file=self.specs[0].file, detail=detail)
 
 
-class ListRequest(_NetworkFrame):
+class ListRequest(PipeMessage):
     """Lists a repository."""
 
     kind: Literal["list"] = "list"
@@ -80,7 +77,7 @@ class ListRequest(_NetworkFrame):
         return RepositoryNotListed(repository=self.reference.repository, detail=detail)
 
 
-class StopRequest(_NetworkFrame):
+class StopRequest(PipeMessage):
     """Ends the work on the request."""
 
     kind: Literal["stop"] = "stop"
@@ -93,7 +90,7 @@ class ProgressReport(ChildProgress):
     progress: DownloadProgress
 
 
-class FilesPulled(_NetworkFrame):
+class FilesPulled(PipeMessage):
     """The files of a `PullRequest` are in the folder; `new`: one of them was not there before."""
 
     kind: Literal["pulled"] = "pulled"
@@ -101,7 +98,7 @@ class FilesPulled(_NetworkFrame):
     new: bool
 
 
-class RepositoryListed(_NetworkFrame):
+class RepositoryListed(PipeMessage):
     """The models of the repository of a `ListRequest`."""
 
     kind: Literal["listed"] = "listed"
@@ -125,13 +122,9 @@ _UNEXPECTED: Final = N_("The process for the network sent something that could n
 NetworkRequest = PullRequest | ListRequest
 ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed)
 
-request_adapter: TypeAdapter[NetworkRequest] = TypeAdapter(
-    Annotated[NetworkRequest, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+request_adapter: TypeAdapter[NetworkRequest] = one_of(NetworkRequest)
 _Reply = ProgressReport | FilesPulled | RepositoryListed | ChildFailure
-reply_adapter: TypeAdapter[_Reply] = TypeAdapter(
-    Annotated[_Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+reply_adapter: TypeAdapter[_Reply] = one_of(_Reply)
 
 
 class NetworkProcess:

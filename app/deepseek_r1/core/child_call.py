@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Self
 
 import psutil
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import background_options, child_command, child_environment
@@ -30,16 +30,12 @@ WATCHES_MEMORY: bool = sys.platform == "darwin"  # which limits no other process
 CLOSE_S: Final = 2.0  # for a killed process to end; one that waits for a drive takes longer
 
 
-class ChildProgress(BaseModel):
+class ChildProgress(frames.PipeMessage):
     """Base of the messages that may come before a reply."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class ChildFailure(BaseModel):
+class ChildFailure(frames.PipeMessage):
     """The reply in place of a result: the error of ours that ended the work."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["failed"] = "failed"
     report: ErrorReport

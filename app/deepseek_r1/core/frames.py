@@ -11,9 +11,9 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from deepseek_r1.core.errors import ProtocolBroken
@@ -24,6 +24,18 @@ FROM_CHILD_CAP = 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
 FrameModel = TypeVar("FrameModel")
+
+
+class PipeMessage(BaseModel):
+    """Base of the messages between two of our processes: frozen, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
+
+
+def one_of(messages: Any) -> TypeAdapter[Any]:
+    """What reads any message of a union; their field `kind` tells them apart."""
+    told_apart = Annotated[messages, Field(discriminator="kind")]
+    return TypeAdapter(told_apart, config=ConfigDict(defer_build=True))
 
 
 class FrameTooLong(ValueError):

@@ -11,11 +11,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, MemoryState, WeightsStats
 from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
@@ -28,10 +29,10 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 ChatTemplateText = Annotated[str, Field(max_length=262_144)]  # a name from the list, or its source
 
 
-class Frame(BaseModel):
+class Frame(PipeMessage):
     """Base of all messages."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class _Numbered(Frame):
@@ -220,9 +221,7 @@ AnsweredRequest = (
     | UnloadRequest
 )
 Request = AnsweredRequest | CancelRequest | EndThinkingRequest | ShutdownRequest
-request_adapter: TypeAdapter[Request] = TypeAdapter(
-    Annotated[Request, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+request_adapter: TypeAdapter[Request] = one_of(Request)
 
 
 # ---- from the engine ------------------------------------------------------------------------
@@ -312,6 +311,4 @@ class Heartbeat(Frame):
 ResultReply = CountTokensReply | TokensReply | TextReply | EmbeddingReply
 ClosingReply = ResultReply | DoneReply | ErrorReply
 Reply = Handshake | EventReply | ClosingReply | Heartbeat
-reply_adapter: TypeAdapter[Reply] = TypeAdapter(
-    Annotated[Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+reply_adapter: TypeAdapter[Reply] = one_of(Reply)

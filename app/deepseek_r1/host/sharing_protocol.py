@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.frames import one_of
 from deepseek_r1.host.protocol import (
     CancelRequest,
     ClosingReply,
@@ -84,9 +85,5 @@ ToServer = SharingStart | ModelShared | EventReply | ClosingReply | Heartbeat | 
 FromServer = (
     SharingBegan | SharingRefused | SharingClients | ModelWanted | ModelRequest | CancelRequest
 )
-to_server_adapter: TypeAdapter[ToServer] = TypeAdapter(
-    Annotated[ToServer, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
-from_server_adapter: TypeAdapter[FromServer] = TypeAdapter(
-    Annotated[FromServer, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+to_server_adapter: TypeAdapter[ToServer] = one_of(ToServer)
+from_server_adapter: TypeAdapter[FromServer] = one_of(FromServer)

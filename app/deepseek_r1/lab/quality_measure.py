@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.processes import ChildKind
@@ -35,9 +35,9 @@ from deepseek_r1.lab.quality_run import (
     MeasurementProgress,
     NoSpaceForLogits,
     OnProgress,
-    Request,
     Undecided,
     VocabulariesDiffer,
+    requests,
 )
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.native.child_start import serve, start_child
@@ -240,7 +240,7 @@ def main() -> None:
             return collect(request, on_progress)
         return evaluate(request, on_progress)
 
-    serve(child, TypeAdapter(Request), answer, _failure)
+    serve(child, requests, answer, _failure)
 
 
 def _failure(_request: object, error: Exception) -> R1Error:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from typing import Any, Final, Literal
 
 from deepseek_r1.convert.errors import ConversionRefused, OutputUnwritable
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildProgress
 from deepseek_r1.core.errors import EngineDied, R1Error
+from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host.environment import engine_environment, start_options
@@ -30,11 +29,7 @@ OnProgress = Callable[[int, int], None]
 OnModel = Callable[[Path, int, int], None]  # the model, the work done and the whole work
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Undecided(_Message):
+class Undecided(PipeMessage):
     """A group of positions where the base's margin, first to second choice, is in a range of nats.
 
     The range is from `least` to `most`; `most` is None for the last group, which has no upper
@@ -47,7 +42,7 @@ class Undecided(_Message):
     differing: int
 
 
-class Divergence(_Message):
+class Divergence(PipeMessage):
     """The KL divergence of a model's next-token distributions from the base's, in nats.
 
     `agreement` is the share of scored positions where both models rank the same token first.
@@ -62,7 +57,7 @@ class Divergence(_Message):
     by_margin: tuple[Undecided, ...]
 
 
-class Measurement(_Message):
+class Measurement(PipeMessage):
     """The scores of one model on one text. Rates are tokens per second.
 
     The text is cut into equal windows. The tokens of each window's second half are scored
@@ -107,7 +102,7 @@ class MeasurementSettings:
     threads: int = 0
 
 
-class Evaluate(_Message):
+class Evaluate(PipeMessage):
     """Scores a text. `rows` is a file of the base's log-probabilities as float32 rows.
 
     It is written if `base` is None, else read for the comparison.
@@ -120,7 +115,7 @@ class Evaluate(_Message):
     base: Measurement | None
 
 
-class Collect(_Message):
+class Collect(PipeMessage):
     """Collects the activations of a text into the file `found`, see `importance_matrix`."""
 
     kind: Literal["collect"] = "collect"
@@ -140,16 +135,14 @@ class MeasurementProgress(ChildProgress):
     total: int
 
 
-class Collected(_Message):
+class Collected(PipeMessage):
     """The end of a collection."""
 
     kind: Literal["collected"] = "collected"
 
 
-Request = Annotated[Evaluate | Collect, Field(discriminator="kind")]
-Reply = Annotated[
-    MeasurementProgress | Measurement | Collected | ChildFailure, Field(discriminator="kind")
-]
+requests = one_of(Evaluate | Collect)
+replies = one_of(MeasurementProgress | Measurement | Collected | ChildFailure)
 
 
 def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
@@ -160,7 +153,7 @@ def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
     """
     with ChildCall(
         ChildKind.MEASUREMENT,
-        TypeAdapter(Reply),
+        replies,
         environment=engine_environment(),
         options=start_options(),
     ) as child:

@@ -19,9 +19,9 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure
 from deepseek_r1.core.errors import (
@@ -34,7 +34,7 @@ from deepseek_r1.core.errors import (
     R1Error,
     SystemTooTight,
 )
-from deepseek_r1.core.frames import without_surrogates
+from deepseek_r1.core.frames import PipeMessage, one_of, without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.core.processes import ChildKind
@@ -192,21 +192,18 @@ class LegacyModel:
 # ---- in a process of its own ---------------------------------------------------------------------
 
 
-class LegacyCall(BaseModel, frozen=True):
+class LegacyCall(PipeMessage):
     """A method of `LegacyModel` and its arguments; "load" comes first."""
 
     method: Literal["load", "tokenize", "compute", "sample", "piece"]
     arguments: list[Any]
 
 
-class LegacyResult(BaseModel, frozen=True):
+class LegacyResult(PipeMessage):
     """The value that the method returned."""
 
     kind: Literal["result"] = "result"
     value: Any = None
-
-
-_Reply = Annotated[LegacyResult | ChildFailure, Field(discriminator="kind")]
 
 
 class LegacyModelProcess:
@@ -218,7 +215,7 @@ class LegacyModelProcess:
         Raises ModelLoadFailed, LoadStopped, EngineStartFailed, EngineDied.
         """
         try:
-            self._child = ChildCall(ChildKind.OLD_MODEL, TypeAdapter(_Reply))
+            self._child = ChildCall(ChildKind.OLD_MODEL, one_of(LegacyResult | ChildFailure))
         except OSError as error:
             raise SystemTooTight(detail=str(error)) from error
         self.process_id = self._child.pid

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_command, child_environment
@@ -42,10 +42,8 @@ _KILL_S = END_S + 5.0  # after the drain
 _REFUSED = (2, 3)  # exit statuses that another start would not change
 
 
-class InstanceStart(BaseModel):
+class InstanceStart(frames.PipeMessage):
     """The options of an instance and the descriptors of its sockets."""
-
-    model_config = ConfigDict(frozen=True)
 
     options: ServeOptions
     descriptors: tuple[int, ...]
