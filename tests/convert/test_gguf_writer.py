@@ -22,7 +22,7 @@ from deepseek_r1.convert.errors import (
     OutputUnwritable,
 )
 from deepseek_r1.convert.gguf_writer import Output
-from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionStage, convert
+from deepseek_r1.convert.job import ConversionRequest, ConversionStage, convert
 from deepseek_r1.convert.precision import precision_named
 from support.budgets import ROOMY_MIB
 from support.patience import PATIENCE_S, wait_until
@@ -35,8 +35,8 @@ class Ended(BaseException):
 
 
 def end_at(share: float):
-    def on_progress(progress: ConversionProgress) -> None:
-        if progress.stage is ConversionStage.WRITING and progress.done > share * progress.total:
+    def on_progress(stage: ConversionStage, done: int, total: int) -> None:
+        if stage is ConversionStage.WRITING and done > share * total:
             raise Ended
 
     return on_progress
@@ -178,7 +178,7 @@ def test_an_ended_run_goes_on_where_it_was(
         convert(wish_for(starter, target, "q4_0"), end_at(share))
     assert not target.exists()
     stages = set()
-    again = convert(wish_for(starter, target, "q4_0"), lambda p: stages.add(p.stage))
+    again = convert(wish_for(starter, target, "q4_0"), lambda stage, *_: stages.add(stage))
     assert again.resumed_bytes >= share * whole.nbytes
     assert (again.sha256, ConversionStage.CHECKING in stages) == (whole.sha256, False)
     assert hashlib.sha256(target.read_bytes()).hexdigest() == whole.sha256

@@ -13,16 +13,15 @@ from click.testing import CliRunner
 from convert.plain_llama import PlainLlama
 from deepseek_r1.cli.app import app
 from deepseek_r1.convert.job import (
-    ConversionProgress,
     ConversionRequest,
     ConversionResult,
     ConversionStage,
+    OnProgress,
 )
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.lab.prune_model import (
-    Pruning,
     kept_channels,
     least_turning,
     most_important,
@@ -44,16 +43,22 @@ def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return text
 
 
-def pruned(source: Path, target: Path, pruning: Pruning) -> ConversionResult:
+def pruned(
+    source: Path,
+    target: Path,
+    text: Path,
+    share: float,
+    blocks: int = 0,
+    on_progress: OnProgress = lambda *_: None,
+) -> ConversionResult:
     wish = ConversionRequest(source, target, precision_named("int8"), ROOMY_MIB, threads=2)
-    return prune(wish, pruning, lambda _done, _total: None, lambda _progress: None)
+    return prune(wish, text, share, blocks, on_text=lambda *_: None, on_progress=on_progress)
 
 
 def test_a_pruned_model_is_smaller_says_so_and_opens_in_plain_llama_cpp(
     shallow_starter: Path, short_text: Path, tmp_path: Path
 ):
-    pruning = Pruning(0.3, short_text, blocks=2)
-    done = pruned(shallow_starter, tmp_path / "pruned.gguf", pruning)
+    done = pruned(shallow_starter, tmp_path / "pruned.gguf", short_text, 0.3, blocks=2)
     header = read_header(done.path)
     assert (header.feed_forward, header.blocks) == (1088, 1)
     assert header.metadata["general.description"] == (
@@ -67,8 +72,7 @@ def test_a_pruned_model_is_smaller_says_so_and_opens_in_plain_llama_cpp(
 
 def test_fewer_blocks_and_channels_at_once(tiny_qwen2: Path, tmp_path: Path):
     whole = read_header(tiny_qwen2)
-    pruning = Pruning(0.5, TEXTS / "calibration.txt", blocks=1)
-    done = pruned(tiny_qwen2, tmp_path / "small.gguf", pruning)
+    done = pruned(tiny_qwen2, tmp_path / "small.gguf", TEXTS / "calibration.txt", 0.5, blocks=1)
     header = read_header(done.path)
     assert header.blocks == whole.blocks - 1
     assert header.feed_forward < whole.feed_forward
@@ -78,8 +82,7 @@ def test_fewer_blocks_and_channels_at_once(tiny_qwen2: Path, tmp_path: Path):
 
 
 def test_the_channels_need_not_be_touched_to_remove_blocks(tiny_qwen2: Path, tmp_path: Path):
-    pruning = Pruning(0.0, TEXTS / "calibration.txt", blocks=1)
-    done = pruned(tiny_qwen2, tmp_path / "short.gguf", pruning)
+    done = pruned(tiny_qwen2, tmp_path / "short.gguf", TEXTS / "calibration.txt", 0.0, blocks=1)
     header = read_header(done.path)
     assert header.feed_forward == read_header(tiny_qwen2).feed_forward
     assert "channels" not in str(header.metadata["general.description"])
@@ -117,19 +120,17 @@ def test_the_first_block_stays(tiny_qwen2: Path):
 def test_a_run_that_was_ended_goes_on_only_with_the_same_text(
     tiny_qwen2: Path, tmp_path: Path, second: str
 ):
-    def ends_halfway(progress: ConversionProgress) -> None:
-        if progress.stage is ConversionStage.WRITING and progress.done > progress.total / 2:
+    def ends_halfway(stage: ConversionStage, done: int, total: int) -> None:
+        if stage is ConversionStage.WRITING and done > total / 2:
             raise KeyboardInterrupt
 
     target = tmp_path / "out.gguf"
-    wish = ConversionRequest(tiny_qwen2, target, precision_named("int8"), ROOMY_MIB, threads=2)
-    first = Pruning(0.5, TEXTS / "calibration.txt")
+    first, then = TEXTS / "calibration.txt", TEXTS / second
     with pytest.raises(KeyboardInterrupt):
-        prune(wish, first, lambda *_: None, ends_halfway)
-    then = Pruning(0.5, TEXTS / second)
-    done = pruned(tiny_qwen2, target, then)
+        pruned(tiny_qwen2, target, first, 0.5, on_progress=ends_halfway)
+    done = pruned(tiny_qwen2, target, then, 0.5)
     assert bool(done.resumed_bytes) == (first == then)
-    whole = pruned(tiny_qwen2, tmp_path / "whole.gguf", then)
+    whole = pruned(tiny_qwen2, tmp_path / "whole.gguf", then, 0.5)
     assert done.sha256 == whole.sha256
 
 

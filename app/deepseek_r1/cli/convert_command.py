@@ -174,7 +174,7 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
 def conversion_bar() -> Iterator[OnProgress]:
     """Show a progress bar on standard error if it is a terminal."""
     with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as show_bar:
-        yield lambda now: show_bar(now.stage, _stage_text(now.stage), now.done, now.total)
+        yield lambda stage, done, total: show_bar(stage, _stage_text(stage), done, total)
 
 
 def _stage_text(stage: ConversionStage) -> str:

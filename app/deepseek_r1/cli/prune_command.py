@@ -17,7 +17,6 @@ from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import resources_dir
-from deepseek_r1.lab.prune_model import Pruning
 from deepseek_r1.lab.prune_model import prune as prune_model
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
@@ -51,9 +50,11 @@ def prune_file(
     with model_bar() as on_model:
         return prune_model(
             request,
-            Pruning(share, text, blocks),
-            partial(on_model, request.source),
-            lambda now: on_model(request.output, now.done, now.total),
+            text,
+            share,
+            blocks,
+            on_text=partial(on_model, request.source),
+            on_progress=lambda _stage, done, total: on_model(request.output, done, total),
         )
 
 

@@ -53,16 +53,7 @@ class ConversionStage(StrEnum):
     WRITING = "writing"
 
 
-@dataclass(frozen=True, slots=True)
-class ConversionProgress:
-    """The progress of a stage in bytes."""
-
-    stage: ConversionStage
-    done: int
-    total: int
-
-
-OnProgress = Callable[[ConversionProgress], None]
+OnProgress = Callable[[ConversionStage, int, int], None]  # bytes done, and of the whole stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +95,7 @@ class ConversionResult:
 
 
 def convert(
-    request: ConversionRequest, on_progress: OnProgress = lambda _progress: None
+    request: ConversionRequest, on_progress: OnProgress = lambda _stage, _done, _total: None
 ) -> ConversionResult:
     """Write `request.output`. An interrupted run keeps its part file, and the next continues it.
 
@@ -171,9 +162,7 @@ def _write(
             done = min(max(output.nbytes, place.offset), place.end) - place.offset
             for piece in maker.pieces(place, done // place.row_bytes):
                 output.write(piece)
-                on_progress(
-                    ConversionProgress(ConversionStage.WRITING, output.nbytes, layout.nbytes)
-                )
+                on_progress(ConversionStage.WRITING, output.nbytes, layout.nbytes)
             if output.nbytes < aligned(place.end):
                 output.write(bytes(aligned(place.end) - output.nbytes))
     if _identity(request, source) != identity:
@@ -189,7 +178,7 @@ def _counting(stage: ConversionStage, total: int, on_progress: OnProgress) -> On
     def on_bytes(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(ConversionProgress(stage, done, total))
+        on_progress(stage, done, total)
 
     return on_bytes
 

@@ -16,7 +16,7 @@ import os
 import re
 import struct
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -41,35 +41,32 @@ _UNIFORM: Final = ("llama", "qwen2", "qwen3")  # families whose blocks are all a
 _NAME: Final = re.compile(r"blk\.(\d+)\.(.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Pruning:
-    """The `share` of channels (0 to 1) and the number of `blocks` to remove, and the text."""
-
-    share: float
-    text: Path
-    blocks: int = 0
-
-
 def prune(
-    request: ConversionRequest, pruning: Pruning, on_text: OnText, on_progress: OnProgress
+    request: ConversionRequest,
+    text: Path,
+    share: float,
+    blocks: int,
+    *,
+    on_text: OnText,
+    on_progress: OnProgress,
 ) -> ConversionResult:
-    """Write `request.output` with fewer channels or blocks.
+    """Write `request.output` without a `share` of the channels (0 to 1), and so many `blocks`.
 
     Raises PruningRefused, `MeasuringRefused`, and whatever `convert` raises.
     """
     header = read_header(request.source)
-    kept = kept_channels(header, pruning.share) if pruning.share else header.feed_forward
-    if pruning.blocks:
-        require_removable(header, pruning.blocks)
+    kept = kept_channels(header, share) if share else header.feed_forward
+    if blocks:
+        require_removable(header, blocks)
     seen = activations(
         request.source,
-        pruning.text,
+        text,
         memory_budget_mib=request.memory_budget_mib - int(meter.process_mib(os.getpid())),
         threads=request.threads,
         most_tokens=_MOST_TOKENS,
         on_progress=on_text,
     )
-    removed = least_turning(seen.turns, pruning.blocks) if pruning.blocks else []
+    removed = least_turning(seen.turns, blocks) if blocks else []
 
     def change(source: ModelSource) -> ModelSource:
         if kept < header.feed_forward:
