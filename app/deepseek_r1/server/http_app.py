@@ -28,7 +28,8 @@ def create_app(service: AnswerService, *, clients: ClientLog | None = None) -> F
     options = service.options
     app = FastAPI(title="deepseek-r1", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(ApiPaths(service).router)
-    _handle_errors(app)
+    for kind in (ApiError, R1Error, RequestValidationError, HTTPException, ClientDisconnectedError):
+        app.add_exception_handler(kind, _on_error)
     if clients is not None:
         app.add_middleware(CountedRequests, log=clients)
     app.add_middleware(RequestGuard, options=options)
@@ -42,27 +43,17 @@ def create_app(service: AnswerService, *, clients: ClientLog | None = None) -> F
     return app
 
 
-def _handle_errors(app: FastAPI) -> None:
-    @app.exception_handler(ApiError)
-    async def on_api_error(_request: Request, error: ApiError) -> Response:
+async def _on_error(_request: Request, error: Exception) -> Response:
+    match error:
+        case R1Error():
+            error = api_error(error)
+        case RequestValidationError():
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"] if part != "body")
+            text = f"{name or 'body'}: {first['msg']}"
+            error = ApiError(400, text, param=name or None, code="invalid_value")
+        case HTTPException():
+            error = ApiError(error.status_code, str(error.detail))
+    if isinstance(error, ApiError):
         return error.response()
-
-    @app.exception_handler(R1Error)
-    async def on_engine_error(_request: Request, error: R1Error) -> Response:
-        return api_error(error).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid(_request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"] if part != "body")
-        return ApiError(
-            400, f"{name or 'body'}: {first['msg']}", param=name or None, code="invalid_value"
-        ).response()
-
-    @app.exception_handler(HTTPException)
-    async def on_http_error(_request: Request, error: HTTPException) -> Response:
-        return ApiError(error.status_code, str(error.detail)).response()
-
-    @app.exception_handler(ClientDisconnectedError)
-    async def on_disconnected(_request: Request, _error: ClientDisconnectedError) -> Response:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)  # ClientDisconnectedError
