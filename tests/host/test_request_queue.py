@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import pytest
 from pydantic import BaseModel
 
 from deepseek_r1.core import frames
@@ -39,6 +38,15 @@ from host.scripted_engine import LOADED
 
 LOAD = LoadRequest(id=1, path="model.gguf")
 GONE = EngineDied(how="SIGSEGV", detail="").report()
+
+
+@pytest.fixture(autouse=True)
+def identities(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What paths name at present, where it is not what their name says."""
+    found: dict[str, str] = {}
+    there = "deepseek_r1.host.process_model.file_identity"
+    monkeypatch.setattr(there, lambda path: found.get(path, path))
+    return found
 
 
 def sent(output: QueueOutput) -> list[BaseModel]:
@@ -258,8 +266,8 @@ def test_only_one_of_two_answers_that_yield_is_taken() -> None:
 OTHER = LoadRequest(id=20, path="other.gguf")
 
 
-def with_opened_model(identity: Callable[[str], str | None] = str) -> RequestQueue:
-    queue = RequestQueue(cancel_s=5.0, identity=identity)
+def with_opened_model() -> RequestQueue:
+    queue = RequestQueue(cancel_s=5.0)
     queue.submit(LOAD, 0.0)
     queue.on_engine_ready(0.0)
     queue.on_reply(EventReply(id=1, event=LoadProgress(fraction=0.0)), 1.0)
@@ -361,7 +369,7 @@ def test_an_old_file_is_loaded_again_by_a_fresh_process() -> None:
     """The engine for old files leaves something of each load behind."""
     facts = LOADED.facts.model_copy(update={"engine": "ctransformers 0.2.27"})
     loaded = LOADED.model_copy(update={"facts": facts})
-    queue = RequestQueue(cancel_s=5.0, identity=str)
+    queue = RequestQueue(cancel_s=5.0)
     queue.submit(LOAD, 0.0)
     queue.on_engine_ready(0.0)
     queue.on_reply(EventReply(id=1, event=LoadProgress(fraction=0.0)), 1.0)
@@ -373,9 +381,8 @@ def test_an_old_file_is_loaded_again_by_a_fresh_process() -> None:
     assert sent(queue.on_engine_ready(3.0)) == [again]
 
 
-def test_a_file_that_took_the_models_place_is_another_model() -> None:
-    identities = {LOAD.path: "first"}
-    queue = with_opened_model(identities.get)
+def test_a_file_that_took_the_models_place_is_another_model(identities: dict[str, str]) -> None:
+    queue = with_opened_model()
     identities[LOAD.path] = "second"
     assert queue.submit(LoadRequest(id=20, path=LOAD.path), 2.0).check
 

@@ -7,7 +7,7 @@ engine during its load.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,10 @@ def file_identity(path: str) -> Hashable | None:
 class ProcessModel:
     """The request queue reports here what is sent and what is replied."""
 
-    def __init__(self, identity: Callable[[str], Hashable | None]) -> None:
-        """`identity` returns what a path names at present; None for nothing."""
+    def __init__(self) -> None:
         self.loaded = False
         self.load: LoadRequest | None = None  # that brings it back
         self._changes: dict[str, Any] = {}  # of its settings, since that load
-        self._identity = identity
         self._opened: Hashable | None = None  # the files that the process is locked to
 
     def on_sent(self, request: AnsweredRequest) -> None:
@@ -86,7 +84,7 @@ class ProcessModel:
 
     def can_open(self, load: LoadRequest) -> bool:
         """Whether the process is locked to no files yet, or to these."""
-        there = self._identity(load.path) is not None
+        there = file_identity(load.path) is not None
         return self._opened is None or (there and self._files(load) == self._opened)
 
     def _files(self, load: LoadRequest) -> Hashable:
@@ -98,4 +96,4 @@ class ProcessModel:
         files = (load.path, load.settings.draft_path, load.settings.embedding_model)
         kept = load.prompt_cache
         folder = kept.path if kept is not None and kept.budget_mib else ""
-        return (*files, folder, load.settings.graphics), tuple(map(self._identity, files))
+        return (*files, folder, load.settings.graphics), tuple(map(file_identity, files))

@@ -9,7 +9,6 @@ loads the model again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -26,7 +25,7 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.events import FinishReason, GenerationFinished, GenerationStats
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.in_flight import InFlightRequests
-from deepseek_r1.host.process_model import ProcessModel, file_identity
+from deepseek_r1.host.process_model import ProcessModel
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     CancelRequest,
@@ -80,16 +79,13 @@ class _Reload:
 class RequestQueue:
     """Is used by the supervisor's thread alone. Times are monotonic seconds."""
 
-    def __init__(
-        self, cancel_s: float, identity: Callable[[str], Hashable | None] = file_identity
-    ) -> None:
-        """`identity` as in `ProcessModel`."""
+    def __init__(self, cancel_s: float) -> None:
         self.in_flight = InFlightRequests()
         self._cancel_s = cancel_s
         self._engine_ready = False
         self._queued: deque[AnsweredRequest] = deque()
         self._prepare: PrepareRequest | None = None  # waits until nothing else is computed
-        self._model = ProcessModel(identity)
+        self._model = ProcessModel()
         self._checking: int | None = None  # the queued load whose files are being checked
         self._checked: int | None = None  # the queued load whose files were accepted
         self._reload: _Reload | None = None
