@@ -12,7 +12,7 @@ from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import httpx2
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
@@ -66,12 +66,11 @@ class _ScopeFile(BaseModel):
     sha256: Annotated[Sha256 | None, Field(alias="Sha256")] = None
 
 
-class _ScopeData(BaseModel):
-    files: Annotated[list[_ScopeFile], Field(alias="Files", max_length=_MOST_ENTRIES)]
-
-
 class _ScopeReply(BaseModel):
-    data: Annotated[_ScopeData, Field(alias="Data")]
+    files: Annotated[
+        list[_ScopeFile],
+        Field(validation_alias=AliasPath("Data", "Files"), max_length=_MOST_ENTRIES),
+    ]
 
 
 _TREE = TypeAdapter(Annotated[list[_TreeEntry], Field(max_length=_MOST_ENTRIES)])
@@ -144,7 +143,7 @@ def _list_url(reference: HubReference) -> str:
 
 def _parse_list(host: HubHost, data: bytes) -> list[HubFile]:
     if host.modelscope:
-        files = _ScopeReply.model_validate_json(data).data.files
+        files = _ScopeReply.model_validate_json(data).files
         return [HubFile(each.path, each.size, each.sha256) for each in files]
     return [
         HubFile(each.path, each.lfs.size, each.lfs.oid)

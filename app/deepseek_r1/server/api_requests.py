@@ -23,17 +23,13 @@ MAX_TOP_LOGPROBS = int(SamplingSettings.bounds("top_logprobs")[1])
 _ANY_OBJECT = '{"type": "object"}'
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-
-class StreamOptions(_Body):
+class StreamOptions(BaseModel):
     """The options of a stream."""
 
     include_usage: bool = False
 
 
-class SamplingFields(_Body):
+class SamplingFields(BaseModel):
     """The fields that chat and completion share. None is the model's default.
 
     A field that is not declared here and has the name of a sampling setting is that setting.
@@ -83,14 +79,14 @@ class SamplingFields(_Body):
             ) from error
 
 
-class JsonSchemaFormat(_Body):
+class JsonSchemaFormat(BaseModel):
     """A named JSON schema."""
 
     name: str = ""
     json_schema: Annotated[dict[str, Any], Field(alias="schema")] = {}
 
 
-class ResponseFormat(_Body):
+class ResponseFormat(BaseModel):
     """The required form of the answer: a text, JSON, or JSON of a schema."""
 
     type: str
@@ -214,7 +210,7 @@ def _raw_prompts(given: Prompts, suffix: str | None = None) -> list[RawPrompt]:
     ]
 
 
-class EmbeddingsRequest(_Body):
+class EmbeddingsRequest(BaseModel):
     """The body of `/v1/embeddings`."""
 
     model: str | None = None
@@ -229,7 +225,7 @@ class EmbeddingsRequest(_Body):
         return _raw_prompts(self.input)
 
 
-class TokenizeBody(_Body):
+class TokenizeBody(BaseModel):
     """The body of `/tokenize`: a text, under vLLM's name or llama-server's."""
 
     model: str | None = None
@@ -245,7 +241,7 @@ class TokenizeBody(_Body):
         return text
 
 
-class DetokenizeBody(_Body):
+class DetokenizeBody(BaseModel):
     """The body of `/detokenize`."""
 
     model: str | None = None
