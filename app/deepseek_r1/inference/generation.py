@@ -81,9 +81,7 @@ class GenerationLock:
 
     def _wait_for_turn(self) -> None:
         if not self.queues:
-            self._changed.wait_for(lambda: not self._idle_work)
-            if self.locked():
-                raise EngineBusy
+            self.require_free()
         elif self.held_here():  # it would wait for itself
             raise EngineBusy
         ticket = object()
