@@ -15,22 +15,16 @@ class DownloadFailed(R1Error):
 
 
 class DownloadStopped(DownloadFailed):
-    """The user stopped it."""
-
     what = N_("The download of {file} was stopped.")
     why = ""
 
 
 class DownloadRunning(DownloadFailed):
-    """Another process writes the same file."""
-
     why = N_("Another window or command is downloading it.")
     todo = N_("Wait for the other download, or stop it.")
 
 
 class ImportRunning(DownloadRunning):
-    """Another process writes a model file of the same name."""
-
     what = N_("{file} could not be imported.")
     why = N_("Another window or command is downloading or importing a file of this name.")
     todo = N_("Wait until it is done, or choose another name.")
@@ -51,39 +45,29 @@ class SourceUnsafe(DownloadFailed):
 
 
 class ProxyUnusable(DownloadFailed):
-    """The environment asks for a proxy, or for certificates, that do not work."""
-
     why = N_("The network settings of the system or the environment cannot be used: {detail}.")
     todo = N_("Set HTTPS_PROXY to an http proxy and unset ALL_PROXY, or use no proxy.")
 
 
 class NoSpace(DownloadFailed):
-    """The drive of the models' folder is too full."""
-
     what = N_("There is not enough space for {file}.")
     why = N_("It needs {needed_mib} MiB on the drive of {folder}, where {free_mib} MiB are free.")
     todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
 
 
 class FolderUnusable(DownloadFailed):
-    """The models' folder cannot be read or written."""
-
     what = N_("The folder {folder} cannot be used.")
     why = N_("The system reports: {detail}.")
     todo = N_("Check the folder's permissions and its drive.")
 
 
 class FolderFull(FolderUnusable):
-    """The drive of a folder has too little space for models."""
-
     what = N_("The folder {folder} cannot be used for models.")
     why = N_("Only {free_mib} MiB are free on its drive.")
     todo = N_("Choose a folder on a drive with more space.")
 
 
 class ChecksumWrong(ModelRefused):
-    """The downloaded file is complete, but not the expected one."""
-
     what = N_("The downloaded file is not the expected {file}. It was deleted.")
     why = N_("Its SHA-256 is {actual} and should be {expected}.")
     todo = N_("Try again, preferably from another source.")
@@ -98,16 +82,12 @@ class ImportedFileDiffers(ModelRefused):
 
 
 class ChecksumUnknown(ModelRefused):
-    """There is no checksum to compare the file with."""
-
     what = N_("No checksum is known for {file}.")
     why = N_("Without a checksum nobody can tell whether the right file arrives.")
     todo = N_("Choose another file, or accept this one unverified with --accept-unverified.")
 
 
 class FileNameTaken(ModelRefused):
-    """A different file has the name already."""
-
     what = N_("There is already another file {file} in {folder}.")
     why = N_("Its contents are not those of the new one.")
     todo = N_("Remove it first, or give the new one another name.")
@@ -130,22 +110,16 @@ class ModelUnknown(WrongUsage):
 
 
 class DraftUnknown(WrongUsage):
-    """The catalogue names no draft model for a model."""
-
     what = N_("The catalogue has no draft model for {model}.")
     todo = N_("Leave out --with-draft, or download one from another source.")
 
 
 class ModelNotHere(WrongUsage):
-    """No such file among the user's models."""
-
     what = N_("There is no model “{name}” in {folder}.")
     todo = N_("`deepseek-r1 models list` shows the models that are here.")
 
 
 class RepositoryNotListed(R1Error):
-    """The files of a repository could not be listed."""
-
     what = N_("The files of {repository} could not be listed.")
     why = N_("{detail}")
     todo = N_("Check the name and the connection, or try another source.")
@@ -159,8 +133,6 @@ class RepositoryWithoutModel(RepositoryNotListed):
 
 
 class ReferenceUnusable(WrongUsage):
-    """The text names no repository and is no address of a GGUF file."""
-
     what = N_("“{text}” is neither a repository nor the address of a GGUF file.")
     why = N_("A repository is written owner/name or owner/name:Q4_K_M.")
     todo = N_("Give its name, or the address of its page or of a .gguf file.")

@@ -14,39 +14,29 @@ class ConversionRefused(R1Error):
 
 
 class SourceMissing(ConversionRefused):
-    """The file or folder is missing or is no model."""
-
     what = N_("{path} is no model that can be converted.")
     why = N_("{detail}")
     todo = N_("Name a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors.")
 
 
 class SourceIsPickle(ConversionRefused):
-    """The weights are in a format that runs code when it is read."""
-
     what = N_("{path} is in PyTorch's own format and is not opened.")
     why = N_("It is a Python pickle, and reading a pickle runs whatever program it contains.")
     todo = N_("Look for the same model as *.safetensors; most publishers offer both.")
 
 
 class SourceDamaged(ConversionRefused):
-    """A file of the source contradicts itself."""
-
     what = N_("{path} is damaged.")
     why = N_("Its parts contradict each other: {detail}.")
     todo = N_("Download the file again, from a source you trust.")
 
 
 class SourceChanged(ConversionRefused):
-    """Another program writes to the source during the conversion."""
-
     what = N_("{path} changed while it was converted.")
     todo = N_("Wait until nothing writes to it, then convert again.")
 
 
 class FamilyUnknown(ConversionRefused):
-    """The model's architecture is not supported."""
-
     what = N_("A model of the kind “{architecture}” cannot be converted.")
     why = N_("The known ones are: {known}.")
     todo = N_("Look for a GGUF file of the same model.")
@@ -85,45 +75,33 @@ class NumbersUnfit(ConversionRefused):
 
 
 class ImportanceNeeded(ConversionRefused):
-    """The type cannot be quantised without an importance matrix."""
-
     what = N_("{kind} needs an importance matrix.")
     why = N_("With so few bits per weight the model would be useless without one.")
     todo = N_("Give a text like the ones you will use: --imatrix-text FILE.")
 
 
 class OutputInTheWay(ConversionRefused):
-    """The output exists already."""
-
     what = N_("{path} exists already.")
     todo = N_("Choose another name, or add --force to replace it.")
 
 
 class OutputIsInput(ConversionRefused):
-    """The conversion would write over what it reads."""
-
     what = N_("The output {path} is the input itself.")
     todo = N_("Choose another name for the output.")
 
 
 class OutputUnwritable(ConversionRefused):
-    """The system does not allow writing the output."""
-
     what = N_("{path} cannot be written.")
     why = N_("The system reports: {detail}.")
     todo = N_("Choose a folder of yours for the output.")
 
 
 class OutputBusy(ConversionRefused):
-    """Another conversion writes to the same file."""
-
     what = N_("{path} is being written by another conversion.")
     todo = N_("Wait for it, or choose another name for the output.")
 
 
 class DiskTooSmall(ConversionRefused):
-    """The output does not fit on its disk."""
-
     what = N_("There is not enough space for {path}.")
     why = N_("It needs {needed_mib} MiB and the disk has {free_mib} MiB free.")
     todo = N_("Free some space and convert again; the finished part is kept and used.")
