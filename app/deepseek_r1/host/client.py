@@ -14,7 +14,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.open_requests import OpenRequests
+from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
@@ -110,7 +110,16 @@ class EngineClient:
 
     def submit(self, kind: type[AnsweredRequest], **fields: Any) -> BlockingRequest:
         """Send a request of this kind. Any thread."""
-        return self.requests.submit(BlockingRequest, kind, **fields)
+        return self.submit_as(BlockingRequest, kind, **fields)
+
+    def submit_as(
+        self,
+        make: Callable[[int, Callable[[], None]], ReceiverT],
+        kind: type[AnsweredRequest],
+        **fields: Any,
+    ) -> ReceiverT:
+        """Send a request whose replies go to `make(id, cancel)`. Any thread."""
+        return self.requests.submit(make, kind, **fields)
 
     @property
     def heartbeat(self) -> Heartbeat | None:
