@@ -10,7 +10,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from deepseek_r1 import hardware
 from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
@@ -41,10 +41,8 @@ _SECONDS = 0.25  # for each
 SPEED_FILE, RATES_FILE = "machine_speed.json", "answer_rates.json"
 
 
-class MeasuredRate(BaseModel):
+class MeasuredRate(BaseModel, frozen=True):
     """Tokens a second of the file's last answer. `budget_mib` is 0 for one in memory."""
-
-    model_config = ConfigDict(frozen=True)
 
     file_bytes: int = Field(ge=0)
     tok_s: float = Field(gt=0, allow_inf_nan=False)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
@@ -34,10 +34,8 @@ _MOST_JOURNAL_BYTES = 8 << 20  # enough for the pieces of a terabyte
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
-class DownloadJournal(BaseModel):
+class DownloadJournal(BaseModel, frozen=True, defer_build=True, extra="forbid"):
     """The journal's first line."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     spec: DownloadSpec
     total_bytes: Annotated[int, Field(gt=0)] | None = None  # from the server

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 
 Fact = str | int | float
 
 
-class ErrorReport(BaseModel):
+class ErrorReport(BaseModel, frozen=True):
     """An error as a value: its code, and the facts that fill its texts."""
-
-    model_config = ConfigDict(frozen=True)
 
     code: str
     facts: dict[str, Fact] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
@@ -29,9 +29,7 @@ def make_private_dir(folder: Path) -> None:
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Content(BaseModel, frozen=True):
     measured: dict[str, dict[str, Any]] = {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -24,25 +24,21 @@ class Role(StrEnum):
     TOOL = "tool"  # the result of a call in the answer before it
 
 
-class ToolCall(BaseModel):
+class ToolCall(BaseModel, frozen=True):
     """A call in a past answer, of a model that calls tools. `arguments` are JSON text."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     arguments: str = "{}"
     id: str = ""
 
 
-class Message(BaseModel):
+class Message(BaseModel, frozen=True):
     """One message of a conversation.
 
     The thinking of past answers is not sent to the model, so a message does not contain it.
     `tool_calls` are those of an answer; `name` and `tool_call_id` say which of them a tool's
     message belongs to.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     role: Role
     content: str
@@ -51,14 +47,12 @@ class Message(BaseModel):
     tool_call_id: str = ""
 
 
-class PartialAnswer(BaseModel):
+class PartialAnswer(BaseModel, frozen=True, extra="forbid"):
     """An answer that ended early, as far as it came: the beginning of its continuation.
 
     `thinking` and `text` are exactly what the events carried. `inside_thinking`: it ended before
     its thinking block was closed, so `text` is empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     thinking: str = ""
     text: str = ""
@@ -73,14 +67,12 @@ class PartialAnswer(BaseModel):
         )
 
 
-class RawPrompt(BaseModel):
+class RawPrompt(BaseModel, frozen=True):
     """A prompt without roles: the model continues it, past any chat template.
 
     Markers in `text` are control tokens, as in the template. `tokens`, where there are any, are the
     prompt itself. With a `suffix` the model fills in what is between `text` and it.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     text: str = ""
     suffix: str | None = None

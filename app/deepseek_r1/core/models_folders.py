@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
@@ -22,9 +22,7 @@ _MOST_BYTES = 64 << 10
 _Folder = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Choice(BaseModel, frozen=True):
     folder: _Folder | None = None  # None is the profile's
     earlier: Annotated[tuple[_Folder, ...], Field(max_length=MOST_EARLIER)] = ()
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import GenerationEvent, GenerationFinished, PrefillProgress
@@ -39,10 +39,8 @@ class AnswerTooShort(R1Error):
     todo = N_("Use fewer tokens with --tokens.")
 
 
-class RunRequest(BaseModel):
+class RunRequest(BaseModel, frozen=True):
     """The work of one run. The prompt is repeated until it has `prompt_tokens` tokens."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: Path
     prompt: str = "Write on and on about a dragon."
@@ -54,10 +52,8 @@ class RunRequest(BaseModel):
     started_at: float = 0.0  # time.monotonic() of the parent, before it starts the process
 
 
-class RunTimes(BaseModel):
+class RunTimes(BaseModel, frozen=True):
     """The times and counters of one run. Rates are tokens per second."""
-
-    model_config = ConfigDict(frozen=True)
 
     tok_s: float
     prefill_tok_s: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.messages import Message, RawPrompt, Role, message_from
@@ -29,13 +29,11 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class SamplingFields(BaseModel):
+class SamplingFields(BaseModel, extra="allow"):
     """The fields that chat and completion share. None is the model's default.
 
     A field that is not declared here and has the name of a sampling setting is that setting.
     """
-
-    model_config = ConfigDict(extra="allow")
 
     model: str | None = None
     stream: bool | None = False

@@ -6,7 +6,7 @@ import ipaddress
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from deepseek_r1.core.errors import ModelRefused, WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -22,10 +22,8 @@ SEQUENCE_BYTES = 16  # per token of the vocabulary: a logit, and a candidate (id
 _MIB = 1 << 20
 
 
-class ServeOptions(BaseModel):
+class ServeOptions(BaseModel, frozen=True):
     """Where and what the server serves, and its limits. Times are seconds."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: Path
     settings: LoadSettings
