@@ -21,6 +21,7 @@ from deepseek_r1.convert.job import (
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.lab.errors import PruningRefused
 from deepseek_r1.lab.prune_model import (
     kept_channels,
     least_turning,
@@ -28,7 +29,6 @@ from deepseek_r1.lab.prune_model import (
     prune,
     require_removable,
 )
-from deepseek_r1.lab.quality_run import PruningRefused
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 

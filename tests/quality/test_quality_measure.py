@@ -17,17 +17,16 @@ from deepseek_r1.cli.app import app
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
 from deepseek_r1.lab import quality_report as report
-from deepseek_r1.lab.quality_load import read_text
-from deepseek_r1.lab.quality_measure import divergence, grouped, log_softmax, margins
-from deepseek_r1.lab.quality_run import (
-    MeasurementSettings,
+from deepseek_r1.lab.errors import (
     NoSpaceForLogits,
     PlotsMissing,
     TextTooShort,
     TextUnreadable,
     VocabulariesDiffer,
-    compare,
 )
+from deepseek_r1.lab.quality_load import read_text
+from deepseek_r1.lab.quality_measure import divergence, grouped, log_softmax, margins
+from deepseek_r1.lab.quality_run import MeasurementSettings, compare
 from support.command import run_here
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

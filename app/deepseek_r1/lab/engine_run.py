@@ -17,26 +17,17 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import GenerationEvent, GenerationFinished, PrefillProgress
-from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.environment import engine_environment
+from deepseek_r1.lab.errors import AnswerTooShort
 
 _PLENTY_MIB = 1_048_576
 _MIB = 1 << 20
 _LONGEST_S = 1800.0
 _ERROR_CHARACTERS = 400
 _Item = TypeVar("_Item")
-
-
-class AnswerTooShort(R1Error):
-    """The model ends its answers before enough tokens are written to be timed."""
-
-    what = N_("The speed of writing could not be measured.")
-    why = N_("None of 30 answers of this model was {tokens} tokens long.")
-    todo = N_("Use fewer tokens with --tokens.")
 
 
 class RunRequest(BaseModel, frozen=True):

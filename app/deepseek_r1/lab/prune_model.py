@@ -28,9 +28,9 @@ from deepseek_r1.convert.model_source import Floats, KeyValue, ModelSource, Sour
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import ARRAY, Scalar
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.lab.errors import PruningRefused
 from deepseek_r1.lab.importance_matrix import Activations, activations
 from deepseek_r1.lab.quality_run import OnProgress as OnText
-from deepseek_r1.lab.quality_run import PruningRefused
 from deepseek_r1.memory import meter
 
 BLOCK: Final = 256  # channels are kept in whole blocks of the K-quants

@@ -10,7 +10,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
-from deepseek_r1.lab.quality_run import TextTooShort, TextUnreadable
+from deepseek_r1.lab.errors import TextTooShort, TextUnreadable
 from deepseek_r1.memory.advice import refuse_misfit
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 

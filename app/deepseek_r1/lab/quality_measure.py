@@ -25,6 +25,7 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.lab.errors import NoSpaceForLogits, VocabulariesDiffer
 from deepseek_r1.lab.importance_matrix import collect
 from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
 from deepseek_r1.lab.quality_run import (
@@ -33,10 +34,8 @@ from deepseek_r1.lab.quality_run import (
     Evaluate,
     Measurement,
     MeasurementProgress,
-    NoSpaceForLogits,
     OnProgress,
     Undecided,
-    VocabulariesDiffer,
     requests,
 )
 from deepseek_r1.memory.meter import peak_mib

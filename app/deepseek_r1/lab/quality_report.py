@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.lab.quality_run import Divergence, Measurement, PlotsMissing
+from deepseek_r1.lab.errors import PlotsMissing
+from deepseek_r1.lab.quality_run import Divergence, Measurement
 
 _MIB: Final = 1 << 20
 _COLOURS: Final = ("#4c72b0", "#dd8452", "#55a868", "#937860")

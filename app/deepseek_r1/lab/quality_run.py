@@ -1,4 +1,4 @@
-"""Runs the process that measures a model: its requests, its replies, and the errors of both sides.
+"""Runs the process that measures a model: its requests and its replies.
 
 A model's file is untrusted, so no process of ours computes it that has anything to lose.
 """
@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from deepseek_r1.convert.errors import ConversionRefused, OutputUnwritable
+from deepseek_r1.convert.errors import OutputUnwritable
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildProgress
-from deepseek_r1.core.errors import EngineDied, R1Error
+from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.frames import PipeMessage, one_of
-from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host.environment import engine_environment, start_options
+from deepseek_r1.lab import errors  # noqa: F401 - so that a report of theirs is understood
 
 WINDOW: Final = 512
 MOST_SCORED: Final = 4096
@@ -190,60 +190,3 @@ def compare(
 
         first = measure(base, None)
         return [first, *(measure(each, first) for each in others)]
-
-
-# ---- errors --------------------------------------------------------------------------------------
-
-
-class MeasuringRefused(R1Error):
-    """The models or the text do not allow the measurement."""
-
-    what = N_("The quality cannot be measured.")
-
-
-class TextUnreadable(MeasuringRefused):
-    """The text file is missing, unreadable or not text."""
-
-    what = N_("The text {path} cannot be read.")
-    why = N_("{detail}")
-    todo = N_("Name a file of plain text in UTF-8.")
-
-
-class TextTooShort(MeasuringRefused):
-    """The text is shorter than one window of tokens."""
-
-    what = N_("The text has {tokens} tokens, and at least {needed} are needed.")
-    todo = N_("Use a longer text, or a smaller --window.")
-
-
-class VocabulariesDiffer(MeasuringRefused):
-    """The two models tokenize the text differently, so their predictions cannot be compared."""
-
-    what = N_("{a} and {b} read the text as different tokens.")
-    why = N_("Only versions of the same model can be compared token by token.")
-    todo = N_("Compare a model with another precision of itself.")
-
-
-class NoSpaceForLogits(MeasuringRefused):
-    """The base's predictions do not fit on the disk or within the limit."""
-
-    what = N_(
-        "The base model's predictions need {needed_mib} MiB of disk space, and "
-        "{given_mib} MiB are allowed."
-    )
-    todo = N_("Raise --disk-limit, choose another --scratch folder, or a smaller --window.")
-
-
-class PlotsMissing(MeasuringRefused):
-    """matplotlib is not installed."""
-
-    what = N_("The plot needs matplotlib, which is not installed.")
-    todo = N_("Install it with: pip install matplotlib. Everything else works without.")
-
-
-class PruningRefused(ConversionRefused):
-    """The model has no channels or blocks that can be removed."""
-
-    what = N_("This model cannot be pruned.")
-    why = N_("{detail}")
-    todo = N_("Use a lower precision instead: deepseek-r1 convert --precision q4_k_m.")

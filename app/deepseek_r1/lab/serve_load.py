@@ -21,8 +21,7 @@ from typing import Any
 
 import httpx2
 
-from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.i18n import N_
+from deepseek_r1.lab.errors import ServerUnreachable
 
 PERCENTILES = (50, 95, 99)
 LOAD_SHARE = 0.7  # of a machine's highest rate: requests do not come evenly
@@ -31,14 +30,6 @@ _SEED = 1  # of the times between requests: every run has the same
 _METRICS = re.compile(
     r"^deepseek_r1:engine_(cpu_seconds|memory_peak_mib) (\S+)$", flags=re.MULTILINE
 )
-
-
-class ServerUnreachable(R1Error):
-    """The address does not answer, or refuses the key."""
-
-    what = N_("The server at {url} cannot be measured.")
-    why = N_("{detail}")
-    todo = N_("Check the address and the key, and that its model is loaded.")
 
 
 @dataclass
