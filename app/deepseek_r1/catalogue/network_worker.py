@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadProgress
 from deepseek_r1.catalogue.file_rules import disk_errors
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_listing import list_repository
@@ -93,14 +92,11 @@ class _Work:
                 request.specs,
                 folder,
                 policy=request.policy,
-                on_progress=self._on_progress,
+                on_progress=lambda now: self._child.send(ProgressReport(progress=now)),
                 stop=self._stop,
                 check=headers.check_file,
             )
         return FilesPulled(sha256=pulled.sha256, new=pulled.new)
-
-    def _on_progress(self, progress: DownloadProgress) -> None:
-        self._child.send(ProgressReport(progress=progress))
 
     def _list(self, request: ListRequest) -> RepositoryListed:
         self._lock_files([], [])

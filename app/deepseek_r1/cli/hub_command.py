@@ -28,13 +28,9 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command, option
 from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.forecast import Fit, Forecast, fit_facts
-from deepseek_r1.memory.plan import plan
 
 _MIB = 1 << 20
 LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
@@ -155,11 +151,6 @@ def _fit(forecast: Forecast) -> dict[str, Any]:
         "tok_s": round(forecast.tok_s, 2),
         "drafted_tok_s": round(forecast.drafted_tok_s, 2),
     }
-
-
-def default_bill(header: ModelHeader) -> Bill:
-    """Returns the bill of a model at the default settings."""
-    return plan(header, LoadSettings(), planned_share(o.COMMAND_LINE_MIB)).bill
 
 
 def _row(

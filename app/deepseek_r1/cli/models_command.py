@@ -21,7 +21,10 @@ from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.memory.estimate import planned_share
+from deepseek_r1.memory.plan import plan
 
 MIB = 1 << 20
 _CHANGED = 3  # the exit code of a refused model
@@ -178,7 +181,9 @@ def _available() -> list[dict[str, Any]]:
 
 
 def _row(path: str, name: str, header: ModelHeader | None, nbytes: int) -> dict[str, Any]:
-    needs_mib = hub_command.default_bill(header).total_mib if header is not None else 0.0
+    needs_mib = 0.0
+    if header is not None:
+        needs_mib = plan(header, LoadSettings(), planned_share(o.COMMAND_LINE_MIB)).bill.total_mib
     return {
         "path": path,
         "name": name,

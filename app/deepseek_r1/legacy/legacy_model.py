@@ -69,21 +69,17 @@ def legacy_file(header: ModelHeader, context_length: int) -> LegacyFile:
     return LegacyFile(header.path, family, context_length)
 
 
-class LegacyLibrary(NamedTuple):
-    """The library's settings and functions."""
-
-    config: Any
-    api: Any
-
-
 @cache
-def library() -> LegacyLibrary:
-    """Open the library. Raises LegacyEngineUnavailable where it is missing or does not load."""
+def library() -> tuple[Any, Any]:
+    """Open the library: the class of its settings, and its functions.
+
+    Raises LegacyEngineUnavailable where it is missing or does not load.
+    """
     features = cpu().features
     build = next((each for each in ("avx2", "avx") if each in features), "basic")
     try:
         module = import_low_level(PACKAGE, "llm", PACKAGE)
-        return LegacyLibrary(module.ConfigStruct, module.load_library(build))
+        return module.ConfigStruct, module.load_library(build)
     except (ImportError, OSError, AttributeError) as error:
         detail = str(error).splitlines()[0]
         machine = f"{platform.system()} {platform.machine()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,8 +22,8 @@ class _Counts:
 class ClientLog:
     """The programs that used the server last, at most `MAX_CLIENTS`. For one event loop."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        self._on_change = on_change
+    def __init__(self) -> None:
+        self.changed = False  # since whoever reads it has set it back
         self._counts: OrderedDict[str, _Counts] = OrderedDict()
 
     def clients(self) -> tuple[SharingClient, ...]:
@@ -41,12 +41,12 @@ class ClientLog:
         counts.requests += 1
         counts.running += 1
         self._drop_oldest()
-        self._on_change()
+        self.changed = True
         try:
             yield
         finally:
             counts.running -= 1
-            self._on_change()
+            self.changed = True
 
     def _drop_oldest(self) -> None:
         idle = [name for name, counts in self._counts.items() if not counts.running]

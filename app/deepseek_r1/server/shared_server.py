@@ -101,8 +101,7 @@ class SharedServer:
             shared.requests, on_model_wanted=lambda: shared.send(ModelWanted())
         )
         self._listening = listen(HOST, start.port)
-        self._clients = ClientLog(self._on_clients)
-        self._clients_changed = False
+        self._clients = ClientLog()
         service = AnswerService(self._engine, options)
         self._server = DrainingServer(create_app(service, clients=self._clients), service)
 
@@ -114,14 +113,11 @@ class SharedServer:
         await self._server.serve(sockets=[self._listening])
         reporting.cancel()
 
-    def _on_clients(self) -> None:
-        self._clients_changed = True
-
     async def _report_clients(self) -> None:
         """Report changes, at most twice a second."""
         while True:
-            if self._clients_changed:
-                self._clients_changed = False
+            if self._clients.changed:
+                self._clients.changed = False
                 self._shared.send(SharingClients(clients=self._clients.clients()))
             await asyncio.sleep(CLIENTS_EVERY_S)
 
