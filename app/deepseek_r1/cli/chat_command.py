@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command
-from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, LineInput, save
-from deepseek_r1.cli.document_options import read_documents
+from deepseek_r1.cli.conversation import Conversation, LineInput, save
+from deepseek_r1.cli.document_options import answer_events, read_documents, show_sources
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
@@ -18,18 +19,32 @@ from deepseek_r1.cli.generation_progress import (
     note_facts,
     note_template,
     show_progress,
+    show_reading,
+    summary,
+    thinking_end_text,
 )
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Event,
+    LoadProgress,
+    ModelLoaded,
+    PrefillProgress,
+    ThinkingDelta,
+    ThinkingFinished,
+)
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
 HISTORY_FILE = "chat_history"
+TIMER_EVERY_S = 0.2
 _HELP = N_(
     "/new           begin a new conversation\n"
     "/regenerate    generate another answer to the last question\n"
@@ -103,6 +118,7 @@ class _Session:
         self._load, self._sampling, self._as_json = load, sampling, as_json
         self._loaded: ModelLoaded | None = None
         self._failure: R1Error | None = None
+        self._timer_shown_at = 0.0
         self._commands: dict[str, Callable[[str], None]] = {
             "/new": self._new,
             "/regenerate": self._regenerate,
@@ -187,17 +203,71 @@ class _Session:
 
     def _generate(self, sampling: SamplingSettings, continues: PartialAnswer | None = None) -> None:
         """Answer the last message, or go on with the last answer, which ended early."""
-        answering = ConversationAnswer(self._engine, self._lines)
+        conversation, collector = self.conversation, ResultCollector()
+        prompt = conversation.prompt()
+        if continues is not None and continues.text:
+            prompt.pop()
         with cancelling(self._engine):
-            answer = answering.run(
-                self.conversation,
+            events = answer_events(
+                self._engine,
+                conversation.documents,
+                prompt,
+                self._loaded,
                 sampling,
-                loaded=self._loaded,
-                quiet=self._as_json,
                 continues=continues,
             )
-        if self._as_json and self._loaded is not None:
+            try:
+                for event in events:
+                    collector.add(event)
+                    if not self._as_json:
+                        self._show(event)
+                    self._look_at_input()
+            finally:
+                console.status("")
+                answer = collector.result()
+                conversation.add_answer(answer, continues)
+        if not self._as_json:
+            self._show_end(answer)
+        elif self._loaded is not None:
             console.result_json(generate_report(answer, self._loaded))
+
+    def _look_at_input(self) -> None:
+        line = self._lines.typed_meanwhile()
+        if line.strip() == "/stop":
+            self._engine.cancel()
+        elif line.strip() == "/answer":
+            self._engine.end_thinking()
+        elif line:
+            self._lines.keep(line)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case PrefillProgress():
+                show_reading(event)
+            case ThinkingDelta(elapsed_s=seconds):
+                self._show_timer(seconds)
+            case ThinkingFinished(seconds=seconds, end=end):
+                console.status("")
+                line = tr("Thought for {n} s; /think shows it", n=f"{seconds:.1f}")
+                why = thinking_end_text(end)
+                console.aside(f"{line} ({why})" if why else line, dim=True)
+            case AnswerDelta(text=text):
+                console.answer(text)
+
+    def _show_timer(self, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._timer_shown_at >= TIMER_EVERY_S:
+            self._timer_shown_at = now
+            console.status(tr("Thinking… {n} s", n=f"{seconds:.0f}"), dim=True)
+
+    def _show_end(self, answer: GenerationResult) -> None:
+        console.answer("\n")
+        show_sources(answer.sources)
+        console.aside(summary(answer.stats), dim=True)
+        if (partial := self.conversation.partial) is not None:
+            thinking = tr("/continue goes on thinking, /answer answers now.")
+            text = tr("/continue goes on with the answer.")
+            console.aside(thinking if partial.inside_thinking else text, dim=True)
 
     # ---- commands ---------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A conversation in the terminal: its messages, the lines that are typed, the streamed answer."""
+"""A conversation in the terminal: its messages, and the lines that are typed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,12 @@ from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.document_options import show_sources, with_documents
-from deepseek_r1.cli.generation_progress import show_reading, summary, thinking_end_text
-from deepseek_r1.core.events import (
-    AnswerDelta,
-    Event,
-    FinishReason,
-    ModelLoaded,
-    PrefillProgress,
-    ThinkingDelta,
-    ThinkingFinished,
-)
+from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
-from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.attached_documents import SourcedAnswer
-from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
-from deepseek_r1.host.client import EngineClient
 
-TIMER_EVERY_S = 0.2
 HISTORY_LINES = 1000
 _QUOTES = '"""'
 
@@ -145,86 +129,6 @@ class LineInput:
     def keep(self, line: str) -> None:
         """Keep a line that was typed early as the next message."""
         self._ahead.append(line)
-
-
-class ConversationAnswer:
-    """Streams one answer to the terminal."""
-
-    def __init__(self, engine: EngineClient, lines: LineInput) -> None:
-        self._engine, self._lines = engine, lines
-        self._timer_shown_at = 0.0
-
-    def run(
-        self,
-        conversation: Conversation,
-        sampling: SamplingSettings,
-        *,
-        loaded: ModelLoaded | None,
-        quiet: bool,
-        continues: PartialAnswer | None,
-    ) -> GenerationResult:
-        """Generate an answer to the last message and add it to the conversation.
-
-        `quiet` shows nothing. Without `loaded` no documents are sent. `continues` is the
-        conversation's own `partial`. Raises R1Error.
-        """
-        collector = ResultCollector()
-        prompt, sources = conversation.prompt(), tuple[Source, ...]()
-        if continues is not None and continues.text:
-            prompt.pop()
-        if loaded is not None:
-            documents = conversation.documents
-            prompt, sources = with_documents(documents, prompt, self._engine, loaded, sampling)
-        try:
-            events = self._engine.generate(prompt, sampling, continues=continues)
-            for event in map(SourcedAnswer(sources, continues), events):
-                collector.add(event)
-                if not quiet:
-                    self._show(event)
-                self._look_at_input()
-        finally:
-            console.status("")
-            answer = collector.result()
-            conversation.add_answer(answer, continues)
-        if not quiet:
-            console.answer("\n")
-            show_sources(answer.sources)
-            console.aside(summary(answer.stats), dim=True)
-            if conversation.partial is not None:
-                inside = conversation.partial.inside_thinking
-                thinking = tr("/continue goes on thinking, /answer answers now.")
-                text = tr("/continue goes on with the answer.")
-                console.aside(thinking if inside else text, dim=True)
-        return answer
-
-    def _look_at_input(self) -> None:
-        line = self._lines.typed_meanwhile()
-        if line.strip() == "/stop":
-            self._engine.cancel()
-        elif line.strip() == "/answer":
-            self._engine.end_thinking()
-        elif line:
-            self._lines.keep(line)
-
-    def _show(self, event: Event) -> None:
-        match event:
-            case PrefillProgress():
-                show_reading(event)
-            case ThinkingDelta(elapsed_s=seconds):
-                self._show_timer(seconds)
-            case ThinkingFinished(seconds=seconds, end=end):
-                console.status("")
-                line = tr("Thought for {n} s; /think shows it", n=f"{seconds:.1f}")
-                why = thinking_end_text(end)
-                console.aside(f"{line} ({why})" if why else line, dim=True)
-            case AnswerDelta(text=text):
-                console.answer(text)
-
-    def _show_timer(self, seconds: float) -> None:
-        now = time.monotonic()
-        if now - self._timer_shown_at >= TIMER_EVERY_S:
-            self._timer_shown_at = now
-            console.status(tr("Thinking… {n} s", n=f"{seconds:.0f}"), dim=True)
 
 
 def save(conversation: Conversation, model: str, name: str) -> Path:

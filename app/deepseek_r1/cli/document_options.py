@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from deepseek_r1.cli import console
-from deepseek_r1.core.events import AnswerSource, ModelLoaded
+from deepseek_r1.core.events import AnswerSource, Event, ModelLoaded
 from deepseek_r1.core.i18n import join_list, tr
-from deepseek_r1.core.messages import Message
+from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
-from deepseek_r1.documents.attached_documents import add_documents
+from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
@@ -39,30 +39,34 @@ def read_documents(paths: Iterable[Path], documents: DocumentIndex) -> None:
         console.note(str(each))
 
 
-def with_documents(
-    documents: DocumentIndex,
-    messages: Sequence[Message],
+def answer_events(
     engine: EngineClient,
-    loaded: ModelLoaded,
+    documents: DocumentIndex,
+    messages: Sequence[Message] | RawPrompt,
+    loaded: ModelLoaded | None,
     sampling: SamplingSettings,
-) -> tuple[list[Message], tuple[Source, ...]]:
-    """Return a conversation with the documents in it, and the passages that were put there."""
-    if not documents.added:
-        return list(messages), ()
-    context = loaded.facts.context_length
-    most = context - answer_reserve(context, sampling.max_tokens)
-    planned = plan(
-        documents,
-        list(documents.added),
-        messages,
-        most,
-        engine.count_tokens,
-        similarities=engine.similarities if loaded.facts.embedding_model else None,
-    )
-    if not planned.whole:
-        n = len(planned.sources)
-        console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
-    return list(planned.messages), planned.sources
+    *,
+    continues: PartialAnswer | None = None,
+    json_schema: str = "",
+) -> Iterator[Event]:
+    """Return the events of an answer about the documents, the last one with its sources."""
+    sources: tuple[Source, ...] = ()
+    if documents.added and loaded is not None and not isinstance(messages, RawPrompt):
+        context = loaded.facts.context_length
+        planned = plan(
+            documents,
+            list(documents.added),
+            messages,
+            context - answer_reserve(context, sampling.max_tokens),
+            engine.count_tokens,
+            similarities=engine.similarities if loaded.facts.embedding_model else None,
+        )
+        messages, sources = planned.messages, planned.sources
+        if not planned.whole:
+            n = len(sources)
+            console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
+    events = engine.generate(messages, sampling, continues=continues, json_schema=json_schema)
+    return map(SourcedAnswer(sources, continues), events)
 
 
 def show_sources(sources: Iterable[AnswerSource]) -> None:

@@ -12,7 +12,7 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, flag, option
-from deepseek_r1.cli.document_options import read_documents, show_sources, with_documents
+from deepseek_r1.cli.document_options import answer_events, read_documents, show_sources
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
     interrupting,
@@ -37,8 +37,6 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.documents.attached_documents import SourcedAnswer
-from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
@@ -119,12 +117,10 @@ def generate(
         if pressed():
             raise SystemExit(INTERRUPTED)
         note_facts(load, loaded.facts)
-        sources: tuple[Source, ...] = ()
         if not raw:
             note_template(loaded.facts.template)
-            asked, sources = with_documents(documents, messages, engine, loaded, sampling)
-        events = engine.generate(asked, sampling, json_schema=schema)
-        for event in map(SourcedAnswer(sources), events):
+        events = answer_events(engine, documents, asked, loaded, sampling, json_schema=schema)
+        for event in events:
             if pressed():  # the first cancel may have come before the engine knew the request
                 engine.cancel()
             collector.add(event)
