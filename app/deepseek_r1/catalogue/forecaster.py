@@ -18,7 +18,7 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.catalogue.known_models import KnownDraft
 from deepseek_r1.core import log
-from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
+from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
@@ -63,7 +63,7 @@ def machine_speed() -> MachineSpeed:
         if not found.memory_mib_s:
             found = _known[_machine_key()] = _measure(found.threads)
             if found.memory_mib_s and hardware.busy_cores() < hardware.cpu().usable_cores / 2:
-                _store(SPEED_FILE, _machine_key(), found)
+                keep_measured(measured_dir() / SPEED_FILE, _machine_key(), found)
         return found
 
 
@@ -103,19 +103,12 @@ def measured_tok_s(path: Path, file_bytes: int, budget_mib: int) -> float:
 
 def store_rate(path: Path, rate: MeasuredRate) -> None:
     """Keep a speed for later."""
-    _store(RATES_FILE, _rate_key(path, rate.budget_mib), rate)
+    keep_measured(measured_dir() / RATES_FILE, _rate_key(path, rate.budget_mib), rate)
 
 
 def _rate_key(path: Path, budget_mib: int) -> str:
     """What a speed depends on: processor, file, and where it runs from."""
     return f"{hardware.cpu().name} | {path.name.casefold()} | {'disk' if budget_mib else 'memory'}"
-
-
-def _store(file: str, key: str, values: BaseModel) -> None:
-    try:
-        save_measured(measured_dir() / file, key, values)
-    except OSError as error:  # the profile cannot be written
-        log.models.warning("a measured speed cannot be stored: %s", error)
 
 
 class Forecaster:

@@ -52,6 +52,16 @@ def save_measured(file: Path, key: str, values: BaseModel) -> None:
     write_atomically(file, _Content(measured=stored).model_dump_json(indent=1).encode("utf-8"))
 
 
+def keep_measured(file: Path, key: str, values: BaseModel) -> bool:
+    """Store values as `save_measured` does. False, and a line in the log, where that fails."""
+    try:
+        save_measured(file, key, values)
+    except OSError as error:
+        log.engine.warning("%s cannot be written: %s", file.name, error)
+        return False
+    return True
+
+
 def _read(file: Path) -> _Content:
     try:
         return _Content.model_validate_json(file.read_bytes())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from deepseek_r1.core import log
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.measured_file import measured_dir, save_measured
+from deepseek_r1.core.measured_file import keep_measured, measured_dir
 from deepseek_r1.engine.prompt.template_process import render_in_process, renderer_mib
 from deepseek_r1.engine.protocol.base import Engine
 from deepseek_r1.inference.registry import converts_f16_slowly, load_library
@@ -47,10 +46,7 @@ def _engine_runtime_mib() -> float:
     engine_mib = process_mib(os.getpid()) + FIRST_ANSWER_MIB + _HEAP_GROWTH_MIB
     measured = engine_mib + max(renderer_mib(), RENDERER_MIB)
     found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
-    try:
-        save_measured(measured_dir() / FILE_NAME, estimate.measured_key(), found)
-    except OSError as error:
-        log.engine.warning("the engine's memory cannot be stored: %s", error)
+    keep_measured(measured_dir() / FILE_NAME, estimate.measured_key(), found)
     return found.runtime_mib
 
 

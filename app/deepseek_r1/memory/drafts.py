@@ -12,10 +12,9 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from deepseek_r1.core import log
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
+from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import packs_weights
@@ -146,10 +145,7 @@ def with_other_models(
 def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> None:
     """Let later loads leave the draft model out. Where it cannot be stored, they try it again."""
     key = _key(target, draft, budget_mib)
-    try:
-        save_measured(measured_dir() / FILE_NAME, key, _Slow(slower=True))
-    except OSError as error:
-        log.engine.warning("it cannot be stored that a draft model is slow: %s", error)
+    keep_measured(measured_dir() / FILE_NAME, key, _Slow(slower=True))
 
 
 def _key(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> str:

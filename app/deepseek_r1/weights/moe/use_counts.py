@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepseek_r1.core import log
-from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
+from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.formats.gguf import ModelHeader
 
 FILE_NAME = "expert_uses.json"
@@ -45,9 +44,5 @@ class UseCounts:
             return
         scale = min(1.0, _MOST / max(self.uses))
         stored = _Stored(uses=bytes(int(count * scale) for count in self.uses).hex())
-        try:
-            save_measured(measured_dir() / FILE_NAME, self._key, stored)
-        except OSError as error:
-            log.engine.warning("the uses of experts are not kept: %s", error)
-            return
-        self._changed = False
+        if keep_measured(measured_dir() / FILE_NAME, self._key, stored):
+            self._changed = False
