@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import (
@@ -58,10 +58,9 @@ _NAME_CHARACTERS = 120
 _JOINED_CHARACTERS = 200  # a fourth of a passage
 
 
-class ReadDocument(BaseModel):
+class ReadDocument(frames.PipeMessage):
     """Reads a document from its beginning. `name` tells formats apart that look alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: FilePath
     name: str
     memory_mib: int = MEMORY_MIB
@@ -74,19 +73,16 @@ class DocumentSlice(ChildProgress):
     blocks: tuple[Block, ...]
 
 
-class DocumentRead(BaseModel):
+class DocumentRead(frames.PipeMessage):
     """A document has been read to its end."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["read"] = "read"
     format: str = Field(max_length=16)
     pages: int | None
 
 
 _Reply = DocumentSlice | DocumentRead | ChildFailure
-_replies: TypeAdapter[_Reply] = TypeAdapter(
-    Annotated[_Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
-)
+_replies: TypeAdapter[_Reply] = frames.one_of(_Reply)
 
 
 def document_files(path: Path) -> list[Path]:
