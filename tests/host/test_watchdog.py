@@ -6,12 +6,14 @@ import pytest
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.host.engine_session import (
+    EngineSession,
     HangLimits,
-    KillLadder,
     KillStep,
     RestartBudget,
     Watchdog,
 )
+from deepseek_r1.host.in_flight import InFlightRequests
+from deepseek_r1.host.protocol import UnloadRequest
 
 
 def checks(watch: Watchdog, until: float, last_sign_at, moved_at) -> float | None:
@@ -63,8 +65,10 @@ def test_a_night_of_sleep_is_not_the_engines_silence(moved_at):
 
 
 def test_the_ladder_goes_up_and_stays_at_the_top():
-    ladder = KillLadder(EngineFailed(), KillStep.CANCEL, due_at=5.0)
-    assert [ladder.climb(now) for now in (5.0, 7.0, 8.0, 13.0)] == [
+    session, in_flight = EngineSession(HangLimits(), 0.0), InFlightRequests()
+    in_flight.add(UnloadRequest(id=1), 0.0)
+    session.condemn(EngineFailed(), KillStep.CANCEL, 5.0)
+    assert [session.check(now, in_flight, 0.0) for now in (5.0, 7.0, 8.0, 13.0)] == [
         KillStep.CANCEL, KillStep.TERMINATE, KillStep.KILL, KillStep.KILL,
     ]  # fmt: skip
 

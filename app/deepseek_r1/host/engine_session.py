@@ -7,6 +7,7 @@ All of it is arithmetic on a monotonic clock.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import dropwhile
@@ -70,21 +71,6 @@ class KillStep(Enum):
     KILL = 5.0
 
 
-class KillLadder:
-    """The steps by which a process is ended, from the first one chosen to the last."""
-
-    def __init__(self, verdict: R1Error, first: KillStep, due_at: float) -> None:
-        self.verdict, self.due_at = verdict, due_at
-        self.step: KillStep | None = None
-        self._steps = dropwhile(lambda step: step is not first, KillStep)
-
-    def climb(self, now: float) -> KillStep:
-        """The step to take now; `due_at` moves to the next one's time."""
-        self.step = next(self._steps, KillStep.KILL)
-        self.due_at = now + self.step.value
-        return self.step
-
-
 @dataclass(slots=True)
 class RestartBudget:
     """Limits how often the engine is started again after crashes, within a window of time."""
@@ -116,7 +102,10 @@ class EngineSession:
         self.lost = False  # its requests have been failed
         self._limits = limits
         self._watchdog = Watchdog(limits, now)
-        self._ladder: KillLadder | None = None
+        self.verdict: R1Error | None = None  # why the process is being ended, if it is
+        self._steps: Iterator[KillStep] = iter(())  # that are left to end it
+        self._step: KillStep | None = None  # the last one that was taken
+        self._due_at = 0.0  # of the next one
         self._loop_moved_at = 0.0
 
     # ---- frames -----------------------------------------------------------------------------
@@ -124,7 +113,7 @@ class EngineSession:
     @property
     def accepts_frames(self) -> bool:
         """False while the process is ended; only an answer to a cancel counts until then."""
-        return self._ladder is None or self._ladder.step is KillStep.CANCEL
+        return self.verdict is None or self._step is KillStep.CANCEL
 
     def check_order(self, reply: protocol.Reply, now: float) -> None:
         """Accept the handshake as the first frame and only there.
@@ -156,8 +145,8 @@ class EngineSession:
 
     def next_check_at(self, in_flight: InFlightRequests) -> float:
         """The earliest time at which `check` has something to do."""
-        if self._ladder is not None:
-            return self._ladder.due_at
+        if self.verdict is not None:
+            return self._due_at
         if not self.ready:
             return self._watchdog.started_at + self._limits.start_s
         return min(self._watchdog.next_at, in_flight.next_deadline or math.inf)
@@ -169,8 +158,8 @@ class EngineSession:
 
         `last_sign_at` is when a frame came last, or since when the process takes none of ours.
         """
-        if self._ladder is not None:
-            return self._climb(self._ladder, now, in_flight)
+        if self.verdict is not None:
+            return self._climb(now, in_flight)
         if (late := in_flight.overdue(now)) is not None:
             self.condemn(EngineHung(seconds=round(now - late.sent_at)), KillStep.TERMINATE, now)
         elif not self.ready:
@@ -202,26 +191,24 @@ class EngineSession:
         """
         if not silently:
             log.host.warning("ending the engine: %s", type(verdict).__name__)
-        if self._ladder is None or self._ladder.step is KillStep.CANCEL:
-            self._ladder = KillLadder(verdict, first, due_at=now)
+        if self.verdict is None or self._step is KillStep.CANCEL:
+            self.verdict, self._step, self._due_at = verdict, None, now
+            self._steps = dropwhile(lambda step: step is not first, KillStep)
 
-    @property
-    def verdict(self) -> R1Error | None:
-        """Why the process is being ended; None where it is not."""
-        return self._ladder.verdict if self._ladder is not None else None
-
-    def _climb(
-        self, ladder: KillLadder, now: float, in_flight: InFlightRequests
-    ) -> KillStep | None:
-        if ladder.step is KillStep.CANCEL and not in_flight:
-            self._ladder = None  # it obeyed: it is not stuck
-            return None
-        return ladder.climb(now) if now >= ladder.due_at else None
+    def _climb(self, now: float, in_flight: InFlightRequests) -> KillStep | None:
+        """The next step, once it is due; after the last one that one again."""
+        if self._step is KillStep.CANCEL and not in_flight:
+            self.verdict = self._step = None  # it obeyed: it is not stuck
+        elif now >= self._due_at:
+            self._step = next(self._steps, KillStep.KILL)
+            self._due_at = now + self._step.value
+            return self._step
+        return None
 
     def cause_of(self, returncode: int, stderr: str, *, lingered: bool) -> R1Error:
         """Why the process ended: our verdict, or its exit code and the end of its stderr."""
-        if self._ladder is not None:
-            return self._ladder.verdict
+        if self.verdict is not None:
+            return self.verdict
         if lingered:
             return ProtocolBroken(detail=tr("It closed its pipe and did not end."))
         cause = exit_causes.classify(returncode, stderr)
