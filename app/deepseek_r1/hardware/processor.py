@@ -15,7 +15,7 @@ from deepseek_r1.hardware import linux
 
 _NEEDED = "sse4_2"
 _X86 = {"x86_64", "amd64"}
-_LOW_PERCENT = 30  # of a battery
+LOW_PERCENT = 30  # of a battery
 _SPARE_ABOVE = 2  # with more cores than this, one is left to the window and the system
 
 
@@ -89,11 +89,6 @@ def require_usable_processor() -> None:
         return
     if (features := cpu().features) and _NEEDED not in features:
         raise ProcessorTooOld(missing="SSE4.2")
-
-
-def battery_low() -> bool:
-    """True on a battery below 30 percent that is not being charged."""
-    return on_battery(below_percent=_LOW_PERCENT)
 
 
 def on_battery(*, below_percent: float = 101) -> bool:

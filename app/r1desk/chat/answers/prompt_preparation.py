@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.documents.document_prompt import document_owners
-from deepseek_r1.hardware.processor import battery_low
+from deepseek_r1.hardware.processor import LOW_PERCENT, on_battery
 from deepseek_r1.host.protocol import (
     PrepareRequest,
     PromptCacheFolder,
@@ -112,7 +112,8 @@ class PromptPreparation(QObject):
         if branch[-1].thinking and can_go_on(branch[-1]):
             return  # it may go on from its cells; the next turn has none of its thinking
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
-        compute = wanted and self._settings().prepare_next_turn and not battery_low()
+        wanted = wanted and self._settings().prepare_next_turn
+        compute = wanted and not on_battery(below_percent=LOW_PERCENT)
         self._prepare(branch, compute=compute)
 
     def _prepare(self, branch: list[ChatMessage], *, compute: bool) -> None:
