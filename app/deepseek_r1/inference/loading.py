@@ -133,11 +133,10 @@ def open_model(
         raise SystemTooTight(detail=tr("It measures memory by /proc, which is missing."))
     began = time.perf_counter()
     accepted = _accepted(request)
-    header, chosen, planned = accepted.header, accepted.settings, accepted.planned
     on_accepted(accepted.files, accepted.graphics.device)
     if accepted.graphics.device:
         accepted = _with_graphics(accepted, on_progress)
-        planned = accepted.planned
+    header, chosen, planned = accepted.header, accepted.settings, accepted.planned
     without_draft = None
     if planned.residency:
         without_draft = residency_without_draft(header, chosen, accepted.overhead)

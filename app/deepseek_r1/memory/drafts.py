@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
 from deepseek_r1.core.i18n import tr
@@ -41,9 +41,7 @@ class Read(Protocol):
         """The header of a model."""
 
 
-class _Slow(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Slow(BaseModel, frozen=True):
     slower: bool
 
 

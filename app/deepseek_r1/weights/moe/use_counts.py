@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.formats.gguf import ModelHeader
@@ -14,9 +14,7 @@ FILE_NAME = "expert_uses.json"
 _MOST = 255  # what the most used expert's count is stored as: newer uses outweigh older ones
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Stored(BaseModel, frozen=True):
     uses: str = Field(pattern="^([0-9a-f]{2})*$")  # a byte for each expert
 
 
