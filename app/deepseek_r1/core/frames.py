@@ -33,9 +33,9 @@ class PipeMessage(BaseModel):
 
 
 def one_of(messages: Any) -> TypeAdapter[Any]:
-    """What reads any message of a union; their field `kind` tells them apart."""
-    told_apart = Annotated[messages, Field(discriminator="kind")]
-    return TypeAdapter(told_apart, config=ConfigDict(defer_build=True))
+    """Return what reads any message of a union; their field `kind` distinguishes them."""
+    distinguished = Annotated[messages, Field(discriminator="kind")]
+    return TypeAdapter(distinguished, config=ConfigDict(defer_build=True))
 
 
 class FrameTooLong(ValueError):
