@@ -176,12 +176,11 @@ class PromptCalls(GenerationRunner):
         added = (add_documents(index, each, stop=stop) for each in documents)
         hashes = dict.fromkeys(chain.from_iterable(added))
         context = self.loaded.facts.context_length
-        most = context - answer_reserve(context, sampling.max_tokens)
         planned = plan(
             index,
             list(hashes),
             messages,
-            most,
+            context - answer_reserve(context, sampling.max_tokens),
             lambda text: len(self.tokenize(text)),
             similarities=self.similarities if self.loaded.facts.embedding_model else None,
         )

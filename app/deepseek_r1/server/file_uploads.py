@@ -169,12 +169,11 @@ class FileUploads:
         def planned() -> DocumentPrompt:
             if not self._documents.added.keys() >= set(sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
-            most = facts.context_length - answer_reserve(facts.context_length, max_tokens)
             return plan(
                 self._documents,
                 sha256s,
                 messages,
-                most,
+                facts.context_length - answer_reserve(facts.context_length, max_tokens),
                 count_tokens,
                 similarities=similarities if facts.embedding_model else None,
             )
