@@ -62,7 +62,7 @@ class EngineQuestions(QObject):
         return estimated_tokens(text) if tokens is None else int(tokens)
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
-        """How near passages are to a question, by the embedding model. Raises R1Error."""
+        """The similarity of each passage to a question, by the embedding model. Raises R1Error."""
 
         def ask(answer: _Answer) -> None:
             fields = {"question": question, "passages": passages}
