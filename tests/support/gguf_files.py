@@ -61,11 +61,12 @@ def tiny_mixture(path: Path, *, seed: int = 4, **keys: object) -> Path:
     return _byte_pair(path, "llama", seed, keys, experts=4)
 
 
-def tiny_bert(path: Path, *, seed: int = 5, name: str = "Tiny bert") -> Path:
-    """An embedding model with a vocabulary of letters, at `path`."""
+def tiny_bert(path: Path, *, seed: int = 5, name: str = "Tiny bert", words: int = 0) -> Path:
+    """An embedding model with a vocabulary of letters, and of `words` more, at `path`."""
     letters = [chr(code) for code in range(33, 127)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokens += [*(f"▁{letter}" for letter in letters), *letters]
+    tokens += [f"▁word{number}" for number in range(words)]
     writer = gguf.GGUFWriter(path, "bert")
     writer.add_name(name)
     writer.add_context_length(CONTEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.events import BillItem
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.meter import unshared_mib
 from support.gguf_files import EMBEDDING, tiny_bert, tiny_llama
 from support.raw_gguf import U32, RawGguf
 
@@ -93,6 +95,19 @@ def test_it_has_a_line_of_the_bill_that_holds_what_it_takes(model: CPUInference,
     assert line.measured_mib <= line.planned_mib
     with CPUInference(tmp_path / "chat.gguf", thread_count=1) as alone:
         assert BillItem.EMBEDDING not in {each.name for each in alone.loaded.bill.lines}
+
+
+def test_tokens_of_a_large_vocabulary_take_no_rows_of_logits(tmp_path: Path):
+    path = tiny_bert(tmp_path / "large.gguf", words=60_000)
+    chat = tiny_llama(tmp_path / "chat.gguf")
+    with CPUInference(chat, thread_count=1) as alone:
+        alone.generate(QUESTION, max_tokens=1)
+    before_mib = unshared_mib(os.getpid())
+    with CPUInference(chat, embedding_model=path, thread_count=1) as model:
+        model.similarities(QUESTION, ["word " * 600])
+        line = next(each for each in model.loaded.bill.lines if each.name is BillItem.EMBEDDING)
+        grown_mib = unshared_mib(os.getpid()) - before_mib
+    assert grown_mib < line.planned_mib + 30, "512 rows would be 117 MiB"
 
 
 def test_a_chat_model_cannot_compare_and_an_embedding_model_cannot_chat(
