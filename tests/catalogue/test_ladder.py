@@ -8,8 +8,8 @@ from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.known_models import draft_of
 from deepseek_r1.catalogue.ladder import Rung, best_answers, best_to_read, ladder_text, loss_of
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.memory.drafts import draft_mib
 from deepseek_r1.memory.forecast import Fit, MachineSpeed, estimate_fit
+from deepseek_r1.memory.other_models import draft_mib
 
 
 def ladder(model: str, budget_mib: int, disk_mib_s: float) -> list[Rung]:

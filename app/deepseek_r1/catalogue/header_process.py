@@ -27,9 +27,8 @@ DRIVE_S: Final = 10.0  # for a drive to wake up; a dead network share never answ
 DEADLINE_S: Final = 30.0  # for one file; a large vocabulary takes 0.3 s, a sleeping drive seconds
 LONGEST_TEXT: Final = 256  # characters of a metadata value that crosses the pipe
 _MOST_HEADERS = 64  # some 150 KB each
-_known: dict[
-    tuple[bool, Path, int, int, int], ModelHeader
-] = {}  # by all processes, of unchanged files
+# By all processes, of files that have not changed.
+_known: dict[tuple[bool, Path, int, int, int], ModelHeader] = {}
 _late: dict[Path, threading.Thread] = {}  # that wait for a file's drive
 
 

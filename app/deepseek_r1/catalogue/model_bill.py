@@ -8,8 +8,8 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.drafts import with_other_models
 from deepseek_r1.memory.estimate import Estimate, estimate, planned_share
+from deepseek_r1.memory.other_models import with_other_models
 from deepseek_r1.memory.plan import ProcessOverhead, require_context, with_context
 
 

@@ -112,6 +112,11 @@ class AsyncCPUInference:
         """Close the thinking block of the running answer; see `CPUInference.end_thinking`."""
         self.model.end_thinking()
 
+    async def similarities(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Return how near passages are to a question; see `CPUInference.similarities`."""
+        model = self.model
+        return await self._run(lambda: model.similarities(question, passages))
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return an embedding of each text; see `CPUInference.embed`."""
         model = self.model

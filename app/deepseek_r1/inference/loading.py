@@ -23,8 +23,8 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.drafts import draft_header, draft_mib, embedding_header, embedding_mib
 from deepseek_r1.memory.graphics import planned_graphics
+from deepseek_r1.memory.other_models import draft_header, draft_mib, embedding_header, embedding_mib
 from deepseek_r1.memory.plan import (
     MemoryPlan,
     ProcessOverhead,

@@ -24,7 +24,7 @@ from deepseek_r1.hardware import cpu
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
-from deepseek_r1.memory.drafts import EXPECTED_DRAFT_TOKENS, EXPECTED_TOKENS_PER_PASS
+from deepseek_r1.memory.other_models import EXPECTED_DRAFT_TOKENS, EXPECTED_TOKENS_PER_PASS
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, ProcessOverhead, plan
 from deepseek_r1.weights.residency import expert_layers, slice_read_bytes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1 import CPUInference
+from deepseek_r1 import AsyncCPUInference, CPUInference
 from deepseek_r1.core.errors import (
     ArchitectureUnknown,
     EmbeddingModelUnfit,
@@ -46,6 +47,15 @@ def test_the_passage_that_is_the_question_is_the_nearest(model: CPUInference):
     assert first == pytest.approx(1.0)
     assert all(-1.0 <= each < 0.999 for each in others)
     assert len(set(others)) == len(OTHERS)
+
+
+def test_an_event_loop_gets_the_same(model: CPUInference, tmp_path: Path, embedder: Path):
+    async def similarities() -> list[float]:
+        chat = tmp_path / "chat.gguf"
+        async with AsyncCPUInference(chat, embedding_model=embedder, thread_count=1) as other:
+            return await other.similarities(QUESTION, OTHERS)
+
+    assert asyncio.run(similarities()) == pytest.approx(model.similarities(QUESTION, OTHERS))
 
 
 def test_it_embeds_texts_in_place_of_the_chat_model(model: CPUInference, tmp_path: Path):

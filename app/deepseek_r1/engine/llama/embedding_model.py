@@ -15,7 +15,7 @@ from deepseek_r1.engine.llama.binding.context import default_context_params
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.header import ModelHeader
-from deepseek_r1.memory.drafts import EMBEDDING_TOKENS
+from deepseek_r1.memory.other_models import EMBEDDING_TOKENS
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 
@@ -65,7 +65,7 @@ class EmbeddingModel:
         Raises WrongUsage, EngineFailed.
         """
         # As tokenizers of this kind do where their file has the table for it. Without, a new line
-        # is an unknown token, and E5 found 6 of 200 pages less.
+        # is an unknown token.
         text = " ".join(unicodedata.normalize("NFKC", text).split())
         if not text:
             raise WrongUsage(detail=tr("The text to embed is empty."))

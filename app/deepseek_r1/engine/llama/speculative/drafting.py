@@ -19,9 +19,9 @@ from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import PassTimes, Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.engine.protocol.base import OpenRequest
-from deepseek_r1.memory.drafts import draft_kv_type
 from deepseek_r1.memory.estimate import UNHIDDEN_SHARE, unhidden_compute_s
 from deepseek_r1.memory.meter import unshared_mib
+from deepseek_r1.memory.other_models import draft_kv_type
 from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.residency import Residency
 
