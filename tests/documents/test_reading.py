@@ -128,9 +128,9 @@ def test_pages_of_a_pdf_have_numbers_and_a_picture_says_that_it_is_one(tmp_path:
 
 
 def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> None:
-    lines = ("第二章", "埃拉托斯特尼筛法是一种古老的算法", "它的步骤如下。", "完")
+    lines = ("第二章", "埃拉托斯特尼筛法是一种古老的算法", "它的步骤如下。", "完成")
     path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))
-    joined = "第二章\n埃拉托斯特尼筛法是一种古老的算法它的步骤如下。\n完"
+    joined = "第二章\n埃拉托斯特尼筛法是一种古老的算法它的步骤如下。\n完成"
     assert read_here(path) == ("pdf", [("page 1", joined)])
 
 

@@ -216,11 +216,15 @@ def test_cores_are_shared_but_not_those_that_the_user_gave(
 def test_the_command_checks_answers_and_prints_what_generate_prints(
     starter: Path, tmp_path: Path
 ) -> None:
+    asked = "What is the capital of France?"
+    options = ("--max-tokens", "12", "--temperature", "0", "--context-length", "512")
+    alone = run_here("generate", asked, "--json", "--model", starter, *options)
     questions = tmp_path / "questions.txt"
-    questions.write_text("What is the capital of France?\tParis\nName a colour.\tmauve 12\n")
+    *_, expected = json.loads(alone.stdout)["text"].strip().splitlines()
+    questions.write_text(f"{asked}\t{expected}\nName a colour.\tmauve 12\n")
     done = run_here(
         *("compare", "--json", "--file", questions, "--model", starter, "--model", "gone.gguf"),
-        *("--max-tokens", "12", "--temperature", "0", "--context-length", "512"),
+        *options,
     )
     assert done.returncode == 3, done.stderr
     first, second, missing, _ = json.loads(done.stdout)["answers"]

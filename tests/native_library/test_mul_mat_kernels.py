@@ -1,4 +1,8 @@
-"""The kernels for few rows of activations against ggml's own, bit by bit."""
+"""The kernels for few rows of activations against ggml's own, bit by bit.
+
+ggml multiplies Q2_0 by plain C, whose last bits are the compiler's: it may fuse a product and a
+sum. There the bits are those of the order that `native/mul_mat_q2_0.hpp` states, by numpy.
+"""
 
 from __future__ import annotations
 
@@ -82,20 +86,62 @@ class GgmlKernels:
             self._quantize(row.ctypes.data, to.ctypes.data, len(row))
         return stored
 
+    def quantized_activations(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Rows of activations."""
+        count, nbytes = self._activation_block
+        stored = np.zeros((len(values), values.shape[1] // count * nbytes), np.uint8)
+        for row, to in zip(values, stored, strict=True):
+            self._quantize_activations(row.ctypes.data, to.ctypes.data, len(row))
+        return stored
+
     def products(
         self, weights: NDArray[np.uint8], activations: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Each row of activations times each row of weights."""
-        width = activations.shape[1]
+        width, rows = activations.shape[1], self.quantized_activations(activations)
         found = np.zeros((len(activations), len(weights)), np.float32)
-        count, nbytes = self._activation_block
-        row = np.zeros(width // count * nbytes, np.uint8)
-        for i, values in enumerate(activations):
-            self._quantize_activations(values.ctypes.data, row.ctypes.data, width)
+        for i, row in enumerate(rows):
             for j, weight in enumerate(weights):
                 at = found[i:, j:].ctypes.data
                 self._dot(width, at, 0, weight.ctypes.data, 0, row.ctypes.data, 0, 1)
         return found
+
+
+class Q20Terms:
+    """What a product of Q2_0 weights and Q8_0 activations adds up, for each pair of rows.
+
+    `pairs`: for each block of weights two sums of 32 products, exact, times the activations' scale.
+    `scales`: the weights'. Axes: rows of activations, rows of weights, blocks (, halves).
+    """
+
+    def __init__(self, weights: NDArray[np.uint8], activations: NDArray[np.uint8]) -> None:
+        blocks = weights.reshape(len(weights), -1, 18)
+        quants = (blocks[..., 2:, None] >> np.arange(0, 8, 2)) & 3
+        values = quants.reshape(*blocks.shape[:2], 2, 32).astype(np.int64) - 1
+        halves = activations.reshape(len(activations), -1, 2, 34)
+        sums = np.einsum("obhv,rbhv->robh", values, halves[..., 2:].view(np.int8).astype(np.int64))
+        scales = halves[..., :2].copy().view(np.float16)[..., 0].astype(np.float32)
+        with np.errstate(all="ignore"):  # a scale in f16 may be infinite
+            self.pairs = scales[:, None] * sums.astype(np.float32)
+        self.scales = blocks[..., :2].copy().view(np.float16)[..., 0].astype(np.float32)
+
+    def products(self) -> NDArray[np.float32]:
+        """The sums in f32, each operation rounded, block after block."""
+        found = np.zeros(self.pairs.shape[:2], np.float32)
+        with np.errstate(all="ignore"):
+            for block in range(self.pairs.shape[2]):
+                both = self.pairs[:, :, block, 0] + self.pairs[:, :, block, 1]
+                found += self.scales[:, block] * both
+        return found
+
+    def exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The sums in f64, and how far away f32 may be: a rounding of 2^-24 for each operation.
+
+        A pair's scale has 11 bits and its sum 14: their product is exact in f32 too, or nearly.
+        """
+        terms = self.scales[None, :, :, None].astype(np.float64) * self.pairs
+        roundings = self.pairs.shape[2] + 3
+        return terms.sum(axis=(2, 3)), roundings * 2.0**-24 * np.abs(terms).sum(axis=(2, 3))
 
 
 @dataclass
@@ -146,8 +192,18 @@ def has_minimums(kind: int) -> bool:
     return kind in {Q4_1, Q5_1, Q4_K, Q5_K}
 
 
+def expected_products(
+    kind: int, weights: NDArray[np.uint8], activations: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The products whose bits the kernels have to have."""
+    ggml = GgmlKernels(kind)
+    if kind == Q2_0:
+        return Q20Terms(weights, ggml.quantized_activations(activations)).products()
+    return ggml.products(weights, activations)
+
+
 class Case:
-    """A multiplication of random operands, its result, and ggml's."""
+    """A multiplication of random operands, its result, and what is expected."""
 
     def __init__(
         self,
@@ -176,8 +232,8 @@ class Case:
         apart = (rng.normal(size=(rows, width + 32)) * scales).astype(np.float32)
         if any_bytes:
             apart[:] = np.where(apart > 0, 1, -1)  # all are 127 or -127, quantised
-        activations = apart[:, :width]
-        self.expected = ggml.products(self.weights, activations)
+        activations = self.activations = apart[:, :width]
+        self.expected = expected_products(kind, self.weights, activations)
         self.result = np.full((rows, outputs), np.nan, np.float32)
         self.node = Node(layout, self.result, parameters)
         self.node.add_operand(0, kind, self.weights, [width, outputs], [self.weights.strides[0]])
@@ -185,17 +241,29 @@ class Case:
 
     @property
     def same_bits(self) -> bool:
-        """Whether each bit is the one of ggml."""
+        """Whether each bit is the expected one."""
         return np.array_equal(self.result.view(np.uint32), self.expected.view(np.uint32))
 
 
 @pytest.mark.parametrize("rows", [*range(1, 18), 24, 25, MOST_ROWS])
-def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, rows: int) -> None:
+def test_each_row_has_the_expected_bits(kernels: Kernels, rows: int) -> None:
     if kernels.kind == Q1_0 and rows == 1:
         pytest.skip("ggml is as fast")
     case = Case(kernels.layout, kernels.kind, rows, outputs=70, width=1536)
     kernels.compute(case.node, threads=2)
     assert case.same_bits
+
+
+def test_products_of_q2_0_are_as_exact_as_ggml_s(kernels: Kernels) -> None:
+    """Neither is further from the exact sums than f32 has to be, however ggml was compiled."""
+    if kernels.kind != Q2_0:
+        pytest.skip("the other types have ggml's bits")
+    case = Case(kernels.layout, Q2_0, rows=5, outputs=40, width=4096)
+    kernels.compute(case.node, threads=2)
+    ggml = GgmlKernels(Q2_0)
+    exact, most = Q20Terms(case.weights, ggml.quantized_activations(case.activations)).exact()
+    for found in (case.result, ggml.products(case.weights, case.activations)):
+        assert np.all(np.abs(found - exact) <= most)
 
 
 def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels) -> None:
@@ -229,7 +297,7 @@ def test_activations_that_are_zero_or_huge(kernels: Kernels) -> None:
     activations = np.zeros((3, 256), np.float32)
     activations[1, 7], activations[2] = 3e37, -1e30
     case.node.add_operand(1, F32, activations, [256, 3], [activations.strides[0]])
-    case.expected = GgmlKernels(kernels.kind).products(case.weights, activations)
+    case.expected = expected_products(kernels.kind, case.weights, activations)
     kernels.compute(case.node, threads=2)
     assert np.array_equal(case.result, case.expected, equal_nan=True)
 

@@ -5,6 +5,8 @@ What the computer can do is measured once, and not again at each start.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from deepseek_r1.catalogue.forecaster import Forecaster, known_speed, machine_sp
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import processor
 from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory import forecast
 from r1desk.models import refusal
@@ -22,6 +25,17 @@ from r1desk.models.catalogue_picks import Standing, best_in_memory, pick, survey
 from window.catalogue_pages import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)
+
+
+@pytest.fixture(autouse=True)
+def _without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bills are those of a processor without AMX, whose layout takes more memory."""
+    facts = processor.cpu()
+    features = tuple(each for each in facts.features if not each.startswith("amx"))
+    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
+    processor.packs_weights.cache_clear()
+    yield
+    processor.packs_weights.cache_clear()
 
 
 def estimate(

@@ -1,4 +1,4 @@
-"""Takes the window's place where Qt cannot show one: a chat in the terminal, or a sentence.
+"""Takes the window's place where Qt cannot show one: a chat in the terminal, or one answer.
 
 Imports nothing of Qt, which would end the process at once here.
 """
@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +20,7 @@ from deepseek_r1.core.i18n import N_, tr
 from r1desk.platform.display import missing_packages, platforms
 
 COMMAND = "deepseek-r1"
-
-
-class NoDisplay(R1Error):
-    """Neither a screen for the window nor a terminal for a chat."""
-
-    what = N_("There is no screen here, and no terminal to chat in.")
-    why = N_("Neither DISPLAY nor WAYLAND_DISPLAY names a screen that answers.")
-    todo = N_("Ask from a pipe instead: {command}")
+QUESTION = "What is the capital of France?"  # in English, which is all that the starter model knows
 
 
 class DisplayLibrariesMissing(R1Error):
@@ -45,32 +39,50 @@ class WindowLibrariesMissing(R1Error):
 
 
 def require_window(arguments: Sequence[str]) -> None:
-    """Return where Qt can show the window; else go on as a chat in this terminal.
+    """Return where Qt can show the window; else go on in this terminal, or answer one question.
 
-    Raises NoDisplay, DisplayLibrariesMissing and WindowLibrariesMissing. `arguments` are the
-    program's, without its name.
+    Raises DisplayLibrariesMissing and WindowLibrariesMissing, and SystemExit after an answer.
+    `arguments` are the program's, without its name.
     """
     if importlib.util.find_spec("PySide6") is None:
         raise WindowLibrariesMissing
     found = platforms(arguments=arguments)
     if not found:
-        _chat_in_terminal(arguments)
+        models = [argument for argument in arguments if not argument.startswith("-")][:1]
+        options = [f"--model={model}" for model in models]
+        if os.isatty(0) and os.isatty(1):
+            _chat_in_terminal(options)
+        raise SystemExit(_answer_one_question(options))
     if packages := missing_packages(found):
         raise DisplayLibrariesMissing(packages=" ".join(packages))
 
 
-def _chat_in_terminal(arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by `deepseek-r1 chat`. Raises NoDisplay without a terminal."""
-    if not (os.isatty(0) and os.isatty(1)):
-        question = shlex.quote(tr("Why is the sky blue?"))
-        raise NoDisplay(command=f"echo {question} | {_typed_command()} generate")
-    print(  # noqa: T201 - there is no window to show it in
-        tr("There is no screen here, so the chat goes on in this terminal."), file=sys.stderr
-    )
-    sys.stderr.flush()
-    models = [argument for argument in arguments if not argument.startswith("-")][:1]
-    command = [*_command_line(), "chat", *(f"--model={model}" for model in models)]
+def _chat_in_terminal(options: list[str]) -> NoReturn:
+    """Replace this process by `deepseek-r1 chat`."""
+    _say(tr("There is no screen here, so the chat goes on in this terminal."))
+    command = [*_command_line(), "chat", *options]
     os.execv(command[0], command)  # noqa: S606 - the terminal and its signals are the chat's alone
+
+
+def _answer_one_question(options: list[str]) -> int:
+    """Let `deepseek-r1 generate` answer on standard output; return its exit status."""
+    _say(tr("There is no screen here, and no terminal to chat in. So one question is answered:"))
+    _say(f"› {QUESTION}\n")
+    command = [*_command_line(), "generate", QUESTION, "--temperature=0", "--max-tokens=64"]
+    status = subprocess.run([*command, *options], stdin=subprocess.DEVNULL, check=False).returncode
+    typed = _typed_command()
+    rows = {
+        f"{typed} generate {shlex.quote(tr('Why is the sky blue?'))}": tr("ask something else"),
+        f"{typed} chat": tr("chat in a terminal"),
+        f"{typed} serve": tr("serve OpenAI's API to other programs"),
+        f"{typed} --help": tr("everything else"),
+    }
+    _say("\n" + "\n".join(f"{command}    # {what}" for command, what in rows.items()))
+    return abs(status)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - there is no window to show it in
 
 
 def _command_line() -> list[str]:
