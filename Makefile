@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 MINUTES ?= 10
 
-.PHONY: run check test test-all campaign shots translations bundle smoke windows clean
+.PHONY: run check test test-all test-processors campaign shots translations bundle smoke windows clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
@@ -16,6 +16,9 @@ test:           ## the checks, and the tests of what a change can break: 8 minut
 
 test-all:       ## the tests that `make test` leaves out: 15 minutes more
 	@$(PYTHON) installer/from_source.py test-all
+
+test-processors: ## engine, kernels and bills with llama.cpp compiled for other processors: an hour
+	@$(PYTHON) installer/from_source.py setup && $(PYTHON) installer/processors.py
 
 campaign:       ## hunt for inputs that break a promise, for MINUTES; the seed is printed
 	$(VENV)/python tests/hostile/campaign.py --minutes $(MINUTES)
