@@ -36,7 +36,7 @@ import old_processors  # noqa: E402
 
 BUILT = ROOT / "build" / "processors"
 LIBRARIES = "lib/python*/site-packages/llama_cpp/lib"
-FOLDERS = ("engine", "inference", "memory", "catalogue", "native_library", "weights")
+FOLDERS = ("engine", "memory", "catalogue", "native_library")
 QUICK = ("native_library", "engine/llama/test_kernels.py", "engine/llama/test_model.py")
 EMULATED = {"Nehalem": "sse42", "Haswell": "haswell"}
 ONLY_HERE = "not (slow or quiet)"  # times and memory under load say nothing of kernels
