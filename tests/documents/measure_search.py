@@ -71,7 +71,7 @@ def plain(tokenizer: str) -> Callable[[Document], Search]:
     def made_for(document: Document) -> Search:
         db = sqlite3.connect(":memory:")
         db.execute(f"CREATE VIRTUAL TABLE t USING fts5(text, tokenize='{tokenizer}')")
-        parts = passages(document)
+        parts = list(passages(document))
         texts = enumerate(each.text for each in parts)
         db.executemany("INSERT INTO t (rowid, text) VALUES (?, ?)", texts)
 

@@ -25,7 +25,7 @@ def pages(*texts: str, name: str = "a.pdf", sha: str = "a") -> Document:
 
 def test_passages_have_the_whole_text_and_their_offsets():
     document = pages(_WORDS * 40, "second page", "海上升明月。" * 300, "")
-    found = passages(document)
+    found = list(passages(document))
     text = document.text()
     assert [text[each.start : each.end] for each in found] == [each.text for each in found]
     covered = "".join(each.text for each in found)
@@ -34,7 +34,7 @@ def test_passages_have_the_whole_text_and_their_offsets():
 
 
 def test_a_passage_lies_on_one_page_and_is_of_about_200_tokens():
-    found = passages(pages(_WORDS * 60, "short", _WORDS * 5))
+    found = list(passages(pages(_WORDS * 60, "short", _WORDS * 5)))
     assert {each.place.page for each in found} == {1, 2, 3}
     of_first = [each for each in found if each.place.page == 1]
     assert len(of_first) == 6
@@ -43,7 +43,7 @@ def test_a_passage_lies_on_one_page_and_is_of_about_200_tokens():
 
 def test_a_long_block_of_lines_tells_each_passage_its_line():
     lines = "\n".join(f"value_{n} = compute(value_{n - 1}, other)" for n in range(200))
-    found = passages(make((lines, Place(line=1))))
+    found = list(passages(make((lines, Place(line=1)))))
     for each in found:
         first = each.text.split(" ")[0]
         assert first == f"value_{(each.place.line or 0) - 1}"
@@ -102,7 +102,7 @@ def test_no_question_is_a_syntax_error(index, question):
 def test_what_was_added_comes_back(index):
     document = pages(_WORDS * 30, "你好，世界。", _WORDS)
     index.add(document, path="/somewhere/a.pdf", modified_ns=5)
-    assert index.passages(document.sha256) == passages(document)
+    assert index.passages(document.sha256) == list(passages(document))
     (known,) = index.documents()
     assert (known.name, known.path, known.modified_ns) == ("a.pdf", "/somewhere/a.pdf", 5)
     middle = index.passages(document.sha256)[1]

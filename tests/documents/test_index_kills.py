@@ -55,7 +55,7 @@ def test_documents_are_whole_or_missing_after_each_kill(tmp_path: Path):
         before = len(there)
         for known in there:
             document = made(int(known.name.removesuffix(".txt")))
-            assert index.passages(known.sha256) == passages(document)
+            assert index.passages(known.sha256) == list(passages(document))
         index.close()
         with sqlite3.connect(path) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

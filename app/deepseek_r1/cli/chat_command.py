@@ -38,6 +38,7 @@ from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
@@ -306,9 +307,17 @@ class _Session:
         if rest == "-":
             self.conversation.documents = DocumentIndex()
         elif rest:
-            read_documents([Path(rest)], self.conversation.documents)
+            memory = ReadingMemory(lambda: self._load.memory_budget, self._lend)
+            read_documents([Path(rest)], self.conversation.documents, memory)
         n = len(self.conversation.documents.added)
         console.note(tr("Attached documents: {n}", n=n))
+
+    def _lend(self, mib: float) -> bool:
+        """Let the weights have so much less: see `ReadingMemory`."""
+        if self._loaded is None or not self._loaded.bill.streams:
+            return False
+        self._engine.set_budget(self._load.memory_budget, o.COMMAND_LINE_MIB + mib)
+        return True
 
     def _model(self, rest: str) -> None:
         if rest:

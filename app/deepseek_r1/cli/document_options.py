@@ -15,11 +15,14 @@ from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.host.client import EngineClient
 
 
-def read_documents(paths: Iterable[Path], documents: DocumentIndex) -> None:
-    """Read documents, beside those that are there.
+def read_documents(
+    paths: Iterable[Path], documents: DocumentIndex, memory: ReadingMemory | None = None
+) -> None:
+    """Read documents, beside those that are there; `memory` as in `read_document`.
 
     What is refused is said, and the others are read. Raises DocumentRefused where none is left.
     """
@@ -28,7 +31,9 @@ def read_documents(paths: Iterable[Path], documents: DocumentIndex) -> None:
         for path in paths:
             console.status(tr("Reading {name}…", name=path.name))
             try:
-                add_documents(documents, path.expanduser(), on_refused=refused.append)
+                add_documents(
+                    documents, path.expanduser(), on_refused=refused.append, memory=memory
+                )
             except DocumentRefused as error:  # a folder without documents, or with too many
                 refused.append(error)
     finally:

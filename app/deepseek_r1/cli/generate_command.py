@@ -38,6 +38,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -99,7 +100,8 @@ def generate(
     schema = o.text_in(json_schema) if json_schema is not None else ""
     if schema:
         schema_grammar(schema)  # raises WrongUsage
-    read_documents(document, documents := DocumentIndex())
+    memory = ReadingMemory(lambda: load.memory_budget)
+    read_documents(document, documents := DocumentIndex(), memory)
     collector = ResultCollector()
     path = o.chosen_model(model).absolute()
     # The grammar is needed for this answer only, so its memory is counted with this process's.

@@ -9,16 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
+from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.documents.document import Source, cited
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.reading import (
-    MEMORY_MIB,
-    document_files,
-    file_sha256,
-    read_document,
-)
+from deepseek_r1.documents.reading import document_files, file_sha256, read_document
+from deepseek_r1.documents.reading_memory import ReadingMemory
 
 _EventT = TypeVar("_EventT", bound=Event)
 _LISTED: Final = 12  # sources of an answer, beside those that it cites
@@ -30,17 +27,18 @@ def add_documents(
     *,
     on_refused: Callable[[DocumentRefused], object] | None = None,
     stop: threading.Event | None = None,
+    memory: ReadingMemory | None = None,
 ) -> list[str]:
     """Read a document, or all of a folder, into an index; returns their SHA-256.
 
     What was read into it before is not read again. `on_refused` gets what cannot be read, and the
-    others are. Raises DocumentRefused without it, soon after `stop` was set too, and
-    DocumentIndexFailed.
+    others are. `memory` as in `read_document`. Raises DocumentRefused without `on_refused`, soon
+    after `stop` was set too, and DocumentIndexFailed.
     """
     added = []
     for each in document_files(Path(path)):
         try:
-            added.append(_add(index, each, stop=stop))
+            added.append(_add(index, each, "", stop, memory))
         except DocumentRefused as refused:
             if on_refused is None:
                 raise
@@ -53,28 +51,31 @@ def add_data(
     data: bytes,
     name: str,
     stop: threading.Event | None = None,
-    memory_mib: int = MEMORY_MIB,
+    memory: ReadingMemory | None = None,
 ) -> str:
-    """Read a document that is no file; `memory_mib` as in `read_document`.
+    """Read a document that is no file; `memory` as in `read_document`.
 
     Raises DocumentRefused, soon after `stop` was set too, and DocumentIndexFailed.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder, "document")
         path.write_bytes(data)
-        return _add(index, path, name, stop, memory_mib)
+        return _add(index, path, name, stop, memory)
 
 
 def _add(
     index: DocumentIndex,
     path: Path,
-    name: str = "",
-    stop: threading.Event | None = None,
-    memory_mib: int = MEMORY_MIB,
+    name: str,
+    stop: threading.Event | None,
+    memory: ReadingMemory | None,
 ) -> str:
     if (sha256 := file_sha256(path, name)) in index.added:
         return sha256
-    index.add(document := read_document(path, name=name, stop=stop, memory_mib=memory_mib))
+    try:
+        index.add(document := read_document(path, name=name, stop=stop, memory=memory))
+    finally:
+        trim_heap()
     return document.sha256  # of a file that is being written to, another one by now
 
 

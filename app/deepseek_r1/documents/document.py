@@ -54,7 +54,11 @@ class Document:
     sha256: str  # of the file's bytes, in hexadecimal digits
     kind: str  # the format: "pdf", "docx", "text", …
     pages: int | None  # None where the format has none
-    blocks: tuple[Block, ...]
+    blocks: Iterable[Block]  # can be gone through again
+
+    def characters(self) -> int:
+        """The length of its text, without the blank lines."""
+        return sum(len(block.text) for block in self.blocks)
 
     def text(self) -> str:
         """All blocks, blank lines between them. Offsets of passages count in this text."""

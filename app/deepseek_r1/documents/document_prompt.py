@@ -154,7 +154,7 @@ def _searched(
     """The best passages for a question, best first, the first ones with their neighbours."""
     best = best_passages(index, sha256s, question, similarities)
     if not best:  # "Summarise this": the beginnings
-        best = [part for sha in sha256s[:_NAMED] for part in index.passages(sha)[:2]]
+        best = [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
     wanted: dict[Passage, int] = {}
     for rank, passage in enumerate(best):
         around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []

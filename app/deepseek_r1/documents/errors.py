@@ -62,6 +62,18 @@ class DocumentTooLarge(DocumentRefused):
     todo = N_("Copy the part that matters into a smaller file.")
 
 
+class DocumentNeedsMemory(DocumentRefused):
+    """The memory budget leaves less than reading it takes."""
+
+    what = N_("{name} was not read.")
+    why = N_("{detail}")
+    todo = N_("{todo}")
+
+
+class ReaderFull(DocumentRefused):
+    """The process that reads it has no memory left; its owner knows what it could have."""
+
+
 class ReadingStopped(DocumentRefused):
     what = N_("{name} was not read.")
     why = N_("Reading was stopped.")

@@ -49,6 +49,10 @@ _PASSAGES: Final = """
 SELECT sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
 FROM passages JOIN documents ON documents.id = passages.id >> 24
 WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id"""
+_HEADINGS: Final = """
+SELECT heading FROM (
+    SELECT id, json_extract(place, '$.heading') AS heading FROM passages WHERE id BETWEEN ? AND ?
+) WHERE heading IS NOT NULL ORDER BY id"""
 _MOST_ROWS: Final = 10_000  # that are ranked for one question
 _RANKED: Final = 100  # passages that are compared by their pages
 _OF_OTHERS: Final = 0.1  # what other passages of a page count
@@ -96,20 +100,23 @@ class DocumentIndex:
 
     def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
         """Add a document, or note another path of one that is there."""
-        parts = passages(document)  # before others wait
         with self._written() as db:
             note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
             if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
                 facts = (document.sha256, document.name, document.kind, document.pages)
-                insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
-                added = db.execute(insert, (*facts, path, modified_ns, len(parts)))
-                for row_id, each in enumerate(parts, (added.lastrowid or 0) * _NUMBERS):
+                insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, 0)"
+                added = db.execute(insert, (*facts, path, modified_ns)).lastrowid or 0
+                count = 0
+                for row_id, each in enumerate(passages(document), added * _NUMBERS):
+                    count = each.number + 1
                     known = {k: v for k, v in asdict(each.place).items() if v not in (None, "")}
                     place = json.dumps(known, ensure_ascii=False)
                     row = (row_id, place, each.start, each.text)
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
                     terms = indexed_terms(each.text, each.place.heading, each.name)
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
+                db.execute("UPDATE documents SET passages = ? WHERE id = ?", (count, added))
+            db.execute("PRAGMA shrink_memory")
         self.added[document.sha256] = None
 
     def remove(self, sha256: str) -> None:
@@ -139,16 +146,24 @@ class DocumentIndex:
             row = db.execute(f"{_DOCUMENTS} WHERE sha256 = ?", (sha256,)).fetchone()
             return None if row is None else IndexedDocument(*row)
 
-    def passages(self, sha256: str) -> list[Passage]:
-        """All passages of a document, in order; none for one that is not there."""
+    def passages(self, sha256: str, most: int = _NUMBERS) -> list[Passage]:
+        """The first passages of a document, in order; none for one that is not there."""
         with self._used() as db:
             known = self._id(db, sha256)
-            return [] if known is None else self._rows(db, _span(known))
+            first, last = _span(known or 0)
+            return (
+                [] if known is None else list(self._rows(db, (first, min(last, first + most - 1))))
+            )
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
-        headings = dict.fromkeys(each.place.heading for each in self.passages(sha256))
-        return [each for each in headings if each][:most]
+        with self._used() as db:
+            known, headings = self._id(db, sha256), dict[str, None]()
+            for (heading,) in db.execute(_HEADINGS, _span(known)) if known is not None else ():
+                headings[heading] = None
+                if len(headings) == most:
+                    break
+            return list(headings)
 
     # ---- searching --------------------------------------------------------------------------
 
@@ -199,12 +214,10 @@ class DocumentIndex:
         return found and int(found[0])
 
     @staticmethod
-    def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> list[Passage]:
+    def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
         """The passages from one id to another one."""
-        return [
-            Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
-            for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span)
-        ]
+        for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
+            yield Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
 
     # ---- the file ---------------------------------------------------------------------------
 
@@ -265,7 +278,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         path.touch(mode=0o600)  # it holds the user's texts
     db = sqlite3.connect(path or "", timeout=_WAIT_S, check_same_thread=False)
     try:
-        db.execute("PRAGMA cache_size = -16384")  # KiB: a document's rows, until they are written
+        db.execute("PRAGMA cache_size = -4096")  # KiB; with more nothing is faster
         db.execute("PRAGMA auto_vacuum = FULL")  # what is removed gives its space back
         db.execute("PRAGMA secure_delete = ON")  # a text that is removed is gone
         with db:

@@ -41,24 +41,29 @@ def estimated_tokens(text: str) -> int:
     return round(unspaced * 0.7 + (len(text) - unspaced) * 0.25)
 
 
-def passages(document: Document) -> list[Passage]:
+def passages(document: Document) -> Iterator[Passage]:
     """Cut a document into passages of about 200 tokens, in order.
 
     Each lies on one page and in one sheet. Together they have the whole text but for the blank
     lines between blocks: `start` and `end` are offsets in `document.text()`.
     """
-    text, spans, tokens = document.text(), list[tuple[int, int, Place]](), 0
-    for start, end, place in _pieces(document):
-        length = estimated_tokens(text[start:end])
-        if spans and not _is_next(spans[-1][2], place, tokens, length):
-            tokens = 0
-        first = spans.pop() if spans and tokens else (start, end, place)
-        spans.append((first[0], end, first[2]))
-        tokens += length
-    return [
-        Passage(document.sha256, document.name, number, place, text[start:end], start, end)
-        for number, (start, end, place) in enumerate(spans)
-    ]
+    text, start, place, tokens = "", 0, Place(), 0
+    between, number = "", 0  # blank text, of which no passage consists
+    for at, part, where in _pieces(document):
+        if not part.strip():
+            between += part
+            continue
+        length = estimated_tokens(part)
+        if text and not _is_next(place, where, tokens, length):
+            end = start + len(text)
+            yield Passage(document.sha256, document.name, number, place, text, start, end)
+            text, number = "", number + 1
+        if not text:
+            between, start, place, tokens = "", at, where, 0
+        text, between, tokens = text + between + part, "", tokens + length
+    if text:
+        end = start + len(text)
+        yield Passage(document.sha256, document.name, number, place, text, start, end)
 
 
 def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
@@ -69,19 +74,19 @@ def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
     return not headed and tokens + more / 2 <= PASSAGE_TOKENS
 
 
-def _pieces(document: Document) -> Iterator[tuple[int, int, Place]]:
-    """The blocks; of long ones their sentences."""
-    start = 0
+def _pieces(document: Document) -> Iterator[tuple[int, str, Place]]:
+    """The blocks, of long ones their sentences, and what is between blocks."""
+    at = 0
     for block in document.blocks:
-        at, place = start, block.place
+        place = block.place
         long = estimated_tokens(block.text) > _MOST_TOKENS
         for part in _PART.findall(block.text) if long else [block.text]:
-            if part.strip():
-                yield at, at + len(part), place
+            yield at, part, place
             at += len(part)
             if place.line is not None:
                 place = replace(place, line=place.line + part.count("\n"))
-        start += len(block.text) + len(BETWEEN_BLOCKS)
+        yield at, BETWEEN_BLOCKS, place
+        at += len(BETWEEN_BLOCKS)
 
 
 def indexed_terms(text: str, *more: str) -> str:

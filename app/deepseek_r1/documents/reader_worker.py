@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import zipfile
 from functools import partial
 from pathlib import Path, PurePath
@@ -27,7 +28,6 @@ from deepseek_r1.documents.reading import (
     DocumentSlice,
     ReadDocument,
     too_long,
-    too_much_memory,
 )
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
@@ -62,7 +62,7 @@ def _answer(child: Child, request: ReadDocument) -> DocumentRead:
 def refused(request: ReadDocument, error: Exception) -> R1Error:
     """The refusal that another error means."""
     if isinstance(error, MemoryError | ImportError):  # a library has no room
-        return too_much_memory(request.name, request.memory_mib)
+        return errors.ReaderFull(name=request.name)
     reason = error.strerror if isinstance(error, OSError) else error.args and error.args[0]
     detail = str(reason or type(error).__name__)[:200].rstrip(".")
     if isinstance(error, OSError) and error.filename:  # without one, a place in the file was wrong
@@ -121,6 +121,7 @@ def _write_text(path: Path, suffix: str, writer: BlockWriter) -> str:
         MarkupText(writer).write(text)
         return "html"
     if suffix in _TABLES:
+        csv.field_size_limit(MAX_TEXT_BYTES)
         write_table(text, writer)
         return "csv"
     write_text(text, writer, is_markdown=suffix in _MARKDOWN)

@@ -7,13 +7,18 @@ that process, hangs it or fills its memory is refused like any other document th
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Final, Literal
 
 from pydantic import Field, TypeAdapter
@@ -30,21 +35,27 @@ from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
     DocumentEmpty,
     DocumentNotRead,
     DocumentTooLarge,
+    ReaderFull,
     ReadingStopped,
 )
-from deepseek_r1.memory.meter import process_mib, unshared_mib
+from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
+from deepseek_r1.memory.meter import unshared_mib
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
 BLOCK_CHARACTERS: Final = 16  # that each block counts for, too
-MEMORY_MIB: Final = ChildKind.DOCUMENTS.value.memory_mib
 READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
+_SMALL_MIB, _OF_SIZE = 24, 6.0  # more, for any file and for each byte of one; measured
+_WATCH_S = 0.1
+_TRIES = 3  # to read a file between two changes
+_OUT_OF_MEMORY = ("memory allocation of", "Fatal Python error: Aborted")  # Rust's; PDFium is silent
+_IN_MEMORY_BYTES = 2**20  # of a document's text
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
 LONGEST_S: Final = 600.0
@@ -126,52 +137,105 @@ def read_document(
     *,
     name: str = "",
     stop: threading.Event | None = None,
-    memory_mib: int = MEMORY_MIB,
+    memory: ReadingMemory | None = None,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
-    `name` is the document's where the file has another. The process that reads it and the text
-    here have `memory_mib`, at most `MEMORY_MIB`. Not for a window's thread.
+    `name` is the document's where the file has another. Without `memory` the process that reads it
+    gets `MEMORY_MIB`. Not for a window's thread.
     """
-    name, memory_mib = _short(name or path.name), min(memory_mib, MEMORY_MIB)
-    if memory_mib < READER_MIB:
-        raise too_much_memory(name, memory_mib)
-    before_mib = process_mib(os.getpid())
+    name, memory = _short(name or path.name), memory or ReadingMemory()
+    with _refusals(name), memory.for_reader(name, _needed_mib(path)) as most_mib:
+        try:
+            for _ in range(_TRIES):
+                before = _state(path)
+                document = _read(path, name, stop, memory, most_mib)
+                if before == _state(path):
+                    return document
+        except (ChildTooLarge, ReaderFull):
+            raise memory.too_much(name, most_mib) from None
+        except ChildDied as died:  # without memory native code aborts, and says nothing more
+            if died.returncode == -signal.SIGABRT and died.stderr.startswith(_OUT_OF_MEMORY):
+                raise memory.too_much(name, most_mib) from died
+            raise
+    raise DocumentNotRead(name=name, detail=tr("it is being written to"))
+
+
+def _read(
+    path: Path, name: str, stop: threading.Event | None, memory: ReadingMemory, most_mib: int
+) -> Document:
     digest = file_sha256(path, name)  # what reads the file could take another document's
-    blocks: list[Block] = []
-    characters, began, last_at = 0, time.monotonic(), time.monotonic()
+    blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
 
     def check(_waited_s: float = 0.0) -> None:
+        nonlocal watched_at
         now = time.monotonic()
         if stop is not None and stop.is_set():
             raise ReadingStopped(name=name)
         if now - last_at > STALLED_S or now - began > LONGEST_S:
             raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
-        if process_mib(os.getpid()) - before_mib + unshared_mib(child.pid) > memory_mib:
-            raise too_much_memory(name, memory_mib)
+        if now - watched_at > _WATCH_S:
+            watched_at = now
+            if unshared_mib(child.pid) > most_mib or memory.left_mib() < 0:
+                raise ChildTooLarge
 
     def take(some: DocumentSlice) -> None:
-        nonlocal characters, last_at
+        nonlocal last_at
         last_at = time.monotonic()
         check()
-        characters += sum(len(block.text) + BLOCK_CHARACTERS for block in some.blocks)
-        if characters > MAX_CHARACTERS:
-            raise too_long(name)
         for block in some.blocks:
-            before = blocks.pop() if blocks and _joins(blocks[-1], block) else None
-            text = block.text if before is None else f"{before.text}{BETWEEN_BLOCKS}{block.text}"
-            blocks.append(Block(text, (before or block).place))
+            blocks.append(block)
+        if blocks.characters > MAX_CHARACTERS:
+            raise too_long(name)
 
-    kind, memory_bytes = ChildKind.DOCUMENTS, memory_mib << 20
-    request = ReadDocument(path=str(path), name=name, memory_mib=memory_mib)
-    with (
-        _refusals(name, memory_mib),
-        ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child,
-    ):
+    kind, memory_bytes = ChildKind.DOCUMENTS, most_mib << 20
+    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib)
+    with ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child:
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
-    if not blocks:
+    if not blocks.characters:
         raise DocumentEmpty(name=name)
-    return Document(name, digest, read.format, read.pages, tuple(blocks))
+    return Document(name, digest, read.format, read.pages, blocks)
+
+
+def _needed_mib(path: Path) -> int:
+    """What reading such a file takes, in the process that does it; measured. Raises OSError."""
+    return READER_MIB + _SMALL_MIB + ceil(path.stat().st_size / 2**20 * _OF_SIZE)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What is another once a file has been written to. Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class _StoredBlocks(Iterable[Block]):
+    """Blocks in a temporary file: in memory the texts of a large document would take 200 MB."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(_IN_MEMORY_BYTES, "w+", encoding="utf-8")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._last: Block | None = None  # the next one may be joined to it
+        self.characters = 0  # with what each block counts for, too
+
+    def append(self, block: Block) -> None:
+        """Raises OSError."""
+        self.characters += len(block.text) + BLOCK_CHARACTERS
+        if (last := self._last) is not None and _joins(last, block):
+            block = Block(f"{last.text}{BETWEEN_BLOCKS}{block.text}", last.place)
+        elif last is not None:
+            place = last.place
+            fields = place.page, place.heading, place.sheet, place.row, place.line
+            self._file.write(f"{json.dumps((last.text, fields))}\n")
+        self._last = block
+
+    def __iter__(self) -> Iterator[Block]:
+        """Raises OSError."""
+        self._file.seek(0)
+        for line in self._file:
+            text, place = json.loads(line)
+            yield Block(text, Place(*place))
+        if self._last is not None:
+            yield self._last
 
 
 def _joins(before: Block, block: Block) -> bool:
@@ -186,15 +250,13 @@ def _short(name: str) -> str:
 
 
 @contextmanager
-def _refusals(name: str, memory_mib: int = MEMORY_MIB) -> Iterator[None]:
+def _refusals(name: str) -> Iterator[None]:
     """What ends the reading of a document is why it is refused."""
     try:
         yield
     except (OSError, ValueError) as problem:  # ValueError: no system has such a name
         detail = getattr(problem, "strerror", None) or str(problem)
         raise DocumentNotRead(name=name, detail=detail) from problem
-    except ChildTooLarge:
-        raise too_much_memory(name, memory_mib) from None
     except (ChildDied, ProtocolBroken) as error:
         how = error.how if isinstance(error, ChildDied) else str(error)
         detail = tr("the process that reads it ended ({how})", how=how)
@@ -205,12 +267,3 @@ def too_long(name: str) -> DocumentTooLarge:
     """Its text is beyond the limit."""
     limit = tr("Its text has more than {limit:,} characters.", limit=MAX_CHARACTERS)
     return DocumentTooLarge(name=name, detail=limit)
-
-
-def too_much_memory(name: str, memory_mib: int = MEMORY_MIB) -> DocumentTooLarge:
-    """Reading it takes more memory than it may."""
-    detail = tr("Reading it takes too much memory.")
-    if memory_mib < MEMORY_MIB:
-        left = tr("The memory budget leaves {mib:,} MiB: a larger one may do.", mib=memory_mib)
-        detail = f"{detail} {left}"
-    return DocumentTooLarge(name=name, detail=detail)

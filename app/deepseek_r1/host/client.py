@@ -20,6 +20,7 @@ from deepseek_r1.host.protocol import (
     ClosingReply,
     CountTokensReply,
     CountTokensRequest,
+    DoneReply,
     EmbeddingReply,
     EndThinkingRequest,
     ErrorReply,
@@ -28,6 +29,7 @@ from deepseek_r1.host.protocol import (
     Handshake,
     Heartbeat,
     LoadRequest,
+    SetBudgetRequest,
     SimilaritiesRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
@@ -179,6 +181,11 @@ class EngineClient:
         """Return how near each passage is to a question: see `CPUInference.similarities`."""
         fields = {"question": question, "passages": passages}
         return self._closing(EmbeddingReply, SimilaritiesRequest, **fields).values
+
+    def set_budget(self, memory_budget: int, window_mib: float) -> None:
+        """Change the budget in MiB, and this process's share of it, of a streamed model."""
+        fields = {"memory_budget": memory_budget, "window_mib": window_mib}
+        self._closing(DoneReply, SetBudgetRequest, **fields)
 
     def _closing(self, reply: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any) -> _ReplyT:
         request = self.submit(kind, **fields)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from deepseek_r1.core.events import MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy, DraftMode, KVType, LoadSettings
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.generation import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
@@ -128,9 +129,11 @@ class CPUInference(PromptCalls):
             lock = GenerationLock(model.engine.apply_residency, queue=queue)
             self._budget = LiveBudget(model, lock.idle)
             monitor = PressureMonitor(self._budget, on_memory or (lambda: None), lock.locked)
+            stack.callback(self._budget.close)
             stack.callback(monitor.stop)
             before_close = stack.pop_all().close
         self.loaded = model.loaded
+        self._reading_memory = _reading_memory(self._budget)
         super().__init__(
             model.engine,
             model.loaded.load_s,
@@ -204,3 +207,8 @@ class CPUInference(PromptCalls):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _reading_memory(budget: LiveBudget) -> ReadingMemory:
+    """It refers to no `CPUInference`, whose memory is freed once nothing does."""
+    return ReadingMemory(lambda: budget.state.budget_mib, budget.lend)

@@ -49,6 +49,12 @@ class LiveBudget:
         self._lock = threading.RLock()
         self._allowed = Allowance(model.settings.memory_budget, model.settings.micro_batch)
         self._streams = engine.weights_stats is not None
+        self._lent_mib, self._closed = 0.0, False
+
+    def close(self) -> None:
+        """Change the model no more. Any thread, also more than once."""
+        with self._lock:
+            self._closed = True
 
     @property
     def wanted(self) -> MemoryLimits:
@@ -102,6 +108,23 @@ class LiveBudget:
             self._allowed = Allowance(most, limited.batch, limited.short)
         return _keep_measured(planned.bill, before)
 
+    def lend(self, mib: float) -> bool:
+        """Let streamed weights have so much less than the bill says, until the next call.
+
+        Returns whether they do: a model that is in memory as a whole cannot. Raises BudgetTooSmall.
+        """
+        with self._lock:
+            if self._closed or not self._streams:
+                return False
+            window_mib = self._overhead.window_mib + mib - self._lent_mib
+            overhead = replace(self._overhead, window_mib=window_mib)
+            settings = self._settings_with(self._allowed.budget_mib)
+            planned = plan_streaming(self._header, settings, overhead)
+            refuse_misfit(planned.bill, self._header, settings, overhead)
+            self._overhead, self._lent_mib = overhead, mib
+            self._apply(planned, settings.memory_budget)
+        return True
+
     def _set_budget_in_memory(self, budget_mib: int, before: Bill) -> Bill:
         """Change the budget of a model whose weights all stay in memory."""
         bill = before.model_copy(update={"budget_mib": float(budget_mib)})
@@ -123,7 +146,9 @@ class LiveBudget:
             self._overhead,
             draft_mib=0.0 if self._engine.draft_released else self._overhead.draft_mib,
             runtime_mib=self._overhead.runtime_mib + more_mib,
-            window_mib=self._overhead.window_mib if window_mib is None else window_mib,
+            window_mib=(
+                self._overhead.window_mib if window_mib is None else window_mib + self._lent_mib
+            ),
         )
 
     def set_limit(self, allowed: Allowance) -> None:

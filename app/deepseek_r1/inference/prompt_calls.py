@@ -26,6 +26,7 @@ from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import Schema, schema_json
 from deepseek_r1.engine.protocol.base import GenerationResult
@@ -45,6 +46,7 @@ class PromptCalls(GenerationRunner):
     """The calls of `CPUInference` that take prompts and texts."""
 
     loaded: ModelLoaded
+    _reading_memory: ReadingMemory
     _documents: DocumentIndex | None = None  # those that were asked about
 
     @overload
@@ -173,7 +175,9 @@ class PromptCalls(GenerationRunner):
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
         index = self._documents = self._documents or DocumentIndex()
-        added = (add_documents(index, each, stop=stop) for each in documents)
+        added = (
+            add_documents(index, each, stop=stop, memory=self._reading_memory) for each in documents
+        )
         hashes = dict.fromkeys(chain.from_iterable(added))
         context = self.loaded.facts.context_length
         planned = plan(

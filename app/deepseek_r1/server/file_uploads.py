@@ -22,13 +22,12 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.memory.meter import tree_mib
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
@@ -195,8 +194,8 @@ class FileUploads:
                 if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
                     kept = f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all"
                     raise ApiError(400, f"{kept}: delete one.", param="file", code="too_many_files")
-            left_mib = int(self._service.options.settings.memory_budget - tree_mib())
-            reading = asyncio.to_thread(add_data, self._documents, data, name, stop, left_mib)
+            memory = ReadingMemory(lambda: self._service.options.settings.memory_budget)
+            reading = asyncio.to_thread(add_data, self._documents, data, name, stop, memory)
             work = asyncio.create_task(reading)
             try:
                 await asyncio.wait({work})
@@ -204,7 +203,6 @@ class FileUploads:
                 stop.set()
                 await asyncio.wait({work})
                 error = work.exception()
-                return_free_memory()
             if isinstance(error, R1Error):
                 raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
             return work.result()

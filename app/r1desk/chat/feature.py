@@ -34,6 +34,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.prompt import with_documents
+from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.features import Feature, Services
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
@@ -66,6 +67,9 @@ class AnsweringModel(Protocol):
 
     def apply(self, settings: LoadSettings) -> None:
         """Load the model anew with other settings."""
+
+    def lend(self, mib: float) -> EngineRequest | None:
+        """Let its weights have so much less, until the next call; None where they cannot."""
 
 
 class ChatFeature(Feature):
@@ -102,6 +106,8 @@ class ChatFeature(Feature):
             context_length=self._context_for_documents,
             can_undo=lambda: bool(self.history.changes),
             compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),
+            budget_mib=self._budget_mib,
+            lend=models.lend,
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
@@ -165,6 +171,14 @@ class ChatFeature(Feature):
         """The settings of the conversation shown, its documents before the instructions."""
         sampling, system_prompt = self.settings.present
         return sampling, with_documents(self.documents.text, system_prompt)
+
+    def _budget_mib(self) -> float:
+        """Any thread."""
+        comparison, current = self._services.engine.comparison, self._models.current
+        if comparison is not None:
+            return comparison.memory_budget
+        load = self._services.preferences.load
+        return current.bill.budget_mib if current is not None else load.memory_budget
 
     def _context_length(self) -> int:
         facts, load = self._models.facts, self._services.preferences.load

@@ -38,6 +38,7 @@ class LiveSettings(QObject):
         self._models, self._engine, self._preferences = models, engine, preferences
         self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
+        self._lent_mib = 0.0
         self._during_load: list[Callable[[], None]] = []  # changes for the end of the load
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
@@ -96,7 +97,13 @@ class LiveSettings(QObject):
         self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
         self._budget_change.failed.connect(self._on_budget_refused)
 
-    def grow_window_share(self, more_mib: float) -> None:
+    def lend(self, mib: float) -> EngineRequest | None:
+        """Let the weights have so much less, until the next call; None where they cannot."""
+        if request := self.grow_window_share(mib - self._lent_mib):
+            self._lent_mib = mib
+        return request
+
+    def grow_window_share(self, more_mib: float) -> EngineRequest | None:
         """Shift `more_mib` of the budget from the model's weights to the window.
 
         Only a model that runs from the disk can follow; otherwise the bill keeps its lines. While
@@ -104,10 +111,11 @@ class LiveSettings(QObject):
         """
         loaded = self._models.current
         if loaded is None or not loaded.bill.streams or self._budget_change is not None:
-            return
+            return None
         share_mib = next(line.planned_mib for line in loaded.bill.lines if line.name == "window")
         request = self._submit_budget(int(loaded.bill.budget_mib), share_mib + more_mib)
         request.failed.connect(log_refusal)
+        return request
 
     def _submit_budget(self, memory_budget: int, share_mib: float) -> EngineRequest:
         request = self._engine.submit(
@@ -126,6 +134,7 @@ class LiveSettings(QObject):
 
     @Slot()
     def _on_loaded(self) -> None:
+        self._lent_mib = 0.0
         self._forget_budget_change()
         changes, self._during_load = self._during_load, []
         for change in changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.engine_questions import EngineQuestions
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
+from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
@@ -62,9 +65,12 @@ class ChatDocuments(QObject):
         context_length: Callable[[], int],
         can_undo: Callable[[], bool] = bool,
         compares: Callable[[], bool] = bool,
+        budget_mib: Callable[[], float] = lambda: float("inf"),
+        lend: Callable[[float], EngineRequest | None] = lambda _mib: None,
     ) -> None:
         """`path` is the index's file; None keeps it in memory.
 
+        `budget_mib` and `lend` are those of the loaded model: see `ReadingMemory`.
         `compares`: an embedding model is loaded.
         """
         super().__init__()
@@ -78,8 +84,15 @@ class ChatDocuments(QObject):
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
+        memory = ReadingMemory(budget_mib, partial(self.engine.lend, lend))
         self.files, self.folder_files = (
-            FileReader(self.index, self.engine.count_tokens, lambda: chat.busy, gently=gently)
+            FileReader(
+                self.index,
+                self.engine.count_tokens,
+                lambda: chat.busy,
+                memory=memory,
+                gently=gently,
+            )
             for gently in (False, True)
         )
         self.files.file_read.connect(self._on_file_read)

@@ -15,6 +15,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import SimilaritiesRequest
 from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.engine.engine_bridge import EngineRequest
 
 _COUNT_S = 20.0  # the engine may be busy
 _Answer = SimpleQueue[Any]  # gets what the engine says, or None
@@ -81,6 +82,21 @@ class EngineQuestions(QObject):
         if isinstance(found, ErrorReport):
             raise found.error
         return tuple(found)
+
+    def lend(self, lend: Callable[[float], EngineRequest | None], mib: float) -> bool:
+        """Let the model's weights have so much less; returns whether they do. Raises R1Error."""
+
+        def ask(answer: _Answer) -> None:
+            if (request := lend(mib)) is None:
+                answer.put(None)
+                return
+            request.done.connect(answer.put)
+            request.failed.connect(answer.put)
+
+        found = self._result(ask)
+        if isinstance(found, ErrorReport):
+            raise found.error
+        return found is not None
 
     def _result(self, ask: Callable[[_Answer], None], timeout_s: float | None = None) -> Any:
         """What `ask` puts into its queue; None where nothing came."""

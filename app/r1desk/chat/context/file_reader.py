@@ -13,11 +13,13 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.i18n import N_, trn
 from deepseek_r1.documents.errors import DocumentNotRead
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
+from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
 from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
 from r1desk.store import Attachment
@@ -64,14 +66,18 @@ class FileReader(QObject):
         count: Callable[[str], int],
         is_busy: Callable[[], bool],
         *,
+        memory: ReadingMemory | None = None,
         gently: bool = False,
     ) -> None:
         """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
+
+        `memory` as in `read_document`.
 
         `gently`: many files, at the pace of a machine that has other work, and not on battery.
         """
         super().__init__()
         self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
+        self._memory = memory
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.waits_for_mains = True
@@ -159,12 +165,16 @@ class FileReader(QObject):
     def _read_one(self, file: Path, stop: threading.Event) -> Attachment | ErrorReport:
         try:
             modified_ns = file.stat().st_mtime_ns
-            document = read_document(file, stop=stop)
+            document = read_document(file, stop=stop, memory=self._memory)
             self._index.add(document, str(file), modified_ns)
-            text = document.text()
-            tokens = self._count(text) if len(text) <= _COUNTED else estimated_tokens(text)
+            if document.characters() <= _COUNTED:
+                tokens = self._count(document.text())
+            else:
+                tokens = sum(estimated_tokens(block.text) for block in document.blocks)
         except (R1Error, OSError) as error:
             return _refusal(file, error)
+        finally:
+            trim_heap()
         name, pages = document.name, document.pages or 0
         return Attachment(name, tokens=tokens, sha256=document.sha256, pages=pages)
 

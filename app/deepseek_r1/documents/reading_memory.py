@@ -1,0 +1,94 @@
+"""The memory in which documents are read: what a budget leaves beside everything else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import ceil
+from typing import Final
+
+from deepseek_r1.core.errors import BudgetTooSmall, ModelNotLoaded
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.documents.errors import DocumentNeedsMemory, DocumentTooLarge
+from deepseek_r1.memory.meter import tree_mib
+
+MEMORY_MIB: Final = ChildKind.DOCUMENTS.value.memory_mib  # the most that one document gets
+
+
+class ReadingMemory:
+    """Any thread. One object for all readers beside one model."""
+
+    def __init__(
+        self,
+        budget_mib: Callable[[], float] = lambda: float("inf"),
+        give_way: Callable[[float], bool] = lambda _mib: False,
+    ) -> None:
+        """`budget_mib` is that of this process and all below it.
+
+        `give_way` lets the weights of a model have that many MiB less than its bill has, until it
+        is called again, and returns whether they do: those that all stay in memory cannot. Raises
+        BudgetTooSmall.
+        """
+        self._budget_mib, self._give_way = budget_mib, give_way
+        self._changing, self._given_mib = threading.Lock(), 0
+
+    def left_mib(self) -> float:
+        """What the budget leaves now, with readers that are at work; below 0 where it is full."""
+        budget_mib = self._budget_mib()
+        return budget_mib - tree_mib() if budget_mib < float("inf") else budget_mib
+
+    @contextmanager
+    def for_reader(self, name: str, needed_mib: int) -> Iterator[int]:
+        """Yield the MiB that the reader of a document may take, at least `needed_mib`.
+
+        Raises DocumentNeedsMemory where the budget does not leave that.
+        """
+        needed_mib = min(needed_mib, MEMORY_MIB)
+        try:
+            gives_way = self._change(needed_mib)
+        except BudgetTooSmall as refused:
+            left_mib = needed_mib - float(refused.facts["needed_mib"]) + self._budget_mib()
+            raise self._refusal(name, needed_mib, left_mib) from None
+        try:
+            left_mib = self.left_mib()
+            if left_mib < needed_mib:
+                raise self._refusal(name, needed_mib, left_mib)
+            # Weights that were not read yet will take what is left beyond the bill.
+            yield needed_mib if gives_way else int(min(left_mib, MEMORY_MIB))
+        finally:
+            with suppress(ModelNotLoaded):  # it was closed meanwhile
+                self._change(-needed_mib)
+
+    def _change(self, more_mib: int) -> bool:
+        with self._changing:
+            gives_way = self._give_way(self._given_mib + more_mib)
+            self._given_mib += more_mib
+            return gives_way
+
+    def _refusal(self, name: str, needed_mib: int, left_mib: float) -> DocumentNeedsMemory:
+        budget_mib = self._budget_mib()
+        text = tr(
+            "Reading it takes {needed:,} MiB, and the memory budget of {budget:,} leaves {left:,}.",
+            needed=needed_mib,
+            budget=round(budget_mib),
+            left=max(0, int(left_mib)),
+        )
+        todo = tr(
+            "Raise the budget to {enough:,} MiB.", enough=ceil(budget_mib + needed_mib - left_mib)
+        )
+        return DocumentNeedsMemory(name=name, detail=text, todo=todo)
+
+    def too_much(self, name: str, had_mib: int) -> DocumentTooLarge | DocumentNeedsMemory:
+        """The refusal of a document that would take more than the `had_mib` of its reader."""
+        detail = tr("Reading it takes more than {had:,} MiB.", had=had_mib)
+        if had_mib >= MEMORY_MIB or (budget_mib := self._budget_mib()) == float("inf"):
+            return DocumentTooLarge(name=name, detail=detail)
+        todo = tr(
+            "With a memory budget of {enough:,} MiB it gets {most:,}, the most that a document "
+            "may take.",
+            enough=ceil(budget_mib) + MEMORY_MIB - had_mib,
+            most=MEMORY_MIB,
+        )
+        return DocumentNeedsMemory(name=name, detail=detail, todo=todo)
