@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.output.reasoning import THINK, ThinkingFormat
+from deepseek_r1.hardware.pressure import memory_reading
+from deepseek_r1.hardware.storage import SystemFile
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
@@ -32,6 +34,7 @@ from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 _EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
 _PIECE_BYTES = 64
+_DROP_EVERY = 1 / 32  # of the file, while it is loaded
 _TEXTS_CACHED = 4096  # most tokens of a text, in less than 1 MiB
 
 Progress = Callable[[float], bool]
@@ -205,9 +208,14 @@ def _load(
     """Return the model's pointer. Python exceptions cannot cross C, so they are raised here."""
     api = library.api
     errors: list[BaseException] = []
-    interrupt = Interrupt()
+    interrupt, dropped = Interrupt(), 0.0
+    fills_group = weights is None and memory_reading().grouped
 
     def progress(fraction: float, _user_data: int | None) -> bool:
+        nonlocal dropped
+        if fills_group and (fraction >= dropped + _DROP_EVERY or fraction >= 1.0):
+            dropped = fraction
+            _drop_cache(parts)
         try:
             if interrupt.pressed or not on_progress(fraction):
                 errors.append(LoadStopped())
@@ -244,6 +252,16 @@ def _load(
                 raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
             raise
     return pointer
+
+
+def _drop_cache(parts: Sequence[Path]) -> None:
+    """Drop files from the page cache, which counts as a control group's memory."""
+    for path in parts:
+        try:
+            with closing(SystemFile(path, direct=False)) as file:
+                file.drop_cache(0, file.nbytes)
+        except OSError as error:  # llama.cpp will say what is wrong with it
+            log.engine.info("%s stays in the page cache: %s", path.name, error)
 
 
 def load_failed(path: str, detail: str) -> R1Error:
