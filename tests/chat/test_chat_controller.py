@@ -142,6 +142,8 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
     assert stack.chat.busy
     assert not stack.chat.busy_here
     stack.chat.stop()
+    assert stack.engine.of_kind(CancelRequest) == []
+    stack.chat.stop_answer_of(1)
     assert stack.engine.of_kind(CancelRequest)[-1].id == stack.engine.asked.id
     stack.finish(FinishReason.CANCELLED)
     assert (stack.chat.answering, stack.shown[-1].state) == (2, "streaming")

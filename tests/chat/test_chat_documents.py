@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from deepseek_r1.host.protocol import (
     SimilaritiesRequest,
 )
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
+from r1desk.chat.context import file_reader
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
 from r1desk.chat.context.token_counter import TokenCounter
@@ -333,6 +335,37 @@ def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(
     assert cleaned.args == [{gone.sha256}]
     there = [each.sha256 for each in documents.index.documents()]
     assert there == [kept.sha256, new.sha256]
+
+
+def test_files_of_folders_are_looked_at_again_after_the_store_has_refused_once(
+    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
+) -> None:
+    (file := tmp_path / "notes.txt").write_text("Oak and stone.", encoding="utf-8")
+    old = pages(8)
+    documents.index.add(old, str(file), 5)
+    folder = stack.read(lambda store: store.folders.create("Gates", ()))
+    attachment = Attachment(old.name, sha256=old.sha256, pages=8)
+    stack.read(lambda store: store.attachments.add_to_folder(folder, attachment))
+    stack.disk.full = True
+    stack.do(documents.check_files)
+    stack.disk.full = False
+    documents.check_files()
+    in_folders = partial(stack.read, lambda store: store.attachments.in_folders())
+    qtbot.waitUntil(lambda: old.sha256 not in in_folders())
+
+
+def test_the_files_that_wait_are_those_that_will_be_read(
+    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_reader, "MAX_FILES", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text(f"Gate {number}.", encoding="utf-8")
+    left: list[int] = []
+    documents.files.file_read.connect(lambda reading, _file: left.append(reading.left))
+    documents.files.read([str(tmp_path)])
+    qtbot.waitUntil(lambda: not documents.files.readings)
+    assert len(left) == 3
+    assert left[-1] == 0
 
 
 def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(

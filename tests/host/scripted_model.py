@@ -249,6 +249,7 @@ class Answer:
         self._context = context
         self._began = time.monotonic()
         self._tokens = self._thought = 0
+        self._read = self._prompt
         self._thinks = False
         self._thinking_end: str | None = None
         self._reason = ""
@@ -260,7 +261,9 @@ class Answer:
             raise Refused("PromptTooLong", tokens=self._prompt, context=self._context)
         self._event("prefill_progress", done=0, total=self._prompt, cached=0)
         acts = self._model.acts_for(messages[-1]["content"] if messages else "")
-        self._event("prefill_progress", done=self._prompt, total=self._prompt, cached=0)
+        if acts and acts[0][0] == "read":
+            self._read = round(acts[0][1] * self._prompt)
+        self._event("prefill_progress", done=self._read, total=self._prompt, cached=0)
         for name, value in acts:
             if not self._reason:
                 self._perform(name, value)
@@ -281,6 +284,8 @@ class Answer:
                     pass
             case "refuse":
                 raise Refused(value["code"], **value["facts"])
+            case "read":
+                pass
             case _:
                 self._model.act(self._request, name, value)
                 self._look_for_stop()
@@ -344,7 +349,7 @@ class Answer:
             "thinking_end": self._thinking_end, "prompt_tokens": self._prompt,
             "completion_tokens": self._tokens, "thinking_tokens": self._thought,
             "thinking_s": elapsed_s if self._thought else 0.0, "ttft_s": 0.01, "prefill_s": 0.01,
-            "decode_s": max(0.01, elapsed_s), "context_used": self._prompt + self._tokens,
+            "decode_s": max(0.01, elapsed_s), "context_used": self._read + self._tokens,
         }  # fmt: skip
 
 

@@ -49,6 +49,11 @@ def thinks_on(words: str = "or else ") -> Act:
     return "think_on", words
 
 
+def reads(share: float) -> Act:
+    """Have read this share of the prompt so far; first in an answer."""
+    return "read", share
+
+
 def waits(seconds: float) -> Act:
     """Do nothing for a while, unless the request is cancelled."""
     return "wait", seconds

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QApplication,
     QMessageBox,
@@ -25,6 +25,7 @@ from r1desk.conversations.conversation_intents import (
     RestoreConversations,
     SetFolderSettings,
 )
+from r1desk.conversations.widgets.row_delegate import MORE_PX, STOP_PX
 from r1desk.conversations.widgets.row_model import ItemRole, RowState
 from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
@@ -49,6 +50,7 @@ from window.session_fixture import (
     last_view,
     ready_session,
     running_session,
+    shown_texts,
     wait_answered,
     wait_ready,
 )
@@ -365,13 +367,69 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
         assert session.chat.shown_branch[2].content == "And apples?"
-        session.chat.stop()  # of the story
+        session.chat.stop_answer_of(session.chat.answering)
         qtbot.waitUntil(lambda: session.chat.answering == other)
         conversations.setCurrentIndex(row_of(conversations, "Bananas"))
         conversations.setFocus()
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: session.window.composer.hint == "")
         qtbot.waitUntil(lambda: not session.chat.busy)
+
+
+def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_cross_in_its_row(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        rows = session.window.sidebar.list
+        session.window.sidebar.requested.emit(NewChat())
+        ask(qtbot, session, "Write a long story.")
+        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+            pass
+        story = session.chat.conversation_id
+        qtbot.waitUntil(lambda: has_row(rows, "Write a long"))
+        click_row(rows, "Bananas")
+        wait_shown(qtbot, session, "Yellow.")
+        for place in (session.window.composer, session.window.sidebar.trash_button):
+            place.setFocus()
+            press(Qt.Key.Key_Escape)
+        qtbot.wait(100)  # the answer would have ended by now
+        assert session.chat.answering == story
+        assert rows.selectionModel().currentIndex().data().startswith("Bananas")
+        row = rows.visualRect(row_of(rows, "Write a long"))
+        cross = QPoint(row.right() - MORE_PX - STOP_PX // 2, row.center().y())
+        qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=cross)
+        qtbot.waitUntil(lambda: session.chat.answering is None)
+        assert shown_texts(session) == ["Bananas?", "Yellow."]
+        click_row(rows, "Write a long")
+        wait_shown(qtbot, session, "and on")
+        assert session.chat.shown_branch[-1].state == "stopped"
+
+
+def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    engine.answers(goes_on())
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        ask(qtbot, session, "Write a long story.")
+        qtbot.waitUntil(lambda: session.chat.answering is not None)
+        type_text("And then?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
+    engine.answers(says("The end."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        wait_shown(qtbot, session, "And then?")
+        row = last_view(session).queued_row
+        assert row.accessibleName() == "Not sent."
+        assert last_view(session).continue_row is None
+        press_button(row, "Send")
+        wait_shown(qtbot, session, "The end.")
+        wait_answered(qtbot, session)
+        states = [message.state for message in session.chat.shown_branch]
+        assert states == ["complete", "stopped", "complete", "complete"]
+        assert session.chat.shown_branch[-1].sibling_count == 1
 
 
 def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(

@@ -60,7 +60,7 @@ def spec(server: HostileServer, content: bytes) -> DownloadSpec:
 
 
 def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
-    return next((each.state for each in downloads.items if each.order.file == file), None)
+    return next((each.state for each in downloads.items if each.spec.file == file), None)
 
 
 def wait_state(

@@ -11,6 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.document_lists import DocumentsDialog
@@ -24,6 +25,8 @@ from r1desk.conversations.conversation_intents import (
 )
 from r1desk.shell.session import Session
 from r1desk.store import FolderInfo
+from r1desk.store.prompt_store import PromptFile, SavedPrompt
+from support.engine_script import EngineScript, reads, waits_for
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
@@ -74,6 +77,28 @@ def test_dropped_files_go_to_the_model_with_the_question(
     with running_session(qtbot, own_profile) as session:  # it is stored
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert session.chat.shown_branch[0].attachments == question.attachments
+
+
+def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_be_read_on(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+) -> None:
+    engine.answers(reads(0.5), waits_for(engine.gate("the rest")))
+    story = tmp_path / "story.txt"
+    story.write_text("Oak and stone. " * 400, encoding="utf-8")
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        drop(session.window, story)
+        wait_chips(qtbot, session, 1)
+        type_text("Which?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: session.chat.answer is not None)
+        qtbot.waitUntil(lambda: bool(engine.received(GenerateRequest)))
+        press(Qt.Key.Key_Escape)
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "stopped")
+        qtbot.waitUntil(lambda: "% read" in labels(session)[0])
+        assert "read already" not in labels(session)[0]
+        (chip,) = session.window.composer.attachments.chips
+        names = [button.accessibleName() for button in chip.buttons]
+        assert "Let the model read story.txt now" in names
 
 
 def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(
@@ -327,18 +352,6 @@ def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
 ) -> None:
     store_conversation(own_profile, "Explain {{topic}} to me", "Yes.")
     file = tmp_path / "prompts.json"
-
-    def entry(start: str) -> None:
-        actions = session.window.prompts_menu.actions()
-        next(action for action in actions if action.text().startswith(start)).trigger()
-
-    def activate() -> None:
-        session.window.activateWindow()  # a dialog leaves no window active on this platform
-        qtbot.waitUntil(session.window.isActiveWindow)
-
-    def names() -> list[str]:
-        return [prompt.name for prompt in session.window.composer.prompts]
-
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
         session.window.chat.requested.emit(SavePrompt("Explain {{topic}} to me"))
@@ -346,24 +359,81 @@ def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
         assert dialog.focusWidget() is dialog.name
         dialog.name.setText("Explain")
         press_button(dialog, "Save")
-        qtbot.waitUntil(lambda: names() == ["Explain"])
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Explain"])
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: names() == ["Explain"])
-        activate()
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Explain"])
+        activate(qtbot, session)
         session.window.composer.setFocus()
         type_text("/exp")
         press(Qt.Key.Key_Return)
         assert session.window.composer.text() == "Explain {{topic}} to me"
         assert session.window.composer.editor.textCursor().selectedText() == "{{topic}}"
-        entry("Export")
+        choose_of_prompts(session, "Export")
         choose_file(session.window, file)
         wait_notice(qtbot, session, "Exported to prompts.json")
-        activate()
-        entry("Edit")
-        press(Qt.Key.Key_Return)
-        press_button(session.window.findChildren(PromptDialog)[-1], "Delete")
+        delete_first_prompt(qtbot, session)
         wait_notice(qtbot, session, "The prompt “Explain” was deleted.")
-        qtbot.waitUntil(lambda: names() == [])
-        entry("Import")
+        qtbot.waitUntil(lambda: prompt_names(session) == [])
+        choose_of_prompts(session, "Import")
         choose_file(session.window, file)
-        qtbot.waitUntil(lambda: names() == ["Explain"])
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Explain"])
+
+
+def test_a_prompt_that_is_made_or_imported_meanwhile_outlives_an_undo_and_a_dialog(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "prompts.json"
+    imported = PromptFile(prompts=[SavedPrompt(name="Imported", content="Why?")])
+    file.write_text(imported.model_dump_json(), "utf-8")
+    with running_session(qtbot, own_profile) as session:
+        save_prompt(new_prompt(session), "Apple")
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Apple"])
+        delete_first_prompt(qtbot, session)
+        qtbot.waitUntil(lambda: prompt_names(session) == [])
+        save_prompt(new_prompt(session), "Banana")
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Banana"])
+        press_button(session.window.notices, "Undo")
+        qtbot.waitUntil(lambda: prompt_names(session) == ["Apple", "Banana"])
+        dialog = new_prompt(session)
+        choose_of_prompts(session, "Import")
+        choose_file(session.window, file)
+        qtbot.waitUntil(lambda: "Imported" in prompt_names(session))
+        save_prompt(dialog, "Cherry")
+        every = ["Apple", "Banana", "Cherry", "Imported"]
+        qtbot.waitUntil(lambda: prompt_names(session) == every)
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: prompt_names(session) == every)
+
+
+def activate(qtbot: QtBot, session: Session) -> None:
+    """A dialog leaves no window active on the offscreen platform."""
+    session.window.activateWindow()
+    qtbot.waitUntil(session.window.isActiveWindow)
+
+
+def choose_of_prompts(session: Session, start: str) -> None:
+    """Choose an entry of the menu of prompts."""
+    actions = session.window.prompts_menu.actions()
+    next(action for action in actions if action.text().startswith(start)).trigger()
+
+
+def prompt_names(session: Session) -> list[str]:
+    return [prompt.name for prompt in session.window.composer.prompts]
+
+
+def new_prompt(session: Session) -> PromptDialog:
+    choose_of_prompts(session, "New")
+    return session.window.findChildren(PromptDialog)[-1]
+
+
+def save_prompt(dialog: PromptDialog, name: str) -> None:
+    dialog.name.setText(name)
+    dialog.content.setPlainText(f"About {name}.")
+    press_button(dialog, "Save")
+
+
+def delete_first_prompt(qtbot: QtBot, session: Session) -> None:
+    activate(qtbot, session)
+    choose_of_prompts(session, "Edit")
+    press(Qt.Key.Key_Return)
+    press_button(session.window.findChildren(PromptDialog)[-1], "Delete")

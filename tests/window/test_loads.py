@@ -19,7 +19,7 @@ from r1desk import preferences as prefs
 from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, goes_on, refuses, waits_for
+from support.engine_script import EngineScript, crashes, goes_on, refuses, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row
 from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
@@ -230,6 +230,27 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()
+
+
+def test_what_is_chosen_during_a_load_that_fails_does_not_come_back_after_the_next(
+    qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
+) -> None:
+    copy, gate = tiny_llama(tmp_path / "copy.gguf"), engine.gate("read")
+    ready.window.panel_action.setChecked(True)
+    threads = ready.window.panel.load.rows["threads"].spin
+    engine.loads(waits_for(gate), crashes())
+    ready.models.choose(copy)
+    qtbot.waitUntil(lambda: ready.models.current is None)
+    threads.setValue(1)
+    engine.loads()
+    with qtbot.waitSignal(ready.models.load_failed):
+        engine.open_gate("read")
+    qtbot.waitUntil(lambda: ready.preferences.load.threads == 1)
+    threads.setValue(0)
+    with qtbot.waitSignal(ready.models.loaded):
+        ready.models.choose(copy)
+    qtbot.wait(50)  # what is put back would be by now
+    assert ready.preferences.load.threads == threads.value() == 0
 
 
 def test_a_file_that_was_never_loaded_has_its_own_name_while_it_is_read(

@@ -299,6 +299,17 @@ def test_what_is_changed_during_a_load_is_in_force_after_it(one: Models) -> None
     assert (threads.threads, budget.memory_budget) == (1, 3000)
 
 
+def test_what_is_changed_during_a_load_that_fails_holds_for_the_model_that_stays(
+    one: Models,
+) -> None:
+    one.models.choose(TWO)
+    for threads in (1, 2):
+        one.models.live.set_threads(threads, threads)
+    one.fail(errors.ModelFileMissing(path=str(TWO)))
+    (changed,) = one.engine.of_kind(protocol.SetThreadsRequest)
+    assert (changed.threads, one.models.loaded_path) == (2, ONE)
+
+
 def test_an_answer_has_the_name_of_the_model_that_is_being_loaded_for_it(one: Models) -> None:
     one.models.choose(TWO)
     assert one.models.name == TWO.stem

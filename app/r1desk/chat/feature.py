@@ -65,6 +65,9 @@ class AnsweringModel(Protocol):
     def choose(self, path: Path) -> None:
         """Load another model."""
 
+    def use(self, path: str) -> bool:
+        """Load this model unless it answers next, or none is named; False where it has gone."""
+
     def apply(self, settings: LoadSettings) -> None:
         """Load the model anew with other settings."""
 
@@ -283,13 +286,9 @@ class ChatFeature(Feature):
         settings = folder.settings if folder is not None else ConversationSettings()
         if folder is not None or before is not None:
             self.settings.begin(settings)
-        path = Path(settings.model_path)
-        if not settings.model_path or path == self._models.next_path:
-            return
-        if path.exists():
-            self._models.choose(path)
-        else:
-            missing = tr("The model of this folder no longer exists: {file}", file=path.name)
+        if not self._models.use(settings.model_path):
+            name = Path(settings.model_path).name
+            missing = tr("The model of this folder no longer exists: {file}", file=name)
             self._services.notify(Notice(missing, Level.WARNING))
 
     def shown_settings(self) -> ConversationSettings:

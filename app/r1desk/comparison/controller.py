@@ -15,10 +15,16 @@ from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, St
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
-from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
+from r1desk.platform.background_thread import (
+    BackgroundAnswer,
+    ask_in_background,
+    stream_in_background,
+)
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.later_turn import in_later_turn
 from r1desk.store import ChatMessage, MessageState, Store
+
+_UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
 
 
 class ComparisonController(QObject):
@@ -40,7 +46,9 @@ class ComparisonController(QObject):
         self._chat, self._models = chat, models
         self.question: ChatMessage | None = None  # that of the page, until it is closed
         self.planned: c.ComparisonPlanned  # set with the question
+        self._candidates: Sequence[c.Candidate] = ()
         self._answers: list[StreamingAnswer] = []
+        self._chosen: int | None = None  # the answer that is gone on with once all engines ended
         self._events: BackgroundAnswer | None = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
@@ -51,9 +59,18 @@ class ComparisonController(QObject):
     @property
     def busy(self) -> bool:
         """Whether the engine works, or is about to: no comparison can begin beside it."""
-        engine = self._engine
-        works = engine.state is EngineState.GENERATING or self._models.loading or self._chat.busy
-        return works or engine.comparison is not None
+        return self._engine_works or self._engine.comparison is not None
+
+    @property
+    def _engine_works(self) -> bool:
+        generates = self._engine.state is EngineState.GENERATING
+        return generates or self._models.loading or self._chat.busy
+
+    def plan(self, candidates: Sequence[c.Candidate]) -> BackgroundAnswer:
+        """Ask for the `ComparisonPlanned` of these."""
+        budget_mib = self._services.preferences.load.memory_budget
+        others_mib = window_and_helpers_mib() + _UNLOADED_MIB
+        return ask_in_background(partial(c.plan, candidates, budget_mib, others_mib))
 
     @property
     def columns(self) -> list[ChatMessage]:
@@ -79,23 +96,28 @@ class ComparisonController(QObject):
 
         def done(stored: tuple[list[ChatMessage], list[ChatMessage]]) -> None:
             before, answers = stored
-            self.question, self.planned = before[-1], planned
+            self.question, self.planned, self._candidates = before[-1], planned, candidates
             self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
             run = c.Comparison(
                 [prompt_messages(before, "")], candidates, planned, self._engine.command
             )
             self._engine.set_comparison(run)
-            chat.hold_answers(True)
             self._save_timer.start()
             self.begun.emit()
             in_later_turn(self, partial(self._show, run, before[-1].conversation_id))
 
-        self._services.store.call(work, done)
+        def refused(error: Exception) -> None:
+            chat.hold_answers(False)
+            chat.report_failure(error)
+
+        chat.hold_answers(True)
+        self._services.store.call(work, done, refused)
 
     def _show(self, run: c.Comparison, conversation_id: int) -> None:
-        self._chat.open(conversation_id)
-        self._chat.list_changed.emit()
+        self._chat.open_new(conversation_id)
         unload = self._models.unload()
+        if unload is None and self._engine_works:
+            self.stop()  # a load has begun meanwhile: together they could exceed the budget
         for freed in (unload.done, unload.failed) if unload is not None else ():
             freed.connect(partial(self._ask, run))
         if unload is None:
@@ -113,18 +135,39 @@ class ComparisonController(QObject):
         if self._engine.comparison is not None:
             self._engine.comparison.cancel(*places)
 
-    def leave(self, place: int) -> None:
-        """Close the page: this answer, or what there is of it, is the branch that goes on."""
-        if self._answers:  # else it is about to be hidden
-            chosen = self._answers[place]
-            self.close()
-            self._chat.open(chosen.conversation_id, chosen.message_id)
+    def continue_with(self, place: int) -> None:
+        """Close the page once all engines have ended: this answer is gone on with, by its model."""
+        if not self._answers:  # it is about to be hidden
+            return
+        self._chosen = place
+        if self._engine.comparison is not None:
+            self.stop()
+            return
+        chosen = self._candidates[place]
+        self._leave(place)
+        if chosen.model == self._models.next_path:
+            self._models.ensure_loading()
+        else:
+            settings = self._models.settings_of(chosen.model)
+            from_disk = settings.swap_enabled or chosen.load.swap_enabled  # else it may not fit
+            settings = settings.model_copy(update={"swap_enabled": from_disk})
+            self._models.load(chosen.model, settings)
+
+    def go_back(self) -> None:
+        """Close the page: the first answer is the branch that goes on, with the chat's model."""
+        if self._answers:
+            self._leave(0)
+
+    def _leave(self, place: int) -> None:
+        answer = self._answers[place]
+        self.close()
+        self._chat.open(answer.conversation_id, answer.message_id)
 
     def close(self) -> None:
         """End all answers now; their engines end meanwhile."""
         self.stop()
         self._end()
-        self.question, self._answers = None, []
+        self.question, self._answers, self._chosen = None, [], None
 
     def quit(self) -> None:
         """Close the page for good: nobody is left to go on when the engines have ended."""
@@ -164,8 +207,10 @@ class ComparisonController(QObject):
         """All engines have ended; an answer that has not met a bug."""
         self._save_timer.stop()
         self._engine.set_comparison(None)
-        self._chat.hold_answers(False)
         self._end()
+        if self._chosen is not None:
+            self.continue_with(self._chosen)
+        self._chat.hold_answers(False)
 
     @Slot()
     def _on_preferences(self) -> None:

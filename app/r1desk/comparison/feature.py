@@ -38,7 +38,6 @@ class ComparisonFeature(Feature):
         self._chat.comparison_wanted.connect(self._on_wanted)
         self._chat.branch_shown.connect(self._on_branch_shown)
         self.controller.begun.connect(self._on_begun)
-        self.close = self.controller.quit
 
     def attach(self, window: ChatWindow) -> None:
         """Show the comparison in this window."""
@@ -48,6 +47,10 @@ class ComparisonFeature(Feature):
         if self.controller.question is not None:
             self._on_begun()
 
+    def close(self) -> None:
+        """End all engines."""
+        self.controller.quit()
+
     # ---- the dialog ---------------------------------------------------------------------------
 
     @Slot(object)
@@ -56,15 +59,14 @@ class ComparisonFeature(Feature):
         if self._window.findChild(ComparisonDialog) is not None:
             return  # the keys were pressed twice, before it was there
         models = self._candidates()
-        if self._refused() or not models:
+        if self._notify_if_busy() or not models:
             return
-        budget_mib = self._services.preferences.load.memory_budget
-        dialog = ComparisonDialog(self._window, question, models, budget_mib)
+        dialog = ComparisonDialog(self._window, question, models, self.controller)
         dialog.start_wanted.connect(self._on_start)
         in_later_turn(dialog, dialog.open)
 
-    def _refused(self) -> bool:
-        """Say it where no comparison can begin now."""
+    def _notify_if_busy(self) -> bool:
+        """Say it where no comparison can begin now; returns whether that is so."""
         if self.controller.busy:
             text = tr("Models are compared when no answer is being written and no model loaded.")
             self._services.notify(Notice(text, Level.INFO))
@@ -74,7 +76,7 @@ class ComparisonFeature(Feature):
     def _on_start(
         self, question: ChatMessage, candidates: list[Candidate], planned: ComparisonPlanned
     ) -> None:
-        if not self._refused():  # a load may have begun while the dialog was open
+        if not self._notify_if_busy():  # a load may have begun while the dialog was open
             self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:
@@ -109,7 +111,8 @@ class ComparisonFeature(Feature):
         of.streamed.connect(page.stream)
         of.ended.connect(page.finish)
         page.stopped.connect(of.stop)
-        page.chosen.connect(of.leave)
+        page.chosen.connect(of.continue_with)
+        page.left.connect(of.go_back)
         page.requested.connect(self._on_requested)
 
     @Slot(object, list)
@@ -133,4 +136,4 @@ class ComparisonFeature(Feature):
         else:
             once = Qt.ConnectionType.SingleShotConnection
             self._chat.branch_shown.connect(lambda *_branch: request(intent), once)
-            self.controller.leave(place)
+            self.controller.continue_with(place)

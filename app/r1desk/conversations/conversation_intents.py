@@ -24,6 +24,12 @@ class RenameConversation(Intent):
     title: str
 
 
+class StopAnswerIn(Intent):
+    """End the answer that is being written in it; what is there stays."""
+
+    conversation: int
+
+
 class NameConversation(Intent):
     """Have the loaded model write a title for it."""
 
@@ -69,30 +75,30 @@ class FoldFolder(Intent):
     folded: bool
 
 
-class RenameFolder(Intent):
-    """Give it another name."""
+class FolderIntent(Intent):
+    """Do something with a folder, unless it has gone."""
 
     folder: int
+
+
+class RenameFolder(FolderIntent):
+    """Give it another name."""
+
     name: str
 
 
-class SetFolderSettings(Intent):
+class SetFolderSettings(FolderIntent):
     """Let its new conversations begin as the one on the screen, or as everywhere else."""
 
-    folder: int
     as_shown: bool
 
 
-class ShowFolderDocuments(Intent):
+class ShowFolderDocuments(FolderIntent):
     """Show the documents that all chats of a folder have, to be changed."""
 
-    folder: int
 
-
-class DeleteFolder(Intent):
+class DeleteFolder(FolderIntent):
     """Delete it; what is in it stays in the list, or goes to the trash where that is asked for."""
-
-    folder: int
 
 
 class ImportConversations(Intent):

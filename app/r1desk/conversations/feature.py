@@ -13,7 +13,7 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.values.intents import Intent
 from r1desk.conversations import conversation_intents as intents
-from r1desk.conversations.archive_presenter import ArchivePresenter
+from r1desk.conversations.archives import Archives
 from r1desk.conversations.title_writer import TitleWriter
 from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.unseen_answers import UnseenAnswers
@@ -52,7 +52,7 @@ class ConversationsFeature(Feature):
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
         self._trash = TrashPresenter(services.store, chat, self.refresh)
-        self._archives = ArchivePresenter(services.store, chat.controller, self)
+        self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
         self.unseen = UnseenAnswers(
             services, self._chat, self._info_of, self.refresh, self._open_in_front
@@ -106,7 +106,7 @@ class ConversationsFeature(Feature):
     def close(self) -> None:
         """End exports: the store closes."""
         self.unseen.close()
-        self._archives.closing.emit()
+        self._archives.close()
 
     @Slot(object)
     def handle(self, intent: Intent) -> None:  # noqa: PLR0912 - one case for each
@@ -121,6 +121,8 @@ class ConversationsFeature(Feature):
                 self._rename(conversation, title)
             case intents.PinConversations(conversations, pinned):
                 self._change(lambda store: store.conversations.set_pinned(conversations, pinned))
+            case intents.StopAnswerIn(conversation):
+                self._chat.stop_answer_of(conversation)
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
             case intents.ExportConversations(conversations):
@@ -155,17 +157,24 @@ class ConversationsFeature(Feature):
                 self._change(lambda store: store.folders.move(conversations, folder))
             case intents.FoldFolder(folder, folded):
                 self._remember(lambda store: store.folders.set_folded(folder, folded))
-            case intents.RenameFolder(folder, name):
-                renamed = replace(self._folder_infos[folder], name=name)
+            case intents.FolderIntent(folder):
+                if (info := self._folder_infos.get(folder)) is not None:  # else it has just gone
+                    self._handle_folder(intent, info)
+            case _:
+                raise NotImplementedError(intent)
+
+    def _handle_folder(self, intent: intents.FolderIntent, folder: FolderInfo) -> None:
+        match intent:
+            case intents.RenameFolder(name=name):
+                renamed = replace(folder, name=name)
                 self._change(lambda store: store.folders.save(renamed))
-            case intents.SetFolderSettings(folder, as_shown):
-                self._set_folder_settings(self._folder_infos[folder], as_shown=as_shown)
-            case intents.ShowFolderDocuments(folder):
-                self._chat_feature.show_folder_documents(self._folder_infos[folder])
-            case intents.DeleteFolder(folder):
-                inside = (info.id for info in self._infos.values() if info.folder_id == folder)
-                info = self._folder_infos[folder]
-                self._trash.ask_to_delete_folder(info, tuple(inside), self._window)
+            case intents.SetFolderSettings(as_shown=as_shown):
+                self._set_folder_settings(folder, as_shown=as_shown)
+            case intents.ShowFolderDocuments():
+                self._chat_feature.show_folder_documents(folder)
+            case intents.DeleteFolder():
+                inside = (info.id for info in self._infos.values() if info.folder_id == folder.id)
+                self._trash.ask_to_delete_folder(folder, tuple(inside), self._window)
             case _:
                 raise NotImplementedError(intent)
 

@@ -135,6 +135,15 @@ class ModelController(QObject):
             settings = with_draft_model(settings, str(draft_model))
         self.load(path, settings)
 
+    def use(self, path: str) -> bool:
+        """Load this model unless it answers next, or none is named; False where it has gone."""
+        wanted = Path(path) if path else None
+        if wanted is not None and wanted != self.next_path:
+            if not wanted.exists():
+                return False
+            self.choose(wanted)
+        return True
+
     def settings_of(self, path: Path) -> LoadSettings:
         """Settings as the panel shows them; another model has its own context and draft model."""
         applied = self._new_settings or self._preferences.load
@@ -234,8 +243,7 @@ class ModelController(QObject):
 
     @Slot(object)
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
-        bill = self._engine.bills.with_disk_speed(loaded.bill)
-        self.current = loaded = loaded.model_copy(update={"bill": bill})
+        loaded = self.take_bill(loaded, loaded.bill)
         if self._load is not None:
             return  # another one was chosen at the last moment, and is still on its way
         self._loading_path = None
@@ -244,6 +252,16 @@ class ModelController(QObject):
         self._templates.accept(Path(loaded.facts.path))
         self._remember(Path(loaded.facts.path))
         self.loaded.emit(loaded)
+
+    def take_bill(self, loaded: events.ModelLoaded, bill: events.Bill) -> events.ModelLoaded:
+        """This is the loaded model, with this bill."""
+        bill = self._engine.bills.with_disk_speed(bill)
+        self.current = loaded = loaded.model_copy(update={"bill": bill})
+        return loaded
+
+    def refuse_settings(self) -> None:
+        """Say that the settings stay as they are remembered."""
+        self.settings_refused.emit(self._preferences.load)
 
     def _remember(self, path: Path) -> None:
         """Remember the model, and what another one needs in another way."""
@@ -264,7 +282,7 @@ class ModelController(QObject):
         self.load_failed.emit(report)
         self._new_settings = None
         if settings != self._preferences.load:
-            self.settings_refused.emit(self._preferences.load)
+            self.refuse_settings()
         own_template = report.code == TemplateUnusable.__name__ and is_own
         self.refused.emit(Refusal(path, settings, report, own_template))
 

@@ -49,7 +49,7 @@ ON_ITS_WAY = (DownloadState.QUEUED, DownloadState.RUNNING)
 class Download:
     """One file for `folder`. `path` is set once it is done, `report` where it failed."""
 
-    order: DownloadSpec
+    spec: DownloadSpec
     state: DownloadState
     progress: DownloadProgress
     part_bytes: int = 0  # here already; while these are checked, the progress is from 0 again
@@ -96,19 +96,19 @@ class Downloads(QObject):
 
         ask_in_background(unfinished).done.connect(self._on_partial_found)
 
-    def start(self, order: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
+    def start(self, spec: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
         """Queue a file. A paused or failed download goes on.
 
         `draft` is the file of the draft model that was requested with a model.
         """
-        known = self._all.get(order.file)
+        known = self._all.get(spec.file)
         if known is not None and known.state in ON_ITS_WAY:
             return
         done = known.part_bytes if known is not None else 0
         folder = known.folder if known is not None and done else self.folder
-        self._all.pop(order.file, None)  # to the end of the queue
-        new = _download(order, folder, DownloadState.QUEUED, done)
-        self._all[order.file] = replace(new, load_after=load_after, draft=draft)
+        self._all.pop(spec.file, None)  # to the end of the queue
+        new = _download(spec, folder, DownloadState.QUEUED, done)
+        self._all[spec.file] = replace(new, load_after=load_after, draft=draft)
         self._next()
         self.changed.emit()
 
@@ -125,13 +125,13 @@ class Downloads(QObject):
         """Continue a paused or failed download."""
         if file in self._all:
             known = self._all[file]
-            self.start(known.order, load_after=known.load_after, draft=known.draft)
+            self.start(known.spec, load_after=known.load_after, draft=known.draft)
 
-    def start_with_draft(self, order: DownloadSpec, draft: DownloadSpec | None) -> None:
+    def start_with_draft(self, spec: DownloadSpec, draft: DownloadSpec | None) -> None:
         """Queue a model behind its draft model, so that both can be loaded when it is done."""
         if draft is not None:
             self.start(draft)
-        self.start(order, draft=draft.file if draft is not None else "")
+        self.start(spec, draft=draft.file if draft is not None else "")
 
     def arrived(self, file: str) -> Path | None:
         """Where a file is that was downloaded since the start."""
@@ -165,7 +165,7 @@ class Downloads(QObject):
         download = next(queued, None)
         if self._running or self._closed or download is None:
             return
-        self._running, self._stop = download.order.file, Stop()
+        self._running, self._stop = download.spec.file, Stop()
         self._delete_running = False
         self._set(replace(download, state=DownloadState.RUNNING, report=None))
         answer = give_in_background(partial(_fetch, download, self.policy, self._stop))
@@ -173,7 +173,7 @@ class Downloads(QObject):
         answer.failed.connect(self._on_failed)
 
     def _set(self, download: Download) -> None:
-        self._all[download.order.file] = download
+        self._all[download.spec.file] = download
         self.changed.emit()
 
     @Slot(object)
@@ -208,15 +208,15 @@ class Downloads(QObject):
     @Slot(object)
     def _on_partial_found(self, found: Sequence[_Partial]) -> None:
         for folder, files in found:
-            for order, done in files:
-                paused = _download(order, folder, DownloadState.PAUSED, done)
-                self._all.setdefault(order.file, paused)
+            for spec, done in files:
+                paused = _download(spec, folder, DownloadState.PAUSED, done)
+                self._all.setdefault(spec.file, paused)
         self.changed.emit()
 
 
-def _download(order: DownloadSpec, folder: Path, state: DownloadState, done: int) -> Download:
-    progress = DownloadProgress(order.file, DownloadPhase.RECEIVING, done, order.size_bytes)
-    return Download(order, state, progress, done, folder=folder)
+def _download(spec: DownloadSpec, folder: Path, state: DownloadState, done: int) -> Download:
+    progress = DownloadProgress(spec.file, DownloadPhase.RECEIVING, done, spec.size_bytes)
+    return Download(spec, state, progress, done, folder=folder)
 
 
 def _fetch(
@@ -226,8 +226,8 @@ def _fetch(
     from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
 
     process = network_process.NetworkProcess(add_helper, remove_helper)
-    orders, folder = [download.order], download.folder
-    give(process.pull(orders, folder, policy=policy, on_progress=give, stop=stop).path)
+    specs, folder = [download.spec], download.folder
+    give(process.pull(specs, folder, policy=policy, on_progress=give, stop=stop).path)
 
 
 def _discard(folder: Path, file: str) -> None:

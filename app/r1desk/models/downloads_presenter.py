@@ -82,7 +82,7 @@ class DownloadPresenter(Presenter):
             self._chooser.show_downloads(self._downloads.items)
 
     def _find(self, file: str) -> Download | None:
-        return next((each for each in self._downloads.items if each.order.file == file), None)
+        return next((each for each in self._downloads.items if each.spec.file == file), None)
 
     def _load(self, file: str) -> None:
         download = self._find(file)
@@ -101,7 +101,7 @@ class DownloadPresenter(Presenter):
         if self._chooser is not None:
             self._chooser.look_again()
         if download.load_after and not self._chat.busy and self._engine.comparison is None:
-            self._load(download.order.file)
+            self._load(download.spec.file)
 
     def _loadable_draft(self) -> str:
         """The file of the present model's draft model, unless it has one or another is loading."""
@@ -114,7 +114,7 @@ class DownloadPresenter(Presenter):
     def _download_from_other(self, file: str) -> None:
         """Try the next host; the part that is here is used where the host's file is the same."""
         download = self._find(file)
-        if download is not None and (other := other_source(download.order)) is not None:
+        if download is not None and (other := other_source(download.spec)) is not None:
             _host, spec = other
             self._downloads.start(spec, load_after=download.load_after, draft=download.draft)
 

@@ -134,7 +134,7 @@ class ModelsFeature(Feature):
                 models,
                 self.downloads,
                 chat,
-                preferences,
+                self._services,
                 forecasts=recent.forecasts,
             ),
         ]

@@ -12,7 +12,7 @@ from deepseek_r1.core.paths import starter_model
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.values.intents import ReturnToComposer
-from r1desk.features import Presenter
+from r1desk.features import Presenter, Services
 from r1desk.models.catalogue_picks import (
     CatalogueFile,
     FirstOffers,
@@ -25,7 +25,6 @@ from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.models.widgets.page_parts import open_model_dialog
-from r1desk.preferences import Preferences
 
 _MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load
 
@@ -39,7 +38,7 @@ class FirstStartPresenter(Presenter):
         models: ModelController,
         downloads: Downloads,
         chat: ChatController,
-        preferences: Preferences,
+        services: Services,
         *,
         forecasts: ForecastService,
     ) -> None:
@@ -48,10 +47,10 @@ class FirstStartPresenter(Presenter):
         self._models = models
         self._downloads = downloads
         self._chat = chat
-        self._preferences = preferences
+        self._services, self._preferences = services, services.preferences
         self._forecasts = forecasts
         self._looked = False  # the card has its contents
-        p = preferences
+        p = services.preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
             return
         self._card = card = FirstStartCard(welcome)
@@ -122,6 +121,6 @@ class FirstStartPresenter(Presenter):
         """Hide the card for good; the next key is for the message box."""
         if not self._preferences.welcomed:
             self._preferences.welcomed = True
-            self._models.preferences_changed.emit()
+            self._services.save_preferences()
             self._welcome.request(ReturnToComposer())
         self._welcome.show_card(False)

@@ -39,9 +39,10 @@ class LiveSettings(QObject):
         self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
         self._lent_mib = 0.0
-        self._during_load: list[Callable[[], None]] = []  # changes for the end of the load
+        self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
+        models.load_failed.connect(self._on_load_ended)
 
     def plan(self, settings: LoadSettings) -> None:
         """Ask for the bill of the model that answers next with other settings."""
@@ -71,7 +72,8 @@ class LiveSettings(QObject):
         """Change the threads at once, also while an answer is written."""
         self._models.keep_settings(threads=threads, threads_prefill=threads_prefill)
         if self._models.loading:
-            self._during_load.append(partial(self.set_threads, threads, threads_prefill))
+            change = partial(self.set_threads, threads, threads_prefill)
+            self._during_load[SetThreadsRequest] = change
         elif self._models.current is not None:
             request = self._engine.submit(
                 SetThreadsRequest, threads=threads, threads_prefill=threads_prefill
@@ -89,7 +91,7 @@ class LiveSettings(QObject):
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget, in MiB, of a model that runs from the disk at once."""
         if self._models.loading:
-            self._during_load.append(partial(self.set_budget, memory_budget))
+            self._during_load[SetBudgetRequest] = partial(self.set_budget, memory_budget)
         if self._models.current is None or self._models.loading:
             return
         self._forget_budget_change()
@@ -112,7 +114,8 @@ class LiveSettings(QObject):
         loaded = self._models.current
         if loaded is None or not loaded.bill.streams or self._budget_change is not None:
             return None
-        share_mib = next(line.planned_mib for line in loaded.bill.lines if line.name == "window")
+        lines = loaded.bill.lines
+        share_mib = next(each.planned_mib for each in lines if each.name == events.BillItem.WINDOW)
         request = self._submit_budget(int(loaded.bill.budget_mib), share_mib + more_mib)
         request.failed.connect(log_refusal)
         return request
@@ -128,16 +131,19 @@ class LiveSettings(QObject):
     def _on_budget_event(self, event: events.Event) -> None:
         loaded = self._models.current
         if isinstance(event, events.BudgetChanged) and loaded is not None:
-            bill = self._engine.bills.with_disk_speed(event.bill)
-            self._models.current = loaded.model_copy(update={"bill": bill})
-            self.budget_moved.emit(self._models.current)
+            self.budget_moved.emit(self._models.take_bill(loaded, event.bill))
 
     @Slot()
     def _on_loaded(self) -> None:
         self._lent_mib = 0.0
         self._forget_budget_change()
-        changes, self._during_load = self._during_load, []
-        for change in changes:
+        self._on_load_ended()
+
+    @Slot()
+    def _on_load_ended(self) -> None:
+        """What was chosen meanwhile holds for the model that is loaded now, if there is one."""
+        changes, self._during_load = self._during_load, {}
+        for change in changes.values():
             change()
 
     def _forget_budget_change(self) -> None:
@@ -153,5 +159,5 @@ class LiveSettings(QObject):
     @Slot(ErrorReport)
     def _on_budget_refused(self, report: ErrorReport) -> None:
         self._budget_change = None
-        self._models.settings_refused.emit(self._preferences.load)
+        self._models.refuse_settings()
         self.plan_failed.emit(report)

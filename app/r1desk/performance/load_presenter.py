@@ -41,7 +41,7 @@ class DraftOfferPresenter(Presenter):
 
     def _is_on_its_way(self, draft: KnownDraft) -> bool:
         return any(
-            each.order.file == draft.file and each.state in ON_ITS_WAY
+            each.spec.file == draft.file and each.state in ON_ITS_WAY
             for each in self._downloads.items
         )
 

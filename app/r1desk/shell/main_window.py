@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,7 @@ from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.widgets.gauge import Gauge
+from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.preferences import Preferences
 from r1desk.serving.widgets import ServingButton
@@ -53,6 +55,15 @@ LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
 MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
 _MOST_LOOKED_AT = 500  # files of a folder that is dropped
+
+
+def window_in_turns() -> Generator[None, None, MainWindow]:
+    """Make a window in three turns of the event loop, each short enough for keys and clicks."""
+    load = LoadSection()
+    yield
+    panel = PerformancePanel(load)
+    yield
+    return MainWindow(panel)
 
 
 class MainWindow(QMainWindow):

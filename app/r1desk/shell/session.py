@@ -6,7 +6,6 @@ The window can be built anew (for another language) while the engine and the sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -25,13 +24,11 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.feature import PerformanceFeature
-from r1desk.performance.widgets.load_section import LoadSection
-from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
 from r1desk.shell.desktop_application import install_qt_translations
-from r1desk.shell.main_window import MainWindow
+from r1desk.shell.main_window import MainWindow, window_in_turns
 from r1desk.shell.menu_feature import MenuFeature
 from r1desk.store import Opening, Profile, StoreThread
 from r1desk.store.store_bridge import StoreBridge
@@ -145,16 +142,11 @@ class Session(QObject):
         install_qt_translations(QApplication.instance())
         self._save_timer.start()
         # Not before the menu that asked for it has closed.
-        step = partial(next, self._replace_window(), None)
-        find_theme(QApplication.instance()).restyle_in_turns("", *[step] * 6)
+        find_theme(QApplication.instance()).restyle_in_turns("", self._replace_window())
 
     def _replace_window(self) -> Iterator[None]:
-        """A new window in place of the old, with the same conversation, in six turns."""
-        load = LoadSection()
-        yield
-        panel = PerformancePanel(load)
-        yield
-        window = MainWindow(panel)
+        """A new window in place of the old, with the same conversation, in turns."""
+        window = yield from window_in_turns()
         yield
         old = self.window
         self.window.keep_layout(self.preferences)

@@ -29,7 +29,7 @@ _LONGEST_NAME = 200
 _CITATION = re.compile("\ue200[^\ue200\ue201]{0,400}\ue201")  # ChatGPT's, of what is not exported
 _SECONDS = re.compile(r'(?:duration="|Thought for )(\d{1,6}(?:\.\d{1,6})?)')
 
-Wanted = TypeVar("Wanted", str, float, list[Any], dict[str, Any])
+Wanted = TypeVar("Wanted", str, list[Any], dict[str, Any])
 
 
 class Omitted(StrEnum):
@@ -63,15 +63,25 @@ def foreign_conversation(
     return None
 
 
-def _get(value: Any, path: str, default: Wanted) -> Wanted:
-    """What is there, if it is of the default's type. A float is seconds, or milliseconds."""
+def _at(value: Any, path: str) -> Any:
+    """What is there; None where nothing is."""
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
-    if isinstance(default, float):
-        if not isinstance(value, int | float) or not 0 <= value < LATEST_S * 1000:
-            return default
-        return value / 1000 if value > LATEST_S else float(value)
-    return value if isinstance(value, type(default)) else default
+    return value
+
+
+def _get(value: Any, path: str, default: Wanted) -> Wanted:
+    """What is there, if it is of the default's type."""
+    found = _at(value, path)
+    return found if isinstance(found, type(default)) else default
+
+
+def _get_s(value: Any, path: str) -> float:
+    """The seconds, or milliseconds, that are there; 0 where no time is."""
+    found = _at(value, path)
+    if not isinstance(found, int | float) or not 0 <= found < LATEST_S * 1000:
+        return 0.0
+    return found / 1000 if found > LATEST_S else float(found)
 
 
 def _joined(*texts: str) -> str:
@@ -155,14 +165,14 @@ class _Tree:
                 numbers[key] = self._put(self._nodes[key], numbers[above], found, key == keys[0])
             ahead += keys
         title, created, updated = names.split()
-        began = _get(value, created, 0.0) or (found[0].created_at if found else 0.0)
+        began = _get_s(value, created) or (found[0].created_at if found else 0.0)
         for node in found:
             node.created_at = node.created_at or began
         messages = (ArchivedMessage(number=n, **asdict(node)) for n, node in enumerate(found))
         return ArchivedConversation(
             title=_get(value, title, "")[:_LONGEST_NAME],
             created_at=began,
-            updated_at=_get(value, updated, 0.0) or began,
+            updated_at=_get_s(value, updated) or began,
             shown=numbers.get(shown),
             messages=tuple(messages),
             **fields,
@@ -218,9 +228,9 @@ def _chatgpt(value: Any, left_out: Counts) -> ArchivedConversation:
             role=role,
             content=_joined(*texts),
             thinking=_joined(*thinking),
-            thinking_s=_get(metadata, "finished_duration_sec", 0.0),
+            thinking_s=_get_s(metadata, "finished_duration_sec"),
             model_name=_get(metadata, "model_slug", ""),
-            created_at=_get(node, "message.create_time", 0.0),
+            created_at=_get_s(node, "message.create_time"),
         )
         tree.add(key, message)
     shown, names = _get(value, "current_node", ""), "title create_time update_time"
@@ -256,7 +266,7 @@ def _open_webui(value: Any, left_out: Counts) -> ArchivedConversation:
         node = _Node(
             *(_get(message, name, "") for name in ("parentId", "role", "content")),
             model_name=_get(message, "model", ""),
-            created_at=_get(message, "timestamp", 0.0),
+            created_at=_get_s(message, "timestamp"),
             attachments=tuple(attachments),
         )
         tree.add(key, node)
@@ -316,7 +326,7 @@ def _jan(value: Any, lines: Iterable[Any], left_out: Counts) -> ArchivedConversa
             content=_joined(*texts["text"]),
             thinking=_joined(*texts["reasoning"]),
             model_name=_get(assistant, "model.id", ""),
-            created_at=_get(message, "created_at", 0.0),
+            created_at=_get_s(message, "created_at"),
         )
         shown = _get(message, "id", "")
         tree.add(shown, node)

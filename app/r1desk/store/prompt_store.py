@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,27 +32,42 @@ class PromptFile(BaseModel):
 
 
 class PromptStore:
-    """The table of prompts, which is small: it is read and replaced as a whole."""
+    """The table of prompts. Each change returns all of them, by their names, for the window."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def all(self) -> tuple[SavedPrompt, ...]:
-        """All prompts, in the order of the last `replace`."""
-        rows = self._db.execute(
-            "SELECT CAST(name AS BLOB), CAST(content AS BLOB) FROM prompts ORDER BY id"
-        )
-        return tuple(
+        """All prompts, by their names."""
+        rows = self._db.execute("SELECT CAST(name AS BLOB), CAST(content AS BLOB) FROM prompts")
+        prompts = (
             SavedPrompt.model_construct(name=text_of(name), content=text_of(content))
             for name, content in rows
         )
+        return tuple(sorted(prompts, key=lambda prompt: prompt.name.casefold()))
 
     @transactional
-    def replace(self, prompts: Sequence[SavedPrompt]) -> None:
-        """Keep these and no others."""
-        self._db.execute("DELETE FROM prompts")
+    def add(self, *prompts: SavedPrompt) -> tuple[SavedPrompt, ...]:
+        """Add those that are not there yet."""
         for prompt in prompts:
             self._db.execute(
-                "INSERT INTO prompts (name, content) VALUES (?, ?)",
+                "INSERT INTO prompts (name, content) SELECT ?1, ?2 WHERE NOT EXISTS "
+                "(SELECT 1 FROM prompts WHERE name = ?1 AND content = ?2)",
                 (clean(prompt.name), clean(prompt.content)),
             )
+        return self.all()
+
+    @transactional
+    def remove(self, prompt: SavedPrompt) -> tuple[SavedPrompt, ...]:
+        """Delete one, if it is there."""
+        self._db.execute(
+            "DELETE FROM prompts WHERE name = ? AND content = ?",
+            (clean(prompt.name), clean(prompt.content)),
+        )
+        return self.all()
+
+    @transactional
+    def change(self, before: SavedPrompt, after: SavedPrompt) -> tuple[SavedPrompt, ...]:
+        """Give one another name or text; one that is not there any more is added."""
+        self.remove(before)
+        return self.add(after)

@@ -24,6 +24,7 @@ from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 _Role = QPalette.ColorRole
 _TURN_S = 0.01
+_ENDED = object()  # no more turns
 
 
 class ThemeChoice(StrEnum):
@@ -103,7 +104,8 @@ class Theme(QObject):
             partial(self._app.setPalette, palette(wanted)),
         )
         if any(window.isVisible() for window in self._app.topLevelWidgets()):
-            self.restyle_in_turns(stylesheet(wanted, font.pointSizeF()), *steps)
+            turns = (step() for step in steps)
+            self.restyle_in_turns(stylesheet(wanted, font.pointSizeF()), turns)
         else:
             self.restyle(*steps)
 
@@ -118,8 +120,8 @@ class Theme(QObject):
         for step in (partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back):
             step()
 
-    def restyle_in_turns(self, first: str, *steps: Callable[[], object]) -> None:
-        """Put the sheet `first`, run `steps`, and put the sheet of the present tokens.
+    def restyle_in_turns(self, first: str, turns: Iterator[object]) -> None:
+        """Put the sheet `first`, take each of `turns`, and put the sheet of the present tokens.
 
         For a window that is shown: in turns of the event loop of 10 to 40 ms, and nothing is
         painted meanwhile. With "" as the first, new widgets are made soonest, but those there
@@ -127,7 +129,7 @@ class Theme(QObject):
         """
         for window in self._app.topLevelWidgets():
             window.setUpdatesEnabled(False)
-        self._steps.extend((partial(self._put_sheet, first), *steps))
+        self._steps.extend((partial(self._put_sheet, first), partial(self._take_turn, turns)))
         if not first:  # Qt tells every widget of a first sheet: a turn of its own
             self._steps.append(partial(self._put_sheet, "QMainWindow {}"))
         self._steps.extend((self._polish_in_turns, self._end_change, self._paint_again))
@@ -140,6 +142,10 @@ class Theme(QObject):
         finally:  # what waits comes first, and a bug in a step would leave nothing painted
             if self._steps:
                 self._turn.start()
+
+    def _take_turn(self, turns: Iterator[object]) -> None:
+        if next(turns, _ENDED) is not _ENDED:
+            self._steps.appendleft(partial(self._take_turn, turns))
 
     def _end_change(self) -> None:
         if len(self._steps) == 1:  # the painting: no other change waits

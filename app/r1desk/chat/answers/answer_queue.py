@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.events import Event
+from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
@@ -31,6 +32,20 @@ from r1desk.store.store_bridge import report_of
 Branch = list[ChatMessage]
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
 DocumentText = Callable[[AnswerSources | None], str]  # what stands first in a prompt; any thread
+
+
+class MessageNotSent(R1Error):
+    """The message still waited for its turn at the end."""
+
+    what = N_("Not sent.")
+
+
+@dataclass(eq=False, slots=True)
+class _Storing:
+    """A message on its way to the disk; `conversation` is None for one that is made with it."""
+
+    conversation: int | None
+    stop_wanted: bool = False
 
 
 class AnswerQueue(QObject):
@@ -62,22 +77,21 @@ class AnswerQueue(QObject):
         context_length: Callable[[], int],
         model_path: Callable[[], str],
         shown: Callable[[], int | None],
-        stops: Callable[[], int],
         document_text: DocumentText,
     ) -> None:
         """`defaults` are for conversations that were stored without settings of their own.
 
         `context_length` (in tokens) and `model_path` are of the model that answers next, `shown` is
-        the conversation on the screen, `stops` how often the user wanted nothing to be computed.
+        the conversation on the screen.
         """
         super().__init__()
         self._engine, self._pending_writes = engine, pending_writes
         self._defaults, self._context_length = defaults, context_length
-        self._model_path, self._shown, self._stops = model_path, shown, stops
+        self._model_path, self._shown = model_path, shown
         self._document_text = document_text
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
-        self.storing = 0  # messages that are being stored: where their branches end is not known
+        self.storing: list[_Storing] = []  # where their branches end is not known
         self.answer: StreamingAnswer | None = None  # the one being written
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
@@ -98,9 +112,9 @@ class AnswerQueue(QObject):
         `conversation` is None for one that `begin` makes. The message that it stores is given back
         where the disk refuses it.
         """
-        self.storing += 1
+        storing, model_path = _Storing(conversation), self._model_path()
+        self.storing.append(storing)
         self.busy_changed.emit()
-        model_path, stops = self._model_path(), self._stops()
 
         def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings, str]:
             with store.transaction():  # one for all: each waits for the disk once, before the model
@@ -115,25 +129,22 @@ class AnswerQueue(QObject):
 
         def done(result: tuple[QueuedAnswer, Branch, ConversationSettings, str]) -> None:
             answer, branch, settings, text = result
-            self.storing -= 1
+            self.storing.remove(storing)
             if self._held or self.answer is not None or self._queue:
                 self._queue.append(answer)
             else:  # before the view draws: the engine reads meanwhile
                 self._expect(answer)
-                if stops != self._stops():
-                    self.stop()
+                self.answer.stop_wanted = storing.stop_wanted
                 self._generate(answer, branch[:-1], settings, text)
             self.stored.emit(conversation, answer.message.conversation_id, branch)
             self.busy_changed.emit()
 
         def refused(error: Exception) -> None:
-            self.storing -= 1
+            self.storing.remove(storing)
             self.busy_changed.emit()
             self.give_back(conversation, text, attachments)
-            report = report_of(error)
-            if text or attachments:
-                self._pending_writes.set_reported(report)
-            self._pending_writes.failed.emit(report)
+            kept = bool(text or attachments)
+            self._pending_writes.report_refused(report_of(error), kept=kept)
 
         self._pending_writes.store_after(work, done, refused)
 
@@ -193,10 +204,8 @@ class AnswerQueue(QObject):
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too; texts that are there stay."""
         for message in self.take(lambda each: each.conversation_id == conversation_id):
-            stopped = replace(message, state=MessageState.STOPPED, error=None)
-            self._pending_writes.finish(stopped)
-        if self.answer is not None and self.answer.conversation_id == conversation_id:
-            self.stop()
+            self._pending_writes.finish(_ended_in_queue(message))
+        self.stop(conversation_id)
 
     # ---- the answer being written
 
@@ -238,9 +247,11 @@ class AnswerQueue(QObject):
         if self.answer is not None and self.answer.request is not None:
             self.answer.request.end_thinking()
 
-    def stop(self) -> None:
-        """End the answer; what is there stays."""
-        if self.answer is not None:
+    def stop(self, conversation: int | None) -> None:
+        """End the answer of a conversation, also one that is not stored yet; its text stays."""
+        for storing in self.storing:
+            storing.stop_wanted |= storing.conversation == conversation
+        if self.answer is not None and self.answer.conversation_id == conversation:
             self.answer.stop_wanted = True
             if self.answer.request is not None:
                 self.answer.request.cancel()
@@ -253,10 +264,12 @@ class AnswerQueue(QObject):
     def close(self) -> None:
         """Save what there is for the last time. What the engine says afterwards finds no answer.
 
-        At the next start the store counts such an answer as stopped.
+        At the next start the store counts such an answer as stopped; one that waits is not sent.
         """
         self._save()
         self._discard()
+        for message in self.take(lambda _: True):
+            self._pending_writes.finish(_ended_in_queue(message))
 
     def _discard(self) -> None:
         """Expect no answer any more."""
@@ -279,6 +292,12 @@ class AnswerQueue(QObject):
         """Store the whole answer. `PendingWrites` says when it is stored, or could not be."""
         self._discard()
         self._pending_writes.finish(message)
+
+
+def _ended_in_queue(message: ChatMessage) -> ChatMessage:
+    """An answer whose turn never came; one that was to be continued stays as it was."""
+    error = None if message.content or message.thinking else MessageNotSent().report()
+    return replace(message, state=MessageState.STOPPED, error=error)
 
 
 def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:

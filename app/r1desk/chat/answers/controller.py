@@ -68,7 +68,7 @@ class ChatController(QObject):
         self.opening = False  # until the branch of the conversation is read
         self.stops = 0  # how often the user wanted nothing to be computed
         self.preparing = False  # its next turn is being computed, before it is asked for
-        store.failed.connect(self._on_store_failed)
+        store.failed.connect(self.report_failure)
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
@@ -81,7 +81,6 @@ class ChatController(QObject):
             context_length=context_length,
             model_path=model_path,
             shown=lambda: self.conversation_id,
-            stops=lambda: self.stops,
             document_text=document_text,
         )
         self._answers.stored.connect(self._on_stored)
@@ -89,6 +88,7 @@ class ChatController(QObject):
         self.busy_changed = self._answers.busy_changed
         self.unsent_restored = self._answers.unsent  # text, attachments; before what is written now
         self.model_wanted = self._answers.model_wanted  # a question waits for a model
+        self.stop_answer_of = self._answers.stop  # a conversation
         self.add_answer = self._answers.add
         self.hold_answers = self._answers.hold
         self.answer_now = self._answers.answer_now
@@ -146,6 +146,15 @@ class ChatController(QObject):
         self._leave()
         self._open(conversation_id, message_id, query)
 
+    def open_new(self, conversation_id: int) -> None:
+        """Show a conversation that was stored just now."""
+        self.list_changed.emit()
+        self.open(conversation_id)
+
+    def ask_others(self, question: ChatMessage) -> None:
+        """Let several models answer; a question with the id 0 is not stored yet."""
+        self.comparison_wanted.emit(question)
+
     def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
@@ -165,7 +174,7 @@ class ChatController(QObject):
                 self.match_requested.emit(message_id, query)
 
         def unreadable(error: Exception) -> None:
-            self._on_store_failed(error)
+            self.report_failure(error)
             if conversation_id == self.conversation_id:
                 self.begin()  # what is typed next would end nowhere
 
@@ -351,9 +360,9 @@ class ChatController(QObject):
 
     @Slot()
     def stop(self) -> None:
-        """End the answer being written, or the preparation of the next; what is there stays."""
+        """End the answer of the conversation shown, or the preparation of its next turn."""
         self.stops += 1  # also for what is on its way
-        self._answers.stop()
+        self._answers.stop(self.conversation_id)
         self.stopped.emit()
 
     def stop_conversation(self, conversation_id: int) -> None:
@@ -461,5 +470,6 @@ class ChatController(QObject):
         self.busy_changed.emit()
 
     @Slot(object)
-    def _on_store_failed(self, error: Exception) -> None:
+    def report_failure(self, error: Exception) -> None:
+        """Tell the user what the store refused. Raises what is a bug of ours."""
         self.failed.emit(report_of(error))

@@ -150,14 +150,10 @@ class MessageActions:
 
     def branch_off(self, message_id: int, title: str) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
-
-        def opened(conversation: int) -> None:
-            self._chat.list_changed.emit()
-            self._chat.open(conversation)
-
         message = self._message(message_id)
         if message is not None and message.conversation_id not in self._chat.waiting:
-            self._store.call(lambda store: store.branches.copy_to_new(message_id, title), opened)
+            copy = self._store.call
+            copy(lambda store: store.branches.copy_to_new(message_id, title), self._chat.open_new)
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.

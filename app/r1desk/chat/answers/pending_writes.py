@@ -197,9 +197,11 @@ class PendingWrites(QObject):
             self._reported_code = report.code
             self.failed.emit(report)
 
-    def set_reported(self, report: ErrorReport) -> None:
-        """Note a refusal that was reported with the message it refused; retries stay silent."""
-        self._reported_code = report.code
+    def report_refused(self, report: ErrorReport, *, kept: bool) -> None:
+        """Report a refusal; of a message that is `kept` as a draft, whose retries stay silent."""
+        if kept:
+            self._reported_code = report.code
+        self.failed.emit(report)
 
     def check_recovered(self) -> None:
         """Report the recovery once nothing is left to save."""

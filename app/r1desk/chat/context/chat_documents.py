@@ -27,7 +27,7 @@ from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import AnswerSources, Attachment, Store
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
@@ -133,7 +133,7 @@ class ChatDocuments(QObject):
                 self.shown, self.of_folder, self.text = found
                 self.changed.emit()
 
-        self._store.call(read, shown, lambda error: self._chat.failed.emit(report_of(error)))
+        self._store.call(read, shown, self._chat.report_failure)
 
     def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
         """The part of the prompt before all others. Any thread but the main one.
@@ -180,7 +180,11 @@ class ChatDocuments(QObject):
             reading.failed.connect(self.folder_files.refused)
             reading.ended.connect(self._on_all_reread)
 
-        self._store.call(lambda store: store.attachments.in_folders(), reread)
+        def refused(error: Exception) -> None:
+            self._on_all_reread()
+            self._chat.report_failure(error)
+
+        self._store.call(lambda store: store.attachments.in_folders(), reread, refused)
 
     @Slot(object)
     def _on_reread(self, changed: tuple[str, Attachment]) -> None:

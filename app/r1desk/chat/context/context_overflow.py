@@ -217,7 +217,7 @@ class ContextOverflow(QObject):
         def begin(store: Store) -> QueuedAnswer:
             asked = store.messages.append_user(conversation, request, parent_id)
             summary = store.messages.begin_answer(conversation, asked.id, name)
-            self._summarised = {summary.id: question}
+            self._summarised[summary.id] = question
             left_out = offer.left_out
             return QueuedAnswer(summary, left_out=left_out, sampling=sampling, fills_context=True)
 
@@ -230,8 +230,7 @@ class ContextOverflow(QObject):
             return
         name, conversation = self._chat.model_name(), finished.conversation_id
         if finished.state is not MessageState.COMPLETE or not finished.content.strip():
-            if conversation == self._chat.conversation_id:
-                self._chat.unsent_restored.emit(question.content, question.attachments)
+            self._chat.give_back(conversation, question.content, question.attachments)
             return
 
         def begin(store: Store) -> QueuedAnswer:

@@ -132,9 +132,16 @@ class DocumentReading(QObject):
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:
-        sources = answer.sources
-        if sources is not None and sources.whole and sources.documents and answer.stats is not None:
+        """One that was stopped before its first token may have read a part of them."""
+        sources, stats = answer.sources, answer.stats
+        if sources is None or not sources.whole or not sources.documents or stats is None:
+            return
+        read = stats.context_used / max(1, sources.tokens)  # they stand first in the prompt
+        if answer.state == "complete" or stats.completion_tokens or read >= 1:
             self._note(sources.documents)
+        elif not self.is_running:
+            self._begun, self.fraction = sources.documents, read
+            self.changed.emit()
 
     def _note(self, documents: Sequence[str]) -> None:
         new = (self._model(), *documents)

@@ -152,7 +152,9 @@ class FileReader(QObject):
         most = MAX_FOLDER_FILES if self._gently else MAX_FILES
         if len(files) > most:
             yield TooManyDocuments(limit=most).report()
-        for done, each in enumerate(files[:most], 1):
+        files = files[:most]
+        reading.left = len(files)
+        for done, each in enumerate(files, 1):
             began = time.monotonic()
             if reading.stop.is_set():
                 return

@@ -125,17 +125,23 @@ class StatusLine(QWidget):
 
 
 class QueuedRow(FittedWidget):
-    """Says that an answer waits for its turn, and takes its message back."""
+    """Says that an answer waits for its turn, or waited at the end; takes back or sends it."""
 
     def __init__(
         self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
     ) -> None:
         super().__init__(parent)
-        label = QLabel(tr("Waits until the answer being written is finished."), self)
+        if message.state == "queued":
+            text = tr("Waits until the answer being written is finished.")
+            sign, name, intent = "close", tr("Withdraw"), WithdrawQuestion(message.id)
+        else:
+            text, intent = message.error_text, Regenerate(message.id)
+            sign, name = "send", tr("Send")
+        label = QLabel(text, self)
         style.dress(label, scale=0.94)
-        self.setAccessibleName(label.text())
-        self.button = text_button("close", tr("Withdraw"), self)
-        self.button.clicked.connect(lambda: request(WithdrawQuestion(message.id)))
+        self.setAccessibleName(text)
+        self.button = text_button(sign, name, self)
+        self.button.clicked.connect(lambda: request(intent))
         row = filled(QHBoxLayout(self), label, self.button, spacing=round(style.em_px * 0.5))
         row.addStretch(1)
 

@@ -169,11 +169,14 @@ class AnswerView(EditableMessage):
 
     def _conclude(self) -> None:
         message = self._message
-        discard(self._error, self.note, self._footer, self.sources)
-        self._error = self.note = self.sources = None
+        discard(self._error, self.note, self._footer, self.sources, self.queued_row)
+        self._error = self.note = self.sources = self.queued_row = None
         if note := note_for(message):
             self.note = AnswerNote(note, self._style, self)
             self.note.show()
+        if message.state == "stopped" and message.error is not None:  # it was never sent
+            self.queued_row = QueuedRow(message, self._style, self._request, self)
+            self.queued_row.show()
         if message.state == "failed" and not fills_context(message):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()

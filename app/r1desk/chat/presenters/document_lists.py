@@ -83,7 +83,7 @@ class DocumentLists(Presenter):
         self._refresh: Callable[[], None] = lambda: None  # the list that was shown last
         documents.folder_files.refused.connect(self._refuse)
         documents.folder_files.file_read.connect(self._on_read)
-        documents.folder_files.changed.connect(self._on_read)
+        documents.folder_files.changed.connect(self._on_changed)
         window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
         self._show_progress()
 
@@ -162,21 +162,25 @@ class DocumentLists(Presenter):
         text = tr("Documents are being read.")
         if files.waits_for_mains:
             text = tr("Documents are being read, but not on battery.")
-            actions[tr("Read on battery too")] = self._hurry
+            actions[tr("Read on battery too")] = self._read_on_battery
         if files.left:
             left = trn("{n:,} file is left", "{n:,} files are left", files.left)
             text = f"{text} ({left})"
         self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
-    def _hurry(self) -> None:
+    def _read_on_battery(self) -> None:
         self._documents.folder_files.waits_for_mains = False
         self._show_progress()
 
     @Slot()
     def _on_read(self) -> None:
         if self._documents.folder_files.left % _REFRESHED == 0:
-            self._show_progress()
-            self._refresh()
+            self._on_changed()
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._show_progress()
+        self._refresh()
 
     @Slot(ErrorReport)
     def _refuse(self, report: ErrorReport) -> None:

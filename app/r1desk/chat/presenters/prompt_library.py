@@ -17,7 +17,12 @@ from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store.archive import export_prompts
 from r1desk.store.export_process import import_prompts
-from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, SavedPrompt
+from r1desk.store.prompt_store import (
+    CONTENT_CHARACTERS,
+    NAME_CHARACTERS,
+    PromptStore,
+    SavedPrompt,
+)
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
@@ -93,10 +98,9 @@ class PromptLibrary(Presenter):
         for action in (self._edit, self._export):
             action.setEnabled(bool(prompts))
 
-    def _keep(self, prompts: Sequence[SavedPrompt]) -> None:
-        """Store these as the library, each once, by their names; show them once they are stored."""
-        kept = sorted(dict.fromkeys(prompts), key=lambda prompt: prompt.name.casefold())
-        self._store.call(lambda store: store.prompts.replace(kept), lambda _: self._show(kept))
+    def _change(self, change: Callable[[PromptStore], Sequence[SavedPrompt]]) -> None:
+        """Change the library, which may have changed meanwhile, and show it."""
+        self._store.call(lambda store: change(store.prompts), self._show)
 
     @Slot()
     def _on_slash(self) -> None:
@@ -122,18 +126,18 @@ class PromptLibrary(Presenter):
 
     def edit(self, content: str = "", kept: SavedPrompt | None = None) -> None:
         """Open the dialog for a prompt that is kept, or for a new one that begins with a text."""
-        before = self._window.composer.prompts
-        others = [each for each in before if each != kept]
         dialog = PromptDialog(self._window, content, kept)
-
-        def delete() -> None:
-            self._keep(others)
-            text = tr("The prompt “{name}” was deleted.", name=kept.name if kept else "")
-            self._notify(text, lambda: self._keep(before))
-
-        dialog.saved.connect(lambda new: self._keep((*others, new)))
-        dialog.deleted.connect(delete)
+        if kept is None:
+            dialog.saved.connect(lambda new: self._change(lambda prompts: prompts.add(new)))
+        else:
+            dialog.saved.connect(lambda new: self._change(lambda p: p.change(kept, new)))
+            dialog.deleted.connect(partial(self._delete, kept))
         dialog.open()
+
+    def _delete(self, kept: SavedPrompt) -> None:
+        self._change(lambda prompts: prompts.remove(kept))
+        text = tr("The prompt “{name}” was deleted.", name=kept.name)
+        self._notify(text, lambda: self._change(lambda prompts: prompts.add(kept)))
 
     @Slot()
     def _on_export(self) -> None:
@@ -166,9 +170,8 @@ class PromptLibrary(Presenter):
 
     @Slot(tuple)
     def _on_imported(self, prompts: tuple[SavedPrompt, ...]) -> None:
-        here = self._window.composer.prompts
-        self._keep((*here, *prompts))
-        new = len({*prompts} - {*here})
+        self._change(lambda kept: kept.add(*prompts))
+        new = len({*prompts} - {*self._window.composer.prompts})
         self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
 
     @Slot(ErrorReport)

@@ -134,7 +134,7 @@ class RequestHandler(Presenter):
             case intents.AskOthers(message):
                 if self._documents.shown or self._documents.draft:
                     self._notify(tr("The models are asked without the documents of this chat."))
-                chat.comparison_wanted.emit(self._question(message))
+                chat.ask_others(self._question(message))
             case intents.LoadModel(path):
                 self._load_model(Path(path))
             case intents.ReturnToComposer():

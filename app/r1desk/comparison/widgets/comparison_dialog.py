@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from typing import Protocol
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
@@ -20,17 +20,21 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
-from deepseek_r1.host.comparison import Candidate, ComparisonPlanned, plan
+from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.values.duration import budget_name
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import keep_place, put_inside
 from r1desk.widgets.text_label import NamedBox, text_label
 
-_UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
+
+class Planner(Protocol):
+    """Makes the bills of a comparison."""
+
+    def plan(self, candidates: Sequence[Candidate]) -> BackgroundAnswer:
+        """Ask for the `ComparisonPlanned` of these."""
 
 
 class ColumnChoice(QWidget):
@@ -64,6 +68,8 @@ class ColumnChoice(QWidget):
         self.instructions = QPlainTextEdit(first.system, self, tabChangesFocus=True)
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
         self.from_disk = QCheckBox(self, checked=first.load.swap_enabled)
+        self.disk_is_chosen = False  # by the user, who is not overruled
+        self.from_disk.clicked.connect(self._on_disk_clicked)
         self.drafts = QCheckBox(self, checked=first.load.drafts is not DraftMode.OFF)
         form = QFormLayout(self)
         form.addRow(text_label(title, "heading"))
@@ -80,6 +86,10 @@ class ColumnChoice(QWidget):
             else:
                 form.addRow(widget)
             widget.setAccessibleName(f"{title}, {text}")
+
+    @Slot()
+    def _on_disk_clicked(self) -> None:
+        self.disk_is_chosen = True
 
     def candidate(self) -> Candidate | None:
         """The column as it is chosen now."""
@@ -112,11 +122,11 @@ class ComparisonDialog(BoundedDialog):
     start_wanted = Signal(object, list, object)
 
     def __init__(
-        self, parent: QWidget, question: ChatMessage, models: Sequence[Candidate], budget_mib: int
+        self, parent: QWidget, question: ChatMessage, models: Sequence[Candidate], planner: Planner
     ) -> None:
         """Begin with two columns: the first model, and the second where there is one."""
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
-        self._asked, self._budget_mib = question, budget_mib
+        self._asked, self._planner = question, planner
         self._planning = BackgroundAnswer()
         self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
         stored = bool(question.id)  # it cannot be changed
@@ -158,12 +168,13 @@ class ComparisonDialog(BoundedDialog):
 
     @Slot(object)
     def show_plan(self, planned: ComparisonPlanned) -> None:
-        """Say how the columns will run; what does not fit the budget is tried from the disk."""
+        """Say how they will run; what does not fit is tried from the disk, if nobody chose that."""
         columns = [each for each in self.choices if each.model.currentData() is not None]
         lines = []
         for column, bill in zip(columns, planned.bills, strict=True):
             if isinstance(bill, ErrorReport):
-                if bill.code == BudgetTooSmall.__name__ and not column.from_disk.isChecked():
+                tries_disk = not (column.from_disk.isChecked() or column.disk_is_chosen)
+                if bill.code == BudgetTooSmall.__name__ and tries_disk:
                     column.from_disk.setChecked(True)  # other bills are asked for
                     return
                 lines.append(f"{column.model.currentText()}: {bill.text()}")
@@ -182,8 +193,7 @@ class ComparisonDialog(BoundedDialog):
         candidates = self.candidates()
         self.bill.setText(tr("The bill is being made…") if candidates else "")
         if candidates:
-            others = window_and_helpers_mib() + _UNLOADED_MIB
-            self._planning = ask_in_background(partial(plan, candidates, self._budget_mib, others))
+            self._planning = self._planner.plan(candidates)
             self._planning.done.connect(self.show_plan)
             self._planning.failed.connect(lambda report: self.bill.setText(report.text()))
 

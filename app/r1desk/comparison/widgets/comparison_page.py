@@ -15,7 +15,7 @@ from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import compared_line
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.text.message_selection import mark, matches_in
+from r1desk.chat.text.message_selection import TextMatch, mark, matches_in
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import set_role
@@ -59,11 +59,13 @@ class ComparisonPage(QWidget):
     Signals:
         stopped: the place of a column that is to end.
         chosen: that of the one to go on with, in the conversation.
+        left: the conversation is to be shown again.
         requested: a column's place and an Intent of its message.
     """
 
     stopped = Signal(int)
     chosen = Signal(int)
+    left = Signal()
     requested = Signal(int, object)
 
     def __init__(
@@ -74,6 +76,7 @@ class ComparisonPage(QWidget):
         self.columns = [ColumnView(each, self) for each in answers]
         self._moving = False  # a column brings the others to its place
         self._comparing = BackgroundAnswer()  # the words of the answers
+        self._matches: list[list[TextMatch]] = []  # those of each column
         asked = ElidedLabel(" ".join(question.split()))
         asked.setToolTip(question[:2000])
         self.plan = ElidedLabel(plan)
@@ -146,7 +149,7 @@ class ComparisonPage(QWidget):
         for place in running:
             self.stopped.emit(place)
         if not running:
-            self.chosen.emit(len(self.columns) - 1)
+            self.left.emit()
 
     def _on_scrolled(self, source: ColumnView, value: int) -> None:
         """Bring the others to the same share of their height; the first that moves leads."""
@@ -165,16 +168,16 @@ class ComparisonPage(QWidget):
         """Mark the words of each answer that the first one does not have, and the other way."""
         self._comparing.abandon()
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
-        parts = [matches_in(view, _WORD) if marked else [] for view in views]
+        self._matches = parts = [matches_in(view, _WORD) if marked else [] for view in views]
         texts = [[match.cursor.selectedText().casefold() for match in each] for each in parts]
-
-        def show(found: list[set[int]]) -> None:
-            for view, own, differing in zip(views, parts, found, strict=True):
-                mark(view, [own[place] for place in sorted(differing)])
-
         self._comparing = ask_in_background(partial(differences_of, texts))
-        self.destroyed.connect(self._comparing.abandon)
-        self._comparing.done.connect(show)
+        self._comparing.done.connect(self._show_differences)
+
+    @Slot(list)
+    def _show_differences(self, found: list[set[int]]) -> None:
+        views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
+        for view, own, differing in zip(views, self._matches, found, strict=True):
+            mark(view, [own[place] for place in sorted(differing)])
 
     @Slot()
     def _lay_out(self) -> None:

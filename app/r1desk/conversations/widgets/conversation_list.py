@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.values.intents import Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
-from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
+from r1desk.conversations.widgets.row_delegate import MORE_PX, STOP_PX, RowDelegate
 from r1desk.conversations.widgets.row_model import ItemRole, RowModel
 from r1desk.widgets.text_label import text_label
 
@@ -216,9 +216,12 @@ class ConversationList(QTreeView):
         """The right button and the dots at the end of a row are for its menu alone."""
         index = self.indexAt(event.position().toPoint())
         place = self.visualRect(index)
-        on_dots = event.position().x() > place.right() - MORE_PX
-        if event.button() == Qt.MouseButton.LeftButton and on_dots and self._has_menu(index):
+        from_end = place.right() - event.position().x()
+        is_left = event.button() == Qt.MouseButton.LeftButton
+        if is_left and from_end < MORE_PX and self._has_menu(index):
             self.menu_wanted.emit(index, self.viewport().mapToGlobal(place.bottomRight()))
+        elif is_left and from_end < MORE_PX + STOP_PX and self.answers_in(row_of(index)):
+            self._request(intents.StopAnswerIn(row_of(index).conversation_id))
         elif event.button() != Qt.MouseButton.RightButton:
             super().mousePressEvent(event)
 
@@ -228,6 +231,10 @@ class ConversationList(QTreeView):
         if self._has_menu(index):
             at = self.viewport().mapToGlobal(self.visualRect(index).bottomLeft())
             self.menu_wanted.emit(index, at if by_keys else event.globalPos())
+
+    def answers_in(self, row: Row) -> bool:
+        """Whether an answer is being written in this conversation."""
+        return row.conversation_id is not None and row.conversation_id == self.rows.answering
 
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None

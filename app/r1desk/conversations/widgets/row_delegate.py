@@ -26,6 +26,7 @@ DOT_PX = 8
 ICON_PX = 16
 SMALL = 0.88  # of the font, for headings, dates and snippets
 MORE_PX = 28  # what opens the menu of a row, at its end
+STOP_PX = 20  # left of it: what ends an answer
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ELIDE = Qt.TextElideMode.ElideRight
 
@@ -81,6 +82,10 @@ class RowDelegate(QStyledItemDelegate):
             aside = ""
         state = RowState.NONE if is_folder and unfolded else index.data(ItemRole.STATE)
         if state is not RowState.NONE:
+            if state is RowState.ANSWERING and not is_folder:
+                box.setRight(option.rect.right() - MORE_PX - STOP_PX)
+                stop = QPoint(box.right() + STOP_PX // 2, middle)
+                self._paint_icon(painter, "close", dim, stop)
             box.setRight(box.right() - 2 * DOT_PX)
             place = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
             place.moveCenter(QPoint(box.right() + DOT_PX, middle))

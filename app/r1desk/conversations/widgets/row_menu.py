@@ -98,6 +98,9 @@ class RowMenu(QObject):
             menu.addAction(self._trash.icon(), tr("Delete for good…"), self._on_trash)
         else:
             if len(self._chosen()) == 1:
+                if self._view.answers_in(row):
+                    stop = partial(self._request, intents.StopAnswerIn(row.conversation_id))
+                    menu.addAction(icon("stop"), tr("Stop the answer"), stop)
                 menu.addActions([self._rename, self.name])
             menu.addAction(self._pin)
             menu.addMenu(self._folder_menu(menu))
@@ -106,14 +109,14 @@ class RowMenu(QObject):
 
     def _add_settings(self, menu: QMenu, folder: int) -> None:
         """What new chats in a folder begin with."""
-        present = next(each.settings for each in self.folders if each.id == folder)
+        known, everywhere = {f.id: f.settings for f in self.folders}, ConversationSettings()
         take = partial(self._request, intents.SetFolderSettings(folder, as_shown=True))
         menu.addAction(icon("settings"), tr("Begin new chats like the one shown"), take)
         forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
         usual = menu.addAction(tr("Begin new chats as everywhere else"), forget)
         documents = partial(self._request, intents.ShowFolderDocuments(folder))
         menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
-        usual.setEnabled(present != ConversationSettings())
+        usual.setEnabled(known.get(folder, everywhere) != everywhere)
 
     @Slot()
     def _on_move(self) -> None:

@@ -98,7 +98,7 @@ class ModelChooser(KeyDialog):
     def show_downloads(self, downloads: Sequence[Download]) -> None:
         """Show these, and what is on its way on the pages that offer it."""
         self.downloads.show_downloads(downloads)
-        arriving = {each.order.file for each in downloads if each.state in ON_ITS_WAY}
+        arriving = {each.spec.file for each in downloads if each.state in ON_ITS_WAY}
         for page in (self.catalogue, self.hub):
             page.show_arriving(arriving)
 

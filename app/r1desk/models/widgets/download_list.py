@@ -95,7 +95,7 @@ class DownloadRow(QFrame):
         self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
         done, failed = state is DownloadState.DONE, state is DownloadState.FAILED
         self.resume_button.setText(tr("Try again") if failed else tr("Resume"))
-        other = other_source(download.order) if failed else None
+        other = other_source(download.spec) if failed else None
         self.other_button.setVisible(other is not None)
         if other is not None:
             host, spec = other
@@ -133,7 +133,7 @@ class DownloadList(QWidget):
         `loadable_draft` is the file of a draft model that the present model can be loaded with.
         """
         in_order = sorted(downloads, key=lambda each: _ORDER.index(each.state))
-        wanted = {each.order.file: each for each in in_order[: self._most]}
+        wanted = {each.spec.file: each for each in in_order[: self._most]}
         for file in list(self.rows):
             if file not in wanted:
                 discard(self.rows.pop(file))
@@ -157,7 +157,7 @@ def _format_status(download: Download) -> str:
         case DownloadState.PAUSED:
             return tr("Paused at {amount}", amount=amount)
         case DownloadState.DONE:
-            if not download.order.verifiable:
+            if not download.spec.verifiable:
                 return tr("Downloaded. No checksum is known to verify it.")
             return tr("Downloaded and verified by its checksum.")
         case DownloadState.FAILED:

@@ -31,16 +31,24 @@ _IMPORT = "import"  # the topic of what an import came to
 NOTICE_AFTER_MS = 700  # a shorter export needs no word about it
 
 
-class ArchivePresenter(QObject):
-    """Asks for a file, lets the store write or read it, and reports how that went."""
+class Archives(QObject):
+    """Asks for a file, lets the store write or read it, and reports how that went.
+
+    It outlives the window, as an export does.
+    """
 
     imported = Signal(list)  # the new conversations
-    closing = Signal()  # exports end, and write nothing
 
     def __init__(self, store: StoreBridge, chat: ChatController, parent: QObject) -> None:
         super().__init__(parent)
         self._store, self._chat = store, chat
         self.window: ChatWindow  # for dialogs and notices; set by the feature
+        self._running: list[Callable[[], object]] = []  # what ends an export or an import
+
+    def close(self) -> None:
+        """End exports and imports; exports write nothing."""
+        for end in self._running:
+            end()
 
     def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
         """Ask where conversations, all where none is named, are to be written, in which file.
@@ -110,7 +118,8 @@ class ArchivePresenter(QObject):
         )
 
         export = ConversationExport(self._store, file, chosen, self)
-        stop_waiting = self._wait(tr("Writing {file}…", file=file.name), export.cancel)
+        text = tr("Writing {file}…", file=file.name)
+        stop_waiting = self._wait(text, export.cancel, export.close)
 
         def finished(report: ErrorReport | None) -> None:
             stop_waiting()
@@ -120,7 +129,6 @@ class ArchivePresenter(QObject):
                 self._show(report.text(), Level.ERROR)
 
         export.finished.connect(finished)
-        self.closing.connect(export.close)
         export.start()
 
     def import_file(self, file: Path) -> None:
@@ -130,7 +138,7 @@ class ArchivePresenter(QObject):
         """
         self.window.notices.withdraw(_IMPORT)
         stop, shown_before = threading.Event(), self._chat.conversation_id
-        stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set)
+        stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set, stop.set)
 
         def imported(done: ImportedConversations) -> None:
             stop_waiting()
@@ -161,16 +169,22 @@ class ArchivePresenter(QObject):
         answer = ask_in_background(partial(import_export, self._store.run, file, stop))
         answer.done.connect(imported)
         answer.failed.connect(failed)
-        self.closing.connect(stop.set)
 
-    def _wait(self, text: str, stop: Callable[[], object]) -> Callable[[], None]:
-        """Show a notice that stays while work lasts; call what is returned at its end."""
+    def _wait(
+        self, text: str, stop: Callable[[], object], close: Callable[[], object]
+    ) -> Callable[[], None]:
+        """Show a notice that stays while work lasts; call what is returned at its end.
+
+        `stop` is for the user, `close` for the end of the application.
+        """
+        self._running.append(close)
         waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})
         timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
         timer.timeout.connect(lambda: self.window.notices.show_notice(waiting))
         timer.start()
 
         def end() -> None:
+            self._running.remove(close)
             timer.deleteLater()
             self.window.notices.withdraw(text)
 
