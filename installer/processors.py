@@ -39,7 +39,8 @@ LIBRARIES = "lib/python*/site-packages/llama_cpp/lib"
 FOLDERS = ("engine", "memory", "catalogue", "native_library")
 QUICK = ("native_library", "engine/llama/test_kernels.py", "engine/llama/test_model.py")
 EMULATED = {"Nehalem": "sse42", "Haswell": "haswell"}
-ONLY_HERE = "not (slow or quiet)"  # times and memory under load say nothing of kernels
+# What is pure computes with no kernel; times under load say nothing of them.
+MARKED = "integration and not (slow or quiet)"
 # What ggml's CMake file calls an instruction set, and Linux's name where it is another.
 _FLAGS = {"SSE42": "sse4_2", "AVX512": "avx512f", "F16C": "f16c", "AVX512_VBMI": "avx512vbmi"}
 _VARIANT = re.compile(r"ggml_add_cpu_backend_variant\((?P<name>\w+) +(?P<sets>SSE42[\w ]*)\)")
@@ -189,7 +190,7 @@ def tested(
     """Run the tests with a folder of libraries; what fails is printed to standard error."""
     began = time.monotonic()
     command = [*start, from_source.tool("python"), "-m", "pytest", "-q", "-rf", "--no-header"]
-    command += ["-m", ONLY_HERE, "--tb=short", *(str(ROOT / "tests" / each) for each in tests)]
+    command += ["-m", MARKED, "--tb=short", *(str(ROOT / "tests" / each) for each in tests)]
     # An emulated processor is slow, and its tests need no second process.
     command += (
         ["--timeout=3000"] if start else ["-n", str(from_source.workers()), "--dist=loadfile"]

@@ -69,6 +69,16 @@ def test_an_automatic_precision_is_f16_unless_that_is_slow(slow_f16: bool, same_
     assert bill == billed(header(), named)
 
 
+def test_heads_that_no_blocks_fit_into_keep_f16_and_no_advice_quantises_them() -> None:
+    wide = replace(header(), key_length=80, value_length=80)
+    overhead = replace(OVERHEAD, slow_f16=True)
+    asked = LoadSettings(context_length=8192)
+    assert with_context(wide, asked, overhead).kv_type is KVType.F16
+    total = plan(wide, asked, overhead).bill.total_mib
+    short = asked.model_copy(update={"memory_budget": math.floor(total / 2)})
+    assert advise(wide, short, overhead).settings.kv_type is KVType.AUTO
+
+
 def test_a_precision_that_the_user_chose_stays() -> None:
     asked = LoadSettings(context_length=1024, kv_type=KVType.F16)
     assert with_context(header(), asked, replace(OVERHEAD, slow_f16=True)) == asked

@@ -11,6 +11,7 @@ from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_list, join_sentences, tr
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory import cost_model
 from deepseek_r1.memory.plan import (
     LEAST_CONTEXT,
     WEIGHT_ITEMS,
@@ -171,9 +172,9 @@ def _concessions(
 
     yield from batches(settings)
     smallest = settings
-    present = with_precision(settings, slow_f16=overhead.slow_f16).kv_type
+    present = with_precision(settings, slow_f16=overhead.slow_f16, header=header).kv_type
     for kv_type in (KVType.Q8_0, KVType.Q4_0):
-        if _width(kv_type) < _width(present):
+        if _width(kv_type) < _width(present) and cost_model.heads_in_blocks(header):
             narrower = settings.model_copy(update={"kv_type": kv_type})
             yield from batches(narrower)
             smallest = narrower

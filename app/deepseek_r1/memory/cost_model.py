@@ -143,6 +143,11 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     return layers_of(header).attention * padded(settings.context_length) * row_bytes
 
 
+def heads_in_blocks(header: ModelHeader) -> bool:
+    """Whether keys and values of a head are whole blocks of q8_0 and q4_0, as llama.cpp asks."""
+    return not (header.key_length % _BLOCK or header.value_length % _BLOCK)
+
+
 @dataclass(frozen=True, slots=True)
 class Layers:
     """The number of layers with cells for each token, and the bytes of the others' state.

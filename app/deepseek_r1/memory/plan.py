@@ -153,7 +153,7 @@ def with_context(
     the model is loaded; it leaves room for a window that grows, and no weight leaves memory for it.
     Cells without tokens take no memory: streamed weights use it until a conversation needs it.
     """
-    settings = with_precision(settings, slow_f16=overhead.slow_f16)
+    settings = with_precision(settings, slow_f16=overhead.slow_f16, header=header)
     if settings.context_length:
         return settings
     trained = header.context_trained or _PREFERRED_CONTEXT
@@ -180,11 +180,17 @@ def with_context(
     return with_length(settings, longest_context(allowed, min(trained, LEAST_CONTEXT), trained))
 
 
-def with_precision(settings: LoadSettings, *, slow_f16: bool) -> LoadSettings:
-    """Return `settings` with a number type in place of an automatic one."""
+def with_precision(
+    settings: LoadSettings, *, slow_f16: bool, header: ModelHeader | None = None
+) -> LoadSettings:
+    """Return `settings` with a number type in place of an automatic one.
+
+    Heads that blocks of q8_0 do not fit into get f16 on any processor.
+    """
     if settings.kv_type is not KVType.AUTO:
         return settings
-    kind = KVType.Q8_0 if slow_f16 else KVType.F16
+    in_blocks = header is None or cost_model.heads_in_blocks(header)
+    kind = KVType.Q8_0 if slow_f16 and in_blocks else KVType.F16
     return settings.model_copy(update={"kv_type": kind})
 
 

@@ -52,7 +52,7 @@ class LlamaEngine:
     def __init__(self, request: OpenRequest) -> None:
         """Load the weights and create the context. Raises ModelRefused, EngineStartFailed."""
         slow_f16 = library().cpu_variant.converts_f16_slowly
-        settings = with_precision(request.settings, slow_f16=slow_f16)
+        settings = with_precision(request.settings, slow_f16=slow_f16, header=request.header)
         request = replace(request, settings=settings)
         with ExitStack() as opened:
             memory = self._open(request, opened)
