@@ -13,6 +13,7 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.hardware import busy_cores, cpu
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.processor import CpuFacts
+from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
 
 # The instruction sets that llama.cpp has kernels for, best last.
 KERNELS = (
@@ -27,6 +28,7 @@ def check(root: Path = _ROOT) -> Iterator[Finding]:
     yield _instructions(facts)
     yield _cores(facts)
     yield _busy(facts)
+    yield from _kernels(kept_times())
     yield from _microcode(root)
     yield from _nodes(root)
     yield from _clock(root)
@@ -66,6 +68,17 @@ def _busy(facts: CpuFacts) -> Finding:
     todo = tr("Close programs that compute in the background, or set fewer threads for writing.")
     found = Finding("load", tr("Other programs"), value)
     return found.where(load > 0.5 * facts.usable_cores, Severity.WARNING, todo)
+
+
+def _kernels(times: KernelTimes) -> Iterator[Finding]:
+    """Reports what was measured of each type of weights: who multiplies how many rows."""
+    for kind, found in sorted(times.types.items()):
+        least, most = found.our_rows
+        ours = tr("{least} to {most} tokens by our kernels", least=least, most=most)
+        value = ours if most else tr("by llama.cpp")
+        if found.repacked and found.turn(repacked=True) < found.turn(repacked=False):
+            value = tr("by llama.cpp, repacked for this processor")
+        yield Finding("kernels", tr("Weights in {type}", type=kind), value)
 
 
 def _microcode(root: Path) -> Iterator[Finding]:

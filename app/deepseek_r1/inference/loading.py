@@ -24,6 +24,7 @@ from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.graphics import planned_graphics
+from deepseek_r1.memory.kernel_times import KernelTimes
 from deepseek_r1.memory.other_models import draft_header, draft_mib, embedding_header, embedding_mib
 from deepseek_r1.memory.plan import (
     MemoryPlan,
@@ -96,6 +97,8 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
         overhead = replace(overhead, embedding_mib=embedding_mib(embedding))
     graphics = planned_graphics(header, chosen)
     overhead = replace(overhead, driver_mib=graphics.driver_mib)
+    if not header.legacy:
+        overhead = replace(overhead, times=_times(header))
     chosen = with_context(header, chosen, overhead)
     planned = require_fit(header, chosen, overhead)
     if header.legacy:
@@ -105,6 +108,13 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
     return AcceptedModel(header, chosen, overhead, planned, draft, drafting, embedding, graphics)
+
+
+def _times(header: ModelHeader) -> KernelTimes:
+    from deepseek_r1.engine.llama.binding.kernel_times import measured_times  # noqa: PLC0415 - native
+    from deepseek_r1.engine.llama.binding.library import library  # noqa: PLC0415 - native
+
+    return measured_times(library(), header)
 
 
 def _with_graphics(accepted: AcceptedModel, on_progress: Progress) -> AcceptedModel:
@@ -155,6 +165,7 @@ def open_model(
             graphics=accepted.graphics.device,
             draft_released=accepted.draft is None and bool(chosen.draft_path),
             embedding_model=accepted.embedding,
+            times=accepted.overhead.times,
         )
     )
     threads, threads_prefill = engine.threads

@@ -15,6 +15,7 @@ from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import converts_f16_slowly, packs_weights
 from deepseek_r1.memory import cost_model, legacy_costs
+from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
 from deepseek_r1.weights.residency import (
     Residency,
     ResidencyTooSmall,
@@ -63,15 +64,16 @@ class ProcessOverhead:
 
     `runtime_mib` is the engine's interpreter and libraries. `window_mib` is the caller's process:
     the window or the command line, 0 where the caller is the engine's process. `packs`: on this
-    processor, weights that are all in memory take a larger layout. `slow_f16`: an automatic
-    precision of the context is q8_0. `draft_mib` is the draft model with its cache and buffers, 0
-    without one; `embedding_mib` the embedding model; `driver_mib` the driver of a graphics
-    processor that reads prompts.
+    processor, weights that llama.cpp repacks take more memory; by `times` they are repacked or not.
+    `slow_f16`: an automatic precision of the context is q8_0. `draft_mib` is the draft model with
+    its cache and buffers, 0 without one; `embedding_mib` the embedding model; `driver_mib` the
+    driver of a graphics processor that reads prompts.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
     window_mib: float = 0.0
     packs: bool = field(default_factory=packs_weights)
+    times: KernelTimes = field(default_factory=kept_times)
     slow_f16: bool = field(default_factory=converts_f16_slowly)
     draft_mib: float = 0.0
     embedding_mib: float = 0.0
@@ -299,7 +301,8 @@ def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
     """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
-    packed = overhead.packs and not overhead.driver_mib  # graphics takes the file's layout
+    # Graphics takes the file's layout.
+    packed = overhead.packs and not overhead.driver_mib and overhead.times.repacks(header)
     return cost_model.weights_bytes(header, packed=packed) / _MIB
 
 

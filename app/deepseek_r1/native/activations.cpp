@@ -34,6 +34,10 @@ void add_block(const Block &found, int64_t row, BlockActivations &to) {
 
 }  // namespace
 
+void BlockActivations::add(const BlockQ80 &found, int64_t row, int /*number*/) {
+    add_block(found, row, *this);
+}
+
 void Q10Activations::add(const BlockQ80 &found, int64_t row, int number) {
     std::copy_n(found.quants, block_values, quants[row][number]);
     for (int i = 0; i < 8; i++)

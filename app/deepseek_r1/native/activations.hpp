@@ -29,10 +29,13 @@ struct Q3KActivations : KActivations {
 
 // One BlockQ80 or BlockQ81 of each row.
 struct alignas(64) BlockActivations {
+    static constexpr int blocks = 1;
     int8_t quants[group_rows][block_values];
     float scales[group_rows];
     float sums[group_rows];  // BlockQ81's; undefined for a BlockQ80
     int32_t quant_sums[group_rows];
+
+    void add(const BlockQ80 &found, int64_t row, int /*number*/ = 0);
 };
 
 // `quantize` of a WeightFormat, whose block is a KActivations or a Q3KActivations.
@@ -64,8 +67,8 @@ struct alignas(64) Q20Activations {
     void add(const BlockQ80 &found, int64_t row, int number);
 };
 
-// `quantize` of a WeightFormat whose block is a Q10Activations or a Q20Activations. `to_q8_0` makes one
-// BlockQ80.
+// `quantize` of a WeightFormat whose block is a BlockActivations, Q10Activations or Q20Activations.
+// `to_q8_0` makes one BlockQ80.
 template <class Activations, class ToQ80>
 void quantize_blocks(const ToQ80 &to_q8_0, const MulMatNode &group, int64_t number, void *block) {
     constexpr int64_t values = Activations::blocks * block_values;

@@ -217,6 +217,10 @@ EXPORT void mul_mat_set_rows(MulMat *mul_mat, int64_t least, int64_t most) {
     mul_mat->set_rows(least, most);
 }
 
+EXPORT void mul_mat_set_type_rows(MulMat *mul_mat, int type, int64_t least, int64_t most) {
+    mul_mat->set_type_rows(type, least, most);
+}
+
 EXPORT void mul_mat_free(MulMat *mul_mat) { delete mul_mat; }
 
 // The function of custom nodes of multiplications; their user data is the MulMat.

@@ -62,8 +62,9 @@ bool MulMat::can_compute(const Tensor &result, const WeightFormat &format) const
         return tensor.type() == layout_.offsets.type_f32 && tensor.stride(0) == 4;
     };
     const int64_t rows = activations.extent(1);
-    const bool has_rows = rows >= (format.least_rows > 0 ? format.least_rows : least_rows_) &&
-                          (rows <= most_rows_ || !format.ggml_has_tiles);
+    const auto own = rows_by_type_.find(format.type);
+    const Rows &range = own == rows_by_type_.end() ? rows_ : own->second;
+    const bool has_rows = !format.ggml_has_vectors || (rows >= range.least && rows <= range.most);
     return has_rows && !weights.is_repacked() &&
            weights.stride(0) == format.bytes && is_matrix(weights) &&
            weights.extent(0) % format.values == 0 && is_f32(activations) &&

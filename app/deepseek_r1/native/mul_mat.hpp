@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "custom_node.hpp"
@@ -24,9 +25,13 @@ class MulMat {
         : formats_(formats), quantizers_(quantizers) {}
 
     void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
-    // Nodes of so many rows, from the first number to the second, become custom nodes; of any number
-    // from the format's least on where ggml has no tiles for the weights' type.
-    void set_rows(int64_t least, int64_t most) { least_rows_ = least, most_rows_ = most; }
+    // Nodes of so many rows, from the first number to the second, become custom nodes: with weights of
+    // one type, or of all types without a range of their own. Of any number where ggml computes a type
+    // one number at a time.
+    void set_rows(int64_t least, int64_t most) { rows_ = {least, most}; }
+    void set_type_rows(int32_t type, int64_t least, int64_t most) {
+        rows_by_type_[type] = {least, most};
+    }
 
     // Turns a node that is about to be computed into a custom node, where it is a multiplication that
     // these kernels compute and there is memory for it. For the thread that computes.
@@ -51,7 +56,11 @@ class MulMat {
     const WeightFormats formats_;
     const Quantizers quantizers_;
     CustomNodeLayout layout_{};
-    int64_t least_rows_ = 1, most_rows_ = 0;  // none
+    struct Rows {
+        int64_t least, most;
+    };
+    Rows rows_{1, 0};  // none
+    std::unordered_map<int32_t, Rows> rows_by_type_;
     std::vector<Line> activations_;           // the blocks of one part, those of a group together
     // Of the part that is computed: the block to quantize next, the blocks that are quantized, the row
     // of weights to multiply next, and the threads that have nothing left to do.

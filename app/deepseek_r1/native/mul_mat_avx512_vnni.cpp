@@ -17,6 +17,10 @@ using Integers = __m512i;
 using Quants = __m512i;
 constexpr int vector_bytes = 64;
 
+// Adds the sums of four neighbouring products of bytes.
+inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
+    return _mm256_dpbusd_epi32(sums, quants, activations);
+}
 inline Integers extended(__m256i x) { return _mm512_zextsi256_si512(x); }
 inline Integers add_integers(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
 inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,

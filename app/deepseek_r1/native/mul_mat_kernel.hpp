@@ -2,7 +2,7 @@
 //
 // No include guard: `mul_mat_avx2.cpp` and the others include it, each in its own namespace, with
 // `Integers` (a vector of 32-bit sums), `Quants` (a vector of bytes), `vector_bytes`, the functions
-// on them and `Sums` defined before, and what `mul_mat_q1_0.hpp` and `mul_mat_q2_0.hpp` need.
+// on them and `Sums` defined before, and what the headers for other types need.
 //
 // ggml unpacks each block of weights again for each row of activations; here it is unpacked once for
 // all rows. Products and their sums within a block are integers, hence exact. Floats are added up in
@@ -142,6 +142,14 @@ class UnpackedQ6K : public WithOffset<BlockQ6K, 32> {
     Quants quants(int step) const { return quants_q6k(block_.low_bits, block_.high_bits, step); }
 };
 
+// The block as far ahead as memory takes to answer: processors read ahead to the end of a page only.
+template <class Block>
+inline void prefetch(const Block *block) {
+    constexpr int64_t ahead = 4096;
+    const char *from = reinterpret_cast<const char *>(block) + ahead;
+    for (size_t at = 0; at < sizeof(Block); at += 64) _mm_prefetch(from + at, _MM_HINT_T0);
+}
+
 template <class Unpacked, int ROWS>
 inline void multiply_rows(const MulMatNode &node, const typename Unpacked::Activations *activations,
                           int64_t first, int64_t end) {
@@ -151,6 +159,7 @@ inline void multiply_rows(const MulMatNode &node, const typename Unpacked::Activ
             node.weights + output * node.weight_stride);
         Sums<ROWS> sums;
         for (int64_t i = 0; i < blocks; i++) {
+            prefetch(weights + i);
             const Unpacked block(weights[i]);
             const auto &y = activations[i];
             Integers products[ROWS]{};
@@ -214,12 +223,12 @@ constexpr WeightFormat format_of(int32_t type) {
             k_values,
             sizeof(typename Unpacked::Block),
             sizeof(typename Unpacked::Activations),
-            std::is_same_v<Unpacked, UnpackedQ5K> ? 1 : 0,
             true,
             has_quads ? quantize_q8_k_quads : quantize_q8_k,
             multiply<Unpacked>};
 }
 
+#include "mul_mat_blocks.hpp"
 #include "mul_mat_q1_0.hpp"
 #include "mul_mat_q2_0.hpp"
 
@@ -227,5 +236,8 @@ constexpr WeightFormat formats[] = {format_of<UnpackedQ3K>(type_q3_k),
                                     format_of<UnpackedQ4K>(type_q4_k),
                                     format_of<UnpackedQ5K>(type_q5_k),
                                     format_of<UnpackedQ6K>(type_q6_k),
+                                    blocks::format_of<BlockQ40>(type_q4_0),
+                                    blocks::format_of<BlockQ50>(type_q5_0),
+                                    blocks::format_of<BlockQ80>(type_q8_0),
                                     q1_0::format,
                                     q2_0::format};

@@ -47,8 +47,7 @@ struct WeightFormat {
     int32_t type;              // an enum ggml_type
     int64_t values, bytes;     // of a block of weights
     int64_t activation_bytes;  // of a block of the activations of one group, a multiple of 64
-    int64_t least_rows;        // for which it is faster than ggml; 0: as of the kernels
-    bool ggml_has_tiles;       // and is faster with many rows
+    bool ggml_has_vectors;     // else it computes this type one number at a time
 
     // Quantizes block `number` of the rows of a group.
     void (*quantize)(const Quantizers &, const MulMatNode &group, int64_t number, void *block);

@@ -78,6 +78,6 @@ void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t num
 }
 
 constexpr WeightFormat format = {type_q1_0, weight_values, sizeof(BlockQ10), sizeof(Q10Activations),
-                                 1,         false,         quantize,         multiply};
+                                 false,         quantize,         multiply};
 
 }  // namespace q1_0

@@ -101,6 +101,6 @@ void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t num
 }
 
 constexpr WeightFormat format = {type_q2_0, weight_values, sizeof(BlockQ20), sizeof(Q20Activations),
-                                 1,         false,         quantize,         multiply};
+                                 false,         quantize,         multiply};
 
 }  // namespace q2_0

@@ -161,8 +161,7 @@ constexpr WeightFormat format_of(int32_t type) {
             block_values,
             sizeof(typename Unpacked::Block),
             sizeof(BlockActivations),
-            0,
-            true,
+            false,
             Unpacked::has_minimums ? quantize_q8_1 : quantize_q8_0,
             multiply<Unpacked>};
 }

@@ -212,8 +212,7 @@ constexpr WeightFormat format_of(int32_t type) {
             k_values,
             sizeof(typename Unpacked::Block),
             sizeof(KActivations),
-            0,
-            true,
+            false,
             quantize_q8_k_interleaved,
             multiply<Unpacked>};
 }

@@ -192,6 +192,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "mul_mat_new": (c_void_p, c_int, Quantizers),
     "mul_mat_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
     "mul_mat_set_rows": (None, c_void_p, c_int64, c_int64),
+    "mul_mat_set_type_rows": (None, c_void_p, c_int, c_int64, c_int64),
     "mul_mat_free": (None, c_void_p),
     "mul_mat_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "graphics_new": (c_void_p, POINTER(GraphicsFunctions), c_int64),

@@ -7,7 +7,7 @@
 namespace streaming {
 
 // Numbers of enum ggml_type.
-constexpr int32_t type_q4_1 = 3, type_q5_0 = 6, type_q5_1 = 7, type_q8_0 = 8;
+constexpr int32_t type_q4_0 = 2, type_q4_1 = 3, type_q5_0 = 6, type_q5_1 = 7, type_q8_0 = 8;
 constexpr int32_t type_q3_k = 11, type_q4_k = 12, type_q5_k = 13, type_q6_k = 14;
 constexpr int32_t type_q1_0 = 41, type_q2_0 = 42;
 
@@ -85,6 +85,13 @@ struct BlockQ6K {
     uint16_t scale;
 };
 static_assert(sizeof(BlockQ6K) == 210);
+
+// 8 is subtracted from values.
+struct BlockQ40 {
+    uint16_t scale;
+    uint8_t low_bits[16];
+};
+static_assert(sizeof(BlockQ40) == 18);
 
 struct BlockQ41 {
     uint16_t scale, minimum;

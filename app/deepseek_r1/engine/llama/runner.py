@@ -95,7 +95,7 @@ class LlamaEngine:
             request.header.parts,
             request.on_progress,
             self._weights,
-            repack=not request.graphics,  # a device multiplies by the file's layout
+            repack=request.repacks,
             form=template.form,
         )
         opened.callback(self._model.close)
@@ -118,6 +118,7 @@ class LlamaEngine:
                 snapshots=request.prompt_cache is not None,
                 device=self._device,
                 recurrent=not self._model.can_truncate and recurrent(request.header),
+                kernel_rows=request.times.rows(request.header),
             ),
             self._weights,
             memory,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from deepseek_r1.core.events import (
@@ -18,6 +18,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory.kernel_times import KernelTimes
 from deepseek_r1.weights.residency import Residency
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class OpenRequest:
     `draft` is the draft model, None without one;
     `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
     it is left out, since answers were slower with it. `embedding_model` compares passages with a
-    question. `graphics` is the open device that reads prompts; empty for none.
+    question. `graphics` is the open device that reads prompts; empty for none. `times` decide which
+    kernels multiply, and the layout of weights.
     """
 
     header: ModelHeader
@@ -86,6 +88,13 @@ class OpenRequest:
     draft_released: bool = False
     embedding_model: ModelHeader | None = None
     graphics: str = ""
+    times: KernelTimes = field(default_factory=KernelTimes)
+
+    @property
+    def repacks(self) -> bool:
+        """Whether weights that are all in memory get llama.cpp's layout for the processor."""
+        # A graphics device multiplies by the file's layout.
+        return self.residency is None and not self.graphics and self.times.repacks(self.header)
 
 
 class AnswerBatch(Protocol):

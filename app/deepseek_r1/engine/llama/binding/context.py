@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from deepseek_r1.core import log as _log
@@ -49,6 +49,8 @@ class ContextParams:
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
     device: OpenDevice | None = None  # a graphics processor, for products of many rows
     recurrent: bool = False  # the model has a recurrent state beside its cells
+    # The fewest and the most rows that our kernels multiply, by the names of types.
+    kernel_rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def all_sequences(self) -> int:
@@ -139,7 +141,7 @@ class LlamaContext:
         self.abort = AbortFlag()
         ggml = weights.ggml if weights is not None else None
         self._attention = make_attention(library, ggml)
-        self._mul_mat = make_mul_mat(library, ggml)
+        self._mul_mat = make_mul_mat(library, ggml, params.kernel_rows)
         self._device = params.device
         self._graphics: Kernels | None = None
         if self._device is not None:

@@ -1,37 +1,31 @@
 """Computes attention and products with kernels of our own, in place of llama.cpp's nodes.
 
-Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`: with AVX2 or later, few rows of
-weights in Q3_K to Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
-not repack for the processor; and any number of rows in Q1_0 and Q2_0, which it does not compute in
-tiles. Where llama.cpp was built without AVX, and computes most types one number at a
-time, any number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
+Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`, of weights that have the file's
+layout: with AVX2 or later, as many rows in Q3_K to Q6_K as were measured to be faster
+(`memory.kernel_times`), and any number in Q1_0 and Q2_0, which llama.cpp does not compute in tiles.
+Where that was built without AVX, and computes most types one number at a time, any number of rows,
+and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.formats.ggml_types import TENSOR_TYPES
+from deepseek_r1.memory.kernel_times import UNMEASURED_ROWS
 from deepseek_r1.native.native_library import MulMatKernel, Quantizers, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
+_NONE: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 _VERSION: Final = 2  # of the order of summation, which decides the last digits of results
 _OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT", "graphics": "MUL_MAT"}
-_NO_LIMIT: Final = 1 << 31
-# The fewest and the most rows in the types that ggml computes in tiles. With AVX2, one row takes as
-# long with ggml's kernels but in Q5_K, and from more rows on its tiled kernel is faster
-# (tests/benchmarks/bench_kernels.py).
-_ROWS: Final = {
-    MulMatKernel.SSE42: (1, _NO_LIMIT),
-    MulMatKernel.AVX2: (2, 12),
-    MulMatKernel.AVX_VNNI: (2, 24),
-    MulMatKernel.AVX512_VNNI: (2, 32),
-}
 _AVX2_NEEDS: Final = frozenset(("AVX2", "FMA", "F16C"))
 
 
@@ -91,8 +85,13 @@ def attention(library: Library, ggml: Ggml, vector_bits: int) -> Kernels:
     return Kernels(library, ggml, "attention", native().attention_new(vector_bits), name)
 
 
-def mul_mat(library: Library, ggml: Ggml, kernel: MulMatKernel) -> Kernels:
-    """Return the products of a new context. Raises StreamingUnavailable."""
+def mul_mat(
+    library: Library, ggml: Ggml, kernel: MulMatKernel, rows: Mapping[str, tuple[int, int]] = _NONE
+) -> Kernels:
+    """Return the products of a new context. Raises StreamingUnavailable.
+
+    `rows` are the fewest and the most rows that ours compute, by the names of types.
+    """
     functions = library.functions
     try:
         quantizers = Quantizers(
@@ -102,11 +101,13 @@ def mul_mat(library: Library, ggml: Ggml, kernel: MulMatKernel) -> Kernels:
         )
     except AttributeError as error:
         raise StreamingUnavailable(detail=str(error)) from error
-    least, most = _ROWS[kernel]
-    limit = f"up to {most} rows" if most < _NO_LIMIT else kernel.name
     user_data = native().mul_mat_new(kernel, quantizers)
-    native().mul_mat_set_rows(user_data, least, most)
-    return Kernels(library, ggml, "mul_mat", user_data, f"mul_mat {_VERSION}, {limit}")
+    native().mul_mat_set_rows(user_data, *UNMEASURED_ROWS)
+    for number, kind in TENSOR_TYPES.items():
+        if kind.name in rows:
+            native().mul_mat_set_type_rows(user_data, number, *rows[kind.name])
+    name = f"mul_mat {_VERSION}, {kernel.name}, {sorted(rows.items())}"
+    return Kernels(library, ggml, "mul_mat", user_data, name)
 
 
 def make_attention(library: Library, ggml: Ggml | None) -> Kernels | None:
@@ -114,19 +115,22 @@ def make_attention(library: Library, ggml: Ggml | None) -> Kernels | None:
     return _made(attention, library, ggml, attention_vector_bits())
 
 
-def make_mul_mat(library: Library, ggml: Ggml | None) -> Kernels | None:
+def make_mul_mat(
+    library: Library, ggml: Ggml | None, rows: Mapping[str, tuple[int, int]] = _NONE
+) -> Kernels | None:
     """Return the products for a new context; None where llama.cpp computes them."""
-    return _made(mul_mat, library, ggml, next(iter(supported_kernels(library)), None))
+    kernel = next(iter(supported_kernels(library)), None)
+    return _made(mul_mat, library, ggml, kernel, *([rows] if rows else []))
 
 
 def _made(
-    make: Callable[[Library, Ggml, Any], Kernels], library: Library, ggml: Ggml | None, kernel: Any
+    make: Callable[..., Kernels], library: Library, ggml: Ggml | None, kernel: Any, *further: Any
 ) -> Kernels | None:
     """None where there are no kernels, or llama.cpp's structures are not the expected ones."""
     if not kernel:
         return None
     try:
-        return make(library, ggml or Ggml(library.functions), kernel)
+        return make(library, ggml or Ggml(library.functions), kernel, *further)
     except StreamingUnavailable as error:
         _log.engine.warning("llama.cpp computes %s itself: %s", make.__name__, error)
         return None

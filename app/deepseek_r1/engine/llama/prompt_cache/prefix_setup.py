@@ -66,7 +66,7 @@ def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Fac
         "kernels": context.kernels_name,
         "rotation_disabled": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
         "unified": True,
-        "repacked": request.residency is None,
+        "repacked": request.repacks,
         "context": settings.context_length if by_length else 0,
         "architecture": header.architecture,
         "vocabulary": header.vocabulary,

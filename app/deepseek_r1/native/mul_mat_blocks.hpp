@@ -1,0 +1,103 @@
+// The types with 32 values a block and no minimum, with 256-bit vectors. No include guard, as in
+// `mul_mat_kernel.hpp`, which has to be included before, and `add_bytes` to be defined.
+
+namespace blocks {
+
+inline __m256i signed_quants(const BlockQ80 &block) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block.quants));
+}
+// The first half has the lower bits of the bytes, the second the higher ones.
+inline __m256i nibbles(const uint8_t *low_bits) {
+    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i *>(low_bits));
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+}
+inline __m256i signed_quants(const BlockQ40 &block) {
+    return _mm256_sub_epi8(nibbles(block.low_bits), _mm256_set1_epi8(8));
+}
+// Where the fifth bit is not set, the four upper bits of a byte are: 16 is subtracted.
+inline __m256i signed_quants(const BlockQ50 &block) {
+    int32_t bits;
+    std::memcpy(&bits, block.high_bits, 4);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i order = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                             0x0303030303030303);
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), order);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+    const __m256i upper = _mm256_andnot_si256(is_set, _mm256_set1_epi8(static_cast<char>(0xf0)));
+    return _mm256_or_si256(nibbles(block.low_bits), upper);
+}
+
+// Of few rows several rows of weights are multiplied at once: each addition waits for the one before.
+template <class Block, int ROWS, int OUTPUTS>
+inline void multiply_outputs(const MulMatNode &group, const BlockActivations *activations,
+                             int64_t output) {
+    const Block *weights[OUTPUTS];
+    __m256 sums[OUTPUTS][ROWS];
+    for (int number = 0; number < OUTPUTS; number++) {
+        weights[number] = reinterpret_cast<const Block *>(
+            group.weights + (output + number) * group.weight_stride);
+        for (__m256 &each : sums[number]) each = _mm256_setzero_ps();
+    }
+    const int64_t count = group.width / block_values;
+    for (int64_t i = 0; i < count; i++) {
+        const BlockActivations &y = activations[i];
+#pragma GCC unroll 4
+        for (int number = 0; number < OUTPUTS; number++) {
+            const Block &block = weights[number][i];
+            prefetch(&block);
+            const __m256i quants = signed_quants(block);
+            const __m256i magnitudes = _mm256_abs_epi8(quants);
+            const float scale = f16(block.scale);
+#pragma GCC unroll 8
+            for (int row = 0; row < ROWS; row++) {
+                const __m256i other =
+                    _mm256_load_si256(reinterpret_cast<const __m256i *>(y.quants[row]));
+                const __m256i products = add_bytes(_mm256_setzero_si256(), magnitudes,
+                                                   _mm256_sign_epi8(other, quants));
+                __m256 &sum = sums[number][row];
+                sum = _mm256_fmadd_ps(_mm256_set1_ps(scale * y.scales[row]),
+                                      _mm256_cvtepi32_ps(products), sum);
+            }
+        }
+    }
+    for (int number = 0; number < OUTPUTS; number++)
+        for (int row = 0; row < ROWS; row++)
+            group.results_at(row)[output + number] = total(sums[number][row]);
+}
+
+template <class Block, int ROWS>
+inline void multiply_rows(const MulMatNode &group, const BlockActivations *activations,
+                          int64_t first, int64_t end) {
+    constexpr int at_once = ROWS <= 2 ? 4 : 1;
+    for (; first + at_once <= end; first += at_once)
+        multiply_outputs<Block, ROWS, at_once>(group, activations, first);
+    for (; first < end; first++) multiply_outputs<Block, ROWS, 1>(group, activations, first);
+}
+
+template <class Block>
+void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
+    const auto *y = static_cast<const BlockActivations *>(activations);
+    switch (group.rows) {
+        case 1: return multiply_rows<Block, 1>(group, y, first, end);
+        case 2: return multiply_rows<Block, 2>(group, y, first, end);
+        case 3: return multiply_rows<Block, 3>(group, y, first, end);
+        case 4: return multiply_rows<Block, 4>(group, y, first, end);
+        case 5: return multiply_rows<Block, 5>(group, y, first, end);
+        case 6: return multiply_rows<Block, 6>(group, y, first, end);
+        case 7: return multiply_rows<Block, 7>(group, y, first, end);
+        case 8: return multiply_rows<Block, 8>(group, y, first, end);
+    }
+}
+
+inline void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
+                     void *block) {
+    quantize_blocks<BlockActivations>(q8_0_of(quantizers), group, number, block);
+}
+
+template <class Block>
+constexpr WeightFormat format_of(int32_t type) {
+    return {type,     block_values, sizeof(Block), sizeof(BlockActivations), true,
+            quantize, multiply<Block>};
+}
+
+}  // namespace blocks
