@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.passages import passages
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,10 @@ def test_the_finest_place_is_named(place: Place, label: str) -> None:
 def test_the_text_is_all_blocks_with_blank_lines_between() -> None:
     blocks = (Block("one", Place(page=1)), Block("two", Place(page=2)))
     assert Document("a.pdf", "0" * 64, "pdf", 2, blocks).text() == "one\n\ntwo"
+
+
+def test_very_short_lines_are_passages_of_the_usual_length() -> None:
+    text = "a\n" * 5_000
+    parts = passages(Document("a.txt", "0" * 64, "text", None, (Block(text, Place(line=1)),)))
+    assert 5 < len(parts) < 100
+    assert "".join(each.text for each in parts) == text

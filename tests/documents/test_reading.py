@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from deepseek_r1.documents import reading
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block, Document
 from deepseek_r1.documents.errors import ReadingStopped
+from deepseek_r1.documents.plain_text import write_text
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, document_files, read_document
 from support import document_files as made
+from support.patience import wait_until
 
 CHINESE = "埃拉托斯特尼筛法\n是一种算法，其步骤如下。\n"
 
@@ -313,3 +316,53 @@ def test_a_folder_gives_its_documents(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(reading, "MAX_FOLDER_FILES", 1)
     with pytest.raises(R1Error, match="more than 1 files"):
         document_files(tmp_path)
+
+
+def test_a_process_that_was_started_before_reads_the_next_document(tmp_path: Path) -> None:
+    reading.readers.prepare()
+    reading.readers.prepare()
+    spare = reading.readers.take()
+    assert spare.idle
+    spare.close()
+    path = saved(tmp_path, "a.txt", "text")
+    reading.readers.prepare()
+    assert read_document(path).text() == "text"
+    reading.readers.prepare()
+    spare = reading.readers._spare
+    assert spare is not None
+    os.kill(spare.pid, signal.SIGKILL)
+    wait_until(lambda: not spare.idle, "its end is not noticed")
+    assert read_document(path).text() == "text"
+
+
+# ---- pages that are none
+
+
+@pytest.mark.parametrize(("page", "texts"), [
+    ("<p>a<!-- x > y --><b>b<!-->c<!--->d<? e ><!f>g</", ["abcdg"]),
+    ("<p>a<![CDATA[ x ]]>b &lt;i&gt; &#65; &#xZ; &nosuch; 1 < 2 &",
+     ["ab <i> A &#xZ; &nosuch; 1 < 2 &"]),
+    ("<p title='>' class=\"</p>\" x=y/>a<p>b</p >c", ["a", "b", "c"]),
+    ("<script>if (a</b) '</scripty>'</SCRIPT>text<style/>more<title>gone", ["textmore"]),
+    (f"<p>&#{'9' * 40};a", [f"&#{'9' * 40};a"]),
+    ("<p>a<p never ends", ["a"]),
+])  # fmt: skip
+def test_a_page_is_read_as_browsers_do(tmp_path: Path, page: str, texts: list[str]) -> None:
+    kind, blocks = read_here(saved(tmp_path, "a.html", f"<!doctype html>{page}"))
+    assert (kind, [text for _, text in blocks]) == ("html", texts)
+
+
+def test_a_page_declares_no_encoding_that_is_not_of_the_web(tmp_path: Path) -> None:
+    for name in ("undefined", "unicode_escape", "punycode", "zlib"):
+        page = f'<html><meta charset="{name}"><p>Grüße \\x41'
+        assert read_here(saved(tmp_path, "a.html", page))[1][0][1] == "Grüße \\x41"
+
+
+def test_a_heading_may_have_blanks_and_signs(tmp_path: Path) -> None:
+    lines = "# a  b ##\n\n#  c#\n\n####### no\n\n#no\n"
+    places = [place for place, _ in read_here(saved(tmp_path, "a.md", lines))[1]]
+    assert places == ["line 1", "line 3", "line 5", "line 7"]
+    writer = BlockWriter("a.md", lambda _blocks: None)
+    for line, heading in (("# a  b ##", "a b"), ("#  c#", "c"), ("# a" + " " * 9 + "x", "a x")):
+        write_text(line, writer, is_markdown=True)
+        assert writer.heading == heading

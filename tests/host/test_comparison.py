@@ -76,7 +76,10 @@ def alone(shallow_starter: Path) -> list[str]:
 def test_each_answer_is_the_one_of_the_model_alone_together_or_one_after_the_other(
     shallow_starter: Path, alone: list[str], budget: int, together: bool
 ) -> None:
-    models = [Candidate(shallow_starter, SMALL, SHORT), Candidate(shallow_starter, SMALL, SHORT)]
+    models = [
+        Candidate(shallow_starter, SMALL, SHORT),
+        Candidate(str(shallow_starter), SMALL, SHORT),
+    ]
     questions = ["Name a colour.", "Say hello."]
     seen = list(deepseek_r1.compare(questions, models, memory_budget=budget, window_mib=80))
     assert isinstance(seen[0], ComparisonPlanned)

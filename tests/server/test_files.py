@@ -17,8 +17,12 @@ from fastapi import Request
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
+from deepseek_r1.server.answer_stream import ClientDisconnectedError
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.file_uploads import FileUploads
+from deepseek_r1.server.instances import share_of
+from deepseek_r1.server.serve_options import ServeOptions
+from support import document_files
 from support.gguf_files import EMBEDDING, tiny_bert
 from support.servers import RunningServer, StartServer
 
@@ -81,12 +85,13 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
     """Without a server: no client waits for an hour."""
 
     async def walk() -> None:
-        options = SimpleNamespace(max_file_bytes=1000, settings=LoadSettings(memory_budget=4096))
+        settings = LoadSettings(memory_budget=4096)
+        options = SimpleNamespace(max_file_bytes=1000, keeps_files=True, settings=settings)
         uploads = FileUploads(SimpleNamespace(options=options, deadline=asynccontextmanager(once)))
         request = upload_request(REPORT)
         made = await uploads.upload(request)
         (sha256,) = await uploads.take(client_of(request), [asked(made["id"])])
-        async with uploads._reading, asyncio.timeout(5):  # while another document is read
+        async with uploads._turns.turn("another"), asyncio.timeout(5):  # whose document is read
             assert (await uploads.files(request))["data"] == [made]
         monkeypatch.setattr(time, "time", lambda: made["expires_at"])
         with pytest.raises(ApiError, match="There is no file"):
@@ -108,7 +113,12 @@ def upload_request(data: bytes) -> Request:
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' + data
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
 
+    received = asyncio.Event()
+
     async def receive() -> dict[str, object]:
+        if received.is_set():
+            await asyncio.Future()  # the client stays
+        received.set()
         return {"type": "http.request", "body": body + b"\r\n--x--\r\n"}
 
     return Request({"type": "http", "headers": headers, "client": ("127.0.0.1", 1)}, receive)
@@ -199,3 +209,87 @@ def test_a_pdf_is_answered_with_citations(start_server: StartServer):
         pages = {each["page"] for each in answer.choices[0].message.sources}
         assert pages
         assert pages <= set(range(1, 64))
+
+
+# ---- several clients
+
+
+def uploads_of_server(**options: object) -> FileUploads:
+    settings = LoadSettings(memory_budget=4096)
+    given = {"max_file_bytes": 8 << 20, "keeps_files": True, "settings": settings} | options
+
+    @asynccontextmanager
+    async def deadline() -> AsyncIterator[None]:
+        yield
+
+    service = SimpleNamespace(options=SimpleNamespace(**given), deadline=deadline)
+    return FileUploads(service)
+
+
+def test_the_document_of_a_client_that_leaves_is_not_read_to_its_end():
+    async def walk() -> None:
+        uploads = uploads_of_server()
+        request = upload_request(document_files.pdf([document_files.pdf_lines("a")] * 9_000))
+        sent, leave = request.receive, asyncio.Event()
+
+        async def receive() -> dict[str, object]:
+            if not leave.is_set():
+                leave.set()
+                return await sent()
+            while not uploads._turns.given:  # until its document is read
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        request._receive = receive
+        with pytest.raises(ClientDisconnectedError):
+            await uploads.upload(request)
+        assert not uploads._turns.given
+        assert (await uploads.files(request))["data"] == []
+
+    asyncio.run(walk())
+
+
+def test_a_server_of_several_instances_keeps_no_files_and_says_so():
+    options = ServeOptions(model=Path(), settings=LoadSettings(memory_budget=4096), served_name="")
+    assert not share_of(options, 2).keeps_files
+    uploads = uploads_of_server(keeps_files=False)
+    with pytest.raises(ApiError, match="several instances answer here"):
+        asyncio.run(uploads.upload(upload_request(REPORT)))
+
+
+def test_an_invented_key_or_header_makes_no_other_client(server: RunningServer):
+    with server.http() as one:
+        form = {"files": {"file": ("a.txt", REPORT)}, "data": {"purpose": "user_data"}}
+        made = one.post("/v1/files", **form).json()
+        invented = {"Authorization": "Bearer k1", "X-Forwarded-For": "10.0.0.9"}
+        assert one.get("/v1/files", headers=invented).json()["data"] == [made]
+        one.delete(f"/v1/files/{made['id']}")
+
+
+def test_behind_a_trusted_proxy_each_address_has_its_own_files(start_server: StartServer):
+    with start_server("--trusted-proxy", "127.0.0.1").http() as proxy:
+        form = {"files": {"file": ("a.txt", REPORT)}, "data": {"purpose": "user_data"}}
+        made = proxy.post("/v1/files", headers={"X-Forwarded-For": "10.0.0.9"}, **form).json()
+        for address, files in (("10.0.0.8", []), ("10.0.0.9", [made])):
+            found = proxy.get("/v1/files", headers={"X-Forwarded-For": f"10.0.0.1, {address}"})
+            assert found.json()["data"] == files
+
+
+def test_what_is_no_file_is_refused_by_its_name(client: openai.OpenAI):
+    for wrong in ([1], None, {}, {"file_data": 3}):
+        with pytest.raises(openai.BadRequestError, match="with a `file_id` or `file_data`"):
+            ask(client, wrong)
+    made = client.files.create(file=("a.txt", REPORT), purpose="user_data")
+    with pytest.raises(openai.BadRequestError, match="are not given back"):
+        client.files.content(made.id)
+    client.files.delete(made.id)
+
+
+def test_a_part_of_a_form_has_a_short_head(server: RunningServer):
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    for head in (b'name="x";' * 100_000, b"no end"):
+        body = b"--x\r\n" + head + b"\r\n--x--\r\n"
+        with server.http() as raw:
+            answer = raw.post("/v1/files", content=body, headers=kind)
+        assert answer.status_code == 400
+        assert "has no head, or a long one" in answer.json()["error"]["message"]

@@ -92,6 +92,14 @@ def _served(names: str, text: str, kind: Any = None) -> Decorator:
     tr("The origin of web pages that may use the server. May be repeated."),
     multiple=True,
 )
+@option(
+    "--trusted-proxy trusted_proxies",
+    tr(
+        "The address of a proxy whose header X-Forwarded-For says who its clients are. May be "
+        "repeated."
+    ),
+    multiple=True,
+)
 @o.load_options
 @o.prompt_cache_option
 def serve(

@@ -110,6 +110,11 @@ class ChildCall:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it still runs, before the first request: it has sent nothing and not ended."""
+        return self.running and self._events.empty()
+
     def ask(
         self,
         request: BaseModel,

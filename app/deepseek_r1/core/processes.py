@@ -60,7 +60,11 @@ class ChildKind(Enum):
     FORMULAS = ChildProgram("--typeset-formulas", "r1desk.chat.formulas.formula_worker", Lock())
     EXPORTS = ChildProgram("--read-export", "r1desk.store.export_reader", Lock(), memory_mib=1024)
     DOCUMENTS = ChildProgram(
-        "--read-document", "deepseek_r1.documents.reader_worker", Lock(), memory_mib=1024
+        "--read-document",
+        "deepseek_r1.documents.reader_worker",
+        Lock(),
+        memory_mib=1024,
+        own_threads=False,
     )
     SHARED_SERVER = ChildProgram(
         "--serve-shared-engine", "deepseek_r1.server.shared_server", Lock(serves=True)

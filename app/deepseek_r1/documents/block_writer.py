@@ -29,7 +29,7 @@ class BlockWriter:
         self._slice: list[Block] = []
         self._characters, self._left = 0, MAX_CHARACTERS  # of the slice, of the document
         self._text: list[str] = []  # of the paragraph
-        self._cells: list[str] | None = None  # of an open row
+        self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
     def put(self, text: str) -> None:
         """A block, as it is; several where it is very long."""
@@ -71,7 +71,9 @@ class BlockWriter:
         if text and is_heading:
             self.set_heading(text)
         if text and self._cells is not None:
-            self._cells[-1:] = [" ".join([*self._cells[-1:], text]).strip()]
+            if not self._cells:
+                self._cells.append([])
+            self._cells[-1].append(text)
         elif text:
             self.put(text)
 
@@ -84,13 +86,13 @@ class BlockWriter:
         """Without a row it is a paragraph."""
         self.end_paragraph()
         if self._cells is not None:
-            self._cells.append("")
+            self._cells.append([])
 
     def end_row(self) -> None:
         """The row is a block."""
         self.end_paragraph()
         cells, self._cells = self._cells, None
-        self.put_row(cells or ())
+        self.put_row(map(" ".join, cells or ()))
 
     def put_row(self, cells: Iterable[str]) -> None:
         """A row of these cells is a block."""

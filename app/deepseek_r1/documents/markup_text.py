@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from html.parser import HTMLParser
 from typing import Final
 
 from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.html_tags import walk_page
 
 _PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE = range(8)
 
@@ -39,7 +39,7 @@ _TITLES = {"title", "ctrTitle"}
 _SPACE = re.compile(r"\s+")
 
 
-class MarkupText(HTMLParser):
+class MarkupText:
     """Writes paragraphs, headings and rows.
 
     `roles` is a table above. Where `text_in` is given, text stands in these elements alone.
@@ -53,7 +53,6 @@ class MarkupText(HTMLParser):
         text_in: str = "",
         headings: Collection[str] = (),
     ) -> None:
-        super().__init__(convert_charrefs=True)
         self._writer, self._roles = writer, roles
         self._text_in, self._headings = text_in, headings
         self._left_out, self._depth = "", 0  # the element that is left out, and how often it began
@@ -62,13 +61,8 @@ class MarkupText(HTMLParser):
 
     def write(self, page: str) -> None:
         """Write a page of HTML."""
-        self.feed(page)
-        self.close()
+        walk_page(page, self.start, self.end, self.text)
         self._writer.end_row()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Part of HTMLParser."""
-        self.start(tag, {name: value or "" for name, value in attrs})
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         """An element begins."""
@@ -106,22 +100,22 @@ class MarkupText(HTMLParser):
         elif name == "frame":
             self._is_title = attribute(attributes, "class") in _TITLES
 
-    def handle_endtag(self, tag: str) -> None:
-        """An element ends. Part of HTMLParser."""
-        role = self._roles.get(tag)
+    def end(self, name: str) -> None:
+        """An element ends."""
+        role = self._roles.get(name)
         if self._left_out:
-            self._depth -= tag == self._left_out
+            self._depth -= name == self._left_out
             self._left_out = self._left_out if self._depth else ""
         elif role in {_PARAGRAPH, _HEADING}:
             self._end_paragraph(is_heading=self._is_heading)
-            self._literal -= tag == "pre" and self._literal > 0
+            self._literal -= name == "pre" and self._literal > 0
         elif role in {_ROW, _TABLE}:
             self._writer.end_row()
         elif role == _INLINE:
             self._inline -= 1
         elif role is None:
-            self._texts -= tag == self._text_in
-            self._is_title = self._is_title and tag not in {"sp", "frame"}
+            self._texts -= name == self._text_in
+            self._is_title = self._is_title and name not in {"sp", "frame"}
 
     def _end_paragraph(self, *, is_heading: bool = False) -> None:
         if self._inline:  # a note in the midst of a paragraph
@@ -130,8 +124,8 @@ class MarkupText(HTMLParser):
             self._writer.end_paragraph(is_heading=is_heading)
             self._is_heading = False
 
-    def handle_data(self, data: str) -> None:
-        """Part of HTMLParser."""
+    def text(self, data: str) -> None:
+        """Text between tags."""
         if not self._left_out and (self._texts or not self._text_in):
             keeps_space = self._text_in or self._literal
             self._writer.add(data if keeps_space else _SPACE.sub(" ", data))

@@ -116,7 +116,7 @@ class OfficeFile:
         self, part: str, roles: Mapping[str, int | str], headings: Collection[str] = ()
     ) -> None:
         walk = MarkupText(self._writer, roles, "t" if roles is OFFICE else "", headings)
-        self._walk(part, walk.start, walk.handle_endtag, walk.handle_data)
+        self._walk(part, walk.start, walk.end, walk.text)
         self._writer.end_row()
 
     def _write_word(self, main: str) -> None:

@@ -13,7 +13,7 @@ from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Pl
 PASSAGE_TOKENS: Final = 200
 _MOST_TOKENS: Final = 270  # of a block that is not cut
 _HEADING_TOKENS: Final = 100  # so many before a heading, and it begins a passage
-_PART = re.compile(r".{1,1000}?(?:[.!?]\s+|[。！？；]+\s*|\n\s*|\Z)|.{1,1000}", re.DOTALL)
+_PART = re.compile(r".{16,1000}?(?:[.!?]\s+|[。！？；]+\s*|\n\s*|\Z)|.{1,1000}", re.DOTALL)
 
 # Characters of scripts without spaces: Thai and its neighbours, kana, Han, Hangul.
 UNSPACED: Final = (
@@ -53,7 +53,7 @@ def passages(document: Document) -> Iterator[Passage]:
         if not part.strip():
             between += part
             continue
-        length = estimated_tokens(part)
+        length = estimated_tokens(part) or 1  # a million short lines are few passages
         if text and not _is_next(place, where, tokens, length):
             end = start + len(text)
             yield Passage(document.sha256, document.name, number, place, text, start, end)

@@ -22,8 +22,10 @@ _HIGH = re.compile(b"[\x80-\xff]")
 _CHARSET = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)=[\"' ]*([\w-]{2,20})", re.I
 )
+# Of the web; Python has others, which run a small language or undo a compression.
+_WEB = ("utf-8", "iso-", "windows-", "gb", "big5", "euc-", "shift-jis", "koi8-", "macintosh")
 _BETWEEN = re.compile(r"\n\n(?=[^\n])")  # further empty lines stay with the block before them
-_HEADING = re.compile(r"#{1,6} +(.+?) *#* *$")
+_HEADING = re.compile(r"#{1,6} +(\S.*)")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 # A log or a list has no empty lines: up to 3,000 characters of whole lines, or one longer line.
 _LONG = re.compile(r"(?s)(.{1,3000}(?=\n|\Z)|[^\n]+)\n?")
@@ -55,7 +57,8 @@ def decoded(data: bytes, declared: str = "") -> str | None:
 def decoded_page(data: bytes) -> str | None:
     """HTML, whose head may declare the encoding."""
     found = _CHARSET.search(data[:4096])
-    return decoded(data, found[1].decode() if found else "")
+    declared = found[1].decode().lower().replace("_", "-") if found else ""
+    return decoded(data, declared if declared.startswith(_WEB) else "")
 
 
 def write_text(text: str, writer: BlockWriter, *, is_markdown: bool = False) -> None:
@@ -70,7 +73,7 @@ def write_text(text: str, writer: BlockWriter, *, is_markdown: bool = False) -> 
                 if fenced := _FENCE.match(line):
                     fence = "" if fence == fenced[1] else fence or fenced[1]
                 elif not fence and (heading := _HEADING.match(line)):
-                    writer.set_heading(heading[1])
+                    writer.set_heading(heading[1].rstrip(" ").rstrip("#"))
             writer.put(piece)
             writer.line += piece.count("\n") + 1
         writer.line += 1 + (not paragraph)  # the file may begin with two line ends

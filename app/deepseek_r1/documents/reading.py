@@ -25,7 +25,6 @@ from pydantic import Field, TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import (
-    ChildCall,
     ChildDied,
     ChildFailure,
     ChildProgress,
@@ -45,6 +44,7 @@ from deepseek_r1.documents.errors import (
     ReadingStopped,
 )
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
+from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
 
 MAX_BYTES: Final = 256 * 2**20
@@ -94,6 +94,7 @@ class DocumentRead(frames.PipeMessage):
 
 _Reply = DocumentSlice | DocumentRead | ChildFailure
 _replies: TypeAdapter[_Reply] = frames.one_of(_Reply)
+readers: Final = SpareReader(_replies)
 
 
 def document_files(path: Path) -> list[Path]:
@@ -188,9 +189,8 @@ def _read(
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
-    kind, memory_bytes = ChildKind.DOCUMENTS, most_mib << 20
     request = ReadDocument(path=str(path), name=name, memory_mib=most_mib)
-    with ChildCall(kind, _replies, memory_bytes=memory_bytes, most_waiting=4) as child:
+    with readers.take() as child:
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
     if not blocks.characters:
         raise DocumentEmpty(name=name)

@@ -24,14 +24,15 @@ class ReadingMemory:
         self,
         budget_mib: Callable[[], float] = lambda: float("inf"),
         give_way: Callable[[float], bool] = lambda _mib: False,
+        most_mib: int = MEMORY_MIB,
     ) -> None:
-        """`budget_mib` is that of this process and all below it.
+        """`budget_mib` is that of this process and all below it, `most_mib` a reader's.
 
         `give_way` lets the weights of a model have that many MiB less than its bill has, until it
         is called again, and returns whether they do: those that all stay in memory cannot. Raises
         BudgetTooSmall.
         """
-        self._budget_mib, self._give_way = budget_mib, give_way
+        self._budget_mib, self._give_way, self._most_mib = budget_mib, give_way, most_mib
         self._changing, self._given_mib = threading.Lock(), 0
 
     def left_mib(self) -> float:
@@ -52,11 +53,11 @@ class ReadingMemory:
             left_mib = needed_mib - float(refused.facts["needed_mib"]) + self._budget_mib()
             raise self._refusal(name, needed_mib, left_mib) from None
         try:
-            left_mib = self.left_mib()
+            left_mib = min(self.left_mib(), self._most_mib)
             if left_mib < needed_mib:
                 raise self._refusal(name, needed_mib, left_mib)
             # Weights that were not read yet will take what is left beyond the bill.
-            yield needed_mib if gives_way else int(min(left_mib, MEMORY_MIB))
+            yield needed_mib if gives_way else int(left_mib)
         finally:
             with suppress(ModelNotLoaded):  # it was closed meanwhile
                 self._change(-needed_mib)

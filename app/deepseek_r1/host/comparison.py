@@ -37,7 +37,7 @@ _MIB = 1 << 20
 class Candidate:
     """A model and the settings that it answers with. The budget is that of the comparison."""
 
-    model: Path
+    model: str | Path
     load: LoadSettings = field(default_factory=LoadSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     system: str = ""
@@ -183,7 +183,7 @@ class Comparison:
         chosen = self._candidates[index]
         budget = min(self.memory_budget, self._planned.memory_budget)  # more is not in the bill
         engine.load(
-            chosen.model,
+            Path(chosen.model),
             chosen.load.model_copy(update={"memory_budget": budget}),
             window_mib=self.window_mib,
             chat_template=chosen.chat_template,
@@ -232,7 +232,7 @@ class Comparison:
         if len(bills) < 2 or any(each.streams for each in bills):
             return
         free_mib, piece = int(self.memory_budget - bills[0].total_mib), bytearray(_MIB)
-        path = self._candidates[index + 1].model
+        path = Path(self._candidates[index + 1].model)
         with suppress(OSError), path.open("rb", buffering=0) as file:  # its load says what is wrong
             while free_mib > 0 and index in self._running and file.readinto(piece):
                 free_mib -= 1
@@ -245,7 +245,9 @@ def plan(candidates: Sequence[Candidate], budget_mib: int, window_mib: float) ->
         for each in candidates:
             settings = each.load.model_copy(update={"memory_budget": budget_mib})
             try:
-                found = model_bill(headers, each.model, settings, window_mib, measure_disk=False)
+                found = model_bill(
+                    headers, Path(each.model), settings, window_mib, measure_disk=False
+                )
                 if not found.bill.fits:
                     raise too_small(found.bill, budget_mib, found.advice.text)
                 bills.append(found.bill)
@@ -271,7 +273,7 @@ def compare(
     `CandidateFailed`, and the others go on. Leaving the iteration early ends all of them.
     """
     texts = [questions] if isinstance(questions, str) else questions
-    chosen = [each if isinstance(each, Candidate) else Candidate(Path(each)) for each in candidates]
+    chosen = [each if isinstance(each, Candidate) else Candidate(each) for each in candidates]
     if not texts or not chosen:
         raise WrongUsage(detail=tr("A comparison needs a question and a model."))
     budget = memory_budget or default_budget(machine_memory_mib())

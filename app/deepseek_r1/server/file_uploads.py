@@ -1,19 +1,22 @@
 """Documents that clients send: in a message, or uploaded once and named by their id.
 
 A document is read when it arrives; its text is kept until the client deletes it, its time is over
-or the server ends, in a temporary file without a name. Its owner alone sees it: who sends the same
-key from the same address.
+or the server ends, in a temporary file without a name. Its owner alone sees it: the same address.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message as Headers
 from typing import Any, Final
@@ -26,18 +29,25 @@ from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
+from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reading import READER_MIB, readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.admission import client_of
+from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
 from deepseek_r1.server.guard import FILES_PATH
+from deepseek_r1.server.reader_turns import MOST_READERS, ReaderTurns
 
 _MOST_FILES: Final = 200  # uploaded, of all clients
 _MOST_OF_CLIENT: Final = 20
 _MOST_UNNAMED: Final = 32  # sent in messages: the last ones need not be read again
 _MOST_IN_MESSAGES: Final = 16  # of one request
 _FORM_PARTS: Final = 16
+_HEAD_BYTES: Final = 4096  # of a part
+_BOUNDARY_CHARACTERS: Final = 70  # RFC 2046
 _KEPT_S: Final = 24 * 3600  # an upload that says no other time
 _KEPT_BETWEEN_S: Final = (3600, 30 * 24 * 3600)  # as in OpenAI's API
 _FIELD: Final = re.compile(rb'[; ](name|filename)="([^"\r\n]*)"')
@@ -51,12 +61,15 @@ class _UploadedFile:
 
 
 class FileUploads:
-    """The documents of all clients. For one event loop; one document is read at a time."""
+    """The documents of all clients. For one event loop."""
 
     def __init__(self, service: AnswerService) -> None:
         self._service, self._max_bytes = service, service.options.max_file_bytes
         self._documents = DocumentIndex()
-        self._reading = asyncio.Lock()
+        self._turns = ReaderTurns(self._left_mib)
+        self._threads = ThreadPoolExecutor(MOST_READERS, "document")
+        self._arriving: Counter[str] = Counter()  # the SHA-256 of documents that no client has yet
+        self._removing = asyncio.Lock()
         self._files: dict[str, _UploadedFile] = {}  # by id
         self._unnamed: list[str] = []  # the SHA-256 of documents in messages, oldest first
         self.router = APIRouter()
@@ -64,11 +77,15 @@ class FileUploads:
         self.router.add_api_route(FILES_PATH, self.files, methods=["GET"])
         for method, handler in (("GET", self.file), ("DELETE", self.delete)):
             self.router.add_api_route(f"{FILES_PATH}/{{file_id}}", handler, methods=[method])
+        content = f"{FILES_PATH}/{{file_id}}/content"
+        self.router.add_api_route(content, self.content, methods=["GET"])
 
     # ---- endpoints
 
     async def upload(self, request: Request) -> dict[str, Any]:
         """Read a document of a form with `file` and `purpose`."""
+        if not self._service.options.keeps_files:
+            raise _not_kept()
         form = form_parts(request.headers.get("content-type", ""), await request.body())
         if "file" not in form:
             raise ApiError(400, "The form has no `file`.", param="file")
@@ -79,21 +96,24 @@ class FileUploads:
             detail = f"`expires_after[seconds]` is between {least} and {most}."
             raise ApiError(400, detail, param="expires_after")
         await self._tidy()
-        async with self._service.deadline():
-            sha256 = await self._read(data, name, uploads_of=owner)
-        now = int(time.time())
         body: dict[str, Any] = {
             "id": f"file-{secrets.token_hex(12)}",
             "object": "file",
             "bytes": len(data),
-            "created_at": now,
-            "expires_at": now + int(seconds),
             "filename": name,
             "purpose": form.get("purpose", ("", b"user_data"))[1].decode("utf-8", "replace")[:64],
             "status": "processed",
         }
-        self._files[body["id"]] = _UploadedFile(owner, sha256, body)
-        return body
+
+        async def kept() -> dict[str, Any]:
+            async with self._read(data, name, owner, is_upload=True) as sha256:
+                now = int(time.time())
+                body.update(created_at=now, expires_at=now + int(seconds))
+                self._files[body["id"]] = _UploadedFile(owner, sha256, body)
+                return body
+
+        async with self._service.deadline():
+            return await cancel_on_disconnect(request, kept())
 
     async def files(self, request: Request) -> dict[str, Any]:
         """The documents that the client uploaded, the newest first."""
@@ -106,6 +126,11 @@ class FileUploads:
         """A document that the client uploaded."""
         return self._get(client_of(request), file_id).body
 
+    async def content(self, request: Request, file_id: str) -> dict[str, Any]:
+        """Refuse: what was read is for answers alone."""
+        self._get(client_of(request), file_id)
+        raise ApiError(400, "The contents of files are not given back.", param="file_id")
+
     async def delete(self, request: Request, file_id: str) -> dict[str, Any]:
         """Delete a document, and its text unless another one has the same."""
         self._get(client_of(request), file_id)
@@ -114,6 +139,8 @@ class FileUploads:
         return {"id": file_id, "object": "file", "deleted": True}
 
     def _get(self, owner: str, file_id: str) -> _UploadedFile:
+        if not self._service.options.keeps_files:
+            raise _not_kept()
         found = self._files.get(file_id)
         if found is None or found.owner != owner or found.body["expires_at"] <= time.time():
             raise ApiError(404, f"There is no file `{file_id[:64]}`.", param="file_id")
@@ -138,14 +165,15 @@ class FileUploads:
         part = given if isinstance(given, dict) else {}
         if isinstance(file_id := part.get("file_id"), str):
             return self._get(owner, file_id).sha256
+        if not isinstance(file_data := part.get("file_data"), str):
+            wanted = "`file` is an object with a `file_id` or `file_data`."
+            raise ApiError(400, wanted, param="messages")
         try:
-            data = base64.b64decode(
-                str(part.get("file_data", "")).rpartition(",")[2], validate=True
-            )
+            data = base64.b64decode(file_data.rpartition(",")[2], validate=True)
         except ValueError as error:  # binascii.Error, or letters beyond ASCII
             raise ApiError(400, "`file_data` is not base64.", param="messages") from error
-        sha256 = await self._read(data, str(part.get("filename") or "document"))
-        self._unnamed = [*(each for each in self._unnamed if each != sha256), sha256]
+        async with self._read(data, str(part.get("filename") or "document"), owner) as sha256:
+            self._unnamed = [*(each for each in self._unnamed if each != sha256), sha256]
         if len(self._unnamed) > _MOST_UNNAMED:
             await self._tidy()
         return sha256
@@ -181,31 +209,61 @@ class FileUploads:
 
     # ---- texts
 
-    async def _read(self, data: bytes, name: str, *, uploads_of: str | None = None) -> str:
-        """Read a document. The caller keeps its SHA-256 before it awaits anything else."""
+    def _left_mib(self) -> float:
+        return self._service.options.settings.memory_budget - tree_mib()
+
+    @asynccontextmanager
+    async def _read(
+        self, data: bytes, name: str, owner: str, *, is_upload: bool = False
+    ) -> AsyncIterator[str]:
+        """Read a document; in the block nobody removes it, so that it can be kept."""
         if not self._max_bytes:
             raise not_supported("file", "send its text in the message")
         if len(data) > self._max_bytes:
             raise ApiError(413, f"A file may have {self._max_bytes:,} bytes.", param="file")
-        stop = threading.Event()
-        async with self._reading:
-            if uploads_of is not None:
-                mine = sum(each.owner == uploads_of for each in self._files.values())
-                if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
-                    kept = f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all"
-                    raise ApiError(400, f"{kept}: delete one.", param="file", code="too_many_files")
-            memory = ReadingMemory(lambda: self._service.options.settings.memory_budget)
-            reading = asyncio.to_thread(add_data, self._documents, data, name, stop, memory)
-            work = asyncio.create_task(reading)
-            try:
-                await asyncio.wait({work})
-            finally:  # also where the client has gone: its thread ends before the next one begins
-                stop.set()
-                await asyncio.wait({work})
-                error = work.exception()
-            if isinstance(error, R1Error):
-                raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
-            return work.result()
+        sha256 = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+        async with self._removing:
+            self._arriving[sha256] += 1
+        try:
+            async with self._turns.turn(owner) as mib:
+                if is_upload:
+                    self._require_place(owner)
+                yield await self._add(data, name, owner, mib)
+        finally:
+            self._arriving -= Counter([sha256])
+
+    def _require_place(self, owner: str) -> None:
+        mine = sum(each.owner == owner for each in self._files.values())
+        if mine >= _MOST_OF_CLIENT or len(self._files) >= _MOST_FILES:
+            kept = f"{_MOST_OF_CLIENT} files of a client are kept, {_MOST_FILES} of all"
+            raise ApiError(400, f"{kept}: delete one.", param="file", code="too_many_files")
+
+    async def _add(self, data: bytes, name: str, owner: str, mib: int) -> str:
+        """Read a document into the index, until its client leaves or its turn is over."""
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        memory = ReadingMemory(lambda: self._service.options.settings.memory_budget, most_mib=mib)
+        arguments = (self._documents, data, name, stop, memory)
+        work = loop.run_in_executor(self._threads, add_data, *arguments)
+        began = loop.time()
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=1.0)
+                if self._turns.is_over(owner, loop.time() - began):
+                    break
+        finally:
+            stop.set()
+            await asyncio.wait({work})
+            error = work.exception()
+            return_free_memory()
+            if self._left_mib() >= 2 * READER_MIB:
+                with suppress(OSError):  # the next document starts one, or says why it cannot
+                    await asyncio.to_thread(readers.prepare)
+        if isinstance(error, ReadingStopped):
+            late = "Reading it takes too long while other clients wait. Send it again later."
+            raise ApiError(400, late, param="file", code="DocumentTooLarge")
+        if isinstance(error, R1Error):
+            raise ApiError(400, str(error), param="file", code=type(error).__name__) from error
+        return work.result()
 
     async def _tidy(self) -> None:
         """Forget the files whose time is over or whose texts are lost, and texts without a file."""
@@ -219,12 +277,17 @@ class FileUploads:
 
         def gone() -> set[str]:
             kept = {*self._unnamed, *(each.sha256 for each in self._files.values())}
+            kept.update(self._arriving)
             return self._documents.added.keys() - kept
 
-        if gone():  # else nobody waits while a document is read
-            async with self._reading:  # the same bytes may be arriving
+        if gone():
+            async with self._removing:  # the same bytes may be arriving
                 for each in gone():
                     await asyncio.to_thread(self._documents.remove, each)
+
+
+def _not_kept() -> ApiError:
+    return not_supported("files", "several instances answer here: send it as `file_data`")
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
@@ -232,11 +295,15 @@ def form_parts(content_type: str, body: bytes) -> dict[str, tuple[str, bytes]]:
     headers = Headers()
     headers["content-type"] = content_type
     boundary = headers.get_param("boundary")
-    if headers.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
+    is_form = headers.get_content_type() == "multipart/form-data" and isinstance(boundary, str)
+    if not is_form or not 0 < len(str(boundary)) <= _BOUNDARY_CHARACTERS:
         raise ApiError(400, "The body is not multipart/form-data.", param="file")
     found = {}
     for part in body.split(f"--{boundary}".encode("latin-1", "replace"), _FORM_PARTS)[1:-1]:
-        head, _, data = part.partition(b"\r\n\r\n")
+        end = part.find(b"\r\n\r\n", 0, _HEAD_BYTES)
+        if end < 0:
+            raise ApiError(400, "A part of the form has no head, or a long one.", param="file")
+        head, data = part[:end], part[end + 4 :]
         fields = {key: value.decode("utf-8", "replace") for key, value in _FIELD.findall(head)}
         if name := fields.get(b"name"):
             file_name = unquote(fields.get(b"filename", ""))[-255:] or "document"

@@ -184,7 +184,7 @@ def share_of(options: ServeOptions, count: int) -> ServeOptions:
         "threads_prefill": options.settings.threads_prefill or threads,
     }
     settings = options.settings.model_copy(update=changes)
-    return options.model_copy(update={"settings": settings})
+    return options.model_copy(update={"settings": settings, "keeps_files": count == 1})
 
 
 def main() -> None:

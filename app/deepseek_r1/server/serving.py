@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,9 +14,11 @@ from fastapi import FastAPI
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.reading import READER_MIB, readers
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import SHUTDOWN_S
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
+from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
@@ -126,6 +128,10 @@ class _Serving:
             await WarmPrompt(self._engine, options.system_prompt).warm()
             if self._server.should_exit:  # the engine may be closed, which is no failure of `warm`
                 return
+            left_mib = options.settings.memory_budget - tree_mib()
+            if options.max_file_bytes and left_mib >= 2 * READER_MIB:
+                with suppress(OSError):  # the first document starts it, or says why it cannot
+                    await asyncio.to_thread(readers.prepare)
             self._engine.warm = True
             self._on_loaded(loaded)
         except R1Error as error:
@@ -156,6 +162,8 @@ class DrainingServer(uvicorn.Server):
                 backlog=ACCEPTED_AT_ONCE,
                 log_level="warning",
                 access_log=False,
+                proxy_headers=bool(options.trusted_proxies),
+                forwarded_allow_ips=list(options.trusted_proxies),
                 timeout_graceful_shutdown=round(options.drain_s + CUT_OFF_S),
                 server_header=False,
                 h11_max_incomplete_event_size=64 << 10,

@@ -21,7 +21,7 @@ TITLE_CHARACTERS = 60
 PREVIEW_CHARACTERS = 160
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"^(?:[#>*+\-–—•=_`~\s]|\d{1,3}[.)]\s)+")
-_SENTENCE = re.compile(r"[.!?…]+(?=\s)|[。！？]+")
+_SENTENCE = re.compile(r"(?<![.!?…])[.!?…]+(?=\s)|[。！？]+")
 _LEAST_SENTENCE = 16  # a shorter one is a greeting; characters as wide as two count as two
 _SENTENCE_END = "。！？；，、：,.;:!?"
 

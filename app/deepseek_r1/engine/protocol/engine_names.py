@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -30,17 +31,24 @@ def package_version(package: str) -> str:
         return ""
 
 
+@cache
 def import_low_level(package: str, module: str, distribution: str) -> Any:
     """Import `package.module`, with `package` as an empty module that has only a search path.
 
-    Raises ImportError, with the name of the `distribution` where it is not installed.
+    The names are free again afterwards: others in this process import the whole package. Raises
+    ImportError, with the name of the `distribution` where it is not installed.
     """
-    if package not in sys.modules:
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.submodule_search_locations is None:
-            raise ImportError(f"{distribution} is not installed")
-        bare = types.ModuleType(package)
-        bare.__path__ = list(spec.submodule_search_locations)
-        bare.__spec__ = spec
-        sys.modules[package] = bare
-    return importlib.import_module(f"{package}.{module}")
+    if package in sys.modules:
+        return importlib.import_module(f"{package}.{module}")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError(f"{distribution} is not installed")
+    bare = types.ModuleType(package)
+    bare.__path__ = list(spec.submodule_search_locations)
+    bare.__spec__ = spec
+    sys.modules[package] = bare
+    try:
+        return importlib.import_module(f"{package}.{module}")
+    finally:
+        for name in [each for each in sys.modules if f"{each}.".startswith(f"{package}.")]:
+            del sys.modules[name]

@@ -33,11 +33,11 @@ def _power(found: re.Match[str]) -> str:
 
 _STEPS: Final = (
     (re.compile(r"\$\$|\*\*|\\[()\[\]]|\\(?:text|mathrm|mathbf|boxed|operatorname) *(?=\{)"), ""),
-    (re.compile(r"\$(?! )([^$]*[\\^_=][^$]*|\w)(?<! )\$"), r"\1"),
-    (re.compile(r"\$(?=[^$ \d][^$]*[\\^_=][^$]*\Z)"), ""),  # its end has not come
+    (re.compile(r"\$(?! )(?=[^$\\^_=]*[\\^_=]|\w\$)([^$]+)(?<! )\$"), r"\1"),
+    (re.compile(r"\$(?=[^$ \d][^$\\^_=]*[\\^_=][^$]*\Z)"), ""),  # its end has not come
     (re.compile(r"\^(?:([0-9])|\{([0-9]+)\})"), _power),
     (re.compile(r"\\([A-Za-z]+)"), _sign),
-    (re.compile(r"√ *\{([^{}]*[^\w{}][^{}]*)\}"), r"√(\1)"),
+    (re.compile(r"√ *\{(\w*[^\w{}][^{}]*)\}"), r"√(\1)"),
     (re.compile(r"√ *\{(\w*)\}"), r"√\1"),
     (re.compile(r"\\[dt]?frac *\{(√?\w+)\} *\{(√?\w+)\}"), r"\1/\2"),
     (re.compile(r"\\[dt]?frac *\{([^{}]*)\} *\{([^{}]*)\}"), r"(\1)/(\2)"),

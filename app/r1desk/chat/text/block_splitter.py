@@ -30,7 +30,7 @@ _STEP = 1_000  # characters taken at once: what lies open is parsed again for ea
 
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s|[。！？]")
 _LIST_ITEM = re.compile(r"\n(?=(?:[-+*]|\d{1,9}[.)])[ \t])")
-_FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~{3,}[^\n]*)\n")
+_FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~~~[^\n]*)\n")
 _FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*\Z")
 
 

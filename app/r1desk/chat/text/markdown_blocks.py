@@ -23,7 +23,7 @@ _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9])https?://[^\s<>\"'`|\u3000-\u303f\uff00-\uffef\u2018-\u201d\u4e00-\u9fff]+",
     re.IGNORECASE,
 )
-_TRAILING = re.compile(r"[.,;:!?*_~'\"]+\Z")
+_TRAILING = frozenset(".,;:!?*_~'\"")
 _MAX_LINKS = 200  # in one paragraph
 _DOMAIN = re.compile(r"(?:https?://)?(?:[^\s/@]+@)?((?:[\w-]+\.)+[^\W\d]{2,})", re.IGNORECASE)
 _MAX_ADDRESS = 2_000
@@ -169,13 +169,11 @@ def _parted(text: Token) -> list[Token]:
 
 def _trimmed(address: str) -> str:
     """Without what ends the sentence around it, or closes a parenthesis that it did not open."""
-    while True:
-        shorter = _TRAILING.sub("", address)
-        if shorter.endswith(")") and shorter.count(")") > shorter.count("("):
-            shorter = shorter[:-1]
-        if shorter == address:
-            return address
-        address = shorter
+    end, unopened = len(address), address.count(")") - address.count("(")
+    while end and (address[end - 1] in _TRAILING or (address[end - 1] == ")" and unopened > 0)):
+        end -= 1
+        unopened -= address[end] == ")"
+    return address[:end]
 
 
 def _text(like: Token, content: str) -> list[Token]:
