@@ -28,6 +28,8 @@ from support.raw_gguf import U32, RawGguf
         ["generate", "--batch_size", "0", "Hi"],
         ["generate", ""],
         ["generate", "-"],
+        ["generate", "Hi", "-m", ""],
+        ["compare", "Hi", "--precision", "int8,nope"],
     ],
     ids=" ".join,
 )
@@ -56,6 +58,7 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
             "'--kv-type' 的值无效：“q9”不在可选值之中：'auto', 'f16', 'q8_0', 'q4_0'。",
         ),
         (["plan", "--memory_budget"], "--memory-budget 需要 1 个值。"),
+        (["generate", "Hi", "--temperature", "nan"], "--temperature: "),
         (["plan", "--json=1"], "--json 不接受值。"),
         (
             ["plan", "--swap_enabled=maybe"],

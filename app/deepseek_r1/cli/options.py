@@ -214,8 +214,10 @@ def _sampling(values: dict[str, Any]) -> SamplingSettings:
     values["thinking_budget"] = _thinking_budget(values["thinking_budget"])
     try:
         return SamplingSettings(**values)
-    except ValidationError as error:  # of the stop sequences: click knows the other ranges
-        raise WrongUsage(detail=f"--stop: {error.errors()[0]['msg']}") from error
+    except ValidationError as error:  # the stop sequences, or NaN: click knows the ranges
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise WrongUsage(detail=f"--{option}: {first['msg']}") from error
 
 
 def _thinking_budget(given: str) -> int | None:
@@ -257,12 +259,14 @@ def prompt_cache_folder(path: Path | None) -> PromptCacheFolder | None:
 
 
 def chosen_model(path: Path | None) -> Path:
-    """Returns the model given as a file or by name, or else the starter model."""
+    """Returns the model given as a file or by name, or else the starter. Raises WrongUsage."""
     if path is None:
         starter = starter_model()
         if starter is None:
             raise ModelFileMissing(path=tr("of the installation"))
         return starter
+    if path == Path():
+        raise WrongUsage(detail=tr("No model was named."))
     if not path.exists() and not path.is_absolute():
         from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - rarely needed
         from deepseek_r1.catalogue.model_folder import find_model  # noqa: PLC0415

@@ -186,9 +186,9 @@ class BudgetTooSmall(ModelRefused):
 
 
 class ModelLoadFailed(ModelRefused):
-    what = N_("The engine could not load {path}.")
+    what = N_("The engine of this version could not load {path}.")
     why = N_("It reports: {detail}.")
-    todo = N_("Download the file again, or choose another model.")
+    todo = N_("Choose another model, update this application, or download the file again.")
 
 
 class OldEngineUsedUp(ModelLoadFailed):

@@ -33,7 +33,6 @@ from deepseek_r1.core.child_call import (
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place
 from deepseek_r1.documents.errors import (
     DocumentDamaged,

@@ -35,13 +35,6 @@ class SpareReader:
             spare = None
         return spare or self._started()
 
-    def close(self) -> None:
-        """End the process that is ready."""
-        with self._guard:
-            spare, self._spare = self._spare, None
-        if spare is not None:
-            spare.close()
-
     def _started(self) -> ChildCall:
         kind = ChildKind.DOCUMENTS
         most = kind.value.memory_mib << 20

@@ -17,8 +17,9 @@ from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, Chil
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.environment import engine_environment, start_options
-from deepseek_r1.lab import errors  # noqa: F401 - so that a report of theirs is understood
+from deepseek_r1.lab import errors
 
 WINDOW: Final = 512
 MOST_SCORED: Final = 4096
@@ -175,6 +176,10 @@ def compare(
     Raises `MeasuringRefused`, `OutputUnwritable`, `ModelRefused`, `EngineFailed`.
     """
     terms = replace(terms, text=terms.text.resolve())
+    headers = [read_header(each) for each in (base, *others)]  # before the first is measured
+    for path, header in zip(others, headers[1:], strict=True):
+        if header.vocabulary != headers[0].vocabulary:
+            raise errors.VocabulariesDiffer(a=base.name, b=path.name)
     try:
         scratch = tempfile.TemporaryDirectory(prefix="r1desk-quality-", dir=terms.scratch)
     except OSError as error:

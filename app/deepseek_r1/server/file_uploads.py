@@ -254,7 +254,6 @@ class FileUploads:
             stop.set()
             await asyncio.wait({work})
             error = work.exception()
-            return_free_memory()
             if self._left_mib() >= 2 * READER_MIB:
                 with suppress(OSError):  # the next document starts one, or says why it cannot
                     await asyncio.to_thread(readers.prepare)

@@ -6,6 +6,7 @@ What it holds is read one conversation at a time, and sent in slices.
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import zipfile
@@ -45,6 +46,7 @@ MAX_CONVERSATION_BYTES = 64 * 2**20
 MAX_MESSAGE_CHARACTERS = 10 * 2**20  # as many files as can be sent with one, and text
 SLICE_CHARACTERS = 2**16  # parsing a slice holds the interpreter, and the window, for 2 ms
 _HEAD_BYTES = 64 * 2**10
+_MOST_REASON = 100  # characters of the parser's sentence
 _CHUNK_BYTES = 2**20  # of a long text the parser reads all again with each
 
 Opener = Callable[[], BinaryIO]
@@ -118,7 +120,7 @@ def read_export(path: Path, left_out: Counts) -> Iterator[ArchivedConversation]:
                         yield conversation
             except (ijson.JSONError, UnicodeDecodeError) as problem:
                 if has_begun or len(files) == 1:
-                    raise _another_kind() from problem
+                    raise _another_kind(problem) from problem
                 left_out[Omitted.DAMAGED] += 1
     if not is_known:
         raise _another_kind()
@@ -128,16 +130,25 @@ def read_prompts(path: Path) -> tuple[SavedPrompt, ...]:
     """The prompts of an exported library. Raises OSError and ArchiveUnreadable."""
     if not _is_file(path.stat()):  # reading a device or a pipe may never end
         raise _another_kind()
-    with path.open("rb") as file:
+    with _opened(partial(path.open, "rb")) as file:
         try:
             value = next(ijson.items(_Capped(file), "", use_float=True))
         except (ijson.JSONError, UnicodeDecodeError) as problem:
-            raise _another_kind() from problem
+            raise _another_kind(problem) from problem
     return tuple(_validated(PromptFile, value, path.name).prompts)
 
 
-def _another_kind() -> ArchiveUnreadable:
-    return ArchiveUnreadable(detail=tr("another kind of file"))
+def _another_kind(problem: Exception | None = None) -> ArchiveUnreadable:
+    why = f" ({str(problem).splitlines()[0][:_MOST_REASON]})" if str(problem or "") else ""
+    return ArchiveUnreadable(detail=tr("another kind of file") + why)
+
+
+def _opened(opener: Opener) -> BinaryIO:
+    """The file, behind a byte order mark of UTF-8."""
+    file = opener()
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    return file
 
 
 def _files(path: Path, stack: ExitStack) -> dict[str, Opener]:
@@ -187,7 +198,7 @@ def _conversations(
     name: str, files: dict[str, Opener], left_out: Counts
 ) -> Iterator[ArchivedConversation | None]:
     """Those of one file. None says only that the file is one of ours, which may hold none."""
-    with files[name]() as file:
+    with _opened(files[name]) as file:
         head = file.read(_HEAD_BYTES)
     is_ours = _is_ours(head)
     prefix = "conversations.item" if is_ours else "item" if head.lstrip()[:1] == b"[" else ""
@@ -197,11 +208,11 @@ def _conversations(
     def lines() -> Iterator[Any]:
         other = str(PurePosixPath(name).with_name("messages.jsonl"))
         if other in files:
-            with files[other]() as file:
+            with _opened(files[other]) as file:
                 yield from ijson.items(_Capped(file), "", multiple_values=True, use_float=True)
 
     folder = PurePosixPath(name).parent.name
-    with files[name]() as file:
+    with _opened(files[name]) as file:
         capped = _Capped(file)
         values = ijson.items(capped, prefix, use_float=True, buf_size=_CHUNK_BYTES)
         for place, value in enumerate(values):
