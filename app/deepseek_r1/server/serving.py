@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -33,6 +34,7 @@ CUT_OFF_S = 12.0  # for the ends of requests that are cut off
 CANCEL_S = 3.0  # of these, for the engine to end the answers; then it is ended itself
 LISTEN_BACKLOG = 512  # connections that wait in the system
 ACCEPTED_AT_ONCE = 8  # by asyncio: none of them can be closed before some turns of its loop
+SWITCH_S = 0.0005  # between threads: those that index documents hold up the event loop so long
 END_S = CUT_OFF_S + SHUTDOWN_S  # from the end of the drain to the end of the process
 
 
@@ -64,6 +66,7 @@ def serve_on(
 
     Raises the errors of a load, and EngineKeepsDying.
     """
+    sys.setswitchinterval(SWITCH_S)
     serving = _Serving(options, on_event, on_loaded)
     with serving.client, ending_signals(serving.end):
         asyncio.run(serving.run(listening))
