@@ -131,8 +131,9 @@ def main() -> int:
     """Run as the options say; the exit status is the verdict."""
     from hostile.file_hunters import FILE_HUNTERS  # noqa: PLC0415 - both import this module
     from hostile.process_hunters import PROCESS_HUNTERS  # noqa: PLC0415
+    from hostile.reading_hunters import READING_HUNTERS  # noqa: PLC0415
 
-    hunters = {**FILE_HUNTERS, **PROCESS_HUNTERS}
+    hunters = {**FILE_HUNTERS, **PROCESS_HUNTERS, **READING_HUNTERS}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))

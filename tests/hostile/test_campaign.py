@@ -16,6 +16,7 @@ from hostile import file_hunters
 from hostile.campaign import Campaign, Case
 from hostile.file_hunters import FILE_HUNTERS, open_old_file
 from hostile.process_hunters import PROCESS_HUNTERS
+from hostile.reading_hunters import READING_HUNTERS
 from support.ggml_files import FAMILIES
 
 pytestmark = [
@@ -38,7 +39,8 @@ SEEN = {
 
 @pytest.mark.quiet
 def test_two_minutes_of_all_hunters_break_no_promise(tmp_path: Path) -> None:
-    campaign = Campaign({**FILE_HUNTERS, **PROCESS_HUNTERS}, SEED, tmp_path / "kept")
+    hunters = {**FILE_HUNTERS, **PROCESS_HUNTERS, **READING_HUNTERS}
+    campaign = Campaign(hunters, SEED, tmp_path / "kept")
     campaign.run(MINUTES * 60)
     assert [bad for found in campaign.found.values() for bad in found.bad] == []
     for name, found in campaign.found.items():

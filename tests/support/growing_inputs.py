@@ -23,7 +23,7 @@ class Growing:
     name: str
     make: Callable[[int], str]
     read: Callable[[str], object]
-    most: int = 1 << 20
+    most: int = 1 << 18
 
 
 def _writer() -> BlockWriter:
