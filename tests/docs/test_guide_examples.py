@@ -122,7 +122,12 @@ def folder(starter: Path, shallow_starter: Path, tmp_path_factory: pytest.TempPa
     (folder / "lease.pdf").write_bytes(page)
     (folder / "offers").mkdir()
     (folder / "offers/one.txt").write_text("The flat is warm.")
-    texts = {"question.txt": "Why?", "instructions.txt": "Be brief.", "person.json": SCHEMA}
+    texts = {
+        "question.txt": "Why?",
+        "questions.txt": "Why?\tblue",
+        "instructions.txt": "Be brief.",
+        "person.json": SCHEMA,
+    }
     for name, text in texts.items():
         (folder / name).write_text(text)
     calibration = (ROOT / "resources/calibration/evaluation.txt").read_text(encoding="utf-8")
