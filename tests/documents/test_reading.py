@@ -319,15 +319,15 @@ def test_a_folder_gives_its_documents(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_process_that_was_started_before_reads_the_next_document(tmp_path: Path) -> None:
-    reading.readers.prepare()
-    reading.readers.prepare()
+    reading.readers.prepare(100)
+    reading.readers.prepare(100)
     spare = reading.readers.take()
     assert spare.idle
     spare.close()
     path = saved(tmp_path, "a.txt", "text")
-    reading.readers.prepare()
+    reading.readers.prepare(100)
     assert read_document(path).text() == "text"
-    reading.readers.prepare()
+    reading.readers.prepare(100)
     spare = reading.readers._spare
     assert spare is not None
     os.kill(spare.pid, signal.SIGKILL)

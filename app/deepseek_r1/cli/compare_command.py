@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -26,9 +26,6 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.host import comparison as c
 from deepseek_r1.memory import meter
-
-if TYPE_CHECKING:
-    from deepseek_r1.convert.precision import Precision
 
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
@@ -99,7 +96,7 @@ def compare(
     if precision:
         from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415 - seldom wanted
 
-        wanted = [precision_named(each) for each in precision.split(",")]  # before the first one
+        wanted = [precision_named(each).name for each in precision.split(",")]  # all, first
         paths = [_converted(paths[0], each, load) for each in wanted]
     system, template = o.clean_text(system), o.chat_template(chat_template)
     events = c.compare(
@@ -150,12 +147,14 @@ def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bo
                 _show(answers[candidate])
 
 
-def _converted(source: Path, chosen: Precision, load: LoadSettings) -> Path:
+def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     """Returns the model in another precision, converted into the profile where it is not there."""
     from deepseek_r1.cli.convert_command import conversion_bar  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.convert.errors import OutputUnwritable  # noqa: PLC0415
     from deepseek_r1.convert.job import ConversionRequest, convert  # noqa: PLC0415
+    from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415
 
+    chosen = precision_named(precision)
     if not source.exists():
         raise ModelFileMissing(path=str(source))
     files = sorted(source.rglob("*")) if source.is_dir() else [source]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -11,6 +12,7 @@ from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.processes import ChildKind
 
 _MOST_WAITING: Final = 4  # slices
+_LEAST_MIB: Final = 64
 
 
 class SpareReader:
@@ -20,10 +22,10 @@ class SpareReader:
         self._replies, self._guard = replies, threading.Lock()
         self._spare: ChildCall | None = None
 
-    def prepare(self) -> None:
-        """Start a process unless one is ready. Raises OSError."""
-        with self._guard:
-            if self._spare is None or not self._spare.idle:
+    def prepare(self, left_mib: float) -> None:
+        """Start a process unless one is ready, or too little memory is left to use it."""
+        with self._guard, suppress(OSError):  # `take` will say why none can be started
+            if left_mib >= _LEAST_MIB and (self._spare is None or not self._spare.idle):
                 self._spare = self._started()
 
     def take(self) -> ChildCall:

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message as Headers
 from typing import Any, Final
@@ -31,7 +31,7 @@ from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.reading import READER_MIB, readers
+from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.admission import client_of
@@ -254,9 +254,7 @@ class FileUploads:
             stop.set()
             await asyncio.wait({work})
             error = work.exception()
-            if self._left_mib() >= 2 * READER_MIB:
-                with suppress(OSError):  # the next document starts one, or says why it cannot
-                    await asyncio.to_thread(readers.prepare)
+            await asyncio.to_thread(readers.prepare, self._left_mib())
         if isinstance(error, ReadingStopped):
             late = "Reading it takes too long while other clients wait. Send it again later."
             raise ApiError(400, late, param="file", code="DocumentTooLarge")

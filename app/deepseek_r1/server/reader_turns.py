@@ -63,12 +63,8 @@ class ReaderTurns:
         """The MiB of the next document; None where it has to wait."""
         if not self.given:
             self._free_mib = int(self._left_mib())
-            return min(self._share(self._free_mib), MEMORY_MIB)
         left = self._free_mib - sum(self.given.values())
-        full = len(self.given) >= MOST_READERS or left < _LEAST_MIB
-        return None if full else min(self._share(left), MEMORY_MIB)
-
-    @staticmethod
-    def _share(left: int) -> int:
+        if self.given and (len(self.given) >= MOST_READERS or left < _LEAST_MIB):
+            return None
         share = max(left // 2, left - _OTHERS_MIB)
-        return share if share >= _LEAST_MIB else left
+        return min(share if share >= _LEAST_MIB else left, MEMORY_MIB)

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.reading import READER_MIB, readers
+from deepseek_r1.documents.reading import readers
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import SHUTDOWN_S
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
@@ -131,10 +131,9 @@ class _Serving:
             await WarmPrompt(self._engine, options.system_prompt).warm()
             if self._server.should_exit:  # the engine may be closed, which is no failure of `warm`
                 return
-            left_mib = options.settings.memory_budget - tree_mib()
-            if options.max_file_bytes and left_mib >= 2 * READER_MIB:
-                with suppress(OSError):  # the first document starts it, or says why it cannot
-                    await asyncio.to_thread(readers.prepare)
+            if options.max_file_bytes:
+                left_mib = options.settings.memory_budget - tree_mib()
+                await asyncio.to_thread(readers.prepare, left_mib)
             self._engine.warm = True
             self._on_loaded(loaded)
         except R1Error as error:
