@@ -167,4 +167,22 @@ def pdf_lines(*lines: str) -> str:
     return f"BT /F 12 Tf 50 700 Td {shown} ET"
 
 
+def expanding_forms(depth: int = 12, times: int = 10) -> bytes:
+    """A PDF of 3 KB with forms of which each draws the next one so many times."""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</XObject<</F 6 0 R>>>>"
+        b"/Contents 4 0 R>>",
+        b"<</Length 5>>stream\n/F Do\nendstream",
+        LATIN.encode(),
+    ]
+    for n in range(depth):
+        drawn = b"/F Do " * times if n < depth - 1 else b"BT /A 9 Tf (x) Tj ET"
+        used = b"<</XObject<</F %d 0 R>>/Font<</A 5 0 R>>>>" % (7 + n)
+        head = b"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources%s/Length %d>>"
+        objects.append(head % (used, len(drawn)) + b"stream\n" + drawn + b"\nendstream")
+    return pdf_file(objects)
+
+
 IMAGE = "q 500 0 0 500 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x00 EI Q"  # a page that is a picture

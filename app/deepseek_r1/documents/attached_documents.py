@@ -15,7 +15,7 @@ from deepseek_r1.documents.document import Source, cited
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
-from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 
 _EventT = TypeVar("_EventT", bound=Event)
 _LISTED: Final = 12  # sources of an answer, beside those that it cites
@@ -52,15 +52,17 @@ def add_data(
     name: str,
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
+    *,
+    most_mib: int = MEMORY_MIB,
 ) -> str:
-    """Read a document that is no file; `memory` as in `read_document`.
+    """Read a document that is no file; `memory` and `most_mib` as in `read_document`.
 
     Raises DocumentRefused, soon after `stop` was set too, and DocumentIndexFailed.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder, "document")
         path.write_bytes(data)
-        return _add(index, path, name, stop, memory)
+        return _add(index, path, name, stop, memory, most_mib=most_mib)
 
 
 def _add(
@@ -69,11 +71,14 @@ def _add(
     name: str,
     stop: threading.Event | None,
     memory: ReadingMemory | None,
+    *,
+    most_mib: int = MEMORY_MIB,
 ) -> str:
     if (sha256 := file_sha256(path, name)) in index.added:
         return sha256
     try:
-        index.add(document := read_document(path, name=name, stop=stop, memory=memory))
+        document = read_document(path, name=name, stop=stop, memory=memory, most_mib=most_mib)
+        index.add(document)
     finally:
         trim_heap()
     return document.sha256  # of a file that is being written to, another one by now

@@ -138,14 +138,21 @@ def read_document(
     name: str = "",
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
+    most_mib: int = MEMORY_MIB,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
-    gets `MEMORY_MIB`. Not for a window's thread.
+    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Not for a window's
+    thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    with _refusals(name), memory.for_reader(name, _needed_mib(path)) as most_mib:
+    spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
+    with (
+        _refusals(name),
+        memory.for_reader(name, _needed_mib(path) - spare_mib, most_mib) as more_mib,
+    ):
+        most_mib = min(more_mib + spare_mib, MEMORY_MIB)
         try:
             for _ in range(_TRIES):
                 before = _state(path)

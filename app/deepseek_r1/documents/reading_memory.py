@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Final
 
-from deepseek_r1.core.errors import BudgetTooSmall, ModelNotLoaded
+from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed, ModelNotLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents.errors import DocumentNeedsMemory, DocumentTooLarge
 from deepseek_r1.memory.meter import tree_mib
 
+_KERNEL_MIB: Final = 16.0  # page tables, and pages of the file
 MEMORY_MIB: Final = ChildKind.DOCUMENTS.value.memory_mib  # the most that one document gets
 
 
@@ -23,17 +24,16 @@ class ReadingMemory:
     def __init__(
         self,
         budget_mib: Callable[[], float] = lambda: float("inf"),
-        give_way: Callable[[float], bool] = lambda _mib: False,
-        most_mib: int = MEMORY_MIB,
+        lend: Callable[[float], bool] = lambda _mib: False,
     ) -> None:
-        """`budget_mib` is that of this process and all below it, `most_mib` a reader's.
+        """`budget_mib` is that of this process and all below it.
 
-        `give_way` lets the weights of a model have that many MiB less than its bill has, until it
+        `lend` lets the weights of a model have that many MiB less than its bill has, until it
         is called again, and returns whether they do: those that all stay in memory cannot. Raises
         BudgetTooSmall.
         """
-        self._budget_mib, self._give_way, self._most_mib = budget_mib, give_way, most_mib
-        self._changing, self._given_mib = threading.Lock(), 0
+        self._budget_mib, self._set_lent = budget_mib, lend
+        self._changing, self._lent_mib = threading.Lock(), 0
 
     def left_mib(self) -> float:
         """What the budget leaves now, with readers that are at work; below 0 where it is full."""
@@ -41,32 +41,40 @@ class ReadingMemory:
         return budget_mib - tree_mib() if budget_mib < float("inf") else budget_mib
 
     @contextmanager
-    def for_reader(self, name: str, needed_mib: int) -> Iterator[int]:
+    def for_reader(self, name: str, needed_mib: int, most_mib: int = MEMORY_MIB) -> Iterator[int]:
         """Yield the MiB that the reader of a document may take, at least `needed_mib`.
 
-        Raises DocumentNeedsMemory where the budget does not leave that.
+        Beyond that it gets what is free, up to `most_mib`. Raises DocumentNeedsMemory where the
+        budget does not leave what it needs.
         """
         needed_mib = min(needed_mib, MEMORY_MIB)
+        lent_mib, left_mib, more = 0, 0.0, True
         try:
-            gives_way = self._change(needed_mib)
-        except BudgetTooSmall as refused:
-            left_mib = needed_mib - float(refused.facts["needed_mib"]) + self._budget_mib()
-            raise self._refusal(name, needed_mib, left_mib) from None
-        try:
-            left_mib = min(self.left_mib(), self._most_mib)
+            while more and left_mib < needed_mib:
+                wanted_mib = ceil(needed_mib - left_mib)
+                got_mib = self._lend(wanted_mib)
+                lent_mib, more = lent_mib + got_mib, got_mib == wanted_mib
+                left_mib = self.left_mib() - _KERNEL_MIB
             if left_mib < needed_mib:
                 raise self._refusal(name, needed_mib, left_mib)
             # Weights that were not read yet will take what is left beyond the bill.
-            yield needed_mib if gives_way else int(left_mib)
+            yield needed_mib if lent_mib else max(needed_mib, int(min(left_mib, most_mib)))
         finally:
-            with suppress(ModelNotLoaded):  # it was closed meanwhile
-                self._change(-needed_mib)
+            with suppress(ModelNotLoaded, EngineFailed):  # it was closed meanwhile
+                self._lend(-lent_mib)
 
-    def _change(self, more_mib: int) -> bool:
+    def _lend(self, more_mib: int) -> int:
+        """Lend so much more, or what the bill allows; returns what was lent."""
         with self._changing:
-            gives_way = self._give_way(self._given_mib + more_mib)
-            self._given_mib += more_mib
-            return gives_way
+            try:
+                lends = self._set_lent(self._lent_mib + more_mib)
+            except BudgetTooSmall as refused:  # cells without tokens are in the bill, but are free
+                short_mib = ceil(float(refused.facts["needed_mib"]) - self._budget_mib())
+                more_mib = max(0, more_mib - short_mib)
+                lends = self._set_lent(self._lent_mib + more_mib)
+            more_mib = more_mib if lends else 0
+            self._lent_mib += more_mib
+            return more_mib
 
     def _refusal(self, name: str, needed_mib: int, left_mib: float) -> DocumentNeedsMemory:
         budget_mib = self._budget_mib()

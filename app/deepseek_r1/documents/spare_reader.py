@@ -22,6 +22,12 @@ class SpareReader:
         self._replies, self._guard = replies, threading.Lock()
         self._spare: ChildCall | None = None
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether the next document finds a process that is ready."""
+        with self._guard:
+            return self._spare is not None and self._spare.idle
+
     def prepare(self, left_mib: float) -> None:
         """Start a process unless one is ready, or too little memory is left to use it."""
         with self._guard, suppress(OSError):  # `take` will say why none can be started

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from anyio import CancelScope
 
 from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
-from deepseek_r1.core.events import Event, ModelLoaded
+from deepseek_r1.core.events import BillItem, Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
 from deepseek_r1.host.open_requests import OpenRequests
@@ -26,6 +26,7 @@ from deepseek_r1.host.protocol import (
     GenerateRequest,
     Heartbeat,
     PrepareRequest,
+    SetBudgetRequest,
     SimilaritiesRequest,
     TextReply,
     TokenizeRequest,
@@ -125,6 +126,16 @@ class AsyncEngine:
         """Return how near each passage is to a question."""
         fields = {"question": question, "passages": passages}
         return (await self._result(EmbeddingReply, SimilaritiesRequest, **fields)).values
+
+    async def lend(self, mib: float) -> bool:
+        """Let streamed weights have so much less: see `ReadingMemory`."""
+        bill = self.require_model().bill
+        if not bill.streams:
+            return False
+        window_mib = bill.mib_of(BillItem.WINDOW) + mib
+        fields = {"memory_budget": int(bill.budget_mib), "window_mib": window_mib}
+        await self._result(DoneReply, SetBudgetRequest, **fields)
+        return True
 
     async def _result(
         self, reply_kind: type[_ReplyT], kind: type[AnsweredRequest], **fields: Any

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message as Headers
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -33,7 +34,6 @@ from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
@@ -66,7 +66,9 @@ class FileUploads:
     def __init__(self, service: AnswerService) -> None:
         self._service, self._max_bytes = service, service.options.max_file_bytes
         self._documents = DocumentIndex()
-        self._turns = ReaderTurns(self._left_mib)
+        self._memory = ReadingMemory(lambda: service.options.settings.memory_budget, self._lend)
+        self._loop: asyncio.AbstractEventLoop  # set before a document is read
+        self._turns = ReaderTurns(self._memory.left_mib)
         self._threads = ThreadPoolExecutor(MOST_READERS, "document")
         self._arriving: Counter[str] = Counter()  # the SHA-256 of documents that no client has yet
         self._removing = asyncio.Lock()
@@ -209,8 +211,9 @@ class FileUploads:
 
     # ---- texts
 
-    def _left_mib(self) -> float:
-        return self._service.options.settings.memory_budget - tree_mib()
+    def _lend(self, mib: float) -> bool:
+        """Let the weights have so much less: see `ReadingMemory`. For the threads that read."""
+        return asyncio.run_coroutine_threadsafe(self._service.engine.lend(mib), self._loop).result()
 
     @asynccontextmanager
     async def _read(
@@ -241,9 +244,9 @@ class FileUploads:
     async def _add(self, data: bytes, name: str, owner: str, mib: int) -> str:
         """Read a document into the index, until its client leaves or its turn is over."""
         loop, stop = asyncio.get_running_loop(), threading.Event()
-        memory = ReadingMemory(lambda: self._service.options.settings.memory_budget, most_mib=mib)
-        arguments = (self._documents, data, name, stop, memory)
-        work = loop.run_in_executor(self._threads, add_data, *arguments)
+        self._loop = loop
+        read = partial(add_data, self._documents, data, name, stop, self._memory, most_mib=mib)
+        work = loop.run_in_executor(self._threads, read)
         began = loop.time()
         try:
             while not work.done():
@@ -254,7 +257,7 @@ class FileUploads:
             stop.set()
             await asyncio.wait({work})
             error = work.exception()
-            await asyncio.to_thread(readers.prepare, self._left_mib())
+            await asyncio.to_thread(readers.prepare, self._memory.left_mib())
         if isinstance(error, ReadingStopped):
             late = "Reading it takes too long while other clients wait. Send it again later."
             raise ApiError(400, late, param="file", code="DocumentTooLarge")
