@@ -45,7 +45,16 @@ CLICK_TEXTS = (
 Function = Callable[..., None]
 Decorator = Callable[[Function], Function]
 INTERRUPTED = 130  # the exit code after Ctrl-C
-PATH = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # would be the present folder
+            self.fail(tr("A name is missing."), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 _NOT_AT_THE_BEGINNING = "，。；：、！？）”》…)"
 _VALUES = {
     "true": True, "on": True, "yes": True, "1": True,

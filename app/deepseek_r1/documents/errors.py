@@ -62,6 +62,12 @@ class DocumentTooLarge(DocumentRefused):
     todo = N_("Copy the part that matters into a smaller file.")
 
 
+class FolderTooLarge(DocumentRefused):
+    what = N_("The folder {name} is too large to be read.")
+    why = N_("It has more than {limit} files.")
+    todo = N_("Choose a folder in it, or the files that matter.")
+
+
 class DocumentNeedsMemory(DocumentRefused):
     """The memory budget leaves less than reading it takes."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import stat
 import threading
@@ -39,6 +40,7 @@ from deepseek_r1.documents.errors import (
     DocumentEmpty,
     DocumentNotRead,
     DocumentTooLarge,
+    FolderTooLarge,
     ReaderFull,
     ReadingStopped,
 )
@@ -65,6 +67,7 @@ _SUFFIXES = (
 )
 SUFFIXES: Final = frozenset(_SUFFIXES.split())  # other files are read where they are chosen
 _NAME_CHARACTERS = 120
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _JOINED_CHARACTERS = 200  # a fourth of a passage
 
 
@@ -100,7 +103,7 @@ def document_files(path: Path) -> list[Path]:
     """The file itself, or those of a folder and of the folders in it that can be documents.
 
     Hidden files, links and unknown kinds are left out. Raises DocumentEmpty where there is no
-    other, and DocumentTooLarge where there are more than `MAX_FOLDER_FILES`.
+    other, and FolderTooLarge where there are more than `MAX_FOLDER_FILES`.
     """
     if not path.is_dir():
         return [path]
@@ -110,8 +113,7 @@ def document_files(path: Path) -> list[Path]:
         files = [Path(folder, each) for each in sorted(names) if not each.startswith(".")]
         found += [f for f in files if f.suffix.lower() in SUFFIXES and not f.is_symlink()]
         if len(found) > MAX_FOLDER_FILES:
-            limit = tr("It has more than {limit:,} files.", limit=MAX_FOLDER_FILES)
-            raise DocumentTooLarge(name=path.name, detail=limit)
+            raise FolderTooLarge(name=path.name, limit=MAX_FOLDER_FILES)
     if not found:
         raise DocumentEmpty(name=path.name)
     return found
@@ -252,7 +254,8 @@ def _joins(before: Block, block: Block) -> bool:
 
 
 def _short(name: str) -> str:
-    return frames.without_surrogates(name)[-_NAME_CHARACTERS:]
+    """Without what could begin a line of a prompt."""
+    return _CONTROLS.sub(" ", frames.without_surrogates(name))[-_NAME_CHARACTERS:]
 
 
 @contextmanager

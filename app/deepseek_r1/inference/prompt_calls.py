@@ -39,7 +39,7 @@ from deepseek_r1.inference.arguments import (
 )
 from deepseek_r1.inference.generation import GenerationRunner
 
-Documents = Sequence[str | Path]
+Documents = Sequence[str | Path] | str | Path
 
 
 class PromptCalls(GenerationRunner):
@@ -158,7 +158,7 @@ class PromptCalls(GenerationRunner):
         chosen = sampling_for(sampling, max_tokens, options)
         messages, sources = as_messages(prompt), tuple[Source, ...]()
         with self._stoppable() as stop:
-            if documents:
+            if documents or documents == "":
                 with suppress(ReadingStopped):  # then the answer ends when it begins
                     messages, sources = self._with_documents(messages, documents, chosen, stop)
             answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
@@ -174,9 +174,12 @@ class PromptCalls(GenerationRunner):
     ) -> tuple[tuple[Message, ...], tuple[Source, ...]]:
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
+        paths = (documents,) if isinstance(documents, str | Path) else documents
+        if "" in paths:
+            raise WrongUsage(detail=tr("A document's name is empty."))
         index = self._documents = self._documents or DocumentIndex()
         added = (
-            add_documents(index, each, stop=stop, memory=self._reading_memory) for each in documents
+            add_documents(index, each, stop=stop, memory=self._reading_memory) for each in paths
         )
         hashes = dict.fromkeys(chain.from_iterable(added))
         context = self.loaded.facts.context_length
