@@ -62,7 +62,7 @@ class Peaks:
 def made_documents(folder: Path) -> list[Path]:
     """The three documents."""
     chance, names = random.Random(1), ("pages.pdf", "text.txt", "forms.pdf")
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(30_000)]
+    words = "the river runs past an old mill where people once made flour for bread".split()  # noqa: SIM905
     paths = [folder / name for name in names]
     paths[0].write_bytes(
         pdf(
@@ -72,7 +72,7 @@ def made_documents(folder: Path) -> list[Path]:
             ]
         )
     )
-    text = "\n\n".join(" ".join(chance.choices(words, k=80)) for _ in range(26_800))
+    text = "\n\n".join(" ".join(chance.choices(words, k=80)) for _ in range(40_000))
     paths[1].write_text(text[:15_000_000], encoding="utf-8")
     paths[2].write_bytes(expanding_forms())
     return paths
