@@ -47,6 +47,37 @@ with CPUInference(
 """
 
 
+LENDS = """
+import sys
+from deepseek_r1 import CPUInference
+with CPUInference(
+    sys.argv[1], memory_budget=328, context_length=512, swap_enabled=True, window_mib=sys.argv[2]
+) as model:
+    model.generate("Hello", max_tokens=4)
+    for mib in (0.0, 4.0, 0.0):
+        assert model._reading_memory._set_lent(mib)
+        if not mib:
+            model.generate("Hello", max_tokens=4)  # what is to stay comes home
+        print(model.weights_stats.pinned_mib)
+"""
+
+
+@pytest.mark.integration
+def test_streamed_weights_make_room_for_a_reader_of_documents(starter: Path) -> None:
+    window_mib = WINDOW_MIB - engine_extra_mib(starter)
+    done = subprocess.run(
+        [sys.executable, "-c", LENDS.replace("sys.argv[2]", str(window_mib)), starter],
+        env={**os.environ, "PYTHONPATH": str(APP)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    before, lent, after = map(float, done.stdout.split())
+    assert lent < before
+    assert after == before
+
+
 @pytest.mark.integration
 def test_the_weights_follow_the_window(starter: Path) -> None:
     window_mib = WINDOW_MIB - engine_extra_mib(starter)
