@@ -118,7 +118,7 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
 ) -> None:
     stack.engine.compares = True
     said: list[bool] = []
-    documents.engine.comparing.connect(said.append)
+    documents.counter.comparing.connect(said.append)
     planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
     (asked,) = stack.engine.of_kind(SimilaritiesRequest)

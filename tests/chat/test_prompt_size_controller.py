@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
+from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
-from r1desk.chat.context.token_counter import Counting
+from r1desk.chat.context.token_counter import NotCounted
 from r1desk.chat.values.prompt import with_attachments
+from r1desk.platform.tasks import Later
 from r1desk.store import AnswerSources, Attachment, ChatMessage
 
 FACTS = ModelFacts(
@@ -52,30 +54,21 @@ class SlowCounter:
 
     def __init__(self) -> None:
         self.engine = Engine()
-        self.waiting: list[Callable[[], None]] = []
-        self._counting: Counting | None = None
+        self.waiting: list[tuple[Later[int], int]] = []
+
+    async def count(self, messages: Sequence[Message]) -> int:
+        later: Later[int] = Later()
+        self.waiting.append((later, sum(len(message.content) for message in messages)))
+        return await later
 
     def give_up(self) -> None:
         """End the count early, as where an answer has begun meanwhile."""
-        self.waiting.clear()
-        assert self._counting is not None
-        self._counting.close()
-
-    def run(self, counting: Counting) -> None:
-        self._counting = counting
-        self._advance(counting, None)
-
-    def _advance(self, counting: Counting, tokens: int | None) -> None:
-        try:
-            messages = next(counting) if tokens is None else counting.send(tokens)
-        except StopIteration:
-            return
-        size = sum(len(message.content) for message in messages)
-        self.waiting.append(lambda: self._advance(counting, size))
+        self.waiting.pop()[0].fail(NotCounted())
 
     def serve(self) -> None:
         while self.waiting:
-            self.waiting.pop(0)()
+            later, size = self.waiting.pop(0)
+            later.give(size)
 
 
 def controller(

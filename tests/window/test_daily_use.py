@@ -424,7 +424,9 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(
         row = last_view(session).queued_row
         assert row.accessibleName() == "Not sent."
         assert last_view(session).continue_row is None
-        press_button(row, "Send")
+        qtbot.waitUntil(row.button.isVisible)
+        assert row.button.text() == "Send"
+        click(row.button)
         wait_shown(qtbot, session, "The end.")
         wait_answered(qtbot, session)
         states = [message.state for message in session.chat.shown_branch]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.host import comparison as c
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
@@ -21,7 +23,8 @@ from r1desk.platform.background_thread import (
     stream_in_background,
 )
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.later_turn import in_later_turn
+from r1desk.platform.later_turn import later_turn
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
@@ -43,6 +46,7 @@ class ComparisonController(QObject):
     def __init__(self, services: Services, chat: ChatController, models: ModelController) -> None:
         super().__init__()
         self._services, self._engine = services, services.engine
+        self.tasks = Tasks(self, chat.report_failure)
         self._chat, self._models = chat, models
         self.question: ChatMessage | None = None  # that of the page, until it is closed
         self.planned: c.ComparisonPlanned  # set with the question
@@ -77,8 +81,8 @@ class ComparisonController(QObject):
         """The answers as far as they have come."""
         return [each.whole or each.over(each.begun) for each in self._answers]
 
-    @Slot(object, list, object)
-    def begin(
+    @task
+    async def begin(
         self, question: ChatMessage, candidates: Sequence[c.Candidate], planned: c.ComparisonPlanned
     ) -> None:
         """Store the question, unless it is, and an empty answer for each column; then ask them."""
@@ -94,36 +98,25 @@ class ComparisonController(QObject):
                 answers = [begin(key, asked.id, each.name) for each in candidates]
                 return store.messages.path_to(asked.id), answers
 
-        def done(stored: tuple[list[ChatMessage], list[ChatMessage]]) -> None:
-            before, answers = stored
-            self.question, self.planned, self._candidates = before[-1], planned, candidates
-            self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
-            run = c.Comparison(
-                [prompt_messages(before, "")], candidates, planned, self._engine.command
-            )
-            self._engine.set_comparison(run)
-            self._save_timer.start()
-            self.begun.emit()
-            in_later_turn(self, partial(self._show, run, before[-1].conversation_id))
-
-        def refused(error: Exception) -> None:
-            chat.hold_answers(False)
-            chat.report_failure(error)
-
         chat.hold_answers(True)
-        self._services.store.call(work, done, refused)
-
-    def _show(self, run: c.Comparison, conversation_id: int) -> None:
-        self._chat.open_new(conversation_id)
-        unload = self._models.unload()
-        if unload is None and self._engine_works:
+        try:
+            before, answers = await self._services.store.ask(work)
+        except R1Error:
+            chat.hold_answers(False)
+            raise
+        self.question, self.planned, self._candidates = before[-1], planned, candidates
+        self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
+        run = c.Comparison([prompt_messages(before, "")], candidates, planned, self._engine.command)
+        self._engine.set_comparison(run)
+        self._save_timer.start()
+        self.begun.emit()
+        await later_turn(self)
+        chat.open_new(before[-1].conversation_id)
+        if (unload := self._models.unload()) is not None:
+            with suppress(R1Error):
+                await unload
+        elif self._engine_works:
             self.stop()  # a load has begun meanwhile: together they could exceed the budget
-        for freed in (unload.done, unload.failed) if unload is not None else ():
-            freed.connect(partial(self._ask, run))
-        if unload is None:
-            self._ask(run)
-
-    def _ask(self, run: c.Comparison, *_freed: object) -> None:
         pid = self._engine.engine_pid  # it may keep more than a process without a model begins with
         run.window_mib = window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0)
         self._events = stream_in_background(run.events)

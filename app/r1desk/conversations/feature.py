@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -47,6 +48,7 @@ class ConversationsFeature(Feature):
     def __init__(self, services: Services, chat: ChatFeature) -> None:
         super().__init__()
         self._store, self._notify = services.store, services.notify
+        self.tasks = Tasks(self, chat.controller.report_failure)
         self._chat_feature, self._chat, self._documents = chat, chat.controller, chat.documents
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
@@ -74,34 +76,33 @@ class ConversationsFeature(Feature):
         """Show the conversation of last time, or a new one; empty the old trash."""
         self._empty_trash()
         self.refresh()
+        self._open_last()
+
+    @task
+    async def _open_last(self) -> None:
 
         def last(store: Store) -> int | None:
             remembered = store.key_value.get(LAST_CONVERSATION)
             present = {info.id for info in store.conversations.infos()}
             return remembered if isinstance(remembered, int) and remembered in present else None
 
-        def found(conversation_id: int | None) -> None:
-            if self._chat.busy or self._chat.conversation_id is not None:
-                return  # the user was faster
-            # What is typed by now belongs into the empty conversation on the screen.
-            if conversation_id is None or self._window.composer.text():
-                self._chat.begin()
-            else:
-                self._chat.open(conversation_id)
+        conversation_id = await self._store.ask(last)
+        if self._chat.busy or self._chat.conversation_id is not None:
+            return  # the user was faster
+        # What is typed by now belongs into the empty conversation on the screen.
+        if conversation_id is None or self._window.composer.text():
+            self._chat.begin()
+        else:
+            self._chat.open(conversation_id)
 
-        self._store.call(last, found)
-
-    def _empty_trash(self) -> None:
+    @task
+    async def _empty_trash(self) -> None:
         def purge(store: Store) -> int:
             return store.conversations.purge_trash(TRASH_DAYS) if store.writable else 0
 
-        def purged(gone: int) -> None:
-            if gone:
-                self._empty_trash()
-            else:
-                self._documents.clean()
-
-        self._store.call(purge, purged)
+        while await self._store.ask(purge):
+            pass
+        self._documents.clean()
 
     def close(self) -> None:
         """End exports: the store closes."""
@@ -149,10 +150,7 @@ class ConversationsFeature(Feature):
             case intents.PurgeConversations(conversations):
                 self._trash.ask_to_purge(conversations, self._window)
             case intents.NewFolder(conversations):
-                self._store.call(
-                    lambda store: store.folders.create(tr("New folder"), conversations),
-                    self._on_folder_made,
-                )
+                self._make_folder(conversations)
             case intents.MoveToFolder(conversations, folder):
                 self._change(lambda store: store.folders.move(conversations, folder))
             case intents.FoldFolder(folder, folded):
@@ -190,7 +188,8 @@ class ConversationsFeature(Feature):
             sidebar.list.reveal_folder(folder.id)
         self._window.composer.setFocus()
 
-    def _set_folder_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
+    @task
+    async def _set_folder_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
         """Let new chats in a folder begin as the chat on the screen, or as everywhere else."""
         settings = self._chat_feature.shown_settings() if as_shown else ConversationSettings()
         changed = replace(folder, settings=settings)
@@ -198,21 +197,16 @@ class ConversationsFeature(Feature):
             text = N_("New chats in “{name}” begin with the model and the settings of this chat.")
         else:
             text = N_("New chats in “{name}” begin as everywhere else.")
+        await self._store.ask(lambda store: store.folders.save(changed))
+        self.refresh()
+        self._notify(Notice(tr(text, name=folder.name), Level.INFO))
 
-        def saved(_: None) -> None:
-            self.refresh()
-            self._notify(Notice(tr(text, name=folder.name), Level.INFO))
-
-        self._store.call(lambda store: store.folders.save(changed), saved)
-
-    def _change(self, change: Callable[[Store], None]) -> None:
+    @task
+    async def _change(self, change: Callable[[Store], None]) -> None:
         """Change conversations or folders in the list."""
-
-        def changed(_: None) -> None:
-            self.refresh()
-            self._documents.refresh()  # the one shown may be in another folder
-
-        self._store.call(change, changed)
+        await self._store.ask(change)
+        self.refresh()
+        self._documents.refresh()  # the one shown may be in another folder
 
     def _remember(self, change: Callable[[Store], None]) -> None:
         """Keep what nobody asked for, where the profile can be written."""
@@ -224,15 +218,16 @@ class ConversationsFeature(Feature):
     @Slot()
     def refresh(self) -> None:
         """Read the list anew."""
-        self._store.call(
-            lambda store: (store.conversations.infos(), store.folders.infos()), self._on_list
-        )
+        self._read_list()
 
-    def _on_list(self, read: tuple[Sequence[ConversationInfo], Sequence[FolderInfo]]) -> None:
-        conversations, folders = read
+    @task
+    async def _read_list(self) -> None:
+        conversations, folders = await self._store.ask(
+            lambda store: (store.conversations.infos(), store.folders.infos())
+        )
         self._infos = {info.id: info for info in conversations}
         self._folder_infos = {info.id: info for info in folders}
-        self._window.sidebar.show_conversations(*read)
+        self._window.sidebar.show_conversations(conversations, folders)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
         self.unseen.look()
         self._on_busy_changed()
@@ -262,12 +257,16 @@ class ConversationsFeature(Feature):
             return self._title_of(conversation_ids[0])
         return trn("{n} conversation", "{n} conversations", len(conversation_ids))
 
-    def _on_folder_made(self, folder_id: int) -> None:
+    @task
+    async def _make_folder(self, conversations: tuple[int, ...]) -> None:
         """Let the name of a new folder be typed, once the list has it."""
+        folder_id = await self._store.ask(
+            lambda store: store.folders.create(tr("New folder"), conversations)
+        )
         self._window.sidebar.search.clear()
         self.refresh()
-        reveal = self._window.sidebar.list.reveal_folder
-        self._store.call(lambda _: None, lambda _: reveal(folder_id, edit=True))
+        await self._store.ask(lambda _: None)
+        self._window.sidebar.list.reveal_folder(folder_id, edit=True)
 
     def _show_title(self) -> None:
         self._window.set_title(self._title_of(self._chat.conversation_id))

@@ -19,6 +19,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.features import Services
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Store
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -46,9 +47,11 @@ class TitleWriter(QObject):
         self._services, self._chat, self._rename = services, chat, rename
         self._request: EngineRequest | None = None
         self._text = ""
+        self.tasks = Tasks(self, chat.report_failure)
         chat.stopped.connect(self.stop)
 
-    def start(self, conversation: int) -> None:
+    @task
+    async def start(self, conversation: int) -> None:
         """Have a title written."""
 
         def read(store: Store) -> tuple[Message, ...]:
@@ -59,14 +62,10 @@ class TitleWriter(QObject):
             begun = [replace(m, content=m.content[:_MOST_CHARACTERS]) for m in branch[:2]]
             return prompt_messages(begun, "")
 
-        def ask(messages: tuple[Message, ...]) -> None:
-            if stops == self._chat.stops:
-                self._ask(conversation, messages)
-
         stops = self._chat.stops
-        self._services.store.call(read, ask)
-
-    def _ask(self, conversation: int, messages: tuple[Message, ...]) -> None:
+        messages = await self._services.store.ask(read)
+        if stops != self._chat.stops:
+            return
         instruction = tr(
             "Write a title for this conversation, in the language of its messages: at most eight "
             "words, and nothing else."

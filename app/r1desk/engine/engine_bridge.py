@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.tasks import Later, outcome_of
 
 TEXT_EVERY_MS = 40
 
@@ -91,6 +92,10 @@ class EngineRequest(QObject):
         super().__init__()
         self.id = request_id
         self._supervisor = supervisor
+
+    def __await__(self) -> Generator[Later[Any], None, Any]:
+        """The closing reply. Raises the R1Error with which it failed."""
+        return outcome_of(self.done, self.failed)
 
     def cancel(self) -> None:
         """End an answer or a load early. Does nothing once the request is closed."""

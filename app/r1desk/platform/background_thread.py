@@ -7,12 +7,14 @@ while the main thread holds Qt's locks, or has moved on, is a crash.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
+from r1desk.platform.tasks import Later, outcome_of
 
 _ENDED = object()  # the last result
 _started: list[tuple[threading.Thread, Callable[[], None]]] = []
@@ -37,6 +39,10 @@ class BackgroundAnswer(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._given.connect(self._on_given, Qt.ConnectionType.QueuedConnection)
+
+    def __await__(self) -> Generator[Later[Any], None, Any]:
+        """The result. Raises the R1Error that ended the work, EngineFailed for a bug."""
+        return outcome_of(self.done, self.failed)
 
     def abandon(self) -> None:
         """Emit nothing any more: nobody waits for it."""

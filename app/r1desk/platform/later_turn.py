@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer
 
+from r1desk.platform.tasks import Later
+
 
 def in_later_turn(owner: QObject, work: Callable[[], object]) -> None:
     """Run `work` in a later turn of the loop, if `owner` still lives: keys and clicks come first.
@@ -13,3 +15,10 @@ def in_later_turn(owner: QObject, work: Callable[[], object]) -> None:
     With 0 ms Qt would post an event, and handle it before it looks for keys and clicks.
     """
     QTimer.singleShot(1, owner, work)
+
+
+def later_turn(owner: QObject) -> Later[None]:
+    """The same for a task, which awaits this."""
+    later: Later[None] = Later()
+    in_later_turn(owner, lambda: later.give(None))
+    return later

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
+from r1desk.platform.tasks import Later
 from r1desk.store.errors import StoreFailed
 from r1desk.store.store import Store, StoreThread
 
@@ -46,6 +47,12 @@ class StoreBridge(QObject):
     ) -> None:
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
         self._watch(self._store.submit(work), then, otherwise)
+
+    def ask(self, work: Callable[[Store], Result]) -> Later[Result]:
+        """Do `work` in the store, and await its result."""
+        later: Later[Result] = Later()
+        self._watch(self._store.submit(work), later.give, later.fail)
+        return later
 
     def run(self, work: Callable[[Store], Result]) -> Result:
         """Do `work` in the store and wait for its result. For a thread that may wait.

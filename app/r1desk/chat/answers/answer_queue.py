@@ -19,6 +19,7 @@ from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, St
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -86,6 +87,7 @@ class AnswerQueue(QObject):
         """
         super().__init__()
         self._engine, self._pending_writes = engine, pending_writes
+        self.tasks = Tasks(self, report_of)
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown = model_path, shown
         self._document_text = document_text
@@ -100,7 +102,8 @@ class AnswerQueue(QObject):
         """True for an answer whose generation has not begun."""
         return any(queued.message.id == message_id for queued in self._queue)
 
-    def add(
+    @task
+    async def add(
         self,
         begin: Callable[[Store], QueuedAnswer],
         conversation: int | None,
@@ -124,29 +127,26 @@ class AnswerQueue(QObject):
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-                text = self._document_text(answer.message.sources)  # what fails stores nothing
-            return answer, store.messages.path(key), settings, text
+                document_text = self._document_text(answer.message.sources)  # else none is stored
+            return answer, store.messages.path(key), settings, document_text
 
-        def done(result: tuple[QueuedAnswer, Branch, ConversationSettings, str]) -> None:
-            answer, branch, settings, text = result
-            self.storing.remove(storing)
-            if self._held or self.answer is not None or self._queue:
-                self._queue.append(answer)
-            else:  # before the view draws: the engine reads meanwhile
-                self._expect(answer)
-                self.answer.stop_wanted = storing.stop_wanted
-                self._generate(answer, branch[:-1], settings, text)
-            self.stored.emit(conversation, answer.message.conversation_id, branch)
-            self.busy_changed.emit()
-
-        def refused(error: Exception) -> None:
+        try:
+            answer, branch, settings, document_text = await self._pending_writes.store_after(work)
+        except Exception as error:  # noqa: BLE001 - of a bug too the message stays
             self.storing.remove(storing)
             self.busy_changed.emit()
             self.give_back(conversation, text, attachments)
             kept = bool(text or attachments)
             self._pending_writes.report_refused(report_of(error), kept=kept)
-
-        self._pending_writes.store_after(work, done, refused)
+            return
+        self.storing.remove(storing)
+        if self._held or self.answer is not None or self._queue:
+            self._queue.append(answer)
+        else:  # before the view draws: the engine reads meanwhile
+            self._expect(answer).stop_wanted = storing.stop_wanted
+            self._generate(answer, branch[:-1], settings, document_text)
+        self.stored.emit(conversation, answer.message.conversation_id, branch)
+        self.busy_changed.emit()
 
     def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
@@ -162,7 +162,8 @@ class AnswerQueue(QObject):
         self._held = held
         self.generate_next()
 
-    def generate_next(self) -> None:
+    @task
+    async def generate_next(self) -> None:
         """Begin the answer that has waited longest, if none is being written."""
         if self._held or self.answer is not None or not self._queue:
             return
@@ -177,18 +178,16 @@ class AnswerQueue(QObject):
             text = self._document_text(message.sources)
             return before, settings, text, store.messages.path(conversation)
 
-        def loaded(result: tuple[Branch, ConversationSettings, str, Branch]) -> None:
-            before, settings, text, branch = result
-            self._generate(queued, before, settings, text)
-            self.begun.emit(conversation, branch)
-
-        def refused(error: Exception) -> None:
+        try:
+            before, settings, text, branch = await self._pending_writes.store_after(read)
+        except Exception as error:  # noqa: BLE001 - a bug is raised by `report_of`
             self._discard()
             report = None if isinstance(error, LookupError) else report_of(error)
             failed = replace(message, state=MessageState.FAILED, error=report)
             self._pending_writes.finish(failed)
-
-        self._pending_writes.store_after(read, loaded, refused)
+        else:
+            self._generate(queued, before, settings, text)
+            self.begun.emit(conversation, branch)
 
     @property
     def waiting(self) -> frozenset[int]:
@@ -209,10 +208,11 @@ class AnswerQueue(QObject):
 
     # ---- the answer being written
 
-    def _expect(self, queued: QueuedAnswer) -> None:
+    def _expect(self, queued: QueuedAnswer) -> StreamingAnswer:
         """From here on this message, which is stored, is the answer being written."""
-        self.answer = StreamingAnswer.of(queued)
+        self.answer = answer = StreamingAnswer.of(queued)
         self._save_timer.start()
+        return answer
 
     def _generate(
         self,
@@ -222,6 +222,8 @@ class AnswerQueue(QObject):
         document_text: str,
     ) -> None:
         """Have the expected answer written."""
+        if (answer := self.answer) is None:
+            return  # closed meanwhile
         sampling, system_prompt = effective(settings, self._defaults)
         sampling = queued.sampling or sampling
         if queued.answers_now:
@@ -229,7 +231,6 @@ class AnswerQueue(QObject):
         read = [message for message in before if message.id not in queued.left_out]
         reserve = answer_reserve(self._context_length(), sampling.max_tokens)
         self.model_wanted.emit()
-        answer = self.answer
         answer.request = request = self._engine.submit(
             GenerateRequest,
             messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),

@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
 from r1desk.chat.answers.answer_queue import AnswerQueue, Branch, Defaults, DocumentText
 from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.answers.streaming_answer import QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -58,6 +60,7 @@ class ChatController(QObject):
         """`model_name`, `model_path` and `context_length` are of the model that answers next."""
         super().__init__()
         self._store, self.model_name = store, model_name
+        self.tasks = Tasks(self, self.report_failure)
         self.new_chat_defaults: Defaults = defaults  # of a conversation that is stored just now
         self.conversation_id: int | None = None
         self.new_chat_folder: int | None = None  # where the next new conversation is stored
@@ -136,10 +139,14 @@ class ChatController(QObject):
         self.conversation_id = None
         self.trashed = False
         self._show(None, [])
-        self._store.call(
-            lambda store: (store.conversations.draft(None), store.attachments.drafts(None)),
-            lambda draft: self._restore(None, *draft),
+        self._read_draft()
+
+    @task
+    async def _read_draft(self) -> None:
+        text, attachments = await self._store.ask(
+            lambda store: (store.conversations.draft(None), store.attachments.drafts(None))
         )
+        self._restore(None, text, attachments)
 
     def open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         """Show a stored conversation at a message; 0 stands for none, which shows its end."""
@@ -155,7 +162,8 @@ class ChatController(QObject):
         """Let several models answer; a question with the id 0 is not stored yet."""
         self.comparison_wanted.emit(question)
 
-    def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
+    @task
+    async def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
             if message_id and store.writable and all(m.id != message_id for m in branch):
@@ -164,23 +172,21 @@ class ChatController(QObject):
             trashed = store.conversations.get(conversation_id).trashed_at is not None
             return branch, draft, store.attachments.drafts(conversation_id), trashed
 
-        def shown(opened: tuple[Branch, str, tuple[Attachment, ...], bool]) -> None:
-            if conversation_id != self.conversation_id:
-                return  # the user has gone on to another one
-            branch, draft, attachments, self.trashed = opened
-            self._show(conversation_id, branch)
-            self._restore(conversation_id, draft, attachments)
-            if self._position(message_id) is not None:
-                self.match_requested.emit(message_id, query)
-
-        def unreadable(error: Exception) -> None:
-            self.report_failure(error)
-            if conversation_id == self.conversation_id:
-                self.begin()  # what is typed next would end nowhere
-
         self.conversation_id = conversation_id
         self.opening = True
-        self._store.call(read, shown, unreadable)
+        try:
+            branch, draft, attachments, trashed = await self._store.ask(read)
+        except R1Error:
+            if conversation_id == self.conversation_id:
+                self.begin()  # what is typed next would end nowhere
+            raise
+        if conversation_id != self.conversation_id:
+            return  # the user has gone on to another one
+        self.trashed = trashed
+        self._show(conversation_id, branch)
+        self._restore(conversation_id, draft, attachments)
+        if self._position(message_id) is not None:
+            self.match_requested.emit(message_id, query)
 
     def reopen(self) -> None:
         """Show the present conversation again, for a window that is new."""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Attachment, ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge, report_of
 
@@ -62,6 +63,7 @@ class PendingWrites(QObject):
     def __init__(self, store: StoreBridge) -> None:
         super().__init__()
         self._store = store
+        self.tasks = Tasks(self, self.report_failure)
         self._unsaved_answers: dict[int, ChatMessage] = {}  # by message
         self._drafts: dict[tuple[int | None, type], Draft] = {}  # by conversation and kind
         self._reported_code = ""
@@ -76,25 +78,19 @@ class PendingWrites(QObject):
         self._unsaved_answers[finished.id] = finished
         self._write(finished, first=True)
 
-    def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
-        def done(branch: list[ChatMessage]) -> None:
-            self._unsaved_answers.pop(finished.id, None)
-            self.saved.emit(finished, branch)
-            self.check_recovered()
-
-        def refused(error: Exception) -> None:
+    @task
+    async def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
+        try:
+            branch = await self._store.ask(partial(write_answer, answer=finished))
+        except Exception:
             if first:
                 self.kept.emit(finished)
-            self.report_failure(error)
+            raise
+        self._unsaved_answers.pop(finished.id, None)
+        self.saved.emit(finished, branch)
+        self.check_recovered()
 
-        self._store.call(partial(write_answer, answer=finished), done, refused)
-
-    def store_after(
-        self,
-        work: Callable[[Store], Result],
-        then: Callable[[Result], None],
-        otherwise: Callable[[Exception], None],
-    ) -> None:
+    async def store_after(self, work: Callable[[Store], Result]) -> Result:
         """Do `work`, which builds upon the answers, once those that are only here are stored."""
         unsaved = tuple(self._unsaved_answers.values())
 
@@ -103,13 +99,11 @@ class PendingWrites(QObject):
                 write_answer(store, finished)
             return work(store)
 
-        def done(result: Result) -> None:
-            for finished in unsaved:
-                self._unsaved_answers.pop(finished.id, None)
-            self.check_recovered()
-            then(result)
-
-        self._store.call(write_first, done, otherwise)
+        result = await self._store.ask(write_first)
+        for finished in unsaved:
+            self._unsaved_answers.pop(finished.id, None)
+        self.check_recovered()
+        return result
 
     def shown(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with the end that is not on disk yet."""
@@ -125,7 +119,8 @@ class PendingWrites(QObject):
 
     # ---- drafts -----------------------------------------------------------------------------
 
-    def save_draft(self, conversation_id: int | None, draft: Draft) -> None:
+    @task
+    async def save_draft(self, conversation_id: int | None, draft: Draft) -> None:
         """Keep what is typed and not sent, or its files. In view-only mode in memory only."""
         key = conversation_id, type(draft)
         self._drafts[key] = draft
@@ -137,35 +132,30 @@ class PendingWrites(QObject):
                 store.attachments.save_drafts(conversation_id, draft)
             return store.writable
 
-        def done(on_disk: bool) -> None:
-            if not on_disk:
-                return
+        if await self._store.ask(work):
             if self._drafts.get(key) is draft:  # else it has changed since
                 del self._drafts[key]
             self.check_recovered()
 
-        self._store.call(work, done, self.report_failure)
-
-    def keep_unsent(
+    @task
+    async def keep_unsent(
         self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
         """Keep a message that was not sent as the draft, before what was written since."""
-
-        def read(store: Store) -> tuple[str, tuple[Attachment, ...]]:
-            files = store.attachments.drafts(conversation_id)
-            return store.conversations.draft(conversation_id), files
-
-        def join(stored: tuple[str, tuple[Attachment, ...]]) -> None:
-            for unsent, since in zip((text, attachments), stored, strict=True):
-                key = conversation_id, type(unsent)
-                if self._drafts.get(key) is unsent:  # else it is before something newer
-                    self._drafts[key] = _joined(unsent, since)
-
         for unsent in filter(None, (text, attachments)):
             since = self.draft(conversation_id, type(unsent)())
             self._drafts[conversation_id, type(unsent)] = _joined(unsent, since)
         self._retry.start()
-        self._store.call(read, join, self.report_failure)
+        stored = await self._store.ask(
+            lambda store: (
+                store.conversations.draft(conversation_id),
+                store.attachments.drafts(conversation_id),
+            )
+        )
+        for unsent, since in zip((text, attachments), stored, strict=True):
+            key = conversation_id, type(unsent)
+            if self._drafts.get(key) is unsent:  # else it is before something newer
+                self._drafts[key] = _joined(unsent, since)
 
     def draft(self, conversation_id: int | None, stored: AnyDraft) -> AnyDraft:
         """The newest draft of a conversation, of the kind of the `stored` one."""

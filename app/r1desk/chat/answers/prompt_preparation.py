@@ -26,6 +26,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -57,6 +58,7 @@ class PromptPreparation(QObject):
         self.state: PromptCacheState | None = None
         self._computing: EngineRequest | None = None  # the preparation that computes
         self._stops = 0
+        self.tasks = Tasks(self, chat.report_failure)
         engine.event.connect(self._on_event)
         chat.branch_shown.connect(self.restore_shown)
         chat.stopped.connect(self.stop)
@@ -74,6 +76,10 @@ class PromptPreparation(QObject):
     @Slot()
     def retain_present(self) -> None:
         """Delete the prompts of conversations and documents that are nowhere any more."""
+        self._retain_present()
+
+    @task
+    async def _retain_present(self) -> None:
         folder = self._engine.prompt_cache
 
         def present(store: Store) -> tuple[str, ...]:
@@ -81,14 +87,12 @@ class PromptPreparation(QObject):
             used = store.attachments.used_documents()
             return (*(str(info.id) for info in infos), *document_owners(used))
 
-        def retain(owners: tuple[str, ...]) -> None:
-            if folder is None or not Path(folder.path).exists():
-                return
-            kept = owners if folder.budget_mib else ()
-            request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
-            request.failed.connect(log_refusal)
-
-        self._store.call(present, retain)
+        owners = await self._store.ask(present)
+        if folder is None or not Path(folder.path).exists():
+            return
+        kept = owners if folder.budget_mib else ()
+        request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
+        request.failed.connect(log_refusal)
 
     @Slot()
     def stop(self) -> None:
@@ -116,7 +120,8 @@ class PromptPreparation(QObject):
         compute = wanted and not on_battery(below_percent=LOW_PERCENT)
         self._prepare(branch, compute=compute)
 
-    def _prepare(self, branch: list[ChatMessage], *, compute: bool) -> None:
+    @task
+    async def _prepare(self, branch: list[ChatMessage], *, compute: bool) -> None:
         folder = self._engine.prompt_cache
         if not compute and (folder is None or not folder.budget_mib):
             return
@@ -128,27 +133,24 @@ class PromptPreparation(QObject):
             text = self._document_text(sources)
             return store.conversations.settings(conversation_id), text
 
-        def submit(found: tuple[ConversationSettings, str]) -> None:
-            settings, text = found
-            system_prompt = effective(settings, self._defaults)[1]
-            if self._chat.busy or (compute and stops != self._stops):  # the user was faster
-                return
-            request = self._engine.submit(
-                PrepareRequest,
-                messages=prompt_messages(branch, system_prompt, document_text=text),
-                owner=" ".join([str(conversation_id), *document_owners(whole)]),
-                compute=compute,
-            )
-            request.failed.connect(log_refusal)  # the next message is read from its beginning
-            if compute:
-                self._computing = request
-                request.done.connect(self._on_computed)
-                request.failed.connect(self._on_computed)
-                self._chat.set_preparing(True)
-            if conversation_id != self._chat.conversation_id:
-                request.done.connect(self.restore_shown)  # the user is elsewhere by now
-
-        self._store.call(read, submit)
+        settings, text = await self._store.ask(read)
+        system_prompt = effective(settings, self._defaults)[1]
+        if self._chat.busy or (compute and stops != self._stops):  # the user was faster
+            return
+        request = self._engine.submit(
+            PrepareRequest,
+            messages=prompt_messages(branch, system_prompt, document_text=text),
+            owner=" ".join([str(conversation_id), *document_owners(whole)]),
+            compute=compute,
+        )
+        request.failed.connect(log_refusal)  # the next message is read from its beginning
+        if compute:
+            self._computing = request
+            request.done.connect(self._on_computed)
+            request.failed.connect(self._on_computed)
+            self._chat.set_preparing(True)
+        if conversation_id != self._chat.conversation_id:
+            request.done.connect(self.restore_shown)  # the user is elsewhere by now
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:

@@ -20,7 +20,6 @@ from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.engine_questions import EngineQuestions
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
@@ -75,7 +74,7 @@ class ChatDocuments(QObject):
         """
         super().__init__()
         self._chat, self._store, self._can_undo = chat, store, can_undo
-        self.engine = EngineQuestions(counter)
+        self.counter = counter
         self._settings, self._context_length = settings, context_length
         self._compares = compares
         self._closed = False
@@ -84,11 +83,11 @@ class ChatDocuments(QObject):
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
-        memory = ReadingMemory(budget_mib, partial(self.engine.lend, lend))
+        memory = ReadingMemory(budget_mib, partial(counter.lend, lend))
         self.files, self.folder_files = (
             FileReader(
                 self.index,
-                self.engine.count_tokens,
+                counter.count_tokens,
                 lambda: chat.busy,
                 memory=memory,
                 gently=gently,
@@ -106,7 +105,7 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
-        self.engine.close()
+        self.counter.close()
         self.files.close()
         self.folder_files.close()
 
@@ -283,6 +282,7 @@ class ChatDocuments(QObject):
         context = self._context_length()
         sampling, instructions = self._settings()
         most, compares = context - answer_reserve(context, sampling.max_tokens), self._compares()
+        count = self.counter.count_tokens
 
         def work() -> AnswerSources:
             self._require(names)
@@ -293,13 +293,11 @@ class ChatDocuments(QObject):
                 documents,
                 messages,
                 most,
-                self.engine.count_tokens,
+                count,
                 chosen=chosen,
-                similarities=self.engine.similarities if compares else None,
+                similarities=self.counter.similarities if compares else None,
             )
-            tokens = self.engine.count_tokens(
-                f"{prompt.system}\n\n{prompt.question}"
-            ) - self.engine.count_tokens(question)
+            tokens = count(f"{prompt.system}\n\n{prompt.question}") - count(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
                 replace(s, passage=replace(s.passage, text="")) for s in prompt.sources[kept:]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings, answer_reserve
 from deepseek_r1.host.supervisor_events import EngineState
-from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import QueuedAnswer
 from r1desk.chat.context.context_options import (
@@ -32,17 +32,18 @@ from r1desk.chat.context.context_options import (
     too_long_option,
 )
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.context.token_counter import NotCounted, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, MessageState, Store
+from r1desk.store.store_bridge import report_of
 
 LEAST_SUMMARY_TOKENS = 64
 MOST_SUMMARY_TOKENS = 512
-Fitting = Generator[tuple[Message, ...], int, tuple[int, int] | None]
 
 
 @dataclass(slots=True)
@@ -84,7 +85,8 @@ class ContextOverflow(QObject):
         self._chat, self._counter, self._engine = chat, counter, engine
         self._model, self._load, self._settings, self._speed = model, load, settings, speed
         self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
-        self._run = 0  # tells which countings are outdated
+        self.tasks = Tasks(self, report_of)
+        self._working: object = None  # out what is possible
         self._found: _Found | None = None
         self.options: ContextOptions | None = None
         chat.branch_shown.connect(self.refresh)
@@ -96,7 +98,7 @@ class ContextOverflow(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work out the ways anew: another conversation, answer or model."""
-        self._run += 1
+        self.tasks.cancel(self._working)
         self._found = None
         branch = self._chat.shown_branch
         if len(branch) < 2 or not fills_context(branch[-1]) or self._chat.trashed:
@@ -105,7 +107,7 @@ class ContextOverflow(QObject):
         elif (
             self._counter.available and not self._chat.busy and (model := self._model()) is not None
         ):
-            self._counter.run(self._working_out(self._run, _Found(branch), model))
+            self._working = self._work_out(_Found(branch), model)
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -120,22 +122,24 @@ class ContextOverflow(QObject):
 
     # ---- what is possible
 
-    def _working_out(self, run: int, found: _Found, model: ModelLoaded) -> Counting:
+    @task
+    async def _work_out(self, found: _Found, model: ModelLoaded) -> None:
+        with suppress(NotCounted):
+            await self._find_ways(found, model)
+
+    async def _find_ways(self, found: _Found, model: ModelLoaded) -> None:
         sampling, prompt = self._settings()
         branch, context = found.branch, model.facts.context_length
         reserve = answer_reserve(context, sampling.max_tokens)
         was_cut = branch[-1].state != "failed"
         thought = _thinking_tokens(branch[-1]) if was_cut else 0  # read again to go on from there
-        total = thought + (yield prompt_messages(branch, prompt))
+        total = thought + await self._counter.count(prompt_messages(branch, prompt))
         if total + reserve <= context:
-            if run == self._run:
-                self._found = found
-                self._emit(fitting_options(branch[-1].id, total, context, was_cut=was_cut))
+            self._found = found
+            self._emit(fitting_options(branch[-1].id, total, context, was_cut=was_cut))
             return
-        found.left = yield from _left_out(branch, prompt, context - thought, reserve)
-        found.summary = yield from _summary(branch, prompt, context)
-        if run != self._run:
-            return
+        found.left = await self._left_out(branch, prompt, context - thought, reserve)
+        found.summary = await self._summary(branch, prompt, context)
         self._found = found
         options = [
             leave_out_option(found.left, total, self._speed),
@@ -148,28 +152,69 @@ class ContextOverflow(QObject):
         length = longer_context(model.facts, total + reserve)
         if length is None:
             self._emit(_with_first(shown, too_long_option(model.facts)))
-        else:
-            self._ask_bill(run, shown, model, length)
-
-    def _ask_bill(self, run: int, shown: ContextOptions, model: ModelLoaded, length: int) -> None:
+            return
         settings = self._load().model_copy(update={"context_length": length})
-
-        def billed(estimate: Estimate) -> None:
-            if run == self._run and self._found is not None:
-                chosen = self._found.settings = fitting_settings(estimate, settings)
-                option = longer_option(estimate, settings, chosen, model.bill)
-                self._emit(_with_first(shown, option))
-
-        def refused(report: ErrorReport) -> None:
-            if run == self._run:
-                title = tr("Longer context")
-                option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)
-                self._emit(_with_first(shown, option))
-
         path, window_mib = Path(model.facts.path), window_and_helpers_mib()
-        request = self._engine.bills.ask(path, settings, window_mib, measure_disk=False)
-        request.done.connect(billed)
-        request.failed.connect(refused)
+        try:
+            bill = self._engine.bills.ask
+            estimate = await bill(path, settings, window_mib, measure_disk=False)
+        except R1Error as refused:
+            title = tr("Longer context")
+            option = ContextOption(ContextWay.LONGER, title, str(refused), possible=False)
+        else:
+            chosen = found.settings = fitting_settings(estimate, settings)
+            option = longer_option(estimate, settings, chosen, model.bill)
+        self._emit(_with_first(shown, option))
+
+    async def _left_out(
+        self, branch: Sequence[ChatMessage], prompt: str, context: int, reserve: int
+    ) -> LeftOut | None:
+        """The earliest later start with half of the context left, else with the reserve left."""
+        before = memory_start(branch)
+        starts = [i for i in range(before + 1, len(branch)) if not branch[i].is_answer]
+        for limit in (min(context // 2, context - reserve), context - reserve):
+            found = await self._first_fitting([branch[i:] for i in starts], prompt, limit)
+            if found is not None:
+                position, tokens = found
+                start = starts[position]
+                return LeftOut(start, start - before, tokens)
+        return None
+
+    async def _summary(
+        self, branch: Sequence[ChatMessage], prompt: str, context: int
+    ) -> SummaryOffer | None:
+        """What can be summarised: an earlier summary and the latest messages that fit with it."""
+        most = max(LEAST_SUMMARY_TOKENS, min(MOST_SUMMARY_TOKENS, context // 5))
+        history = list(branch[memory_start(branch) : -2])
+        if not history or not history[-1].is_answer:
+            return None
+        earlier = 2 if len(history) > 1 and history[1].memory_start else 0
+        request = ChatMessage(0, Role.USER, summary_request())
+        starts = [i for i in range(earlier, len(history)) if not history[i].is_answer]
+        texts = [[*history[:earlier], *history[i:], request] for i in starts]
+        found = await self._first_fitting(texts, prompt, context - most)
+        if found is None:
+            return None
+        position, tokens = found
+        not_fitting = history[earlier : starts[position]]
+        above = branch[: memory_start(branch)]
+        left_out = frozenset(message.id for message in (*above, *not_fitting))
+        return SummaryOffer(tokens, most, left_out, len(not_fitting))
+
+    async def _first_fitting(
+        self, texts: Sequence[Sequence[ChatMessage]], prompt: str, limit: int
+    ) -> tuple[int, int] | None:
+        """The first of ever shorter conversations that fits, with its tokens; None if none does."""
+        low, high = 0, len(texts)
+        found: tuple[int, int] | None = None
+        while low < high:
+            middle = (low + high) // 2
+            tokens = await self._counter.count(prompt_messages(texts[middle], prompt))
+            if tokens <= limit:
+                found, high = (middle, tokens), middle
+            else:
+                low = middle + 1
+        return found
 
     def _emit(self, options: ContextOptions | None) -> None:
         self.options = options
@@ -249,54 +294,3 @@ def _thinking_tokens(message: ChatMessage) -> int:
 
 def _with_first(shown: ContextOptions, option: ContextOption) -> ContextOptions:
     return replace(shown, options=(option, *shown.options))
-
-
-def _left_out(
-    branch: Sequence[ChatMessage], prompt: str, context: int, reserve: int
-) -> Generator[tuple[Message, ...], int, LeftOut | None]:
-    """The earliest later start with half of the context left, else with the reserve left."""
-    before = memory_start(branch)
-    starts = [i for i in range(before + 1, len(branch)) if not branch[i].is_answer]
-    for limit in (min(context // 2, context - reserve), context - reserve):
-        found = yield from _first_fitting([branch[i:] for i in starts], prompt, limit)
-        if found is not None:
-            position, tokens = found
-            start = starts[position]
-            return LeftOut(start, start - before, tokens)
-    return None
-
-
-def _summary(
-    branch: Sequence[ChatMessage], prompt: str, context: int
-) -> Generator[tuple[Message, ...], int, SummaryOffer | None]:
-    """What can be summarised: an earlier summary and the latest messages that fit with it."""
-    most = max(LEAST_SUMMARY_TOKENS, min(MOST_SUMMARY_TOKENS, context // 5))
-    history = list(branch[memory_start(branch) : -2])
-    if not history or not history[-1].is_answer:
-        return None
-    earlier = 2 if len(history) > 1 and history[1].memory_start else 0
-    request = ChatMessage(0, Role.USER, summary_request())
-    starts = [i for i in range(earlier, len(history)) if not history[i].is_answer]
-    texts = [[*history[:earlier], *history[i:], request] for i in starts]
-    found = yield from _first_fitting(texts, prompt, context - most)
-    if found is None:
-        return None
-    position, tokens = found
-    not_fitting = history[earlier : starts[position]]
-    above = branch[: memory_start(branch)]
-    left_out = frozenset(message.id for message in (*above, *not_fitting))
-    return SummaryOffer(tokens, most, left_out, len(not_fitting))
-
-
-def _first_fitting(texts: Sequence[Sequence[ChatMessage]], prompt: str, limit: int) -> Fitting:
-    """The first of ever shorter conversations that fits, and its tokens; None where none does."""
-    low, high = 0, len(texts)
-    found: tuple[int, int] | None = None
-    while low < high:
-        middle = (low + high) // 2
-        tokens = yield prompt_messages(texts[middle], prompt)
-        if tokens <= limit:
-            found, high = (middle, tokens), middle
-        else:
-            low = middle + 1
-    return found

@@ -13,8 +13,9 @@ from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
@@ -44,7 +45,8 @@ class DocumentReading(QObject):
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
         self._documents, self._model = documents, model
-        self._wanted: tuple[str, ...] = ()  # the documents of which the text is fetched
+        self.tasks = Tasks(self, self._log)
+        self._fetching: object = None  # the text of documents
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
         self._request: EngineRequest | None = None  # while it runs
@@ -82,23 +84,26 @@ class DocumentReading(QObject):
 
     def start(self, documents: Sequence[str]) -> None:
         """Begin, or go on, to read these documents whole, in this order."""
-        self._wanted = wanted = tuple(documents)
+        wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
-        asked = self._documents.ask(lambda index: whole_text(index, wanted, "")[0])
-        asked.done.connect(lambda text: self._read_text(wanted, text))
-        asked.failed.connect(log_refusal)  # nothing is lost: they are read with the question
+        self.tasks.cancel(self._fetching)
+        self._fetching = self._read_text(wanted)
+
+    def _log(self, error: Exception) -> None:
+        """Nothing is lost: they are read with the question."""
+        log_refusal(report_of(error))
 
     @Slot()
     def pause(self) -> None:
         """Stop for now; the engine keeps what was read."""
-        self._wanted = ()
+        self.tasks.cancel(self._fetching)
         if self._request is not None:
             self._request.cancel()
 
-    def _read_text(self, documents: tuple[str, ...], text: str) -> None:
-        if documents != self._wanted:
-            return  # it was stopped, or another was begun
+    @task
+    async def _read_text(self, documents: tuple[str, ...]) -> None:
+        text = await self._documents.ask(lambda index: whole_text(index, documents, "")[0])
         if self._request is not None:
             self._request.cancel()
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)

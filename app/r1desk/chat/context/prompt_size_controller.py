@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
-from shiboken6 import isValid
 
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.messages import Message, Role
@@ -14,7 +14,7 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.context.token_counter import NotCounted, TokenCounter
 from r1desk.chat.values.prompt import (
     PromptSize,
     conversation_tokens,
@@ -23,7 +23,9 @@ from r1desk.chat.values.prompt import (
     tokens_of,
     with_attachments,
 )
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Attachment
+from r1desk.store.store_bridge import report_of
 
 DELAY_MS = 300
 SLOW_MS = 600  # without a count an estimate is shown
@@ -52,6 +54,7 @@ class PromptSizeController(QObject):
         super().__init__()
         self._chat, self._counter = chat, counter
         self._facts, self._settings, self._documents = facts, settings, documents
+        self.tasks = Tasks(self, report_of)
         self._text = ""
         self._attachments: tuple[Attachment, ...] = ()
         self._history: int | None = None  # tokens of the conversation shown
@@ -128,7 +131,7 @@ class PromptSizeController(QObject):
         self._run += 1
         self._is_counting, self._is_outdated = True, False
         self._slow.start()
-        self._counter.run(self._counting(self._run))
+        self._count_exactly(self._run)
 
     @Slot()
     def _on_slow(self) -> None:
@@ -136,24 +139,25 @@ class PromptSizeController(QObject):
         if self._is_counting and not self._chat.busy:
             self._show_estimate()
 
-    def _counting(self, run: int) -> Counting:
+    @task
+    async def _count_exactly(self, run: int) -> None:
+        count = self._counter.count
         before = prompt_messages(self._chat.shown_branch, self._settings()[1])
         is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
         history, tokens = self._history, 0
-        try:
+        with suppress(NotCounted):
             if history is None:
-                history = (yield before) if before else 0
+                history = await count(before) if before else 0
             if not is_empty:
-                tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
+                message = Message(role=Role.USER, content=text)
+                tokens = max(0, await count((*before, message)) - history)
             if run == self._run:
                 self._history = history
                 self._show(tokens)
-        finally:  # also where the engine gave the count up
-            if isValid(self):  # else the application is at its end, and the timers are gone
-                self._is_counting = False
-                self._slow.stop()
-                if self._is_outdated:
-                    self._delay.start()
+        self._is_counting = False
+        self._slow.stop()
+        if self._is_outdated:
+            self._delay.start()
 
     def _estimated_history(self) -> int:
         branch = self._chat.shown_branch

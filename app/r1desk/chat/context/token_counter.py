@@ -1,45 +1,96 @@
-"""Counts tokens with the loaded model, without waiting and without loading one."""
+"""Asks the loaded model about texts, without loading one: how long they are, and how alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 
-from deepseek_r1.core.messages import Message
-from deepseek_r1.host.protocol import CountTokensRequest
+from PySide6.QtCore import QObject, Signal
+
+from deepseek_r1.core.errors import EngineFailed, R1Error
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.documents.passages import estimated_tokens
+from deepseek_r1.host.protocol import CountTokensRequest, SimilaritiesRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.engine.engine_bridge import EngineBridge, log_refusal
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.platform.tasks import Tasks
+from r1desk.store.store_bridge import report_of
 
-Counting = Generator[tuple[Message, ...], int, None]
-"""Yields conversations and receives their lengths in tokens."""
+_COUNT_S = 20.0  # for a thread; the engine may be busy
 
 
-class TokenCounter:
-    """Asks the engine to tokenise; the model computes nothing. Main thread."""
+class NotCounted(Exception):
+    """No model can count now."""
+
+
+class TokenCounter(QObject):
+    """Main thread, where nothing else is said.
+
+    Signals:
+        comparing: passages are compared with a question, or not any more.
+    """
+
+    comparing = Signal(bool)
 
     def __init__(self, engine: EngineBridge, is_model_ready: Callable[[], bool]) -> None:
+        super().__init__()
         self.engine, self._is_model_ready = engine, is_model_ready
+        self._tasks = Tasks(self, report_of)
 
     @property
     def available(self) -> bool:
         """True while a model is loaded and writes no answer."""
         return self._is_model_ready() and self.engine.state is EngineState.IDLE
 
-    def run(self, counting: Counting) -> None:
-        """Count what `counting` yields, one conversation after the other.
-
-        It is closed early where no model can count any more.
-        """
-        self._advance(counting, None)
-
-    def _advance(self, counting: Counting, tokens: int | None) -> None:
-        try:
-            messages = next(counting) if tokens is None else counting.send(tokens)
-        except StopIteration:
-            return
+    async def count(self, messages: Sequence[Message]) -> int:
+        """The tokens of a conversation. Raises NotCounted."""
         if not self.available:
-            counting.close()
-            return
-        request = self.engine.submit(CountTokensRequest, messages=messages)
-        request.done.connect(lambda reply: self._advance(counting, reply.tokens))
-        request.failed.connect(log_refusal)
-        request.failed.connect(lambda _report: counting.close())
+            raise NotCounted
+        try:
+            reply = await self.engine.submit(CountTokensRequest, messages=messages)
+        except R1Error as refused:
+            log_refusal(refused.report())
+            raise NotCounted from refused
+        tokens: int = reply.tokens
+        return tokens
+
+    def close(self) -> None:
+        """End what other threads wait for."""
+        self._tasks.close()
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a message, estimated where no model is free. Any other thread."""
+        counting = self.count((Message(role=Role.USER, content=text),))
+        try:
+            return self._tasks.result_of(counting, _COUNT_S)
+        except (NotCounted, TimeoutError, EngineFailed):
+            return estimated_tokens(text)
+
+    def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+        """The similarity of each passage to a question, by the embedding model. Any other thread.
+
+        Raises R1Error.
+        """
+        return self._tasks.result_of(self._compare(question, passages))
+
+    def lend(self, lend: Callable[[float], EngineRequest | None], mib: float) -> bool:
+        """Let the model's weights have so much less memory; returns whether they do.
+
+        Any other thread. Raises R1Error.
+        """
+        return self._tasks.result_of(_lent(lend, mib))
+
+    async def _compare(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
+        self.comparing.emit(True)
+        try:
+            fields = {"question": question, "passages": passages}
+            reply = await self.engine.submit(SimilaritiesRequest, **fields)
+        finally:
+            self.comparing.emit(False)
+        return tuple(reply.values)
+
+
+async def _lent(lend: Callable[[float], EngineRequest | None], mib: float) -> bool:
+    request = lend(mib)
+    if request is not None:
+        await request
+    return request is not None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from PySide6.QtCore import Slot
-from shiboken6 import isValid
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import Passage
 from r1desk.chat.answers.controller import ChatController
@@ -16,7 +14,9 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.features import Presenter
+from r1desk.platform.tasks import Later, Tasks, task
 from r1desk.store import AnswerSources, Attachment
+from r1desk.store.store_bridge import report_of
 from r1desk.widgets.notice_bar import Level, Notice
 
 _COMPARING = "comparing passages"  # a topic of notices
@@ -34,7 +34,13 @@ class QuestionSender(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._files = window, chat, documents, files
-        documents.engine.comparing.connect(self._on_comparing)
+        self.tasks = Tasks(self, self._refuse)
+        documents.counter.comparing.connect(self._on_comparing)
+
+    def close(self) -> None:
+        """Give what is not sent by now back, to the next window."""
+        self.tasks.close()
+        super().close()
 
     def send(self, text: str) -> None:
         """Send a message with its files; passages are shown before they are sent."""
@@ -42,7 +48,7 @@ class QuestionSender(Presenter):
         self._files.clear()  # they go with the message
         if self._documents.of_question(files) and not self._chat.opening:
             self._chat.save_draft(text)
-        self._ask(text, files, lambda sources: self._chat.send(text, files, sources))
+        self._ask(text, files)
 
     @Slot(bool)
     def _on_comparing(self, begins: bool) -> None:
@@ -54,54 +60,57 @@ class QuestionSender(Presenter):
 
     def edit(self, message: int, text: str) -> None:
         """Ask a question again with another text."""
-        self._ask(text, (), lambda sources: self._chat.edit(message, text, sources), message)
+        self._ask(text, (), message)
 
-    def _ask(
+    @task
+    async def _ask(self, text: str, files: tuple[Attachment, ...], edited: int = 0) -> None:
+        """Find what the answer is given, to be changed, and ask; else the text is given back."""
+        among, chat = self._documents.of_question(files), self._chat
+        if not among or chat.opening:
+            self._send(text, files, None, edited)
+            return
+        if chat.preparing:  # counting would wait for it
+            chat.stop()
+        conversation, asked, is_sent = chat.conversation_id, (chat.visit, chat.stops), False
+        try:
+            sources = await self._documents.plan(text, files, None, edited)
+            chosen: list[Passage] | None = None
+            if not sources.whole and asked == (chat.visit, chat.stops):
+                chosen = await self._choose(sources, among)
+                if chosen is None:
+                    return
+                sources = await self._documents.plan(text, files, chosen, edited)
+            if asked == (chat.visit, chat.stops):
+                is_sent = True
+                self._send(text, files, sources, edited)
+                chat.save_draft(self._window.composer.text())  # sending has emptied it
+                chat.save_draft(self._documents.draft)
+        finally:  # also where the window closes
+            if not is_sent:
+                chat.give_back(conversation, text, files)
+
+    async def _choose(
+        self, sources: AnswerSources, among: Mapping[str, str]
+    ) -> list[Passage] | None:
+        """Show the passages; those that are to be sent, None for no question at all."""
+        dialog = PassagesDialog(sources, self._documents, among, self._window)
+        chosen: Later[list[Passage] | None] = Later()
+        dialog.accepted.connect(lambda: chosen.give(dialog.chosen()))
+        dialog.rejected.connect(lambda: chosen.give(None))
+        dialog.open()
+        return await chosen
+
+    def _send(
         self,
         text: str,
         files: tuple[Attachment, ...],
-        ask: Callable[[AnswerSources | None], None],
-        edited: int = 0,
+        sources: AnswerSources | None,
+        edited: int,
     ) -> None:
-        """Find what the answer is given, to be changed, and ask; else the text is given back."""
-        among, conversation = self._documents.of_question(files), self._chat.conversation_id
-        if not among or self._chat.opening:
-            ask(None)
-            return
-        if self._chat.preparing:  # counting would wait for it
-            self._chat.stop()
-        asked = self._chat.visit, self._chat.stops
+        if edited:
+            self._chat.edit(edited, text, sources)
+        else:
+            self._chat.send(text, files, sources)
 
-        def is_wanted() -> bool:
-            return isValid(self) and asked == (self._chat.visit, self._chat.stops)
-
-        def plan(
-            then: Callable[[AnswerSources], None], chosen: list[Passage] | None = None
-        ) -> None:
-            planning = self._documents.plan(text, files, chosen, edited)
-            planning.done.connect(then)
-            planning.failed.connect(give_back)
-
-        def show(sources: AnswerSources) -> None:
-            if sources.whole or not is_wanted():
-                finish(sources)
-                return
-            dialog = PassagesDialog(sources, self._documents, among, self._window)
-            dialog.accepted.connect(lambda: plan(finish, dialog.chosen()))
-            dialog.rejected.connect(give_back)
-            dialog.open()
-
-        def finish(sources: AnswerSources) -> None:
-            if is_wanted():
-                ask(sources)
-                self._chat.save_draft(self._window.composer.text())  # sending has emptied it
-                self._chat.save_draft(self._documents.draft)
-            else:
-                give_back()
-
-        def give_back(refusal: ErrorReport | None = None) -> None:
-            self._chat.give_back(conversation, text, files)
-            if refusal is not None and isValid(self):
-                self._files.refuse(refusal)
-
-        plan(show)
+    def _refuse(self, error: Exception) -> None:
+        self._files.refuse(report_of(error))

@@ -1,0 +1,166 @@
+"""Waits for results in the window's thread, in the order in which the work is written.
+
+What is under way belongs to an owner and ends with it: a cancelled task never comes back. It is not
+asyncio, whose loop the window would carry for this alone (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
+from functools import partial, wraps
+from inspect import CORO_RUNNING, getcoroutinestate
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from PySide6.QtCore import QObject, Qt, Signal, SignalInstance, Slot
+from shiboken6 import isValid
+
+from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.i18n import tr
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+Work = Coroutine[Any, Any, Result]
+
+
+class Later(Generic[Result]):
+    """A result that is not there yet; a task awaits it, once. Main thread."""
+
+    def __init__(self) -> None:
+        self._outcome: Callable[[], Result] | None = None
+        self.go_on: Callable[[], object] = lambda: None  # of the task that waits
+
+    def give(self, result: Result) -> None:
+        """This is the result."""
+        self._outcome = lambda: result
+        self.go_on()
+
+    def fail(self, error: BaseException) -> None:
+        """There is no result: whoever awaits it meets this error."""
+
+        def outcome() -> Result:
+            raise error
+
+        self._outcome = outcome
+        self.go_on()
+
+    def __await__(self) -> Generator[Later[Any], None, Result]:
+        while self._outcome is None:
+            yield self
+        return self._outcome()
+
+
+def outcome_of(done: SignalInstance, failed: SignalInstance) -> Generator[Later[Any], None, Any]:
+    """Awaits one of two signals: a result, or the ErrorReport of the R1Error that is raised."""
+    later: Later[Any] = Later()
+    done.connect(later.give)
+    failed.connect(lambda report: later.fail(report.error))
+    return later.__await__()
+
+
+class Tasks(QObject):
+    """The tasks of one owner. Main thread, where nothing else is said.
+
+    An error that ends a task goes to `refused`, which raises what is a bug of ours.
+    """
+
+    _wanted = Signal(object, object)  # work from another thread, and the Future of its result
+
+    def __init__(self, owner: QObject, refused: Callable[[Exception], object]) -> None:
+        super().__init__(owner)
+        self._refused = refused
+        self._running: list[Work[None]] = []
+        self._waiting: set[Future[Any]] = set()
+        self._closed = False
+        self._wanted.connect(self._on_wanted, Qt.ConnectionType.QueuedConnection)
+
+    def start(self, work: Work[None]) -> object:
+        """Begin at once, up to the first result that is not there yet; `cancel` takes the same."""
+        self._running.append(work)
+        self._go_on(work)
+        return work
+
+    def cancel(self, work: object) -> None:
+        """End a task where it waits; one that has ended, or that asks for this, goes on."""
+        for known in [each for each in self._running if each is work]:
+            if getcoroutinestate(known) != CORO_RUNNING:
+                self._running.remove(known)
+                known.close()
+
+    @Slot()
+    def close(self) -> None:
+        """End all tasks, and whoever waits for one in another thread."""
+        self._closed = True
+        for work in tuple(self._running):
+            self.cancel(work)
+        for answer in tuple(self._waiting):
+            _give_up(answer)
+
+    def _go_on(self, work: Work[None]) -> None:
+        if work not in self._running:
+            return
+        if not isValid(self):  # the owner has gone
+            self.cancel(work)
+            return
+        try:
+            later = work.send(None)
+        except StopIteration:
+            self._running.remove(work)
+        except Exception as error:  # noqa: BLE001 - what is a bug is raised again
+            self._running.remove(work)
+            self._refused(error)
+        else:
+            later.go_on = partial(self._go_on, work)
+
+    # ---- for other threads ------------------------------------------------------------------
+
+    def result_of(self, work: Work[Result], timeout_s: float | None = None) -> Result:
+        """Have it done in the main thread, and wait for its result. Any other thread.
+
+        Raises what the work raises, EngineFailed where the window closes, TimeoutError.
+        """
+        answer: Future[Result] = Future()
+        self._waiting.add(answer)
+        try:
+            if self._closed:
+                work.close()
+                _give_up(answer)
+            else:
+                self._wanted.emit(work, answer)
+            return answer.result(timeout_s)
+        finally:
+            self._waiting.discard(answer)
+
+    @Slot(object, object)
+    def _on_wanted(self, work: Work[Any], answer: Future[Any]) -> None:
+        if self._closed:
+            work.close()
+        else:
+            self.start(_answer(work, answer))
+
+
+def task(
+    method: Callable[Concatenate[Any, P], Work[None]],
+) -> Callable[Concatenate[Any, P], object]:
+    """A method that is a task of its object's `tasks`; calling it begins one.
+
+    Not for a slot: Qt would pass it all values of a signal.
+    """
+
+    @wraps(method)
+    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
+        return self.tasks.start(method(self, *args, **kwargs))
+
+    return start
+
+
+async def _answer(work: Work[Result], answer: Future[Result]) -> None:
+    try:
+        answer.set_result(await work)
+    except Exception as error:  # noqa: BLE001 - it is raised where the result is waited for
+        answer.set_exception(error)
+
+
+def _give_up(answer: Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(EngineFailed(detail=tr("the engine was closed")))

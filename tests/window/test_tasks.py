@@ -1,0 +1,114 @@
+"""Work that waits for results: in its order, with its errors, and never after its owner."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from PySide6.QtCore import QObject
+from pytestqt.qtbot import QtBot
+from shiboken6 import delete
+
+from deepseek_r1.core.errors import EngineFailed, ModelFileMissing
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Later, Tasks
+
+
+class Reader(QObject):
+    """Waits for what a test gives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[Exception] = []
+        self.tasks = Tasks(self, self.refused.append)
+        self.pages: Later[str] = Later()
+        self.log: list[str] = []
+
+    async def read(self) -> None:
+        self.log.append("begun")
+        try:
+            self.log.append(await self.pages)
+        finally:
+            self.log.append("over")
+
+
+@pytest.fixture
+def reader(qtbot: QtBot) -> Reader:
+    return Reader()
+
+
+def test_work_goes_on_where_it_waited_and_at_once_where_a_result_is_there(reader):
+    reader.tasks.start(reader.read())
+    assert reader.log == ["begun"]
+    reader.pages.give("a page")
+    assert reader.log == ["begun", "a page", "over"]
+    reader.tasks.start(reader.read())
+    assert reader.log[3:] == ["begun", "a page", "over"]
+
+
+def test_an_error_is_met_where_the_result_is_awaited_and_else_told(reader):
+    reader.tasks.start(reader.read())
+    error = ModelFileMissing(path="gone.gguf")
+    reader.pages.fail(error)
+    assert reader.log == ["begun", "over"]
+    assert reader.refused == [error]
+
+
+def test_what_is_cancelled_never_comes_back(reader):
+    reader.tasks.start(work := reader.read())
+    reader.tasks.cancel(work)
+    assert reader.log == ["begun", "over"]
+    reader.pages.give("too late")
+    reader.tasks.cancel(work)
+    assert reader.log == ["begun", "over"]
+
+
+def test_nothing_comes_back_to_an_owner_that_has_gone(reader):
+    reader.tasks.start(reader.read())
+    delete(reader)
+    reader.pages.give("too late")
+    assert reader.log == ["begun", "over"]
+
+
+def test_work_in_a_thread_is_awaited_with_its_result_or_its_error(qtbot: QtBot, reader):
+    def fail() -> None:
+        raise ModelFileMissing(path="gone.gguf")
+
+    async def both() -> None:
+        reader.log.append(await ask_in_background(lambda: "done"))
+        await ask_in_background(fail)
+
+    reader.tasks.start(both())
+    qtbot.waitUntil(lambda: bool(reader.refused))
+    assert reader.log == ["done"]
+    assert isinstance(reader.refused[0], ModelFileMissing)
+
+
+@pytest.mark.parametrize("ends", ["with a result", "with its owner"])
+def test_a_thread_gets_what_the_main_thread_awaits_also_where_that_closes(
+    qtbot: QtBot, reader, ends
+):
+    found: list[object] = []
+
+    async def page() -> str:
+        return await reader.pages
+
+    def wait() -> None:
+        try:
+            found.append(reader.tasks.result_of(page()))
+        except EngineFailed as closed:
+            found.append(type(closed))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    qtbot.waitUntil(lambda: bool(reader.tasks._running))
+    if ends == "with a result":
+        reader.pages.give("a page")
+    else:
+        reader.tasks.close()
+    qtbot.waitUntil(lambda: bool(found))
+    thread.join()
+    assert found == (["a page"] if ends == "with a result" else [EngineFailed])
+    if ends == "with its owner":
+        with pytest.raises(EngineFailed):
+            reader.tasks.result_of(page())
