@@ -25,7 +25,6 @@ from support.ggml_nodes import (
     Q1_0,
     Q2_0,
     Q3_K,
-    Q4_0,
     Q4_1,
     Q4_K,
     Q5_0,
@@ -47,16 +46,15 @@ pytestmark = pytest.mark.integration
 NO_HINT = bytes(8)
 MOST_ROWS = 32
 NAMES = {
-    Q1_0: "Q1_0", Q2_0: "Q2_0", Q4_0: "Q4_0", Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1",
-    Q8_0: "Q8_0", Q3_K: "Q3_K", Q4_K: "Q4_K", Q5_K: "Q5_K", Q6_K: "Q6_K",
+    Q1_0: "Q1_0", Q2_0: "Q2_0", Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1", Q8_0: "Q8_0",
+    Q3_K: "Q3_K", Q4_K: "Q4_K", Q5_K: "Q5_K", Q6_K: "Q6_K",
 }  # fmt: skip
 K_TYPES = (Q3_K, Q4_K, Q5_K, Q6_K)
 WITH_SSE42 = (Q2_0, Q4_1, Q5_0, Q5_1, Q8_0, *K_TYPES)
-WITH_AVX2 = (Q1_0, Q2_0, Q4_0, Q5_0, Q8_0, *K_TYPES)
 COMPUTED = [
     (kernel, kind)
     for kernel in MulMatKernel
-    for kind in (WITH_SSE42 if kernel == MulMatKernel.SSE42 else WITH_AVX2)
+    for kind in (WITH_SSE42 if kernel == MulMatKernel.SSE42 else (Q1_0, Q2_0, *K_TYPES))
 ]
 
 

@@ -111,7 +111,7 @@ def _accepted(request: ModelToLoad) -> AcceptedModel:
 
 
 def _times(header: ModelHeader) -> KernelTimes:
-    from deepseek_r1.engine.llama.binding.kernel_times import measured_times  # noqa: PLC0415 - native
+    from deepseek_r1.engine.llama.binding.kernel_measuring import measured_times  # noqa: PLC0415 - native
     from deepseek_r1.engine.llama.binding.library import library  # noqa: PLC0415 - native
 
     return measured_times(library(), header)

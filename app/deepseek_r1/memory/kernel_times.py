@@ -1,9 +1,9 @@
-"""How fast our kernels and llama.cpp's multiply on this computer, and what is chosen by it.
+"""Times of our kernels and of llama.cpp's on this computer, and what is chosen by them.
 
-Measured once for a processor and a build, by `engine.llama.binding.kernel_times` at the first load
-of a large model, and kept in the profile. Whoever makes a bill or an answer reads it here, so both
-stay the same until another build is used. What was not measured has the fixed choice: weights are
-repacked where llama.cpp can, and ours compute the rows for which they have llama.cpp's own bits.
+Measured once for a processor and a build, by `engine.llama.binding.kernel_measuring` at the first
+load of a large model, and kept in the profile. Whoever makes a bill or an answer reads it here, so
+both stay the same until another build is used. What was not measured has the fixed choice: weights
+are repacked where llama.cpp can, and ours compute the rows for which they have its own bits.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TypeTimes(BaseModel, frozen=True):
 
 
 class KernelTimes(BaseModel, frozen=True):
-    """What was measured with one build of the libraries, by the names of types."""
+    """The times that were measured with one build of the libraries, by the names of types."""
 
     build: str = ""
     types: dict[str, TypeTimes] = {}

@@ -27,51 +27,33 @@ inline __m256i signed_quants(const BlockQ50 &block) {
     return _mm256_or_si256(nibbles(block.low_bits), upper);
 }
 
-// Of few rows several rows of weights are multiplied at once: each addition waits for the one before.
-template <class Block, int ROWS, int OUTPUTS>
-inline void multiply_outputs(const MulMatNode &group, const BlockActivations *activations,
-                             int64_t output) {
-    const Block *weights[OUTPUTS];
-    __m256 sums[OUTPUTS][ROWS];
-    for (int number = 0; number < OUTPUTS; number++) {
-        weights[number] = reinterpret_cast<const Block *>(
-            group.weights + (output + number) * group.weight_stride);
-        for (__m256 &each : sums[number]) each = _mm256_setzero_ps();
-    }
+template <class Block, int ROWS>
+inline void multiply_rows(const MulMatNode &group, const BlockActivations *activations,
+                          int64_t first, int64_t end) {
     const int64_t count = group.width / block_values;
-    for (int64_t i = 0; i < count; i++) {
-        const BlockActivations &y = activations[i];
-#pragma GCC unroll 4
-        for (int number = 0; number < OUTPUTS; number++) {
-            const Block &block = weights[number][i];
-            prefetch(&block);
-            const __m256i quants = signed_quants(block);
+    for (int64_t output = first; output < end; output++) {
+        const auto *weights =
+            reinterpret_cast<const Block *>(group.weights + output * group.weight_stride);
+        __m256 sums[ROWS];
+        for (__m256 &each : sums) each = _mm256_setzero_ps();
+        for (int64_t i = 0; i < count; i++) {
+            prefetch(weights + i);
+            const __m256i quants = signed_quants(weights[i]);
             const __m256i magnitudes = _mm256_abs_epi8(quants);
-            const float scale = f16(block.scale);
+            const float scale = f16(weights[i].scale);
+            const BlockActivations &y = activations[i];
 #pragma GCC unroll 8
             for (int row = 0; row < ROWS; row++) {
                 const __m256i other =
                     _mm256_load_si256(reinterpret_cast<const __m256i *>(y.quants[row]));
                 const __m256i products = add_bytes(_mm256_setzero_si256(), magnitudes,
                                                    _mm256_sign_epi8(other, quants));
-                __m256 &sum = sums[number][row];
-                sum = _mm256_fmadd_ps(_mm256_set1_ps(scale * y.scales[row]),
-                                      _mm256_cvtepi32_ps(products), sum);
+                sums[row] = _mm256_fmadd_ps(_mm256_set1_ps(scale * y.scales[row]),
+                                            _mm256_cvtepi32_ps(products), sums[row]);
             }
         }
+        for (int row = 0; row < ROWS; row++) group.results_at(row)[output] = total(sums[row]);
     }
-    for (int number = 0; number < OUTPUTS; number++)
-        for (int row = 0; row < ROWS; row++)
-            group.results_at(row)[output + number] = total(sums[number][row]);
-}
-
-template <class Block, int ROWS>
-inline void multiply_rows(const MulMatNode &group, const BlockActivations *activations,
-                          int64_t first, int64_t end) {
-    constexpr int at_once = ROWS <= 2 ? 4 : 1;
-    for (; first + at_once <= end; first += at_once)
-        multiply_outputs<Block, ROWS, at_once>(group, activations, first);
-    for (; first < end; first++) multiply_outputs<Block, ROWS, 1>(group, activations, first);
 }
 
 template <class Block>

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepseek_r1.engine.llama.binding import kernel_times
-from deepseek_r1.engine.llama.binding.kernel_times import measured_times
+from deepseek_r1.engine.llama.binding import kernel_measuring
+from deepseek_r1.engine.llama.binding.kernel_measuring import measured_times
 from deepseek_r1.engine.llama.binding.kernels import supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES
@@ -28,7 +28,9 @@ def large(r1_shaped: Path) -> ModelHeader:
 
 @pytest.mark.parametrize("kind", ["Q4_K", "Q8_0", "Q2_K"])
 def test_each_way_to_multiply_is_measured(kind: str) -> None:
-    found = kernel_times._measure(library(), NUMBERS[kind], TENSOR_TYPES[NUMBERS[kind]])
+    found, _disturbed = kernel_measuring._measure(
+        library(), NUMBERS[kind], TENSOR_TYPES[NUMBERS[kind]]
+    )
     has_kernels = bool(supported_kernels(library())) and kind != "Q2_K"
     assert set(found.plain) == set(MEASURED_ROWS)
     assert set(found.ours) == (set(MEASURED_ROWS) if has_kernels else set())
@@ -43,11 +45,11 @@ def test_a_type_is_measured_once_for_a_build(
 ) -> None:
     measured: list[str] = []
 
-    def measure(_library: object, _number: int, kind: SimpleNamespace) -> TypeTimes:
+    def measure(_library: object, _number: int, kind: SimpleNamespace) -> tuple[TypeTimes, int]:
         measured.append(kind.name)
-        return TypeTimes(plain=dict.fromkeys(MEASURED_ROWS, 1.0 + len(measured)))
+        return TypeTimes(plain=dict.fromkeys(MEASURED_ROWS, 1.0 + len(measured))), 0
 
-    monkeypatch.setattr(kernel_times, "_measure", measure)
+    monkeypatch.setattr(kernel_measuring, "_measure", measure)
     first = measured_times(library(), large)
     assert set(measured) == set(first.types) == {"Q4_K", "Q6_K"}
     assert measured_times(library(), large) == first == kept_times()
@@ -58,5 +60,16 @@ def test_a_type_is_measured_once_for_a_build(
 
 
 def test_a_small_model_is_not_measured(r1_shaped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_times, "_measure", None)
+    monkeypatch.setattr(kernel_measuring, "_measure", None)
     assert measured_times(library(), read_header(r1_shaped)).types == {}
+
+
+def test_what_other_programs_disturbed_is_not_kept(
+    large: ModelHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would decide for good."""
+    times = TypeTimes(plain=dict.fromkeys(MEASURED_ROWS, 1.0))
+    monkeypatch.setattr(kernel_measuring, "_measure", lambda *_: (times, len(MEASURED_ROWS)))
+    assert measured_times(library(), large).types == kept_times().types == {}
+    monkeypatch.setattr(kernel_measuring, "_measure", lambda *_: (times, 1))
+    assert set(measured_times(library(), large).types) == {"Q4_K", "Q6_K"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -34,26 +34,34 @@ _WIDTH, _OUTPUTS = 2048, 2048  # of a matrix
 _MATRICES: Final = 8  # more than a processor's nearest caches hold; of many rows one is enough
 _MANY_ROWS: Final = 8
 _MADE_ROWS: Final = 16  # rows of weights that differ from each other
-_TURNS, _LEAST_S = 5, 0.03  # what the other programs of the computer disturb is seldom the fastest
+_MOST_S, _AGREE = 0.25, 1.1  # for one number of rows
+_MOST_DISTURBED: Final = 2  # of the numbers of rows
 _CPU: Final = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 
 
 def measured_times(library: Library, *headers: ModelHeader) -> KernelTimes:
-    """Return the profile's times, with those of the models' types, measured where they lack."""
+    """Return the profile's times, with those of the models' types, measured where they lack.
+
+    While other programs disturb the measuring nothing is added: it is tried at the next load.
+    """
     kept, build = kept_times(), f"{library.name} {library.build}"
-    types = kept.types if kept.build == build else {}
+    if kept.build not in ("", build):
+        kept = keep_times(KernelTimes())  # no bill is made by another build's
+    types = kept.types
     kinds = set[str]().union(*map(measured_kinds, headers)) - types.keys()
+    found: dict[str, TypeTimes] = {}
     try:
-        found = {
-            kind.name: _measure(library, number, kind)
-            for number, kind in TENSOR_TYPES.items()
-            if kind.name in kinds and kind.block > 1 and not _needs_importance(library, number)
-        }
+        for number, kind in TENSOR_TYPES.items():
+            if kind.name in kinds and kind.block > 1 and not _needs_importance(library, number):
+                found[kind.name], disturbed = _measure(library, number, kind)
+                if disturbed > _MOST_DISTURBED:
+                    log.engine.info("other programs disturb the measuring of kernels")
+                    return KernelTimes(build=build, types=types)
     except StreamingUnavailable as error:
         log.engine.warning("kernels are not measured: %s", error)
         return KernelTimes()
-    if not found and kept.build in ("", build):
-        return kept
+    if not found:
+        return KernelTimes(build=build, types=types)
     return keep_times(KernelTimes(build=build, types=types | found))
 
 
@@ -62,24 +70,34 @@ def _needs_importance(library: Library, number: int) -> bool:
     return bool(asked(number))
 
 
-def _measure(library: Library, number: int, kind: TensorType) -> TypeTimes:
-    """Raises StreamingUnavailable."""
+def _measure(library: Library, number: int, kind: TensorType) -> tuple[TypeTimes, int]:
+    """Return the times, and for how many numbers of rows they were disturbed.
+
+    Raises StreamingUnavailable.
+    """
+    disturbed = 0
     found: dict[str, dict[int, float]] = {"plain": {}, "ours": {}, "repacked": {}}
     with ExitStack() as opened:
         bench = opened.enter_context(_bench(library, number, kind))
         for rows in MEASURED_ROWS:
             arms = {name: graph for name in found if (graph := bench.graph(name, rows)) is not None}
-            best = dict.fromkeys(arms, float("inf"))
-            turns, end = 0, time.perf_counter() + _LEAST_S
-            while turns < _TURNS or time.perf_counter() < end:
-                turns += 1
+            seconds: dict[str, list[float]] = {name: [] for name in arms}
+            end = time.perf_counter() + _MOST_S
+            while not _steady(seconds.values()) and time.perf_counter() < end:
                 for name, graph in arms.items():
-                    best[name] = min(best[name], bench.seconds(graph))
+                    seconds[name].append(bench.seconds(graph))
+            disturbed += not _steady(seconds.values())
             million = _matrices(rows) * _WIDTH * _OUTPUTS / 1e6
-            for name, seconds in best.items():
-                found[name][rows] = round(seconds * 1e6 / million, 2)
+            for name, each in seconds.items():
+                found[name][rows] = round(min(each) * 1e6 / million, 2)
     log.engine.info("microseconds for a million weights in %s: %s", kind.name, found)
-    return TypeTimes.model_validate(found)
+    return TypeTimes.model_validate(found), disturbed
+
+
+def _steady(arms: Iterable[list[float]]) -> bool:
+    """Whether the three fastest turns of each arm agree: other programs disturbed none of them."""
+    fastest = [sorted(each)[:3] for each in arms]
+    return all(len(each) == 3 and each[2] < _AGREE * each[0] for each in fastest)
 
 
 def _matrices(rows: int) -> int:
