@@ -9,7 +9,7 @@ import ctypes
 import random
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, Final
 
 from deepseek_r1.core import log
@@ -78,7 +78,7 @@ def _measure(library: Library, number: int, kind: TensorType) -> tuple[TypeTimes
     disturbed = 0
     found: dict[str, dict[int, float]] = {"plain": {}, "ours": {}, "repacked": {}}
     with ExitStack() as opened:
-        bench = opened.enter_context(_bench(library, number, kind))
+        bench = _Bench(library, number, kind, opened)
         for rows in MEASURED_ROWS:
             arms = {name: graph for name in found if (graph := bench.graph(name, rows)) is not None}
             seconds: dict[str, list[float]] = {name: [] for name in arms}
@@ -235,9 +235,3 @@ class _Bench:
         started = time.perf_counter()
         self._compute(self._backend, graph)
         return time.perf_counter() - started
-
-
-@contextmanager
-def _bench(library: Library, number: int, kind: TensorType) -> Iterator[_Bench]:
-    with ExitStack() as opened:
-        yield _Bench(library, number, kind, opened)
