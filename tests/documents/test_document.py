@@ -30,6 +30,7 @@ def test_the_text_is_all_blocks_with_blank_lines_between() -> None:
 
 def test_very_short_lines_are_passages_of_the_usual_length() -> None:
     text = "a\n" * 5_000
-    parts = passages(Document("a.txt", "0" * 64, "text", None, (Block(text, Place(line=1)),)))
+    document = Document("a.txt", "0" * 64, "text", None, (Block(text, Place(line=1)),))
+    parts = [*passages(document)]
     assert 5 < len(parts) < 100
     assert "".join(each.text for each in parts) == text

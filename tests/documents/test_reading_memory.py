@@ -34,17 +34,17 @@ def test_what_takes_more_than_the_budget_leaves_says_which_budget_would_do(tmp_p
 
 
 def test_a_model_that_streams_makes_room_for_a_reader_and_gets_it_back(tmp_path: Path) -> None:
-    lent: list[float] = []
+    reductions: list[float] = []
 
-    def lend(mib: float) -> bool:
-        lent.append(mib)
+    def reduce_weights(mib: float) -> bool:
+        reductions.append(mib)
         return True
 
     budget = round(tree_mib()) + 20
-    memory = ReadingMemory(lambda: budget + (lent[-1] if lent else 0), lend)
+    memory = ReadingMemory(lambda: budget + (reductions[-1] if reductions else 0), reduce_weights)
     read_document(saved(tmp_path, "a.txt", "text"), memory=memory)
-    assert max(lent) >= 57
-    assert lent[-1] == 0
+    assert max(reductions) >= 57
+    assert reductions[-1] == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a reader limits itself on Linux alone")

@@ -55,7 +55,7 @@ with CPUInference(
 ) as model:
     model.generate("Hello", max_tokens=4)
     for mib in (0.0, 4.0, 0.0):
-        assert model._reading_memory._set_lent(mib)
+        assert model._reading_memory._set_reduction(mib)
         if not mib:
             model.generate("Hello", max_tokens=4)  # what is to stay comes home
         print(model.weights_stats.pinned_mib)
@@ -73,8 +73,8 @@ def test_streamed_weights_make_room_for_a_reader_of_documents(starter: Path) -> 
         timeout=PATIENCE_S,
         check=True,
     )
-    before, lent, after = map(float, done.stdout.split())
-    assert lent < before
+    before, meanwhile, after = map(float, done.stdout.split())
+    assert meanwhile < before
     assert after == before
 
 

@@ -307,12 +307,12 @@ class _Session:
         if rest == "-":
             self.conversation.documents = DocumentIndex()
         elif rest:
-            memory = ReadingMemory(lambda: self._load.memory_budget, self._lend)
+            memory = ReadingMemory(lambda: self._load.memory_budget, self._reduce_weights)
             read_documents([Path(rest)], self.conversation.documents, memory)
         n = len(self.conversation.documents.added)
         console.note(tr("Attached documents: {n}", n=n))
 
-    def _lend(self, mib: float) -> bool:
+    def _reduce_weights(self, mib: float) -> bool:
         """Let the weights have so much less: see `ReadingMemory`."""
         if self._loaded is None or not self._loaded.bill.streams:
             return False

@@ -24,19 +24,19 @@ class ReadingMemory:
     def __init__(
         self,
         budget_mib: Callable[[], float] = lambda: float("inf"),
-        lend: Callable[[float], bool] = lambda _mib: False,
+        reduce_weights: Callable[[float], bool] = lambda _mib: False,
     ) -> None:
         """`budget_mib` is that of this process and all below it.
 
-        `lend` lets the weights of a model have that many MiB less than its bill has, until it
-        is called again, and returns whether they do: those that all stay in memory cannot. Raises
-        BudgetTooSmall.
+        `reduce_weights` lets the weights of a model have that many MiB less than its bill has,
+        until it is called again, and returns whether they do: those that all stay in memory cannot.
+        Raises BudgetTooSmall.
         """
-        self._budget_mib, self._set_lent = budget_mib, lend
-        self._changing, self._lent_mib = threading.Lock(), 0
+        self._budget_mib, self._set_reduction = budget_mib, reduce_weights
+        self._changing, self._reduction_mib = threading.Lock(), 0
 
     def left_mib(self) -> float:
-        """What the budget leaves now, with readers that are at work; below 0 where it is full."""
+        """The budget without what is used now, by readers too; below 0 where it is full."""
         budget_mib = self._budget_mib()
         return budget_mib - tree_mib() if budget_mib < float("inf") else budget_mib
 
@@ -48,32 +48,32 @@ class ReadingMemory:
         budget does not leave what it needs.
         """
         needed_mib = min(needed_mib, MEMORY_MIB)
-        lent_mib, left_mib, more = 0, 0.0, True
+        reduction_mib, left_mib, more = 0, 0.0, True
         try:
             while more and left_mib < needed_mib:
                 wanted_mib = ceil(needed_mib - left_mib)
-                got_mib = self._lend(wanted_mib)
-                lent_mib, more = lent_mib + got_mib, got_mib == wanted_mib
+                got_mib = self._reduce_weights(wanted_mib)
+                reduction_mib, more = reduction_mib + got_mib, got_mib == wanted_mib
                 left_mib = self.left_mib() - _KERNEL_MIB
             if left_mib < needed_mib:
                 raise self._refusal(name, needed_mib, left_mib)
             # Weights that were not read yet will take what is left beyond the bill.
-            yield needed_mib if lent_mib else max(needed_mib, int(min(left_mib, most_mib)))
+            yield needed_mib if reduction_mib else max(needed_mib, int(min(left_mib, most_mib)))
         finally:
             with suppress(ModelNotLoaded, EngineFailed):  # it was closed meanwhile
-                self._lend(-lent_mib)
+                self._reduce_weights(-reduction_mib)
 
-    def _lend(self, more_mib: int) -> int:
-        """Lend so much more, or what the bill allows; returns what was lent."""
+    def _reduce_weights(self, more_mib: int) -> int:
+        """Reduce them by so much more, or by what the bill allows; returns by how much."""
         with self._changing:
             try:
-                lends = self._set_lent(self._lent_mib + more_mib)
+                reduces = self._set_reduction(self._reduction_mib + more_mib)
             except BudgetTooSmall as refused:  # cells without tokens are in the bill, but are free
                 short_mib = ceil(float(refused.facts["needed_mib"]) - self._budget_mib())
                 more_mib = max(0, more_mib - short_mib)
-                lends = self._set_lent(self._lent_mib + more_mib)
-            more_mib = more_mib if lends else 0
-            self._lent_mib += more_mib
+                reduces = self._set_reduction(self._reduction_mib + more_mib)
+            more_mib = more_mib if reduces else 0
+            self._reduction_mib += more_mib
             return more_mib
 
     def _refusal(self, name: str, needed_mib: int, left_mib: float) -> DocumentNeedsMemory:

@@ -211,4 +211,4 @@ class CPUInference(PromptCalls):
 
 def _reading_memory(budget: LiveBudget) -> ReadingMemory:
     """It refers to no `CPUInference`, whose memory is freed once nothing does."""
-    return ReadingMemory(lambda: budget.state.budget_mib, budget.lend)
+    return ReadingMemory(lambda: budget.state.budget_mib, budget.reduce_weights)

@@ -49,7 +49,7 @@ class LiveBudget:
         self._lock = threading.RLock()
         self._allowed = Allowance(model.settings.memory_budget, model.settings.micro_batch)
         self._streams = engine.weights_stats is not None
-        self._lent_mib, self._closed = 0.0, False
+        self._reduction_mib, self._closed = 0.0, False
 
     def close(self) -> None:
         """Change the model no more. Any thread, also more than once."""
@@ -108,7 +108,7 @@ class LiveBudget:
             self._allowed = Allowance(most, limited.batch, limited.short)
         return _keep_measured(planned.bill, before)
 
-    def lend(self, mib: float) -> bool:
+    def reduce_weights(self, mib: float) -> bool:
         """Let streamed weights have so much less than the bill says, until the next call.
 
         Returns whether they do: a model that is in memory as a whole cannot. Raises BudgetTooSmall.
@@ -116,12 +116,12 @@ class LiveBudget:
         with self._lock:
             if self._closed or not self._streams:
                 return False
-            window_mib = self._overhead.window_mib + mib - self._lent_mib
+            window_mib = self._overhead.window_mib + mib - self._reduction_mib
             overhead = replace(self._overhead, window_mib=window_mib)
             settings = self._settings_with(self._allowed.budget_mib)
             planned = plan_streaming(self._header, settings, overhead)
             refuse_misfit(planned.bill, self._header, settings, overhead)
-            self._overhead, self._lent_mib = overhead, mib
+            self._overhead, self._reduction_mib = overhead, mib
             self._apply(planned, settings.memory_budget)
         return True
 
@@ -147,7 +147,9 @@ class LiveBudget:
             draft_mib=0.0 if self._engine.draft_released else self._overhead.draft_mib,
             runtime_mib=self._overhead.runtime_mib + more_mib,
             window_mib=(
-                self._overhead.window_mib if window_mib is None else window_mib + self._lent_mib
+                self._overhead.window_mib
+                if window_mib is None
+                else window_mib + self._reduction_mib
             ),
         )
 

@@ -127,7 +127,7 @@ class AsyncEngine:
         fields = {"question": question, "passages": passages}
         return (await self._result(EmbeddingReply, SimilaritiesRequest, **fields)).values
 
-    async def lend(self, mib: float) -> bool:
+    async def reduce_weights(self, mib: float) -> bool:
         """Let streamed weights have so much less: see `ReadingMemory`."""
         bill = self.require_model().bill
         if not bill.streams:

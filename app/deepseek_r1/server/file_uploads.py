@@ -66,7 +66,9 @@ class FileUploads:
     def __init__(self, service: AnswerService) -> None:
         self._service, self._max_bytes = service, service.options.max_file_bytes
         self._documents = DocumentIndex()
-        self._memory = ReadingMemory(lambda: service.options.settings.memory_budget, self._lend)
+        self._memory = ReadingMemory(
+            lambda: service.options.settings.memory_budget, self._reduce_weights
+        )
         self._loop: asyncio.AbstractEventLoop  # set before a document is read
         self._turns = ReaderTurns(self._memory.left_mib)
         self._threads = ThreadPoolExecutor(MOST_READERS, "document")
@@ -211,9 +213,11 @@ class FileUploads:
 
     # ---- texts
 
-    def _lend(self, mib: float) -> bool:
+    def _reduce_weights(self, mib: float) -> bool:
         """Let the weights have so much less: see `ReadingMemory`. For the threads that read."""
-        return asyncio.run_coroutine_threadsafe(self._service.engine.lend(mib), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(
+            self._service.engine.reduce_weights(mib), self._loop
+        ).result()
 
     @asynccontextmanager
     async def _read(

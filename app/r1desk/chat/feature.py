@@ -71,7 +71,7 @@ class AnsweringModel(Protocol):
     def apply(self, settings: LoadSettings) -> None:
         """Load the model anew with other settings."""
 
-    def lend(self, mib: float) -> EngineRequest | None:
+    def reduce_weights(self, mib: float) -> EngineRequest | None:
         """Let its weights have so much less, until the next call; None where they cannot."""
 
 
@@ -110,7 +110,7 @@ class ChatFeature(Feature):
             can_undo=lambda: bool(self.history.changes),
             compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),
             budget_mib=self._budget_mib,
-            lend=models.lend,
+            reduce_weights=models.reduce_weights,
         )
         self._reading = DocumentReading(
             engine, chat, store, documents, lambda: models.facts.name if models.facts else ""

@@ -60,7 +60,7 @@ class ModelController(QObject):
         self.current: events.ModelLoaded | None = None
         self.resting = False  # unloaded on purpose: the next message loads it again
         self.live = LiveSettings(self, engine, preferences)
-        self.lend = self.live.lend
+        self.reduce_weights = self.live.reduce_weights
         engine.model_loaded.connect(self._on_loaded)
         engine.state_changed.connect(self._on_state)
 

@@ -38,7 +38,7 @@ class LiveSettings(QObject):
         self._models, self._engine, self._preferences = models, engine, preferences
         self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
-        self._lent_mib = 0.0
+        self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
@@ -99,10 +99,10 @@ class LiveSettings(QObject):
         self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
         self._budget_change.failed.connect(self._on_budget_refused)
 
-    def lend(self, mib: float) -> EngineRequest | None:
+    def reduce_weights(self, mib: float) -> EngineRequest | None:
         """Let the weights have so much less, until the next call; None where they cannot."""
-        if request := self.grow_window_share(mib - self._lent_mib):
-            self._lent_mib = mib
+        if request := self.grow_window_share(mib - self._reduction_mib):
+            self._reduction_mib = mib
         return request
 
     def grow_window_share(self, more_mib: float) -> EngineRequest | None:
@@ -135,7 +135,7 @@ class LiveSettings(QObject):
 
     @Slot()
     def _on_loaded(self) -> None:
-        self._lent_mib = 0.0
+        self._reduction_mib = 0.0
         self._forget_budget_change()
         self._on_load_ended()
 

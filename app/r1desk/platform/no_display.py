@@ -59,15 +59,17 @@ def require_window(arguments: Sequence[str]) -> None:
 
 def _chat_in_terminal(options: list[str]) -> NoReturn:
     """Replace this process by `deepseek-r1 chat`."""
-    _say(tr("There is no screen here, so the chat goes on in this terminal."))
+    _print_note(tr("There is no screen here, so the chat goes on in this terminal."))
     command = [*_command_line(), "chat", *options]
     os.execv(command[0], command)  # noqa: S606 - the terminal and its signals are the chat's alone
 
 
 def _answer_one_question(options: list[str]) -> int:
     """Let `deepseek-r1 generate` answer on standard output; return its exit status."""
-    _say(tr("There is no screen here, and no terminal to chat in. So one question is answered:"))
-    _say(f"› {QUESTION}\n")
+    _print_note(
+        tr("There is no screen here, and no terminal to chat in. So one question is answered:")
+    )
+    _print_note(f"› {QUESTION}\n")
     command = [*_command_line(), "generate", QUESTION, "--temperature=0", "--max-tokens=64"]
     status = subprocess.run([*command, *options], stdin=subprocess.DEVNULL, check=False).returncode
     typed = _typed_command()
@@ -77,11 +79,11 @@ def _answer_one_question(options: list[str]) -> int:
         f"{typed} serve": tr("serve OpenAI's API to other programs"),
         f"{typed} --help": tr("everything else"),
     }
-    _say("\n" + "\n".join(f"{command}    # {what}" for command, what in rows.items()))
+    _print_note("\n" + "\n".join(f"{command}    # {what}" for command, what in rows.items()))
     return abs(status)
 
 
-def _say(text: str) -> None:
+def _print_note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - there is no window to show it in
 
 

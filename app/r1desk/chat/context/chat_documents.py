@@ -65,11 +65,11 @@ class ChatDocuments(QObject):
         can_undo: Callable[[], bool] = bool,
         compares: Callable[[], bool] = bool,
         budget_mib: Callable[[], float] = lambda: float("inf"),
-        lend: Callable[[float], EngineRequest | None] = lambda _mib: None,
+        reduce_weights: Callable[[float], EngineRequest | None] = lambda _mib: None,
     ) -> None:
         """`path` is the index's file; None keeps it in memory.
 
-        `budget_mib` and `lend` are those of the loaded model: see `ReadingMemory`.
+        `budget_mib` and `reduce_weights` are those of the loaded model: see `ReadingMemory`.
         `compares`: an embedding model is loaded.
         """
         super().__init__()
@@ -83,7 +83,7 @@ class ChatDocuments(QObject):
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
-        memory = ReadingMemory(budget_mib, partial(counter.lend, lend))
+        memory = ReadingMemory(budget_mib, partial(counter.reduce_weights, reduce_weights))
         self.files, self.folder_files = (
             FileReader(
                 self.index,

@@ -72,12 +72,14 @@ class TokenCounter(QObject):
         """
         return self._tasks.result_of(self._compare(question, passages))
 
-    def lend(self, lend: Callable[[float], EngineRequest | None], mib: float) -> bool:
+    def reduce_weights(
+        self, reduce_weights: Callable[[float], EngineRequest | None], mib: float
+    ) -> bool:
         """Let the model's weights have so much less memory; returns whether they do.
 
         Any other thread. Raises R1Error.
         """
-        return self._tasks.result_of(_lent(lend, mib))
+        return self._tasks.result_of(_reduced(reduce_weights, mib))
 
     async def _compare(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
         self.comparing.emit(True)
@@ -89,8 +91,8 @@ class TokenCounter(QObject):
         return tuple(reply.values)
 
 
-async def _lent(lend: Callable[[float], EngineRequest | None], mib: float) -> bool:
-    request = lend(mib)
+async def _reduced(reduce_weights: Callable[[float], EngineRequest | None], mib: float) -> bool:
+    request = reduce_weights(mib)
     if request is not None:
         await request
     return request is not None
