@@ -21,6 +21,7 @@ from deepseek_r1.host.protocol import (
     PromptCacheFolder,
     RetainPromptsRequest,
 )
+from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.answer_queue import Defaults, DocumentText, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
@@ -136,6 +137,8 @@ class PromptPreparation(QObject):
         settings, text = await self._store.ask(read)
         system_prompt = effective(settings, self._defaults)[1]
         if self._chat.busy or (compute and stops != self._stops):  # the user was faster
+            return
+        if compute and self._engine.state is EngineState.READY:  # no model: several were compared
             return
         request = self._engine.submit(
             PrepareRequest,
