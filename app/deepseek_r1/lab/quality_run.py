@@ -176,16 +176,16 @@ def compare(
     Raises `MeasuringRefused`, `OutputUnwritable`, `ModelRefused`, `EngineFailed`.
     """
     terms = replace(terms, text=terms.text.resolve())
-    headers = [read_header(each) for each in (base, *others)]  # before the first is measured
-    for path, header in zip(others, headers[1:], strict=True):
-        if header.vocabulary != headers[0].vocabulary:
-            raise errors.VocabulariesDiffer(a=base.name, b=path.name)
     try:
         scratch = tempfile.TemporaryDirectory(prefix="r1desk-quality-", dir=terms.scratch)
     except OSError as error:
         place, reason = str(terms.scratch or "TMPDIR"), error.strerror or str(error)
         raise OutputUnwritable(path=place, detail=reason) from error
     with scratch as folder:
+        headers = [read_header(each) for each in (base, *others)]  # before the first is measured
+        for path, header in zip(others, headers[1:], strict=True):
+            if header.vocabulary != headers[0].vocabulary:
+                raise errors.VocabulariesDiffer(a=base.name, b=path.name)
         rows = Path(folder) / "rows.f32"
 
         def measure(model: Path, against: Measurement | None) -> Measurement:

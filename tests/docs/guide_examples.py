@@ -1,6 +1,7 @@
 """The examples of README and the guides run, in both languages, with small models.
 
-`python tests/docs/test_guide_examples.py` prints which run and which do not, and why.
+`python tests/docs/guide_examples.py` prints which run and which do not, and why;
+`pytest tests/docs/guide_examples.py` runs them, for minutes.
 """
 
 from __future__ import annotations
