@@ -20,7 +20,9 @@ from deepseek_r1.core.i18n import N_, tr
 from r1desk.platform.display import missing_packages, platforms
 
 COMMAND = "deepseek-r1"
-QUESTION = "What is the capital of France?"  # in English, which is all that the starter model knows
+QUESTION = (
+    "Write one sentence about the sea."  # in English, which is all that the starter model knows
+)
 
 
 class DisplayLibrariesMissing(R1Error):
