@@ -20,9 +20,8 @@ from deepseek_r1.core.i18n import N_, tr
 from r1desk.platform.display import missing_packages, platforms
 
 COMMAND = "deepseek-r1"
-QUESTION = (
-    "Write one sentence about the sea."  # in English, which is all that the starter model knows
-)
+# In English, which is all that the starter model knows.
+QUESTION = "Write one sentence about the sea."
 
 
 class DisplayLibrariesMissing(R1Error):
