@@ -105,7 +105,8 @@ class ScriptedModel:
             }  # fmt: skip
             idle = self._phase == "idle"
             self.send(
-                "heartbeat", phase="idle" if idle else "working", cpu_s=0, rss_mib=100, peak_mib=100,
+                "heartbeat", phase="idle" if idle else "working", cpu_s=0, rss_mib=100,
+                peak_mib=100,
                 idle_s=0 if idle else time.monotonic() - self._moved_at,
                 context_used=self._used if loaded else 0,
                 context_length=loaded["context_length"] if loaded else 0,
