@@ -144,9 +144,8 @@ def attacks(pattern: re.Pattern[Any]) -> Iterator[Callable[[int], str]]:
     starts, letters = {""}, {"a", " ", "0"}
     _collect(tree, "", starts, letters)
     units = letters | {start for start in starts if start}
-    for start, unit, end in itertools.product(
-        sorted(starts)[:12], sorted(units)[:24], ("", "\0", "\n", "a")
-    ):
+    ends = ["", "\0", "\n", "a", *sorted(_refused(tree) - {"\0", "\n", "a"})[:4]]
+    for start, unit, end in itertools.product(sorted(starts)[:12], sorted(units)[:24], ends):
         yield lambda n, start=start, unit=unit, end=end: start + unit * (n // len(unit)) + end
 
 
@@ -178,6 +177,16 @@ def _collect(tree: Iterable[Any], before: str, starts: set[str], letters: set[st
             letters.update(some)
             text += some[0] if some else ""
     return text
+
+
+def _refused(tree: Any) -> set[str]:
+    """Single characters that a negated class names: one at the end makes a whole match fail."""
+    if isinstance(tree, tuple) and len(tree) == 2 and str(tree[0]) == "IN":
+        negated = str(tree[1][0][0]) == "NEGATE"
+        return {chr(each[1]) for each in tree[1] if negated and str(each[0]) == "LITERAL"}
+    if isinstance(tree, tuple | list | _parser.SubPattern):
+        return set().union(*(_refused(each) for each in tree))
+    return set()
 
 
 def _characters(kind: Any, argument: Any) -> list[str]:

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from r1desk.chat.formulas.markdown_math import add_math_rules
 from r1desk.chat.text.block_splitter import CONTINUED, BlockSplitter, Fence, MarkdownBlock
 
-_FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*")
+_FENCE = re.compile(r"( {0,3})(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^`]*+")
 _PART = 2_000  # characters of text that are committed at once
 _MAX_LINE = 20_000
 _FORMULAS = MarkdownIt("zero")
