@@ -13,7 +13,7 @@ from deepseek_r1.core.events import Bill, BillItem, BillLine
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import TensorInfo
 from deepseek_r1.memory import estimate as estimate_module
-from deepseek_r1.memory.advice import advise, experts_text, require_fit
+from deepseek_r1.memory.advice import advise, experts_text, require_fit, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.estimate import (
     UNHIDDEN_SHARE,
@@ -225,3 +225,10 @@ def test_of_a_mixture_a_token_needs_the_experts_it_uses():
     )
     mixture = replace(header(expert_used_count=2), tensors=tensors, experts=8)
     assert token_weights_bytes(mixture) == 1000 + 2000
+
+
+@pytest.mark.parametrize(("drafted", "lost"), [(0.8, True), (2.4, False)])
+def test_a_plan_says_where_a_draft_model_costs_more_than_it_saves(drafted, lost):
+    streamed = bill(disk_mib_s=500.0, compute_s=0.1)
+    update = {"drafted_tok_s": drafted, "undrafted_tok_s": 1.1}
+    assert ("no draft model" in speed_text(streamed.model_copy(update=update))) is lost

@@ -27,6 +27,8 @@ _CITE: Final = {
     "zh": "请根据文档中带编号的部分回答，每句话后面注明出处编号，例如 [1]。"
     "文档里没有说的，请说明没有。",
 }
+# Lines of a text that look as the lines between the parts do.
+_LOOKS_NUMBERED: Final = re.compile(r"^(?=\[\d+\]|Document:)", re.MULTILINE)
 _QUESTION: Final = {"en": "Question:", "zh": "问题："}
 
 
@@ -182,7 +184,8 @@ def _parts(parts: Sequence[Passage]) -> str:
         if each.sha256 != before:
             texts.append(f"Document: {each.name}")
         before, where = each.sha256, _where(each.place)
-        texts.append(f"[{n}]{where and f' ({where})'}\n{each.text}")
+        text = _LOOKS_NUMBERED.sub("> ", each.text)
+        texts.append(f"[{n}]{where and f' ({where})'}\n{text}")
     return "\n\n".join(texts)
 
 

@@ -98,16 +98,24 @@ def speed_text(bill: Bill) -> str:
     if not bill.disk_tok_s:
         return ""
     if bill.drafted_tok_s:
-        return tr(
+        both = tr(
             "Roughly {rate} tokens a second with the draft model and {plain} without, by a short "
             "test of this disk.",
             rate=f"{bill.drafted_tok_s:.1f}",
             plain=f"{bill.undrafted_tok_s:.1f}",
         )
+        return join_sentences((both, lost_by_draft_text(bill)))
     return tr(
         "Roughly {rate} tokens a second, by a short test of this disk.",
         rate=f"{bill.disk_tok_s:.1f}",
     )
+
+
+def lost_by_draft_text(bill: Bill) -> str:
+    """A sentence where the memory of a draft model would bring more to the model's own weights."""
+    if bill.drafted_tok_s >= bill.undrafted_tok_s:
+        return ""
+    return tr("Choose no draft model here: its memory brings more to the model itself.")
 
 
 def experts_text(bill: Bill, wanted: CacheStrategy) -> str:

@@ -8,7 +8,7 @@ from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.hardware import converts_f16_slowly
-from deepseek_r1.memory.advice import ITEM_NAMES, experts_text
+from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, lost_by_draft_text
 from deepseek_r1.memory.plan import with_precision
 
 MORE_MIB = 256.0  # one step of the budget's slider
@@ -133,7 +133,7 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
             rate=bill.drafted_tok_s,
             now=bill.undrafted_tok_s,
         )
-        return join_sentences((gain, size))
+        return join_sentences((gain, size, lost_by_draft_text(bill)))
     if settings.drafts is DraftMode.AUTO and not bill.streams:
         return tr("Not needed: the model is in memory.")
     return ""
