@@ -2,6 +2,7 @@
 
 python tests/documents/measure_search.py questions FOLDER     FOLDER is of make_texts.py
 python tests/documents/measure_search.py embedding FOLDER MODEL   of make_embedding_model.py
+python tests/documents/measure_search.py messages FOLDER     behind a question about something else
 python tests/documents/measure_search.py index FOLDER         1,000 documents, 200 MB
 """
 
@@ -16,16 +17,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "app")]
 
 from deepseek_r1 import CPUInference
+from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.documents.document import Block, Document, Place
-from deepseek_r1.documents.document_prompt import best_passages
+from deepseek_r1.documents.document_prompt import best_passages, plan
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import passages
+from deepseek_r1.documents.passages import estimated_tokens, passages
 from deepseek_r1.documents.reading import read_document
 from deepseek_r1.memory.meter import unshared_mib
 
@@ -119,6 +122,39 @@ def measure_embedding(folder: Path, path: str) -> None:
         print(f"the embedding model's memory: planned {planned:.0f} MiB, taken {taken:.0f}")
 
 
+def pages_sent(index: DocumentIndex, sha256: str, *given: str) -> list[int | None]:
+    """Of a document, for the last of these questions."""
+    messages = [Message(role=Role.USER, content=each) for each in given]
+    made = plan(index, [sha256], messages, 4_000, estimated_tokens, must_send=False)
+    return [each.passage.place.page for each in made.sources]
+
+
+def measure_messages(folder: Path) -> None:
+    """What is sent for questions, and for messages that are not about the document."""
+    rows = Path(__file__).with_name("messages.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    others = dict(
+        zip(("en", "zh"), zip(*(row.split("\t") for row in rows), strict=True), strict=True)
+    )
+    for text in ("guide", "handbook", "faq", "help"):
+        for language in ("en", "zh"):
+            document = document_of(folder, text, language)
+            index = DocumentIndex()
+            index.add(document)
+
+            sent = partial(pages_sent, index, document.sha256)
+            asked = list(questions(text, language))
+            alone = sum(bool(pages & {*sent(q)}) for q, pages in asked)
+            pairs = list(zip(asked, asked[1:] + asked[:1], strict=True))
+            behind = sum(bool(pages & {*sent(before, q)}) for (before, _), (q, pages) in pairs)
+            nothing = sum(not sent(q) for q, _ in asked)
+            greeted = sum(bool(sent(each)) for each in others[language])
+            print(
+                f"{text} {language}: found {alone} of {len(asked)}, {behind} behind another one; "
+                f"nothing is sent for {nothing}; sent for {greeted} of {len(rows)} messages",
+                flush=True,
+            )
+
+
 def _measure(folder: Path, ways: dict[str, Callable[[Document], Search]]) -> None:
     for text in ("guide", "handbook", "faq", "help"):
         for language in ("en", "zh"):
@@ -177,6 +213,7 @@ if __name__ == "__main__":
     ways = {
         "questions": measure_questions,
         "embedding": measure_embedding,
+        "messages": measure_messages,
         "index": measure_index,
     }
     ways[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

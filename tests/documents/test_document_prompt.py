@@ -18,6 +18,7 @@ from deepseek_r1.documents.document_prompt import best_passages, plan
 from deepseek_r1.documents.index import DocumentIndex
 
 SHA = "a" * 64
+ANSWERED = Message(role=Role.ASSISTANT, content="It is as it is.")
 
 
 def count(text: str) -> int:
@@ -110,6 +111,43 @@ def test_the_user_can_choose_the_passages(index):
 def test_a_question_without_findable_words_gets_the_beginning(index):
     made = plan(index, [SHA], asked("Zusammenfassung?"), 2_000, count)
     assert made.sources[0].passage.number == 0
+
+
+def sent_for(index, *questions: str) -> list[int | None]:
+    """The pages of what is sent for the last question, behind the others and their answers."""
+    messages = [each for text in questions for each in (*asked(text), ANSWERED)][:-1]
+    made = plan(index, [SHA], messages, 5_000, count, must_send=False)
+    assert made.question.endswith(questions[-1])
+    return [each.passage.place.page for each in made.sources]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Hello, how are you today my friend?", "Thanks, that helps a lot!", "Write a poem.", "请继续"],
+)
+def test_nothing_is_sent_for_a_message_that_is_not_about_the_documents(index, message):
+    assert sent_for(index, message) == []
+    assert sent_for(index, "What happened to the lighthouse?", message) == []
+    given = asked(message)
+    made = plan(index, [SHA], given, 5_000, count, must_send=False)
+    assert made.messages == tuple(given)
+
+
+def test_a_follow_up_is_searched_with_the_question_before(index):
+    assert sent_for(index, "Why?")[0] == 1
+    assert sent_for(index, "What happened to the lighthouse?", "Why?")[0] == 21
+    assert sent_for(index, "What happened to the lighthouse?", "Who burned it down?")[0] == 21
+    assert sent_for(index, "What happened to the lighthouse?", "Summarise this.")[0] == 1
+
+
+def test_as_many_passages_are_sent_as_may_be_read_but_at_least_three(index):
+    question = asked("What happened in the village by the sea?")
+    few = plan(index, [SHA], question, 50_000, count, chosen=None, searched_tokens=1)
+    assert few.whole
+    few = plan(index, [SHA], question, 5_000, count, searched_tokens=1)
+    more = plan(index, [SHA], question, 5_000, count, searched_tokens=1_500)
+    assert len(few.sources) == 3
+    assert 3 < len(more.sources) < 10
 
 
 def test_the_documents_come_before_the_conversations_own_instructions(index):

@@ -10,7 +10,7 @@ from typing import Final
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Passage, Place, Source
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import UNSPACED, estimated_tokens
+from deepseek_r1.documents.passages import UNSPACED, estimated_tokens, is_of_all, only_asks
 
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
 _FOUND: Final = 12  # passages that a search may find
@@ -18,6 +18,10 @@ _COMPARED: Final = 20  # passages that an embedding model compares with the ques
 _RANK: Final = 2  # is added to each rank before ranks are summed: Cormack and others, 2009
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
+_LEAST_FOUND: Final = 3  # passages that are sent however long they take
+# Weights of the best passage: for less than the first a question is searched with the one before
+# it, and for less than the second it is not about the documents (docs/measurements/documents.md).
+_NAMED_CLEARLY, _NAMED_AT_ALL = 1.0, 0.5
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
 _MESSAGE_TOKENS: Final = 8  # of the template around a message
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
@@ -54,11 +58,12 @@ class DocumentPrompt:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation with the documents in it."""
-        system, (*rest, last) = self.system, self.conversation
+        system, (*rest, last) = [self.system], self.conversation
         if rest and rest[0].role is Role.SYSTEM:
-            system = f"{system}\n\n{rest.pop(0).content}"
-        first = Message(role=Role.SYSTEM, content=system)
-        return (first, *rest, last.model_copy(update={"content": self.question}))
+            system.append(rest.pop(0).content)
+        text = "\n\n".join(each for each in system if each)
+        first = [Message(role=Role.SYSTEM, content=text)] * bool(text)
+        return (*first, *rest, last.model_copy(update={"content": self.question}))
 
 
 def document_owners(sha256s: Iterable[str]) -> list[str]:
@@ -75,16 +80,25 @@ def plan(
     *,
     chosen: Sequence[Passage] | None = None,
     similarities: Similarities | None = None,
+    before: str | None = None,
+    searched_tokens: int = SEARCHED_TOKENS,
+    must_send: bool = True,
 ) -> DocumentPrompt:
     """Choose what is sent of these documents of the index, in this order.
 
     `messages` end with the question; with the documents they have at most `most_tokens`, as
     `count_tokens` of the loaded model has it. `chosen` are passages that the user chose from an
     earlier plan, in place of a search. `similarities`, of an embedding model, puts found passages
-    in a better order. Raises DocumentIndexFailed, DocumentIndexDamaged, and LookupError for a
-    document that is not in the index.
+    in a better order. `before` is the question before, which names what a follow-up is about; None
+    takes it from the messages. Found passages have about `searched_tokens`, and are at least three.
+    Without `must_send` nothing is sent for a message that is not about the documents. Raises
+    DocumentIndexFailed, DocumentIndexDamaged, and LookupError for a document that is not in the
+    index.
     """
     question, language = messages[-1].content, _language(messages[-1].content)
+    if before is None:
+        asked_before = (m.content for m in reversed(messages[:-1]) if m.role is Role.USER)
+        before = next(asked_before, "")
     free = most_tokens - count_tokens("\n".join(each.content for each in messages[:-1]))
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
     there = [each for sha in sha256s if (each := index.document(sha)) is not None]
@@ -97,9 +111,13 @@ def plan(
             best = index.search(question, sha256s, _FOUND)
             sources = _sources(everything, best)
             return DocumentPrompt(tuple(messages), system, question, sources, whole=True)
-    found = (
-        list(chosen) if chosen is not None else _searched(index, sha256s, question, similarities)
-    )
+    if chosen is not None:
+        found = list(chosen)
+    else:
+        best = _best_with(index, sha256s, question, before, similarities, must_send=must_send)
+        found = _with_neighbours(index, best, searched_tokens)
+    if not found:
+        return DocumentPrompt(tuple(messages), "", question, (), whole=False)
     outlines = "\n\n".join(
         "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
         for each in there[:_NAMED]
@@ -147,25 +165,47 @@ def _with_heading(passage: Passage) -> str:
     return text if text.startswith(heading) else f"{heading}\n{text}"
 
 
-def _searched(
+def _best_with(
     index: DocumentIndex,
     sha256s: Sequence[str],
     question: str,
+    before: str,
     similarities: Similarities | None,
+    *,
+    must_send: bool,
 ) -> list[Passage]:
-    """The best passages for a question, best first, the first ones with their neighbours."""
+    """The best passages for a question, which may follow from the one before it."""
     best = best_passages(index, sha256s, question, similarities)
-    if not best:  # "Summarise this": the beginnings
-        best = [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
+    weight = _weight(index, sha256s, question, question)
+    if before and weight < _NAMED_CLEARLY and not is_of_all(question):
+        both = f"{before}\n{question}"
+        if only_asks(question) or _weight(index, sha256s, both, question) > 0:
+            found = best_passages(index, sha256s, both, similarities)
+            return list(dict.fromkeys((*best[:1], *found)))
+    if best and (must_send or weight >= _NAMED_AT_ALL):
+        return best
+    if must_send or is_of_all(question) or only_asks(question):
+        return [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
+    return []
+
+
+def _weight(index: DocumentIndex, sha256s: Sequence[str], searched: str, question: str) -> float:
+    """How much of what `question` names is in the passage that is found first for `searched`."""
+    found = index.search(searched, sha256s, 1)
+    return index.weight(question, found[0], sha256s) if found else 0.0
+
+
+def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -> list[Passage]:
+    """So many tokens of these passages, the best first, the first ones with their neighbours."""
     wanted: dict[Passage, int] = {}
     for rank, passage in enumerate(best):
         around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []
         for each in (passage, *around):
             wanted.setdefault(each, estimated_tokens(each.text))
-    found, tokens = [], 0
+    found, tokens = list[Passage](), 0
     for passage, length in wanted.items():
         tokens += length
-        if tokens > SEARCHED_TOKENS:
+        if tokens > most and len(found) >= _LEAST_FOUND:
             break
         found.append(passage)
     return found

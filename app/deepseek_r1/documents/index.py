@@ -13,13 +13,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from math import log
 from pathlib import Path
 from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import Document, Passage, Place
-from deepseek_r1.documents.passages import indexed_terms, passages, question_terms
+from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
 
 INDEX_FILE: Final = "documents.db"
 _VERSION: Final = 1  # of the tables, and of what `indexed_terms` makes of a text
@@ -40,6 +41,7 @@ _DOCUMENTS: Final = "SELECT sha256, name, path, modified_ns, passages FROM docum
 _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
+_ROWS: Final = "SELECT count(*) FROM passages WHERE id BETWEEN ? AND ?"
 _BEST: Final = """
 SELECT id, score, json_extract(place, '$.page') FROM (
     SELECT rowid AS found, rank AS score FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?
@@ -185,6 +187,22 @@ class DocumentIndex:
                 pages[key] = best, so_far + rank * _OF_OTHERS
             ordered = sorted(pages.values(), key=lambda page: page[1])[:limit]
             return [each for best, _ in ordered for each in self._rows(db, (best, best))]
+
+    def weight(self, question: str, passage: Passage, sha256s: Iterable[str]) -> float:
+        """How much of what a question names is in a passage of these documents.
+
+        A word that no other passage has is 1; of one that others have less remains, as in `bm25`.
+        """
+        with self._used() as db:
+            ids = [known for sha in sha256s if (known := self._id(db, sha)) is not None]
+            span = (_span(min(ids))[0], _span(max(ids))[1])
+            (count,) = db.execute(_ROWS, span).fetchone()
+            row_id, weight = (self._id(db, passage.sha256) or 0) * _NUMBERS + passage.number, 0.0
+            for term in named_terms(question):
+                if db.execute(_COUNTED, (term, row_id, row_id, 1)).fetchone()[0]:
+                    has = db.execute(_COUNTED, (term, *span, _MOST_ROWS)).fetchone()[0]
+                    weight += log((count + 1) / (has + 0.5)) / log((count + 1) / 1.5)
+            return weight
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""

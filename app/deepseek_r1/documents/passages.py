@@ -33,6 +33,20 @@ _ASKING = frozenset(
 _ASKED = re.compile(
     "为什么|有没有|是不是|能不能|什么|怎么样|怎么|怎样|如何|哪[些个里儿种]?|多少|多久|几个|[吗呢吧的了把被]"
 )
+# Words that speak to whoever answers: what has no others is not about a document.
+_ADDRESSING = frozenset(
+    """again answer continue evening explain give go good hello help helps hey hi last longer lot
+    make me morning much no ok okay please right say show shorter simpler so sure tell thank thanks
+    today translate very write wrong yes your""".split()  # noqa: SIM905
+)
+_ADDRESSED = re.compile(
+    "你好|谢谢|感谢|早上好|晚上好|上一个|上面|刚才|回答|一遍|一下|继续|翻译成?|解释|简单|确定|不对|错的|帮助|今天|"
+    "短一?点|[请你再写讲说用给做更很非常是这]"
+)
+_OF_ALL = re.compile(
+    r"\b(?:summar|overview|outline\b|gist\b|(?:main|key) points?\b|tl;?dr\b)|\babout\W*\Z|"
+    "总结|概括|概述|摘要|大意|要点|主要内容|讲了?什么|说了?什么"
+)
 
 
 def estimated_tokens(text: str) -> int:
@@ -107,6 +121,24 @@ def question_terms(question: str) -> Iterable[str]:
     text = unicodedata.normalize("NFKC", question).lower()
     found = _terms(_ASKED.sub(" ", text), _ASKING) or _terms(text)
     return list(dict.fromkeys(found))[:_MOST_TERMS]
+
+
+def named_terms(question: str) -> Iterable[str]:
+    """Those of a question's terms that name what it is about; none for "Thanks!" or "Why?"."""
+    text = unicodedata.normalize("NFKC", question).lower()
+    text = _ADDRESSED.sub(" ", _ASKED.sub(" ", text))
+    return list(dict.fromkeys(_terms(text, _ASKING | _ADDRESSING)))[:_MOST_TERMS]
+
+
+def is_of_all(question: str) -> bool:
+    """Whether a question is about documents as a whole, like "Summarise this"."""
+    return bool(_OF_ALL.search(unicodedata.normalize("NFKC", question).lower()))
+
+
+def only_asks(question: str) -> bool:
+    """Whether all of a question's words ask, like "Why?"."""
+    text = unicodedata.normalize("NFKC", question).lower()
+    return not _terms(_ASKED.sub(" ", text), _ASKING)
 
 
 def _terms(text: str, without: Container[str] = ()) -> list[str]:

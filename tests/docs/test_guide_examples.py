@@ -1,7 +1,6 @@
 """The examples of README and the guides run, in both languages, with small models.
 
-`python tests/docs/guide_examples.py` prints which run and which do not, and why;
-`pytest tests/docs/guide_examples.py` runs them, for minutes.
+`python tests/docs/test_guide_examples.py` prints which run and which do not, and why.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from support import document_files
 from support.command import COMMAND, SOURCE
 from support.patience import PATIENCE_S
+from support.raw_gguf import U32, RawGguf
 from support.servers import free_port, is_ready, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -115,6 +115,11 @@ def folder(starter: Path, shallow_starter: Path, tmp_path_factory: pytest.TempPa
     for name in [*names.split(), "r1-f16.gguf", "Downloads/model.gguf"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(shallow_starter, folder / name)
+    # One that can fill in the middle, with tokens that its vocabulary has for other uses.
+    filling = RawGguf.parse(shallow_starter.read_bytes())
+    for token, kind in enumerate(("pre", "suf", "mid"), 3):
+        filling.set(f"tokenizer.ggml.fim_{kind}_token_id", U32, token)
+    filling.write(folder / "model.gguf")
     for name in ("IN.gguf", "f16.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"):
         (folder / name).symlink_to(starter)
     for name in ("DeepSeek-R1-Distill-Qwen-1.5B", "path/to/folder"):
@@ -193,7 +198,7 @@ def _script(text: str) -> str:
 
 def _run(words: list[str], folder: Path, environment: dict[str, str]) -> None:
     words = [each.replace("$HOME", environment["HOME"]) for each in words]
-    text, output = "Hi\n", None
+    text, output = "y\n", None  # a question of `chat`, and the answer where a command asks
     if ">" in words:
         at = words.index(">")
         output = folder / words[at + 1]
