@@ -24,6 +24,7 @@ from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import HostEvent
 from r1desk.engine import engine_bridge
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
+from r1desk.platform.tasks import Tasks
 from r1desk.shell.session import Session
 from support.engine_script import Act, EngineScript, crashes, freezes, progress, says, waits_for
 from window.mouse_and_keys import press_button
@@ -101,9 +102,12 @@ class EngineStandIn:
         self.request = self.bridge.submit(protocol.GenerateRequest, messages=())
         self.events: list[Event] = []
         self.ends: list[object] = []
-        self.request.event.connect(self.events.append)
-        self.request.done.connect(self.ends.append)
-        self.request.failed.connect(self.ends.append)
+        Tasks(self.bridge, self.ends.append).start(self._take())
+
+    async def _take(self) -> None:
+        async for event in self.request:
+            self.events.append(event)
+        self.ends.append(await self.request)
 
     @property
     def thread(self) -> EngineThread:
