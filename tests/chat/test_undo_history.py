@@ -195,8 +195,12 @@ def test_what_was_deleted_for_good_or_long_ago_is_forgotten(
     changes.history.forget([1])
     changes.undo()
     assert changes.undone == []
+
+    async def undo() -> None:
+        pass
+
     for number in range(MOST_CHANGES + 1):
-        changes.history.add(str(number), 1, lambda _refused: None)
+        changes.history.add(str(number), 1, undo)
     for _ in range(MOST_CHANGES + 1):
         changes.history.undo()
     assert (changes.undone[0], changes.undone[-1]) == (str(MOST_CHANGES), "1")
