@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-
-from PySide6.QtCore import QCoreApplication
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
 from r1desk.store.store_bridge import StoreBridge
+from support.awaiting import result_of
 from support.engine_double import EngineDouble
-from support.patience import wait_until
 
 Result = TypeVar("Result")
 CONTEXT = 400  # tokens, of the model that answers
@@ -69,15 +67,9 @@ class ChatStack:
 
         The store works in order and its results arrive in order: the last one is ours.
         """
-        arrived: list[object] = []
         asked = self.disk.asked + 1
-        self.store.call(lambda _store: None, arrived.append, arrived.append)
-
-        def settled() -> bool:
-            QCoreApplication.processEvents()
-            return bool(arrived)
-
-        wait_until(settled)
+        with suppress(StoreFull):
+            result_of(self.store.ask(lambda _store: None))
         if self.disk.asked > asked:
             self.settle()
 

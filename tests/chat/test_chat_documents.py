@@ -30,6 +30,7 @@ from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.store import AnswerSources, Attachment
+from support.awaiting import begun, result_of
 
 
 def pages(count: int) -> Document:
@@ -46,6 +47,7 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
         stack.chat,
         stack.store,
         counter,
+        UndoHistory(stack.chat),
         tmp_path / "documents.db",
         settings=lambda: (stack.sampling, "Be brief."),
         context_length=lambda: 10 * CONTEXT,
@@ -66,10 +68,7 @@ def planned(
     file: Attachment,
     chosen: Sequence[Passage] | None = None,
 ) -> AnswerSources:
-    planning = documents.plan("Who is the warden of gate 7?", [file], chosen)
-    with qtbot.waitSignal(planning.done) as done:
-        pass
-    return done.args[0]
+    return result_of(documents.plan("Who is the warden of gate 7?", [file], chosen))
 
 
 def test_what_fits_is_read_whole_and_stands_before_the_instructions(
@@ -89,10 +88,7 @@ def test_an_edited_question_has_the_room_of_what_stood_below_it(
 ) -> None:
     stack.do(stack.chat.send, "Who?", (attached(documents, pages(8)),))
     stack.answer("word " * 6_000)
-    planning = documents.plan("Which gate?", edited=stack.shown[0].id)
-    with qtbot.waitSignal(planning.done) as done:
-        pass
-    assert done.args[0].whole
+    assert result_of(documents.plan("Which gate?", edited=stack.shown[0].id)).whole
 
 
 def test_passages_are_part_of_the_question_now_and_in_later_turns(
@@ -119,16 +115,16 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
     stack.engine.compares = True
     said: list[bool] = []
     documents.counter.comparing.connect(said.append)
-    planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    planning = begun(asking, documents)
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
     (asked,) = stack.engine.of_kind(SimilaritiesRequest)
     assert said == [True]
     assert asked.question == "Who is the warden of gate 7?"
     assert len(asked.passages) == 20
     near = (-99.0, *(float(-number) for number in range(1, 20)))
-    with qtbot.waitSignal(planning.done) as done:
-        stack.engine.reply(EmbeddingReply(id=asked.id, values=near))
-    assert done.args[0].sent[0].passage.text == asked.passages[1]
+    stack.engine.reply(EmbeddingReply(id=asked.id, values=near))
+    assert result_of(planning).sent[0].passage.text == asked.passages[1]
     assert said == [True, False]
 
 
@@ -136,13 +132,14 @@ def test_a_question_is_given_back_where_comparing_fails(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     stack.engine.compares = True
-    planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
+    planning = begun(asking, documents)
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
     (asked,) = stack.engine.of_kind(SimilaritiesRequest)
-    with qtbot.waitSignal(planning.failed) as failed:
-        report = EngineFailed(detail="it crashed").report()
-        stack.engine.reply(ErrorReply(id=asked.id, report=report))
-    assert failed.args[0].code == "EngineFailed"
+    report = EngineFailed(detail="it crashed").report()
+    stack.engine.reply(ErrorReply(id=asked.id, report=report))
+    with pytest.raises(EngineFailed):
+        result_of(planning)
 
 
 def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
@@ -209,10 +206,8 @@ def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(
 def test_a_question_is_not_answered_without_a_document_that_is_gone(
     qtbot: QtBot, documents: ChatDocuments
 ) -> None:
-    planning = documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)])
-    with qtbot.waitSignal(planning.failed) as failed:
-        pass
-    assert "The text of lost.pdf is not on this computer." in failed.args[0].text()
+    with pytest.raises(DocumentsMissing, match=r"The text of lost\.pdf is not on this computer\."):
+        result_of(documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)]))
 
 
 def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
@@ -307,9 +302,8 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(
 def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_back(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    history = UndoHistory(lambda _conversation: False)
+    history = documents._history
     actions = MessageActions(stack.store, stack.chat, history)
-    documents._can_undo = lambda: bool(history.changes)
     file = attached(documents, pages(8))
     stack.do(stack.chat.send, "Who?", (file,))
     stack.answer("Ann.")
@@ -380,11 +374,13 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     file.write_bytes(b"\0\1\2" * 99)
     os.utime(file, ns=(5, 5))
     refused: list[ErrorReport] = []
+
+    async def reread() -> None:
+        async for refusal in documents.files.reread({document.sha256}):
+            refused.append(refusal)
+
     for _ in range(2):
-        reading = documents.files.reread({document.sha256})
-        reading.failed.connect(refused.append)
-        with qtbot.waitSignal(reading.ended):
-            pass
+        result_of(reread())
     assert len(refused) == 1
     assert "notes.txt" in refused[0].text()
     assert documents.index.document(document.sha256) is not None

@@ -63,7 +63,7 @@ class Overflow:
         bills = self.stack.engine.bills
         lines = (BillLine(name=BillItem.WEIGHTS, planned_mib=mib),)
         bill = BILL.model_copy(update={"lines": lines})
-        bills.requests[-1].done.emit(Estimate(bill, Advice(bills.asked[-1], "", bill)))
+        bills.requests[-1].give(Estimate(bill, Advice(bills.asked[-1], "", bill)))
 
     def fill(self, question: str = "How many?") -> None:
         """Three long turns, and a question for which there is no room."""
@@ -184,10 +184,10 @@ def test_a_longer_context_without_room_in_memory_is_not_possible(stack: ChatStac
 def test_a_bill_that_cannot_be_made_says_why(stack: ChatStack) -> None:
     made = Overflow(stack)
     made.fill()
-    report = EngineFailed(detail="no").report()
-    stack.engine.bills.requests[-1].failed.emit(report)
+    error = EngineFailed(detail="no")
+    stack.engine.bills.requests[-1].end(error)
     longer = made.option(ContextWay.LONGER)
-    assert (longer.possible, longer.price) == (False, report.text())
+    assert (longer.possible, longer.price) == (False, str(error))
 
 
 def test_a_summary_begins_a_new_branch_and_the_old_one_stays(full: Overflow) -> None:

@@ -17,7 +17,7 @@ class Changes:
 
     def __init__(self, stack: ChatStack) -> None:
         self.stack, chat = stack, stack.chat
-        self.history = UndoHistory(lambda conversation: chat.answering == conversation, chat)
+        self.history = UndoHistory(chat)
         self.actions = MessageActions(stack.store, chat, self.history)
         self.undone: list[str] = []
         self.refused: list[str] = []
@@ -129,7 +129,11 @@ def test_an_undo_that_can_never_work_does_not_hold_up_those_before_it(
     changes: Changes, stack: ChatStack
 ) -> None:
     changes.delete(3)
-    changes.history.add("Never.", 1, lambda refused: refused(LookupError("no message 9")))
+
+    async def never() -> None:
+        raise LookupError("no message 9")
+
+    changes.history.add("Never.", 1, never)
     with pytest.raises(LookupError):
         changes.undo()
     changes.undo()
@@ -191,8 +195,12 @@ def test_what_was_deleted_for_good_or_long_ago_is_forgotten(
     changes.history.forget([1])
     changes.undo()
     assert changes.undone == []
+
+    async def undo() -> None:
+        pass
+
     for number in range(MOST_CHANGES + 1):
-        changes.history.add(str(number), 1, lambda _refused: None)
+        changes.history.add(str(number), 1, undo)
     for _ in range(MOST_CHANGES + 1):
         changes.history.undo()
     assert (changes.undone[0], changes.undone[-1]) == (str(MOST_CHANGES), "1")

@@ -20,14 +20,16 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from r1desk.chat.formulas import formula_child
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.conversations.export.conversation_export import ConversationExport, Writer
 from r1desk.conversations.export.pdf_writer import PdfWriter
+from r1desk.platform.tasks import Tasks
 from r1desk.store import Attachment, ChatMessage, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.answer_corpus import answers
+from support.awaiting import result_of
 from support.patience import PATIENCE_S
 from window.stall_meter import StallMeter
 
@@ -88,21 +90,21 @@ def conversation(*pairs: tuple[str, str], thinking: str = "", attachments: tuple
 
 
 def stored(qtbot: QtBot, bridge: StoreBridge, *works: object) -> list[int]:
-    keys: list[int] = []
-    for work in works:
-        bridge.call(work, keys.append)
-    qtbot.waitUntil(lambda: len(keys) == len(works))
-    return keys
+    return [result_of(bridge.ask(work)) for work in works]
+
+
+async def written(export: ConversationExport) -> None:
+    await export.written()
 
 
 def exported(
     qtbot: QtBot, bridge: StoreBridge, file: Path, chosen: list[int] | None = None
 ) -> ErrorReport | None:
-    owner = QObject()
-    export = ConversationExport(bridge, file, chosen, owner)
-    with qtbot.waitSignal(export.finished) as finished:
-        export.start()
-    return finished.args[0]
+    try:
+        assert result_of(ConversationExport(bridge, file, chosen).written())
+    except R1Error as refused:
+        return refused.report()
+    return None
 
 
 def test_a_page_has_the_shown_branch_with_formulas_code_and_files(
@@ -209,12 +211,9 @@ def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     stored(qtbot, bridge, conversation(*pairs))
-    file, owner = tmp_path / f"all.{suffix}", QObject()
-    export = ConversationExport(bridge, file, None, owner)
-    export.start()
-    qtbot.waitUntil(in_the_middle.is_set)
-    export.cancel()
-    qtbot.waitUntil(lambda: not owner.children())
+    export = ConversationExport(bridge, file := tmp_path / f"all.{suffix}", ())
+    threading.Thread(target=lambda: (in_the_middle.wait(PATIENCE_S), export.cancel())).start()
+    assert not result_of(export.written())
     assert not file.exists()
 
 
@@ -242,25 +241,24 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
     monkeypatch.setattr(child_call, "child_command", lambda _kind: silent)
     stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
     owner = QObject()
-    export = ConversationExport(bridge, tmp_path / "all.html", None, owner)
-    export.start()
+    export = ConversationExport(bridge, tmp_path / "all.html", ())
+    Tasks(owner).start(written(export))
     qtbot.waitUntil(lambda: export._formulas is not None)
     qtbot.wait(300)
     export.close()
     assert not (tmp_path / "all.html").exists()
 
 
-def test_an_owner_that_goes_leaves_no_file_and_no_thread(
+def test_an_export_that_nobody_awaits_any_more_leaves_no_file_and_no_thread(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, in_the_middle: threading.Event
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     stored(qtbot, bridge, conversation(*pairs))
     before = psutil.Process().num_threads()
     file, owner = tmp_path / "all.pdf", QObject()
-    export = ConversationExport(bridge, file, None, owner)
-    export.start()
+    (tasks := Tasks(owner)).start(written(ConversationExport(bridge, file, ())))
     qtbot.waitUntil(in_the_middle.is_set)
-    shiboken6.delete(owner)
+    tasks.close()
     qtbot.waitUntil(lambda: psutil.Process().num_threads() <= before)
     assert not file.exists()
 

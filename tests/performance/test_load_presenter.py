@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
 from deepseek_r1.core.events import Bill
-from deepseek_r1.host.protocol import LoadRequest
+from deepseek_r1.host.protocol import ErrorReply, LoadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
@@ -24,7 +24,7 @@ from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.tasks import Results
 from r1desk.preferences import Preferences
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -34,10 +34,10 @@ class BillsStandIn:
     """Records questions; the test emits their bills."""
 
     def __init__(self) -> None:
-        self.asked: list[BackgroundAnswer] = []
+        self.asked: list[Results] = []
 
-    def ask(self, *_given: Any, measure_disk: bool = True) -> BackgroundAnswer:
-        self.asked.append(BackgroundAnswer())
+    def ask(self, *_given: Any, measure_disk: bool = True) -> Results:
+        self.asked.append(Results())
         return self.asked[-1]
 
     def with_disk_speed(self, bill: Bill) -> Bill:
@@ -47,6 +47,7 @@ class BillsStandIn:
 class EngineStandIn(QObject):
     """Records requests; the test emits their replies."""
 
+    event = Signal(object)
     model_loaded = Signal(object)
     state_changed = Signal(object, str)
 
@@ -87,7 +88,7 @@ class Case:
 
     def finish_load(self) -> None:
         """The model that is being loaded is there."""
-        self.engine.last(LoadRequest).event.emit(a_model())
+        self.engine.last(LoadRequest).take(a_model())
         self.engine.model_loaded.emit(a_model())
 
 
@@ -110,7 +111,7 @@ def planned(case: Case, total_mib: float) -> Estimate:
 def test_a_load_shows_its_own_bill_with_nothing_measured(case: Case) -> None:
     before = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].give(planned(case, 700.0))
     assert case.panel.bill.total.text() != before
     assert "measured" not in case.headings
 
@@ -119,26 +120,28 @@ def test_a_bill_that_comes_after_the_load_is_not_shown(case: Case) -> None:
     case.models.choose(Path("other.gguf"))
     case.finish_load()
     shown = case.panel.bill.total.text()
-    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].give(planned(case, 700.0))
     assert case.panel.bill.total.text() == shown
 
 
 def test_after_a_refusal_the_bill_is_that_of_the_model_still_loaded(case: Case) -> None:
     shown = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
-    case.engine.last(LoadRequest).failed.emit(ModelFileMissing(path="other.gguf").report())
+    case.engine.bills.asked[-1].give(planned(case, 700.0))
+    case.engine.last(LoadRequest).close(
+        ErrorReply(id=1, report=ModelFileMissing(path="other.gguf").report())
+    )
     assert case.panel.bill.total.text() == shown
 
 
 def test_after_a_refusal_without_a_model_there_are_no_numbers(panel: PerformancePanel) -> None:
     case = Case(panel)
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].give(planned(case, 700.0))
     refused = BudgetTooSmall(
         needed_mib=700, budget_mib=512, weights_mib=500, kv_mib=100, rest_mib=100, advice=""
     )
-    case.engine.last(LoadRequest).failed.emit(refused.report())
+    case.engine.last(LoadRequest).close(ErrorReply(id=1, report=refused.report()))
     assert panel.bill.total.text() == "The bill appears with the model."
 
 

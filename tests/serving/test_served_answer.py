@@ -61,8 +61,8 @@ def answer(qtbot: QtBot, engine: _Engine, sent: list[Any]) -> Iterator[ServedAns
 
 
 def interrupt(engine: _Engine) -> None:
-    engine.requests[-1].event.emit(events.AnswerDelta(text="One"))
-    engine.requests[-1].event.emit(STOPPED)
+    engine.requests[-1].take(events.AnswerDelta(text="One"))
+    engine.requests[-1].take(STOPPED)
 
 
 def test_it_goes_on_once_the_engine_is_free(
@@ -70,7 +70,7 @@ def test_it_goes_on_once_the_engine_is_free(
 ) -> None:
     interrupt(engine)
     engine.state = EngineState.GENERATING
-    engine.requests[-1].done.emit(DoneReply(id=1))
+    engine.requests[-1].close(DoneReply(id=1))
     assert answer.paused
     engine.state = EngineState.READY
     qtbot.waitUntil(lambda: len(engine.requests) == 2)
@@ -83,7 +83,7 @@ def test_a_program_that_leaves_while_it_is_interrupted_ends_it(
     """The cancel comes between the engine's last event and its reply."""
     interrupt(engine)
     answer.cancel()
-    engine.requests[-1].done.emit(DoneReply(id=1))
+    engine.requests[-1].close(DoneReply(id=1))
     *_, finished, closing = sent
     assert isinstance(finished, EventReply)
     assert finished.event == STOPPED

@@ -19,8 +19,9 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
+from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.tasks import Results
 
 
 class Bills:
@@ -28,14 +29,14 @@ class Bills:
 
     def __init__(self) -> None:
         self.asked: list[LoadSettings] = []
-        self.requests: list[BackgroundAnswer] = []
+        self.requests: list[Results[Estimate]] = []
 
     def ask(
         self, _path: Path, settings: LoadSettings, _window_mib: float, **_: object
-    ) -> BackgroundAnswer:
+    ) -> Results[Estimate]:
         """As `BillReader.ask`."""
         self.asked.append(settings)
-        self.requests.append(BackgroundAnswer())
+        self.requests.append(Results())
         return self.requests[-1]
 
     def with_disk_speed(self, bill: Bill) -> Bill:

@@ -30,6 +30,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings
 from r1desk import preferences as prefs
+from r1desk.models.catalogue_picks import Offer
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
@@ -209,12 +210,17 @@ class Measured(QObject):
 
     def do_list(self, address: str) -> None:
         """List a repository; `listed` follows, a second time with measured speeds."""
+        self._hub._show_offer, self._hub._refuse = self._show_offer, self._refuse
         self._hub.name.setText(address)
         self._hub.list_button.click()
-        query = self._hub._query
-        queued = Qt.ConnectionType.QueuedConnection
-        query.done.connect(lambda offer: say("listed", models=len(offer.models)), queued)
-        query.failed.connect(lambda report: say("failed", text=report.text()), queued)
+
+    def _show_offer(self, offer: Offer) -> None:
+        HubPage._show_offer(self._hub, offer)
+        QTimer.singleShot(0, lambda: say("listed", models=len(offer.models)))
+
+    def _refuse(self, error: Exception) -> None:
+        HubPage._refuse(self._hub, error)
+        QTimer.singleShot(0, lambda: say("failed", text=str(error)))
 
     def do_pull(self) -> None:
         """Download the selected file; `pulled` follows."""

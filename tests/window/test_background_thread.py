@@ -7,12 +7,13 @@ import threading
 import weakref
 
 import pytest
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
+from deepseek_r1.core.errors import EngineFailed, ModelFileMissing
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.main_thread_gc import MainThreadCollector
+from support.awaiting import result_of
 from support.patience import PATIENCE_S
 
 
@@ -40,8 +41,8 @@ def test_what_work_holds_is_let_go_in_the_main_thread(qtbot: QtBot) -> None:
     weakref.finalize(asker, lambda: ended_in.append(threading.get_ident()))
     answer = ask_in_background(asker.work)
     del asker
-    with qtbot.waitSignal(answer.ended):
-        go.set()
+    go.set()
+    result_of(answer)
     assert ended_in == []
 
     def asked_again() -> bool:
@@ -52,34 +53,24 @@ def test_what_work_holds_is_let_go_in_the_main_thread(qtbot: QtBot) -> None:
     assert ended_in == [threading.get_ident()]
 
 
-class Receiver(QObject):
-    """Collects what its slots are called with, and in which thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[object, int]] = []
-
-    @Slot(object)
-    def on_call(self, value: object) -> None:
-        self.calls.append((value, threading.get_ident()))
-
-
 def test_results_come_to_the_main_thread_in_order(qtbot: QtBot) -> None:
-    receiver = Receiver()
-    stream_in_background(lambda: iter(["first", "second"])).done.connect(receiver.on_call)
-    qtbot.waitUntil(lambda: len(receiver.calls) == 2)
+    came: list[tuple[str, int]] = []
+
+    async def take() -> None:
+        async for result in stream_in_background(lambda: iter(["first", "second"])):
+            came.append((result, threading.get_ident()))
+
+    result_of(take())
     here = threading.get_ident()
-    assert receiver.calls == [("first", here), ("second", here)]
+    assert came == [("first", here), ("second", here)]
 
 
-def test_an_error_of_the_users_world_is_a_report(qtbot: QtBot) -> None:
+def test_an_error_of_the_users_world_is_raised_where_the_result_is_awaited(qtbot: QtBot) -> None:
     def work() -> None:
         raise ModelFileMissing(path="gone.gguf")
 
-    receiver = Receiver()
-    ask_in_background(work).failed.connect(receiver.on_call)
-    qtbot.waitUntil(lambda: bool(receiver.calls))
-    assert receiver.calls[0][0] == ModelFileMissing(path="gone.gguf").report()
+    with pytest.raises(ModelFileMissing):
+        result_of(ask_in_background(work))
 
 
 def test_a_bug_is_reported_and_leaves_nobody_waiting(
@@ -88,28 +79,10 @@ def test_a_bug_is_reported_and_leaves_nobody_waiting(
     def divide() -> object:
         return 1 // 0
 
-    failed: list[ErrorReport] = []
-    ask_in_background(divide).failed.connect(failed.append)
-    qtbot.waitUntil(lambda: bool(failed) and bool(reported))
-    assert failed[0].code == "EngineFailed"
-    assert "ZeroDivisionError" in failed[0].text()
+    with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+        result_of(ask_in_background(divide))
+    qtbot.waitUntil(lambda: bool(reported))
     assert isinstance(reported[0], ZeroDivisionError)
-
-
-def test_what_was_abandoned_says_nothing(qtbot: QtBot) -> None:
-    receiver, go = Receiver(), threading.Event()
-    waiting = ask_in_background(lambda: go.wait(PATIENCE_S))
-    waiting.done.connect(receiver.on_call)
-    ready = ask_in_background(lambda: "ready")
-    ready.done.connect(receiver.on_call)
-    qtbot.waitUntil(lambda: bool(receiver.calls))
-    ready.give("late")  # is under way when it is abandoned
-    for answer in (waiting, ready):
-        answer.abandon()
-    go.set()
-    ask_in_background(lambda: "last").done.connect(receiver.on_call)
-    qtbot.waitUntil(lambda: len(receiver.calls) == 2)
-    assert [value for value, _ in receiver.calls] == ["ready", "last"]
 
 
 def test_another_thread_that_allocates_collects_nothing(qtbot: QtBot) -> None:

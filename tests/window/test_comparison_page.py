@@ -21,7 +21,8 @@ from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Results
 from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
@@ -350,7 +351,7 @@ def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(
         return ComparisonPlanned((refused, refused), False, 0.0, 512, 0.0)
 
     class Bills:
-        def plan(self, candidates: list[Candidate]) -> BackgroundAnswer:
+        def plan(self, candidates: list[Candidate]) -> Results[ComparisonPlanned]:
             return ask_in_background(lambda: plan(candidates))
 
     parent = QWidget()

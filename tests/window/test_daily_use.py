@@ -31,6 +31,7 @@ from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
+from support.awaiting import result_of
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import (
@@ -479,9 +480,7 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
     store_conversation(own_profile, "Bananas?", "Yellow.")
     with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Yellow.")
-        settled: list[None] = []
-        session.store.call(lambda _store: None, settled.append)  # after the settings
-        qtbot.waitUntil(lambda: bool(settled))
+        result_of(session.store.ask(lambda _store: None))  # after the settings
         panel = session.window.panel
         panel.answers.editor.setPlainText("Answer in French.")
         panel.answers.change(seed=7)

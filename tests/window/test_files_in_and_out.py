@@ -26,6 +26,7 @@ from r1desk.conversations.conversation_intents import (
 from r1desk.shell.session import Session
 from r1desk.store import FolderInfo
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
+from support.awaiting import result_of
 from support.engine_script import EngineScript, reads, waits_for
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
@@ -218,10 +219,8 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     (folder := tmp_path / "papers").mkdir()
     for n in range(3):
         (folder / f"paper {n}.txt").write_text(f"Paper {n}.", encoding="utf-8")
-    made: list[int] = []
-    session.store.call(lambda store: store.folders.create("Work"), made.append)
-    qtbot.waitUntil(lambda: bool(made))
-    session.chat_feature.show_folder_documents(FolderInfo(made[0], "Work"))
+    made = result_of(session.store.ask(lambda store: store.folders.create("Work")))
+    session.chat_feature.show_folder_documents(FolderInfo(made, "Work"))
     dialog = session.window.findChild(DocumentsDialog)
     press_button(dialog, "Add a folder…")
     chooser = session.window.findChildren(QFileDialog)[-1]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-import shiboken6
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import forecaster
@@ -19,6 +18,7 @@ from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core import events
 from deepseek_r1.core.child_call import ChildCall
+from deepseek_r1.core.errors import ModelFileMissing, ModelFileUnreadable
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.forecast import Forecast, format_fit
 from deepseek_r1.memory.plan import ProcessOverhead, plan
@@ -26,6 +26,7 @@ from r1desk.engine.engine_bridge import BillReader
 from r1desk.models import forecast_service as module
 from r1desk.models.forecast_service import ForecastService
 from r1desk.preferences import Preferences
+from support.awaiting import result_of
 from support.gguf_files import tiny_llama
 from window.catalogue_pages import SPEED
 
@@ -68,18 +69,6 @@ class EngineStandIn(QObject):
         self.event.emit(events.GenerationFinished(stats=stats))
 
 
-class Receiver(QObject):
-    """Collects answers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: list[Forecast] = []
-
-    @Slot(object)
-    def on_answer(self, answer: Forecast) -> None:
-        self.answers.append(answer)
-
-
 @pytest.fixture(autouse=True)
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecaster, "known_speed", lambda: SPEED)
@@ -97,14 +86,11 @@ def service(qtbot: QtBot, own_profile: Path, engine: EngineStandIn) -> ForecastS
 
 def forecast(qtbot: QtBot, service: ForecastService, name: str) -> Forecast:
     model, file = find_known(name)
-    receiver = Receiver()
 
     def question(forecaster: Forecaster) -> Iterator[Forecast]:
         yield forecaster.forecast(model.header(file))
 
-    service.ask(question, receiver.on_answer)
-    qtbot.waitUntil(lambda: bool(receiver.answers))
-    return receiver.answers[0]
+    return result_of(service.ask(question))
 
 
 def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(
@@ -155,18 +141,15 @@ def test_a_question_that_hangs_holds_up_only_itself(
 ) -> None:
     monkeypatch.setattr(module, "TURN_S", 0.1)
     may_go = threading.Event()
-    hanging, receiver = Receiver(), Receiver()
 
     def hangs(_forecaster: Forecaster) -> Iterator[bool]:
         yield may_go.wait()
 
-    for _ in range(module.AT_ONCE):
-        service.ask(hangs, hanging.on_answer)
-    service.ask(lambda _forecaster: iter([1]), receiver.on_answer)
-    qtbot.waitUntil(lambda: receiver.answers == [1])
-    assert not hanging.answers
+    hanging = [service.ask(hangs) for _ in range(module.AT_ONCE)]
+    assert result_of(service.ask(lambda _forecaster: iter([1]))) == 1
     may_go.set()
-    qtbot.waitUntil(lambda: len(hanging.answers) == module.AT_ONCE)
+    for answer in hanging:
+        assert result_of(answer)
 
 
 def test_few_questions_are_answered_at_once(qtbot: QtBot, service: ForecastService) -> None:
@@ -179,31 +162,9 @@ def test_few_questions_are_answered_at_once(qtbot: QtBot, service: ForecastServi
         yield 1
         at_work.pop()
 
-    receiver = Receiver()
-    for _ in range(8):
-        service.ask(question, receiver.on_answer)
-    qtbot.waitUntil(lambda: len(receiver.answers) == 8)
+    for answer in [service.ask(question) for _ in range(8)]:
+        result_of(answer)
     assert max(most) <= module.AT_ONCE
-
-
-def test_who_has_gone_gets_no_answer(qtbot: QtBot, service: ForecastService) -> None:
-    may_go = threading.Event()
-    answered: list[int] = []
-
-    def question(_forecaster: Forecaster) -> Iterator[int]:
-        may_go.wait()
-        yield 1
-        answered.append(1)
-
-    receiver = Receiver()
-    service.ask(question, receiver.on_answer)
-    received = receiver.answers
-    receiver.deleteLater()
-    qtbot.waitUntil(lambda: not shiboken6.isValid(receiver))
-    may_go.set()
-    qtbot.waitUntil(lambda: bool(answered))
-    qtbot.wait(20)
-    assert not received
 
 
 @pytest.fixture
@@ -221,10 +182,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def bill(qtbot: QtBot, bills: BillReader, path: Path, settings: LoadSettings) -> object:
-    request = bills.ask(path, settings, 100.0, measure_disk=False)
-    with qtbot.waitSignal(request.done) as done:
-        pass
-    return done.args[0].bill
+    return result_of(bills.ask(path, settings, 100.0, measure_disk=False)).bill
 
 
 def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(
@@ -243,18 +201,8 @@ def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(
 def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(
     qtbot: QtBot, tmp_path: Path
 ) -> None:
-    request = BillReader().ask(tmp_path / "gone.gguf", LoadSettings(), 100.0)
-    with qtbot.waitSignal(request.failed) as failed:
-        pass
-    assert failed.args[0].code == "ModelFileMissing"
-
-
-def test_a_question_that_another_one_replaced_stays_silent(qtbot: QtBot, tmp_path: Path) -> None:
-    bills, path = BillReader(), tiny_llama(tmp_path / "tiny.gguf")
-    before = bills.ask(path, LoadSettings(context_length=256), 100.0, measure_disk=False)
-    before.done.connect(lambda _estimate: pytest.fail("it was abandoned"))
-    before.abandon()
-    bill(qtbot, bills, path, LoadSettings(context_length=512))
+    with pytest.raises(ModelFileMissing):
+        result_of(BillReader().ask(tmp_path / "gone.gguf", LoadSettings(), 100.0))
 
 
 def test_bills_start_one_process_at_a_time_which_ends_when_the_window_closes(
@@ -271,6 +219,8 @@ def test_bills_start_one_process_at_a_time_which_ends_when_the_window_closes(
     requests = [bills.ask(tiny_llama(path), LoadSettings(), 100.0) for path in paths]
     begun.wait()
     (child,) = set(psutil.Process().children()) - before
-    with qtbot.waitSignals([request.failed for request in requests]):
-        bills.close()
+    bills.close()
+    for request in requests:
+        with pytest.raises(ModelFileUnreadable):
+            result_of(request)
     assert not child.is_running()

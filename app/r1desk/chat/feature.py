@@ -95,7 +95,7 @@ class ChatFeature(Feature):
         self.settings = settings = ChatSettingsController(store, chat, services.preferences)
         chat.new_chat_defaults = settings.new_chat_values
         self.presets = PresetController(store, self)
-        self.history = UndoHistory(lambda conversation: chat.answering == conversation, self)
+        self.history = UndoHistory(chat)
         self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, lambda: models.ready)
@@ -104,10 +104,10 @@ class ChatFeature(Feature):
             chat,
             store,
             counter,
+            self.history,
             index,
             settings=lambda: settings.present,
             context_length=self._context_for_documents,
-            can_undo=lambda: bool(self.history.changes),
             compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),
             budget_mib=self._budget_mib,
             reduce_weights=models.reduce_weights,

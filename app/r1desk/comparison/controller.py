@@ -17,14 +17,10 @@ from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, St
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
-from r1desk.platform.background_thread import (
-    BackgroundAnswer,
-    ask_in_background,
-    stream_in_background,
-)
+from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Results, Tasks, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
@@ -53,7 +49,6 @@ class ComparisonController(QObject):
         self._candidates: Sequence[c.Candidate] = ()
         self._answers: list[StreamingAnswer] = []
         self._chosen: int | None = None  # the answer that is gone on with once all engines ended
-        self._events: BackgroundAnswer | None = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
         models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
@@ -70,8 +65,8 @@ class ComparisonController(QObject):
         generates = self._engine.state is EngineState.GENERATING
         return generates or self._models.loading or self._chat.busy
 
-    def plan(self, candidates: Sequence[c.Candidate]) -> BackgroundAnswer:
-        """Ask for the `ComparisonPlanned` of these."""
+    def plan(self, candidates: Sequence[c.Candidate]) -> Results[c.ComparisonPlanned]:
+        """Ask how these will run."""
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB
         return ask_in_background(partial(c.plan, candidates, budget_mib, others_mib))
@@ -119,9 +114,10 @@ class ComparisonController(QObject):
             self.stop()  # a load has begun meanwhile: together they could exceed the budget
         pid = self._engine.engine_pid  # it may keep more than a process without a model begins with
         run.window_mib = window_and_helpers_mib() + (meter.process_mib(pid) if pid else 0.0)
-        self._events = stream_in_background(run.events)
-        self._events.done.connect(self._on_event)
-        self._events.ended.connect(self._on_over)
+        with suppress(R1Error):  # of a bug, which is reported
+            async for event in stream_in_background(run.events):
+                self._on_event(event)
+        self._end_run()
 
     def stop(self, *places: int) -> None:
         """End these answers, or all; what is there stays."""
@@ -165,8 +161,7 @@ class ComparisonController(QObject):
     def quit(self) -> None:
         """Close the page for good: nobody is left to go on when the engines have ended."""
         self.close()
-        if self._events is not None:
-            self._events.abandon()
+        self.tasks.cancel_all()
 
     @Slot()
     def _save(self) -> None:
@@ -195,8 +190,7 @@ class ComparisonController(QObject):
         for place in range(len(self._answers)):
             self._on_event(c.CandidateEnded(place))
 
-    @Slot()
-    def _on_over(self) -> None:
+    def _end_run(self) -> None:
         """All engines have ended; an answer that has not met a bug."""
         self._save_timer.stop()
         self._engine.set_comparison(None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from deepseek_r1.catalogue.installed import Owner, app_folders
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, task
+from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.export_process import import_export
@@ -24,6 +27,7 @@ from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 
+TextExport = Callable[[Store, Path, tuple[int, ...]], int]
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
 _NOT_IN_NAMES = '<>:"/\\|?*'
 _NAME_CHARACTERS = 60
@@ -43,6 +47,7 @@ class Archives(QObject):
         super().__init__(parent)
         self._store, self._chat = store, chat
         self.window: ChatWindow  # for dialogs and notices; set by the feature
+        self.tasks = Tasks(self, chat.report_failure)
         self._running: list[Callable[[], object]] = []  # what ends an export or an import
 
     def close(self) -> None:
@@ -107,88 +112,70 @@ class Archives(QObject):
             self._export_document(conversation_ids, file)
             return
         write = export_markdown if file.suffix.lower() == MARKDOWN_SUFFIX else export_json
-        self._store.call(
-            lambda store: write(store, file, conversation_ids),
-            lambda _: self._show_exported(file),
-        )
+        self._export_text(write, conversation_ids, file)
 
-    def _export_document(self, chosen: tuple[int, ...], file: Path) -> None:
+    @task
+    async def _export_text(
+        self, write: TextExport, conversation_ids: tuple[int, ...], file: Path
+    ) -> None:
+        await self._store.ask(lambda store: write(store, file, conversation_ids))
+        self._show_exported(file)
+
+    @task
+    async def _export_document(self, chosen: tuple[int, ...], file: Path) -> None:
         from r1desk.conversations.export.conversation_export import (  # noqa: PLC0415 - not at start
             ConversationExport,
         )
 
-        export = ConversationExport(self._store, file, chosen, self)
-        text = tr("Writing {file}…", file=file.name)
-        stop_waiting = self._wait(text, export.cancel, export.close)
+        export = ConversationExport(self._store, file, chosen)
+        try:
+            with self._waiting(tr("Writing {file}…", file=file.name), export.cancel, export.close):
+                if await export.written():
+                    self._show_exported(file)
+        except R1Error as refused:
+            self._show(str(refused), Level.ERROR)
 
-        def finished(report: ErrorReport | None) -> None:
-            stop_waiting()
-            if report is None:
-                self._show_exported(file)
-            else:
-                self._show(report.text(), Level.ERROR)
-
-        export.finished.connect(finished)
-        export.start()
-
-    def import_file(self, file: Path) -> None:
+    @task
+    async def import_file(self, file: Path) -> None:
         """Store the conversations of an export as new ones, but for those that are here already.
 
         The first is opened, unless the user has gone on to something else meanwhile.
         """
         self.window.notices.withdraw(_IMPORT)
         stop, shown_before = threading.Event(), self._chat.conversation_id
-        stop_waiting = self._wait(tr("Importing {file}…", file=file.name), stop.set, stop.set)
+        try:
+            with self._waiting(tr("Importing {file}…", file=file.name), stop.set, stop.set):
+                done = await ask_in_background(partial(import_export, self._store.run, file, stop))
+        except R1Error as refused:
+            self._show(str(refused), Level.INFO if stop.is_set() else Level.ERROR, _IMPORT)
+            return
+        self.imported.emit(list(done.ids))
+        ways: dict[str, Callable[[], object]] = {}
+        # What is typed belongs to the conversation shown.
+        writes = self.window.composer.text() or self.window.chat.column.editing
+        if done.ids and self._chat.conversation_id == shown_before and not writes:
+            self._chat.open(done.ids[0])
+        elif done.ids:
+            ways[tr("Open")] = partial(self._chat.open, done.ids[0])
+        text, level = _outcome(done), Level.WARNING if any(done.left_out.values()) else Level.INFO
+        self.window.notices.show_notice(Notice(text, level, ways, _IMPORT))
 
-        def imported(done: ImportedConversations) -> None:
-            stop_waiting()
-            texts = [
-                trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))
-            ]
-            if done.already_here:
-                here = trn("{n} was here already.", "{n} were here already.", done.already_here)
-                texts.append(here)
-            kinds = [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]
-            if kinds:
-                texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
-            self.imported.emit(list(done.ids))
-            ways: dict[str, Callable[[], object]] = {}
-            # What is typed belongs to the conversation shown.
-            writes = self.window.composer.text() or self.window.chat.column.editing
-            if done.ids and self._chat.conversation_id == shown_before and not writes:
-                self._chat.open(done.ids[0])
-            elif done.ids:
-                ways[tr("Open")] = partial(self._chat.open, done.ids[0])
-            level = Level.WARNING if kinds else Level.INFO
-            self.window.notices.show_notice(Notice(join_sentences(texts), level, ways, _IMPORT))
-
-        def failed(report: ErrorReport) -> None:
-            stop_waiting()
-            self._show(report.text(), Level.INFO if stop.is_set() else Level.ERROR, _IMPORT)
-
-        answer = ask_in_background(partial(import_export, self._store.run, file, stop))
-        answer.done.connect(imported)
-        answer.failed.connect(failed)
-
-    def _wait(
+    @contextmanager
+    def _waiting(
         self, text: str, stop: Callable[[], object], close: Callable[[], object]
-    ) -> Callable[[], None]:
-        """Show a notice that stays while work lasts; call what is returned at its end.
-
-        `stop` is for the user, `close` for the end of the application.
-        """
+    ) -> Iterator[None]:
+        """Show a notice while work lasts; `stop` is for the user, `close` for the end."""
         self._running.append(close)
         waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})
         timer = QTimer(self, singleShot=True, interval=NOTICE_AFTER_MS)
         timer.timeout.connect(lambda: self.window.notices.show_notice(waiting))
         timer.start()
-
-        def end() -> None:
+        try:
+            yield
+        finally:
             self._running.remove(close)
             timer.deleteLater()
             self.window.notices.withdraw(text)
-
-        return end
 
     def _show_exported(self, file: Path) -> None:
         folder = str(file.absolute().parent)
@@ -196,6 +183,16 @@ class Archives(QObject):
 
     def _show(self, text: str, level: Level = Level.INFO, topic: str = "") -> None:
         self.window.notices.show_notice(Notice(text, level, topic=topic))
+
+
+def _outcome(done: ImportedConversations) -> str:
+    """What an import came to."""
+    texts = [trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))]
+    if done.already_here:
+        texts.append(trn("{n} was here already.", "{n} were here already.", done.already_here))
+    if kinds := [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]:
+        texts.append(tr("Left out: {kinds}.", kinds=join_list(kinds)))
+    return join_sentences(texts)
 
 
 def chats_of_programs() -> dict[Owner, Path]:

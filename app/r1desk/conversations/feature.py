@@ -19,7 +19,7 @@ from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -53,12 +53,12 @@ class ConversationsFeature(Feature):
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
         self._infos: dict[int, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
-        self._trash = TrashPresenter(services.store, chat, self.refresh)
+        self._trash = TrashPresenter(services.store, chat)
+        self._trash.changed.connect(self.refresh)
         self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
-        self.unseen = UnseenAnswers(
-            services, self._chat, self._info_of, self.refresh, self._open_in_front
-        )
+        self.unseen = UnseenAnswers(services, self._chat, self._info_of, self._open_in_front)
+        self.unseen.changed.connect(self.refresh)
         self._titler = TitleWriter(services, self._chat, self._rename)
         self._chat.list_changed.connect(self.refresh)
         self._chat.branch_shown.connect(self._on_branch_shown)
@@ -133,18 +133,12 @@ class ConversationsFeature(Feature):
             case intents.ImportConversations():
                 self._archives.choose_import()
             case intents.SearchConversations(query):
-                self._store.call(
-                    lambda store: store.search(query),
-                    lambda hits: self._window.sidebar.show_hits(query, hits),
-                )
+                self._search(query)
             case intents.TrashConversations(conversations):
                 text = tr("Moved to the trash: {name}", name=self._name_of(conversations))
                 self._trash.move(conversations, text)
             case intents.ShowTrash():
-                self._store.call(
-                    lambda store: store.conversations.infos(trashed=True),
-                    self._window.sidebar.show_trash,
-                )
+                self._show_trash()
             case intents.RestoreConversations(conversations):
                 self._trash.restore(conversations)
             case intents.PurgeConversations(conversations):
@@ -175,6 +169,16 @@ class ConversationsFeature(Feature):
                 self._trash.ask_to_delete_folder(folder, tuple(inside), self._window)
             case _:
                 raise NotImplementedError(intent)
+
+    @newest_task
+    async def _search(self, query: str) -> None:
+        hits = await self._store.ask(lambda store: store.search(query))
+        self._window.sidebar.show_hits(query, hits)
+
+    @task
+    async def _show_trash(self) -> None:
+        trashed = await self._store.ask(lambda store: store.conversations.infos(trashed=True))
+        self._window.sidebar.show_trash(trashed)
 
     def _new_chat(self) -> None:
         """Begin a chat in the folder that is current in the list; the list shows it there."""

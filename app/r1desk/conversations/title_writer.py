@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from PySide6.QtCore import QObject, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.events import AnswerDelta, Event, FinishReason, GenerationFinished
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinished
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.features import Services
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Store
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -45,12 +43,10 @@ class TitleWriter(QObject):
     ) -> None:
         super().__init__()
         self._services, self._chat, self._rename = services, chat, rename
-        self._request: EngineRequest | None = None
-        self._text = ""
-        self.tasks = Tasks(self, chat.report_failure)
+        self.tasks = Tasks(self, self._refuse)
         chat.stopped.connect(self.stop)
 
-    @task
+    @newest_task
     async def start(self, conversation: int) -> None:
         """Have a title written."""
 
@@ -62,52 +58,44 @@ class TitleWriter(QObject):
             begun = [replace(m, content=m.content[:_MOST_CHARACTERS]) for m in branch[:2]]
             return prompt_messages(begun, "")
 
-        stops = self._chat.stops
         messages = await self._services.store.ask(read)
-        if stops != self._chat.stops:
-            return
         instruction = tr(
             "Write a title for this conversation, in the language of its messages: at most eight "
             "words, and nothing else."
         )
-        self._text = ""
-        self._request = request = self._services.engine.submit(
+        request = self._services.engine.submit(
             GenerateRequest,
             messages=(*messages, Message(role=Role.USER, content=instruction)),
             sampling=_SAMPLING,
             json_schema=_SCHEMA,
             yields=True,
         )
-        request.event.connect(partial(self._on_event, conversation))
-        request.failed.connect(self._fail)
-        text = tr("The model is writing a title…")
-        self._services.notify(Notice(text, Level.WORK, {tr("Stop"): self.stop}, topic=_TOPIC))
+        notice = tr("The model is writing a title…")
+        self._services.notify(Notice(notice, Level.WORK, {tr("Stop"): self.stop}, topic=_TOPIC))
+        text, is_whole = "", False
+        try:
+            async for event in request:
+                match event:
+                    case AnswerDelta(text=more):
+                        text += more
+                    case GenerationFinished(stats=stats):
+                        is_whole = stats.finish_reason is not FinishReason.CANCELLED
+        finally:
+            request.cancel()
+            self._services.withdraw(_TOPIC)
+        if not is_whole:
+            return
+        if not (title := title_of(text)):
+            raise NoTitle
+        self._rename(conversation, title)
 
     @Slot()
     def stop(self) -> None:
         """Write no title."""
-        if self._request is not None:
-            self._request.cancel()
+        self.tasks.cancel_all()
 
-    def _on_event(self, conversation: int, event: Event) -> None:
-        match event:
-            case AnswerDelta(text=text):
-                self._text += text
-            case GenerationFinished(stats=stats):
-                self._request = None
-                self._services.withdraw(_TOPIC)
-                if stats.finish_reason is FinishReason.CANCELLED:
-                    return
-                if title := title_of(self._text):
-                    self._rename(conversation, title)
-                else:
-                    self._fail(NoTitle().report())
-
-    @Slot(ErrorReport)
-    def _fail(self, report: ErrorReport) -> None:
-        self._request = None
-        self._services.withdraw(_TOPIC)
-        self._services.notify(Notice(report.text(), topic=_TOPIC))
+    def _refuse(self, error: Exception) -> None:
+        self._services.notify(Notice(report_of(error).text(), topic=_TOPIC))
 
 
 def title_of(text: str) -> str:

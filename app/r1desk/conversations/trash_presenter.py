@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
@@ -17,14 +19,16 @@ from r1desk.widgets.bounded_dialog import ask
 Removed = TypeVar("Removed")
 
 
-class TrashPresenter:
+class TrashPresenter(QObject):
     """Moves conversations into the trash and out of it, and deletes folders, with a way back."""
 
-    def __init__(self, store: StoreBridge, chat: ChatFeature, refresh: Callable[[], None]) -> None:
-        """`refresh` reads the list of conversations anew."""
-        self._store, self._refresh = store, refresh
+    changed = Signal()  # the list of conversations
+
+    def __init__(self, store: StoreBridge, chat: ChatFeature) -> None:
+        super().__init__()
+        self._store, self._chat_feature = store, chat
         self._chat, self._history, self._documents = chat.controller, chat.history, chat.documents
-        self._begin_chat = chat.begin_chat
+        self.tasks = Tasks(self, self._chat.report_failure)
 
     def move(self, ids: tuple[int, ...], text: str) -> None:
         """Move conversations to the trash; undone, the first of them is shown."""
@@ -36,7 +40,8 @@ class TrashPresenter:
             shown=ids[0],
         )
 
-    def remove(
+    @task
+    async def remove(
         self,
         ids: tuple[int, ...],
         text: str,
@@ -50,32 +55,29 @@ class TrashPresenter:
         """
         for each in ids:
             self._chat.stop_conversation(each)
+        removed = await self._store.ask(remove)
 
-        def removed(what: Removed) -> None:
-            if self._chat.conversation_id in ids:
-                self._chat.new_chat()
-            self._refresh()
-            self._history.add(text, shown, partial(undo, what))
-
-        def undo(what: Removed, refused: Callable[[Exception], None]) -> None:
-            self._store.call(lambda store: bring_back(store, what), brought_back, refused)
-
-        def brought_back(_: None) -> None:
-            self._refresh()
+        async def undo() -> None:
+            await self._store.ask(lambda store: bring_back(store, removed))
+            self.changed.emit()
             if shown:
                 self._chat.open(shown)
 
-        self._store.call(remove, removed)
+        self._leave(ids)
+        self.changed.emit()
+        self._history.add(text, shown, undo)
 
-    def restore(self, ids: tuple[int, ...]) -> None:
+    def _leave(self, gone: tuple[int, ...]) -> None:
+        if self._chat.conversation_id in gone:
+            self._chat.new_chat()
+
+    @task
+    async def restore(self, ids: tuple[int, ...]) -> None:
         """Take conversations out of the trash."""
-
-        def restored(_: None) -> None:
-            self._refresh()
-            if self._chat.conversation_id in ids:
-                self._chat.reopen()
-
-        self._store.call(lambda store: store.conversations.restore(*ids), restored)
+        await self._store.ask(lambda store: store.conversations.restore(*ids))
+        self.changed.emit()
+        if self._chat.conversation_id in ids:
+            self._chat.reopen()
 
     def ask_to_purge(self, ids: tuple[int, ...], parent: QWidget) -> None:
         """Delete conversations for good, once the user has confirmed it."""
@@ -85,20 +87,18 @@ class TrashPresenter:
         role, purge = QMessageBox.ButtonRole.DestructiveRole, partial(self._purge, ids)
         ask(parent, text, tr("This cannot be undone."), (tr("Delete"), role, purge))
 
-    def _purge(self, ids: tuple[int, ...]) -> None:
+    @task
+    async def _purge(self, ids: tuple[int, ...]) -> None:
         def purge(store: Store) -> set[str]:
             documents = store.attachments.used_documents()
             store.conversations.purge(ids)
             return documents
 
-        def purged(documents: set[str]) -> None:
-            if self._chat.conversation_id in ids:
-                self._chat.new_chat()
-            self._refresh()
-            self._history.forget(ids)
-            self._documents.clean(documents)
-
-        self._store.call(purge, purged)
+        documents = await self._store.ask(purge)
+        self._leave(ids)
+        self.changed.emit()
+        self._history.forget(ids)
+        self._documents.clean(documents)
 
     # ---- folders
 
@@ -139,6 +139,6 @@ class TrashPresenter:
                 store.conversations.restore(*to_trash)
 
         if self._chat.new_chat_folder == folder.id:
-            self._begin_chat()
+            self._chat_feature.begin_chat()
         text = tr("The folder “{name}” was deleted.", name=folder.name)
         self.remove(to_trash, text, delete, bring_back)

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.features import Services
 from r1desk.platform.system_notice import OFFERED, SystemNotices
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, ConversationInfo, MessageState
 
 
 class UnseenAnswers(QObject):
     """Sets and clears the mark of unread conversations, which is stored. Main thread."""
 
+    changed = Signal()  # a mark of the list
+
     def __init__(
         self,
         services: Services,
         chat: ChatController,
         info_of: Callable[[int | None], ConversationInfo | None],
-        refresh: Callable[[], None],
         open_chat: Callable[[int], None],
     ) -> None:
-        """`info_of` is a conversation of the list; `refresh` reads the list anew."""
+        """`info_of` is a conversation of the list."""
         super().__init__()
         self._store, self._chat, self._preferences = services.store, chat, services.preferences
-        self._info_of, self._refresh = info_of, refresh
+        self._info_of = info_of
+        self.tasks = Tasks(self, chat.report_failure)
         self.window: QWidget  # set by the feature, before anything is shown
         self._notices = SystemNotices(open_chat, self)
         chat.pending_writes.saved.connect(self._on_saved)
@@ -59,8 +62,9 @@ class UnseenAnswers(QObject):
         """Look no more: the store closes."""
         QApplication.instance().focusWindowChanged.disconnect(self.look)
 
-    def _set_unread(self, key: int, unread: bool) -> None:
-        self._store.call(
-            lambda store: store.conversations.set_unread(key, unread) if store.writable else None,
-            lambda _: self._refresh(),
+    @task
+    async def _set_unread(self, key: int, unread: bool) -> None:
+        await self._store.ask(
+            lambda store: store.conversations.set_unread(key, unread) if store.writable else None
         )
+        self.changed.emit()

@@ -19,16 +19,16 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
-from deepseek_r1.core.events import AnswerDelta, Bill, ModelLoaded, ThinkingDelta
+from deepseek_r1.core.errors import ModelFileUnreadable
+from deepseek_r1.core.events import AnswerDelta, Bill, Event, ModelLoaded, ThinkingDelta
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.comparison import Comparison
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.platform.tasks import Later, outcome_of
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Later, Results
 
 TEXT_EVERY_MS = 40
 
@@ -75,27 +75,36 @@ def _is_text(event: HostEvent) -> bool:
     )
 
 
-class EngineRequest(QObject):
-    """A request that was sent. Exactly one of `done` and `failed` is emitted, as the last signal.
+class EngineRequest:
+    """A request that was sent; its events come by `async for`, its closing reply by `await`.
 
-    Signals:
-        event: a `core.events.Event` of the request.
-        done: the closing reply, a `DoneReply` or a `CountTokensReply`.
-        failed: the ErrorReport.
+    Both raise the R1Error with which it failed.
     """
 
-    event = Signal(object)
-    done = Signal(object)
-    failed = Signal(ErrorReport)
-
     def __init__(self, request_id: int, supervisor: Supervisor) -> None:
-        super().__init__()
         self.id = request_id
         self._supervisor = supervisor
+        self._events: Results[Event] = Results()
+        self._reply: Results[protocol.ClosingReply] = Results()
+
+    def __aiter__(self) -> Results[Event]:
+        return self._events
 
     def __await__(self) -> Generator[Later[Any], None, Any]:
-        """The closing reply. Raises the R1Error with which it failed."""
-        return outcome_of(self.done, self.failed)
+        return self._reply.__await__()
+
+    def take(self, event: Event) -> None:
+        """The engine says this."""
+        self._events.give(event)
+
+    def close(self, reply: protocol.ClosingReply) -> None:
+        """This is the last that the engine says."""
+        if isinstance(reply, protocol.ErrorReply):
+            self._events.end(reply.report.error)
+            self._reply.end(reply.report.error)
+        else:
+            self._events.end()
+            self._reply.give(reply)
 
     def cancel(self) -> None:
         """End an answer or a load early. Does nothing once the request is closed."""
@@ -104,10 +113,6 @@ class EngineRequest(QObject):
     def end_thinking(self) -> None:
         """Close the thinking block of an answer. Does nothing once the answer has begun."""
         self._supervisor.post(protocol.EndThinkingRequest(id=self.id))
-
-    def abandon(self) -> None:
-        """Emit no more signals: another request has taken this one's place."""
-        self.blockSignals(True)
 
 
 class BillReader:
@@ -124,7 +129,7 @@ class BillReader:
 
     def ask(
         self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
-    ) -> BackgroundAnswer:
+    ) -> Results[Estimate]:
         """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
         return ask_in_background(partial(self._bill, path, settings, window_mib, measure_disk))
 
@@ -153,11 +158,6 @@ class BillReader:
             if found.bill.disk_mib_s:
                 self._speed_known = found.bill
             return found
-
-
-def log_refusal(report: ErrorReport) -> None:
-    """The present state stays in force and is shown; only the reason is recorded."""
-    log.window.info("the engine refused: %s", report.text())
 
 
 class EngineBridge(QObject):
@@ -210,7 +210,7 @@ class EngineBridge(QObject):
     def submit(self, kind: type[protocol.AnsweredRequest], **fields: Any) -> EngineRequest:
         """Send a request of this kind, with the fields of its model. Returns its handle.
 
-        Its signals are emitted after the caller has returned to the event loop.
+        A refusal is recorded in the log, also where nobody awaits it.
         """
         request = kind(id=next(self._ids), **fields)
         handle = EngineRequest(request.id, self._thread.supervisor)
@@ -267,16 +267,13 @@ class EngineBridge(QObject):
     def _emit_event(self, reply: protocol.EventReply) -> None:
         request = self._requests.get(reply.id)
         if request is not None:
-            request.event.emit(reply.event)
+            request.take(reply.event)
         if isinstance(reply.event, ModelLoaded):
             self.model_loaded.emit(reply.event)
         self.event.emit(reply.event)
 
     def _close(self, reply: protocol.ClosingReply) -> None:
-        request = self._requests.pop(reply.id, None)
-        if request is None:
-            return
         if isinstance(reply, protocol.ErrorReply):
-            request.failed.emit(reply.report)
-        else:
-            request.done.emit(reply)
+            log.window.info("the engine refused: %s", reply.report.text())
+        if (request := self._requests.pop(reply.id, None)) is not None:
+            request.close(reply)

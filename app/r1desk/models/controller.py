@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -11,6 +10,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import (
     ErrorReport,
     ModelFileMissing,
+    R1Error,
     TemplateUnusable,
 )
 from deepseek_r1.core.paths import starter_model
@@ -20,13 +20,12 @@ from deepseek_r1.host.protocol import (
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
-from deepseek_r1.memory.estimate import Estimate
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, with_draft_model
-from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import OwnSettings, Preferences
 
 RECENT_MODELS = 8
@@ -51,7 +50,7 @@ class ModelController(QObject):
         self._engine = engine
         self._preferences = preferences
         self._load: EngineRequest | None = None
-        self._plan: BackgroundAnswer | None = None
+        self.tasks = Tasks(self)
         self._loading_path: Path | None = None
         self._new_settings: LoadSettings | None = None  # in force once a model has loaded with them
         self.edited: LoadSettings | None = None  # the panel's, where they wait for a load
@@ -181,7 +180,6 @@ class ModelController(QObject):
         if self.current is None or self.loading or self._engine.state is EngineState.GENERATING:
             return None
         request = self._engine.submit(UnloadRequest)
-        request.failed.connect(log_refusal)
         self.resting = True
         self._forget_current()
         self.unloaded.emit()
@@ -203,7 +201,6 @@ class ModelController(QObject):
         """Load a model with these settings; both are remembered once it has loaded."""
         if self._load is not None:
             self._load.cancel()
-            self._load.abandon()
         self._loading_path, self._new_settings = path, settings
         self.resting = False
         self.load_started.emit(str(path))
@@ -216,30 +213,28 @@ class ModelController(QObject):
             prompt_cache=self._engine.prompt_cache,
             chat_template=self._templates.of(path).template,
         )
-        self._load.event.connect(self._on_load_event)
-        self._load.failed.connect(partial(self._on_load_failed, path, settings))
+        self._follow(self._load, path, settings)
 
-    def _plan_load(self, path: Path, settings: LoadSettings) -> None:
+    @newest_task
+    async def _plan_load(self, path: Path, settings: LoadSettings) -> None:
         """Ask for the bill before the load: what was shown belongs to another model."""
-        if self._plan is not None:
-            self._plan.abandon()
-        self._plan = self._engine.bills.ask(
+        estimate = await self._engine.bills.ask(
             path, settings, window_and_helpers_mib(), measure_disk=False
         )  # the load reads from the disk
-        self._plan.done.connect(self._on_load_planned)
-
-    @Slot(object)
-    def _on_load_planned(self, estimate: Estimate) -> None:
         if self.loading:
             self.load_planned.emit(estimate.bill)
 
-    @Slot(object)
-    def _on_load_event(self, event: events.Event) -> None:
-        if isinstance(event, events.LoadProgress):
-            self._forget_current()  # the engine has unloaded the model before it
-            self.load_progressed.emit(event.fraction)
-        elif isinstance(event, events.ModelLoaded):
-            self._load = None
+    @newest_task
+    async def _follow(self, load: EngineRequest, path: Path, settings: LoadSettings) -> None:
+        try:
+            async for event in load:
+                if isinstance(event, events.LoadProgress):
+                    self._forget_current()  # the engine has unloaded the model before it
+                    self.load_progressed.emit(event.fraction)
+                elif isinstance(event, events.ModelLoaded):
+                    self._load = None
+        except R1Error as refused:
+            self._fail(path, settings, refused.report())
 
     @Slot(object)
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
@@ -274,7 +269,7 @@ class ModelController(QObject):
         p.own_settings[str(path)] = OwnSettings(**own)
         self.preferences_changed.emit()
 
-    def _on_load_failed(self, path: Path, settings: LoadSettings, report: ErrorReport) -> None:
+    def _fail(self, path: Path, settings: LoadSettings, report: ErrorReport) -> None:
         self._loading_path = None
         self._load = None
         is_own = not self._templates.of(path).template

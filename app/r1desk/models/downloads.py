@@ -23,10 +23,11 @@ from deepseek_r1.catalogue.download_spec import (
 )
 from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs
 from r1desk.platform.background_thread import ask_in_background, give_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
+from r1desk.platform.tasks import Tasks, task
 
 # A folder, its unfinished files and how many bytes of each have arrived.
 _Partial = tuple[Path, Iterable[tuple[DownloadSpec, int]]]
@@ -71,6 +72,7 @@ class Downloads(QObject):
         self.folder = folder
         self.policy = RetryPolicy()
         self._all: dict[str, Download] = {}  # by file name, in the order asked
+        self.tasks = Tasks(self)
         self._running = ""  # the file that is being fetched
         self._stop = Stop()
         self._delete_running = False  # as soon as it has stopped
@@ -94,7 +96,15 @@ class Downloads(QObject):
         def unfinished() -> Sequence[_Partial]:
             return [(folder, partial_file.unfinished(folder)) for folder in folders]
 
-        ask_in_background(unfinished).done.connect(self._on_partial_found)
+        self._show_partial(unfinished)
+
+    @task
+    async def _show_partial(self, unfinished: Callable[[], Sequence[_Partial]]) -> None:
+        for folder, files in await ask_in_background(unfinished):
+            for spec, done in files:
+                paused = _download(spec, folder, DownloadState.PAUSED, done)
+                self._all.setdefault(spec.file, paused)
+        self.changed.emit()
 
     def start(self, spec: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
         """Queue a file. A paused or failed download goes on.
@@ -168,33 +178,31 @@ class Downloads(QObject):
         self._running, self._stop = download.spec.file, Stop()
         self._delete_running = False
         self._set(replace(download, state=DownloadState.RUNNING, report=None))
-        answer = give_in_background(partial(_fetch, download, self.policy, self._stop))
-        answer.done.connect(self._on_given)
-        answer.failed.connect(self._on_failed)
+        self._run(download, self._stop)
+
+    @task
+    async def _run(self, download: Download, stop: Stop) -> None:
+        try:
+            async for given in give_in_background(partial(_fetch, download, self.policy, stop)):
+                download = self._all[self._running]
+                if isinstance(given, Path):
+                    self._arrived[self._running] = given
+                    self._delete_running = False
+                    ended = replace(download, state=DownloadState.DONE, path=given)
+                else:
+                    checking = given.phase is DownloadPhase.CHECKING
+                    part_bytes = max(given.done_bytes, download.part_bytes if checking else 0)
+                    self._set(replace(download, progress=given, part_bytes=part_bytes))
+        except DownloadStopped:
+            ended = replace(self._all[self._running], state=DownloadState.PAUSED)
+        except R1Error as refused:
+            report, state = refused.report(), DownloadState.FAILED
+            ended = replace(self._all[self._running], state=state, report=report)
+        self._end(ended)
 
     def _set(self, download: Download) -> None:
         self._all[download.spec.file] = download
         self.changed.emit()
-
-    @Slot(object)
-    def _on_given(self, progress: DownloadProgress | Path) -> None:
-        download = self._all[self._running]
-        if isinstance(progress, Path):  # it is done
-            self._arrived[self._running] = progress
-            self._delete_running = False
-            self._end(replace(download, state=DownloadState.DONE, path=progress))
-            return
-        checking = progress.phase is DownloadPhase.CHECKING
-        part_bytes = max(progress.done_bytes, download.part_bytes if checking else 0)
-        self._set(replace(download, progress=progress, part_bytes=part_bytes))
-
-    @Slot(ErrorReport)
-    def _on_failed(self, report: ErrorReport) -> None:
-        download = self._all[self._running]
-        if report.code == DownloadStopped.__name__:
-            self._end(replace(download, state=DownloadState.PAUSED))
-        else:
-            self._end(replace(download, state=DownloadState.FAILED, report=report))
 
     def _end(self, download: Download) -> None:
         file, self._running = self._running, ""
@@ -204,14 +212,6 @@ class Downloads(QObject):
         elif download.state is DownloadState.DONE:
             self.finished.emit(download)
         self._next()
-
-    @Slot(object)
-    def _on_partial_found(self, found: Sequence[_Partial]) -> None:
-        for folder, files in found:
-            for spec, done in files:
-                paused = _download(spec, folder, DownloadState.PAUSED, done)
-                self._all.setdefault(spec.file, paused)
-        self.changed.emit()
 
 
 def _download(spec: DownloadSpec, folder: Path, state: DownloadState, done: int) -> Download:

@@ -26,7 +26,7 @@ from r1desk.models.pill_presenter import PillPresenter, RecentModels
 from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.widgets.notice_bar import NoticeBar
 
 MINUTE_MS = 60_000
@@ -148,11 +148,14 @@ class ModelsFeature(Feature):
         """Pause the downloads; they go on at the next start."""
         self.downloads.close()
 
-    def choose_folder(self, folder: Path | None) -> BackgroundAnswer:
-        """Check another folder and use it for downloads; None is the profile's. Moves nothing."""
-        answer = ask_in_background(partial(_use_folder, folder or default_models_dir()))
-        answer.done.connect(self.downloads.set_folder)
-        return answer
+    async def choose_folder(self, folder: Path | None) -> Path:
+        """Check another folder and use it for downloads; None is the profile's. Moves nothing.
+
+        Raises FolderUnusable.
+        """
+        used = await ask_in_background(partial(_use_folder, folder or default_models_dir()))
+        self.downloads.set_folder(used)
+        return used
 
     @Slot(str)
     def _on_chat_model(self, path: str) -> None:

@@ -11,12 +11,13 @@ from PySide6.QtCore import QFile, QObject, Slot
 from deepseek_r1.catalogue.checksums import forget
 from deepseek_r1.catalogue.installed import resolved
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.models.controller import ModelController
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, task
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -63,6 +64,7 @@ class FilesPresenter(QObject):
     ) -> None:
         """`scan_again` looks for the files anew and shows them in the page."""
         super().__init__(page)
+        self.tasks = Tasks(self)
         self._page = page
         self._models = models
         self._scan_again = scan_again
@@ -79,17 +81,14 @@ class FilesPresenter(QObject):
         chosen, loaded = self._models.path, self._models.loaded_path
         self._page.show_present(chosen and resolved(chosen), loaded and resolved(loaded))
 
-    def _carry_out(self, remove: Callable[[Path], None], text: str, found: FoundModel) -> None:
-        answer = ask_in_background(partial(_removed, remove, text, found))
-        answer.done.connect(self._on_removed)
-        answer.failed.connect(self._on_failed)
-
-    @Slot(object)
-    def _on_removed(self, text: str) -> None:
+    @task
+    async def _carry_out(
+        self, remove: Callable[[Path], None], text: str, found: FoundModel
+    ) -> None:
+        try:
+            removed = await ask_in_background(partial(_removed, remove, text, found))
+            notice = Notice(removed, Level.INFO)
+        except FileNotRemoved as refused:
+            notice = Notice(str(refused))
         self._scan_again()
-        self._page.notices.show_notice(Notice(text, Level.INFO))
-
-    @Slot(object)
-    def _on_failed(self, report: ErrorReport) -> None:
-        self._scan_again()
-        self._page.notices.show_notice(Notice(report.text()))
+        self._page.notices.show_notice(notice)

@@ -25,6 +25,7 @@ from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.models.widgets.page_parts import open_model_dialog
+from r1desk.platform.tasks import Tasks, task
 
 _MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load
 
@@ -49,6 +50,7 @@ class FirstStartPresenter(Presenter):
         self._chat = chat
         self._services, self._preferences = services, services.preferences
         self._forecasts = forecasts
+        self.tasks = Tasks(self)
         self._looked = False  # the card has its contents
         p = services.preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
@@ -68,11 +70,19 @@ class FirstStartPresenter(Presenter):
 
     @Slot()
     def _look(self) -> None:
-        self._forecasts.ask(first_offers, self._on_found)
-        self._forecasts.ask(find_r1_file, self._card.show_file)
+        self._find_offers()
+        self._find_file()
 
-    @Slot(object)
-    def _on_found(self, offers: FirstOffers) -> None:
+    @task
+    async def _find_offers(self) -> None:
+        self._show(await self._forecasts.ask(first_offers))
+
+    @task
+    async def _find_file(self) -> None:
+        async for file in self._forecasts.ask(find_r1_file):
+            self._card.show_file(file)
+
+    def _show(self, offers: FirstOffers) -> None:
         if self._preferences.welcomed:
             return
         self._looked = True
@@ -104,7 +114,11 @@ class FirstStartPresenter(Presenter):
             return
         self._measure_timer.stop()
         if not self._preferences.welcomed:
-            self._forecasts.ask(measured_offers, self._card.show_offers)
+            self._show_measured()
+
+    @task
+    async def _show_measured(self) -> None:
+        self._card.show_offers(await self._forecasts.ask(measured_offers))
 
     @Slot(object)
     def _on_download(self, file: CatalogueFile) -> None:

@@ -19,11 +19,8 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.events import Event, GenerationFinished, ModelFacts, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.background_thread import (
-    BackgroundAnswer,
-    ask_in_background,
-    stream_in_background,
-)
+from r1desk.platform.background_thread import ask_in_background, stream_in_background
+from r1desk.platform.tasks import Results
 from r1desk.preferences import Preferences
 
 AT_ONCE = 3
@@ -52,13 +49,8 @@ class ForecastService(QObject):
         """The settings in force, for which questions are answered."""
         return self._preferences.load
 
-    def ask(
-        self, question: Question[AnswerT], on_answer: Callable[[AnswerT], None]
-    ) -> BackgroundAnswer:
-        """Have `question` answered in a thread; `on_answer`, a slot, is called in the main one.
-
-        Nothing is called where the receiver has been deleted meanwhile.
-        """
+    def ask(self, question: Question[AnswerT]) -> Results[AnswerT]:
+        """Have `question` answered in a thread."""
         turns, settings = self._turns, self.settings
 
         def answers() -> Iterator[AnswerT]:
@@ -70,9 +62,7 @@ class ForecastService(QObject):
                 if in_turn:
                     turns.release()
 
-        answer = stream_in_background(answers)
-        answer.done.connect(on_answer)
-        return answer
+        return stream_in_background(answers)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import SetBudgetRequest, SetThreadsRequest
-from deepseek_r1.memory.estimate import Estimate
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import Preferences
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ class LiveSettings(QObject):
     ) -> None:
         super().__init__()
         self._models, self._engine, self._preferences = models, engine, preferences
-        self._plan: BackgroundAnswer | None = None
-        self._budget_change: EngineRequest | None = None  # the user's, not yet in force
+        self.tasks = Tasks(self)
+        self._planning: object = None
+        self._budget_change: object = None
+        self._budget_changes = False  # the user's, not yet in force
         self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
+        engine.event.connect(self._on_event)
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_ended)
@@ -49,22 +52,23 @@ class LiveSettings(QObject):
         path = self._models.next_path
         if path is None:
             return
-        self._forget_plan()
-        self._plan = self._engine.bills.ask(path, settings, window_and_helpers_mib())
-        self._plan.done.connect(self._on_planned)
-        self._plan.failed.connect(self.plan_failed)
+        self._planning = self._plan(path, settings)
 
-    @Slot()
-    def _forget_plan(self) -> None:
-        if self._plan is not None:
-            self._plan.abandon()
-
-    @Slot(object)
-    def _on_planned(self, estimate: Estimate) -> None:
+    @newest_task
+    async def _plan(self, path: Path, settings: LoadSettings) -> None:
+        try:
+            estimate = await self._engine.bills.ask(path, settings, window_and_helpers_mib())
+        except R1Error as refused:
+            self.plan_failed.emit(refused.report())
+            return
         fits = estimate.fits_with
         if fits is not None and fits.memory_budget > machine_memory_mib():
             fits = None
         self.planned.emit(estimate.bill, estimate.advice.text, fits)
+
+    @Slot()
+    def _forget_plan(self) -> None:
+        self.tasks.cancel(self._planning)
 
     # ---- threads ----------------------------------------------------------------------------
 
@@ -75,10 +79,7 @@ class LiveSettings(QObject):
             change = partial(self.set_threads, threads, threads_prefill)
             self._during_load[SetThreadsRequest] = change
         elif self._models.current is not None:
-            request = self._engine.submit(
-                SetThreadsRequest, threads=threads, threads_prefill=threads_prefill
-            )
-            request.failed.connect(log_refusal)
+            self._engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads_prefill)
 
     # ---- the budget -------------------------------------------------------------------------
 
@@ -94,10 +95,22 @@ class LiveSettings(QObject):
             self._during_load[SetBudgetRequest] = partial(self.set_budget, memory_budget)
         if self._models.current is None or self._models.loading:
             return
-        self._forget_budget_change()
-        self._budget_change = self._submit_budget(memory_budget, window_and_helpers_mib())
-        self._budget_change.done.connect(partial(self._on_budget_set, memory_budget))
-        self._budget_change.failed.connect(self._on_budget_refused)
+        self._budget_change = self._change_budget(memory_budget)
+
+    @newest_task
+    async def _change_budget(self, memory_budget: int) -> None:
+        self._budget_changes = True
+        try:
+            await self._submit_budget(memory_budget, window_and_helpers_mib())
+        except R1Error as refused:
+            self._budget_changes = False
+            self._models.refuse_settings()
+            self.plan_failed.emit(refused.report())
+            return
+        finally:
+            self._budget_changes = False
+        if self._models.current is not None:
+            self._models.keep_settings(memory_budget=memory_budget)
 
     def reduce_weights(self, mib: float) -> EngineRequest | None:
         """Let the weights have so much less, until the next call; None where they cannot."""
@@ -112,23 +125,19 @@ class LiveSettings(QObject):
         the user's own change is under way nothing is done: its budget is not in the bill yet.
         """
         loaded = self._models.current
-        if loaded is None or not loaded.bill.streams or self._budget_change is not None:
+        if loaded is None or not loaded.bill.streams or self._budget_changes:
             return None
         lines = loaded.bill.lines
         share_mib = next(each.planned_mib for each in lines if each.name == events.BillItem.WINDOW)
-        request = self._submit_budget(int(loaded.bill.budget_mib), share_mib + more_mib)
-        request.failed.connect(log_refusal)
-        return request
+        return self._submit_budget(int(loaded.bill.budget_mib), share_mib + more_mib)
 
     def _submit_budget(self, memory_budget: int, share_mib: float) -> EngineRequest:
-        request = self._engine.submit(
+        return self._engine.submit(
             SetBudgetRequest, memory_budget=memory_budget, window_mib=share_mib
         )
-        request.event.connect(self._on_budget_event)
-        return request
 
     @Slot(object)
-    def _on_budget_event(self, event: events.Event) -> None:
+    def _on_event(self, event: events.Event) -> None:
         loaded = self._models.current
         if isinstance(event, events.BudgetChanged) and loaded is not None:
             self.budget_moved.emit(self._models.take_bill(loaded, event.bill))
@@ -136,7 +145,7 @@ class LiveSettings(QObject):
     @Slot()
     def _on_loaded(self) -> None:
         self._reduction_mib = 0.0
-        self._forget_budget_change()
+        self.tasks.cancel(self._budget_change)
         self._on_load_ended()
 
     @Slot()
@@ -145,19 +154,3 @@ class LiveSettings(QObject):
         changes, self._during_load = self._during_load, {}
         for change in changes.values():
             change()
-
-    def _forget_budget_change(self) -> None:
-        if self._budget_change is not None:
-            self._budget_change.abandon()
-            self._budget_change = None
-
-    def _on_budget_set(self, memory_budget: int, _reply: object) -> None:
-        self._budget_change = None
-        if self._models.current is not None:
-            self._models.keep_settings(memory_budget=memory_budget)
-
-    @Slot(ErrorReport)
-    def _on_budget_refused(self, report: ErrorReport) -> None:
-        self._budget_change = None
-        self._models.refuse_settings()
-        self.plan_failed.emit(report)

@@ -22,7 +22,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.model_pill import ModelPill, PillState, RecentModel
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import Preferences
 
 
@@ -38,7 +38,7 @@ class RecentModels(QObject):
         self._models = models
         self._preferences = preferences
         self.forecasts = forecasts
-        self._reading: BackgroundAnswer | None = None
+        self.tasks = Tasks(self)
         self._names: dict[Path, str] = {}  # as the files call themselves
         self.items: tuple[RecentModel, ...] = ()
         for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
@@ -68,14 +68,13 @@ class RecentModels(QObject):
             for path in self._paths()
         )
         self._show(known)
-        if self._reading is not None:
-            self._reading.abandon()
-        self._reading = self.forecasts.ask(partial(_read_all, known), self._on_read)
+        self._read(known)
 
-    @Slot(tuple)
-    def _on_read(self, items: tuple[RecentModel, ...]) -> None:
-        self._names |= {each.path: each.name for each in items}
-        self._show(items)
+    @newest_task
+    async def _read(self, known: tuple[RecentModel, ...]) -> None:
+        async for items in self.forecasts.ask(partial(_read_all, known)):
+            self._names |= {each.path: each.name for each in items}
+            self._show(items)
 
     def _show(self, items: tuple[RecentModel, ...]) -> None:
         if items != self.items:

@@ -20,8 +20,9 @@ from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
-from r1desk.platform.later_turn import in_later_turn
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.later_turn import later_turn
+from r1desk.platform.tasks import Tasks, newest_task, report_of, task
 from r1desk.preferences import Preferences
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
@@ -46,7 +47,7 @@ class ModelPresenter(Presenter):
         self._preferences = preferences
         self._forecasts = forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
-        self._looking: BackgroundAnswer | None = None  # for what helps
+        self.tasks = Tasks(self)
         models.refused.connect(self._on_refused)
         models.load_failed.connect(self._on_load_failed)
         models.load_started.connect(self._on_load_started)
@@ -61,17 +62,20 @@ class ModelPresenter(Presenter):
         if refusal.report.code == BudgetTooSmall.__name__:
             loaded = self._models.current
             freed_mib = loaded.bill.total_mib if loaded is not None else 0.0
-            ways = partial(memory_ways, refusal, freed_mib)
-            self._looking = self._forecasts.ask(ways, self._on_ways)
+            self._look_for_ways(refusal, freed_mib)
         elif refusal.own_template:  # it can be loaded as one without a template
             load = partial(self._models.choose_template, refusal.path, ChosenTemplate(FAMILY))
             ways = {tr("Use another template"): load}
             self._notices.show_notice(Notice(self._refusal, actions=ways))
         elif (way := plain_way(refusal)) is not None:
-            self._on_ways(way)
+            self._show_ways(way)
 
-    @Slot(object)
-    def _on_ways(self, found: WaysOut) -> None:
+    @newest_task
+    async def _look_for_ways(self, refusal: Refusal, freed_mib: float) -> None:
+        async for ways in self._forecasts.ask(partial(memory_ways, refusal, freed_mib)):
+            self._show_ways(ways)
+
+    def _show_ways(self, found: WaysOut) -> None:
         """Show the refusal again, with a button for each way out."""
         self._notices.withdraw(self._refusal)
         self._refusal = found.text
@@ -82,41 +86,44 @@ class ModelPresenter(Presenter):
     @Slot(str)
     def _on_load_started(self, _path: str) -> None:
         """Withdraw the refusal of the load before."""
-        if self._looking is not None:
-            self._looking.abandon()
+        self.tasks.cancel_all()
         self._notices.withdraw(self._refusal)
         self._refusal = ""
 
     @Slot()
     def choose(self) -> None:
-        """Let the user pick a model: an installed one, a file, or one of the catalogue.
+        """Let the user pick a model: an installed one, a file, or one of the catalogue."""
+        self._open_chooser()
+
+    @task
+    async def _open_chooser(self) -> None:
+        """Build and open the dialog.
 
         The dialog's code, its widgets and its painting are a turn of the loop each.
         """
         from r1desk.models.files_presenter import FilesPresenter  # noqa: PLC0415 - not at start
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
-        def build() -> None:
-            if self._window.findChild(ModelChooser) is not None:
-                return  # the keys were pressed twice, before it was there
-            recent, models = self._preferences.recent_models, self._models
-            chooser = ModelChooser(
-                recent,
-                models.path,
-                self._forecasts,
-                self._window,
-                loaded=models.loaded_path,
-                give_budget=models.live.give_budget,
-            )
-            FilesPresenter(chooser.files, models, chooser.look_again)
-            chooser.chosen.connect(models.choose)
-            models.gone.connect(chooser.forget_loaded)
-            chooser.finished.connect(chooser.deleteLater)
-            chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
-            self.chooser_opened.emit(chooser)
-            in_later_turn(chooser, chooser.open)
-
-        in_later_turn(self, build)
+        await later_turn(self)
+        if self._window.findChild(ModelChooser) is not None:
+            return  # the keys were pressed twice, before it was there
+        recent, models = self._preferences.recent_models, self._models
+        chooser = ModelChooser(
+            recent,
+            models.path,
+            self._forecasts,
+            self._window,
+            loaded=models.loaded_path,
+            give_budget=models.live.give_budget,
+        )
+        FilesPresenter(chooser.files, models, chooser.look_again)
+        chooser.chosen.connect(models.choose)
+        models.gone.connect(chooser.forget_loaded)
+        chooser.finished.connect(chooser.deleteLater)
+        chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
+        self.chooser_opened.emit(chooser)
+        await later_turn(chooser)
+        chooser.open()
 
 
 class TemplatePresenter(Presenter):
@@ -125,6 +132,7 @@ class TemplatePresenter(Presenter):
     def __init__(self, button: TemplateButton, notices: NoticeBar, models: ModelController) -> None:
         super().__init__(button)
         self._button, self._notices, self._models = button, notices, models
+        self.tasks = Tasks(self, self._refuse)
         button.template_chosen.connect(self._on_name_chosen)
         button.file_requested.connect(self._on_file_requested)
         models.loaded.connect(self._on_loaded)
@@ -147,19 +155,16 @@ class TemplatePresenter(Presenter):
     @Slot(str)
     def _on_file_selected(self, file: str) -> None:
         if self._models.path is not None:
-            answer = ask_in_background(partial(_read_template, self._models.path, Path(file)))
-            answer.done.connect(self._on_read)
-            answer.failed.connect(self._on_refused)
+            self._read(self._models.path, Path(file))
 
-    @Slot(object)
-    def _on_read(self, read: tuple[Path, ChosenTemplate]) -> None:
-        model, chosen = read
+    @newest_task
+    async def _read(self, model: Path, file: Path) -> None:
+        template = await ask_in_background(partial(_read_template, file))
         if model == self._models.path:  # else the user has chosen another one meanwhile
-            self._models.choose_template(model, chosen)
+            self._models.choose_template(model, template)
 
-    @Slot(object)
-    def _on_refused(self, report: ErrorReport) -> None:
-        self._notices.show_notice(Notice(report.text()))
+    def _refuse(self, error: Exception) -> None:
+        self._notices.show_notice(Notice(report_of(error).text()))
 
     def _show(self, loaded: ModelLoaded) -> None:
         chosen = self._models.template_of(Path(loaded.facts.path))
@@ -187,11 +192,11 @@ class TemplatePresenter(Presenter):
         self._notices.show_notice(Notice(text, Level.INFO))
 
 
-def _read_template(model: Path, file: Path) -> tuple[Path, ChosenTemplate]:
-    """Read a template's file for a model. The engine's process compiles it.
+def _read_template(file: Path) -> ChosenTemplate:
+    """Read a template's file. The engine's process compiles it.
 
     Not for the main thread, since the drive may be slow. Raises TemplateFileUnusable.
     """
     if file.exists() and not file.is_file():  # a pipe would be waited for
         raise TemplateFileUnusable(path=str(file), detail=tr("It is not a file."))
-    return model, ChosenTemplate(read_template_file(file), file.name)
+    return ChosenTemplate(read_template_file(file), file.name)

@@ -16,6 +16,7 @@ from r1desk.models.controller import ModelController
 from r1desk.performance.readings import ResourceSample
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.platform.tasks import Tasks, task
 
 ACTIVE_MS = 1000
 IDLE_MS = 5000
@@ -111,6 +112,7 @@ class ResourceSampler(QObject):
         super().__init__(parent)
         self._engine = engine
         self._helper_mib = 0.0  # of the engine's own child process
+        self.tasks = Tasks(self)
         self._measuring = False
         self.last: ResourceSample | None = None
         self._before = meter.cpu_times()
@@ -144,27 +146,21 @@ class ResourceSampler(QObject):
 
     @Slot()
     def _on_tick(self) -> None:
-        if self._measuring:
-            return
+        if not self._measuring:
+            self._sample()
+
+    @task
+    async def _sample(self) -> None:
         self._measuring = True
         others = self._engine.comparison
-        others_mib = others.memory_mib if others is not None else 0.0
-        answer = ask_in_background(
-            partial(_measure, self._before, self._engine.engine_pid, self._helper_mib + others_mib)
-        )
-        answer.done.connect(self._on_measured)
-        answer.failed.connect(self._on_failed)
-
-    @Slot(object)
-    def _on_measured(self, measured: tuple[ResourceSample, meter.CpuTimes]) -> None:
-        self._measuring = False
-        self.last, self._before = measured
+        more_mib = self._helper_mib + (others.memory_mib if others is not None else 0.0)
+        measure = partial(_measure, self._before, self._engine.engine_pid, more_mib)
+        try:
+            self.last, self._before = await ask_in_background(measure)
+        finally:
+            self._measuring = False
         if self._timer.isActive():
             self.sampled.emit(self.last)
-
-    @Slot()
-    def _on_failed(self) -> None:
-        self._measuring = False
 
 
 def _measure(

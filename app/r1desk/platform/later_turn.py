@@ -17,8 +17,8 @@ def in_later_turn(owner: QObject, work: Callable[[], object]) -> None:
     QTimer.singleShot(1, owner, work)
 
 
-def later_turn(owner: QObject) -> Later[None]:
+def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
     """The same for a task, which awaits this."""
     later: Later[None] = Later()
-    in_later_turn(owner, lambda: later.give(None))
+    QTimer.singleShot(after_ms, owner, lambda: later.give(None))
     return later

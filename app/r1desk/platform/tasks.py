@@ -6,21 +6,29 @@ asyncio, whose loop the window would carry for this alone (docs/experiments.md).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial, wraps
 from inspect import CORO_RUNNING, getcoroutinestate
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal, SignalInstance, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from shiboken6 import isValid
 
-from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 Work = Coroutine[Any, Any, Result]
+
+
+def report_of(error: Exception) -> ErrorReport:
+    """The report of a refusal. Raises the error where it is a bug of ours."""
+    if not isinstance(error, R1Error):
+        raise error
+    return error.report()
 
 
 class Later(Generic[Result]):
@@ -50,26 +58,58 @@ class Later(Generic[Result]):
         return self._outcome()
 
 
-def outcome_of(done: SignalInstance, failed: SignalInstance) -> Generator[Later[Any], None, Any]:
-    """Awaits one of two signals: a result, or the ErrorReport of the R1Error that is raised."""
-    later: Later[Any] = Later()
-    done.connect(later.give)
-    failed.connect(lambda report: later.fail(report.error))
-    return later.__await__()
+class Results(Generic[Result]):
+    """Results that come one by one; one task takes them, by `async for` or the first by `await`.
+
+    Main thread.
+    """
+
+    def __init__(self) -> None:
+        self._there: deque[Result] = deque()
+        self._next: Later[None] = Later()
+        self._is_over = False
+        self._error: BaseException | None = None
+
+    def give(self, result: Result) -> None:
+        """This is the next result."""
+        self._there.append(result)
+        self._next.give(None)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more results come; whoever waits for one meets this error."""
+        if not self._is_over:
+            self._is_over, self._error = True, error
+            self._next.give(None)
+
+    def __aiter__(self) -> Results[Result]:
+        return self
+
+    async def __anext__(self) -> Result:
+        while not self._there and not self._is_over:
+            self._next = Later()
+            await self._next
+        if self._there:
+            return self._there.popleft()
+        raise self._error or StopAsyncIteration
+
+    def __await__(self) -> Generator[Later[Any], None, Result]:
+        return self.__anext__().__await__()
 
 
 class Tasks(QObject):
     """The tasks of one owner. Main thread, where nothing else is said.
 
-    An error that ends a task goes to `refused`, which raises what is a bug of ours.
+    An error that ends a task goes to `refused`, which raises what is a bug of ours; without one
+    a refusal only ends the task.
     """
 
     _wanted = Signal(object, object)  # work from another thread, and the Future of its result
 
-    def __init__(self, owner: QObject, refused: Callable[[Exception], object]) -> None:
+    def __init__(self, owner: QObject, refused: Callable[[Exception], object] = report_of) -> None:
         super().__init__(owner)
         self._refused = refused
         self._running: list[Work[None]] = []
+        self._newest: dict[str, object] = {}  # tasks by the names of their methods
         self._waiting: set[Future[Any]] = set()
         self._closed = False
         self._wanted.connect(self._on_wanted, Qt.ConnectionType.QueuedConnection)
@@ -87,12 +127,23 @@ class Tasks(QObject):
                 self._running.remove(known)
                 known.close()
 
+    def start_newest(self, work: Work[None]) -> object:
+        """The same; one of the same method that is under way is cancelled."""
+        self.cancel(self._newest.get(work.__qualname__))
+        self._newest[work.__qualname__] = work
+        return self.start(work)
+
+    @Slot()
+    def cancel_all(self) -> None:
+        """End all tasks where they wait."""
+        for work in tuple(self._running):
+            self.cancel(work)
+
     @Slot()
     def close(self) -> None:
         """End all tasks, and whoever waits for one in another thread."""
         self._closed = True
-        for work in tuple(self._running):
-            self.cancel(work)
+        self.cancel_all()
         for answer in tuple(self._waiting):
             _give_up(answer)
 
@@ -150,6 +201,18 @@ def task(
     @wraps(method)
     def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
         return self.tasks.start(method(self, *args, **kwargs))
+
+    return start
+
+
+def newest_task(
+    method: Callable[Concatenate[Any, P], Work[None]],
+) -> Callable[Concatenate[Any, P], object]:
+    """The same, of which one is under way at a time: the next call cancels it."""
+
+    @wraps(method)
+    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
+        return self.tasks.start_newest(method(self, *args, **kwargs))
 
     return start
 

@@ -36,6 +36,7 @@ from deepseek_r1.host.sharing_protocol import (
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
+from r1desk.platform.tasks import Tasks, task
 from r1desk.serving.served_answer import ServedAnswer
 from r1desk.serving.server_process import ServerProcess
 from r1desk.serving.serving_state import (
@@ -61,6 +62,7 @@ class ServingController(QObject):
         super().__init__(parent)
         self._engine, self._preferences = services.engine, services.preferences
         self._save_preferences, self._models = services.save_preferences, models
+        self.tasks = Tasks(self)
         self._process: ServerProcess | None = None
         self._refused: ErrorReport | None = None
         self._open: dict[int, ServedAnswer | EngineRequest] = {}
@@ -210,22 +212,20 @@ class ServingController(QObject):
             self._open.pop(reply.id, None)
         self._send(reply)
 
-    def _pass_on(self, message: ModelRequest) -> None:
+    @task
+    async def _pass_on(self, message: ModelRequest) -> None:
         """Send a request that generates nothing to the engine, under a number of its own."""
         process = self._process
         fields = {key: getattr(message, key) for key in type(message).model_fields
                   if key not in ("id", "kind")}  # fmt: skip
         request = self._engine.submit(type(message), **fields)
         self._open.setdefault(message.id, request)
-
-        def done(closing: ClosingReply) -> None:
-            self._reply(process, closing.model_copy(update={"id": message.id}))
-
-        def failed(report: ErrorReport) -> None:
-            self._reply(process, ErrorReply(id=message.id, report=report))
-
-        request.done.connect(done)
-        request.failed.connect(failed)
+        closing: ClosingReply
+        try:
+            closing = await request
+        except R1Error as refused:
+            closing = ErrorReply(id=message.id, report=refused.report())
+        self._reply(process, closing.model_copy(update={"id": message.id}))
 
     @Slot(int, str)
     def _on_ended(self, status: int, stderr: str) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtCore import QObject
 
 from deepseek_r1.core import events
-from deepseek_r1.core.errors import EngineBusy, ErrorReport
+from deepseek_r1.core.errors import EngineBusy, R1Error
 from deepseek_r1.core.messages import PartialAnswer, RawPrompt
 from deepseek_r1.host.protocol import (
     ClosingReply,
@@ -23,6 +23,8 @@ from deepseek_r1.host.protocol import (
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.values.message import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.platform.later_turn import later_turn
+from r1desk.platform.tasks import Tasks, task
 
 LOOK_AGAIN_MS = 200  # whether the engine is free again
 
@@ -45,40 +47,37 @@ class ServedAnswer(QObject):
         self._held: list[EventReply] = []
         self._stats: events.GenerationStats | None = None
         self._submitted: EngineRequest | None = None
-        self._cancelled = self._interrupted = False
-        self._waiting = QTimer(self, interval=LOOK_AGAIN_MS)
-        self._waiting.timeout.connect(self._on_look_again)
-        self._submit()
+        self._cancelled = False
+        self.tasks = Tasks(self)
+        self._answer()
 
     @property
     def paused(self) -> bool:
         """True while it waits for the user's answer to end."""
-        return self._waiting.isActive()
+        return self._submitted is None
 
     def cancel(self) -> None:
         """End it: the program has left, or the server is switched off."""
         self._cancelled = True
         if self._submitted is not None:
             self._submitted.cancel()
-        elif self.paused:
-            self._waiting.stop()
-            self._end_cancelled()
 
-    def _end_cancelled(self) -> None:
-        """Close a request that was cancelled while it was interrupted."""
-        reason = events.FinishReason.CANCELLED
-        ended = events.GenerationStats(finish_reason=reason)
-        stats = merged_stats(self._stats, ended) or ended
-        self._reply(events.GenerationFinished(stats=stats))
-        self._close(DoneReply(id=self._wanted.id))
-
-    def _submit(self) -> None:
-        self._interrupted = False
-        request = self._engine.submit(GenerateRequest, **self._fields())
-        request.event.connect(self._on_event)
-        request.done.connect(self._on_done)
-        request.failed.connect(self._on_failed)
-        self._submitted = request
+    @task
+    async def _answer(self) -> None:
+        closing = await self._ask()
+        while closing is None and not self._cancelled:
+            await later_turn(self, LOOK_AGAIN_MS)
+            if self._engine.state is not EngineState.GENERATING and not self._cancelled:
+                closing = await self._ask()
+        if closing is None:  # cancelled while it was interrupted
+            ended = events.GenerationStats(finish_reason=events.FinishReason.CANCELLED)
+            stats = merged_stats(self._stats, ended) or ended
+            self._reply(events.GenerationFinished(stats=stats))
+            closing = DoneReply(id=self._wanted.id)
+        for reply in self._held:
+            self._send(reply)
+        self._send(closing)
+        self.deleteLater()
 
     def _fields(self) -> dict[str, object]:
         """The fields of the request, or of its continuation."""
@@ -107,54 +106,42 @@ class ServedAnswer(QObject):
 
     # ---- the engine's replies ---------------------------------------------------------------
 
-    @Slot(object)
-    def _on_event(self, event: events.Event) -> None:
-        match event:
-            case events.AnswerDelta(text=text):
-                self._text += text
-            case events.ThinkingDelta(text=text):
-                self._thinking += text
-            case events.GenerationFinished(stats=stats):
-                self._on_finished(stats)
-                return
-            case events.LoadProgress() | events.ModelLoaded():
-                return  # the model is loaded again after a crash
-        self._reply(event)
+    async def _ask(self) -> ClosingReply | None:
+        """Have it generated; None where it is interrupted: the user wants an answer."""
+        is_interrupted = False
+        self._submitted = request = self._engine.submit(GenerateRequest, **self._fields())
+        try:
+            async for event in request:
+                match event:
+                    case events.AnswerDelta(text=text):
+                        self._text += text
+                    case events.ThinkingDelta(text=text):
+                        self._thinking += text
+                    case events.GenerationFinished(stats=stats):
+                        is_interrupted = self._is_interruption(stats)
+                        continue
+                    case events.LoadProgress() | events.ModelLoaded():
+                        continue  # the model is loaded again after a crash
+                self._reply(event)
+        except R1Error as refused:
+            if not isinstance(refused, EngineBusy) or self._cancelled:
+                return ErrorReply(id=self._wanted.id, report=refused.report())
+            is_interrupted = True
+        finally:
+            self._submitted = None
+        return None if is_interrupted else DoneReply(id=self._wanted.id)
 
-    def _on_finished(self, stats: events.GenerationStats) -> None:
-        self._interrupted = (
-            stats.finish_reason is events.FinishReason.CANCELLED and not self._cancelled
-        )
-        if self._interrupted and not self._continuable:
+    def _is_interruption(self, stats: events.GenerationStats) -> bool:
+        is_cancelled = stats.finish_reason is events.FinishReason.CANCELLED
+        if is_cancelled and not self._cancelled and not self._continuable:
             self._held, self._text, self._thinking = [], "", ""
-            return
+            return True
         self._stats = merged_stats(self._stats, stats)
-        if not self._interrupted and self._stats is not None:
+        if is_cancelled and not self._cancelled:
+            return True
+        if self._stats is not None:
             self._reply(events.GenerationFinished(stats=self._stats))
-
-    @Slot(object)
-    def _on_done(self, _reply: object) -> None:
-        self._submitted = None
-        if self._interrupted and self._cancelled:  # between the engine's last event and its reply
-            self._end_cancelled()
-        elif self._interrupted:
-            self._waiting.start()
-        else:
-            self._close(DoneReply(id=self._wanted.id))
-
-    @Slot(ErrorReport)
-    def _on_failed(self, report: ErrorReport) -> None:
-        self._submitted = None
-        if report.code == EngineBusy.__name__ and not self._cancelled:
-            self._waiting.start()
-        else:
-            self._close(ErrorReply(id=self._wanted.id, report=report))
-
-    @Slot()
-    def _on_look_again(self) -> None:
-        if self._engine.state is not EngineState.GENERATING:
-            self._waiting.stop()
-            self._submit()
+        return False
 
     # ---- to the server ----------------------------------------------------------------------
 
@@ -164,10 +151,3 @@ class ServedAnswer(QObject):
             self._send(reply)
         else:
             self._held.append(reply)
-
-    def _close(self, closing: ClosingReply) -> None:
-        for reply in self._held:
-            self._send(reply)
-        self._held = []
-        self._send(closing)
-        self.deleteLater()

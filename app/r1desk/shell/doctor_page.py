@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QGridLayout, QLabel, QWidget
 from deepseek_r1.checks import Finding, Severity, examine
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.text_label import selectable_label, text_label
@@ -24,6 +25,7 @@ class DoctorPage(BoundedDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, tr("Check this computer"), QSize(620, 520))
+        self.tasks = Tasks(self)
         self.findings: Sequence[Finding] = ()
         self.note = text_label("", "heading")
         action = QDialogButtonBox.ButtonRole.ActionRole
@@ -40,11 +42,11 @@ class DoctorPage(BoundedDialog):
         self.note.setText(tr("Looking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
-        ask_in_background(examine).done.connect(self._on_found)
+        self._examine()
 
-    @Slot(tuple)
-    def _on_found(self, findings: Sequence[Finding]) -> None:
-        self.findings = findings
+    @task
+    async def _examine(self) -> None:
+        self.findings = findings = await ask_in_background(examine)
         self.again.setEnabled(True)
         self.copy.setEnabled(True)
         troubles = sum(f.verdict in (Severity.WARNING, Severity.PROBLEM) for f in findings)

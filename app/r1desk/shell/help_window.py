@@ -23,6 +23,7 @@ from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.paths import guides_dir
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import fonts, tokens
 from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.layouts import filled, put_inside
@@ -74,12 +75,14 @@ class HelpWindow(QDialog):
         self._texts: dict[str, str] = {}
         self._items: dict[str, QListWidgetItem] = {}
         self.resize(size_within_screen(self, QSize(980, 680)))
-        ask_in_background(_guides).done.connect(self._on_read)  # a cold disk takes its time
+        self.tasks = Tasks(self)
+        self._list_guides()
 
-    @Slot(object)
-    def _on_read(self, texts: dict[str, str]) -> None:
+    @task
+    async def _list_guides(self) -> None:
         """List the guides, and show the first that has what is typed by now."""
-        self._texts, order = texts, {name: place for place, name in enumerate(_FIRST)}
+        self._texts = await ask_in_background(_guides)  # a cold disk takes its time
+        order = {name: place for place, name in enumerate(_FIRST)}
         for name in sorted(self._texts, key=lambda each: (order.get(each, len(order)), each)):
             title = self._texts[name].partition("\n")[0].strip("# `")
             self._items[name] = QListWidgetItem(title.replace("`", ""), self.guides)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1 import __version__
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir, profile_dir
@@ -30,6 +31,7 @@ from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
+from r1desk.platform.tasks import Tasks
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, app_icon, apply_theme
@@ -96,14 +98,19 @@ class MenuFeature(Feature):
         }
         dialog = SettingsDialog(self._window, self._services.preferences, folders)
         dialog.chosen.connect(self.choose)
-
-        def use_folder(folder: Path | None) -> None:
-            answer = self._models.choose_folder(folder)
-            answer.done.connect(dialog.show_models_folder)
-            answer.failed.connect(dialog.show_folder_refused)
-
-        dialog.models_folder_chosen.connect(use_folder)
+        tasks = Tasks(dialog)
+        dialog.models_folder_chosen.connect(
+            lambda folder: tasks.start(self._use_folder(dialog, folder))
+        )
         dialog.open()
+
+    async def _use_folder(self, dialog: SettingsDialog, folder: Path | None) -> None:
+        try:
+            used = await self._models.choose_folder(folder)
+        except R1Error as refused:
+            dialog.show_folder_refused(refused.report())
+        else:
+            dialog.show_models_folder(used)
 
     @Slot(str, object)
     def choose(self, name: str, value: object) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.events import Event
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.host.protocol import GenerateRequest
@@ -18,8 +16,8 @@ from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.tasks import Tasks, task
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -28,7 +26,6 @@ from r1desk.store import (
     MessageState,
     Store,
 )
-from r1desk.store.store_bridge import report_of
 
 Branch = list[ChatMessage]
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
@@ -87,7 +84,7 @@ class AnswerQueue(QObject):
         """
         super().__init__()
         self._engine, self._pending_writes = engine, pending_writes
-        self.tasks = Tasks(self, report_of)
+        self.tasks = Tasks(self)
         self._defaults, self._context_length = defaults, context_length
         self._model_path, self._shown = model_path, shown
         self._document_text = document_text
@@ -95,6 +92,7 @@ class AnswerQueue(QObject):
         self._held = False
         self.storing: list[_Storing] = []  # where their branches end is not known
         self.answer: StreamingAnswer | None = None  # the one being written
+        self._writing: object = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
 
@@ -231,17 +229,32 @@ class AnswerQueue(QObject):
         read = [message for message in before if message.id not in queued.left_out]
         reserve = answer_reserve(self._context_length(), sampling.max_tokens)
         self.model_wanted.emit()
-        answer.request = request = self._engine.submit(
+        answer.request = self._engine.submit(
             GenerateRequest,
             messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),
             sampling=sampling,
             reserve=0 if queued.fills_context else reserve,
             continues=partial_answer(queued.message),
         )
-        request.event.connect(partial(self._on_event, answer))
-        request.failed.connect(partial(self._on_failed, answer))
         if answer.stop_wanted:
-            request.cancel()
+            answer.request.cancel()
+        self._writing = self._write(answer, answer.request)
+
+    @task
+    async def _write(self, answer: StreamingAnswer, request: EngineRequest) -> None:
+        """Take what the engine says until the answer's end. `PendingWrites` says what is stored."""
+        ended: ChatMessage | None = None
+        try:
+            async for event in request:
+                if (ended := answer.take(event)) is not None:
+                    break
+                if answer.conversation_id == self._shown():
+                    self.streamed.emit(answer.message_id, answer.as_shown(event))
+        except R1Error as refused:
+            ended = answer.ended(MessageState.FAILED, error=refused.report())
+        if ended is not None:
+            self._discard()
+            self._pending_writes.finish(ended)
 
     def answer_now(self) -> None:
         """End the thinking; the answer follows."""
@@ -275,24 +288,8 @@ class AnswerQueue(QObject):
     def _discard(self) -> None:
         """Expect no answer any more."""
         self._save_timer.stop()
+        self.tasks.cancel(self._writing)
         self.answer = None
-
-    def _on_event(self, answer: StreamingAnswer, event: Event) -> None:
-        if answer is not self.answer:
-            return
-        if (ended := answer.take(event)) is not None:
-            self._finish(ended)
-        elif answer.conversation_id == self._shown():
-            self.streamed.emit(answer.message_id, answer.as_shown(event))
-
-    def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
-        if answer is self.answer:
-            self._finish(answer.ended(MessageState.FAILED, error=report))
-
-    def _finish(self, message: ChatMessage) -> None:
-        """Store the whole answer. `PendingWrites` says when it is stored, or could not be."""
-        self._discard()
-        self._pending_writes.finish(message)
 
 
 def _ended_in_queue(message: ChatMessage) -> ChatMessage:

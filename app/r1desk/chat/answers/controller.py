@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -18,7 +17,7 @@ from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.answers.streaming_answer import QueuedAnswer, StreamingAnswer
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -27,7 +26,7 @@ from r1desk.store import (
     MessageState,
     Store,
 )
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 Changed = TypeVar("Changed")
 
@@ -66,10 +65,8 @@ class ChatController(QObject):
         self.new_chat_folder: int | None = None  # where the next new conversation is stored
         self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
-        self.visit = 0  # another number with each conversation that is shown, new ones too
-        self._asked_in = 0  # the visit of the question that is being stored
+        self._is_stored_now = False  # the conversation shown is new, and its question sent
         self.opening = False  # until the branch of the conversation is read
-        self.stops = 0  # how often the user wanted nothing to be computed
         self.preparing = False  # its next turn is being computed, before it is asked for
         store.failed.connect(self.report_failure)
         self.pending_writes = PendingWrites(store)
@@ -131,8 +128,8 @@ class ChatController(QObject):
         self.begin()
 
     def _leave(self) -> None:
+        self.opening, self._is_stored_now = True, False
         self.leaving.emit()
-        self.visit += 1
 
     def begin(self) -> None:
         """Show an empty conversation; what is typed by now stays."""
@@ -322,36 +319,27 @@ class ChatController(QObject):
         text = "\n\n".join(message.content for message in questions if message.content)
         files = tuple(each for message in questions for each in message.attachments)
 
-        self.change(
-            conversation,
-            lambda store: store.branches.delete(below[0].id),
-            lambda _: self._answers.give_back(conversation, text, files),
-        )
+        self._delete_asked(below[0].id, conversation, text, files)
 
-    def change(
-        self,
-        conversation: int,
-        change: Callable[[Store], Changed],
-        then: Callable[[Changed], None] | None = None,
-        otherwise: Callable[[Exception], None] | None = None,
+    @task
+    async def _delete_asked(
+        self, message_id: int, conversation: int, text: str, files: tuple[Attachment, ...]
     ) -> None:
-        """Change messages in the store, and show them anew; then `then(what change returned)`."""
+        await self.change(conversation, lambda store: store.branches.delete(message_id))
+        self._answers.give_back(conversation, text, files)
 
-        def work(store: Store) -> tuple[Changed, Branch]:
-            return change(store), store.messages.path(conversation)
-
-        def done(result: tuple[Changed, Branch]) -> None:
-            changed, branch = result
-            self._show_changed(conversation, branch)
-            if then is not None:
-                then(changed)
-
-        self._store.call(work, done, otherwise)
+    async def change(self, conversation: int, change: Callable[[Store], Changed]) -> Changed:
+        """Change messages in the store, and show them anew; returns what `change` returned."""
+        changed, branch = await self._store.ask(
+            lambda store: (change(store), store.messages.path(conversation))
+        )
+        self._show_changed(conversation, branch)
+        return changed
 
     def change_branch(self, change: Callable[[Store], None]) -> None:
         """Change the messages shown, unless one of them is being written."""
         if self.conversation_id is not None and not self.busy_here:
-            self.change(self.conversation_id, change)
+            self.tasks.start(self.change(self.conversation_id, change))
 
     def select_sibling(self, message_id: int, delta: int) -> None:
         """Show the branch of the next or previous version of a message."""
@@ -367,7 +355,6 @@ class ChatController(QObject):
     @Slot()
     def stop(self) -> None:
         """End the answer of the conversation shown, or the preparation of its next turn."""
-        self.stops += 1  # also for what is on its way
         self._answers.stop(self.conversation_id)
         self.stopped.emit()
 
@@ -399,7 +386,7 @@ class ChatController(QObject):
         if self.opening or self._answers.storing:  # the end of the branch is not known yet
             self.give_back(shown, text, attachments)
             return
-        self._asked_in = self.visit
+        self._is_stored_now = shown is None
         append = self.appending(text, parent, attachments, is_edit=is_edit)
 
         def begin(store: Store) -> QueuedAnswer:
@@ -410,15 +397,14 @@ class ChatController(QObject):
 
         self._answers.add(begin, shown, text, attachments)
 
-    def give_back(
+    @task
+    async def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
         """Keep a message that cannot be sent now as a draft, before one that is being read."""
-        give = partial(self._answers.give_back, conversation, text, attachments)
         if self.opening:
-            self._store.call(lambda _: None, lambda _: give())
-        else:
-            give()
+            await self._store.ask(lambda _: None)
+        self._answers.give_back(conversation, text, attachments)
 
     def appending(
         self,
@@ -448,7 +434,7 @@ class ChatController(QObject):
 
     @Slot(object, int, list)
     def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
-        if before is None and self.visit == self._asked_in:  # else the user has left it
+        if before is None and self._is_stored_now:  # else the user has left it
             self.conversation_id = stored
             self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
+from r1desk.platform.tasks import Tasks, Work, task
 from r1desk.store import ChatMessage, Store
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
-Refused = Callable[[Exception], None]
-Undo = Callable[[Refused], None]  # calls what it is given where the disk refuses
+Undo = Callable[[], Work[None]]  # raises what the disk refuses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +42,10 @@ class UndoHistory(QObject):
     undone = Signal(object)
     refused = Signal(object, object)
 
-    def __init__(self, is_blocked: Callable[[int], bool], parent: QObject | None = None) -> None:
-        """`is_blocked` returns whether nothing can be undone in this conversation now."""
-        super().__init__(parent)
-        self._is_blocked = is_blocked
+    def __init__(self, chat: ChatController) -> None:
+        super().__init__()
+        self._chat = chat
+        self.tasks = Tasks(self)
         self.changes: list[UndoableChange] = []
 
     def add(self, text: str, conversation_id: int, undo: Undo) -> None:
@@ -56,20 +56,22 @@ class UndoHistory(QObject):
 
     @Slot()
     def undo(self) -> None:
-        """Undo the newest change. Does nothing where there is none, or where it has to wait."""
-        if self.changes and not self._is_blocked(self.changes[-1].conversation_id):
-            change = self.changes.pop()
-            self.undone.emit(change)
-            change.undo(partial(self._on_refused, change))
+        """Undo the newest change. Does nothing where there is none, or where an answer is written.
 
-    def _on_refused(self, change: UndoableChange, error: Exception) -> None:
-        """What was deleted is nowhere else: it can be tried again, on a disk with room, say.
-
-        One that fails as a bug would always fail: it makes way for those before it.
+        What was deleted is nowhere else: after a refusal it can be tried again, on a disk with
+        room, say. One that fails as a bug would always fail: it makes way for those before it.
         """
-        report = report_of(error)
-        self._keep(change)
-        self.refused.emit(change, report)
+        if self.changes and self._chat.answering != self.changes[-1].conversation_id:
+            self._undo(self.changes.pop())
+
+    @task
+    async def _undo(self, change: UndoableChange) -> None:
+        self.undone.emit(change)
+        try:
+            await change.undo()
+        except R1Error as refused:
+            self._keep(change)
+            self.refused.emit(change, refused.report())
 
     def _keep(self, change: UndoableChange) -> None:
         self.changes = [*self.changes, change][-MOST_CHANGES:]
@@ -89,6 +91,7 @@ class MessageActions:
 
     def __init__(self, store: StoreBridge, chat: ChatController, history: UndoHistory) -> None:
         self._store, self._chat, self.history = store, chat, history
+        self.tasks = chat.tasks
 
     def delete(self, message_id: int) -> None:
         """Delete a message and all below it."""
@@ -124,7 +127,8 @@ class MessageActions:
         )
         return True
 
-    def _change(
+    @task
+    async def _change(
         self,
         conversation: int,
         text: str,
@@ -132,28 +136,26 @@ class MessageActions:
         undo: Callable[[Store, Changed], object],
     ) -> None:
         """Carry out a change, which `text` names, and remember how it is undone."""
+        changed = await self._chat.change(conversation, change)
 
-        def done(changed: Changed) -> None:
-            reverse = partial(self._undo, conversation, lambda store: undo(store, changed))
-            self.history.add(text, conversation, reverse)
-
-        self._chat.change(conversation, change, done)
-
-    def _undo(self, conversation: int, undo: Callable[[Store], object], refused: Refused) -> None:
-        """Undo a change, and show what is back, also where another conversation is shown."""
-
-        def done(_: object) -> None:
+        async def reverse() -> None:
+            """Undo it, and show what is back, also where another conversation is shown."""
+            await self._chat.change(conversation, lambda store: undo(store, changed))
             if self._chat.conversation_id != conversation:
                 self._chat.open(conversation)
 
-        self._chat.change(conversation, undo, done, refused)
+        self.history.add(text, conversation, reverse)
 
     def branch_off(self, message_id: int, title: str) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
         if message is not None and message.conversation_id not in self._chat.waiting:
-            copy = self._store.call
-            copy(lambda store: store.branches.copy_to_new(message_id, title), self._chat.open_new)
+            self._copy(message_id, title)
+
+    @task
+    async def _copy(self, message_id: int, title: str) -> None:
+        copy = await self._store.ask(lambda store: store.branches.copy_to_new(message_id, title))
+        self._chat.open_new(copy)
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.

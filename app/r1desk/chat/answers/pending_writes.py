@@ -11,9 +11,9 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import Attachment, ChatMessage, Store
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 Draft = str | tuple[Attachment, ...]  # what is typed, or the files that go with it
 AnyDraft = TypeVar("AnyDraft", bound=Draft)
@@ -113,9 +113,10 @@ class PendingWrites(QObject):
         index, count = stored.sibling_index, stored.sibling_count
         return replace(finished, sibling_index=index, sibling_count=count)
 
-    def save_progress(self, message_id: int, content: str, thinking: str) -> None:
+    @task
+    async def save_progress(self, message_id: int, content: str, thinking: str) -> None:
         """Store what there is of an answer; the next state makes up for one that is refused."""
-        self._store.save_progress(message_id, content, thinking, self.report_failure)
+        await self._store.save_progress(message_id, content, thinking)
 
     # ---- drafts -----------------------------------------------------------------------------
 
@@ -203,9 +204,6 @@ class PendingWrites(QObject):
     def _try_again(self) -> None:
         for finished in tuple(self._unsaved_answers.values()):
             self._write(finished)
-        self._save_drafts()
-
-    def _save_drafts(self) -> None:
         for (conversation_id, _), draft in tuple(self._drafts.items()):
             self.save_draft(conversation_id, draft)
 
@@ -218,6 +216,4 @@ class PendingWrites(QObject):
         """Try for the last time."""
         self._closed = True
         self._retry.stop()
-        for finished in self._unsaved_answers.values():
-            self._store.call(partial(write_answer, answer=finished), otherwise=self.report_failure)
-        self._save_drafts()
+        self._try_again()

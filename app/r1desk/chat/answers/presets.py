@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -78,7 +80,8 @@ class PresetController(QObject):
         super().__init__(parent)
         self._store = store
         self._own: tuple[Preset, ...] = ()
-        store.call(lambda opened: opened.key_value.get(_KEY, []), self._on_loaded)
+        self.tasks = Tasks(self, store.failed.emit)
+        self._read()
 
     @property
     def presets(self) -> tuple[Preset, ...]:
@@ -90,26 +93,24 @@ class PresetController(QObject):
         kept = preset.model_copy(
             update={"key": uuid4().hex, "name": preset.name.strip()[:NAME_CHARACTERS]}
         )
-        self._replace(lambda own: (*own, kept))
+        self._keep(*self._own, kept)
         return kept
 
     def replace(self, preset: Preset) -> None:
         """Store a preset of the user's with another name or other settings."""
-        self._replace(lambda own: tuple(preset if p.key == preset.key else p for p in own))
+        self._keep(*(preset if known.key == preset.key else known for known in self._own))
 
     def delete(self, preset: Preset) -> Callable[[], None]:
         """Delete a preset of the user's; returns what brings it back."""
-        before = self._own
-        self._replace(lambda own: tuple(p for p in own if p.key != preset.key))
+        place = self._own.index(preset)
+        self._keep(*(known for known in self._own if known.key != preset.key))
+        return partial(self._bring_back, preset, place)
 
-        def undo() -> None:
-            place = next(i for i, p in enumerate(before) if p.key == preset.key)
-            self._replace(lambda own: (*own[:place], preset, *own[place:]))
+    def _bring_back(self, preset: Preset, place: int) -> None:
+        self._keep(*self._own[:place], preset, *self._own[place:])
 
-        return undo
-
-    def _replace(self, change: Callable[[tuple[Preset, ...]], tuple[Preset, ...]]) -> None:
-        self._own = change(self._own)
+    def _keep(self, *own: Preset) -> None:
+        self._own = own
         values = [preset.model_dump(mode="json") for preset in self._own]
 
         def work(store: Store) -> None:
@@ -119,13 +120,15 @@ class PresetController(QObject):
         self._store.call(work)
         self.changed.emit()
 
-    def _on_loaded(self, stored: object) -> None:
+    @task
+    async def _read(self) -> None:
+        stored = await self._store.ask(lambda store: store.key_value.get(_KEY))
         values = stored if isinstance(stored, list) else []
-        self._own = tuple(preset for preset in map(_read, values) if preset is not None)
+        self._own = tuple(preset for preset in map(_valid, values) if preset is not None)
         self.changed.emit()
 
 
-def _read(value: object) -> Preset | None:
+def _valid(value: object) -> Preset | None:
     try:
         return Preset.model_validate(value)
     except ValidationError as problem:

@@ -8,10 +8,12 @@ setting allows that and until the user stops it or leaves the conversation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.documents.document_prompt import document_owners
@@ -26,7 +28,7 @@ from r1desk.chat.answers.answer_queue import Defaults, DocumentText, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
@@ -57,8 +59,7 @@ class PromptPreparation(QObject):
         self._folder, self._settings, self._defaults = folder, settings, defaults
         self._document_text = document_text
         self.state: PromptCacheState | None = None
-        self._computing: EngineRequest | None = None  # the preparation that computes
-        self._stops = 0
+        self._computing: object = None  # the preparation that computes
         self.tasks = Tasks(self, chat.report_failure)
         engine.event.connect(self._on_event)
         chat.branch_shown.connect(self.restore_shown)
@@ -92,15 +93,12 @@ class PromptPreparation(QObject):
         if folder is None or not Path(folder.path).exists():
             return
         kept = owners if folder.budget_mib else ()
-        request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
-        request.failed.connect(log_refusal)
+        self._engine.submit(RetainPromptsRequest, folder=folder, owners=kept)
 
     @Slot()
     def stop(self) -> None:
         """End a preparation that computes; what it has read stays in the engine."""
-        self._stops += 1
-        if self._computing is not None:
-            self._computing.cancel()
+        self.tasks.cancel(self._computing)
 
     @Slot()
     def restore_shown(self) -> None:
@@ -119,14 +117,16 @@ class PromptPreparation(QObject):
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
         wanted = wanted and self._settings().prepare_next_turn
         compute = wanted and not on_battery(below_percent=LOW_PERCENT)
-        self._prepare(branch, compute=compute)
+        preparing = self._prepare(branch, compute=compute)
+        if compute:
+            self._computing = preparing
 
     @task
     async def _prepare(self, branch: list[ChatMessage], *, compute: bool) -> None:
         folder = self._engine.prompt_cache
         if not compute and (folder is None or not folder.budget_mib):
             return
-        stops, conversation_id = self._stops, branch[0].conversation_id
+        conversation_id = branch[0].conversation_id
         sources = branch[-1].sources
         whole = sources.documents if sources is not None and sources.whole else ()
 
@@ -136,7 +136,7 @@ class PromptPreparation(QObject):
 
         settings, text = await self._store.ask(read)
         system_prompt = effective(settings, self._defaults)[1]
-        if self._chat.busy or (compute and stops != self._stops):  # the user was faster
+        if self._chat.busy:  # the user was faster
             return
         if compute and self._engine.state is EngineState.READY:  # no model: several were compared
             return
@@ -146,23 +146,21 @@ class PromptPreparation(QObject):
             owner=" ".join([str(conversation_id), *document_owners(whole)]),
             compute=compute,
         )
-        request.failed.connect(log_refusal)  # the next message is read from its beginning
-        if compute:
-            self._computing = request
-            request.done.connect(self._on_computed)
-            request.failed.connect(self._on_computed)
-            self._chat.set_preparing(True)
-        if conversation_id != self._chat.conversation_id:
-            request.done.connect(self.restore_shown)  # the user is elsewhere by now
+        is_elsewhere = conversation_id != self._chat.conversation_id  # the user, by now
+        try:
+            if compute:
+                self._chat.set_preparing(True)
+            with suppress(R1Error):  # the next message is read from its beginning
+                await request
+                if is_elsewhere:
+                    self.restore_shown()
+        finally:
+            if compute:
+                request.cancel()
+                self._chat.set_preparing(False)
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
         if isinstance(event, PromptCacheState):
             self.state = event
             self.state_changed.emit(event)
-
-    @Slot()
-    def _on_computed(self) -> None:
-        if self.sender() is self._computing:  # else the next one has taken its place
-            self._computing = None
-            self._chat.set_preparing(False)

@@ -9,8 +9,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
+from r1desk.platform.tasks import Tasks, task
 from r1desk.preferences import Preferences
-from r1desk.store import ConversationSettings
+from r1desk.store import ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
 
@@ -32,7 +33,8 @@ class ChatSettingsController(QObject):
         self._conversation: int | None = None
         self._current = ConversationSettings()
         self._new_chat: tuple[SamplingSettings, str] | None = None  # chosen before the chat
-        self._changes = 0  # counts the user's changes, to tell which reading is outdated
+        self.tasks = Tasks(self, chat.report_failure)
+        self._reading: object = None
         chat.branch_shown.connect(self._on_branch_shown)
 
     @Slot()
@@ -110,10 +112,15 @@ class ChatSettingsController(QObject):
         if (conversation := self._conversation) is None:
             self._new_chat = (sampling, system_prompt)
         else:
-            self._changes += 1
-            changed = replace(self._current, sampling=sampling, system_prompt=system_prompt)
-            self._current = changed
-            self._store.call(lambda store: store.conversations.save_settings(conversation, changed))
+            self.tasks.cancel(self._reading)  # what was stored is older
+            self._current = replace(self._current, sampling=sampling, system_prompt=system_prompt)
+
+            def save(store: Store) -> None:  # the model too may still be unread
+                stored = store.conversations.settings(conversation)
+                changed = replace(stored, sampling=sampling, system_prompt=system_prompt)
+                store.conversations.save_settings(conversation, changed)
+
+            self._store.call(save)
         self.changed.emit(sampling, system_prompt)
 
     # ---- what is shown
@@ -122,6 +129,7 @@ class ChatSettingsController(QObject):
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         if conversation_id is None and self._conversation is None:
             return  # the new chat is shown already: what is being typed for it stays
+        self.tasks.cancel(self._reading)
         self._new_chat = None
         is_same = conversation_id is not None and conversation_id == self._conversation
         if not is_same:
@@ -129,19 +137,18 @@ class ChatSettingsController(QObject):
             self._current = ConversationSettings()
         if conversation_id is None:
             self.emit_shown()
-            return
-        changes = self._changes
+        else:
+            self._reading = self._read(conversation_id, is_same=is_same)
 
-        def loaded(settings: ConversationSettings) -> None:
-            if conversation_id != self._conversation or changes != self._changes:
-                return  # older than what is shown
-            self._current = settings
-            if is_same:  # only the model may be another
-                self.emit_model()
-            else:
-                self.emit_shown()
-
-        self._store.call(lambda store: store.conversations.settings(conversation_id), loaded)
+    @task
+    async def _read(self, conversation_id: int, *, is_same: bool) -> None:
+        self._current = await self._store.ask(
+            lambda store: store.conversations.settings(conversation_id)
+        )
+        if is_same:  # only the model may be another
+            self.emit_model()
+        else:
+            self.emit_shown()
 
     def emit_shown(self) -> None:
         """Emit the present settings."""

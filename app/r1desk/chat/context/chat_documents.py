@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
@@ -20,14 +21,17 @@ from deepseek_r1.documents.document_prompt import plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.message_actions import UndoHistory
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineRequest
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Results, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
+Answer = TypeVar("Answer")
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -58,11 +62,11 @@ class ChatDocuments(QObject):
         chat: ChatController,
         store: StoreBridge,
         counter: TokenCounter,
+        history: UndoHistory,
         path: Path | None,
         *,
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
-        can_undo: Callable[[], bool] = bool,
         compares: Callable[[], bool] = bool,
         budget_mib: Callable[[], float] = lambda: float("inf"),
         reduce_weights: Callable[[float], EngineRequest | None] = lambda _mib: None,
@@ -73,7 +77,8 @@ class ChatDocuments(QObject):
         `compares`: an embedding model is loaded.
         """
         super().__init__()
-        self._chat, self._store, self._can_undo = chat, store, can_undo
+        self._chat, self._store, self._history = chat, store, history
+        self.tasks = Tasks(self, chat.report_failure)
         self.counter = counter
         self._settings, self._context_length = settings, context_length
         self._compares = compares
@@ -105,6 +110,7 @@ class ChatDocuments(QObject):
     def close(self) -> None:
         """End what waits in threads."""
         self._closed = True
+        self.tasks.close()
         self.counter.close()
         self.files.close()
         self.folder_files.close()
@@ -114,6 +120,10 @@ class ChatDocuments(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read anew which documents the conversation shown has."""
+        self._read_shown()
+
+    @newest_task
+    async def _read_shown(self) -> None:
         key, folder = self._chat.conversation_id, self._chat.new_chat_folder
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
@@ -126,13 +136,10 @@ class ChatDocuments(QObject):
             documents = store.attachments.documents(key, inside)
             return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
 
-        def shown(found: tuple[tuple[Attachment, ...], frozenset[str], str]) -> None:
-            before = self.shown, self.of_folder, self.text
-            if key == self._chat.conversation_id and found != before:
-                self.shown, self.of_folder, self.text = found
-                self.changed.emit()
-
-        self._store.call(read, shown, self._chat.report_failure)
+        found = await self._store.ask(read)
+        if key == self._chat.conversation_id and found != (self.shown, self.of_folder, self.text):
+            self.shown, self.of_folder, self.text = found
+            self.changed.emit()
 
     def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
         """The part of the prompt before all others. Any thread but the main one.
@@ -154,48 +161,43 @@ class ChatDocuments(QObject):
 
     def remove(self, sha256: str) -> None:
         """Take a document away from the conversation shown."""
-        key = self._chat.conversation_id
-        if key is not None:
-            self._chat.change(
-                key,
-                lambda store: store.attachments.drop_document(sha256, conversation_id=key),
-                lambda _: self.clean([sha256], for_good=False),
-            )
+        if self._chat.conversation_id is not None:
+            self._remove(sha256, self._chat.conversation_id)
 
-    def ask(self, question: Callable[[DocumentIndex], object]) -> BackgroundAnswer:
+    @task
+    async def _remove(self, sha256: str, key: int) -> None:
+        await self._chat.change(
+            key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
+        )
+        self.clean([sha256], for_good=False)
+
+    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Results[Answer]:
         """Ask the index something."""
-        return ask_in_background(lambda: question(self.index))
+        return ask_in_background(partial(question, self.index))
 
-    @Slot()
     def check_files(self) -> None:
         """Read files of folders again that have changed."""
-        if self._closed or self._checking:
-            return
+        if not self._closed and not self._checking:
+            self._reread_changed()
+
+    @task
+    async def _reread_changed(self) -> None:
         self._checking = True
+        try:
+            hashes = await self._store.ask(lambda store: store.attachments.in_folders())
+            async for changed in self.folder_files.reread(hashes):
+                if isinstance(changed, ErrorReport):
+                    self.folder_files.refused.emit(changed)
+                else:
+                    self._replace(*changed)
+        finally:
+            self._checking = False
 
-        def reread(hashes: set[str]) -> None:
-            reading = self.folder_files.reread(hashes)
-            reading.done.connect(self._on_reread)
-            reading.failed.connect(self.folder_files.refused)
-            reading.ended.connect(self._on_all_reread)
-
-        def refused(error: Exception) -> None:
-            self._on_all_reread()
-            self._chat.report_failure(error)
-
-        self._store.call(lambda store: store.attachments.in_folders(), reread, refused)
-
-    @Slot(object)
-    def _on_reread(self, changed: tuple[str, Attachment]) -> None:
-        def replaced(_: None) -> None:
-            self.refresh()
-            self.clean(changed[:1])
-
-        self._store.call(lambda store: store.attachments.replace_document(*changed), replaced)
-
-    @Slot()
-    def _on_all_reread(self) -> None:
-        self._checking = False
+    @task
+    async def _replace(self, sha256: str, file: Attachment) -> None:
+        await self._store.ask(lambda store: store.attachments.replace_document(sha256, file))
+        self.refresh()
+        self.clean([sha256])
 
     def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
@@ -214,15 +216,15 @@ class ChatDocuments(QObject):
                 self.index.remove(each)
             return there - used
 
-        if not self._closed and (for_good or not self._can_undo()):
-            cleaning = ask_in_background(work)
-            cleaning.done.connect(self._on_cleaned)
-            cleaning.failed.connect(lambda _damaged: self._on_cleaned(set()))
+        if not self._closed and (for_good or not self._history.changes):
+            self._clean(work)
 
-    @Slot(object)
-    def _on_cleaned(self, gone: set[str]) -> None:
-        if not self._closed:
-            self.cleaned.emit(gone)
+    @task
+    async def _clean(self, work: Callable[[], set[str]]) -> None:
+        gone: set[str] = set()
+        with suppress(R1Error):  # the index is damaged: nothing of it is deleted
+            gone = await ask_in_background(work)
+        self.cleaned.emit(gone)
 
     # ---- the message being written ----------------------------------------------------------
 
@@ -264,14 +266,14 @@ class ChatDocuments(QObject):
         """The documents of the next question, in the order of its prompt: names by hashes."""
         return {each.sha256: each.name for each in (*self.shown, *draft) if each.sha256}
 
-    def plan(
+    async def plan(
         self,
         question: str,
         draft: Sequence[Attachment] = (),
         chosen: Sequence[Passage] | None = None,
         edited: int = 0,
-    ) -> BackgroundAnswer:
-        """Work out what the answer to a question is given: `AnswerSources`.
+    ) -> AnswerSources:
+        """Work out what the answer to a question is given. Raises R1Error.
 
         `chosen` are passages to take in place of those that a search finds; `edited` is the message
         whose place the question takes.
@@ -311,4 +313,4 @@ class ChatDocuments(QObject):
                 outline="" if prompt.whole else prompt.system,
             )
 
-        return ask_in_background(work)
+        return await ask_in_background(work)

@@ -38,9 +38,8 @@ from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import ChatMessage, MessageState, Store
-from r1desk.store.store_bridge import report_of
 
 LEAST_SUMMARY_TOKENS = 64
 MOST_SUMMARY_TOKENS = 512

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.events import Event, PrefillProgress
+from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document_prompt import document_owners, whole_text
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage
-from r1desk.store.store_bridge import StoreBridge, report_of
+from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
@@ -45,20 +45,15 @@ class DocumentReading(QObject):
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
         self._documents, self._model = documents, model
-        self.tasks = Tasks(self, self._log)
-        self._fetching: object = None  # the text of documents
+        self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
+        self._reading: object = None
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
-        self._request: EngineRequest | None = None  # while it runs
+        self.is_running = False  # the model is reading
         self._read: list[tuple[str, ...]] = []  # a model, and what it has read as one; latest last
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
-        store.call(lambda store: store.key_value.get(_KEY), self._on_noted)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the model is reading."""
-        return self._request is not None
+        self._read_notes()
 
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, where they are what is being read, to `fraction` of it."""
@@ -87,53 +82,39 @@ class DocumentReading(QObject):
         wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
-        self.tasks.cancel(self._fetching)
-        self._fetching = self._read_text(wanted)
-
-    def _log(self, error: Exception) -> None:
-        """Nothing is lost: they are read with the question."""
-        log_refusal(report_of(error))
+        self.pause()
+        self._reading = self._read_ahead(wanted)
 
     @Slot()
     def pause(self) -> None:
         """Stop for now; the engine keeps what was read."""
-        self.tasks.cancel(self._fetching)
-        if self._request is not None:
-            self._request.cancel()
+        self.tasks.cancel(self._reading)
 
     @task
-    async def _read_text(self, documents: tuple[str, ...]) -> None:
+    async def _read_ahead(self, documents: tuple[str, ...]) -> None:
         text = await self._documents.ask(lambda index: whole_text(index, documents, "")[0])
-        if self._request is not None:
-            self._request.cancel()
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
-        self._request = request = self._engine.submit(
+        request = self._engine.submit(
             PrepareRequest, messages=(message,), owner=" ".join(owners), compute=True
         )
-        request.event.connect(self._on_event)
-        request.done.connect(self._on_ended)
-        request.failed.connect(self._on_ended)
-        request.failed.connect(log_refusal)
+        self.is_running = True
         self._show()
+        try:
+            async for event in request:
+                if isinstance(event, PrefillProgress):
+                    self.fraction = event.done / max(1, event.total)
+                    self._show()
+        finally:
+            request.cancel()
+            self.is_running = False
+            if self.fraction >= 1:
+                self._note(documents)
+            self._show()
 
     def _show(self) -> None:
         if self.is_running != self._chat.preparing:
             self._chat.set_preparing(self.is_running)
         self.changed.emit()
-
-    @Slot(object)
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, PrefillProgress) and self.sender() is self._request:
-            self.fraction = event.done / max(1, event.total)
-            self._show()
-
-    @Slot()
-    def _on_ended(self) -> None:
-        if self.sender() is self._request:
-            self._request = None
-            if self.fraction >= 1:
-                self._note(self._begun)
-            self._show()
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:
@@ -155,7 +136,9 @@ class DocumentReading(QObject):
         self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
         self.changed.emit()
 
-    def _on_noted(self, noted: object) -> None:
+    @task
+    async def _read_notes(self) -> None:
+        noted = await self._store.ask(lambda store: store.key_value.get(_KEY))
         if isinstance(noted, list):
             self._read = [*(tuple(map(str, each)) for each in noted), *self._read]
             self.changed.emit()

@@ -21,7 +21,8 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
-from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
+from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.tasks import Results, Tasks, report_of, task
 from r1desk.store import Attachment
 
 MAX_FILES = 200  # in one conversation
@@ -78,6 +79,7 @@ class FileReader(QObject):
         super().__init__()
         self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
         self._memory = memory
+        self.tasks = Tasks(self, self._refuse)
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.waits_for_mains = True
@@ -99,11 +101,22 @@ class FileReader(QObject):
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
         reading = FileReading(name, folder)
         self.readings.append(reading)
-        results = stream_in_background(partial(self._read_all, tuple(paths), reading))
-        results.done.connect(lambda file: self.file_read.emit(reading, file))
-        results.failed.connect(lambda report: reading.stop.is_set() or self.refused.emit(report))
-        results.ended.connect(lambda: self.end(reading))
+        self._read(tuple(paths), reading)
         self.changed.emit()
+
+    @task
+    async def _read(self, paths: tuple[str, ...], reading: FileReading) -> None:
+        try:
+            async for file in stream_in_background(partial(self._read_all, paths, reading)):
+                if isinstance(file, Attachment):
+                    self.file_read.emit(reading, file)
+                elif not reading.stop.is_set():
+                    self.refused.emit(file)
+        finally:
+            self.end(reading)
+
+    def _refuse(self, error: Exception) -> None:
+        self.refused.emit(report_of(error))
 
     def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""
@@ -112,7 +125,7 @@ class FileReader(QObject):
         self.readings = [each for each in self.readings if not each.stop.is_set()]
         self.changed.emit()
 
-    def reread(self, hashes: Collection[str]) -> BackgroundAnswer:
+    def reread(self, hashes: Collection[str]) -> Results[tuple[str, Attachment] | ErrorReport]:
         """Read those of these documents again whose files have changed.
 
         The results are pairs: the hash before, and the Attachment now. One that cannot be read any

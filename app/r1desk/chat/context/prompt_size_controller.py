@@ -23,9 +23,8 @@ from r1desk.chat.values.prompt import (
     tokens_of,
     with_attachments,
 )
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import Attachment
-from r1desk.store.store_bridge import report_of
 
 DELAY_MS = 300
 SLOW_MS = 600  # without a count an estimate is shown

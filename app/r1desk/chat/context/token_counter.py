@@ -11,9 +11,8 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import CountTokensRequest, SimilaritiesRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest, log_refusal
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.platform.tasks import Tasks
-from r1desk.store.store_bridge import report_of
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
 
@@ -34,7 +33,7 @@ class TokenCounter(QObject):
     def __init__(self, engine: EngineBridge, is_model_ready: Callable[[], bool]) -> None:
         super().__init__()
         self.engine, self._is_model_ready = engine, is_model_ready
-        self._tasks = Tasks(self, report_of)
+        self._tasks = Tasks(self)
 
     @property
     def available(self) -> bool:
@@ -48,7 +47,6 @@ class TokenCounter(QObject):
         try:
             reply = await self.engine.submit(CountTokensRequest, messages=messages)
         except R1Error as refused:
-            log_refusal(refused.report())
             raise NotCounted from refused
         tokens: int = reply.tokens
         return tokens

@@ -7,14 +7,18 @@ it turned out that there is none.
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cached_property
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
+from deepseek_r1.core.errors import R1Error
 from r1desk.chat.formulas import FormulaKey
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, task
 
 if TYPE_CHECKING:
     from r1desk.chat.formulas.formula_child import FormulaChild
@@ -41,7 +45,7 @@ class FormulaService(QObject):
         self._known: OrderedDict[FormulaKey, FormulaLayout | None] = OrderedDict()
         self._known_bytes = 0
         self._asked: dict[FormulaKey, None] = {}  # in the order of asking
-        self._answer: BackgroundAnswer | None = None  # while the child is asked
+        self.tasks = Tasks(self)
         self._idle_timer = QTimer(self, singleShot=True, interval=_IDLE_MS)
         self._idle_timer.timeout.connect(self._on_idle)
         application = QCoreApplication.instance()
@@ -80,8 +84,10 @@ class FormulaService(QObject):
     def request(self, key: FormulaKey) -> None:
         """Ask for a layout; `settled` follows unless it is known already."""
         if key not in self._known:
+            is_first = not self._asked
             self._asked[key] = None
-            self._ask()
+            if is_first:  # else it is being worked at
+                self._work()
 
     @property
     def is_busy(self) -> bool:
@@ -97,22 +103,21 @@ class FormulaService(QObject):
     def _on_idle(self) -> None:
         self.child.end()
 
-    def _ask(self) -> None:
-        if self._answer is None and self._asked:
-            self._idle_timer.stop()
-            keys, child = list(islice(self._asked, _AT_ONCE)), self.child
-            self._answer = ask_in_background(lambda: {key: child.layout(key) for key in keys})
-            self._answer.done.connect(self._on_answer)
-
-    @Slot(object)
-    def _on_answer(self, layouts: dict[FormulaKey, FormulaLayout | None]) -> None:
-        self._answer = None
-        for key, layout in layouts.items():
-            del self._asked[key]
-            self._keep(key, layout)
+    @task
+    async def _work(self) -> None:
+        """Have all that is asked for set, some at once."""
+        self._idle_timer.stop()
+        child = self.child
+        while self._asked:
+            keys = list(islice(self._asked, _AT_ONCE))
+            layouts: dict[FormulaKey, FormulaLayout | None] = dict.fromkeys(keys)
+            with suppress(R1Error):  # of a bug, which costs these only
+                layouts = await ask_in_background(partial(_layouts, child, keys))
+            for key, layout in layouts.items():
+                del self._asked[key]
+                self._keep(key, layout)
+            self.settled.emit(frozenset(layouts))
         self._idle_timer.start()
-        self.settled.emit(frozenset(layouts))
-        self._ask()
 
     def _keep(self, key: FormulaKey, layout: FormulaLayout | None) -> None:
         self._known[key] = layout
@@ -128,6 +133,12 @@ class WaitingFormulas(FormulaService):
         if not self.is_settled(key):
             self._keep(key, self.child.layout(key))
         return super().layout(key)
+
+
+def _layouts(
+    child: FormulaChild, keys: Sequence[FormulaKey]
+) -> dict[FormulaKey, FormulaLayout | None]:
+    return {key: child.layout(key) for key in keys}
 
 
 def _size(key: FormulaKey, layout: FormulaLayout | None) -> int:

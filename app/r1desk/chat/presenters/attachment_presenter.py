@@ -7,7 +7,6 @@ from functools import partial
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFileDialog
-from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
@@ -23,6 +22,7 @@ from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
@@ -47,7 +47,9 @@ class AttachmentPresenter(Presenter):
         self._model_reading = reading
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
+        self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         self._dialog: DocumentDialog | None = None
+        self._showing: object = None  # its text
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
@@ -169,7 +171,7 @@ class AttachmentPresenter(Presenter):
     def show_text(self, shown: Attachment | Passage) -> None:
         """Show what is in a file, or a passage in its document."""
         at = shown if isinstance(shown, Passage) else None
-        if self._dialog is not None and isValid(self._dialog):
+        if self._dialog is not None:
             if at is not None and self._dialog.sha256 == at.sha256:
                 self._dialog.show_passage(at)
                 self._dialog.raise_()
@@ -177,20 +179,23 @@ class AttachmentPresenter(Presenter):
                 return
             self._dialog.close()
         self._dialog = dialog = DocumentDialog(shown.name, shown.sha256, self._window)
+        dialog.finished.connect(self._on_closed)
         dialog.show()
         if isinstance(shown, Attachment) and not shown.sha256:
             dialog.show_passages(passages_of(shown.content))
-            return
+        else:
+            self._showing = self._show_document(dialog, at)
 
-        def found(passages: list[Passage]) -> None:
-            if not isValid(dialog):
-                return
-            note = "" if passages else tr("The document is not here any more.")
-            dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
+    @Slot()
+    def _on_closed(self) -> None:
+        self.tasks.cancel(self._showing)
+        self._dialog = None
 
-        asked = self._documents.ask(lambda index: index.passages(shown.sha256))
-        asked.done.connect(found)
-        asked.failed.connect(self.refuse)
+    @task
+    async def _show_document(self, dialog: DocumentDialog, at: Passage | None) -> None:
+        passages = await self._documents.ask(lambda index: index.passages(dialog.sha256))
+        note = "" if passages else tr("The document is not here any more.")
+        dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
 
     @Slot(ErrorReport)
     def refuse(self, report: ErrorReport) -> None:

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QTreeWidgetItem,
     QWidget,
 )
-from shiboken6 import isValid
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
@@ -24,6 +23,7 @@ from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -80,7 +80,9 @@ class DocumentLists(Presenter):
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
         self._prompts = prompts
-        self._refresh: Callable[[], None] = lambda: None  # the list that was shown last
+        self.tasks = Tasks(self, store.failed.emit)
+        self._dialog: DocumentsDialog | None = None  # the list that was shown last
+        self._folder: int | None = None  # of chats, whose documents it has; else all
         documents.folder_files.refused.connect(self._refuse)
         documents.folder_files.file_read.connect(self._on_read)
         documents.folder_files.changed.connect(self._on_changed)
@@ -105,17 +107,7 @@ class DocumentLists(Presenter):
             title = tr("Documents of “{name}”", name=folder.name)
             note = tr("All chats in this folder are answered from these documents.")
         key, dialog = folder and folder.id, DocumentsDialog(self._window, title, note)
-
-        def shown(documents: tuple[Attachment, ...]) -> None:
-            if isValid(dialog):
-                kept = self._prompts.state
-                dialog.show_documents(documents, kept.documents_mib if kept is not None else {})
-
-        def read(store: Store) -> tuple[Attachment, ...]:
-            every, of_folder = store.attachments.every, store.attachments.of_folder
-            return every() if key is None else of_folder(key)
-
-        actions: dict[str, Callable[[], None]] = {}
+        actions: dict[str, Callable[[], object]] = {}
         if key is not None:
             modes = QFileDialog.FileMode
             actions[tr("Add files…")] = partial(self._choose, key, modes.ExistingFiles)
@@ -126,11 +118,33 @@ class DocumentLists(Presenter):
             dialog.buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
         dialog.tree.itemSelectionChanged.connect(lambda: button.setEnabled(True))
         button.setEnabled(False)
-        self._refresh = partial(self._store.call, read, shown)
+        dialog.finished.connect(self._on_closed)
+        self._dialog, self._folder = dialog, key
         self._refresh()
         dialog.show()
 
-    def _remove(self, folder: int | None, dialog: DocumentsDialog) -> None:
+    @Slot()
+    def _on_closed(self) -> None:
+        if self.sender() is self._dialog:
+            self._dialog = None
+
+    @newest_task
+    async def _refresh(self) -> None:
+        """Show the list anew."""
+        folder = self._folder
+
+        def read(store: Store) -> tuple[Attachment, ...]:
+            every, of_folder = store.attachments.every, store.attachments.of_folder
+            return every() if folder is None else of_folder(folder)
+
+        documents = await self._store.ask(read)
+        kept = self._prompts.state
+        if self._dialog is not None:
+            cells_mib = kept.documents_mib if kept is not None else {}
+            self._dialog.show_documents(documents, cells_mib)
+
+    @task
+    async def _remove(self, folder: int | None, dialog: DocumentsDialog) -> None:
         selected = dialog.tree.selectedItems()
         hashes = [item.data(0, Qt.ItemDataRole.UserRole) for item in selected]
 
@@ -138,12 +152,10 @@ class DocumentLists(Presenter):
             for each in hashes:
                 store.attachments.drop_document(each, folder)
 
-        def removed(_: None) -> None:
-            self._documents.clean(hashes)
-            self._documents.refresh()
-            self._refresh()
-
-        self._store.call(remove, removed)
+        await self._store.ask(remove)
+        self._documents.clean(hashes)
+        self._documents.refresh()
+        self._refresh()
 
     def _choose(self, folder: int, mode: QFileDialog.FileMode) -> None:
         chooser = file_dialog(self._window, tr("Add documents"), [tr("All files (*)")])

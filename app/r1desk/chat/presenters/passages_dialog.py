@@ -12,13 +12,14 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QWidget,
 )
-from shiboken6 import isValid
 
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -44,6 +45,7 @@ class PassagesDialog(BoundedDialog):
         """`among` are the hashes of all documents that the question is about."""
         super().__init__(parent, tr("Passages for this question"), _SUITED)
         self._documents, self._among = documents, among
+        self.tasks = Tasks(self)
         column = self.fill_column(spacing=8)
         text = tr(
             "The documents do not fit into the context, so these passages are sent. Untick what "
@@ -101,14 +103,16 @@ class PassagesDialog(BoundedDialog):
     @Slot()
     def _on_search(self) -> None:
         if query := self.query.text().strip():
-            found = self._documents.ask(lambda index: index.search(query, self._among))
-            found.done.connect(self._on_found)
-            found.failed.connect(lambda report: self.note.setText(report.text()))
+            self._search(query)
 
-    @Slot(object)
-    def _on_found(self, passages: list[Passage]) -> None:
-        if isValid(self):
-            added = self._add(passages)
-            text = trn("{n} passage was added.", "{n} passages were added.", added)
-            self.note.setText(text if added else tr("Nothing else was found."))
-            self.list.scrollToBottom()
+    @task
+    async def _search(self, query: str) -> None:
+        try:
+            found = await self._documents.ask(lambda index: index.search(query, self._among))
+        except R1Error as refused:
+            self.note.setText(str(refused))
+            return
+        added = self._add(found)
+        text = trn("{n} passage was added.", "{n} passages were added.", added)
+        self.note.setText(text if added else tr("Nothing else was found."))
+        self.list.scrollToBottom()

@@ -9,12 +9,12 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.text.editor import PlainEdit
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store.archive import export_prompts
 from r1desk.store.export_process import import_prompts
 from r1desk.store.prompt_store import (
@@ -84,6 +84,7 @@ class PromptLibrary(Presenter):
     def __init__(self, window: ChatWindow, store: StoreBridge) -> None:
         super().__init__(window)
         self._window, self._store = window, store
+        self.tasks = Tasks(self, self._refuse)
         add = window.prompts_menu.addAction
         add(tr("New prompt…"), self.edit)
         self._edit = add(tr("Edit a prompt…"), self._on_edit)
@@ -91,16 +92,17 @@ class PromptLibrary(Presenter):
         add(tr("Import prompts…"), self._on_import)
         window.composer.editor.slash_typed.connect(self._on_slash)
         self._show(())
-        store.call(lambda opened: opened.prompts.all(), self._show)
+        self._change(PromptStore.all)
 
     def _show(self, prompts: Sequence[SavedPrompt]) -> None:
         self._window.composer.prompts = tuple(prompts)
         for action in (self._edit, self._export):
             action.setEnabled(bool(prompts))
 
-    def _change(self, change: Callable[[PromptStore], Sequence[SavedPrompt]]) -> None:
+    @task
+    async def _change(self, change: Callable[[PromptStore], Sequence[SavedPrompt]]) -> None:
         """Change the library, which may have changed meanwhile, and show it."""
-        self._store.call(lambda store: change(store.prompts), self._show)
+        self._show(await self._store.ask(lambda store: change(store.prompts)))
 
     @Slot()
     def _on_slash(self) -> None:
@@ -141,42 +143,37 @@ class PromptLibrary(Presenter):
 
     @Slot()
     def _on_export(self) -> None:
-        def export(path: str) -> None:
-            file = Path(path)
-            text = tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.parent))
-            self._store.call(
-                lambda store: export_prompts(store, file), lambda _: self._notify(text)
-            )
-
         dialog = file_dialog(self._window, tr("Export prompts"), [tr("Prompts (*.json)")])
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("json")
         dialog.selectFile(tr("Prompts"))
-        dialog.fileSelected.connect(export)
+        dialog.fileSelected.connect(self._export_to)
         dialog.open()
+
+    @task
+    async def _export_to(self, path: str) -> None:
+        file = Path(path)
+        await self._store.ask(lambda store: export_prompts(store, file))
+        folder = str(file.parent)
+        self._notify(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 
     @Slot()
     def _on_import(self) -> None:
-        def read(path: str) -> None:
-            answer = ask_in_background(partial(import_prompts, Path(path)))
-            answer.done.connect(self._on_imported)
-            answer.failed.connect(self._on_refused)
-
         filters = [tr("Prompts (*.json)"), tr("All files (*)")]
         dialog = file_dialog(self._window, tr("Import prompts"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(read)
+        dialog.fileSelected.connect(self._import_from)
         dialog.open()
 
-    @Slot(tuple)
-    def _on_imported(self, prompts: tuple[SavedPrompt, ...]) -> None:
-        self._change(lambda kept: kept.add(*prompts))
+    @task
+    async def _import_from(self, path: str) -> None:
+        prompts = await ask_in_background(partial(import_prompts, Path(path)))
         new = len({*prompts} - {*self._window.composer.prompts})
+        self._show(await self._store.ask(lambda store: store.prompts.add(*prompts)))
         self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
 
-    @Slot(ErrorReport)
-    def _on_refused(self, report: ErrorReport) -> None:
-        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+    def _refuse(self, error: Exception) -> None:
+        self._window.notices.show_notice(Notice(report_of(error).text(), Level.ERROR))
 
     def _notify(self, text: str, undo: Callable[[], None] | None = None) -> None:
         actions = {tr("Undo"): undo} if undo is not None else {}

@@ -14,9 +14,8 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.features import Presenter
-from r1desk.platform.tasks import Later, Tasks, task
+from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import AnswerSources, Attachment
-from r1desk.store.store_bridge import report_of
 from r1desk.widgets.notice_bar import Level, Notice
 
 _COMPARING = "comparing passages"  # a topic of notices
@@ -35,6 +34,8 @@ class QuestionSender(Presenter):
         super().__init__(window)
         self._window, self._chat, self._documents, self._files = window, chat, documents, files
         self.tasks = Tasks(self, self._refuse)
+        chat.leaving.connect(self.tasks.cancel_all)
+        chat.stopped.connect(self.tasks.cancel_all)
         documents.counter.comparing.connect(self._on_comparing)
 
     def close(self) -> None:
@@ -71,21 +72,19 @@ class QuestionSender(Presenter):
             return
         if chat.preparing:  # counting would wait for it
             chat.stop()
-        conversation, asked, is_sent = chat.conversation_id, (chat.visit, chat.stops), False
+        conversation, is_sent = chat.conversation_id, False
         try:
             sources = await self._documents.plan(text, files, None, edited)
-            chosen: list[Passage] | None = None
-            if not sources.whole and asked == (chat.visit, chat.stops):
+            if not sources.whole:
                 chosen = await self._choose(sources, among)
                 if chosen is None:
                     return
                 sources = await self._documents.plan(text, files, chosen, edited)
-            if asked == (chat.visit, chat.stops):
-                is_sent = True
-                self._send(text, files, sources, edited)
-                chat.save_draft(self._window.composer.text())  # sending has emptied it
-                chat.save_draft(self._documents.draft)
-        finally:  # also where the window closes
+            is_sent = True
+            self._send(text, files, sources, edited)
+            chat.save_draft(self._window.composer.text())  # sending has emptied it
+            chat.save_draft(self._documents.draft)
+        finally:  # also where the user stops it or leaves the chat, and where the window closes
             if not is_sent:
                 chat.give_back(conversation, text, files)
 
@@ -98,7 +97,10 @@ class QuestionSender(Presenter):
         dialog.accepted.connect(lambda: chosen.give(dialog.chosen()))
         dialog.rejected.connect(lambda: chosen.give(None))
         dialog.open()
-        return await chosen
+        try:
+            return await chosen
+        finally:
+            dialog.close()
 
     def _send(
         self,

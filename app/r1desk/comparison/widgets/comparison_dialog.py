@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.values.duration import budget_name
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.tasks import Results, Tasks, report_of, task
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -33,8 +33,8 @@ from r1desk.widgets.text_label import NamedBox, text_label
 class Planner(Protocol):
     """Makes the bills of a comparison."""
 
-    def plan(self, candidates: Sequence[Candidate]) -> BackgroundAnswer:
-        """Ask for the `ComparisonPlanned` of these."""
+    def plan(self, candidates: Sequence[Candidate]) -> Results[ComparisonPlanned]:
+        """Ask how these will run."""
 
 
 class ColumnChoice(QWidget):
@@ -127,7 +127,7 @@ class ComparisonDialog(BoundedDialog):
         """Begin with two columns: the first model, and the second where there is one."""
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
         self._asked, self._planner = question, planner
-        self._planning = BackgroundAnswer()
+        self.tasks = Tasks(self, self._refuse)
         self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
         stored = bool(question.id)  # it cannot be changed
         self.question = QPlainTextEdit(
@@ -159,7 +159,6 @@ class ComparisonDialog(BoundedDialog):
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
         self._on_changed()
-        self.finished.connect(lambda _result: self._planning.abandon())
         (self.choices[1].model if question.content else self.question).setFocus()
 
     def candidates(self) -> list[Candidate]:
@@ -187,15 +186,20 @@ class ComparisonDialog(BoundedDialog):
     @Slot()
     def _on_changed(self) -> None:
         """Ask how these columns will run; what was asked before is of others."""
-        self._planning.abandon()
+        self.tasks.cancel_all()
         self._planned = None
         self._refresh()
         candidates = self.candidates()
         self.bill.setText(tr("The bill is being made…") if candidates else "")
         if candidates:
-            self._planning = self._planner.plan(candidates)
-            self._planning.done.connect(self.show_plan)
-            self._planning.failed.connect(lambda report: self.bill.setText(report.text()))
+            self._plan(candidates)
+
+    @task
+    async def _plan(self, candidates: list[Candidate]) -> None:
+        self.show_plan(await self._planner.plan(candidates))
+
+    def _refuse(self, error: Exception) -> None:
+        self.bill.setText(report_of(error).text())
 
     @Slot()
     def _refresh(self) -> None:

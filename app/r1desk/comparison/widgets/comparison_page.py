@@ -15,8 +15,9 @@ from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import compared_line
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.text.message_selection import TextMatch, mark, matches_in
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.chat.text.message_selection import mark, matches_in
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import filled, keep_place, put_inside
@@ -75,8 +76,7 @@ class ComparisonPage(QWidget):
         super().__init__(parent)
         self.columns = [ColumnView(each, self) for each in answers]
         self._moving = False  # a column brings the others to its place
-        self._comparing = BackgroundAnswer()  # the words of the answers
-        self._matches: list[list[TextMatch]] = []  # those of each column
+        self.tasks = Tasks(self)
         asked = ElidedLabel(" ".join(question.split()))
         asked.setToolTip(question[:2000])
         self.plan = ElidedLabel(plan)
@@ -166,17 +166,16 @@ class ComparisonPage(QWidget):
     @Slot(bool)
     def mark_differences(self, marked: bool) -> None:
         """Mark the words of each answer that the first one does not have, and the other way."""
-        self._comparing.abandon()
-        views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
-        self._matches = parts = [matches_in(view, _WORD) if marked else [] for view in views]
-        texts = [[match.cursor.selectedText().casefold() for match in each] for each in parts]
-        self._comparing = ask_in_background(partial(differences_of, texts))
-        self._comparing.done.connect(self._show_differences)
+        self._mark(marked=marked)
 
-    @Slot(list)
-    def _show_differences(self, found: list[set[int]]) -> None:
+    @newest_task
+    async def _mark(self, *, marked: bool) -> None:
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
-        for view, own, differing in zip(views, self._matches, found, strict=True):
+        matches = [matches_in(view, _WORD) if marked else [] for view in views]
+        texts = [[match.cursor.selectedText().casefold() for match in each] for each in matches]
+        found = await ask_in_background(partial(differences_of, texts))
+        views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
+        for view, own, differing in zip(views, matches, found, strict=True):
             mark(view, [own[place] for place in sorted(differing)])
 
     @Slot()

@@ -9,10 +9,9 @@ from threading import Event
 from typing import TypeVar
 
 import shiboken6
-from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.atomic_write import write_atomically
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
@@ -37,54 +36,42 @@ class _Cancelled(Exception):
     """No file is to be written."""
 
 
-class ConversationExport(QObject):
+class ConversationExport:
     """One export, in a thread of its own, which reads one conversation at a time from the store.
 
     The end of a PDF takes 0.1 ms for every different glyph in it, at once: too long for the
     window's thread. Fonts are each thread's own in Qt: whatever touches a document is done there.
-
-    Signals:
-        finished: ErrorReport, or None where the file is there. Not emitted after `cancel`, which
-            deletes the export.
     """
 
-    finished = Signal(object)
-
-    def __init__(
-        self, store: StoreBridge, file: Path, conversation_ids: Sequence[int], parent: QObject
-    ) -> None:
+    def __init__(self, store: StoreBridge, file: Path, conversation_ids: Sequence[int]) -> None:
         """`conversation_ids` are all outside the trash where none is named."""
-        super().__init__(parent)
         self._store, self._file, self._chosen = store, file, conversation_ids
         self._cancelled, self._ended = Event(), Event()
         self._formulas: WaitingFormulas | None = None
         self._turn_began = 0.0
-        self.destroyed.connect(self._cancelled.set)
 
-    def start(self) -> None:
-        """Begin."""
-        written = ask_in_background(self._written)
-        written.done.connect(self._on_end)
-        written.failed.connect(self._on_end)
+    async def written(self) -> bool:
+        """Write; False where it was cancelled. Raises the R1Error that prevents it."""
+        try:
+            await ask_in_background(self._written)
+        except GeneratorExit:  # nobody waits for it any more
+            self.cancel()
+            raise
+        except R1Error:
+            if not self._cancelled.is_set():
+                raise
+        return not self._cancelled.is_set()
 
-    @Slot()
     def cancel(self) -> None:
         """Write nothing."""
         self._cancelled.set()
         if (formulas := self._formulas) is not None:
             formulas.close()
 
-    @Slot()
     def close(self) -> None:
         """Write nothing, and wait until the thread touches Qt no more."""
         self.cancel()
         self._ended.wait()
-
-    @Slot(object)
-    def _on_end(self, report: ErrorReport | None) -> None:
-        if not self._cancelled.is_set():
-            self.finished.emit(report)
-        self.deleteLater()
 
     # ---- the thread
 

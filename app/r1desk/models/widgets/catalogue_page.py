@@ -32,6 +32,7 @@ from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import FilesHere, ModelCard
+from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, discard, filled, put_inside
 from r1desk.widgets.text_label import text_label
@@ -66,6 +67,7 @@ class CataloguePage(QWidget):
         self.pages.addWidget(self._create_scroll_area())
         self.pages.addWidget(all_files)
         self._forecasts = forecasts
+        self.tasks = Tasks(self)
         self._started = False
 
     def _show_page(self, index: int) -> None:
@@ -78,7 +80,13 @@ class CataloguePage(QWidget):
         super().showEvent(event)
         if not self._started:
             self._started = True
-            self._forecasts.ask(survey_catalogue, self._on_found)
+            self._survey()
+
+    @task
+    async def _survey(self) -> None:
+        async for files in self._forecasts.ask(survey_catalogue):
+            self._files = files
+            self._show_files()
 
     def _create_scroll_area(self) -> QScrollArea:
         content = ScrolledColumn()
@@ -119,11 +127,6 @@ class CataloguePage(QWidget):
         self._here = here
         for shown in (self.table, *self.cards):
             shown.show_here(here)
-
-    @Slot(tuple)
-    def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
-        self._files = files
-        self._show_files()
 
     def _show_files(self) -> None:
         """Show the forecasts; a file on this computer has that of its own header."""

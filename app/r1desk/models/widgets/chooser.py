@@ -20,13 +20,14 @@ from deepseek_r1.catalogue.installed import resolved
 from deepseek_r1.core.i18n import tr
 from r1desk.models.downloads import ON_ITS_WAY, Download
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.scan import FoundModel, find_models, free_models_bytes
+from r1desk.models.scan import find_models, free_models_bytes
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.models.widgets.page_parts import open_model_dialog
-from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
 
@@ -56,7 +57,7 @@ class ModelChooser(KeyDialog):
         self.setWindowTitle(tr("Choose a model"))
         self._loaded = loaded
         self._recent, self._forecasts = [Path(path) for path in recent], forecasts
-        self._looking: BackgroundAnswer | None = None
+        self.tasks = Tasks(self)
         self.catalogue = CataloguePage(forecasts, give_budget)
         self.catalogue.use_requested.connect(self._choose)
         self.hub = HubPage(forecasts.settings, give_budget)
@@ -81,12 +82,21 @@ class ModelChooser(KeyDialog):
 
     def look_again(self) -> None:
         """Look for the models and the free space anew; what was shown stays until then."""
-        if self._looking is not None:
-            self._looking.abandon()
-        self._looking = self._forecasts.ask(partial(find_models, self._recent), self._on_found)
-        free = ask_in_background(free_models_bytes)
+        self._find_models()
+        self._find_space()
+
+    @newest_task
+    async def _find_models(self) -> None:
+        async for models in self._forecasts.ask(partial(find_models, self._recent)):
+            self.files.show_models(models)
+            self.catalogue.show_places(models, self._loaded)
+            self._on_selection()
+
+    @newest_task
+    async def _find_space(self) -> None:
+        free = await ask_in_background(free_models_bytes)
         for page in (self.catalogue.table, self.hub, self.files):
-            free.done.connect(page.show_free_space)
+            page.show_free_space(free)
 
     @Slot()
     def forget_loaded(self) -> None:
@@ -121,12 +131,6 @@ class ModelChooser(KeyDialog):
         buttons.addButton(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         return buttons
-
-    @Slot(tuple)
-    def _on_found(self, models: tuple[FoundModel, ...]) -> None:
-        self.files.show_models(models)
-        self.catalogue.show_places(models, self._loaded)
-        self._on_selection()
 
     @Slot(int)
     def _on_page(self, index: int) -> None:

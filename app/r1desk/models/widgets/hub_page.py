@@ -30,13 +30,13 @@ from deepseek_r1.catalogue.hub_reference import (
     hosts_in_order,
     parse_reference,
 )
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import Offer, OfferedModel, find_offers
 from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.page_parts import AddressLine, GiveButton, ModelTree
-from r1desk.platform.background_thread import BackgroundAnswer, stream_in_background
+from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
@@ -52,8 +52,7 @@ class HubPage(QWidget):
         super().__init__()
         self.policy = RetryPolicy()
         self._settings = settings
-        self._query: BackgroundAnswer | None = None
-        self._stop = Stop()  # of the query
+        self.tasks = Tasks(self, self._refuse)
         self._free_bytes: int | None = None
         self.name = QLineEdit(clearButtonEnabled=True, maxLength=500)
         self.name.setPlaceholderText(tr("owner/name, or an address"))
@@ -92,14 +91,14 @@ class HubPage(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         """End a query that nobody waits for any more."""
         if not self.window().isVisible():
-            self._end_query()
+            self.tasks.cancel_all()
         super().hideEvent(event)
 
     # ---- the query --------------------------------------------------------------------------
 
     @Slot()
     def _on_list(self) -> None:
-        self._end_query()
+        self.tasks.cancel_all()
         self.tree.clear()
         try:
             host: HubHost = self.host.currentData()
@@ -110,27 +109,22 @@ class HubPage(QWidget):
         except (ReferenceUnusable, FileNameUnusable) as error:
             self._show_note(str(error), "danger")
             return
-        self._start_query(found)
+        self._list(found)
 
-    def _start_query(self, reference: HubReference) -> None:
+    @task
+    async def _list(self, reference: HubReference) -> None:
         self.host.setCurrentText(reference.host.name)
         self._show_note(tr("Connecting to {host}…", host=reference.host.origin.partition("//")[2]))
-        self._stop = Stop()
-        self._query = stream_in_background(
-            partial(find_offers, reference, self._settings, self.policy, self._stop)
-        )
-        self._query.done.connect(self._show_offer)
-        self._query.failed.connect(self._on_failed)
+        stop = Stop()
+        find = partial(find_offers, reference, self._settings, self.policy, stop)
+        try:
+            async for offer in stream_in_background(find):
+                self._show_offer(offer)
+        finally:
+            stop.request()
 
-    def _end_query(self) -> None:
-        if self._query is not None:
-            self._stop.request()
-            self._query.abandon()
-            self._query = None
-
-    @Slot(object)
-    def _on_failed(self, report: ErrorReport) -> None:
-        self._show_note(report.text(), "danger")
+    def _refuse(self, error: Exception) -> None:
+        self._show_note(report_of(error).text(), "danger")
 
     @Slot(object)
     def show_free_space(self, free_bytes: int | None) -> None:
@@ -150,7 +144,6 @@ class HubPage(QWidget):
 
     # ---- the files --------------------------------------------------------------------------
 
-    @Slot(object)
     def _show_offer(self, offer: Offer) -> None:
         before = self.tree.selected
         selected = before.name if before is not None else offer.wanted
