@@ -26,6 +26,7 @@ from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context import file_reader
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -49,6 +50,7 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
         counter,
         UndoHistory(stack.chat),
         tmp_path / "documents.db",
+        speed=MeasuredSpeed(stack.engine.bridge),
         settings=lambda: (stack.sampling, "Be brief."),
         context_length=lambda: 10 * CONTEXT,
         compares=lambda: stack.engine.compares,
@@ -142,27 +144,49 @@ def test_a_question_is_given_back_where_comparing_fails(
         result_of(planning)
 
 
-def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, documents):
     file = attached(documents, pages(60))
     sources = planned(qtbot, documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = PassagesDialog(sources, documents, [file.sha256], parent)
+    dialog = PassagesDialog(sources, "Who is it?", documents, [file.sha256], parent)
     dialog.show()
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown
-    dialog.list.item(0).setCheckState(Qt.CheckState.Unchecked)
+    click_row(qtbot, dialog, 0)
     dialog.query.setText("gate 44 Ann")
     qtbot.keyClick(dialog.query, Qt.Key.Key_Return)
     assert dialog.isVisible()  # it sends nothing
     qtbot.waitUntil(lambda: dialog.list.count() > len(shown))
+    assert dialog.chosen() == shown[1:]  # what is found is not yet chosen
+    click_row(qtbot, dialog, len(shown))
     chosen = dialog.chosen()
-    assert shown[0] not in chosen
     assert any(each.place.page == 44 for each in chosen)
+    assert dialog.send.text() == f"Ask again with {len(chosen)} passages"
     again = planned(qtbot, documents, file, chosen)
     assert {source.passage for source in again.sent} <= set(chosen)
+
+
+def click_row(qtbot, dialog: PassagesDialog, row: int) -> None:
+    dialog.list.scrollToItem(dialog.list.item(row))
+    place = dialog.list.visualItemRect(dialog.list.item(row)).center()
+    qtbot.mouseClick(dialog.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_before(
+    qtbot, stack, documents
+):
+    file = attached(documents, pages(60))
+    sources = planned(qtbot, documents, file)
+    stack.do(stack.chat.send, "Who is the warden of gate 7?", (file,), sources)
+    stack.answer("It is Ann-7 [1].")
+    qtbot.waitUntil(lambda: documents.shown == (file,))
+    later = result_of(documents.plan("Thanks, that helps!"))
+    assert later.sent == ()
+    assert (later.outline, later.asked) == (sources.outline, "Thanks, that helps!")
+    assert "no passage was sent" in later.summary()
+    follow_up = result_of(documents.plan("And of gate 8?"))
+    assert 8 in {each.passage.place.page for each in follow_up.sent}
 
 
 def test_a_document_opens_at_a_passage_and_is_searched_from_there(

@@ -13,7 +13,7 @@ from chat.shown_messages import Show, answer, user
 from deepseek_r1.documents.document import Passage, Place, Source
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.prose_view import ProseView
-from r1desk.chat.values.intents import OpenAttachment
+from r1desk.chat.values.intents import ChangePassages, OpenAttachment
 from r1desk.store import AnswerSources, Store
 from r1desk.store.archive import export_json, export_markdown
 from support.foreign_exports import import_into
@@ -84,9 +84,20 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(
     assert [entry.text() for entry in button.menu().actions()] == [
         "[1] report.pdf, page 11 · cited",
         "[2] report.pdf, page 12 · not cited",
+        "Change…",
     ]
     button.menu().actions()[0].trigger()
-    assert wanted == [OpenAttachment(SOURCES.sent[n].passage) for n in (1, 0)]
+    button.menu().actions()[2].trigger()
+    shown = [OpenAttachment(SOURCES.sent[n].passage) for n in (1, 0)]
+    assert wanted == [*shown, ChangePassages(2)]
+
+
+def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):
+    show([user(1, "Why?"), answer(2, "It is", sources=SOURCES, state="streaming")])
+    button = view.view(2).sources
+    assert button.isVisible()
+    assert button.accessibleName() == "Sources: 2 passages sent, 1,240 tokens"
+    assert button.geometry().bottom() <= view.view(2).body.geometry().top()
 
 
 def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:

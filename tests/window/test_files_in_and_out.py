@@ -15,6 +15,7 @@ from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.document_lists import DocumentsDialog
+from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt
@@ -211,6 +212,40 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+
+
+def test_a_question_about_a_long_file_is_sent_at_once_and_asked_again_with_other_passages(
+    qtbot, own_profile, tmp_path
+):
+    long = tmp_path / "gates.txt"
+    gates = (f"Gate {n}. The warden is Ann{n}. " + "Nothing happened. " * 40 for n in range(300))
+    long.write_text("\n\n".join(gates), encoding="utf-8")
+    with ready_session(qtbot, own_profile) as session:
+        drop(session.window, long)
+        wait_chips(qtbot, session, 1)
+        type_text("Who is the warden of gate 44?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
+        assert session.window.findChild(PassagesDialog) is None
+        answer = session.chat.shown_branch[-1]
+        assert "Ann44" in answer.sources.asked
+        wait_answered(qtbot, session)
+        button = session.window.chat.view(answer.id).sources
+        button.menu().aboutToShow.emit()
+        button.menu().actions()[-1].trigger()
+        dialog = session.window.findChild(PassagesDialog)
+        press_button(dialog, "Untick all")
+        qtbot.mouseClick(
+            dialog.list.viewport(),
+            Qt.MouseButton.LeftButton,
+            pos=dialog.list.visualItemRect(dialog.list.item(0)).center(),
+        )
+        press_button(dialog, "Ask again with 1 passage")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].id != answer.id)
+        again = session.chat.shown_branch[-1]
+        assert [each.passage for each in again.sources.sent] == [answer.sources.sent[0].passage]
+        assert session.chat.shown_branch[-2].content == "Who is the warden of gate 44?"
+        assert session.window.focusWidget() is session.window.composer.editor
 
 
 def test_a_folder_has_documents_which_are_listed_and_removed(

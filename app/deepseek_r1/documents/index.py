@@ -189,7 +189,7 @@ class DocumentIndex:
             return [each for best, _ in ordered for each in self._rows(db, (best, best))]
 
     def weight(self, question: str, passage: Passage, sha256s: Iterable[str]) -> float:
-        """How much of what a question names is in a passage of these documents.
+        """Return how much of what a question names is in a passage of these documents.
 
         A word that no other passage has is 1; of one that others have less remains, as in `bm25`.
         """

@@ -141,6 +141,24 @@ def only_asks(question: str) -> bool:
     return not _terms(_ASKED.sub(" ", text), _ASKING)
 
 
+def excerpt(text: str, question: str, most: int) -> str:
+    """The part of a text, in one line of at most so many characters, that names most of it."""
+    line = " ".join(text.split())
+    terms = {term.strip('" *') for term in question_terms(question)}
+    stems = sorted(re.escape(term[: max(3, len(term) - 2)]) for term in terms if term)
+    places = [(m.start(), m.group()) for m in re.finditer("|".join(stems), line.lower())]
+    best, start, first = 0, 0, 0
+    for last, (end, _) in enumerate(places if stems else ()):
+        while places[first][0] < end - most // 2:
+            first += 1
+        if (count := len({stem for _, stem in places[first : last + 1]})) > best:
+            best, start = count, places[first][0]
+    start = max(0, min(start - most // 6, len(line) - most))
+    start = 0 if start == 0 else line.rfind(" ", 0, start) + 1 or start
+    shown = line[start : start + most]
+    return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
+
+
 def _terms(text: str, without: Container[str] = ()) -> list[str]:
     found = []
     for joined in _JOINED.findall(_UNSPACED.sub(" ", text)):

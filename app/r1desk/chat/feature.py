@@ -106,6 +106,7 @@ class ChatFeature(Feature):
             counter,
             self.history,
             index,
+            speed=self._speed,
             settings=lambda: settings.present,
             context_length=self._context_for_documents,
             compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),

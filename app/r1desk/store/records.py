@@ -94,14 +94,16 @@ class AnswerSources(BaseModel):
         parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in self.shown()]
         return "\n\n".join(parts)
 
-    def summary(self) -> str:
-        """One line: passages sent, cited, their tokens."""
+    def summary(self, *, has_ended: bool = True) -> str:
+        """One line: passages sent, cited once the answer has ended, their tokens."""
+        if not self.sent and not self.whole:
+            return tr("The message does not name what the documents have: no passage was sent")
         cited = sum(source.cited for source in self.sent)
         parts = [
             tr("read whole")
             if self.whole
             else trn("{n:,} passage sent", "{n:,} passages sent", len(self.sent)),
-            trn("{n:,} cited", "{n:,} cited", cited),
+            *[trn("{n:,} cited", "{n:,} cited", cited)] * has_ended,
             trn("{n:,} token", "{n:,} tokens", self.tokens),
         ]
         return tr("Sources: {summary}", summary=join_list(parts))

@@ -17,12 +17,13 @@ from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.document import Passage
-from deepseek_r1.documents.document_prompt import plan, whole_text
+from deepseek_r1.documents.document_prompt import SEARCHED_TOKENS, plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
 from r1desk.chat.context.file_reader import FileReader, FileReading
+from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineRequest
@@ -32,6 +33,8 @@ from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
 Answer = TypeVar("Answer")
+_READING_S = 20  # that passages of a question may take
+_UNMEASURED_TOKENS = 1200  # of them, where the model has read nothing yet
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -65,6 +68,7 @@ class ChatDocuments(QObject):
         history: UndoHistory,
         path: Path | None,
         *,
+        speed: MeasuredSpeed,
         settings: Callable[[], tuple[SamplingSettings, str]],
         context_length: Callable[[], int],
         compares: Callable[[], bool] = bool,
@@ -77,7 +81,7 @@ class ChatDocuments(QObject):
         `compares`: an embedding model is loaded.
         """
         super().__init__()
-        self._chat, self._store, self._history = chat, store, history
+        self._chat, self._store, self._history, self._speed = chat, store, history, speed
         self.tasks = Tasks(self, chat.report_failure)
         self.counter = counter
         self._settings, self._context_length = settings, context_length
@@ -276,7 +280,8 @@ class ChatDocuments(QObject):
         """Work out what the answer to a question is given. Raises R1Error.
 
         `chosen` are passages to take in place of those that a search finds; `edited` is the message
-        whose place the question takes.
+        whose place the question takes. A message that brings no document of its own may be about
+        something else.
         """
         names = self.of_question(draft)
         documents = tuple(names)
@@ -285,6 +290,9 @@ class ChatDocuments(QObject):
         sampling, instructions = self._settings()
         most, compares = context - answer_reserve(context, sampling.max_tokens), self._compares()
         count = self.counter.count_tokens
+        readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
+        before = [each for each in above if each.role is Role.USER]
+        outlines = [each.sources.outline for each in above if each.sources is not None]
 
         def work() -> AnswerSources:
             self._require(names)
@@ -298,7 +306,12 @@ class ChatDocuments(QObject):
                 count,
                 chosen=chosen,
                 similarities=self.counter.similarities if compares else None,
+                before=before[-1].content if before else "",
+                searched_tokens=min(SEARCHED_TOKENS, readable),
+                must_send=any(each.sha256 for each in draft),
             )
+            # What the prompts before began with is in the model's context already.
+            outline = prompt.system or (outlines[-1] if outlines else "")
             tokens = count(f"{prompt.system}\n\n{prompt.question}") - count(question)
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
@@ -310,7 +323,7 @@ class ChatDocuments(QObject):
                 whole=prompt.whole,
                 documents=documents if prompt.whole else (),
                 asked=prompt.question,
-                outline="" if prompt.whole else prompt.system,
+                outline="" if prompt.whole else outline,
             )
 
         return await ask_in_background(work)

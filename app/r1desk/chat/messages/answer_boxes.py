@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -22,6 +22,7 @@ from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import (
+    ChangePassages,
     ContextOption,
     ContextOptions,
     ContinueAnswer,
@@ -256,10 +257,15 @@ class ContinueRow(FittedWidget):
 
 
 def sources_button(
-    sources: AnswerSources, style: TextStyle, request: Request, parent: QWidget
+    message: ChatMessage,
+    sources: AnswerSources,
+    style: TextStyle,
+    request: Request,
+    parent: QWidget,
 ) -> QToolButton:
-    """A button with the line; each passage of its menu is shown in its document."""
-    button = text_button("chevron-down", sources.summary(), parent)
+    """A button with what the answer was given; its menu shows each passage in its document."""
+    has_ended = message.state not in {"queued", "streaming"}
+    button = text_button("chevron-down", sources.summary(has_ended=has_ended), parent)
     button.setFont(scaled(style.font, 0.9))
     menu = QMenu(button, toolTipsVisible=True)
 
@@ -271,6 +277,11 @@ def sources_button(
             entry = menu.addAction(text, partial(request, OpenAttachment(source.passage)))
             entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
 
+        if menu.actions()[-1:] != [change] and has_ended and not sources.whole:
+            menu.addAction(change)
+
+    change = QAction(tr("Change…"), menu, toolTip=tr("Ask again with other passages"))
+    change.triggered.connect(partial(request, ChangePassages(message.id)))
     menu.aboutToShow.connect(fill)
     button.setMenu(menu)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

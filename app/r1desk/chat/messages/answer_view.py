@@ -51,6 +51,7 @@ class AnswerView(EditableMessage):
         self._error: ErrorBox | None = None
         self.note: AnswerNote | None = None
         self.sources: QToolButton | None = None
+        self._show_sources()
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -180,11 +181,17 @@ class AnswerView(EditableMessage):
         if message.state == "failed" and not fills_context(message):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
-        if message.sources is not None:
-            self.sources = sources_button(message.sources, self._style, self._request, self)
-            self.sources.show()
+        self._show_sources()
         self._add_footer().show()
         self._show_ways_on()
+
+    def _show_sources(self) -> None:
+        message = self._message
+        if message.sources is not None:
+            self.sources = sources_button(
+                message, message.sources, self._style, self._request, self
+            )
+            self.sources.show()
 
     def _show_ways_on(self) -> None:
         message = self._message
@@ -206,7 +213,11 @@ class AnswerView(EditableMessage):
 
     def fit_width(self, width: int) -> int:
         em = self._style.em_px
-        y = 0
+        y, inset = 0, round(em * BUTTON_INSET_EM)
+        if self.sources:
+            size = self.sources.sizeHint()
+            self.sources.setGeometry(-inset, y, min(size.width(), width + inset), size.height())
+            y += size.height()
         body = self.editor or (self.body if self.body.source else None)
         parts = (
             (self.thinking, 0.45),
@@ -221,11 +232,6 @@ class AnswerView(EditableMessage):
             if part:
                 part.move(0, y)
                 y += part.fit_width(width) + round(gap * em)
-        inset = round(em * BUTTON_INSET_EM)
-        if self.sources:
-            size = self.sources.sizeHint()
-            self.sources.setGeometry(-inset, y, min(size.width(), width + inset), size.height())
-            y += size.height()
         if self._footer:
             self._footer.move(-inset, y)
             y += self._footer.fit_width(width + inset)

@@ -1,4 +1,4 @@
-"""The passages that were found for a question, before it is sent: unticked, added to, sent."""
+"""The passages that a question was sent with: unticked, added to, and sent again."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
+from deepseek_r1.documents.passages import excerpt
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
@@ -29,7 +30,8 @@ from r1desk.widgets.text_label import push_button, text_label
 _SUITED = QSize(720, 520)
 _SHOWN_CHARACTERS = 220
 _TOOLTIP_CHARACTERS = 1_500
-_TICKED, _PASSAGE = Qt.CheckState.Checked, Qt.ItemDataRole.UserRole
+_TICKED, _UNTICKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
+_PASSAGE = Qt.ItemDataRole.UserRole
 
 
 class PassagesDialog(BoundedDialog):
@@ -38,6 +40,7 @@ class PassagesDialog(BoundedDialog):
     def __init__(
         self,
         sources: AnswerSources,
+        question: str,
         documents: ChatDocuments,
         among: Collection[str],
         parent: QWidget,
@@ -47,15 +50,20 @@ class PassagesDialog(BoundedDialog):
         self._documents, self._among = documents, among
         self.tasks = Tasks(self)
         column = self.fill_column(spacing=8)
-        text = tr(
-            "The documents do not fit into the context, so these passages are sent. Untick what "
-            "does not matter, or look for more."
-        )
+        self._question = question
+        asked = " ".join(question[:_SHOWN_CHARACTERS].split())
+        label = text_label(fit.prose(asked))
+        label.setWordWrap(True)
+        column.addWidget(label)
+        text = tr("Untick what does not matter, or look for more, and ask again with the rest.")
         column.addWidget(text_label(text, "dim"))
         self.list = QListWidget(wordWrap=True, spacing=3)
+        self.list.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.list.setAccessibleName(tr("Passages"))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemChanged.connect(self._on_changed)
+        self.list.itemPressed.connect(self._on_pressed)
+        self.list.itemClicked.connect(self._on_clicked)
         column.addWidget(self.list, 1)
         row = put_inside(column, QHBoxLayout())
         self.query = FindField(tr("Look for other passages"), self)  # whose Enter sends nothing
@@ -63,16 +71,18 @@ class PassagesDialog(BoundedDialog):
         self.query.escaped.connect(self.reject)
         row.addWidget(self.query, 1)
         row.addWidget(push_button(tr("Find"), self._on_search))
+        row.addWidget(push_button(tr("Untick all"), self._on_none))
         self.note = text_label("", "dim")
         column.addWidget(self.note)
         kinds = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(kinds.Ok | kinds.Cancel)
         self.send = self.buttons.button(kinds.Ok)
-        self.send.setText(tr("Send"))
         set_role(self.send, "primary")
         self.buttons.accepted.connect(self.accept)
-        self._add(source.passage for source in sources.sent)
-        self.send.setFocus()
+        self._pressed = _TICKED  # the state of a box before the click
+        self._add((source.passage for source in sources.sent), _TICKED)
+        self._on_changed()
+        self.query.setFocus()
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.list.item(row) for row in range(self.list.count())]
@@ -81,24 +91,40 @@ class PassagesDialog(BoundedDialog):
         """The passages that are ticked, the best first."""
         return [item.data(_PASSAGE) for item in self._items() if item.checkState() is _TICKED]
 
-    def _add(self, passages: Iterable[Passage]) -> int:
+    def _add(self, passages: Iterable[Passage], state: Qt.CheckState) -> int:
         """List passages that are not there yet; returns how many."""
         there = [item.data(_PASSAGE) for item in self._items()]
         new = [each for each in passages if each not in there]
         for each in new:
             label = join_list([each.name, each.place.label()])
-            text = " ".join(each.text[: 2 * _SHOWN_CHARACTERS].split())[:_SHOWN_CHARACTERS]
-            item = QListWidgetItem(fit.prose(f"{label}\n{text}…"), self.list)
+            query = f"{self._question} {self.query.text()}"
+            text = excerpt(each.text, query, _SHOWN_CHARACTERS)
+            item = QListWidgetItem(fit.prose(f"{label}\n{text}"), self.list)
             item.setData(_PASSAGE, each)
             item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(_TICKED)
+            item.setCheckState(state)
         return len(new)
 
     @Slot()
     def _on_changed(self) -> None:
         count = len(self.chosen())
-        self.send.setText(trn("Send with {n} passage", "Send with {n} passages", count))
+        self.send.setText(trn("Ask again with {n} passage", "Ask again with {n} passages", count))
+
+    @Slot(QListWidgetItem)
+    def _on_pressed(self, item: QListWidgetItem) -> None:
+        self._pressed = item.checkState()
+
+    @Slot(QListWidgetItem)
+    def _on_clicked(self, item: QListWidgetItem) -> None:
+        """A click on the text is one on its box."""
+        if item.checkState() is self._pressed:
+            item.setCheckState(_UNTICKED if self._pressed is _TICKED else _TICKED)
+
+    @Slot()
+    def _on_none(self) -> None:
+        for item in self._items():
+            item.setCheckState(_UNTICKED)
 
     @Slot()
     def _on_search(self) -> None:
@@ -112,7 +138,9 @@ class PassagesDialog(BoundedDialog):
         except R1Error as refused:
             self.note.setText(str(refused))
             return
-        added = self._add(found)
-        text = trn("{n} passage was added.", "{n} passages were added.", added)
+        added = self._add(found, _UNTICKED)
+        text = trn(
+            "{n} passage more: tick what matters.", "{n} passages more: tick what matters.", added
+        )
         self.note.setText(text if added else tr("Nothing else was found."))
         self.list.scrollToBottom()

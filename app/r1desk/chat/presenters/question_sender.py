@@ -1,8 +1,9 @@
-"""Sends questions; those about documents with the passages that the user has agreed to."""
+"""Sends questions; those about documents with passages that are found, or that the user chose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import pairwise
 
 from PySide6.QtCore import Slot
 
@@ -22,7 +23,7 @@ _COMPARING = "comparing passages"  # a topic of notices
 
 
 class QuestionSender(Presenter):
-    """Finds what a question is answered from, shows it where it is a part, and sends it."""
+    """Finds what a question is answered from, and sends it."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class QuestionSender(Presenter):
         super().close()
 
     def send(self, text: str) -> None:
-        """Send a message with its files; passages are shown before they are sent."""
+        """Send a message with its files."""
         files = self._documents.draft
         self._files.clear()  # they go with the message
         if self._documents.of_question(files) and not self._chat.opening:
@@ -64,35 +65,19 @@ class QuestionSender(Presenter):
         self._ask(text, (), message)
 
     @task
-    async def _ask(self, text: str, files: tuple[Attachment, ...], edited: int = 0) -> None:
-        """Find what the answer is given, to be changed, and ask; else the text is given back."""
-        among, chat = self._documents.of_question(files), self._chat
-        if not among or chat.opening:
-            self._send(text, files, None, edited)
-            return
-        if chat.preparing:  # counting would wait for it
-            chat.stop()
-        conversation, is_sent = chat.conversation_id, False
-        try:
-            sources = await self._documents.plan(text, files, None, edited)
-            if not sources.whole:
-                chosen = await self._choose(sources, among)
-                if chosen is None:
-                    return
-                sources = await self._documents.plan(text, files, chosen, edited)
-            is_sent = True
-            self._send(text, files, sources, edited)
-            chat.save_draft(self._window.composer.text())  # sending has emptied it
-            chat.save_draft(self._documents.draft)
-        finally:  # also where the user stops it or leaves the chat, and where the window closes
-            if not is_sent:
-                chat.give_back(conversation, text, files)
+    async def change_passages(self, answer: int) -> None:
+        """Show the passages of an answer, and ask its question again with those that are left."""
+        for question, message in pairwise(self._chat.shown_branch):
+            if message.id == answer and message.sources is not None:
+                chosen = await self._choose(message.sources, question.content)
+                if chosen is not None:
+                    self._ask(question.content, (), question.id, chosen)
+                return
 
-    async def _choose(
-        self, sources: AnswerSources, among: Mapping[str, str]
-    ) -> list[Passage] | None:
+    async def _choose(self, sources: AnswerSources, question: str) -> list[Passage] | None:
         """Show the passages; those that are to be sent, None for no question at all."""
-        dialog = PassagesDialog(sources, self._documents, among, self._window)
+        among = self._documents.of_question(())
+        dialog = PassagesDialog(sources, question, self._documents, among, self._window)
         chosen: Later[list[Passage] | None] = Later()
         dialog.accepted.connect(lambda: chosen.give(dialog.chosen()))
         dialog.rejected.connect(lambda: chosen.give(None))
@@ -101,6 +86,33 @@ class QuestionSender(Presenter):
             return await chosen
         finally:
             dialog.close()
+            self._window.composer.setFocus()
+
+    @task
+    async def _ask(
+        self,
+        text: str,
+        files: tuple[Attachment, ...],
+        edited: int = 0,
+        chosen: Sequence[Passage] | None = None,
+    ) -> None:
+        """Find what the answer is given, unless it is chosen, and ask; else give the text back."""
+        chat = self._chat
+        if not self._documents.of_question(files) or chat.opening:
+            self._send(text, files, None, edited)
+            return
+        if chat.preparing:  # counting would wait for it
+            chat.stop()
+        conversation, is_sent = chat.conversation_id, False
+        try:
+            sources = await self._documents.plan(text, files, chosen, edited)
+            is_sent = True
+            self._send(text, files, sources, edited)
+            chat.save_draft(self._window.composer.text())  # sending has emptied it
+            chat.save_draft(self._documents.draft)
+        finally:  # also where the user stops it or leaves the chat, and where the window closes
+            if not is_sent and chosen is None:
+                chat.give_back(conversation, text, files)
 
     def _send(
         self,

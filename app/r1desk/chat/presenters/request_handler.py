@@ -99,6 +99,8 @@ class RequestHandler(Presenter):
                 chat.continue_answer(message, answers_now=closes_thinking)
             case intents.EditQuestion(message, text):
                 self._questions.edit(message, text)
+            case intents.ChangePassages(message):
+                self._questions.change_passages(message)
             case intents.EditAnswer(message, text):
                 view = self._window.chat.view(message)
                 if not actions.edit_answer(message, text) and view is not None:

@@ -168,6 +168,12 @@ class OpenAttachment(Intent):
     shown: Attachment | Passage
 
 
+class ChangePassages(Intent):
+    """Ask the question of this answer again, with other passages of the documents."""
+
+    message: int
+
+
 class AskOthers(Intent):
     """Ask several models the question that a message answers; 0 is the message being written."""
 
