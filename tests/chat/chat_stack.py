@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from support.models_double import ModelsDouble, SettingsDouble
+
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
@@ -53,13 +55,9 @@ class ChatStack:
         self.disk = SmallDisk(folder / "chats.db")
         self.store = StoreBridge(self.disk)
         self.engine = EngineDouble()
-        self.sampling, self.system_prompt = SamplingSettings(max_tokens=80), ""
+        self.settings = SettingsDouble(SamplingSettings(max_tokens=80), "")
         self.chat = ChatController(
-            self.engine.bridge,
-            self.store,
-            lambda: "Model",
-            lambda: (self.sampling, self.system_prompt),
-            context_length=lambda: CONTEXT,
+            self.engine.bridge, self.store, ModelsDouble(CONTEXT), self.settings
         )
 
     def settle(self) -> None:

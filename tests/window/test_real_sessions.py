@@ -91,7 +91,7 @@ def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profil
     """The first answer that anybody gets, from the starter model."""
     with session_with(qtbot, own_profile, short_answers, None) as session:
         pieces: list[str] = []
-        session.chat.streamed.connect(
+        session.chat.answers.streamed.connect(
             lambda _, event: pieces.append(event.text) if is_text(_, event) else None
         )
         content = answered(qtbot, session, "What is the capital of France?")
@@ -118,7 +118,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
         )
         taken_s = []
         for number in range(3):  # other work makes it longer, never shorter
-            with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+            with qtbot.waitSignal(session.chat.answers.streamed, check_params_cb=is_text):
                 ask(qtbot, session, "Write a long story about a fox.")
             stopped = time.monotonic()
             qtbot.keyClick(session.window.composer.editor, Qt.Key.Key_Escape)

@@ -93,11 +93,11 @@ class ComparisonController(QObject):
                 answers = [begin(key, asked.id, each.name) for each in candidates]
                 return store.messages.path_to(asked.id), answers
 
-        chat.hold_answers(True)
+        chat.answers.hold(True)
         try:
             before, answers = await self._services.store.ask(work)
         except R1Error:
-            chat.hold_answers(False)
+            chat.answers.hold(False)
             raise
         self.question, self.planned, self._candidates = before[-1], planned, candidates
         self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
@@ -197,7 +197,7 @@ class ComparisonController(QObject):
         self._end()
         if self._chosen is not None:
             self.continue_with(self._chosen)
-        self._chat.hold_answers(False)
+        self._chat.answers.hold(False)
 
     @Slot()
     def _on_preferences(self) -> None:

@@ -123,7 +123,7 @@ class ConversationsFeature(Feature):
             case intents.PinConversations(conversations, pinned):
                 self._change(lambda store: store.conversations.set_pinned(conversations, pinned))
             case intents.StopAnswerIn(conversation):
-                self._chat.stop_answer_of(conversation)
+                self._chat.answers.stop(conversation)
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
             case intents.ExportConversations(conversations):

@@ -51,7 +51,7 @@ class ChatSettingsController(QObject):
         """Sampling and system prompt of the conversation shown, or of the new chat."""
         if self._conversation is None:
             return self.new_chat_values()
-        return effective(self._current, self._default_values)
+        return effective(self._current, self._defaults)
 
     @property
     def default_thinking_budget(self) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -24,14 +24,15 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.values.prompt import prompt_messages, with_documents
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Results, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
 Answer = TypeVar("Answer")
+UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -41,6 +42,14 @@ class DocumentsMissing(R1Error):
     what = N_("The text of {names} is not on this computer.")
     why = N_("The chat came from another computer, or the index of documents was damaged.")
     todo = N_("Attach the file again, or remove it from the chat.")
+
+
+class ChatSettings(Protocol):
+    """The settings of the conversation shown."""
+
+    @property
+    def present(self) -> tuple[SamplingSettings, str]:
+        """Sampling and system prompt."""
 
 
 class ChatDocuments(QObject):
@@ -65,30 +74,22 @@ class ChatDocuments(QObject):
         history: UndoHistory,
         path: Path | None,
         *,
-        settings: Callable[[], tuple[SamplingSettings, str]],
-        context_length: Callable[[], int],
-        compares: Callable[[], bool] = bool,
-        budget_mib: Callable[[], float] = lambda: float("inf"),
-        reduce_weights: Callable[[float], EngineRequest | None] = lambda _mib: None,
+        models: AnsweringModel,
+        settings: ChatSettings,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory.
-
-        `budget_mib` and `reduce_weights` are those of the loaded model: see `ReadingMemory`.
-        `compares`: an embedding model is loaded.
-        """
+        """`path` is the index's file; None keeps it in memory."""
         super().__init__()
         self._chat, self._store, self._history = chat, store, history
         self.tasks = Tasks(self, chat.report_failure)
-        self.counter = counter
-        self._settings, self._context_length = settings, context_length
-        self._compares = compares
+        self.counter, self._models, self._settings = counter, models, settings
+        self._last_context = UNLOADED_CONTEXT
         self._closed = False
         self.index = DocumentIndex(path)  # any thread but the main one
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
-        memory = ReadingMemory(budget_mib, partial(counter.reduce_weights, reduce_weights))
+        memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
             FileReader(
                 self.index,
@@ -114,6 +115,17 @@ class ChatDocuments(QObject):
         self.counter.close()
         self.files.close()
         self.folder_files.close()
+
+    def _budget_mib(self) -> float:
+        """Any thread."""
+        others = self.counter.engine.comparison
+        return others.memory_budget if others is not None else self._models.budget_mib
+
+    @property
+    def settings(self) -> tuple[SamplingSettings, str]:
+        """Those of the conversation shown, its documents before the instructions."""
+        sampling, system_prompt = self._settings.present
+        return sampling, with_documents(self.text, system_prompt)
 
     # ---- the conversation shown -------------------------------------------------------------
 
@@ -281,9 +293,11 @@ class ChatDocuments(QObject):
         names = self.of_question(draft)
         documents = tuple(names)
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
-        context = self._context_length()
-        sampling, instructions = self._settings()
-        most, compares = context - answer_reserve(context, sampling.max_tokens), self._compares()
+        context = self._last_context = self._models.context_length or self._last_context
+        sampling, instructions = self._settings.present
+        most = context - answer_reserve(context, sampling.max_tokens)
+        facts = self._models.facts if self._models.ready else None
+        compares = facts is not None and facts.embedding_model
         count = self.counter.count_tokens
 
         def work() -> AnswerSources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -12,6 +12,7 @@ from deepseek_r1.documents.document_prompt import document_owners, whole_text
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage
@@ -39,12 +40,11 @@ class DocumentReading(QObject):
         chat: ChatController,
         store: StoreBridge,
         documents: ChatDocuments,
-        model: Callable[[], str],
+        models: AnsweringModel,
     ) -> None:
-        """`model` is the name of the loaded one, empty without one."""
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
-        self._documents, self._model = documents, model
+        self._documents, self._models = documents, models
         self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
         self._reading: object = None
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
@@ -54,6 +54,11 @@ class DocumentReading(QObject):
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
         self._read_notes()
+
+    @property
+    def _model(self) -> str:
+        """The name of the loaded model; empty without one."""
+        return self._models.facts.name if self._models.facts is not None else ""
 
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, where they are what is being read, to `fraction` of it."""
@@ -65,7 +70,7 @@ class DocumentReading(QObject):
 
         What was read behind other documents is read again without them.
         """
-        wanted = (self._model(), *documents)
+        wanted = (self._model, *documents)
         read = (len(each) - 1 for each in self._read if each == wanted[: len(each)])
         return documents[: max(read, default=0)]
 
@@ -130,7 +135,7 @@ class DocumentReading(QObject):
             self.changed.emit()
 
     def _note(self, documents: Sequence[str]) -> None:
-        new = (self._model(), *documents)
+        new = (self._model, *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
         self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
