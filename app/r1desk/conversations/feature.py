@@ -219,13 +219,9 @@ class ConversationsFeature(Feature):
     def _rename(self, conversation: int, title: str) -> None:
         self._change(lambda store: store.conversations.rename(conversation, title))
 
-    @Slot()
-    def refresh(self) -> None:
-        """Read the list anew."""
-        self._read_list()
-
     @task
-    async def _read_list(self) -> None:
+    async def refresh(self) -> None:
+        """Read the list anew."""
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )

@@ -90,14 +90,9 @@ class ModelPresenter(Presenter):
         self._notices.withdraw(self._refusal)
         self._refusal = ""
 
-    @Slot()
-    def choose(self) -> None:
-        """Let the user pick a model: an installed one, a file, or one of the catalogue."""
-        self._open_chooser()
-
     @task
-    async def _open_chooser(self) -> None:
-        """Build and open the dialog.
+    async def choose(self) -> None:
+        """Let the user pick a model: an installed one, a file, or one of the catalogue.
 
         The dialog's code, its widgets and its painting are a turn of the loop each.
         """

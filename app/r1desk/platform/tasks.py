@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial, wraps
-from inspect import CORO_RUNNING, getcoroutinestate
+from inspect import CORO_RUNNING, getcoroutinestate, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -127,8 +127,12 @@ class Tasks(QObject):
                 self._running.remove(known)
                 known.close()
 
-    def start_newest(self, work: Work[None]) -> object:
-        """The same; one of the same method that is under way is cancelled."""
+    def end(self, *methods: Callable[..., object]) -> None:
+        """Cancel what is under way of these, which are each a `newest_task`."""
+        for method in methods:
+            self.cancel(self._newest.get(method.__qualname__))
+
+    def _start_newest(self, work: Work[None]) -> object:
         self.cancel(self._newest.get(work.__qualname__))
         self._newest[work.__qualname__] = work
         return self.start(work)
@@ -195,26 +199,31 @@ def task(
 ) -> Callable[Concatenate[Any, P], object]:
     """A method that is a task of its object's `tasks`; calling it begins one.
 
-    Not for a slot: Qt would pass it all values of a signal.
+    A slot only where it takes no values, or all of the signal.
     """
-
-    @wraps(method)
-    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
-        return self.tasks.start(method(self, *args, **kwargs))
-
-    return start
+    return _starting(method, Tasks.start)
 
 
 def newest_task(
     method: Callable[Concatenate[Any, P], Work[None]],
 ) -> Callable[Concatenate[Any, P], object]:
-    """The same, of which one is under way at a time: the next call cancels it."""
+    """The same, of which one is under way at a time: the next call ends it, as `Tasks.end`."""
+    return _starting(method, Tasks._start_newest)
+
+
+def _starting(
+    method: Callable[Concatenate[Any, P], Work[None]], start: Callable[[Tasks, Work[None]], object]
+) -> Callable[Concatenate[Any, P], object]:
+    @wraps(method)
+    def start_with(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
+        return start(self.tasks, method(self, *args, **kwargs))
 
     @wraps(method)
-    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
-        return self.tasks.start_newest(method(self, *args, **kwargs))
+    def start_alone(self: Any) -> object:  # Qt passes it no values
+        return start_with(self)
 
-    return start
+    takes_values = len(signature(method).parameters) > 1
+    return start_with if takes_values else start_alone
 
 
 async def _answer(work: Work[Result], answer: Future[Result]) -> None:

@@ -19,7 +19,7 @@ from r1desk.chat.values.answering_model import AnsweringModel, Defaults, Documen
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -89,7 +89,6 @@ class AnswerQueue(QObject):
         self._held = False
         self.storing: list[_Storing] = []  # where their branches end is not known
         self.answer: StreamingAnswer | None = None  # the one being written
-        self._writing: object = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
 
@@ -250,9 +249,9 @@ class AnswerQueue(QObject):
         )
         if answer.stop_wanted:
             answer.request.cancel()
-        self._writing = self._write(answer, answer.request)
+        self._write(answer, answer.request)
 
-    @task
+    @newest_task
     async def _write(self, answer: StreamingAnswer, request: EngineRequest) -> None:
         """Take what the engine says until the answer's end. `PendingWrites` says what is stored."""
         ended: ChatMessage | None = None
@@ -300,7 +299,7 @@ class AnswerQueue(QObject):
     def _discard(self) -> None:
         """Expect no answer any more."""
         self._save_timer.stop()
-        self.tasks.cancel(self._writing)
+        self.tasks.end(self._write)
         self.answer = None
 
 

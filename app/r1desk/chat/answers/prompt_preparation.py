@@ -70,13 +70,9 @@ class PromptPreparation(QObject):
             PromptCacheFolder(path=str(folder), budget_mib=budget_mib) if folder else None
         )
 
-    @Slot()
-    def retain_present(self) -> None:
-        """Delete the prompts of conversations and documents that are nowhere any more."""
-        self._retain_present()
-
     @task
-    async def _retain_present(self) -> None:
+    async def retain_present(self) -> None:
+        """Delete the prompts of conversations and documents that are nowhere any more."""
         folder = self._engine.prompt_cache
 
         def present(store: Store) -> tuple[str, ...]:

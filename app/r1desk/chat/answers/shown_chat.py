@@ -13,7 +13,7 @@ from r1desk.chat.answers.pending_writes import Draft, PendingWrites
 from r1desk.chat.answers.streaming_answer import StreamingAnswer
 from r1desk.chat.values.answering_model import AnsweringModel, Defaults
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment, ChatMessage, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -41,7 +41,6 @@ class ShownChat(QObject):
         self.shown_branch: Branch = []
         self.trashed = False  # the conversation shown is in the trash
         self._is_stored_now = False  # the conversation shown is new, and its question sent
-        self._reading: object = None
         self.opening = False  # until the branch of the conversation is read
         self.preparing = False  # its next turn is being computed, before it is asked for
         store.failed.connect(self.report_failure)
@@ -92,7 +91,7 @@ class ShownChat(QObject):
         self.begin()
 
     def _leave(self) -> None:
-        self._stop_reading()
+        self.tasks.end(self._open, self._read_draft)
         self.opening, self._is_stored_now = True, False
         self.leaving.emit()
 
@@ -101,14 +100,10 @@ class ShownChat(QObject):
         self.conversation_id = None
         self.trashed = False
         self._show(None, [])
-        self._stop_reading()
-        self._reading = self._read_draft()
+        self.tasks.end(self._open, self._read_draft)
+        self._read_draft()
 
-    def _stop_reading(self) -> None:
-        """What is being read is of a conversation that was left."""
-        self.tasks.cancel(self._reading)
-
-    @task
+    @newest_task
     async def _read_draft(self) -> None:
         text, attachments = await self._store.ask(
             lambda store: (store.conversations.draft(None), store.attachments.drafts(None))
@@ -118,14 +113,14 @@ class ShownChat(QObject):
     def open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         """Show a stored conversation at a message; 0 stands for none, which shows its end."""
         self._leave()
-        self._reading = self._open(conversation_id, message_id, query)
+        self._open(conversation_id, message_id, query)
 
     def open_new(self, conversation_id: int) -> None:
         """Show a conversation that was stored just now."""
         self.list_changed.emit()
         self.open(conversation_id)
 
-    @task
+    @newest_task
     async def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
         def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
@@ -153,8 +148,7 @@ class ShownChat(QObject):
         if self.conversation_id is None:
             self.begin()
         else:
-            self._stop_reading()
-            self._reading = self._open(self.conversation_id)
+            self._open(self.conversation_id)
 
     def save_draft(self, draft: Draft) -> None:
         """Keep what is typed but not sent, or the files that are attached to it."""

@@ -129,13 +129,9 @@ class ChatDocuments(QObject):
 
     # ---- the conversation shown -------------------------------------------------------------
 
-    @Slot()
-    def refresh(self) -> None:
-        """Read anew which documents the conversation shown has."""
-        self._read_shown()
-
     @newest_task
-    async def _read_shown(self) -> None:
+    async def refresh(self) -> None:
+        """Read anew which documents the conversation shown has."""
         key, folder = self._chat.conversation_id, self._chat.new_chat_folder
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
@@ -171,29 +167,24 @@ class ChatDocuments(QObject):
         if missing:
             raise DocumentsMissing(names=join_list(missing))
 
-    def remove(self, sha256: str) -> None:
-        """Take a document away from the conversation shown."""
-        if self._chat.conversation_id is not None:
-            self._remove(sha256, self._chat.conversation_id)
-
     @task
-    async def _remove(self, sha256: str, key: int) -> None:
-        await self._chat.change(
-            key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
-        )
-        self.clean([sha256], for_good=False)
+    async def remove(self, sha256: str) -> None:
+        """Take a document away from the conversation shown."""
+        if (key := self._chat.conversation_id) is not None:
+            await self._chat.change(
+                key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
+            )
+            self.clean([sha256], for_good=False)
 
     def ask(self, question: Callable[[DocumentIndex], Answer]) -> Results[Answer]:
         """Ask the index something."""
         return ask_in_background(partial(question, self.index))
 
-    def check_files(self) -> None:
-        """Read files of folders again that have changed."""
-        if not self._closed and not self._checking:
-            self._reread_changed()
-
     @task
-    async def _reread_changed(self) -> None:
+    async def check_files(self) -> None:
+        """Read files of folders again that have changed."""
+        if self._closed or self._checking:
+            return
         self._checking = True
         try:
             hashes = await self._store.ask(lambda store: store.attachments.in_folders())

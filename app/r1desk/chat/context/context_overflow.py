@@ -40,7 +40,7 @@ from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 LEAST_SUMMARY_TOKENS = 64
@@ -81,7 +81,6 @@ class ContextOverflow(QObject):
         self._models, self._documents, self._speed = models, documents, speed
         self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
         self.tasks = Tasks(self)
-        self._working: object = None  # out what is possible
         self._found: _Found | None = None
         self.options: ContextOptions | None = None
         chat.branch_shown.connect(self.refresh)
@@ -93,14 +92,14 @@ class ContextOverflow(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work out the ways anew: another conversation, answer or model."""
-        self.tasks.cancel(self._working)
+        self.tasks.end(self._work_out)
         self._found = None
         branch = self._chat.shown_branch
         if len(branch) < 2 or not fills_context(branch[-1]) or self._chat.trashed:
             if self.options is not None:
                 self._emit(None)
         elif self._counter.available and not self._chat.busy and self._models.current is not None:
-            self._working = self._work_out(_Found(branch), self._models.current)
+            self._work_out(_Found(branch), self._models.current)
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -115,7 +114,7 @@ class ContextOverflow(QObject):
 
     # ---- what is possible
 
-    @task
+    @newest_task
     async def _work_out(self, found: _Found, model: ModelLoaded) -> None:
         with suppress(NotCounted):
             await self._find_ways(found, model)

@@ -14,7 +14,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
@@ -46,7 +46,6 @@ class DocumentReading(QObject):
         self._engine, self._chat, self._store = engine, chat, store
         self._documents, self._models = documents, models
         self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
-        self._reading: object = None
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
         self.is_running = False  # the model is reading
@@ -87,15 +86,14 @@ class DocumentReading(QObject):
         wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
-        self.pause()
-        self._reading = self._read_ahead(wanted)
+        self._read_ahead(wanted)
 
     @Slot()
     def pause(self) -> None:
         """Stop for now; the engine keeps what was read."""
-        self.tasks.cancel(self._reading)
+        self.tasks.end(self._read_ahead)
 
-    @task
+    @newest_task
     async def _read_ahead(self, documents: tuple[str, ...]) -> None:
         text = await self._documents.ask(lambda index: whole_text(index, documents, "")[0])
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)

@@ -22,7 +22,7 @@ from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
@@ -49,7 +49,6 @@ class AttachmentPresenter(Presenter):
         self._read: Sequence[str] = ()  # documents that the model has read
         self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         self._dialog: DocumentDialog | None = None
-        self._showing: object = None  # its text
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
@@ -184,14 +183,14 @@ class AttachmentPresenter(Presenter):
         if isinstance(shown, Attachment) and not shown.sha256:
             dialog.show_passages(passages_of(shown.content))
         else:
-            self._showing = self._show_document(dialog, at)
+            self._show_document(dialog, at)
 
     @Slot()
     def _on_closed(self) -> None:
-        self.tasks.cancel(self._showing)
+        self.tasks.end(self._show_document)
         self._dialog = None
 
-    @task
+    @newest_task
     async def _show_document(self, dialog: DocumentDialog, at: Passage | None) -> None:
         passages = await self._documents.ask(lambda index: index.passages(dialog.sha256))
         note = "" if passages else tr("The document is not here any more.")

@@ -100,13 +100,10 @@ class PassagesDialog(BoundedDialog):
         count = len(self.chosen())
         self.send.setText(trn("Send with {n} passage", "Send with {n} passages", count))
 
-    @Slot()
-    def _on_search(self) -> None:
-        if query := self.query.text().strip():
-            self._search(query)
-
     @task
-    async def _search(self, query: str) -> None:
+    async def _on_search(self) -> None:
+        if not (query := self.query.text().strip()):
+            return
         try:
             found = await self._documents.ask(lambda index: index.search(query, self._among))
         except R1Error as refused:
