@@ -17,40 +17,23 @@ class AnsweringModel(Protocol):
     """The models' controller, as the chat needs it."""
 
     @property
-    def loaded(self) -> SignalInstance:
-        """`ModelLoaded`."""
-
+    def loaded(self) -> SignalInstance: ...  # `ModelLoaded`
     @property
-    def current(self) -> ModelLoaded | None:
-        """The loaded model."""
-
+    def current(self) -> ModelLoaded | None: ...
     @property
-    def facts(self) -> ModelFacts | None:
-        """Its facts."""
-
+    def facts(self) -> ModelFacts | None: ...  # of the loaded model
     @property
-    def ready(self) -> bool:
-        """True where a question would be answered at once."""
-
+    def ready(self) -> bool: ...  # a question would be answered at once
     @property
-    def name(self) -> str:
-        """The name, for its answers, of the model that answers next."""
-
+    def name(self) -> str: ...  # for the answers that it writes
     @property
-    def next_path(self) -> Path | None:
-        """The model that answers next: the one being loaded, else the chosen one."""
-
+    def next_path(self) -> Path | None: ...  # the one being loaded, else the chosen one
     @property
-    def settings(self) -> LoadSettings:
-        """Those in force."""
-
+    def settings(self) -> LoadSettings: ...  # those in force
     @property
-    def context_length(self) -> int:
-        """Of the loaded model, else of the next load; 0 where that is chosen by itself."""
-
+    def context_length(self) -> int: ...
     @property
-    def budget_mib(self) -> float:
-        """The memory that the loaded model, or the next one, may use with all others."""
+    def budget_mib(self) -> float: ...
 
     def ensure_loading(self) -> None:
         """Load the remembered model unless one is loaded or loading."""
