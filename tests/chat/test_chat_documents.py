@@ -26,7 +26,7 @@ from deepseek_r1.host.protocol import (
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context import file_reader
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
-from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
@@ -64,10 +64,10 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
     made.close()
 
 
-def reading_of(stack: ChatStack, documents: ChatDocuments) -> DocumentReading:
+def reading_of(stack: ChatStack, documents: ChatDocuments) -> DocumentPrefill:
     engine, models = stack.engine.bridge, ModelsDouble(0)
     models.facts = FACTS
-    return DocumentReading(engine, stack.chat, stack.store, documents, models)
+    return DocumentPrefill(engine, stack.chat, stack.store, documents, models)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:
@@ -237,7 +237,7 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentReading(
+    reading = DocumentPrefill(
         stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
     )
     reading.start((first,))
@@ -257,7 +257,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentReading(
+    reading = DocumentPrefill(
         stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
     )
     reading.start((first,))
@@ -275,7 +275,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
-    reading = DocumentReading(
+    reading = DocumentPrefill(
         stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
     )
     documents.cleaned.connect(reading.forget)
@@ -288,7 +288,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
 def test_what_was_read_behind_another_document_is_not_read_alone(
     stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    reading = DocumentReading(
+    reading = DocumentPrefill(
         stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
     )
     sources = AnswerSources(documents=("a", "b"), whole=True)

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue.checksums import Stop
 from r1desk.models.widgets import hub_page
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage

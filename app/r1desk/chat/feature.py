@@ -20,7 +20,7 @@ from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
@@ -61,7 +61,7 @@ class ChatFeature(Feature):
         self.documents = chat.answers.documents = documents = ChatDocuments(
             chat, store, counter, self.history, index, models=models, settings=settings
         )
-        self._reading = DocumentReading(engine, chat, store, documents, models)
+        self._prefill = DocumentPrefill(engine, chat, store, documents, models)
         self.sizes = PromptSizeController(chat, counter, models, documents)
         self.overflow = ContextOverflow(
             chat, counter, engine, models=models, documents=documents, speed=self._speed
@@ -88,7 +88,7 @@ class ChatFeature(Feature):
         models.loaded.connect(self.prompts.restore_shown)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
-        self.documents.cleaned.connect(self._reading.forget)
+        self.documents.cleaned.connect(self._prefill.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
@@ -115,7 +115,7 @@ class ChatFeature(Feature):
         window.chats_menu.addAction(
             tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        files = AttachmentPresenter(window, chat, self.documents, self._reading, self._speed)
+        files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
         self._presenter = presenter = ChatPresenter(window, chat, engine, self._models)
         row = ComposerRowPresenter(
             window,
@@ -175,7 +175,7 @@ class ChatFeature(Feature):
     def close(self) -> None:
         """Save what there is before the store is closed."""
         QGuiApplication.instance().applicationStateChanged.disconnect(self._on_focus)
-        self._reading.pause()
+        self._prefill.pause()
         self.documents.close()
         self.controller.close()
 

@@ -22,7 +22,7 @@ _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
 
 
-class DocumentReading(QObject):
+class DocumentPrefill(QObject):
     """One reading at a time, which the user starts, pauses and goes on with. Main thread.
 
     What was read is kept in the segments of the prompt cache: a reading that ended early, also with
