@@ -42,7 +42,7 @@ NOT_SAVED = "not saved"  # a topic of notices
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 
 
-class ChatFeature(Feature):
+class ChatFeature(Feature[ChatWindow]):
     """Owns the chat's controllers. Main thread."""
 
     def __init__(self, services: Services, models: AnsweringModel) -> None:

@@ -19,8 +19,7 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Results, Tasks, task
+from r1desk.platform.tasks import Results, Tasks, later_turn, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4

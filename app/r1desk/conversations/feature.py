@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
 
@@ -28,7 +27,7 @@ LAST_CONVERSATION = "last_conversation"
 QUESTIONS_UNTIL = 10  # conversations; then one knows what to ask
 
 
-class ConversationsWindow(ChatWindow, Protocol):
+class ConversationsWindow(ChatWindow):
     """The main window, the parent of dialogs, as the conversations use it."""
 
     sidebar: Sidebar
@@ -40,7 +39,7 @@ class ConversationsWindow(ChatWindow, Protocol):
         """Show the title of the conversation on the screen."""
 
 
-class ConversationsFeature(Feature):
+class ConversationsFeature(Feature[ConversationsWindow]):
     """Keeps the sidebar and the window's title equal to what the store holds. Main thread."""
 
     opened = Signal()  # a person has opened a conversation

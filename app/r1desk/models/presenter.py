@@ -21,8 +21,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Tasks, newest_task, report_of, task
+from r1desk.platform.tasks import Tasks, later_turn, newest_task, report_of, task
 from r1desk.preferences import Preferences
 from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar

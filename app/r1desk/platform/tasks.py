@@ -13,7 +13,7 @@ from functools import partial, wraps
 from inspect import CORO_RUNNING, getcoroutinestate, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
@@ -56,6 +56,16 @@ class Later(Generic[Result]):
         while self._outcome is None:
             yield self
         return self._outcome()
+
+
+def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
+    """A later turn of the event loop, if `owner` still lives: keys and clicks come first.
+
+    With 0 ms Qt would post an event, and handle it before it looks for keys and clicks.
+    """
+    later: Later[None] = Later()
+    QTimer.singleShot(after_ms, owner, lambda: later.give(None))
+    return later
 
 
 class Results(Generic[Result]):

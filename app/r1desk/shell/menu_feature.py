@@ -44,7 +44,7 @@ from r1desk.widgets.text_label import selectable_label, text_label
 TWO_COLUMNS_PX = 800
 
 
-class MenuFeature(Feature):
+class MenuFeature(Feature[MainWindow]):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
     def __init__(
