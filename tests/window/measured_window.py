@@ -104,7 +104,7 @@ class Measured(QObject):
         session.models.loaded.connect(
             lambda _loaded: say("ready", engine=session.engine.engine_pid)
         )
-        session.engine.event.connect(self._on_event)
+        session.engine.event_received.connect(self._on_event)
         session.chat.answers.streamed.connect(self._on_streamed)
         session.chat.answer_finished.connect(self._on_finished)
         session.chat.failed.connect(lambda report: say("failed", text=report.text()))

@@ -109,7 +109,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
     """A promise, about a pass of llama.cpp that is under way."""
     with real_session(qtbot, own_profile, endless_answers) as session:
         ended: list[float] = []
-        session.engine.event.connect(
+        session.engine.event_received.connect(
             lambda event: (
                 ended.append(time.monotonic())
                 if isinstance(event, events.GenerationFinished)
@@ -327,7 +327,7 @@ def prefills(session: Session) -> list[events.PrefillProgress]:
         if isinstance(event, events.PrefillProgress):
             read.append(event)
 
-    session.engine.event.connect(on_event)
+    session.engine.event_received.connect(on_event)
     return read
 
 

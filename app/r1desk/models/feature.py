@@ -46,7 +46,7 @@ class IdleUnload(QObject):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._on_idle)
         models.loaded.connect(self.restart)
-        self._engine.event.connect(self.restart)
+        self._engine.event_received.connect(self.restart)
 
     @Slot()
     def restart(self) -> None:

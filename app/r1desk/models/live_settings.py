@@ -39,7 +39,7 @@ class LiveSettings(QObject):
         self._budget_changes = False  # the user's, not yet in force
         self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_ended)

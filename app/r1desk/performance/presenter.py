@@ -63,7 +63,7 @@ class PerformancePresenter(Presenter):
         self._shortage_text = ""  # while the machine is short of memory
         guard.sampler.sampled.connect(self._on_sampled)
         engine.heartbeat.connect(self._on_beat)
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         models.live.budget_moved.connect(self._forget_peak)
         window.gauge.state.clicked.connect(self._on_state_clicked)

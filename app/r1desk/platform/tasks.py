@@ -140,11 +140,12 @@ class Tasks(QObject):
     def end(self, *methods: Callable[..., object]) -> None:
         """Cancel what is under way of these, which are each a `newest_task`."""
         for method in methods:
-            self.cancel(self._newest.get(method.__qualname__))
+            self.cancel(self._newest.get(method.__name__))
 
-    def _start_newest(self, work: Work[None]) -> object:
-        self.cancel(self._newest.get(work.__qualname__))
-        self._newest[work.__qualname__] = work
+    def start_newest(self, name: str, work: Work[None]) -> object:
+        """Begin in place of what is under way by this name."""
+        self.cancel(self._newest.get(name))
+        self._newest[name] = work
         return self.start(work)
 
     @Slot()
@@ -211,29 +212,30 @@ def task(
 
     A slot only where it takes no values, or all of the signal.
     """
-    return _starting(method, Tasks.start)
+    return _starting(method, lambda tasks, work: tasks.start(work))
 
 
 def newest_task(
     method: Callable[Concatenate[Any, P], Work[None]],
 ) -> Callable[Concatenate[Any, P], object]:
     """The same, of which one is under way at a time: the next call ends it, as `Tasks.end`."""
-    return _starting(method, Tasks._start_newest)
+    name = method.__name__
+    return _starting(method, lambda tasks, work: tasks.start_newest(name, work))
 
 
 def _starting(
     method: Callable[Concatenate[Any, P], Work[None]], start: Callable[[Tasks, Work[None]], object]
 ) -> Callable[Concatenate[Any, P], object]:
-    @wraps(method)
     def start_with(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
         return start(self.tasks, method(self, *args, **kwargs))
 
-    @wraps(method)
     def start_alone(self: Any) -> object:  # Qt passes it no values
-        return start_with(self)
+        alone: Any = method
+        return start(self.tasks, alone(self))
 
-    takes_values = len(signature(method).parameters) > 1
-    return start_with if takes_values else start_alone
+    start_it: Any = start_with if len(signature(method).parameters) > 1 else start_alone
+    starting: Callable[Concatenate[Any, P], object] = wraps(method)(start_it)
+    return starting
 
 
 async def _answer(work: Work[Result], answer: Future[Result]) -> None:

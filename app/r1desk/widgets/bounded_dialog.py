@@ -46,7 +46,8 @@ class BoundedDialog(KeyDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         self._suited = suited
-        self.area = QScrollArea(self, widgetResizable=True, accessibleName=title)
+        self.area = QScrollArea(self, widgetResizable=True)
+        self.area.setAccessibleName(title)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)

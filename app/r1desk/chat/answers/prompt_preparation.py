@@ -56,7 +56,7 @@ class PromptPreparation(QObject):
         self.state: PromptCacheState | None = None
         self._computing: object = None  # the preparation that computes
         self.tasks = Tasks(self, chat.report_failure)
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         chat.branch_shown.connect(self.restore_shown)
         chat.stopped.connect(self.stop)
         chat.leaving.connect(self.stop)
