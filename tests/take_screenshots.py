@@ -46,11 +46,11 @@ def take(folder: Path, language: str) -> None:
     for question in QUESTIONS[language]:
         photographer.ask(question)
     photographer.save(f"light{tag}")
-    photographer.session.appearance.choose("theme", THEMES[language])
+    photographer.session.appearance.set_theme(THEMES[language])
     photographer.live(600)
     photographer.save(f"{THEMES[language]}{tag}")
     if language == "en":
-        photographer.session.appearance.choose("theme", "light")
+        photographer.session.appearance.set_theme("light")
         compare(photographer)
     photographer.close()
 

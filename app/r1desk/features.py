@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMainWindow
@@ -14,6 +15,9 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.preferences import Preferences
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Notice
+
+# The main window, as a feature uses it.
+Window_contra = TypeVar("Window_contra", bound=QMainWindow, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Presenter(QObject):
         self.deleteLater()
 
 
-class Feature(QObject):
+class Feature(QObject, Generic[Window_contra]):
     """Controllers that live as long as the application, and presenters for the present window.
 
     The session has a list of them. A feature is handed `Services` and the features below it.
@@ -49,7 +53,7 @@ class Feature(QObject):
         super().__init__()
         self.presenters: list[Presenter] = []
 
-    def attach(self, window: QMainWindow) -> None:
+    def attach(self, window: Window_contra) -> None:
         """Connect the controllers with the widgets of a new window."""
 
     def start(self) -> None:

@@ -66,7 +66,7 @@ class Preferences(BaseModel):
     serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080
     serving_key: str = ""  # made when the server is switched on for the first time
     own_settings: dict[FilePath, OwnSettings] = {}  # by the path of the model's file
-    draft_models: dict[FilePath, FilePath] = Field({}, exclude=True)  # their former place
+    draft_models: dict[FilePath, FilePath] = Field(default={}, exclude=True)  # their former place
     welcomed: bool = False  # the card of the first start has been answered
 
 

@@ -14,6 +14,7 @@ from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.awaiting import result_of
 from support.engine_double import EngineDouble
+from support.models_double import ModelsDouble, SettingsDouble
 
 Result = TypeVar("Result")
 CONTEXT = 400  # tokens, of the model that answers
@@ -53,13 +54,9 @@ class ChatStack:
         self.disk = SmallDisk(folder / "chats.db")
         self.store = StoreBridge(self.disk)
         self.engine = EngineDouble()
-        self.sampling, self.system_prompt = SamplingSettings(max_tokens=80), ""
+        self.settings = SettingsDouble(SamplingSettings(max_tokens=80), "")
         self.chat = ChatController(
-            self.engine.bridge,
-            self.store,
-            lambda: "Model",
-            lambda: (self.sampling, self.system_prompt),
-            context_length=lambda: CONTEXT,
+            self.engine.bridge, self.store, ModelsDouble(CONTEXT), self.settings
         )
 
     def settle(self) -> None:

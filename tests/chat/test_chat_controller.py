@@ -39,7 +39,7 @@ def test_a_message_is_on_disk_before_the_engine_hears_of_it(stack: ChatStack) ->
 
 def test_an_answer_is_streamed_and_stored_with_its_numbers(stack: ChatStack) -> None:
     streamed: list[str] = []
-    stack.chat.streamed.connect(lambda _, event: streamed.append(event.text))
+    stack.chat.answers.streamed.connect(lambda _, event: streamed.append(event.text))
     stack.send("Name a fruit.")
     stack.engine.say("A ")
     stack.engine.say("pear.")
@@ -58,7 +58,7 @@ def test_what_the_model_says_is_saved_while_it_speaks(
     stack.send("Name a fruit.")
     stack.engine.think("Hm.")
     stack.engine.say("A pear")
-    stack.chat._answers._save()
+    stack.chat.answers._save()
     node = stack.read(lambda store: store.messages.path(1)[-1])
     assert (node.content, node.thinking, node.state) == ("A pear", "Hm.", "streaming")
 
@@ -116,7 +116,7 @@ def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) ->
 
 def test_no_more_is_kept_free_than_the_longest_answer_takes(stack: ChatStack) -> None:
     stack.send("Apples?")
-    assert stack.engine.asked.reserve == stack.sampling.max_tokens
+    assert stack.engine.asked.reserve == stack.settings.sampling.max_tokens
 
 
 # ---- one answer at a time
@@ -143,7 +143,7 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
     assert not stack.chat.busy_here
     stack.chat.stop()
     assert stack.engine.of_kind(CancelRequest) == []
-    stack.chat.stop_answer_of(1)
+    stack.chat.answers.stop(1)
     assert stack.engine.of_kind(CancelRequest)[-1].id == stack.engine.asked.id
     stack.finish(FinishReason.CANCELLED)
     assert (stack.chat.answering, stack.shown[-1].state) == (2, "streaming")
@@ -232,7 +232,7 @@ def test_coming_back_to_an_answer_shows_its_text_once(stack: ChatStack) -> None:
     stack.engine.say("upon ")
     shown: list[str] = []
     stack.chat.branch_shown.connect(lambda _, branch: shown.append(branch[-1].content))
-    stack.chat.streamed.connect(lambda _, event: shown.append(event.text))
+    stack.chat.answers.streamed.connect(lambda _, event: shown.append(event.text))
     stack.open(1)
     stack.engine.say("a time.")
     assert shown == ["Once upon ", "a time."]
@@ -301,10 +301,10 @@ def test_an_answer_that_was_cut_goes_on_below_its_text(stack: ChatStack) -> None
 
 def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
     shown: list[Event] = []
-    stack.chat.streamed.connect(lambda _, event: shown.append(event))
+    stack.chat.answers.streamed.connect(lambda _, event: shown.append(event))
     stack.send("How many?")
     stack.engine.think("Two? ")
-    stack.chat.answer_now()
+    stack.chat.answers.answer_now()
     assert stack.engine.of_kind(EndThinkingRequest)[-1].id == stack.engine.asked.id
     stack.chat.stop()
     stack.finish(FinishReason.CANCELLED, inside_thinking=True)
@@ -370,7 +370,7 @@ def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
     stack.send("Write a story.")
     stack.engine.say("Once ")
     stack.disk.full = True
-    stack.chat._answers._save()
+    stack.chat.answers._save()
     stack.answer("upon a time.")
     assert said == ["StoreFull"], "the same trouble is told once"
     assert stack.texts[-1] == "Once upon a time."

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
+from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.host.protocol import (
     CancelRequest,
@@ -25,13 +26,20 @@ from deepseek_r1.host.protocol import (
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context import file_reader
 from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
-from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.store import AnswerSources, Attachment
 from support.awaiting import begun, result_of
+from support.models_double import ModelsDouble, SettingsDouble
+
+FACTS = ModelFacts(
+    path="", name="M", architecture="", file_mib=0, parameters=0, quantisation="",
+    context_length=10 * CONTEXT, context_trained=1000, vocabulary=1, reasons=False, engine="",
+    embedding_model="E",
+)  # fmt: skip
 
 
 def pages(count: int) -> Document:
@@ -43,7 +51,7 @@ def pages(count: int) -> Document:
 
 @pytest.fixture
 def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
-    counter = TokenCounter(stack.engine.bridge, lambda: False)
+    counter = TokenCounter(stack.engine.bridge, ModelsDouble(0))
     made = ChatDocuments(
         stack.chat,
         stack.store,
@@ -51,12 +59,17 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
         UndoHistory(stack.chat),
         tmp_path / "documents.db",
         speed=MeasuredSpeed(stack.engine.bridge),
-        settings=lambda: (stack.sampling, "Be brief."),
-        context_length=lambda: 10 * CONTEXT,
-        compares=lambda: stack.engine.compares,
+        models=ModelsDouble(10 * CONTEXT),
+        settings=SettingsDouble(stack.settings.sampling, "Be brief."),
     )
     yield made
     made.close()
+
+
+def reading_of(stack: ChatStack, documents: ChatDocuments) -> DocumentPrefill:
+    engine, models = stack.engine.bridge, ModelsDouble(0)
+    models.facts = FACTS
+    return DocumentPrefill(engine, stack.chat, stack.store, documents, models)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:
@@ -114,7 +127,7 @@ def test_passages_are_part_of_the_question_now_and_in_later_turns(
 def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    stack.engine.compares = True
+    documents._models.ready, documents._models.facts = True, FACTS
     said: list[bool] = []
     documents.counter.comparing.connect(said.append)
     asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
@@ -133,7 +146,7 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
 def test_a_question_is_given_back_where_comparing_fails(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    stack.engine.compares = True
+    documents._models.ready, documents._models.facts = True, FACTS
     asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
     planning = begun(asking, documents)
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
@@ -248,7 +261,9 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading = DocumentPrefill(
+        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
+    )
     reading.start((first,))
     qtbot.waitUntil(lambda: reading.is_running)
     reading.start((first, second))
@@ -266,7 +281,9 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading = DocumentPrefill(
+        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
+    )
     reading.start((first,))
     stack.chat.stop()
     qtbot.wait(200)  # it would have begun by now
@@ -282,7 +299,9 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
-    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading = DocumentPrefill(
+        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
+    )
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
     qtbot.waitUntil(lambda: reading.is_running)
@@ -293,7 +312,9 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
 def test_what_was_read_behind_another_document_is_not_read_alone(
     stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
+    reading = DocumentPrefill(
+        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
+    )
     sources = AnswerSources(documents=("a", "b"), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
     stack.answer("So.")

@@ -19,6 +19,7 @@ from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
+from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
     path="/model.gguf", name="Model", architecture="llama", file_mib=1, parameters=1,
@@ -30,20 +31,29 @@ LONG = "sheep " * 180
 RESERVE = 80  # of the conversation's sampling
 
 
+class Documents:
+    """None, and the settings of the conversation shown."""
+
+    settings = SamplingSettings(max_tokens=RESERVE), ""
+
+
 class Overflow:
     """The overflow of a chat whose engine counts words."""
 
     def __init__(self, stack: ChatStack) -> None:
         self.stack = stack
-        self.model = ModelLoaded(facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1)
-        counter = TokenCounter(stack.engine.bridge, lambda: True)
+        self.models = ModelsDouble(CONTEXT)
+        self.models.current = ModelLoaded(
+            facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1
+        )
+        self.models.ready = True
+        counter = TokenCounter(stack.engine.bridge, self.models)
         self.overflow = ContextOverflow(
             stack.chat,
             counter,
             stack.engine.bridge,
-            model=lambda: self.model,
-            load=LoadSettings,
-            settings=lambda: (SamplingSettings(max_tokens=RESERVE), ""),
+            models=self.models,
+            documents=Documents(),
             speed=MeasuredSpeed(stack.engine.bridge),
         )
         self._counted = 0
@@ -136,7 +146,7 @@ def test_left_out_messages_stay_and_are_not_read(full: Overflow) -> None:
 
 def test_a_longer_context_is_loaded_and_the_same_question_answered(full: Overflow) -> None:
     wanted: list[LoadSettings] = []
-    full.overflow.settings_wanted.connect(wanted.append)
+    full.overflow._models.apply = wanted.append
     full.choose(ContextWay.LONGER)
     assert [settings.context_length for settings in wanted] == [2 * CONTEXT]
     assert full.prompt[-1] == "How many?"
@@ -145,7 +155,7 @@ def test_a_longer_context_is_loaded_and_the_same_question_answered(full: Overflo
 
 def test_after_a_longer_context_from_elsewhere_it_just_goes_on(full: Overflow) -> None:
     longer = FACTS.model_copy(update={"context_length": 1024})
-    full.model = full.model.model_copy(update={"facts": longer})
+    full.models.current = full.models.current.model_copy(update={"facts": longer})
     full.overflow.refresh()
     full.count()
     options = full.overflow.options
@@ -162,7 +172,7 @@ def test_no_longer_context_is_promised_that_the_model_was_not_trained_for(
 ) -> None:
     made = Overflow(stack)
     facts = FACTS.model_copy(update={"context_trained": trained})
-    made.model = made.model.model_copy(update={"facts": facts})
+    made.models.current = made.models.current.model_copy(update={"facts": facts})
     made.fill()
     if trained:
         assert not made.option(ContextWay.LONGER).possible

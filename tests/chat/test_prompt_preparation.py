@@ -22,20 +22,24 @@ class Preparing:
     """The preparation of a chat."""
 
     def __init__(self, stack: ChatStack, folder: Path | None) -> None:
-        self.stack, self.settings = stack, PromptCacheSettings()
+        self.stack, self.preferences = stack, stack.settings
+        self.preferences.prompts = PromptCacheSettings()
         self.preparation = PromptPreparation(
             stack.engine.bridge,
             stack.store,
             stack.chat,
             folder,
-            lambda: self.settings,
-            defaults=lambda: (stack.sampling, stack.system_prompt),
-            document_text=lambda _sources: "",
+            preferences=self.preferences,
+            documents=self,
         )
+
+    def document_text(self, _sources: AnswerSources | None) -> str:
+        """There are no documents."""
+        return ""
 
     def use(self, settings: PromptCacheSettings) -> None:
         """Take up other settings."""
-        self.settings = settings
+        self.preferences.prompts = settings
         self.preparation.apply_settings()
 
     @property
@@ -66,7 +70,7 @@ def preparing(stack: ChatStack, tmp_path: Path) -> Preparing:
 
 
 def test_after_an_answer_the_next_turn_is_computed(preparing: Preparing, stack: ChatStack) -> None:
-    stack.system_prompt = "Be brief."
+    stack.settings.system_prompt = "Be brief."
     stack.exchange("Apples?", "Red.")
     assert preparing.asked[-1] == ("1", True, ["Be brief.", "Apples?", "Red."])
 
@@ -115,7 +119,7 @@ def test_nothing_is_kept_or_computed_by_those_who_want_that(
 
 def test_a_profile_that_cannot_be_written_keeps_no_prompts(stack: ChatStack) -> None:
     made = Preparing(stack, None)
-    made.use(made.settings.model_copy(update={"prepare_next_turn": False}))
+    made.use(made.preferences.prompts.model_copy(update={"prepare_next_turn": False}))
     stack.exchange("Apples?", "Red.")
     made.preparation.retain_present()
     assert made.asked == []

@@ -18,6 +18,7 @@ from r1desk.chat.context.token_counter import NotCounted
 from r1desk.chat.values.prompt import with_attachments
 from r1desk.platform.tasks import Later
 from r1desk.store import AnswerSources, Attachment, ChatMessage
+from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
     path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",
@@ -26,6 +27,19 @@ FACTS = ModelFacts(
 STATS = GenerationStats(
     finish_reason=FinishReason.STOP, prompt_tokens=100, completion_tokens=60, thinking_tokens=10
 )
+
+
+MODELS = ModelsDouble(1000)
+MODELS.facts = FACTS
+
+
+class Documents:
+    """Those of the conversation shown, and its settings."""
+
+    settings = SamplingSettings(max_tokens=50), ""
+
+    def __init__(self, shown: tuple[Attachment, ...]) -> None:
+        self.shown = shown
 
 
 class ShownChat(QObject):
@@ -74,10 +88,8 @@ class SlowCounter:
 def controller(
     branch: list[ChatMessage], documents: tuple[Attachment, ...] = ()
 ) -> tuple[PromptSizeController, SlowCounter]:
-    counter, sampling = SlowCounter(), SamplingSettings(max_tokens=50)
-    made = PromptSizeController(
-        ShownChat(branch), counter, lambda: FACTS, lambda: (sampling, ""), lambda: documents
-    )
+    counter = SlowCounter()
+    made = PromptSizeController(ShownChat(branch), counter, MODELS, Documents(documents))
     return made, counter
 
 
@@ -139,9 +151,7 @@ def test_a_file_is_estimated_by_the_tokens_that_were_counted(qtbot: QtBot) -> No
 def test_while_an_answer_is_written_the_engine_counts(qtbot: QtBot) -> None:
     branch = [user(1, "x"), answer(2, "y", stats=STATS)]
     chat, counter = ShownChat(branch), SlowCounter()
-    sizes = PromptSizeController(
-        chat, counter, lambda: FACTS, lambda: (SamplingSettings(max_tokens=50), "")
-    )
+    sizes = PromptSizeController(chat, counter, MODELS, Documents(()))
     chat.busy = True
     chat.busy_changed.emit()
     assert sizes.size is not None

@@ -47,7 +47,7 @@ class BillsStandIn:
 class EngineStandIn(QObject):
     """Records requests; the test emits their replies."""
 
-    event = Signal(object)
+    event_received = Signal(object)
     model_loaded = Signal(object)
     state_changed = Signal(object, str)
 

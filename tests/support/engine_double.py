@@ -52,7 +52,6 @@ class EngineDouble:
         self._thread = self.bridge.findChild(EngineThread)
         self.bills = self.bridge.bills = Bills()
         self.received: list[Any] = []
-        self.compares = False  # an embedding model is loaded
         self._thread.supervisor.post = self.received.append
         self.reply(StateChanged(EngineState.IDLE, ""))
 

@@ -56,7 +56,7 @@ class Photographer:
         self._profile = Profile.open(profile)
         self._store = StoreThread(self._profile.database)
         self.session = Session(self._profile, self._store, stored, None)
-        self.session.appearance.choose("theme", stored.theme)  # the last look may still be worn
+        self.session.appearance.set_theme(stored.theme)  # the last look may still be worn
         self.session.show()
         self.session.window.resize(*size)
         self.session.window.move(0, 0)

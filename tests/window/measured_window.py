@@ -104,8 +104,8 @@ class Measured(QObject):
         session.models.loaded.connect(
             lambda _loaded: say("ready", engine=session.engine.engine_pid)
         )
-        session.engine.event.connect(self._on_event)
-        session.chat.streamed.connect(self._on_streamed)
+        session.engine.event_received.connect(self._on_event)
+        session.chat.answers.streamed.connect(self._on_streamed)
         session.chat.answer_finished.connect(self._on_finished)
         session.chat.failed.connect(lambda report: say("failed", text=report.text()))
         session.chat.branch_shown.connect(self._on_shown)
@@ -278,7 +278,7 @@ class Asker(QObject):
         self._lengths: dict[int, int] = {}
         session.models.loaded.connect(self._ask_soon)
         session.chat.branch_shown.connect(self._on_shown)
-        session.chat.streamed.connect(self._on_text)
+        session.chat.answers.streamed.connect(self._on_text)
         session.chat.answer_finished.connect(self._on_finished)
 
     def _ask_soon(self, _cause: object) -> None:

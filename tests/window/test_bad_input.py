@@ -42,7 +42,7 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
     path = tmp_path / "hostile.gguf"
     path.write_bytes(b"GGUF" + b"\xff" * 100)
     before, received = ready.models.current, []
-    ready.engine.event.connect(received.append)
+    ready.engine.event_received.connect(received.append)
     for give in (partial(drop, ready.window), ready.models.choose):
         for row in tuple(ready.window.notices.rows):
             row.close_button.click()

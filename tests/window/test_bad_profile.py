@@ -160,7 +160,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     profile, whole = disk.folder / "profile", "Once upon " + "a time. " * 1000
     engine.answers(says("Once upon "), waits_for(engine.gate("full")), says("a time. " * 1000))
     with ready_session(qtbot, profile, engine=engine) as session:
-        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+        with qtbot.waitSignal(session.chat.answers.streamed, check_params_cb=is_text):
             ask(qtbot, session, "Write a story.")
         session.store.run(lambda store: store)  # which chat is shown is stored by now
         disk.fill()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import Qt
@@ -19,6 +21,7 @@ from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from deepseek_r1.host.sharing_protocol import ModelWanted
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
+from r1desk.comparison.widgets import comparison_page
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.platform.background_thread import ask_in_background
@@ -300,27 +303,29 @@ def test_an_error_of_a_closed_dialog_is_nobodys(
     with ready_session(qtbot, own_profile, engine=engine) as session:
         session.window.chat.requested.emit(AskOthers())
         (dialog,) = session.window.findChildren(ComparisonDialog)
-        planning = dialog._planning
+        planning = Results()
+        dialog._planner = SimpleNamespace(plan=lambda _candidates: planning)
+        dialog._on_changed()
         qtbot.waitUntil(dialog.isVisible)
         dialog.reject()
         qtbot.waitUntil(lambda: not isValid(dialog))
-        planning.give(EngineFailed(detail="late").report())
+        planning.end(EngineFailed(detail="late"))
         qtbot.wait(50)
         assert session.window.notices.text == ""
 
 
 def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(
-    qtbot: QtBot,
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    may_go = threading.Event()
+    monkeypatch.setattr(comparison_page, "differences_of", lambda _texts: may_go.wait())
     answers = [ChatMessage(n, Role.ASSISTANT, "A pear.", model_name="M") for n in (1, 2)]
     qtbot.addWidget(parent := QWidget())
     page = ComparisonPage("Fruit?", "", answers, parent)
     page.differences.setChecked(True)
-    comparing = page._comparing
     page.deleteLater()
     qtbot.waitUntil(lambda: not isValid(page))
-    assert isValid(comparing)  # its thread may be emitting its signal
-    comparing.give([set(), set()])
+    may_go.set()
     qtbot.wait(50)  # a bug would be reported by now
 
 

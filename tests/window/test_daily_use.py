@@ -349,7 +349,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         wait_ready(qtbot, session)
         session.window.sidebar.requested.emit(NewChat())
         ask(qtbot, session, "Write a long story about a fox.")
-        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+        with qtbot.waitSignal(session.chat.answers.streamed, check_params_cb=is_text):
             pass
         conversations = session.window.sidebar.list
         qtbot.waitUntil(
@@ -368,7 +368,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
         assert session.chat.shown_branch[2].content == "And apples?"
-        session.chat.stop_answer_of(session.chat.answering)
+        session.chat.answers.stop(session.chat.answering)
         qtbot.waitUntil(lambda: session.chat.answering == other)
         conversations.setCurrentIndex(row_of(conversations, "Bananas"))
         conversations.setFocus()
@@ -386,7 +386,7 @@ def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_cross_in
         rows = session.window.sidebar.list
         session.window.sidebar.requested.emit(NewChat())
         ask(qtbot, session, "Write a long story.")
-        with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+        with qtbot.waitSignal(session.chat.answers.streamed, check_params_cb=is_text):
             pass
         story = session.chat.conversation_id
         qtbot.waitUntil(lambda: has_row(rows, "Write a long"))

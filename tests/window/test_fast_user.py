@@ -97,10 +97,10 @@ def test_a_question_whose_passages_are_found_too_late_is_not_asked_in_the_next_n
     session.window.composer.clear()
     type_text("Another matter")
     search.set()
-    both = "Apples?\n\nAnother matter"
-    qtbot.waitUntil(lambda: session.window.composer.text() == both or bool(texts(session)))
+    qtbot.wait(200)  # it would have been asked by now
     assert texts(session) == []
-    qtbot.waitUntil(lambda: drafts(session, None) == [both])
+    assert session.window.composer.text() == "Another matter"
+    qtbot.waitUntil(lambda: drafts(session, None) == ["Another matter"])
 
 
 def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(

@@ -38,7 +38,7 @@ class EngineStandIn(QObject):
     """An engine whose answers the test makes up."""
 
     model_loaded = Signal(object)
-    event = Signal(object)
+    event_received = Signal(object)
 
     def answer(self, name: str, tok_s: float, tokens: int = 101, *, streams: bool = False) -> None:
         """A model of the catalogue is loaded and writes an answer."""
@@ -66,7 +66,7 @@ class EngineStandIn(QObject):
             decode_s=(tokens - 1) / tok_s,
             weights=events.WeightsStats.model_construct() if streams else None,
         )
-        self.event.emit(events.GenerationFinished(stats=stats))
+        self.event_received.emit(events.GenerationFinished(stats=stats))
 
 
 @pytest.fixture(autouse=True)

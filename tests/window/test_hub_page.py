@@ -10,6 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue.checksums import Stop
+from r1desk.models.widgets import hub_page
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
@@ -121,7 +123,12 @@ def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
     assert not ready.downloads.items
 
 
-def test_a_closed_dialog_ends_the_query(qtbot: QtBot, ready: Session, hub: HubPage) -> None:
+def test_a_closed_dialog_ends_the_query(
+    qtbot: QtBot, ready: Session, hub: HubPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = Stop()
+    monkeypatch.setattr(hub_page, "Stop", lambda: stop)
+
     def script(_request: object, reply: object) -> None:
         reply.wait(60)
 
@@ -129,6 +136,5 @@ def test_a_closed_dialog_ends_the_query(qtbot: QtBot, ready: Session, hub: HubPa
         qtbot.keyClicks(hub.name, page(server))
         click(hub.list_button)
         qtbot.waitUntil(lambda: bool(server.requests))
-        stop = hub._stop
         ready.window.findChild(ModelChooser).reject()
         qtbot.waitUntil(lambda: stop.asked)

@@ -91,7 +91,7 @@ def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profil
     """The first answer that anybody gets, from the starter model."""
     with session_with(qtbot, own_profile, short_answers, None) as session:
         pieces: list[str] = []
-        session.chat.streamed.connect(
+        session.chat.answers.streamed.connect(
             lambda _, event: pieces.append(event.text) if is_text(_, event) else None
         )
         content = answered(qtbot, session, "What is the capital of France?")
@@ -109,7 +109,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
     """A promise, about a pass of llama.cpp that is under way."""
     with real_session(qtbot, own_profile, endless_answers) as session:
         ended: list[float] = []
-        session.engine.event.connect(
+        session.engine.event_received.connect(
             lambda event: (
                 ended.append(time.monotonic())
                 if isinstance(event, events.GenerationFinished)
@@ -118,7 +118,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
         )
         taken_s = []
         for number in range(3):  # other work makes it longer, never shorter
-            with qtbot.waitSignal(session.chat.streamed, check_params_cb=is_text):
+            with qtbot.waitSignal(session.chat.answers.streamed, check_params_cb=is_text):
                 ask(qtbot, session, "Write a long story about a fox.")
             stopped = time.monotonic()
             qtbot.keyClick(session.window.composer.editor, Qt.Key.Key_Escape)
@@ -327,7 +327,7 @@ def prefills(session: Session) -> list[events.PrefillProgress]:
         if isinstance(event, events.PrefillProgress):
             read.append(event)
 
-    session.engine.event.connect(on_event)
+    session.engine.event_received.connect(on_event)
     return read
 
 

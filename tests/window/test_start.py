@@ -148,7 +148,7 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
     bridge = StoreBridge(thread)
     followed: list[object] = []
     late: Future[int] = Future()
-    bridge._watch(late, followed.append, None)
+    bridge._result_of(late).go_on = lambda: followed.append(late.result())
     bridge.close()
     late.set_result(1)
     thread.close()

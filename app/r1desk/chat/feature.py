@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
-from PySide6.QtCore import Qt, QTimer, SignalInstance, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
+from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.documents.index import INDEX_FILE
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
@@ -21,7 +20,7 @@ from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import TokenCounter
@@ -33,113 +32,50 @@ from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
-from r1desk.chat.values.prompt import with_documents
-from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.features import Feature, Services
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
-UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 NOT_SAVED = "not saved"  # a topic of notices
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 
 
-class AnsweringModel(Protocol):
-    """The models' controller, as the chat needs it.
-
-    Signals:
-        loaded: `ModelLoaded`.
-    """
-
-    loaded: SignalInstance
-    current: ModelLoaded | None
-    name: str  # for the answers that it writes
-    next_path: Path | None  # of the model that answers next: the one being loaded, or the chosen
-    facts: ModelFacts | None  # of the loaded model
-    ready: bool  # a question would be answered at once
-
-    def ensure_loading(self) -> None:
-        """Load the remembered model unless one is loaded or loading."""
-
-    def choose(self, path: Path) -> None:
-        """Load another model."""
-
-    def use(self, path: str) -> bool:
-        """Load this model unless it answers next, or none is named; False where it has gone."""
-
-    def apply(self, settings: LoadSettings) -> None:
-        """Load the model anew with other settings."""
-
-    def reduce_weights(self, mib: float) -> EngineRequest | None:
-        """Let its weights have so much less, until the next call; None where they cannot."""
-
-
-class ChatFeature(Feature):
+class ChatFeature(Feature[ChatWindow]):
     """Owns the chat's controllers. Main thread."""
 
     def __init__(self, services: Services, models: AnsweringModel) -> None:
         super().__init__()
         self._services, self._models = services, models
-        self._last_context = UNLOADED_CONTEXT
-        engine, store = services.engine, services.store
-        self.controller = chat = ChatController(
-            engine,
-            store,
-            lambda: models.name,
-            self._defaults,
-            model_path=lambda: str(models.next_path or ""),
-            context_length=self._context_length,
-            document_text=lambda sources: self.documents.document_text(sources, strict=True),
-        )
-        self.settings = settings = ChatSettingsController(store, chat, services.preferences)
-        chat.new_chat_defaults = settings.new_chat_values
+        engine, store, preferences = services.engine, services.store, services.preferences
+        self.controller = chat = ChatController(engine, store, models, preferences)
+        self.settings = settings = ChatSettingsController(store, chat, preferences)
+        chat.new_chat_values = settings.new_chat_values
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
         self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
-        counter = TokenCounter(engine, lambda: models.ready)
+        counter = TokenCounter(engine, models)
         index = services.profile / INDEX_FILE if services.can_write else None
-        self.documents = documents = ChatDocuments(
+        self.documents = chat.answers.documents = documents = ChatDocuments(
             chat,
             store,
             counter,
             self.history,
             index,
             speed=self._speed,
-            settings=lambda: settings.present,
-            context_length=self._context_for_documents,
-            compares=lambda: models.ready and bool(models.facts and models.facts.embedding_model),
-            budget_mib=self._budget_mib,
-            reduce_weights=models.reduce_weights,
+            models=models,
+            settings=settings,
         )
-        self._reading = DocumentReading(
-            engine, chat, store, documents, lambda: models.facts.name if models.facts else ""
-        )
-        self.sizes = PromptSizeController(
-            chat,
-            counter,
-            lambda: models.facts,
-            self._settings_with_documents,
-            lambda: documents.shown,
-        )
+        self._prefill = DocumentPrefill(engine, chat, store, documents, models)
+        self.sizes = PromptSizeController(chat, counter, models, documents)
         self.overflow = ContextOverflow(
-            chat,
-            counter,
-            engine,
-            model=lambda: models.current,
-            load=lambda: services.preferences.load,
-            settings=self._settings_with_documents,
-            speed=self._speed,
+            chat, counter, engine, models=models, documents=documents, speed=self._speed
         )
+        prompts = services.profile / PROMPTS_FOLDER if services.can_write else None
         self.prompts = PromptPreparation(
-            engine,
-            store,
-            chat,
-            services.profile / PROMPTS_FOLDER if services.can_write else None,
-            lambda: services.preferences.prompts,
-            defaults=self._defaults,
-            document_text=documents.document_text,
+            engine, store, chat, prompts, preferences=preferences, documents=documents
         )
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
@@ -151,47 +87,21 @@ class ChatFeature(Feature):
 
     def _connect(self) -> None:
         chat, models, services = self.controller, self._models, self._services
-        chat.model_wanted.connect(models.ensure_loading)
+        chat.answers.model_wanted.connect(models.ensure_loading)
         chat.branch_shown.connect(self._on_branch_shown)
         models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)
         models.loaded.connect(self.sizes.refresh)
         models.loaded.connect(self.prompts.restore_shown)
-        self.overflow.settings_wanted.connect(models.apply)
         self.settings.defaults_changed.connect(services.save_preferences)
         self.documents.changed.connect(self.sizes.refresh)
-        self.documents.cleaned.connect(self._reading.forget)
+        self.documents.cleaned.connect(self._prefill.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
         QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
         for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
             outcome.connect(self._hold_open_while_unsaved)
-
-    def _defaults(self) -> tuple[SamplingSettings, str]:
-        return self._services.preferences.sampling, self._services.preferences.system_prompt
-
-    def _settings_with_documents(self) -> tuple[SamplingSettings, str]:
-        """The settings of the conversation shown, its documents before the instructions."""
-        sampling, system_prompt = self.settings.present
-        return sampling, with_documents(self.documents.text, system_prompt)
-
-    def _budget_mib(self) -> float:
-        """Any thread."""
-        comparison, current = self._services.engine.comparison, self._models.current
-        if comparison is not None:
-            return comparison.memory_budget
-        load = self._services.preferences.load
-        return current.bill.budget_mib if current is not None else load.memory_budget
-
-    def _context_length(self) -> int:
-        facts, load = self._models.facts, self._services.preferences.load
-        return facts.context_length if facts is not None else load.context_length
-
-    def _context_for_documents(self) -> int:
-        """That of the model that is loaded or was last: a question loads it again."""
-        self._last_context = self._context_length() or self._last_context
-        return self._last_context
 
     @Slot(object)
     def _on_model_loaded(self, loaded: ModelLoaded) -> None:
@@ -212,10 +122,8 @@ class ChatFeature(Feature):
         window.chats_menu.addAction(
             tr("Find in this conversation"), find, window.chat.find_bar.open_bar
         )
-        files = AttachmentPresenter(window, chat, self.documents, self._reading, self._speed)
-        self._presenter = presenter = ChatPresenter(
-            window, chat, engine, lambda: self._models.ready
-        )
+        files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
+        self._presenter = presenter = ChatPresenter(window, chat, engine, self._models)
         row = ComposerRowPresenter(
             window,
             files,
@@ -238,7 +146,7 @@ class ChatFeature(Feature):
             overflow=self.overflow,
             documents=self.documents,
             questions=questions,
-            load_model=self._models.choose,
+            models=self._models,
         )
         answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
@@ -274,7 +182,7 @@ class ChatFeature(Feature):
     def close(self) -> None:
         """Save what there is before the store is closed."""
         QGuiApplication.instance().applicationStateChanged.disconnect(self._on_focus)
-        self._reading.pause()
+        self._prefill.pause()
         self.documents.close()
         self.controller.close()
 

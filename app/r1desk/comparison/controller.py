@@ -19,8 +19,7 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Results, Tasks, task
+from r1desk.platform.tasks import Results, Tasks, later_turn, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
@@ -93,11 +92,11 @@ class ComparisonController(QObject):
                 answers = [begin(key, asked.id, each.name) for each in candidates]
                 return store.messages.path_to(asked.id), answers
 
-        chat.hold_answers(True)
+        chat.answers.hold(True)
         try:
             before, answers = await self._services.store.ask(work)
         except R1Error:
-            chat.hold_answers(False)
+            chat.answers.hold(False)
             raise
         self.question, self.planned, self._candidates = before[-1], planned, candidates
         self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
@@ -197,7 +196,7 @@ class ComparisonController(QObject):
         self._end()
         if self._chosen is not None:
             self.continue_with(self._chosen)
-        self._chat.hold_answers(False)
+        self._chat.answers.hold(False)
 
     @Slot()
     def _on_preferences(self) -> None:

@@ -17,13 +17,13 @@ from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.pill_presenter import RecentModels
-from r1desk.platform.later_turn import in_later_turn
+from r1desk.platform.tasks import Tasks, later_turn, task
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
 from r1desk.widgets.notice_bar import Level, Notice
 
 
-class ComparisonFeature(Feature):
+class ComparisonFeature(Feature[ChatWindow]):
     """Asks which models, and shows their answers in place of the chat. Main thread."""
 
     def __init__(
@@ -33,6 +33,7 @@ class ComparisonFeature(Feature):
         self._services, self._models, self._recent = services, models, recent
         self._chat, self._settings = chat.controller, chat.settings
         self.controller = ComparisonController(services, chat.controller, models)
+        self.tasks = Tasks(self)
         self.page: ComparisonPage | None = None
         self._window: ChatWindow  # set by `attach`
         self._chat.comparison_wanted.connect(self._on_wanted)
@@ -53,8 +54,8 @@ class ComparisonFeature(Feature):
 
     # ---- the dialog ---------------------------------------------------------------------------
 
-    @Slot(object)
-    def _on_wanted(self, question: ChatMessage) -> None:
+    @task
+    async def _on_wanted(self, question: ChatMessage) -> None:
         """Ask which models answer."""
         if self._window.findChild(ComparisonDialog) is not None:
             return  # the keys were pressed twice, before it was there
@@ -63,7 +64,8 @@ class ComparisonFeature(Feature):
             return
         dialog = ComparisonDialog(self._window, question, models, self.controller)
         dialog.start_wanted.connect(self._on_start)
-        in_later_turn(dialog, dialog.open)
+        await later_turn(dialog)
+        dialog.open()
 
     def _notify_if_busy(self) -> bool:
         """Say it where no comparison can begin now; returns whether that is so."""

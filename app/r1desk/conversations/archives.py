@@ -24,7 +24,7 @@ from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
-from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 
 TextExport = Callable[[Store, Path, tuple[int, ...]], int]
@@ -55,7 +55,8 @@ class Archives(QObject):
         for end in self._running:
             end()
 
-    def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
+    @task
+    async def choose_export(self, conversation_ids: tuple[int, ...], name: str) -> None:
         """Ask where conversations, all where none is named, are to be written, in which file.
 
         All are most likely imported on another computer: the form that can be comes first then.
@@ -72,15 +73,11 @@ class Archives(QObject):
         dialog.setDefaultSuffix(suffix_of(filters[0]))
         dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
         dialog.selectFile(file_name(name))
-
-        def chosen(path: str) -> None:
-            """A dialog of the system does not tell of another filter before its end."""
+        if path := await chosen_file(dialog):
+            # A dialog of the system does not tell of another filter before its end.
             suffix = suffix_of(dialog.selectedNameFilter())
             base = path.removesuffix(f".{dialog.defaultSuffix()}")
             self.export(conversation_ids, Path(path if base == path else f"{base}.{suffix}"))
-
-        dialog.fileSelected.connect(chosen)
-        dialog.open()
 
     def choose_import(self) -> None:
         """Ask what is to be imported: a file, a folder, or another program's on this computer."""
@@ -99,12 +96,13 @@ class Archives(QObject):
         buttons = [(text, role, choose) for text, choose in choices.items()]
         ask(self.window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
 
-    def _choose_source(self, mode: QFileDialog.FileMode) -> None:
+    @task
+    async def _choose_source(self, mode: QFileDialog.FileMode) -> None:
         filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]
         dialog = file_dialog(self.window, tr("Import conversations"), filters)
         dialog.setFileMode(mode)
-        dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
-        dialog.open()
+        if path := await chosen_file(dialog):
+            self.import_file(Path(path))
 
     def export(self, conversation_ids: tuple[int, ...], file: Path) -> None:
         """Write conversations, all where none is named; the file's suffix decides on the form."""

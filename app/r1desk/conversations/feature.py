@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from PySide6.QtCore import Signal, Slot
 
@@ -28,7 +27,7 @@ LAST_CONVERSATION = "last_conversation"
 QUESTIONS_UNTIL = 10  # conversations; then one knows what to ask
 
 
-class ConversationsWindow(ChatWindow, Protocol):
+class ConversationsWindow(ChatWindow):
     """The main window, the parent of dialogs, as the conversations use it."""
 
     sidebar: Sidebar
@@ -40,7 +39,7 @@ class ConversationsWindow(ChatWindow, Protocol):
         """Show the title of the conversation on the screen."""
 
 
-class ConversationsFeature(Feature):
+class ConversationsFeature(Feature[ConversationsWindow]):
     """Keeps the sidebar and the window's title equal to what the store holds. Main thread."""
 
     opened = Signal()  # a person has opened a conversation
@@ -123,7 +122,7 @@ class ConversationsFeature(Feature):
             case intents.PinConversations(conversations, pinned):
                 self._change(lambda store: store.conversations.set_pinned(conversations, pinned))
             case intents.StopAnswerIn(conversation):
-                self._chat.stop_answer_of(conversation)
+                self._chat.answers.stop(conversation)
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
             case intents.ExportConversations(conversations):
@@ -219,13 +218,9 @@ class ConversationsFeature(Feature):
     def _rename(self, conversation: int, title: str) -> None:
         self._change(lambda store: store.conversations.rename(conversation, title))
 
-    @Slot()
-    def refresh(self) -> None:
-        """Read the list anew."""
-        self._read_list()
-
     @task
-    async def _read_list(self) -> None:
+    async def refresh(self) -> None:
+        """Read the list anew."""
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )

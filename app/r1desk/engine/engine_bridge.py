@@ -135,8 +135,9 @@ class BillReader:
 
     def with_disk_speed(self, bill: Bill) -> Bill:
         """Add the speed that was measured last to the bill of a model that runs from the disk."""
-        known = bill.disk_mib_s or not bill.streams or self._speed_known is None
-        return bill if known else bill.with_speed_of(self._speed_known)
+        if bill.disk_mib_s or not bill.streams or self._speed_known is None:
+            return bill
+        return bill.with_speed_of(self._speed_known)
 
     def close(self) -> None:
         """End the header process; the bills that are due fail."""
@@ -166,13 +167,13 @@ class EngineBridge(QObject):
     Signals:
         state_changed: EngineState and its detail; also where `comparison` is another one.
         heartbeat: a `protocol.Heartbeat`.
-        event: a `core.events.Event` of any request.
+        event_received: a `core.events.Event` of any request.
         model_loaded: ModelLoaded, also of a reload that the supervisor did by itself.
     """
 
     state_changed = Signal(object, str)
     heartbeat = Signal(object)
-    event = Signal(object)
+    event_received = Signal(object)
     model_loaded = Signal(object)
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
@@ -270,7 +271,7 @@ class EngineBridge(QObject):
             request.take(reply.event)
         if isinstance(reply.event, ModelLoaded):
             self.model_loaded.emit(reply.event)
-        self.event.emit(reply.event)
+        self.event_received.emit(reply.event)
 
     def _close(self, reply: protocol.ClosingReply) -> None:
         if isinstance(reply, protocol.ErrorReply):

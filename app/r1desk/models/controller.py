@@ -92,6 +92,22 @@ class ModelController(QObject):
         return self.current.facts if self.current is not None else None
 
     @property
+    def settings(self) -> LoadSettings:
+        """The remembered settings of loading."""
+        return self._preferences.load
+
+    @property
+    def context_length(self) -> int:
+        """Of the loaded model, else of the next load; 0 where that is chosen by itself."""
+        return self.facts.context_length if self.facts else self._preferences.load.context_length
+
+    @property
+    def budget_mib(self) -> float:
+        """The memory that the loaded model, or the next one, may use with all others."""
+        loaded, load = self.current, self._preferences.load
+        return loaded.bill.budget_mib if loaded is not None else load.memory_budget
+
+    @property
     def draft_model(self) -> str:
         """The draft model's file in the remembered settings; empty for none."""
         return self._preferences.load.draft_model

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from PySide6.QtCore import QObject, QTimer, SignalInstance, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMainWindow
 
 from deepseek_r1.catalogue.errors import FolderUnusable
 from deepseek_r1.catalogue.file_rules import require_usable
@@ -46,7 +46,7 @@ class IdleUnload(QObject):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._on_idle)
         models.loaded.connect(self.restart)
-        self._engine.event.connect(self.restart)
+        self._engine.event_received.connect(self.restart)
 
     @Slot()
     def restart(self) -> None:
@@ -85,19 +85,19 @@ def _use_folder(folder: Path) -> Path:
     return folder
 
 
-class ModelsWindow(Protocol):
+class ModelsWindow(QMainWindow):
     """The main window, as the models use it."""
 
+    model_dropped = Signal(Path)  # of a model's file or folder
     chat: ChatView
     composer: Composer
     downloads: DownloadList
     model_pill: ModelPill
     models_action: QAction
     notices: NoticeBar
-    model_dropped: SignalInstance  # the Path of a model's file or folder
 
 
-class ModelsFeature(Feature):
+class ModelsFeature(Feature[ModelsWindow]):
     """Owns what is done with models, but for the `controller` of the loaded one. Main thread."""
 
     def __init__(self, services: Services, models: ModelController, chat: ChatFeature) -> None:

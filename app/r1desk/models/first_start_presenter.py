@@ -66,12 +66,8 @@ class FirstStartPresenter(Presenter):
         models.loaded.connect(self._on_loaded)
         self._measure_timer = QTimer(self, interval=_MEASURE_AFTER_MS)
         self._measure_timer.timeout.connect(self._measure)
-        QTimer.singleShot(0, self, self._look)  # after the window is shown
-
-    @Slot()
-    def _look(self) -> None:
-        self._find_offers()
-        self._find_file()
+        for look in (self._find_offers, self._find_file):
+            QTimer.singleShot(0, self, look)  # after the window is shown
 
     @task
     async def _find_offers(self) -> None:
@@ -107,18 +103,14 @@ class FirstStartPresenter(Presenter):
         if Path(loaded.facts.path) != starter_model():
             self._end()
 
-    @Slot()
-    def _measure(self) -> None:
+    @task
+    async def _measure(self) -> None:
         """Measure the memory's speed for a moment, but never beside a load or an answer."""
         if self._models.current is None or self._chat.busy or self._models.loading:
             return
         self._measure_timer.stop()
         if not self._preferences.welcomed:
-            self._show_measured()
-
-    @task
-    async def _show_measured(self) -> None:
-        self._card.show_offers(await self._forecasts.ask(measured_offers))
+            self._card.show_offers(await self._forecasts.ask(measured_offers))
 
     @Slot(object)
     def _on_download(self, file: CatalogueFile) -> None:

@@ -42,7 +42,7 @@ class ForecastService(QObject):
         self._facts: ModelFacts | None = None
         if engine is not None:
             engine.model_loaded.connect(self._on_loaded)
-            engine.event.connect(self._on_event)
+            engine.event_received.connect(self._on_event)
 
     @property
     def settings(self) -> LoadSettings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -37,25 +36,19 @@ class LiveSettings(QObject):
         super().__init__()
         self._models, self._engine, self._preferences = models, engine, preferences
         self.tasks = Tasks(self)
-        self._planning: object = None
-        self._budget_change: object = None
         self._budget_changes = False  # the user's, not yet in force
         self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         models.load_started.connect(self._forget_plan)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_ended)
 
-    def plan(self, settings: LoadSettings) -> None:
-        """Ask for the bill of the model that answers next with other settings."""
-        path = self._models.next_path
-        if path is None:
-            return
-        self._planning = self._plan(path, settings)
-
     @newest_task
-    async def _plan(self, path: Path, settings: LoadSettings) -> None:
+    async def plan(self, settings: LoadSettings) -> None:
+        """Ask for the bill of the model that answers next with other settings."""
+        if (path := self._models.next_path) is None:
+            return
         try:
             estimate = await self._engine.bills.ask(path, settings, window_and_helpers_mib())
         except R1Error as refused:
@@ -68,7 +61,7 @@ class LiveSettings(QObject):
 
     @Slot()
     def _forget_plan(self) -> None:
-        self.tasks.cancel(self._planning)
+        self.tasks.end(self.plan)
 
     # ---- threads ----------------------------------------------------------------------------
 
@@ -95,7 +88,7 @@ class LiveSettings(QObject):
             self._during_load[SetBudgetRequest] = partial(self.set_budget, memory_budget)
         if self._models.current is None or self._models.loading:
             return
-        self._budget_change = self._change_budget(memory_budget)
+        self._change_budget(memory_budget)
 
     @newest_task
     async def _change_budget(self, memory_budget: int) -> None:
@@ -145,7 +138,7 @@ class LiveSettings(QObject):
     @Slot()
     def _on_loaded(self) -> None:
         self._reduction_mib = 0.0
-        self.tasks.cancel(self._budget_change)
+        self.tasks.end(self._change_budget)
         self._on_load_ended()
 
     @Slot()

@@ -124,7 +124,7 @@ class PillPresenter(Presenter):
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._show)
         models.unloaded.connect(self._show)
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         engine.state_changed.connect(self._show)
         self._on_recent_changed()
         self._show()

@@ -21,10 +21,9 @@ from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Tasks, newest_task, report_of, task
+from r1desk.platform.tasks import Tasks, later_turn, newest_task, report_of, task
 from r1desk.preferences import Preferences
-from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
@@ -90,14 +89,9 @@ class ModelPresenter(Presenter):
         self._notices.withdraw(self._refusal)
         self._refusal = ""
 
-    @Slot()
-    def choose(self) -> None:
-        """Let the user pick a model: an installed one, a file, or one of the catalogue."""
-        self._open_chooser()
-
     @task
-    async def _open_chooser(self) -> None:
-        """Build and open the dialog.
+    async def choose(self) -> None:
+        """Let the user pick a model: an installed one, a file, or one of the catalogue.
 
         The dialog's code, its widgets and its painting are a turn of the loop each.
         """
@@ -144,22 +138,15 @@ class TemplatePresenter(Presenter):
         if self._models.path is not None:
             self._models.choose_template(self._models.path, ChosenTemplate(name))
 
-    @Slot()
-    def _on_file_requested(self) -> None:
+    @newest_task
+    async def _on_file_requested(self) -> None:
         filters = [tr("Chat templates (*.jinja *.jinja2 *.j2 *.txt)"), tr("All files (*)")]
         dialog = file_dialog(self._button.window(), tr("Open a chat template"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self._on_file_selected)
-        dialog.open()
-
-    @Slot(str)
-    def _on_file_selected(self, file: str) -> None:
-        if self._models.path is not None:
-            self._read(self._models.path, Path(file))
-
-    @newest_task
-    async def _read(self, model: Path, file: Path) -> None:
-        template = await ask_in_background(partial(_read_template, file))
+        file = await chosen_file(dialog)
+        if not file or (model := self._models.path) is None:
+            return
+        template = await ask_in_background(partial(_read_template, Path(file)))
         if model == self._models.path:  # else the user has chosen another one meanwhile
             self._models.choose_template(model, template)
 

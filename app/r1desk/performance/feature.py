@@ -11,7 +11,7 @@ from r1desk.performance.preset_presenter import PresetPresenter
 from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
 
 
-class PerformanceFeature(Feature):
+class PerformanceFeature(Feature[PerformanceWindow]):
     """Owns the sampler and the budget's guard. Main thread."""
 
     def __init__(self, services: Services, chat: ChatFeature, models: ModelsFeature) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QMenu
+from PySide6.QtWidgets import QMainWindow, QMenu
 
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import tr
@@ -32,7 +31,7 @@ from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
-class PerformanceWindow(Protocol):
+class PerformanceWindow(QMainWindow):
     """The main window, as the measurements use it."""
 
     chat: ChatView
@@ -64,7 +63,7 @@ class PerformancePresenter(Presenter):
         self._shortage_text = ""  # while the machine is short of memory
         guard.sampler.sampled.connect(self._on_sampled)
         engine.heartbeat.connect(self._on_beat)
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         models.live.budget_moved.connect(self._forget_peak)
         window.gauge.state.clicked.connect(self._on_state_clicked)

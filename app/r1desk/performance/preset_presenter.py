@@ -14,7 +14,9 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.preset_row import PresetDialog
+from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
+from r1desk.widgets.bounded_dialog import accepted
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -31,6 +33,7 @@ class PresetPresenter(Presenter):
         super().__init__(window)
         self._window, self._panel = window, window.panel
         self._presets, self._settings, self._models = presets, settings, models
+        self.tasks = Tasks(self)
         self._row = window.panel.preset_row
         self._row.chosen.connect(self.apply)
         self._row.menu_button.menu().aboutToShow.connect(self._fill_row_menu)
@@ -108,18 +111,14 @@ class PresetPresenter(Presenter):
 
     # ---- the user's own
 
-    @Slot()
-    def _on_save(self) -> None:
+    @task
+    async def _on_save(self) -> None:
         title, name = tr("Save as a preset"), tr("My preset")
         dialog = PresetDialog(self._window, title, name, self._models.name)
-
-        def accepted() -> None:
+        if await accepted(dialog):
             path = str(self._models.path or "") if dialog.with_model.isChecked() else ""
             preset = Preset(name=dialog.name.text(), model_path=path)
             self._presets.save(self._with_present_settings(preset))
-
-        dialog.accepted.connect(accepted)
-        dialog.open()
 
     def _with_present_settings(self, preset: Preset) -> Preset:
         self._panel.answers.flush()
@@ -127,15 +126,12 @@ class PresetPresenter(Presenter):
         changes = {"sampling": sampling, "system_prompt": system_prompt}
         return preset.model_copy(update=changes)
 
-    def _on_rename(self, preset: Preset) -> None:
+    @task
+    async def _on_rename(self, preset: Preset) -> None:
         dialog = PresetDialog(self._window, tr("Rename the preset"), preset.name)
-
-        def accepted() -> None:
+        if await accepted(dialog):
             name = dialog.name.text().strip()
             self._presets.replace(preset.model_copy(update={"name": name}))
-
-        dialog.accepted.connect(accepted)
-        dialog.open()
 
     def _on_delete(self, preset: Preset) -> None:
         undo = self._presets.delete(preset)

@@ -144,13 +144,10 @@ class ResourceSampler(QObject):
         if self._timer.isActive() and not active:  # a measurement would delay the start of the work
             self._on_tick()
 
-    @Slot()
-    def _on_tick(self) -> None:
-        if not self._measuring:
-            self._sample()
-
     @task
-    async def _sample(self) -> None:
+    async def _on_tick(self) -> None:
+        if self._measuring:
+            return
         self._measuring = True
         others = self._engine.comparison
         more_mib = self._helper_mib + (others.memory_mib if others is not None else 0.0)

@@ -35,7 +35,7 @@ class SystemNotices(QObject):
 
         bus = QDBusConnection.sessionBus()
         if not self._listens:
-            slot = SLOT("_on_action(QString,QString)")
+            slot = SLOT("_on_action(QString,QString)").encode()
             self._listens = bus.connect(_SERVICE, _PATH, _INTERFACE, "ActionInvoked", self, slot)
         message = QDBusMessage.createMethodCall(_SERVICE, _PATH, _INTERFACE, method)
         message.setArguments(list(arguments))

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial, wraps
-from inspect import CORO_RUNNING, getcoroutinestate
+from inspect import CORO_RUNNING, getcoroutinestate, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from shiboken6 import isValid
 
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
@@ -56,6 +56,16 @@ class Later(Generic[Result]):
         while self._outcome is None:
             yield self
         return self._outcome()
+
+
+def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
+    """A later turn of the event loop, if `owner` still lives: keys and clicks come first.
+
+    With 0 ms Qt would post an event, and handle it before it looks for keys and clicks.
+    """
+    later: Later[None] = Later()
+    QTimer.singleShot(after_ms, owner, lambda: later.give(None))
+    return later
 
 
 class Results(Generic[Result]):
@@ -127,10 +137,15 @@ class Tasks(QObject):
                 self._running.remove(known)
                 known.close()
 
-    def start_newest(self, work: Work[None]) -> object:
-        """The same; one of the same method that is under way is cancelled."""
-        self.cancel(self._newest.get(work.__qualname__))
-        self._newest[work.__qualname__] = work
+    def end(self, *methods: Callable[..., object]) -> None:
+        """Cancel what is under way of these, which are each a `newest_task`."""
+        for method in methods:
+            self.cancel(self._newest.get(method.__name__))
+
+    def start_newest(self, name: str, work: Work[None]) -> object:
+        """Begin in place of what is under way by this name."""
+        self.cancel(self._newest.get(name))
+        self._newest[name] = work
         return self.start(work)
 
     @Slot()
@@ -195,26 +210,32 @@ def task(
 ) -> Callable[Concatenate[Any, P], object]:
     """A method that is a task of its object's `tasks`; calling it begins one.
 
-    Not for a slot: Qt would pass it all values of a signal.
+    A slot only where it takes no values, or all of the signal.
     """
-
-    @wraps(method)
-    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
-        return self.tasks.start(method(self, *args, **kwargs))
-
-    return start
+    return _starting(method, lambda tasks, work: tasks.start(work))
 
 
 def newest_task(
     method: Callable[Concatenate[Any, P], Work[None]],
 ) -> Callable[Concatenate[Any, P], object]:
-    """The same, of which one is under way at a time: the next call cancels it."""
+    """The same, of which one is under way at a time: the next call ends it, as `Tasks.end`."""
+    name = method.__name__
+    return _starting(method, lambda tasks, work: tasks.start_newest(name, work))
 
-    @wraps(method)
-    def start(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
-        return self.tasks.start_newest(method(self, *args, **kwargs))
 
-    return start
+def _starting(
+    method: Callable[Concatenate[Any, P], Work[None]], start: Callable[[Tasks, Work[None]], object]
+) -> Callable[Concatenate[Any, P], object]:
+    def start_with(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
+        return start(self.tasks, method(self, *args, **kwargs))
+
+    def start_alone(self: Any) -> object:  # Qt passes it no values
+        alone: Any = method
+        return start(self.tasks, alone(self))
+
+    start_it: Any = start_with if len(signature(method).parameters) > 1 else start_alone
+    starting: Callable[Concatenate[Any, P], object] = wraps(method)(start_it)
+    return starting
 
 
 async def _answer(work: Work[Result], answer: Future[Result]) -> None:

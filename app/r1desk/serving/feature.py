@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMainWindow
 
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
@@ -13,14 +12,14 @@ from r1desk.serving.presenter import ServingPresenter
 from r1desk.serving.widgets import ServingButton
 
 
-class ServingWindow(Protocol):
+class ServingWindow(QMainWindow):
     """The main window, as serving uses it."""
 
     serving_button: ServingButton
     serving_action: QAction
 
 
-class ServingFeature(Feature):
+class ServingFeature(Feature[ServingWindow]):
     """Owns the server's controller. Main thread."""
 
     def __init__(self, services: Services, models: ModelController) -> None:

@@ -23,8 +23,7 @@ from deepseek_r1.host.protocol import (
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.values.message import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
-from r1desk.platform.later_turn import later_turn
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, later_turn, task
 
 LOOK_AGAIN_MS = 200  # whether the engine is free again
 

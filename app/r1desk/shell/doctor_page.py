@@ -36,16 +36,12 @@ class DoctorPage(BoundedDialog):
         self.column.insertWidget(0, self.note)
         self.start()
 
-    @Slot()
-    def start(self) -> None:
+    @task
+    async def start(self) -> None:
         """Examine, from the beginning."""
         self.note.setText(tr("Looking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
-        self._examine()
-
-    @task
-    async def _examine(self) -> None:
         self.findings = findings = await ask_in_background(examine)
         self.again.setEnabled(True)
         self.copy.setEnabled(True)

@@ -19,7 +19,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QMainWindow,
     QMenu,
     QMessageBox,
     QSizePolicy,
@@ -35,13 +34,17 @@ from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
+from r1desk.conversations.feature import ConversationsWindow
 from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.models.feature import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.preferences import Preferences
+from r1desk.serving.feature import ServingWindow
 from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.bounded_dialog import ask
@@ -66,11 +69,10 @@ def window_in_turns() -> Generator[None, None, MainWindow]:
     return MainWindow(panel)
 
 
-class MainWindow(QMainWindow):
+class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWindow):
     """Holds the widgets of all features and the actions of the menu."""
 
     closed = Signal()
-    model_dropped = Signal(Path)
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
 
     def __init__(self, panel: PerformancePanel | None = None) -> None:

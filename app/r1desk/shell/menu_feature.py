@@ -44,7 +44,7 @@ from r1desk.widgets.text_label import selectable_label, text_label
 TWO_COLUMNS_PX = 800
 
 
-class MenuFeature(Feature):
+class MenuFeature(Feature[MainWindow]):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
     def __init__(
@@ -96,8 +96,7 @@ class MenuFeature(Feature):
             tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
             tr("Logs"): log_dir(),
         }
-        dialog = SettingsDialog(self._window, self._services.preferences, folders)
-        dialog.chosen.connect(self.choose)
+        dialog = SettingsDialog(self._window, self._services.preferences, self, folders)
         tasks = Tasks(dialog)
         dialog.models_folder_chosen.connect(
             lambda folder: tasks.start(self._use_folder(dialog, folder))
@@ -112,23 +111,42 @@ class MenuFeature(Feature):
         else:
             dialog.show_models_folder(used)
 
-    @Slot(str, object)
-    def choose(self, name: str, value: object) -> None:
-        """Put another value of a field of the preferences in force, at once."""
-        preferences = self._services.preferences
-        setattr(preferences, name, value)
-        match name:
-            case "language":  # the window is built anew, and the settings are to stay open
-                self._set_language(preferences.language)
-                once = Qt.ConnectionType.SingleShotConnection
-                find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
-            case "theme" | "text_size_pt":
-                self._apply_theme()
-            case "reading_width":
-                set_reading_width(ReadingWidth(preferences.reading_width))
-                self._window.lay_out_again()
-            case "unload_after_min":
-                self._models.idle_unload.restart()
+    def set_language(self, language: str | None) -> None:
+        """The window is built anew; the settings stay open."""
+        self._services.preferences.language = language
+        self._set_language(language)
+        once = Qt.ConnectionType.SingleShotConnection
+        find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
+        self._services.save_preferences()
+
+    def set_theme(self, theme: str) -> None:
+        """Use other colours."""
+        self._services.preferences.theme = theme
+        self._apply_theme()
+        self._services.save_preferences()
+
+    def set_text_size(self, points: int) -> None:
+        """Use another size of text; 0 is the system's."""
+        self._services.preferences.text_size_pt = points
+        self._apply_theme()
+        self._services.save_preferences()
+
+    def set_width(self, width: str) -> None:
+        """Let lines be as wide as this."""
+        self._services.preferences.reading_width = width
+        set_reading_width(ReadingWidth(width))
+        self._window.lay_out_again()
+        self._services.save_preferences()
+
+    def set_notices(self, wanted: bool) -> None:
+        """Announce answers by the system's notices, or not."""
+        self._services.preferences.system_notices = wanted
+        self._services.save_preferences()
+
+    def set_unload_time(self, minutes: int) -> None:
+        """Unload the model after so long without use; 0 is never."""
+        self._services.preferences.unload_after_min = minutes
+        self._models.idle_unload.restart()
         self._services.save_preferences()
 
     @Slot(int)
@@ -136,7 +154,7 @@ class MenuFeature(Feature):
         """Make the text larger or smaller by so many points; 0 is the system's size."""
         least, most = TEXT_SIZES_PT
         present = self._services.preferences.text_size_pt or self._system_font.pointSize()
-        self.choose("text_size_pt", max(least, min(most, present + step)) if step else 0)
+        self.set_text_size(max(least, min(most, present + step)) if step else 0)
 
     def _apply_theme(self) -> None:
         """Put theme and text size in force; sizes in the style sheet follow the text."""

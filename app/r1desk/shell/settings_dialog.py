@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
@@ -33,28 +33,42 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
+T = TypeVar("T")
 TEXT_SIZES_PT = (8, 24)
+
+
+class Appearance(Protocol):
+    """Puts another value of a preference in force, at once."""
+
+    def set_language(self, language: str | None) -> None: ...
+    def set_theme(self, theme: str) -> None: ...
+    def set_text_size(self, points: int) -> None: ...
+    def set_width(self, width: str) -> None: ...
+    def set_notices(self, wanted: bool) -> None: ...
+    def set_unload_time(self, minutes: int) -> None: ...
 
 
 class SettingsDialog(BoundedDialog):
     """Every change is in force at once; there is nothing to confirm.
 
     Signals:
-        chosen: the name of a field of `Preferences` and its value.
         models_folder_chosen: the Path of another folder for models, None for the profile's.
     """
 
-    chosen = Signal(str, object)
     models_folder_chosen = Signal(object)
 
     def __init__(
-        self, parent: QWidget, preferences: Preferences, folders: Mapping[str, Path]
+        self,
+        parent: QWidget,
+        preferences: Preferences,
+        appearance: Appearance,
+        folders: Mapping[str, Path],
     ) -> None:
         super().__init__(parent, tr("Settings"), QSize(560, 380))
         self._paths: dict[str, ElidedLabel] = {}
         self._folders = dict(folders)
         column = self.fill_column(spacing=10)
-        self._fill_choices(put_inside(column, QFormLayout()), preferences)
+        self._fill_choices(put_inside(column, QFormLayout()), preferences, appearance)
         column.addSpacing(6)
         column.addWidget(text_label(tr("On the disk"), "heading"))
         self._fill_folders(put_inside(column, QGridLayout()))
@@ -62,32 +76,49 @@ class SettingsDialog(BoundedDialog):
         column.addStretch(1)
         self.language.setFocus()
 
-    def _fill_choices(self, form: QFormLayout, present: Preferences) -> None:
+    def _fill_choices(
+        self, form: QFormLayout, present: Preferences, appearance: Appearance
+    ) -> None:
         form.setHorizontalSpacing(24)
         form.setVerticalSpacing(10)
 
-        def choice(title: str, name: str, entries: Mapping[Any, str]) -> QComboBox:
-            current = getattr(present, name)
+        def choice(
+            title: str, current: T, entries: Mapping[T, str], choose: Callable[[T], None]
+        ) -> QComboBox:
             combo = QComboBox(accessibleName=title)
             for value, text in entries.items():
                 combo.addItem(text, value)
             combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
-            combo.activated.connect(lambda _index: self.chosen.emit(name, combo.currentData()))
+            combo.activated.connect(lambda _index: choose(combo.currentData()))
             form.addRow(title, combo)
             return combo
 
         languages = {None: tr("Like the system"), **LANGUAGES}
-        self.language = choice(tr("Language"), "language", languages)
-        self.theme = choice(tr("Appearance"), "theme", _themes())
+        self.language = choice(tr("Language"), present.language, languages, appearance.set_language)
+        self.theme = choice(tr("Appearance"), present.theme, _themes(), appearance.set_theme)
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
         sizes = {0: tr("Like the system"), **{pt: tr("{n} points", n=pt) for pt in points}}
-        self.text_size = choice(tr("Text size"), "text_size_pt", sizes)
-        self.reading_width = choice(tr("Reading width"), "reading_width", _widths())
+        self.text_size = choice(
+            tr("Text size"), present.text_size_pt, sizes, appearance.set_text_size
+        )
+        self.reading_width = choice(
+            tr("Reading width"), present.reading_width, _widths(), appearance.set_width
+        )
         notices = {True: tr("Notice with the chat's title"), False: tr("Sign in the task bar")}
         if OFFERED:
-            self.notices = choice(tr("When an answer is ready"), "system_notices", notices)
+            self.notices = choice(
+                tr("When an answer is ready"),
+                present.system_notices,
+                notices,
+                appearance.set_notices,
+            )
         times = _unload_times(present.unload_after_min)
-        self.unload_after = choice(tr("Unload the unused model"), "unload_after_min", times)
+        self.unload_after = choice(
+            tr("Unload the unused model"),
+            present.unload_after_min,
+            times,
+            appearance.set_unload_time,
+        )
 
     def _models_folder_row(self) -> QWidget:
         """The buttons below the folders, and what became of the choice."""

@@ -37,13 +37,20 @@ class _ArchivePart(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
+State = Literal["complete", "stopped", "failed"]
+_STATES: dict[MessageState, State] = {
+    MessageState.COMPLETE: "complete",
+    MessageState.FAILED: "failed",
+}  # one that is being written counts as stopped
+
+
 class ArchivedMessage(_ArchivePart):
     """A message; `parent` is the number of an earlier one, None at the beginning."""
 
     number: Annotated[int, Field(ge=0)]
     parent: int | None = None
     role: Literal[Role.SYSTEM, Role.USER, Role.ASSISTANT]
-    state: Literal["complete", "stopped", "failed"] = "complete"
+    state: State = "complete"
     created_at: Seconds = 0.0
     content: str = ""
     thinking: str = ""
@@ -105,11 +112,10 @@ def archived_conversation(store: Store, conversation_id: int) -> ArchivedConvers
 
 def archived_message(node: ChatMessage) -> ArchivedMessage:
     """A stored message as a document has it."""
-    unfinished = node.state is MessageState.STREAMING
     return ArchivedMessage(
         number=node.id,
         parent=node.parent_id,
-        state="stopped" if unfinished else node.state.value,
+        state=_STATES.get(node.state, "stopped"),
         **{name: getattr(node, name) for name in _ALIKE},
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from dataclasses import replace
+from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
@@ -53,7 +55,7 @@ class KeyValueStore:
             return default
         return value
 
-    def set(self, key: str, value: Json) -> None:
+    def set(self, key: str, value: object) -> None:
         """Keep a JSON value under `key`; None deletes it."""
         if value is None:
             self._db.execute("DELETE FROM remembered WHERE key = ?", (key,))
@@ -64,7 +66,7 @@ class KeyValueStore:
             (key, json.dumps(value)),
         )
 
-    def ids(self, key: str) -> set[int]:
+    def ids(self, key: str) -> Set[int]:
         """The ids that are marked under `key`."""
         stored = self.get(key)
         return {each for each in stored if type(each) is int} if isinstance(stored, list) else set()
@@ -269,5 +271,6 @@ def kept_settings(settings: ConversationSettings) -> tuple[str, str, str | None]
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:
-    *fields, unread = (text_of(value) if isinstance(value, bytes) else value for value in row)
-    return ConversationInfo(*fields, unread=bool(unread), pinned=pinned)
+    values: Any = (text_of(value) if isinstance(value, bytes) else value for value in row)
+    info = ConversationInfo(*values)
+    return replace(info, unread=bool(info.unread), pinned=pinned)

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import ijson
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -49,7 +49,7 @@ _HEAD_BYTES = 64 * 2**10
 _MOST_REASON = 100  # characters of the parser's sentence
 _CHUNK_BYTES = 2**20  # of a long text the parser reads all again with each
 
-Opener = Callable[[], BinaryIO]
+Opener = Callable[[], IO[bytes]]
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def read_prompts(path: Path) -> tuple[SavedPrompt, ...]:
     """The prompts of an exported library. Raises OSError and ArchiveUnreadable."""
     if not _is_file(path.stat()):  # reading a device or a pipe may never end
         raise _another_kind()
-    with _opened(partial(path.open, "rb")) as file:
+    with _opened(_opener(path)) as file:
         try:
             value = next(ijson.items(_Capped(file), "", use_float=True))
         except (ijson.JSONError, UnicodeDecodeError) as problem:
@@ -143,7 +143,11 @@ def _another_kind(problem: Exception | None = None) -> ArchiveUnreadable:
     return ArchiveUnreadable(detail=tr("another kind of file") + why)
 
 
-def _opened(opener: Opener) -> BinaryIO:
+def _opener(path: Path) -> Opener:
+    return lambda: path.open("rb")
+
+
+def _opened(opener: Opener) -> IO[bytes]:
     """The file, behind a byte order mark of UTF-8."""
     file = opener()
     if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
@@ -158,7 +162,7 @@ def _files(path: Path, stack: ExitStack) -> dict[str, Opener]:
         found = [Path(folder) / name for folder, _, names in walk for name in names]
         found = [file for file in found if ".json" in file.name and _is_file(file.lstat())]
         sizes = [file.stat().st_size for file in found]
-        files = {f.relative_to(path).as_posix(): partial(f.open, "rb") for f in found}
+        files = {file.relative_to(path).as_posix(): _opener(file) for file in found}
     elif not _is_file(path.stat()):  # reading a device or a pipe may never end
         raise _another_kind()
     elif zipfile.is_zipfile(path):
@@ -167,7 +171,7 @@ def _files(path: Path, stack: ExitStack) -> dict[str, Opener]:
         sizes = [info.file_size for info in infos]  # what is longer than this is not read
         files = {info.filename: partial(archive.open, info) for info in infos}
     else:
-        sizes, files = [path.stat().st_size], {path.name: partial(path.open, "rb")}
+        sizes, files = [path.stat().st_size], {path.name: _opener(path)}
     if sum(sizes) > MAX_BYTES or len(sizes) > MAX_FILES:
         too_long = tr("it is longer than {mib} MiB", mib=MAX_BYTES // 2**20)
         raise ArchiveUnreadable(detail=too_long)
@@ -181,7 +185,7 @@ def _is_file(found: os.stat_result) -> bool:
 class _Capped:
     """A file of which no conversation may be large."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.left = MAX_CONVERSATION_BYTES
 

@@ -264,7 +264,9 @@ def _open_webui(value: Any, left_out: Counts) -> ArchivedConversation:
             else:
                 tree.count("file")
         node = _Node(
-            *(_get(message, name, "") for name in ("parentId", "role", "content")),
+            _get(message, "parentId", ""),
+            _get(message, "role", ""),
+            _get(message, "content", ""),
             model_name=_get(message, "model", ""),
             created_at=_get_s(message, "timestamp"),
             attachments=tuple(attachments),

@@ -308,7 +308,8 @@ class MessageStore:
         )
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
-        return row[0]
+        head: int | None = row[0]
+        return head
 
     def _add(self, conversation_id: int, parent_id: int | None, role: Role, **fields: Any) -> int:
         """Insert a message of now below one of the same conversation, and show it."""

@@ -202,7 +202,7 @@ def _show_branches(
             )
     for record in found.tables["conversations"]:
         head = record.get("head_message_id")
-        if conversation_of.get(head) == record["id"]:
+        if head is not None and conversation_of.get(head) == record["id"]:
             database.execute(
                 "UPDATE conversations SET head_message_id = ? WHERE id = ?", (head, record["id"])
             )
@@ -262,7 +262,7 @@ def _flag(value: Any) -> int:
 
 def _one_of(known: Collection[str], default: str, value: Any) -> str:
     text = _text(value)
-    return text if text in known else default
+    return text if text is not None and text in known else default
 
 
 # The tables, each with what makes a usable value of what was read, and of which of its columns.

@@ -99,7 +99,7 @@ class Theme(QObject):
     def _apply(self, wanted: Tokens, font: QFont | None = None) -> None:
         Theme.in_force = wanted
         font = font or self._app.font()
-        steps = (
+        steps: tuple[Callable[[], object], ...] = (
             partial(self._app.setFont, font),
             partial(self._app.setPalette, palette(wanted)),
         )
@@ -117,7 +117,8 @@ class Theme(QObject):
         another sheet, it polishes a widget again for each of its ancestors. Widgets whose sizes
         come from the style have to follow `StyleChange`.
         """
-        for step in (partial(self._app.setStyleSheet, ""), *steps, self._put_sheet_back):
+        self._app.setStyleSheet("")
+        for step in (*steps, self._put_sheet_back):
             step()
 
     def restyle_in_turns(self, first: str, turns: Iterator[object]) -> None:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from r1desk.platform.tasks import Later
 from r1desk.widgets.layouts import filled
 
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
@@ -45,7 +46,8 @@ class BoundedDialog(KeyDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         self._suited = suited
-        self.area = QScrollArea(self, widgetResizable=True, accessibleName=title)
+        self.area = QScrollArea(self, widgetResizable=True)
+        self.area.setAccessibleName(title)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -103,3 +105,12 @@ def ask(
     box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
     box.open()
     return box
+
+
+def accepted(dialog: QDialog) -> Later[bool]:
+    """Open a dialog, and await whether it is accepted."""
+    ended: Later[bool] = Later()
+    dialog.accepted.connect(lambda: ended.give(True))
+    dialog.rejected.connect(lambda: ended.give(False))
+    dialog.open()
+    return ended

@@ -10,6 +10,8 @@ from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
 from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QWidget
 
+from r1desk.platform.tasks import Later
+
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
 
 
@@ -49,3 +51,12 @@ def file_dialog(
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
     return dialog
+
+
+def chosen_file(dialog: QFileDialog) -> Later[str]:
+    """Open a dialog, and await the file that is chosen; empty for none."""
+    chosen: Later[str] = Later()
+    dialog.fileSelected.connect(chosen.give)
+    dialog.rejected.connect(lambda: chosen.give(""))
+    dialog.open()
+    return chosen

@@ -63,10 +63,10 @@ class FittedWidget(QWidget):
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""
-        layout = self.layout()
-        wraps = layout.hasHeightForWidth()
-        self.resize(width, layout.heightForWidth(width) if wraps else layout.sizeHint().height())
-        layout.activate()  # at once: who asks for places may not wait for the event loop
+        if (layout := self.layout()) is not None:
+            wraps, hint = layout.hasHeightForWidth(), layout.sizeHint()
+            self.resize(width, layout.heightForWidth(width) if wraps else hint.height())
+            layout.activate()  # at once: who asks for places may not wait for the event loop
         return self.height()
 
 

@@ -59,7 +59,7 @@ class Notice:
 class NoticeRow(QWidget):
     """One notice; it calls `end` when it is closed, followed, or was shown long enough."""
 
-    def __init__(self, notice: Notice, end: Callable[[NoticeRow], None], parent: QWidget) -> None:
+    def __init__(self, notice: Notice, end: Callable[[NoticeRow], object], parent: QWidget) -> None:
         super().__init__(parent)
         self.notice = notice
         self.setObjectName("notice")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Slot
-from PySide6.QtGui import QAccessible, QAccessibleEvent
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -72,6 +72,7 @@ class Palette(QFrame):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self.setObjectName("palette")
+        self._window = window
         self._entries: Sequence[PaletteEntry] = ()
         self._above: QWidget | None = None
         self._unused: Callable[[str], object] | None = None
@@ -79,9 +80,10 @@ class Palette(QFrame):
         self.field = QLineEdit()
         self.field.textChanged.connect(self._fill)
         self.field.installEventFilter(self)
-        self.list = QTreeWidget(
-            columnCount=2, headerHidden=True, rootIsDecorated=False, uniformRowHeights=True
-        )
+        self.list = QTreeWidget(columnCount=2)
+        self.list.setHeaderHidden(True)
+        self.list.setRootIsDecorated(False)
+        self.list.setUniformRowHeights(True)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setAccessibleName(tr("What was found"))
         self.list.header().setStretchLastSection(False)
@@ -126,7 +128,7 @@ class Palette(QFrame):
 
     def _place(self) -> None:
         """As high as its rows are, at the window's top or right above a widget."""
-        window, em = self.parentWidget(), self.fontMetrics().height()
+        window, em = self._window, self.fontMetrics().height()
         anchor = self._above or window
         self.list.setColumnWidth(1, _KEYS_EM * em)
         width = min(_WIDTH_EM * em, anchor.width() - 2 * em)
@@ -152,7 +154,8 @@ class Palette(QFrame):
                 item.setData(0, _ENTRY, entry)
                 item.setForeground(1, self.palette().placeholderText())
                 item.setTextAlignment(1, _RIGHT)
-        self.list.setCurrentItem(self.list.topLevelItem(1))  # the first is a heading
+        if (first := self.list.topLevelItem(1)) is not None:  # behind a heading
+            self.list.setCurrentItem(first)
         self._place()
 
     @Slot(QTreeWidgetItem)
@@ -172,9 +175,12 @@ class Palette(QFrame):
     def eventFilter(self, _field: QObject, event: QEvent) -> bool:
         """Keys of the field that are for the list; without the keyboard it goes."""
         kind = event.type()
-        if kind == QEvent.Type.FocusOut and event.reason() not in _STAYS:
+        leaves = isinstance(event, QFocusEvent) and event.reason() not in _STAYS
+        if kind == QEvent.Type.FocusOut and leaves:
             self.hide()
-        elif kind == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
+        if not isinstance(event, QKeyEvent):
+            return False
+        if kind == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
             event.accept()  # else it stops an answer
             return True
         if kind != QEvent.Type.KeyPress:

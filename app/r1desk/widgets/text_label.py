@@ -35,8 +35,11 @@ def push_button(text: str, slot: object) -> QPushButton:
 
 def tool_button(name: str, text: str, colour: str = "text") -> QToolButton:
     """A flat button with an icon; `text` is its tip, and its name for screen readers."""
-    picture = icon(name, colour)
-    return QToolButton(icon=picture, autoRaise=True, toolTip=text, accessibleName=text)
+    button = QToolButton(autoRaise=True)
+    button.setIcon(icon(name, colour))
+    button.setToolTip(text)
+    button.setAccessibleName(text)
+    return button
 
 
 class NamedBox(QComboBox):
@@ -46,7 +49,8 @@ class NamedBox(QComboBox):
     """
 
     def __init__(self, name: str, parent: QWidget) -> None:
-        super().__init__(parent, accessibleName=name)
+        super().__init__(parent)
+        self.setAccessibleName(name)
         self._label = QLabel(name, parent)  # beside the box, where Qt looks for it
         self._label.setBuddy(self)
         self._label.hide()
@@ -78,6 +82,7 @@ class DropTarget(QLabel):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._covered = parent
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -87,6 +92,6 @@ class DropTarget(QLabel):
     def show_over_parent(self, text: str) -> None:
         """Cover the parent with `text`, which says what a drop does."""
         self.setText(text)
-        self.setGeometry(self.parentWidget().rect())
+        self.setGeometry(self._covered.rect())
         self.raise_()
         self.show()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -14,10 +15,11 @@ from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
+from r1desk.chat.values.answering_model import AnsweringModel, Defaults, DocumentTexts
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of, task
 from r1desk.store import (
     AnswerSources,
     Attachment,
@@ -28,8 +30,6 @@ from r1desk.store import (
 )
 
 Branch = list[ChatMessage]
-Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
-DocumentText = Callable[[AnswerSources | None], str]  # what stands first in a prompt; any thread
 
 
 class MessageNotSent(R1Error):
@@ -44,6 +44,12 @@ class _Storing:
 
     conversation: int | None
     stop_wanted: bool = False
+
+
+class Shown(Protocol):
+    """The conversation on the screen."""
+
+    conversation_id: int | None
 
 
 class AnswerQueue(QObject):
@@ -70,29 +76,19 @@ class AnswerQueue(QObject):
         self,
         engine: EngineBridge,
         pending_writes: PendingWrites,
+        models: AnsweringModel,
         defaults: Defaults,
-        *,
-        context_length: Callable[[], int],
-        model_path: Callable[[], str],
-        shown: Callable[[], int | None],
-        document_text: DocumentText,
+        chat: Shown,
     ) -> None:
-        """`defaults` are for conversations that were stored without settings of their own.
-
-        `context_length` (in tokens) and `model_path` are of the model that answers next, `shown` is
-        the conversation on the screen.
-        """
         super().__init__()
-        self._engine, self._pending_writes = engine, pending_writes
+        self._engine, self._pending_writes, self._models = engine, pending_writes, models
+        self._defaults, self._chat = defaults, chat
+        self.documents: DocumentTexts | None = None  # set by the feature
         self.tasks = Tasks(self)
-        self._defaults, self._context_length = defaults, context_length
-        self._model_path, self._shown = model_path, shown
-        self._document_text = document_text
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
         self.storing: list[_Storing] = []  # where their branches end is not known
         self.answer: StreamingAnswer | None = None  # the one being written
-        self._writing: object = None
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
 
@@ -113,7 +109,17 @@ class AnswerQueue(QObject):
         `conversation` is None for one that `begin` makes. The message that it stores is given back
         where the disk refuses it.
         """
-        storing, model_path = _Storing(conversation), self._model_path()
+        await self.stored_answer(begin, conversation, text, attachments)
+
+    async def stored_answer(
+        self,
+        begin: Callable[[Store], QueuedAnswer],
+        conversation: int | None,
+        text: str = "",
+        attachments: tuple[Attachment, ...] = (),
+    ) -> ChatMessage | None:
+        """The same; returns the answer, None where the disk refuses it."""
+        storing, model_path = _Storing(conversation), str(self._models.next_path or "")
         self.storing.append(storing)
         self.busy_changed.emit()
 
@@ -125,7 +131,7 @@ class AnswerQueue(QObject):
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-                document_text = self._document_text(answer.message.sources)  # else none is stored
+                document_text = self._text_of(answer.message.sources)  # else none is stored
             return answer, store.messages.path(key), settings, document_text
 
         try:
@@ -136,7 +142,7 @@ class AnswerQueue(QObject):
             self.give_back(conversation, text, attachments)
             kept = bool(text or attachments)
             self._pending_writes.report_refused(report_of(error), kept=kept)
-            return
+            return None
         self.storing.remove(storing)
         if self._held or self.answer is not None or self._queue:
             self._queue.append(answer)
@@ -145,6 +151,7 @@ class AnswerQueue(QObject):
             self._generate(answer, branch[:-1], settings, document_text)
         self.stored.emit(conversation, answer.message.conversation_id, branch)
         self.busy_changed.emit()
+        return answer.message
 
     def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
@@ -152,7 +159,7 @@ class AnswerQueue(QObject):
         """Keep a message that cannot be stored now as a draft."""
         if text or attachments:
             self._pending_writes.keep_unsent(conversation, text, attachments)
-            if conversation == self._shown():
+            if conversation == self._chat.conversation_id:
                 self.unsent.emit(text, attachments)
 
     def hold(self, held: bool) -> None:
@@ -173,7 +180,7 @@ class AnswerQueue(QObject):
             settings = store.conversations.settings(conversation)
             store.messages.get(message.id)  # raises LookupError where it was deleted
             before = store.messages.path_to(message.id)[:-1]
-            text = self._document_text(message.sources)
+            text = self._text_of(message.sources)
             return before, settings, text, store.messages.path(conversation)
 
         try:
@@ -186,6 +193,10 @@ class AnswerQueue(QObject):
         else:
             self._generate(queued, before, settings, text)
             self.begun.emit(conversation, branch)
+
+    def _text_of(self, sources: AnswerSources | None) -> str:
+        """The store's thread."""
+        return self.documents.document_text(sources, strict=True) if self.documents else ""
 
     @property
     def waiting(self) -> frozenset[int]:
@@ -227,7 +238,7 @@ class AnswerQueue(QObject):
         if queued.answers_now:
             sampling = sampling.model_copy(update={"thinking_budget": 0})
         read = [message for message in before if message.id not in queued.left_out]
-        reserve = answer_reserve(self._context_length(), sampling.max_tokens)
+        reserve = answer_reserve(self._models.context_length, sampling.max_tokens)
         self.model_wanted.emit()
         answer.request = self._engine.submit(
             GenerateRequest,
@@ -238,9 +249,9 @@ class AnswerQueue(QObject):
         )
         if answer.stop_wanted:
             answer.request.cancel()
-        self._writing = self._write(answer, answer.request)
+        self._write(answer, answer.request)
 
-    @task
+    @newest_task
     async def _write(self, answer: StreamingAnswer, request: EngineRequest) -> None:
         """Take what the engine says until the answer's end. `PendingWrites` says what is stored."""
         ended: ChatMessage | None = None
@@ -248,7 +259,7 @@ class AnswerQueue(QObject):
             async for event in request:
                 if (ended := answer.take(event)) is not None:
                     break
-                if answer.conversation_id == self._shown():
+                if answer.conversation_id == self._chat.conversation_id:
                     self.streamed.emit(answer.message_id, answer.as_shown(event))
         except R1Error as refused:
             ended = answer.ended(MessageState.FAILED, error=refused.report())
@@ -288,7 +299,7 @@ class AnswerQueue(QObject):
     def _discard(self) -> None:
         """Expect no answer any more."""
         self._save_timer.stop()
-        self.tasks.cancel(self._writing)
+        self.tasks.end(self._write)
         self.answer = None
 
 
@@ -304,6 +315,5 @@ def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[Sampl
     One that was stored without sampling, as earlier versions did, follows the defaults.
     """
     if settings.sampling is None:
-        sampling, system_prompt = defaults()
-        return sampling, settings.system_prompt or system_prompt
+        return defaults.sampling, settings.system_prompt or defaults.system_prompt
     return settings.sampling, settings.system_prompt

@@ -146,16 +146,14 @@ class MessageActions:
 
         self.history.add(text, conversation, reverse)
 
-    def branch_off(self, message_id: int, title: str) -> None:
+    @task
+    async def branch_off(self, message_id: int, title: str) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
         if message is not None and message.conversation_id not in self._chat.waiting:
-            self._copy(message_id, title)
-
-    @task
-    async def _copy(self, message_id: int, title: str) -> None:
-        copy = await self._store.ask(lambda store: store.branches.copy_to_new(message_id, title))
-        self._chat.open_new(copy)
+            self._chat.open_new(
+                await self._store.ask(lambda store: store.branches.copy_to_new(message_id, title))
+            )
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.

@@ -7,7 +7,6 @@ setting allows that and until the user stops it or leaves the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, PromptCacheState
-from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.documents.document_prompt import document_owners
 from deepseek_r1.hardware.processor import LOW_PERCENT, on_battery
 from deepseek_r1.host.protocol import (
@@ -24,12 +22,14 @@ from deepseek_r1.host.protocol import (
     RetainPromptsRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.answers.answer_queue import Defaults, DocumentText, effective
+from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.values.answering_model import DocumentTexts
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks, task
+from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -45,23 +45,18 @@ class PromptPreparation(QObject):
         store: StoreBridge,
         chat: ChatController,
         folder: Path | None,
-        settings: Callable[[], PromptCacheSettings],
         *,
-        defaults: Defaults,
-        document_text: DocumentText,
+        preferences: Preferences,
+        documents: DocumentTexts,
     ) -> None:
-        """`folder` is where prompts are kept; None where nothing may be written.
-
-        `defaults` are for conversations that were stored without settings of their own.
-        """
+        """`folder` is where prompts are kept; None where nothing may be written."""
         super().__init__()
         self._engine, self._store, self._chat = engine, store, chat
-        self._folder, self._settings, self._defaults = folder, settings, defaults
-        self._document_text = document_text
+        self._folder, self._preferences, self._documents = folder, preferences, documents
         self.state: PromptCacheState | None = None
         self._computing: object = None  # the preparation that computes
         self.tasks = Tasks(self, chat.report_failure)
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
         chat.branch_shown.connect(self.restore_shown)
         chat.stopped.connect(self.stop)
         chat.leaving.connect(self.stop)
@@ -70,18 +65,14 @@ class PromptPreparation(QObject):
 
     def apply_settings(self) -> None:
         """Take up changed settings. Nothing is kept on disk with a budget of 0."""
-        folder, budget_mib = self._folder, self._settings().disk_mib
+        folder, budget_mib = self._folder, self._preferences.prompts.disk_mib
         self._engine.prompt_cache = (
             PromptCacheFolder(path=str(folder), budget_mib=budget_mib) if folder else None
         )
 
-    @Slot()
-    def retain_present(self) -> None:
-        """Delete the prompts of conversations and documents that are nowhere any more."""
-        self._retain_present()
-
     @task
-    async def _retain_present(self) -> None:
+    async def retain_present(self) -> None:
+        """Delete the prompts of conversations and documents that are nowhere any more."""
         folder = self._engine.prompt_cache
 
         def present(store: Store) -> tuple[str, ...]:
@@ -115,7 +106,7 @@ class PromptPreparation(QObject):
         if branch[-1].thinking and can_go_on(branch[-1]):
             return  # it may go on from its cells; the next turn has none of its thinking
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
-        wanted = wanted and self._settings().prepare_next_turn
+        wanted = wanted and self._preferences.prompts.prepare_next_turn
         compute = wanted and not on_battery(below_percent=LOW_PERCENT)
         preparing = self._prepare(branch, compute=compute)
         if compute:
@@ -131,11 +122,11 @@ class PromptPreparation(QObject):
         whole = sources.documents if sources is not None and sources.whole else ()
 
         def read(store: Store) -> tuple[ConversationSettings, str]:
-            text = self._document_text(sources)
+            text = self._documents.document_text(sources)
             return store.conversations.settings(conversation_id), text
 
         settings, text = await self._store.ask(read)
-        system_prompt = effective(settings, self._defaults)[1]
+        system_prompt = effective(settings, self._preferences)[1]
         if self._chat.busy:  # the user was faster
             return
         if compute and self._engine.state is EngineState.READY:  # no model: several were compared

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import Preferences
 from r1desk.store import ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
@@ -34,7 +34,6 @@ class ChatSettingsController(QObject):
         self._current = ConversationSettings()
         self._new_chat: tuple[SamplingSettings, str] | None = None  # chosen before the chat
         self.tasks = Tasks(self, chat.report_failure)
-        self._reading: object = None
         chat.branch_shown.connect(self._on_branch_shown)
 
     @Slot()
@@ -51,7 +50,7 @@ class ChatSettingsController(QObject):
         """Sampling and system prompt of the conversation shown, or of the new chat."""
         if self._conversation is None:
             return self.new_chat_values()
-        return effective(self._current, self._default_values)
+        return effective(self._current, self._defaults)
 
     @property
     def default_thinking_budget(self) -> int | None:
@@ -112,7 +111,7 @@ class ChatSettingsController(QObject):
         if (conversation := self._conversation) is None:
             self._new_chat = (sampling, system_prompt)
         else:
-            self.tasks.cancel(self._reading)  # what was stored is older
+            self.tasks.end(self._read)  # what was stored is older
             self._current = replace(self._current, sampling=sampling, system_prompt=system_prompt)
 
             def save(store: Store) -> None:  # the model too may still be unread
@@ -129,7 +128,7 @@ class ChatSettingsController(QObject):
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         if conversation_id is None and self._conversation is None:
             return  # the new chat is shown already: what is being typed for it stays
-        self.tasks.cancel(self._reading)
+        self.tasks.end(self._read)
         self._new_chat = None
         is_same = conversation_id is not None and conversation_id == self._conversation
         if not is_same:
@@ -138,9 +137,9 @@ class ChatSettingsController(QObject):
         if conversation_id is None:
             self.emit_shown()
         else:
-            self._reading = self._read(conversation_id, is_same=is_same)
+            self._read(conversation_id, is_same=is_same)
 
-    @task
+    @newest_task
     async def _read(self, conversation_id: int, *, is_same: bool) -> None:
         self._current = await self._store.ask(
             lambda store: store.conversations.settings(conversation_id)

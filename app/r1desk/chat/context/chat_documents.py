@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -25,8 +25,8 @@ from r1desk.chat.answers.message_actions import UndoHistory
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.prompt import prompt_messages
-from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.values.prompt import prompt_messages, with_documents
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Results, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
@@ -35,6 +35,7 @@ from r1desk.store.store_bridge import StoreBridge
 Answer = TypeVar("Answer")
 _READING_S = 20  # that passages of a question may take
 _UNMEASURED_TOKENS = 1200  # of them, where the model has read nothing yet
+UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
 
@@ -44,6 +45,14 @@ class DocumentsMissing(R1Error):
     what = N_("The text of {names} is not on this computer.")
     why = N_("The chat came from another computer, or the index of documents was damaged.")
     todo = N_("Attach the file again, or remove it from the chat.")
+
+
+class ChatSettings(Protocol):
+    """The settings of the conversation shown."""
+
+    @property
+    def present(self) -> tuple[SamplingSettings, str]:
+        """Sampling and system prompt."""
 
 
 class ChatDocuments(QObject):
@@ -69,30 +78,22 @@ class ChatDocuments(QObject):
         path: Path | None,
         *,
         speed: MeasuredSpeed,
-        settings: Callable[[], tuple[SamplingSettings, str]],
-        context_length: Callable[[], int],
-        compares: Callable[[], bool] = bool,
-        budget_mib: Callable[[], float] = lambda: float("inf"),
-        reduce_weights: Callable[[float], EngineRequest | None] = lambda _mib: None,
+        models: AnsweringModel,
+        settings: ChatSettings,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory.
-
-        `budget_mib` and `reduce_weights` are those of the loaded model: see `ReadingMemory`.
-        `compares`: an embedding model is loaded.
-        """
+        """`path` is the index's file; None keeps it in memory."""
         super().__init__()
         self._chat, self._store, self._history, self._speed = chat, store, history, speed
         self.tasks = Tasks(self, chat.report_failure)
-        self.counter = counter
-        self._settings, self._context_length = settings, context_length
-        self._compares = compares
+        self.counter, self._models, self._settings = counter, models, settings
+        self._last_context = UNLOADED_CONTEXT
         self._closed = False
         self.index = DocumentIndex(path)  # any thread but the main one
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
-        memory = ReadingMemory(budget_mib, partial(counter.reduce_weights, reduce_weights))
+        memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
             FileReader(
                 self.index,
@@ -119,15 +120,22 @@ class ChatDocuments(QObject):
         self.files.close()
         self.folder_files.close()
 
+    def _budget_mib(self) -> float:
+        """Any thread."""
+        others = self.counter.engine.comparison
+        return others.memory_budget if others is not None else self._models.budget_mib
+
+    @property
+    def settings(self) -> tuple[SamplingSettings, str]:
+        """Those of the conversation shown, its documents before the instructions."""
+        sampling, system_prompt = self._settings.present
+        return sampling, with_documents(self.text, system_prompt)
+
     # ---- the conversation shown -------------------------------------------------------------
 
-    @Slot()
-    def refresh(self) -> None:
-        """Read anew which documents the conversation shown has."""
-        self._read_shown()
-
     @newest_task
-    async def _read_shown(self) -> None:
+    async def refresh(self) -> None:
+        """Read anew which documents the conversation shown has."""
         key, folder = self._chat.conversation_id, self._chat.new_chat_folder
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
@@ -163,29 +171,24 @@ class ChatDocuments(QObject):
         if missing:
             raise DocumentsMissing(names=join_list(missing))
 
-    def remove(self, sha256: str) -> None:
-        """Take a document away from the conversation shown."""
-        if self._chat.conversation_id is not None:
-            self._remove(sha256, self._chat.conversation_id)
-
     @task
-    async def _remove(self, sha256: str, key: int) -> None:
-        await self._chat.change(
-            key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
-        )
-        self.clean([sha256], for_good=False)
+    async def remove(self, sha256: str) -> None:
+        """Take a document away from the conversation shown."""
+        if (key := self._chat.conversation_id) is not None:
+            await self._chat.change(
+                key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
+            )
+            self.clean([sha256], for_good=False)
 
     def ask(self, question: Callable[[DocumentIndex], Answer]) -> Results[Answer]:
         """Ask the index something."""
         return ask_in_background(partial(question, self.index))
 
-    def check_files(self) -> None:
-        """Read files of folders again that have changed."""
-        if not self._closed and not self._checking:
-            self._reread_changed()
-
     @task
-    async def _reread_changed(self) -> None:
+    async def check_files(self) -> None:
+        """Read files of folders again that have changed."""
+        if self._closed or self._checking:
+            return
         self._checking = True
         try:
             hashes = await self._store.ask(lambda store: store.attachments.in_folders())
@@ -286,9 +289,11 @@ class ChatDocuments(QObject):
         names = self.of_question(draft)
         documents = tuple(names)
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
-        context = self._context_length()
-        sampling, instructions = self._settings()
-        most, compares = context - answer_reserve(context, sampling.max_tokens), self._compares()
+        context = self._last_context = self._models.context_length or self._last_context
+        sampling, instructions = self._settings.present
+        most = context - answer_reserve(context, sampling.max_tokens)
+        facts = self._models.facts if self._models.ready else None
+        compares = facts is not None and facts.embedding_model
         count = self.counter.count_tokens
         readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
         before = [each for each in above if each.role is Role.USER]

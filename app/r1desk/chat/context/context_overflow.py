@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +13,11 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings, answer_reserve
+from deepseek_r1.core.settings import LoadSettings, answer_reserve
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import QueuedAnswer
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_options import (
     LeftOut,
     SummaryOffer,
@@ -33,12 +34,13 @@ from r1desk.chat.context.context_options import (
 )
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import NotCounted, TokenCounter
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 LEAST_SUMMARY_TOKENS = 64
@@ -60,11 +62,9 @@ class ContextOverflow(QObject):
 
     Signals:
         options_changed: ContextOptions, or None where the last answer needs none.
-        settings_wanted: LoadSettings: the model is to be loaded with them.
     """
 
     options_changed = Signal(object)
-    settings_wanted = Signal(object)
 
     def __init__(
         self,
@@ -72,20 +72,15 @@ class ContextOverflow(QObject):
         counter: TokenCounter,
         engine: EngineBridge,
         *,
-        model: Callable[[], ModelLoaded | None],
-        load: Callable[[], LoadSettings],
-        settings: Callable[[], tuple[SamplingSettings, str]],
+        models: AnsweringModel,
+        documents: ChatDocuments,
         speed: MeasuredSpeed,
     ) -> None:
-        """`model` is the loaded one, `load` has the settings it was loaded with, `settings` are of
-        the conversation shown: sampling and system prompt.
-        """
         super().__init__()
         self._chat, self._counter, self._engine = chat, counter, engine
-        self._model, self._load, self._settings, self._speed = model, load, settings, speed
+        self._models, self._documents, self._speed = models, documents, speed
         self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
-        self.tasks = Tasks(self, report_of)
-        self._working: object = None  # out what is possible
+        self.tasks = Tasks(self)
         self._found: _Found | None = None
         self.options: ContextOptions | None = None
         chat.branch_shown.connect(self.refresh)
@@ -97,16 +92,14 @@ class ContextOverflow(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work out the ways anew: another conversation, answer or model."""
-        self.tasks.cancel(self._working)
+        self.tasks.end(self._work_out)
         self._found = None
         branch = self._chat.shown_branch
         if len(branch) < 2 or not fills_context(branch[-1]) or self._chat.trashed:
             if self.options is not None:
                 self._emit(None)
-        elif (
-            self._counter.available and not self._chat.busy and (model := self._model()) is not None
-        ):
-            self._working = self._work_out(_Found(branch), model)
+        elif self._counter.available and not self._chat.busy and self._models.current is not None:
+            self._work_out(_Found(branch), self._models.current)
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -121,13 +114,13 @@ class ContextOverflow(QObject):
 
     # ---- what is possible
 
-    @task
+    @newest_task
     async def _work_out(self, found: _Found, model: ModelLoaded) -> None:
         with suppress(NotCounted):
             await self._find_ways(found, model)
 
     async def _find_ways(self, found: _Found, model: ModelLoaded) -> None:
-        sampling, prompt = self._settings()
+        sampling, prompt = self._documents.settings
         branch, context = found.branch, model.facts.context_length
         reserve = answer_reserve(context, sampling.max_tokens)
         was_cut = branch[-1].state != "failed"
@@ -152,7 +145,7 @@ class ContextOverflow(QObject):
         if length is None:
             self._emit(_with_first(shown, too_long_option(model.facts)))
             return
-        settings = self._load().model_copy(update={"context_length": length})
+        settings = self._models.settings.model_copy(update={"context_length": length})
         path, window_mib = Path(model.facts.path), window_and_helpers_mib()
         try:
             bill = self._engine.bills.ask
@@ -231,7 +224,7 @@ class ContextOverflow(QObject):
             case ContextWay.FITS:
                 self._go_on(found.branch[-1])
             case ContextWay.LONGER if found.settings is not None:
-                self.settings_wanted.emit(found.settings)
+                self._models.apply(found.settings)
                 self._go_on(found.branch[-1])
             case ContextWay.LEAVE_OUT if found.left is not None:
                 self._go_on(found.branch[-1], found.branch[found.left.start].id)
@@ -246,7 +239,8 @@ class ContextOverflow(QObject):
         again = self._chat.continue_answer if can_go_on(answer) else self._chat.regenerate
         again(answer.id, memory_start=memory_start)
 
-    def _summarise(self, branch: Sequence[ChatMessage], offer: SummaryOffer) -> None:
+    @task
+    async def _summarise(self, branch: Sequence[ChatMessage], offer: SummaryOffer) -> None:
         """Have a branch summarised, then ask its last question again.
 
         The new branch hangs below the last answer: a request for a summary, the summary, and the
@@ -254,25 +248,25 @@ class ContextOverflow(QObject):
         there is no summary, the question goes back to the composer.
         """
         question, parent_id = branch[-2], branch[-3].id
-        conversation, name = question.conversation_id, self._chat.model_name()
+        conversation, name = question.conversation_id, self._models.name
         limits = {"max_tokens": offer.most, "thinking_budget": 0}
-        sampling, request = self._settings()[0].model_copy(update=limits), summary_request()
+        sampling, request = self._documents.settings[0].model_copy(update=limits), summary_request()
 
         def begin(store: Store) -> QueuedAnswer:
             asked = store.messages.append_user(conversation, request, parent_id)
             summary = store.messages.begin_answer(conversation, asked.id, name)
-            self._summarised[summary.id] = question
             left_out = offer.left_out
             return QueuedAnswer(summary, left_out=left_out, sampling=sampling, fills_context=True)
 
-        self._chat.add_answer(begin, conversation)
+        if (summary := await self._chat.answers.stored_answer(begin, conversation)) is not None:
+            self._summarised[summary.id] = question
 
     @Slot(object, list)
     def _on_saved(self, finished: ChatMessage, _branch: list[ChatMessage]) -> None:
         question = self._summarised.pop(finished.id, None)
         if question is None:
             return
-        name, conversation = self._chat.model_name(), finished.conversation_id
+        name, conversation = self._models.name, finished.conversation_id
         if finished.state is not MessageState.COMPLETE or not finished.content.strip():
             self._chat.give_back(conversation, question.content, question.attachments)
             return
@@ -284,7 +278,7 @@ class ContextOverflow(QObject):
             )
             return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
 
-        self._chat.add_answer(begin, conversation)
+        self._chat.answers.add(begin, conversation)
 
 
 def _thinking_tokens(message: ChatMessage) -> int:

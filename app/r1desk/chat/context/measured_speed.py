@@ -22,7 +22,7 @@ class MeasuredSpeed(QObject):
         super().__init__()
         self.prefill_tok_s = 0.0
         self.decode_tok_s = 0.0
-        engine.event.connect(self._on_event)
+        engine.event_received.connect(self._on_event)
 
     def reset(self, branch: Iterable[ChatMessage], model_name: str) -> None:
         """Another model is loaded: take its rates from the answers of `branch` that it wrote."""

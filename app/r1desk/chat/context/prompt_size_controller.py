@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
 from deepseek_r1.documents.passages import estimated_tokens
@@ -15,6 +14,7 @@ from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.token_counter import NotCounted, TokenCounter
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.prompt import (
     PromptSize,
     conversation_tokens,
@@ -23,11 +23,21 @@ from r1desk.chat.values.prompt import (
     tokens_of,
     with_attachments,
 )
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Attachment
 
 DELAY_MS = 300
 SLOW_MS = 600  # without a count an estimate is shown
+
+
+class ShownDocuments(Protocol):
+    """The documents of the conversation shown."""
+
+    shown: tuple[Attachment, ...]
+
+    @property
+    def settings(self) -> tuple[SamplingSettings, str]:
+        """Sampling, and the instructions behind the documents."""
 
 
 class PromptSizeController(QObject):
@@ -43,17 +53,12 @@ class PromptSizeController(QObject):
         self,
         chat: ChatController,
         counter: TokenCounter,
-        facts: Callable[[], ModelFacts | None],
-        settings: Callable[[], tuple[SamplingSettings, str]],
-        documents: Callable[[], Sequence[Attachment]] = tuple,
+        models: AnsweringModel,
+        documents: ShownDocuments,
     ) -> None:
-        """`facts` are of the loaded model; `settings` of the conversation shown: sampling and
-        system prompt; `documents` its own and those of its folder.
-        """
         super().__init__()
-        self._chat, self._counter = chat, counter
-        self._facts, self._settings, self._documents = facts, settings, documents
-        self.tasks = Tasks(self, report_of)
+        self._chat, self._counter, self._models, self._documents = chat, counter, models, documents
+        self.tasks = Tasks(self)
         self._text = ""
         self._attachments: tuple[Attachment, ...] = ()
         self._history: int | None = None  # tokens of the conversation shown
@@ -93,7 +98,7 @@ class PromptSizeController(QObject):
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
         read = sources.documents if sources is not None and sources.whole else ()
-        new = {d.sha256: tokens_of(d) for d in (*self._documents(), *self._attachments)}
+        new = {d.sha256: tokens_of(d) for d in (*self._documents.shown, *self._attachments)}
         return sum(tokens for sha256, tokens in new.items() if sha256 and sha256 not in read)
 
     @Slot()
@@ -141,7 +146,7 @@ class PromptSizeController(QObject):
     @task
     async def _count_exactly(self, run: int) -> None:
         count = self._counter.count
-        before = prompt_messages(self._chat.shown_branch, self._settings()[1])
+        before = prompt_messages(self._chat.shown_branch, self._documents.settings[1])
         is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
         history, tokens = self._history, 0
         with suppress(NotCounted):
@@ -167,12 +172,12 @@ class PromptSizeController(QObject):
         self._show(tokens, exact=self._is_empty)
 
     def _show(self, text: int, *, exact: bool = True) -> None:
-        facts = self._facts()
+        facts = self._models.facts
         history = self._estimated_history() if self._history is None else self._history
         size = None
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history
-            reserve = answer_reserve(context, self._settings()[0].max_tokens)
+            reserve = answer_reserve(context, self._documents.settings[0].max_tokens)
             documents = self._new_documents()
             whole = text + documents + history + reserve <= context
             if whole and not self._is_empty:

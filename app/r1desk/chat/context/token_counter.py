@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 
@@ -11,7 +11,8 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import CountTokensRequest, SimilaritiesRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
@@ -30,15 +31,15 @@ class TokenCounter(QObject):
 
     comparing = Signal(bool)
 
-    def __init__(self, engine: EngineBridge, is_model_ready: Callable[[], bool]) -> None:
+    def __init__(self, engine: EngineBridge, models: AnsweringModel) -> None:
         super().__init__()
-        self.engine, self._is_model_ready = engine, is_model_ready
+        self.engine, self._models = engine, models
         self._tasks = Tasks(self)
 
     @property
     def available(self) -> bool:
         """True while a model is loaded and writes no answer."""
-        return self._is_model_ready() and self.engine.state is EngineState.IDLE
+        return self._models.ready and self.engine.state is EngineState.IDLE
 
     async def count(self, messages: Sequence[Message]) -> int:
         """The tokens of a conversation. Raises NotCounted."""
@@ -70,14 +71,18 @@ class TokenCounter(QObject):
         """
         return self._tasks.result_of(self._compare(question, passages))
 
-    def reduce_weights(
-        self, reduce_weights: Callable[[float], EngineRequest | None], mib: float
-    ) -> bool:
+    def reduce_weights(self, mib: float) -> bool:
         """Let the model's weights have so much less memory; returns whether they do.
 
         Any other thread. Raises R1Error.
         """
-        return self._tasks.result_of(_reduced(reduce_weights, mib))
+        return self._tasks.result_of(self._reduce(mib))
+
+    async def _reduce(self, mib: float) -> bool:
+        request = self._models.reduce_weights(mib)
+        if request is not None:
+            await request
+        return request is not None
 
     async def _compare(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
         self.comparing.emit(True)
@@ -87,10 +92,3 @@ class TokenCounter(QObject):
         finally:
             self.comparing.emit(False)
         return tuple(reply.values)
-
-
-async def _reduced(reduce_weights: Callable[[float], EngineRequest | None], mib: float) -> bool:
-    request = reduce_weights(mib)
-    if request is not None:
-        await request
-    return request is not None

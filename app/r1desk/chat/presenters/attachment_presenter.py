@@ -14,7 +14,7 @@ from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.reading import SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.document_reading import DocumentReading
+from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
@@ -22,7 +22,7 @@ from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.notice_bar import Notice
@@ -39,24 +39,23 @@ class AttachmentPresenter(Presenter):
         window: ChatWindow,
         chat: ChatController,
         documents: ChatDocuments,
-        reading: DocumentReading,
+        prefill: DocumentPrefill,
         speed: MeasuredSpeed,
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
-        self._model_reading = reading
+        self._prefill = prefill
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         self._dialog: DocumentDialog | None = None
-        self._showing: object = None  # its text
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
         documents.files.refused.connect(self.refuse)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
-        for others in (chat.branch_shown, chat.busy_changed, reading.changed, speed.changed):
+        for others in (chat.branch_shown, chat.busy_changed, prefill.changed, speed.changed):
             others.connect(self._show)
 
     @Slot()
@@ -92,13 +91,13 @@ class AttachmentPresenter(Presenter):
     def _remove(self, place: int) -> None:
         """Take one file off the message."""
         draft = self._documents.draft
-        self._model_reading.pause()
+        self._prefill.pause()
         self._documents.change_draft(draft[:place] + draft[place + 1 :])
 
     @Slot()
     def _show(self) -> None:
         documents = self._documents
-        self._read = self._model_reading.read_of(self._in_order())
+        self._read = self._prefill.read_of(self._in_order())
         mine, inside = {each.sha256 for each in documents.draft}, documents.of_folder
         earlier = [each for each in documents.shown if each.sha256 not in mine]
         shared = [each for each in earlier if each.sha256 in inside]
@@ -130,7 +129,7 @@ class AttachmentPresenter(Presenter):
 
     def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
-        name, reading = short_name(attachment.name), self._model_reading
+        name, prefill = short_name(attachment.name), self._prefill
         notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
         if not attachment.sha256 or self._whole is None:
             pass
@@ -139,18 +138,18 @@ class AttachmentPresenter(Presenter):
         elif attachment.sha256 in self._read:
             notes.append(tr("read already"))
         else:
-            if attachment.sha256 in reading.begun_of(self._in_order()):
-                fraction = reading.fraction
+            if attachment.sha256 in prefill.begun_of(self._in_order()):
+                fraction = prefill.fraction
                 notes.append(tr("{share} read", share=f"{fraction:.0%}"))
             left = round((1 - (fraction or 0)) * tokens_of(attachment))
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
-            if reading.is_running:
+            if prefill.is_running:
                 label = tr("Pause the reading of {name}", name=name)
-                buttons.append(ChipButton("pause", label, reading.pause))
+                buttons.append(ChipButton("pause", label, prefill.pause))
             elif not self._chat.busy:
                 label = tr("Let the model read {name} now", name=name)
-                start = partial(reading.start, self._in_order())
+                start = partial(prefill.start, self._in_order())
                 buttons.append(ChipButton("brain", label, start))
         if removes is not None:
             buttons.append(ChipButton("close", _removal(name), removes))
@@ -184,14 +183,14 @@ class AttachmentPresenter(Presenter):
         if isinstance(shown, Attachment) and not shown.sha256:
             dialog.show_passages(passages_of(shown.content))
         else:
-            self._showing = self._show_document(dialog, at)
+            self._show_document(dialog, at)
 
     @Slot()
     def _on_closed(self) -> None:
-        self.tasks.cancel(self._showing)
+        self.tasks.end(self._show_document)
         self._dialog = None
 
-    @task
+    @newest_task
     async def _show_document(self, dialog: DocumentDialog, at: Passage | None) -> None:
         passages = await self._documents.ask(lambda index: index.passages(dialog.sha256))
         note = "" if passages else tr("The document is not here any more.")

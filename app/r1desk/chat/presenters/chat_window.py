@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMenu
+from PySide6.QtWidgets import QLabel, QMainWindow, QMenu
 
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.view import ChatView
@@ -13,8 +11,8 @@ from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
 
 
-class ChatWindow(Protocol):
-    """A QMainWindow with these."""
+class ChatWindow(QMainWindow):
+    """The main window, as the chat uses it."""
 
     chat: ChatView
     composer: Composer

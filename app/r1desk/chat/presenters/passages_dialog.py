@@ -126,13 +126,10 @@ class PassagesDialog(BoundedDialog):
         for item in self._items():
             item.setCheckState(_UNTICKED)
 
-    @Slot()
-    def _on_search(self) -> None:
-        if query := self.query.text().strip():
-            self._search(query)
-
     @task
-    async def _search(self, query: str) -> None:
+    async def _on_search(self) -> None:
+        if not (query := self.query.text().strip()):
+            return
         try:
             found = await self._documents.ask(lambda index: index.search(query, self._among))
         except R1Error as refused:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import ModelLoaded
@@ -18,6 +16,7 @@ from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.key_forwarder import KeyForwarder
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.store import ChatMessage
@@ -31,11 +30,11 @@ class ChatPresenter(Presenter):
         window: ChatWindow,
         chat: ChatController,
         engine: EngineBridge,
-        is_model_ready: Callable[[], bool],
+        models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._chat = window, chat
-        self._is_model_ready = is_model_ready
+        self._models = models
         self._view_only = ""  # why nothing can be sent at all
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
@@ -47,7 +46,7 @@ class ChatPresenter(Presenter):
         view, chat = self._window.chat, self._chat
         chat.branch_shown.connect(self._on_branch_shown)
         chat.match_requested.connect(view.show_match)
-        chat.streamed.connect(view.stream)
+        chat.answers.streamed.connect(view.stream)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.preparing_changed.connect(self._on_busy_changed)
@@ -65,7 +64,7 @@ class ChatPresenter(Presenter):
         answer = self._chat.answer
         if answer is None or not self._chat.busy_here or answer.content or answer.thinking:
             return
-        if self._is_model_ready():
+        if self._models.ready:
             text = tr("Reading…")
         else:
             text = tr("The message is saved and goes to the model as soon as it is loaded.")

@@ -25,7 +25,7 @@ from r1desk.store.prompt_store import (
 )
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import text_label
@@ -141,36 +141,28 @@ class PromptLibrary(Presenter):
         text = tr("The prompt “{name}” was deleted.", name=kept.name)
         self._notify(text, lambda: self._change(lambda prompts: prompts.add(kept)))
 
-    @Slot()
-    def _on_export(self) -> None:
+    @task
+    async def _on_export(self) -> None:
         dialog = file_dialog(self._window, tr("Export prompts"), [tr("Prompts (*.json)")])
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("json")
         dialog.selectFile(tr("Prompts"))
-        dialog.fileSelected.connect(self._export_to)
-        dialog.open()
+        if path := await chosen_file(dialog):
+            file = Path(path)
+            await self._store.ask(lambda store: export_prompts(store, file))
+            folder = str(file.parent)
+            self._notify(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 
     @task
-    async def _export_to(self, path: str) -> None:
-        file = Path(path)
-        await self._store.ask(lambda store: export_prompts(store, file))
-        folder = str(file.parent)
-        self._notify(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
-
-    @Slot()
-    def _on_import(self) -> None:
+    async def _on_import(self) -> None:
         filters = [tr("Prompts (*.json)"), tr("All files (*)")]
         dialog = file_dialog(self._window, tr("Import prompts"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self._import_from)
-        dialog.open()
-
-    @task
-    async def _import_from(self, path: str) -> None:
-        prompts = await ask_in_background(partial(import_prompts, Path(path)))
-        new = len({*prompts} - {*self._window.composer.prompts})
-        self._show(await self._store.ask(lambda store: store.prompts.add(*prompts)))
-        self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
+        if path := await chosen_file(dialog):
+            prompts = await ask_in_background(partial(import_prompts, Path(path)))
+            new = len({*prompts} - {*self._window.composer.prompts})
+            self._show(await self._store.ask(lambda store: store.prompts.add(*prompts)))
+            self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
 
     def _refuse(self, error: Exception) -> None:
         self._window.notices.show_notice(Notice(report_of(error).text(), Level.ERROR))

@@ -15,8 +15,9 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.features import Presenter
-from r1desk.platform.tasks import Later, Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import AnswerSources, Attachment
+from r1desk.widgets.bounded_dialog import accepted
 from r1desk.widgets.notice_bar import Level, Notice
 
 _COMPARING = "comparing passages"  # a topic of notices
@@ -78,12 +79,8 @@ class QuestionSender(Presenter):
         """Show the passages; those that are to be sent, None for no question at all."""
         among = self._documents.of_question(())
         dialog = PassagesDialog(sources, question, self._documents, among, self._window)
-        chosen: Later[list[Passage] | None] = Later()
-        dialog.accepted.connect(lambda: chosen.give(dialog.chosen()))
-        dialog.rejected.connect(lambda: chosen.give(None))
-        dialog.open()
         try:
-            return await chosen
+            return dialog.chosen() if await accepted(dialog) else None
         finally:
             dialog.close()
             self._window.composer.setFocus()

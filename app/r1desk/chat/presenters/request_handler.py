@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.values import intents
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.features import Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
@@ -55,16 +55,16 @@ class RequestHandler(Presenter):
         overflow: ContextOverflow,
         documents: ChatDocuments,
         questions: QuestionSender,
-        load_model: Callable[[Path], None],
+        models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._documents, self._questions = documents, questions
-        self._history, self._overflow, self._load_model = actions.history, overflow, load_model
+        self._history, self._overflow, self._models = actions.history, overflow, models
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
-        self._answer_now = window.answer_menu.addAction(tr("Answer now"), chat.answer_now)
+        self._answer_now = window.answer_menu.addAction(tr("Answer now"), chat.answers.answer_now)
         self._answer_now.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         undo_text = tr("Undo the last deletion or change")
         undo = window.chats_menu.addAction(undo_text, self._history.undo)
@@ -92,7 +92,7 @@ class RequestHandler(Presenter):
             case intents.WithdrawQuestion(message):
                 chat.withdraw(message)
             case intents.AnswerNow():
-                chat.answer_now()
+                chat.answers.answer_now()
             case intents.Regenerate(message):
                 chat.regenerate(message)
             case intents.ContinueAnswer(message, closes_thinking):
@@ -138,7 +138,7 @@ class RequestHandler(Presenter):
                     self._notify(tr("The models are asked without the documents of this chat."))
                 chat.ask_others(self._question(message))
             case intents.LoadModel(path):
-                self._load_model(Path(path))
+                self._models.choose(Path(path))
             case intents.ReturnToComposer():
                 pass  # as after others, below
             case _:

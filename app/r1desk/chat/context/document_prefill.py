@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -12,8 +12,9 @@ from deepseek_r1.documents.document_prompt import document_owners, whole_text
 from deepseek_r1.host.protocol import PrepareRequest
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.platform.tasks import Tasks, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage
 from r1desk.store.store_bridge import StoreBridge
 
@@ -21,7 +22,7 @@ _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
 
 
-class DocumentReading(QObject):
+class DocumentPrefill(QObject):
     """One reading at a time, which the user starts, pauses and goes on with. Main thread.
 
     What was read is kept in the segments of the prompt cache: a reading that ended early, also with
@@ -39,14 +40,12 @@ class DocumentReading(QObject):
         chat: ChatController,
         store: StoreBridge,
         documents: ChatDocuments,
-        model: Callable[[], str],
+        models: AnsweringModel,
     ) -> None:
-        """`model` is the name of the loaded one, empty without one."""
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
-        self._documents, self._model = documents, model
+        self._documents, self._models = documents, models
         self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
-        self._reading: object = None
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
         self.is_running = False  # the model is reading
@@ -54,6 +53,11 @@ class DocumentReading(QObject):
         chat.answer_finished.connect(self._on_answer)
         chat.stopped.connect(self.pause)
         self._read_notes()
+
+    @property
+    def _model(self) -> str:
+        """The name of the loaded model; empty without one."""
+        return self._models.facts.name if self._models.facts is not None else ""
 
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, where they are what is being read, to `fraction` of it."""
@@ -65,7 +69,7 @@ class DocumentReading(QObject):
 
         What was read behind other documents is read again without them.
         """
-        wanted = (self._model(), *documents)
+        wanted = (self._model, *documents)
         read = (len(each) - 1 for each in self._read if each == wanted[: len(each)])
         return documents[: max(read, default=0)]
 
@@ -82,15 +86,14 @@ class DocumentReading(QObject):
         wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0
-        self.pause()
-        self._reading = self._read_ahead(wanted)
+        self._read_ahead(wanted)
 
     @Slot()
     def pause(self) -> None:
         """Stop for now; the engine keeps what was read."""
-        self.tasks.cancel(self._reading)
+        self.tasks.end(self._read_ahead)
 
-    @task
+    @newest_task
     async def _read_ahead(self, documents: tuple[str, ...]) -> None:
         text = await self._documents.ask(lambda index: whole_text(index, documents, "")[0])
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
@@ -130,7 +133,7 @@ class DocumentReading(QObject):
             self.changed.emit()
 
     def _note(self, documents: Sequence[str]) -> None:
-        new = (self._model(), *documents)
+        new = (self._model, *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
         self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))

@@ -1,0 +1,68 @@
+"""What the chat needs of others: the model that answers, defaults, texts of documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from PySide6.QtCore import SignalInstance
+
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.store import AnswerSources
+
+
+class AnsweringModel(Protocol):
+    """The models' controller, as the chat needs it."""
+
+    @property
+    def loaded(self) -> SignalInstance: ...  # `ModelLoaded`
+    @property
+    def current(self) -> ModelLoaded | None: ...
+    @property
+    def facts(self) -> ModelFacts | None: ...  # of the loaded model
+    @property
+    def ready(self) -> bool: ...  # a question would be answered at once
+    @property
+    def name(self) -> str: ...  # for the answers that it writes
+    @property
+    def next_path(self) -> Path | None: ...  # the one being loaded, else the chosen one
+    @property
+    def settings(self) -> LoadSettings: ...  # those in force
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def budget_mib(self) -> float: ...
+
+    def ensure_loading(self) -> None:
+        """Load the remembered model unless one is loaded or loading."""
+
+    def choose(self, path: Path) -> None:
+        """Load another model."""
+
+    def use(self, path: str) -> bool:
+        """Load this model unless it answers next, or none is named; False where it has gone."""
+
+    def apply(self, settings: LoadSettings) -> None:
+        """Load the model anew with other settings."""
+
+    def reduce_weights(self, mib: float) -> EngineRequest | None:
+        """Let its weights have so much less, until the next call; None where they cannot."""
+
+
+class Defaults(Protocol):
+    """What conversations without settings of their own have."""
+
+    sampling: SamplingSettings
+    system_prompt: str
+
+
+class DocumentTexts(Protocol):
+    """The texts of documents."""
+
+    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
+        """What stands first in a prompt. Any thread but the main one. Raises R1Error.
+
+        `strict`: for an answer, whose citations count all documents.
+        """
