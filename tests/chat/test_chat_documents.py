@@ -72,9 +72,7 @@ def planned(
     return done.args[0]
 
 
-def test_what_fits_is_read_whole_and_stands_before_the_instructions(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack, documents):
     file = attached(documents, pages(8))
     sources = planned(qtbot, documents, file)
     assert sources.whole
@@ -84,9 +82,7 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(
     assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
 
 
-def test_an_edited_question_has_the_room_of_what_stood_below_it(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, documents):
     stack.do(stack.chat.send, "Who?", (attached(documents, pages(8)),))
     stack.answer("word " * 6_000)
     planning = documents.plan("Which gate?", edited=stack.shown[0].id)
@@ -95,9 +91,7 @@ def test_an_edited_question_has_the_room_of_what_stood_below_it(
     assert done.args[0].whole
 
 
-def test_passages_are_part_of_the_question_now_and_in_later_turns(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, documents):
     file = attached(documents, pages(60))
     sources = planned(qtbot, documents, file)
     assert not sources.whole
@@ -113,9 +107,7 @@ def test_passages_are_part_of_the_question_now_and_in_later_turns(
     assert stack.engine.asked.messages[-3].content == asked
 
 
-def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_an_embedding_model_orders_the_passages_and_the_window_says_so(qtbot, stack, documents):
     stack.engine.compares = True
     said: list[bool] = []
     documents.counter.comparing.connect(said.append)
@@ -132,9 +124,7 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
     assert said == [True, False]
 
 
-def test_a_question_is_given_back_where_comparing_fails(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_a_question_is_given_back_where_comparing_fails(qtbot, stack, documents):
     stack.engine.compares = True
     planning = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
@@ -145,9 +135,7 @@ def test_a_question_is_given_back_where_comparing_fails(
     assert failed.args[0].code == "EngineFailed"
 
 
-def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, documents):
     file = attached(documents, pages(60))
     sources = planned(qtbot, documents, file)
     parent = QWidget()
@@ -168,9 +156,7 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(
     assert {source.passage for source in again.sent} <= set(chosen)
 
 
-def test_a_document_opens_at_a_passage_and_is_searched_from_there(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documents):
     file = attached(documents, pages(600))
     passages = documents.index.passages(file.sha256)
     parent = QWidget()
@@ -193,9 +179,7 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(
     dialog.close()
 
 
-def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):
     file = attached(documents, pages(8))
     parent = QWidget()
     qtbot.addWidget(parent)
@@ -206,18 +190,14 @@ def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(
     assert (dialog.note.text(), dialog.field.toPlainText()) == ("It is gone.", "")
 
 
-def test_a_question_is_not_answered_without_a_document_that_is_gone(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_a_question_is_not_answered_without_a_document_that_is_gone(qtbot, documents):
     planning = documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)])
     with qtbot.waitSignal(planning.failed) as failed:
         pass
     assert "The text of lost.pdf is not on this computer." in failed.args[0].text()
 
 
-def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_an_answer_is_not_given_anew_without_a_document_it_was_given(qtbot, documents):
     sources = planned(qtbot, documents, attached(documents, pages(8)))
     documents.index.remove(sources.documents[0])
     assert documents.document_text(sources)  # what is prepared and counted needs no document
@@ -257,9 +237,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     reading.pause()
 
 
-def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack, documents):
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
@@ -271,9 +249,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(CancelRequest)))
 
 
-def test_what_was_read_behind_another_document_is_not_read_alone(
-    stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_what_was_read_behind_another_document_is_not_read_alone(stack, documents):
     reading = DocumentReading(stack.engine.bridge, stack.chat, stack.store, documents, lambda: "M")
     sources = AnswerSources(documents=("a", "b"), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
@@ -293,9 +269,7 @@ def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_
     assert documents.draft == (stored, since)
 
 
-def test_the_text_goes_with_the_last_chat_that_has_the_document(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, documents):
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (kept, gone))
     stack.answer("Ann.")
@@ -354,9 +328,7 @@ def test_files_of_folders_are_looked_at_again_after_the_store_has_refused_once(
     qtbot.waitUntil(lambda: old.sha256 not in in_folders())
 
 
-def test_the_files_that_wait_are_those_that_will_be_read(
-    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_that_wait_are_those_that_will_be_read(qtbot, documents, tmp_path, monkeypatch):
     monkeypatch.setattr(file_reader, "MAX_FILES", 3)
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text(f"Gate {number}.", encoding="utf-8")

@@ -112,10 +112,7 @@ def measure_embedding(folder: Path, path: str) -> None:
             ]
 
         _measure(folder, {"ours and the embedding model": made_for})
-        planned, taken = (
-            model.loaded.bill.total_mib - planned,
-            unshared_mib(os.getpid()) - taken,
-        )
+        planned, taken = (model.loaded.bill.total_mib - planned, unshared_mib(os.getpid()) - taken)
         print(f"the embedding model's memory: planned {planned:.0f} MiB, taken {taken:.0f}")
 
 
@@ -174,9 +171,5 @@ def measure_index(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    ways = {
-        "questions": measure_questions,
-        "embedding": measure_embedding,
-        "index": measure_index,
-    }
+    ways = {"questions": measure_questions, "embedding": measure_embedding, "index": measure_index}
     ways[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

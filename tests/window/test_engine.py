@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
@@ -42,13 +40,8 @@ if sys.platform != "win32":
 @pytest.mark.quiet
 @pytest.mark.parametrize(("fault", "sentence"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_engine_that_fails_costs_one_answer_and_comes_back(
-    qtbot: QtBot,
-    own_profile: Path,
-    engine: EngineScript,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: Act,
-    sentence: str,
-) -> None:
+    qtbot, own_profile, engine, monkeypatch, fault, sentence
+):
     limits = HangLimits(beats_s=1.5, check_s=0.3)
     monkeypatch.setattr(engine_bridge, "Supervisor", functools.partial(Supervisor, limits=limits))
     engine.answers(says("Once upon "), fault)
@@ -122,17 +115,13 @@ def bridged(qapp: QApplication) -> EngineStandIn:
     return EngineStandIn()
 
 
-def test_the_first_text_does_not_wait_behind_the_last_prefill_progress(
-    bridged: EngineStandIn,
-) -> None:
+def test_the_first_text_does_not_wait_behind_the_last_prefill_progress(bridged):
     bridged.send(PrefillProgress(done=10, total=10, cached=0))
     bridged.send(text(1))
     assert bridged.events[-1] == text(1)
 
 
-def test_text_that_follows_on_text_waits_and_is_not_lost(
-    qtbot: QtBot, bridged: EngineStandIn
-) -> None:
+def test_text_that_follows_on_text_waits_and_is_not_lost(qtbot, bridged):
     for number in range(1, 6):
         bridged.send(text(number))
     qtbot.waitUntil(lambda: bridged.events == [text(number) for number in range(1, 6)])
@@ -162,9 +151,7 @@ def test_a_request_that_fails_gives_the_report(bridged: EngineStandIn) -> None:
 
 
 @pytest.mark.parametrize("end", [lambda b: b.request.abandon(), lambda b: b.bridge.stop()])
-def test_an_abandoned_request_and_a_stopped_engine_emit_nothing(
-    bridged: EngineStandIn, end: Callable[[EngineStandIn], None]
-) -> None:
+def test_an_abandoned_request_and_a_stopped_engine_emit_nothing(bridged, end):
     end(bridged)
     bridged.send(text(1))
     bridged.send_reply(protocol.DoneReply(id=bridged.request.id))
