@@ -59,9 +59,7 @@ def test_a_name_that_is_not_utf8_is_read(process: HeaderProcess, tmp_path: Path)
     assert process.read_header(path).path == path
 
 
-def test_what_is_no_model_is_refused_with_its_own_reason(
-    process: HeaderProcess, tmp_path: Path
-) -> None:
+def test_what_is_no_model_is_refused_with_its_own_reason(process, tmp_path):
     (tmp_path / "notes.gguf").write_text("# R1, a shopping list")
     with pytest.raises(NotAModelFile):
         process.read_header(tmp_path / "notes.gguf")
@@ -73,9 +71,7 @@ def test_what_is_no_model_is_refused_with_its_own_reason(
 
 
 @unix
-def test_a_file_that_ends_the_process_is_refused_and_the_next_one_is_read(
-    process: HeaderProcess, tmp_path: Path
-) -> None:
+def test_a_file_that_ends_the_process_is_refused_and_the_next_one_is_read(process, tmp_path):
     path = tiny_qwen2(tmp_path / "a.gguf")
     process.read_header(path)
     assert process.process_id is not None
@@ -100,9 +96,7 @@ def test_a_file_that_hangs_the_process_is_refused_after_a_while(tmp_path: Path) 
         held.wait(PATIENCE_S)
 
 
-def test_a_drive_that_never_answers_holds_up_its_own_file_once(
-    process: HeaderProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_that_never_answers_holds_up_its_own_file_once(process, tmp_path, monkeypatch):
     sound, far, answers = tiny_qwen2(tmp_path / "a.gguf"), tmp_path / "far.gguf", threading.Event()
 
     def look(path: Path) -> bool:
@@ -121,9 +115,7 @@ def test_a_drive_that_never_answers_holds_up_its_own_file_once(
         process.read_header(far)
 
 
-def test_a_header_is_read_again_where_its_file_has_changed(
-    process: HeaderProcess, tmp_path: Path
-) -> None:
+def test_a_header_is_read_again_where_its_file_has_changed(process, tmp_path):
     path = tiny_qwen2(tmp_path / "a.gguf")
     first = process.read_header(path)
     process.close()

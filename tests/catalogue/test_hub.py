@@ -66,9 +66,7 @@ def list_page(server: HostileServer, suffix: str = "") -> HubListing:
         ("https://modelscope.cn/models/unsloth/Some-GGUF/files", MODELSCOPE, "master", "", ""),
     ],
 )
-def test_names_and_page_addresses_are_understood(
-    text: str, host: object, revision: str, quantisation: str, file: str
-) -> None:
+def test_names_and_page_addresses_are_understood(text, host, revision, quantisation, file):
     found = parse_reference(text)
     assert isinstance(found, HubReference)
     assert found == HubReference(host, "unsloth/Some-GGUF", revision, quantisation, file)
@@ -128,9 +126,7 @@ def test_the_gguf_files_are_listed_with_type_size_and_checksum(model: bytes) -> 
     assert len(server.requests) == 2, "one for the list, one for the beginning of a file"
 
 
-def test_the_bill_of_a_listed_file_is_known_before_its_download(
-    model: bytes, tmp_path: Path
-) -> None:
+def test_the_bill_of_a_listed_file_is_known_before_its_download(model, tmp_path):
     with hub_server({"m-Q4_0.gguf": model}).running() as server:
         found = list_page(server)
     header = read_header(tmp_path / "tiny.gguf")

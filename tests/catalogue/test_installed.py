@@ -39,16 +39,12 @@ def test_a_fresh_installation_has_the_starter_model(folder: Path) -> None:
     assert only.error is None
 
 
-def test_a_profile_that_is_not_there_yet_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_that_is_not_there_yet_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path / "nowhere"))
     assert len(installed_models()) == 1
 
 
-def test_models_of_the_folder_come_by_name_and_opened_ones_last(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_models_of_the_folder_come_by_name_and_opened_ones_last(folder, tmp_path):
     tiny_qwen2(folder / "b.gguf")
     (folder / "sub").mkdir()
     tiny_llama(folder / "sub" / "A.gguf")
@@ -175,9 +171,7 @@ def test_only_the_downloads_folder_itself_is_searched(tmp_path: Path) -> None:
     assert only.path.name == "here.gguf"
 
 
-def test_a_circle_of_links_and_a_huge_folder_end_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_circle_of_links_and_a_huge_folder_end_the_search(tmp_path, monkeypatch):
     (tmp_path / "round").symlink_to(tmp_path)
     for number in range(60):
         (tmp_path / f"{number}.txt").touch()
@@ -194,17 +188,13 @@ def test_a_file_that_cannot_be_used_is_not_offered(tmp_path: Path) -> None:
     assert [each.origin for each in installed_models([], others)] == [Origin.STARTER]
 
 
-def test_an_opened_file_of_another_application_is_listed_once_with_its_owner(
-    tmp_path: Path,
-) -> None:
+def test_an_opened_file_of_another_application_is_listed_once_with_its_owner(tmp_path):
     path = tiny_llama(tmp_path / "a.gguf")
     *_, only = installed_models([path], app_files({Owner.JAN: (tmp_path,)}))
     assert (only.origin, only.owner) == (Origin.OPENED, Owner.JAN)
 
 
-def test_variables_of_the_applications_move_their_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_of_the_applications_move_their_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "o"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "h"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)

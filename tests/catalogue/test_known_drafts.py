@@ -56,18 +56,14 @@ def test_a_draft_model_is_verified_by_the_checksum_that_the_hub_states(
 
 
 @pytest.mark.integration
-def test_the_network_process_asks_the_hub_as_well(
-    draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_the_network_process_asks_the_hub_as_well(draft, content, tmp_path, quick):
     with hub_server({draft.file: content}, repository=draft.repository).running() as server:
         pulled = NetworkProcess().pull([spec_at(server, draft)], tmp_path, policy=quick)
     assert pulled.path.read_bytes() == content
     assert pulled.verified
 
 
-def test_another_file_than_the_hub_states_is_deleted(
-    draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_another_file_than_the_hub_states_is_deleted(draft, content, tmp_path, quick):
     listing = json.dumps(tree_of({draft.file: content})).encode()
     other = content[:-1] + b"!"
     server = hub_server({draft.file: other}, listing, draft.repository)
@@ -82,13 +78,8 @@ def test_another_file_than_the_hub_states_is_deleted(
     ([], RepositoryWithoutModel), ({}, RepositoryNotListed), (None, ChecksumUnknown),
 ])  # fmt: skip
 def test_without_a_size_and_a_checksum_nothing_is_downloaded(
-    draft: KnownDraft,
-    content: bytes,
-    tmp_path: Path,
-    quick: RetryPolicy,
-    listing: object,
-    error: type[Exception],
-) -> None:
+    draft, content, tmp_path, quick, listing, error
+):
     if listing is None:
         listing = [{"type": "file", "path": draft.file, "size": len(content)}]
     server = hub_server({draft.file: content}, json.dumps(listing).encode(), draft.repository)
@@ -112,9 +103,7 @@ def test_a_file_of_the_catalogue_is_found_by_its_type_where_it_was_renamed(
     assert pulled.path.read_bytes() == content
 
 
-def test_a_file_of_the_catalogue_that_is_in_parts_by_now_is_refused(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_a_file_of_the_catalogue_that_is_in_parts_by_now_is_refused(content, tmp_path, quick):
     model, file = find_known("gpt-oss-20b")
     stem = file.file.removesuffix(".gguf")
     parts = {f"{stem}-0000{number}-of-00002.gguf": content for number in (1, 2)}

@@ -34,9 +34,7 @@ def model(tmp_path: Path) -> Path:
     return tiny_llama(tmp_path / "model.gguf")
 
 
-def test_the_bill_has_the_draft_model_and_the_callers_own_memory(
-    headers: HeaderProcess, model: Path, tmp_path: Path
-) -> None:
+def test_the_bill_has_the_draft_model_and_the_callers_own_memory(headers, model, tmp_path):
     alone = model_bill(headers, model, SETTINGS, 100.0)
     assert alone.bill.fits
     assert alone.fits_with is None
@@ -48,9 +46,7 @@ def test_the_bill_has_the_draft_model_and_the_callers_own_memory(
     assert both.bill.total_mib > alone.bill.total_mib + 50.0
 
 
-def test_a_bill_that_does_not_fit_names_settings_that_do(
-    headers: HeaderProcess, starter: Path
-) -> None:
+def test_a_bill_that_does_not_fit_names_settings_that_do(headers, starter):
     tight = LoadSettings(memory_budget=256, context_length=8192)
     found = model_bill(headers, starter, tight, 100.0, measure_disk=False)
     assert not found.bill.fits
@@ -60,9 +56,7 @@ def test_a_bill_that_does_not_fit_names_settings_that_do(
     assert caught.value.facts["advice"]
 
 
-def test_what_a_load_would_refuse_is_refused_before_it(
-    headers: HeaderProcess, model: Path, tmp_path: Path
-) -> None:
+def test_what_a_load_would_refuse_is_refused_before_it(headers, model, tmp_path):
     require_loadable(headers, model, SETTINGS, 100.0, "")
     with pytest.raises(ModelFileMissing):
         require_loadable(headers, tmp_path / "gone.gguf", SETTINGS, 100.0, "")

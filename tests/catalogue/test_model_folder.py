@@ -55,9 +55,7 @@ def test_a_file_comes_in_each_way(method: ImportMethod, mine: Path, folder: Path
 
 
 @pytest.mark.parametrize("method", ImportMethod)
-def test_a_file_that_is_not_what_it_should_be_stays_outside(
-    method: ImportMethod, mine: Path, folder: Path
-) -> None:
+def test_a_file_that_is_not_what_it_should_be_stays_outside(method, mine, folder):
     with pytest.raises(ImportedFileDiffers):
         import_model(mine, folder, method=method, sha256="0" * 64)
     assert mine.exists()
@@ -80,9 +78,7 @@ def test_something_else_is_refused_before_anything_is_copied(tmp_path: Path, fol
     assert not folder.exists()
 
 
-def test_the_same_file_again_is_no_error_and_another_one_is(
-    mine: Path, folder: Path, tmp_path: Path
-) -> None:
+def test_the_same_file_again_is_no_error_and_another_one_is(mine, folder, tmp_path):
     import_model(mine, folder)
     import_model(mine, folder)
     other = tiny_qwen2(tmp_path / "other.gguf")
@@ -127,9 +123,7 @@ def test_a_file_put_there_by_hand_is_not_called_right(folder: Path) -> None:
     assert (found.verdict, found.sound) == (VerifyResult.UNUSABLE, False)
 
 
-def test_a_file_of_the_catalogue_is_held_to_the_published_checksum(
-    mine: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_the_catalogue_is_held_to_the_published_checksum(mine, folder, monkeypatch):
     def known_as(sha256: str) -> None:
         model = known_models()[0]
         file: KnownFile = model.files[0].model_copy(update={"sha256": sha256})

@@ -117,9 +117,7 @@ def test_a_list_that_is_too_long_for_a_message_is_refused() -> None:
             NetworkProcess().list_repository(reference, QUICK)
 
 
-def test_errors_arrive_as_they_are_and_in_the_users_language(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_errors_arrive_as_they_are_and_in_the_users_language(tmp_path, content):
     def script(request: Request, reply: Reply) -> None:
         reply.head(404, "Content-Length: 0")
 
@@ -133,9 +131,7 @@ def test_errors_arrive_as_they_are_and_in_the_users_language(
             NetworkProcess().list_repository(reference, QUICK)
 
 
-def test_a_file_that_is_no_model_or_another_one_is_refused_and_deleted(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_a_file_that_is_no_model_or_another_one_is_refused_and_deleted(tmp_path, content):
     wrong = b"GGUF" + bytes(len(content) - 4)
     with HostileServer(lambda _, reply: reply.file(wrong)).running() as server:
         with pytest.raises(ChecksumWrong):
@@ -161,9 +157,7 @@ def test_a_download_writes_to_no_other_folder(tmp_path: Path, content: bytes) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a right there")
-def test_a_model_that_is_a_link_to_another_folder_is_here_already(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_a_model_that_is_a_link_to_another_folder_is_here_already(tmp_path, content):
     (tmp_path / "elsewhere.gguf").write_bytes(content)
     models = tmp_path / "models"
     models.mkdir()
@@ -197,9 +191,7 @@ def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: 
     assert process.returncode == 0
 
 
-def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(
-    tmp_path: Path, large: bytes
-) -> None:
+def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(tmp_path, large):
     running: list[int] = []
 
     def kill() -> None:
@@ -265,9 +257,7 @@ def test_settings_of_the_environment_that_cannot_be_used_are_an_error(
         NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
 
 
-def test_the_environments_proxy_is_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
-) -> None:
+def test_the_environments_proxy_is_used(monkeypatch, tmp_path, content):
     with HostileServer(lambda _, reply: reply.file(content)).running() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         spec = DownloadSpec(f"http://127.0.0.1:9/{FILE}", FILE, hashlib.sha256(content).hexdigest())
@@ -325,9 +315,7 @@ NetworkProcess(on_started).pull(
 """
 
 
-def test_the_process_ends_with_a_killed_owner_which_has_no_library_of_the_network(
-    tmp_path: Path, large: bytes
-) -> None:
+def test_the_process_ends_with_a_killed_owner_which_has_no_library_of_the_network(tmp_path, large):
     with HostileServer(Halting(large)).running() as server:
         command = [sys.executable, "-c", OWNER, f"{server.url}/{FILE}", str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as owner:
@@ -357,9 +345,7 @@ def listed(**changes: object) -> bytes:
     return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
 
 
-def test_a_reply_without_a_checksum_for_each_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reply_without_a_checksum_for_each_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(ChildCall, "ask", lambda *_, **__: FilesPulled(sha256=(), new=True))
     with pytest.raises(DownloadFailed):
         NetworkProcess().pull([DownloadSpec("", FILE, "0" * 64)], tmp_path, policy=QUICK)

@@ -104,9 +104,7 @@ def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) ->
         assert time.monotonic() - began < PATIENCE_S / 2
 
 
-def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
-) -> None:
+def test_a_piece_that_rotted_on_the_disk_is_fetched_again(content, tmp_path, quick, small_pieces):
     with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         part = tmp_path / STAGING / "model.gguf.part"
@@ -119,9 +117,7 @@ def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
 
 
 @pytest.mark.parametrize("damage", [b"", b"no json\n", b"{}\n", b'{"version":1}', b"\xff\0" * 99])
-def test_a_damaged_journal_means_beginning_anew(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int, damage: bytes
-) -> None:
+def test_a_damaged_journal_means_beginning_anew(content, tmp_path, quick, small_pieces, damage):
     with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         (tmp_path / STAGING / "model.gguf.journal").write_bytes(damage)
@@ -131,9 +127,7 @@ def test_a_damaged_journal_means_beginning_anew(
         assert server.requests[1].start == 0
 
 
-def test_a_download_that_version_1_began_goes_on(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
-) -> None:
+def test_a_download_that_version_1_began_goes_on(content, tmp_path, quick, small_pieces):
     with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         journal = tmp_path / STAGING / "model.gguf.journal"
@@ -162,9 +156,7 @@ def test_another_source_goes_on_with_what_the_first_one_sent(
         assert "if-range" not in request.headers
 
 
-def test_without_checksum_and_etag_nothing_is_resumed(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
-) -> None:
+def test_without_checksum_and_etag_nothing_is_resumed(content, tmp_path, quick, small_pieces):
     def script(request: Request, reply: Reply) -> None:
         reply.file(content, etag="", limit=None if request.number else 100_000)
 
@@ -195,17 +187,13 @@ def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_a
 # ---- refused beforehand
 
 
-def test_a_file_without_a_checksum_is_refused_unless_accepted(
-    tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_a_file_without_a_checksum_is_refused_unless_accepted(tmp_path, quick):
     with pytest.raises(ChecksumUnknown, match="--accept-unverified"):
         pull([spec_for_url("https://example.com/a.gguf", None)], tmp_path, policy=quick)
     assert not (tmp_path / STAGING).exists()
 
 
-def test_an_accepted_file_remembers_what_it_was(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_an_accepted_file_remembers_what_it_was(content, tmp_path, quick):
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         wanted = spec_for_url(f"{server.url}/a.gguf", None, accept_unverified=True)
         pulled = pull([wanted], tmp_path, policy=quick)
@@ -239,9 +227,7 @@ def test_a_usual_name_is_taken_from_the_address() -> None:
     assert wanted.file == "模型 1.gguf"
 
 
-def test_a_full_drive_is_noticed_before_it_is_full(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_drive_is_noticed_before_it_is_full(content, tmp_path, quick, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=len(content) + (64 << 20) - 1)
     monkeypatch.setattr(file_rules.shutil, "disk_usage", lambda _: usage)
     sound = HostileServer(lambda _, reply: reply.file(content))
@@ -250,9 +236,7 @@ def test_a_full_drive_is_noticed_before_it_is_full(
     assert (tmp_path / STAGING / "model.gguf.part").stat().st_size == 0
 
 
-def test_a_folder_that_cannot_be_made_is_said(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_a_folder_that_cannot_be_made_is_said(content, tmp_path, quick):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(FolderUnusable):
         pull(
@@ -269,9 +253,7 @@ def test_two_do_not_write_one_file(content: bytes, tmp_path: Path, quick: RetryP
         pull([wanted], tmp_path, policy=quick)
 
 
-def test_another_file_of_the_name_is_never_replaced(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_another_file_of_the_name_is_never_replaced(content, tmp_path, quick):
     (tmp_path / "model.gguf").write_bytes(b"mine")
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         with pytest.raises(FileNameTaken):
@@ -280,9 +262,7 @@ def test_another_file_of_the_name_is_never_replaced(
     assert (tmp_path / "model.gguf").read_bytes() == b"mine"
 
 
-def test_what_is_here_already_is_not_fetched(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_what_is_here_already_is_not_fetched(content, tmp_path, quick):
     (tmp_path / "model.gguf").write_bytes(content)
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         pulled = pull([order(server, content)], tmp_path, policy=quick)
@@ -290,9 +270,7 @@ def test_what_is_here_already_is_not_fetched(
     assert not pulled.new
 
 
-def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
-    content: bytes, tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(content, tmp_path, quick):
     broken = content[: len(content) // 2]
     honest = HostileServer(lambda _, reply: reply.file(broken))
     with honest.running() as server, pytest.raises(ModelFileTruncated):
@@ -317,9 +295,7 @@ def serve_parts(parts: dict[str, bytes]) -> Callable[[Request, Reply], None]:
     return lambda request, reply: reply.file(parts[request.path[1:]])
 
 
-def test_a_split_model_arrives_whole(
-    parts: dict[str, bytes], tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_a_split_model_arrives_whole(parts, tmp_path, quick):
     folder = tmp_path / "models"
     with HostileServer(serve_parts(parts)).running() as server:
         orders = [spec_for_url(f"{server.url}/{name}", sha(data)) for name, data in parts.items()]
@@ -328,9 +304,7 @@ def test_a_split_model_arrives_whole(
     assert pulled.verified
 
 
-def test_of_a_split_model_with_a_wrong_part_nothing_is_installed(
-    parts: dict[str, bytes], tmp_path: Path, quick: RetryPolicy
-) -> None:
+def test_of_a_split_model_with_a_wrong_part_nothing_is_installed(parts, tmp_path, quick):
     folder = tmp_path / "models"
     with HostileServer(serve_parts(parts)).running() as server:
         first, second = [spec_for_url(f"{server.url}/{name}", sha(d)) for name, d in parts.items()]

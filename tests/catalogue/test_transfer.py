@@ -314,9 +314,7 @@ def test_there_are_at_least_sixty_cases() -> None:
 
 
 @pytest.mark.parametrize("name", ARRIVES)
-def test_the_right_file_arrives(
-    name: str, content: bytes, attempt: Callable[..., Path], quick: RetryPolicy
-) -> None:
+def test_the_right_file_arrives(name, content, attempt, quick):
     path = attempt(script_of(name, content), policy_for(name, quick))
     assert path.read_bytes() == content
     assert not everything_below(path.parent / STAGING)
@@ -324,9 +322,7 @@ def test_the_right_file_arrives(
 
 
 @pytest.mark.parametrize("name", FAILS)
-def test_no_wrong_file_arrives(
-    name: str, content: bytes, attempt: Callable[..., Path], quick: RetryPolicy, tmp_path: Path
-) -> None:
+def test_no_wrong_file_arrives(name, content, attempt, quick, tmp_path):
     with pytest.raises(FAILS[name]) as caught:
         attempt(script_of(name, content), policy_for(name, quick))
     assert type(caught.value) is FAILS[name]
@@ -334,9 +330,7 @@ def test_no_wrong_file_arrives(
     assert "?" not in str(caught.value).replace("?download", "")  # every fact is filled in
 
 
-def test_a_compressed_answer_is_refused_before_it_is_read(
-    content: bytes, attempt: Callable[..., Path]
-) -> None:
+def test_a_compressed_answer_is_refused_before_it_is_read(content, attempt):
     def script(request: Request, reply: Reply) -> None:
         reply.file(content, extra=("Content-Encoding: gzip",))
 
@@ -344,9 +338,7 @@ def test_a_compressed_answer_is_refused_before_it_is_read(
         attempt(script)
 
 
-def test_bytes_that_are_sent_again_are_no_progress(
-    content: bytes, quick: RetryPolicy, tmp_path: Path
-) -> None:
+def test_bytes_that_are_sent_again_are_no_progress(content, quick, tmp_path):
     stop = Stop()
 
     def announces_more(request: Request, reply: Reply) -> None:

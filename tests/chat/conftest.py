@@ -59,9 +59,7 @@ def service(qapp: QApplication) -> Iterator[FormulaService]:
 
 
 @pytest.fixture
-def formula_body(
-    make_body: Callable[..., MarkdownView], service: FormulaService
-) -> Callable[[], MarkdownView]:
+def formula_body(make_body, service) -> Callable[[], MarkdownView]:
     """Makes bodies with formulas."""
 
     def make() -> MarkdownView:

@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtGui import QImage
-from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import text_of
-from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.markdown_view import MarkdownView
 from support.answer_corpus import answers
 
@@ -28,9 +26,7 @@ def test_the_corpus_has_a_hundred_answers() -> None:
 
 
 @pytest.mark.parametrize("first", range(0, 100, 20))
-def test_streamed_and_stored_answers_are_drawn_the_same(
-    first: int, formula_body: Bodies, service: FormulaService, qtbot: QtBot
-) -> None:
+def test_streamed_and_stored_answers_are_drawn_the_same(first, formula_body, service, qtbot):
     chance = random.Random(first)
     for number in range(first, first + 20):
         text = ANSWERS[number]

@@ -25,7 +25,6 @@ from deepseek_r1.core.events import (
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView, document_text
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay, WithdrawQuestion
 
@@ -54,9 +53,7 @@ def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None
             qtbot.wait(1)
 
 
-def test_a_streamed_answer_looks_exactly_like_the_stored_one(
-    view: ChatView, qtbot: QtBot, settled: Settled, show: Show
-) -> None:
+def test_a_streamed_answer_looks_exactly_like_the_stored_one(view, qtbot, settled, show):
     text = ANSWER * 3
     stream_in(view, qtbot, text)
     view.finish_stream(answer(50, text, stats=STATS))
@@ -75,9 +72,7 @@ def colours_of(picture: QImage) -> set[str]:
     return {picture.pixelColor(*place).name() for place in places}
 
 
-def test_marks_beside_the_text_are_drawn_outside_of_a_selection_and_copied(
-    view: ChatView, show: Show
-) -> None:
+def test_marks_beside_the_text_are_drawn_outside_of_a_selection_and_copied(view, show):
     show([answer(50, "---\n\n```\nx\n```\n\n- one\n  1. two\n- [x] three\n- [ ] four")])
     rule, items = view.view(50).body.findChildren(ProseView)
     colours = chat_colours()
@@ -117,9 +112,7 @@ def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn
     "pieces",
     [("```", "python\nx = 1", "\n```\n"), ("```py", "thon\nx = 1\n```"), ("```", "python\n")],
 )
-def test_a_language_that_comes_in_pieces_is_the_codes_language(
-    make_body: Callable[[], MarkdownView], pieces: tuple[str, ...]
-) -> None:
+def test_a_language_that_comes_in_pieces_is_the_codes_language(make_body, pieces):
     body = make_body()
     for piece in pieces:
         body.feed(piece)
@@ -128,18 +121,14 @@ def test_a_language_that_comes_in_pieces_is_the_codes_language(
     assert box.language == "python"
 
 
-def test_the_text_that_differs_at_the_end_is_replaced(
-    view: ChatView, qtbot: QtBot, settled: Settled
-) -> None:
+def test_the_text_that_differs_at_the_end_is_replaced(view, qtbot, settled):
     stream_in(view, qtbot, "almost")
     view.finish_stream(answer(50, "exactly"))
     settled(view)
     assert text_of(view.view(50).body) == "exactly"
 
 
-def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
-    view: ChatView, qtbot: QtBot, show: Show, drawn: Settled
-) -> None:
+def test_the_view_follows_the_stream_until_the_reader_scrolls_up(view, qtbot, show, drawn):
     show(conversation(5_000))
     stream_in(view, qtbot, ANSWER)
     drawn(view)
@@ -186,9 +175,7 @@ def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn
 # ---- thinking
 
 
-def test_thinking_is_folded_and_opens_with_the_keyboard(
-    view: ChatView, qtbot: QtBot, settled: Settled, show: Show
-) -> None:
+def test_thinking_is_folded_and_opens_with_the_keyboard(view, qtbot, settled, show):
     show([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
     box = view.view(1).thinking
     assert not box.is_open
@@ -254,9 +241,7 @@ def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -
     assert box.header.text() == "Thought for 3 min 7 s"
 
 
-def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
-    view: ChatView, show: Show
-) -> None:
+def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(view, show):
     stats = GenerationStats(finish_reason=FinishReason.LENGTH, completion_tokens=64)
     show(
         [
@@ -271,9 +256,7 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
     assert whole is None
 
 
-def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
-    view: ChatView, show: Show, drawn: Settled, qtbot: QtBot
-) -> None:
+def test_a_queued_answer_says_what_it_waits_for_until_it_begins(view, show, drawn, qtbot):
     show([answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")])
     waiting = view.view(4).queued_row
     assert waiting.accessibleName() == "Waits until the answer being written is finished."

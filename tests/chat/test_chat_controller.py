@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFinished
@@ -51,9 +49,7 @@ def test_an_answer_is_streamed_and_stored_with_its_numbers(stack: ChatStack) -> 
     assert not stack.chat.busy
 
 
-def test_what_the_model_says_is_saved_while_it_speaks(
-    stack: ChatStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_model_says_is_saved_while_it_speaks(stack, monkeypatch):
     assert streaming_answer.SAVE_EVERY_MS <= 1000
     stack.send("Name a fruit.")
     stack.engine.think("Hm.")
@@ -175,9 +171,7 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     assert stack.texts == ["Apples?", "Red."]
 
 
-def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_below_it(
-    stack: ChatStack,
-) -> None:
+def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_below_it(stack):
     stack.send("Apples?")
     stack.engine.say("Red")
     stack.finish(FinishReason.LENGTH)
@@ -360,9 +354,7 @@ def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: 
     assert stack.read(lambda store: len(store.conversations.infos())) == 3
 
 
-def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
-    stack: ChatStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(stack, monkeypatch):
     said: list[str] = []
     recovered: list[bool] = []
     stack.chat.failed.connect(lambda report: said.append(report.code))

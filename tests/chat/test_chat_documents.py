@@ -86,9 +86,7 @@ def planned(
     return result_of(documents.plan("Who is the warden of gate 7?", [file], chosen))
 
 
-def test_what_fits_is_read_whole_and_stands_before_the_instructions(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack, documents):
     file = attached(documents, pages(8))
     sources = planned(qtbot, documents, file)
     assert sources.whole
@@ -98,17 +96,13 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(
     assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
 
 
-def test_an_edited_question_has_the_room_of_what_stood_below_it(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, documents):
     stack.do(stack.chat.send, "Who?", (attached(documents, pages(8)),))
     stack.answer("word " * 6_000)
     assert result_of(documents.plan("Which gate?", edited=stack.shown[0].id)).whole
 
 
-def test_passages_are_part_of_the_question_now_and_in_later_turns(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, documents):
     file = attached(documents, pages(60))
     sources = planned(qtbot, documents, file)
     assert not sources.whole
@@ -227,9 +221,7 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(
     dialog.close()
 
 
-def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):
     file = attached(documents, pages(8))
     parent = QWidget()
     qtbot.addWidget(parent)
@@ -247,9 +239,7 @@ def test_a_question_is_not_answered_without_a_document_that_is_gone(
         result_of(documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)]))
 
 
-def test_an_answer_is_not_given_anew_without_a_document_it_was_given(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_an_answer_is_not_given_anew_without_a_document_it_was_given(qtbot, documents):
     sources = planned(qtbot, documents, attached(documents, pages(8)))
     documents.index.remove(sources.documents[0])
     assert documents.document_text(sources)  # what is prepared and counted needs no document
@@ -293,9 +283,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     reading.pause()
 
 
-def test_the_text_of_a_document_that_is_deleted_is_read_no_further(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack, documents):
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
@@ -333,9 +321,7 @@ def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_
     assert documents.draft == (stored, since)
 
 
-def test_the_text_goes_with_the_last_chat_that_has_the_document(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, documents):
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (kept, gone))
     stack.answer("Ann.")
@@ -393,9 +379,7 @@ def test_files_of_folders_are_looked_at_again_after_the_store_has_refused_once(
     qtbot.waitUntil(lambda: old.sha256 not in in_folders())
 
 
-def test_the_files_that_wait_are_those_that_will_be_read(
-    qtbot: QtBot, documents: ChatDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_that_wait_are_those_that_will_be_read(qtbot, documents, tmp_path, monkeypatch):
     monkeypatch.setattr(file_reader, "MAX_FILES", 3)
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text(f"Gate {number}.", encoding="utf-8")

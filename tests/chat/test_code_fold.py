@@ -81,9 +81,7 @@ def test_code_that_grows_is_folded_on_the_way(make_body: Bodies, qtbot: QtBot) -
     assert text_of(body) == code(FOLDED_LINES)
 
 
-def test_of_very_many_blocks_of_code_only_the_first_are_widgets(
-    make_body: Bodies, qtbot: QtBot
-) -> None:
+def test_of_very_many_blocks_of_code_only_the_first_are_widgets(make_body, qtbot):
     blocks = 2_000
     body = make_body()
     body.load("```\na\n```\n" * blocks)

@@ -12,13 +12,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton,
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.values.intents import (
-    EditLastQuestion,
-    Intent,
-    SaveDraft,
-    Send,
-    StopAnswer,
-)
+from r1desk.chat.values.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
 from r1desk.store.prompt_store import SavedPrompt
 
 
@@ -63,18 +57,14 @@ class WholePaints(QObject):
         return False
 
 
-def test_enter_sends_and_empties_the_box(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_enter_sends_and_empties_the_box(composer, field, asked, qtbot):
     qtbot.keyClicks(field, "hello")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == [Send("hello")]
     assert composer.text() == ""
 
 
-def test_the_frame_follows_the_keyboard(
-    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
-) -> None:
+def test_the_frame_follows_the_keyboard(composer, field, qtbot):
     other = QToolButton(composer.window())
     other.show()
     qtbot.waitActive(composer.window())
@@ -87,9 +77,7 @@ def test_the_frame_follows_the_keyboard(
         qtbot.waitUntil(lambda: painted.seen)
 
 
-def test_shift_enter_breaks_the_line(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_shift_enter_breaks_the_line(composer, field, asked, qtbot):
     qtbot.keyClicks(field, "a")
     qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
     assert asked == []
@@ -97,9 +85,7 @@ def test_shift_enter_breaks_the_line(
     assert composer.text() == "a\nb"
 
 
-def test_enter_while_a_word_is_composed_does_not_send(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_enter_while_a_word_is_composed_does_not_send(composer, field, asked, qtbot):
     QApplication.sendEvent(field, QInputMethodEvent("ni hao", []))
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == []
@@ -110,18 +96,14 @@ def test_enter_while_a_word_is_composed_does_not_send(
     assert asked == [Send("你好")]
 
 
-def test_blank_text_is_not_sent(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_blank_text_is_not_sent(composer, field, asked, qtbot):
     qtbot.keyClicks(field, "   ")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == []
     assert composer.text() == "   "
 
 
-def test_the_button_stops_while_busy(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_the_button_stops_while_busy(composer, field, asked, qtbot):
     composer.set_text("next")
     composer.set_state(busy=True)
     stop = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Stop")
@@ -132,9 +114,7 @@ def test_the_button_stops_while_busy(
     assert asked[2:] == [Send("next")]  # Enter queues
 
 
-def test_the_hint_stays_in_view_while_something_is_typed(
-    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
-) -> None:
+def test_the_hint_stays_in_view_while_something_is_typed(composer, field, qtbot):
     composer.set_state(hint="Enter: sent when this answer is finished")
     assert field.placeholderText() == "Enter: sent when this answer is finished"
     qtbot.keyClicks(field, "next")
@@ -144,9 +124,7 @@ def test_the_hint_stays_in_view_while_something_is_typed(
     assert not label.isVisible()
 
 
-def test_a_reason_keeps_from_sending_and_not_from_writing(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_a_reason_keeps_from_sending_and_not_from_writing(composer, field, asked, qtbot):
     composer.set_state(reason="No model is loaded")
     qtbot.keyClicks(field, "hello")
     send = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Send")
@@ -158,9 +136,7 @@ def test_a_reason_keeps_from_sending_and_not_from_writing(
     assert send.isEnabled()
 
 
-def test_the_draft_is_told_once_after_a_pause(
-    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
-) -> None:
+def test_the_draft_is_told_once_after_a_pause(composer, field, qtbot):
     told: list[str] = []
     composer.requested.connect(lambda intent: told.append(intent.text))
     composer._draft_timer.setInterval(60_000)  # so that no busy machine takes longer to type
@@ -173,9 +149,7 @@ def test_the_draft_is_told_once_after_a_pause(
     assert told == ["hello"]
 
 
-def test_up_in_the_empty_box_edits_the_last_message(
-    composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_up_in_the_empty_box_edits_the_last_message(composer, field, asked, qtbot):
     qtbot.keyClick(field, Qt.Key.Key_Up)
     assert asked == [EditLastQuestion()]
     qtbot.keyClicks(field, "x")
@@ -193,9 +167,7 @@ def test_it_grows_to_eight_lines(composer: Composer, field: QPlainTextEdit, qtbo
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("text", ["x" * 1_500_000, "长" * 500_000, "a line\n" * 200_000])
-def test_a_huge_paste_is_kept_exactly_and_at_once(
-    text: str, composer: Composer, field: QPlainTextEdit, asked: list[Intent], qtbot: QtBot
-) -> None:
+def test_a_huge_paste_is_kept_exactly_and_at_once(text, composer, field, asked, qtbot):
     data = QMimeData()
     data.setText(text)
     started = time.thread_time()
@@ -208,9 +180,7 @@ def test_a_huge_paste_is_kept_exactly_and_at_once(
     assert asked == [Send(f"what is this?\n\n{text}")]
 
 
-def test_a_pasted_text_can_be_removed(
-    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
-) -> None:
+def test_a_pasted_text_can_be_removed(composer, field, qtbot):
     data = QMimeData()
     data.setText("y" * 30_000)
     field.insertFromMimeData(data)

@@ -62,9 +62,7 @@ def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -
 
 
 @pytest.mark.parametrize("width", [400, 700])
-def test_thinking_template_and_tokens_are_one_row_inside_the_box(
-    composer: Composer, width: int
-) -> None:
+def test_thinking_template_and_tokens_are_one_row_inside_the_box(composer, width):
     composer.template.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
     composer.thinking.show()
     composer.size_button.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
@@ -131,9 +129,7 @@ def test_another_template_is_one_choice_away(qtbot: QtBot, button: TemplateButto
     assert chosen.args == ["llama3"]
 
 
-def test_a_template_from_a_file_is_requested_and_then_named(
-    qtbot: QtBot, button: TemplateButton
-) -> None:
+def test_a_template_from_a_file_is_requested_and_then_named(qtbot, button):
     button.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
     button.menu().aboutToShow.emit()
     with qtbot.waitSignal(button.file_requested):

@@ -167,9 +167,7 @@ def test_after_a_longer_context_from_elsewhere_it_just_goes_on(full: Overflow) -
 
 
 @pytest.mark.parametrize("trained", [CONTEXT, 0])
-def test_no_longer_context_is_promised_that_the_model_was_not_trained_for(
-    stack: ChatStack, trained: int
-) -> None:
+def test_no_longer_context_is_promised_that_the_model_was_not_trained_for(stack, trained):
     made = Overflow(stack)
     facts = FACTS.model_copy(update={"context_trained": trained})
     made.models.current = made.models.current.model_copy(update={"facts": facts})

@@ -64,9 +64,7 @@ def test_a_formula_that_is_known_is_drawn_at_once(formula_body: Bodies, qtbot: Q
     assert drawn(second) == 6
 
 
-def test_copied_formulas_are_latex_with_their_delimiters(
-    formula_body: Bodies, qtbot: QtBot
-) -> None:
+def test_copied_formulas_are_latex_with_their_delimiters(formula_body, qtbot):
     body = formula_body()
     body.load(ANSWER)
     qtbot.waitUntil(lambda: drawn(body) == 6)
@@ -83,9 +81,7 @@ def test_copied_formulas_are_latex_with_their_delimiters(
     assert "\ufdd0" not in text
 
 
-def test_a_selected_formula_has_the_colour_of_selected_text(
-    formula_body: Bodies, qtbot: QtBot
-) -> None:
+def test_a_selected_formula_has_the_colour_of_selected_text(formula_body, qtbot):
     body = formula_body()
     body.load(r"\(\mathbf{M}\)")
     qtbot.waitUntil(lambda: drawn(body) == 1)
@@ -97,9 +93,7 @@ def test_a_selected_formula_has_the_colour_of_selected_text(
     assert lightest == pytest.approx(view.palette().highlightedText().color().lightnessF(), abs=0.1)
 
 
-def test_a_part_of_the_text_is_copied_without_its_neighbours(
-    formula_body: Bodies, qtbot: QtBot
-) -> None:
+def test_a_part_of_the_text_is_copied_without_its_neighbours(formula_body, qtbot):
     body = formula_body()
     body.load(r"before \(x\) after \(y\) end")
     qtbot.waitUntil(lambda: drawn(body) == 2)
@@ -126,9 +120,7 @@ def test_an_unfinished_formula_is_its_source(formula_body: Bodies) -> None:
     assert text_of(body) == "so \\[ x_1 = *2* \\frac{1}"
 
 
-def test_a_formula_wider_than_the_column_is_drawn_smaller(
-    formula_body: Bodies, qtbot: QtBot
-) -> None:
+def test_a_formula_wider_than_the_column_is_drawn_smaller(formula_body, qtbot):
     body = formula_body()
     body.load("$$" + "+".join(f"a_{{{n}}}" for n in range(24)) + "$$")
     qtbot.waitUntil(lambda: drawn(body) == 1)

@@ -80,9 +80,7 @@ def test_a_hostile_formula_does_not_stall_the_window(shown_view: ChatView, qtbot
         assert meter.stop() < LIMIT_MS, source[:40]
 
 
-def test_streaming_a_page_of_formulas_does_not_stall_the_window(
-    shown_view: ChatView, qtbot: QtBot
-) -> None:
+def test_streaming_a_page_of_formulas_does_not_stall_the_window(shown_view, qtbot):
     text = page_of_formulas()[: 3 * TOKENS_A_SECOND * TOKEN_CHARACTERS]
     question = ChatMessage(1, "user", "?")
     shown_view.show_branch([question, ChatMessage(2, "assistant", "", state="streaming")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hostile_texts import EACH, TEXTS
@@ -38,9 +37,7 @@ def test_the_corpus_is_large() -> None:
 @pytest.mark.slow
 @pytest.mark.quiet
 @pytest.mark.parametrize("name", list(TEXTS))
-def test_no_step_of_drawing_a_hostile_text_takes_long(
-    name: str, qtbot: QtBot, make_body: Bodies
-) -> None:
+def test_no_step_of_drawing_a_hostile_text_takes_long(name, qtbot, make_body):
     # 50 ms of the processor on a quiet machine. Other work makes a step longer, never shorter.
     assert any(longest_step(make_body(), TEXTS[name]) < 0.15 for _ in range(3))
 
@@ -61,9 +58,7 @@ def longest_step(body: MarkdownView, source: str) -> float:
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_no_picture_and_no_foreign_link_is_ever_in_a_document(
-    name: str, qtbot: QtBot, make_body: Bodies
-) -> None:
+def test_no_picture_and_no_foreign_link_is_ever_in_a_document(name, qtbot, make_body):
     body = make_body()
     load(qtbot, body, TEXTS[name][:WITHOUT_REPETITION])
     for prose in body.findChildren(ProseView):
@@ -86,9 +81,7 @@ def test_copying_gives_the_exact_text(name: str, view: ChatView, qtbot: QtBot) -
     assert copied == "".join(c if not "\ud800" <= c <= "\udfff" else "\ufffd" for c in text)
 
 
-def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(
-    tmp_path: Path, qtbot: QtBot, make_body: Bodies
-) -> None:
+def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(tmp_path, qtbot, make_body):
     path = tmp_path / "red.png"
     red = QImage(8, 8, QImage.Format.Format_RGB32)
     red.fill(QColor("#ff0000"))
@@ -112,9 +105,7 @@ def test_links_other_than_http_are_text_with_their_address(qtbot: QtBot, make_bo
     assert "run (javascript:alert(1))" in text_of(body)
 
 
-def test_a_link_that_reads_like_another_address_shows_its_own(
-    qtbot: QtBot, make_body: Bodies
-) -> None:
+def test_a_link_that_reads_like_another_address_shows_its_own(qtbot, make_body):
     body = make_body()
     load(
         qtbot,
@@ -134,9 +125,7 @@ def test_control_characters_are_shown_as_symbols(qtbot: QtBot, make_body: Bodies
     assert "x⟨ZWSP⟩⟨LRI⟩y" in shown
 
 
-def test_html_but_a_break_of_the_line_is_shown_as_it_was_written(
-    qtbot: QtBot, make_body: Bodies
-) -> None:
+def test_html_but_a_break_of_the_line_is_shown_as_it_was_written(qtbot, make_body):
     body = make_body()
     load(qtbot, body, "<b onclick=x>bold</b><br onclick=x> one<BR/>two<br>\nthree")
     assert text_of(body) == "<b onclick=x>bold</b><br onclick=x> one\ntwo\nthree"
@@ -148,9 +137,7 @@ def test_html_but_a_break_of_the_line_is_shown_as_it_was_written(
 )
 @given(st.text(alphabet=st.sampled_from(list("ab*_~`[]()!<>#-+|:\\\n 1.\t\"'&;=长\x00\u202e")),
                max_size=300))  # fmt: skip
-def test_any_text_is_drawn_the_same_streamed_or_whole(
-    qtbot: QtBot, make_body: Bodies, text: str
-) -> None:
+def test_any_text_is_drawn_the_same_streamed_or_whole(qtbot, make_body, text) -> None:
     whole, streamed = make_body(), make_body()
     load(qtbot, whole, text)
     for at in range(0, len(text), 3):

@@ -75,26 +75,20 @@ def test_after_an_answer_the_next_turn_is_computed(preparing: Preparing, stack: 
     assert preparing.asked[-1] == ("1", True, ["Be brief.", "Apples?", "Red."])
 
 
-def test_a_turn_behind_whole_documents_is_kept_in_their_names_too(
-    preparing: Preparing, stack: ChatStack
-) -> None:
+def test_a_turn_behind_whole_documents_is_kept_in_their_names_too(preparing, stack):
     sources = AnswerSources(documents=("aa", "bb"), whole=True, asked="Apples?")
     stack.do(stack.chat.send, "Apples?", (), sources)
     stack.answer("Red.")
     assert preparing.asked[-1][0] == "1 document:aa document:bb"
 
 
-def test_on_a_low_battery_nothing_is_computed(
-    preparing: Preparing, stack: ChatStack, battery: list[bool]
-) -> None:
+def test_on_a_low_battery_nothing_is_computed(preparing, stack, battery):
     battery[0] = True
     stack.exchange("Apples?", "Red.")
     assert preparing.asked[-1] == ("1", False, ["Apples?", "Red."])
 
 
-def test_a_reopened_chat_is_restored_and_nothing_computed(
-    preparing: Preparing, stack: ChatStack
-) -> None:
+def test_a_reopened_chat_is_restored_and_nothing_computed(preparing, stack):
     stack.exchange("Apples?", "Red.")
     stack.open(None)
     stack.engine.received.clear()
@@ -102,9 +96,7 @@ def test_a_reopened_chat_is_restored_and_nothing_computed(
     assert preparing.asked == [("1", False, ["Apples?", "Red."])]
 
 
-def test_nothing_is_kept_or_computed_by_those_who_want_that(
-    preparing: Preparing, stack: ChatStack, tmp_path: Path
-) -> None:
+def test_nothing_is_kept_or_computed_by_those_who_want_that(preparing, stack, tmp_path):
     preparing.use(NOTHING)
     stack.exchange("Apples?", "Red.")
     stack.open(1)
@@ -126,9 +118,7 @@ def test_a_profile_that_cannot_be_written_keeps_no_prompts(stack: ChatStack) -> 
     assert stack.engine.of_kind(RetainPromptsRequest) == []
 
 
-def test_prompts_stay_as_long_as_their_conversation_can_come_back(
-    preparing: Preparing, stack: ChatStack
-) -> None:
+def test_prompts_stay_as_long_as_their_conversation_can_come_back(preparing, stack):
     Path(stack.engine.bridge.prompt_cache.path).mkdir()
     for question in ("Apples?", "Pears?"):
         stack.open(None)
@@ -139,9 +129,7 @@ def test_prompts_stay_as_long_as_their_conversation_can_come_back(
     assert preparing.retained() == ("2",)
 
 
-def test_a_full_context_and_an_open_thought_wait_for_the_user(
-    preparing: Preparing, stack: ChatStack
-) -> None:
+def test_a_full_context_and_an_open_thought_wait_for_the_user(preparing, stack):
     stack.send("Apples?")
     stack.engine.fail(PromptTooLong(tokens=500, context=400))
     stack.settle()
@@ -161,9 +149,7 @@ def test_a_user_who_asks_on_is_not_kept_waiting(preparing: Preparing, stack: Cha
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-def test_who_stops_or_leaves_ends_the_preparation(
-    preparing: Preparing, stack: ChatStack, leaves: bool
-) -> None:
+def test_who_stops_or_leaves_ends_the_preparation(preparing, stack, leaves):
     stack.exchange("Apples?", "Red.")
     assert stack.chat.preparing
     request = stack.engine.of_kind(PrepareRequest)[-1]

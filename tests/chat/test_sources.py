@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextCursor
-from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import Show, answer, user
 from deepseek_r1.documents.document import Passage, Place, Source
@@ -44,9 +43,7 @@ def show_cited(show: Show, text: str, sources: AnswerSources | None = SOURCES) -
     show([user(1, "Why?"), answer(2, text, sources=sources)])
 
 
-def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(
-    view: ChatView, show: Show
-) -> None:
+def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(view, show):
     show_cited(show, "So it is [1], not [7]. 【2】\n\n| a |\n|---|\n| [1, 2] |")
     assert links(view) == {"source:1": "[1]1", "source:2": "【2】2"}
 
@@ -54,9 +51,7 @@ def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(
 @pytest.mark.parametrize(
     "text", ["`x[1]`", "```\nx[1]\n```", r"\(x_[1]\)", "[x](source:1)", r"$$y[1]$$"]
 )
-def test_code_formulas_and_links_of_the_model_cite_nothing(
-    view: ChatView, show: Show, text: str
-) -> None:
+def test_code_formulas_and_links_of_the_model_cite_nothing(view, show, text):
     show_cited(show, text)
     assert links(view) == {}
 
@@ -67,9 +62,7 @@ def test_brackets_are_text_where_no_document_was_asked_about(view: ChatView, sho
     assert view.view(2).sources is None
 
 
-def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(
-    view: ChatView, show: Show, qtbot: QtBot
-) -> None:
+def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view, show, qtbot):
     show_cited(show, "See [2].")
     wanted: list[object] = []
     view.requested.connect(wanted.append)

@@ -45,9 +45,7 @@ def test_the_end_stays_in_view(view: ChatView, settled: Settled, show: Show) -> 
     assert bar.value() == bar.maximum()
 
 
-def test_the_message_that_is_read_stays_in_view(
-    view: ChatView, settled: Settled, show: Show
-) -> None:
+def test_the_message_that_is_read_stays_in_view(view, settled, show):
     messages = conversation(20_000)
     show(messages)
     bar = view.column.verticalScrollBar()
@@ -80,9 +78,7 @@ def shown_views(view: ChatView) -> list[QWidget]:
     ]
 
 
-def test_the_page_is_never_empty_while_the_text_changes_its_size(
-    view: ChatView, settled: Settled, show: Show
-) -> None:
+def test_the_page_is_never_empty_while_the_text_changes_its_size(view, settled, show):
     show(conversation(20_000))
     before = QFont(QApplication.font())
     try:

@@ -64,9 +64,7 @@ def test_one_change_after_the_other_is_undone(changes: Changes, stack: ChatStack
     assert len(changes.undone) == 2
 
 
-def test_undoing_an_edit_keeps_what_was_written_below_it(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_undoing_an_edit_keeps_what_was_written_below_it(changes, stack):
     changes.edit(1, "Red. Or yellow.")
     edited = stack.shown[1].id
     stack.read(lambda store: store.messages.append_user(1, "Why?", edited))
@@ -77,9 +75,7 @@ def test_undoing_an_edit_keeps_what_was_written_below_it(
     assert stack.texts == ["Apples?", "Red. Or yellow.", "Why?"]
 
 
-def test_undo_shows_the_conversation_in_which_it_changes_something(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_undo_shows_the_conversation_in_which_it_changes_something(changes, stack):
     changes.delete(1)
     stack.open(None)
     changes.undo()
@@ -87,9 +83,7 @@ def test_undo_shows_the_conversation_in_which_it_changes_something(
     assert stack.texts == TEXTS
 
 
-def test_an_undo_that_the_disk_refuses_can_be_tried_again(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_an_undo_that_the_disk_refuses_can_be_tried_again(changes, stack):
     changes.delete(1)
     stack.disk.full = True
     changes.undo()
@@ -125,9 +119,7 @@ def test_what_was_deleted_below_an_answer_that_failed_comes_back_once_it_was_tri
     assert stack.texts == TEXTS
 
 
-def test_an_undo_that_can_never_work_does_not_hold_up_those_before_it(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_an_undo_that_can_never_work_does_not_hold_up_those_before_it(changes, stack):
     changes.delete(3)
 
     async def never() -> None:
@@ -140,9 +132,7 @@ def test_an_undo_that_can_never_work_does_not_hold_up_those_before_it(
     assert stack.texts == TEXTS
 
 
-def test_nothing_changes_while_an_answer_is_written_there(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_nothing_changes_while_an_answer_is_written_there(changes, stack):
     changes.delete(3)
     stack.send("Plums?")
     changes.delete(0)
@@ -153,9 +143,7 @@ def test_nothing_changes_while_an_answer_is_written_there(
     assert stack.texts == TEXTS
 
 
-def test_nothing_is_deleted_where_an_answer_waits_for_its_turn(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_nothing_is_deleted_where_an_answer_waits_for_its_turn(changes, stack):
     stack.open(None)
     stack.send("Write a story.")
     stack.open(1)
@@ -171,9 +159,7 @@ def test_nothing_is_deleted_where_an_answer_waits_for_its_turn(
     assert stack.texts == TEXTS
 
 
-def test_what_is_deleted_while_it_is_stored_is_not_asked_and_holds_up_nothing(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_what_is_deleted_while_it_is_stored_is_not_asked_and_holds_up_nothing(changes, stack):
     stack.open(None)
     stack.send("Write a story.")
     stack.open(1)
@@ -188,9 +174,7 @@ def test_what_is_deleted_while_it_is_stored_is_not_asked_and_holds_up_nothing(
     assert stack.texts == [*TEXTS[:2], "Peaches?", "Orange."]
 
 
-def test_what_was_deleted_for_good_or_long_ago_is_forgotten(
-    changes: Changes, stack: ChatStack
-) -> None:
+def test_what_was_deleted_for_good_or_long_ago_is_forgotten(changes, stack):
     changes.delete(3)
     changes.history.forget([1])
     changes.undo()

@@ -69,9 +69,7 @@ def test_with_nothing_to_scroll_no_scroll_bar_is_seen(view: ChatView, show: Show
 
 
 @pytest.mark.parametrize("width", [300, 784, 1400])
-def test_messages_and_the_box_below_them_have_one_edge(
-    view: ChatView, show: Show, width: int
-) -> None:
+def test_messages_and_the_box_below_them_have_one_edge(view, show, width):
     view.resize(width, 700)
     show([user(1, "Hello"), answer(2, "Hello.")])
     composer = Composer(view.window())
@@ -109,9 +107,7 @@ def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, show: Show
 
 
 @pytest.mark.quiet
-def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(
-    view: ChatView, settled: Settled
-) -> None:
+def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(view, settled):
     messages = conversation(100_000)
     started = time.thread_time()
     view.show_branch(messages)
@@ -123,9 +119,7 @@ def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(
     assert bar.value() == bar.maximum()
 
 
-def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
-    view: ChatView, settled: Settled
-) -> None:
+def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(view, settled):
     messages = conversation(100_000)
     view.show_branch(messages)
     bar = view.column.verticalScrollBar()
@@ -141,9 +135,7 @@ def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
     assert view.view(messages[-1].id) is None
 
 
-def test_what_is_being_edited_stays_however_far_one_scrolls(
-    view: ChatView, settled: Settled
-) -> None:
+def test_what_is_being_edited_stays_however_far_one_scrolls(view, settled):
     messages = conversation(100_000)
     view.show_branch(messages)
     settled(view)
@@ -202,9 +194,7 @@ def test_siblings_and_regeneration_are_asked_for(view: ChatView, qtbot: QtBot, s
         assert asked.args == [intent]
 
 
-def test_a_failed_answer_says_why_and_can_be_tried_again(
-    view: ChatView, qtbot: QtBot, show: Show
-) -> None:
+def test_a_failed_answer_says_why_and_can_be_tried_again(view, qtbot, show):
     died = EngineFailed(detail="The engine <b>died</b>.").report()
     show([answer(7, "half", state="failed", error=died)])
     again = next(b for b in view.view(7).findChildren(QPushButton) if b.isVisible())
@@ -216,9 +206,7 @@ def test_a_failed_answer_says_why_and_can_be_tried_again(
 @pytest.mark.parametrize(
     "modifiers", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier]
 )
-def test_editing_sends_the_new_text_with_enter(
-    modifiers: Qt.KeyboardModifier, view: ChatView, qtbot: QtBot, show: Show
-) -> None:
+def test_editing_sends_the_new_text_with_enter(modifiers, view, qtbot, show):
     show([user(3, "helo"), answer(4, "hi")])
     view.edit_last()
     field = view.view(3).editor.findChild(QPlainTextEdit)
@@ -231,9 +219,7 @@ def test_editing_sends_the_new_text_with_enter(
     assert view.view(3).editor is None
 
 
-def test_escape_leaves_the_editor_and_changes_nothing(
-    view: ChatView, qtbot: QtBot, show: Show
-) -> None:
+def test_escape_leaves_the_editor_and_changes_nothing(view, qtbot, show):
     show([user(3, "hello")])
     button(view.view(3), "Edit and send again").click()
     with qtbot.waitSignal(view.requested) as asked:
@@ -267,9 +253,7 @@ def test_a_huge_message_is_folded_and_shows_at_once(text: str, view: ChatView, s
 
 
 @pytest.mark.parametrize(("lines", "offer"), [(6_000, "characters"), (60, "Show all 60 lines")])
-def test_a_folded_message_unfolds_to_the_exact_text(
-    view: ChatView, settled: Settled, show: Show, lines: int, offer: str
-) -> None:
+def test_a_folded_message_unfolds_to_the_exact_text(view, settled, show, lines, offer):
     text = "\n".join(f"line {n}" for n in range(lines))
     show([user(1, text)])
     assert view.view(1).more
@@ -291,9 +275,7 @@ def test_a_users_message_is_not_markdown(view: ChatView, show: Show) -> None:
     assert text_of(view.view(1)) == "*a*  <b>\n    `x`"
 
 
-def test_code_and_formulas_of_a_users_message_are_set_and_all_else_is_as_typed(
-    view: ChatView, qtbot: QtBot, show: Show
-) -> None:
+def test_code_and_formulas_of_a_users_message_are_set_and_all_else_is_as_typed(view, qtbot, show):
     text = "Is $5 enough?\n\n  *why*\n```py\nx = 1\n\n```\n\n\\(x^2\\) and\n\n$$x$$\n~~~\nopen"
     show([user(1, text)])
     first, code, last, unclosed = text_boxes(view.view(1))

@@ -80,9 +80,7 @@ def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -
     assert memory_checks.memory_finding(reading, budget_mib=2048).verdict is verdict
 
 
-def test_a_native_library_that_does_not_load_is_a_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_native_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch):
     broken = tmp_path / "streaming.so"
     broken.write_bytes(b"no library")
     native.cache_clear()
@@ -150,9 +148,7 @@ def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.statvfs is of POSIX")
-def test_a_profile_on_a_read_only_file_system_is_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_on_a_read_only_file_system_is_a_note(tmp_path, monkeypatch):
     """A server in a container has one and needs no profile."""
     mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
     monkeypatch.setattr(drive_checks.os, "statvfs", lambda _place: mounted)
@@ -163,9 +159,7 @@ def test_a_profile_on_a_read_only_file_system_is_a_note(
     assert drive_checks.profile_finding(tmp_path).verdict is Severity.PROBLEM
 
 
-def test_a_drive_is_measured_with_a_model_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_is_measured_with_a_model_of_its_own(tmp_path, monkeypatch):
     starter = tiny_llama(tmp_path / "starter.gguf")
     monkeypatch.setattr(drive_checks, "starter_model", lambda: starter)
     folder = tmp_path / "models"
@@ -184,9 +178,7 @@ def test_a_drive_is_measured_with_a_model_of_its_own(
     assert drive_checks.readable_on(folder) is None
 
 
-def test_a_full_drive_is_told_before_a_model_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_drive_is_told_before_a_model_is_fetched(tmp_path, monkeypatch):
     class Usage:
         free = 100 << 20
 

@@ -31,9 +31,7 @@ def test_unknown_thread_counts_are_refused():
 
 
 @on_linux
-def test_the_json_has_the_medians_of_each_thread_count(
-    starter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_the_json_has_the_medians_of_each_thread_count(starter, monkeypatch, capsys):
     def timed(request):
         return RunTimes(tok_s=request.threads, prefill_tok_s=9.0, first_token_s=2.0), ""
 
@@ -49,18 +47,14 @@ def test_the_json_has_the_medians_of_each_thread_count(
 
 
 @on_linux
-def test_a_thread_count_that_fails_is_shown_with_the_reason(
-    starter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_a_thread_count_that_fails_is_shown_with_the_reason(starter, monkeypatch, capsys):
     monkeypatch.setattr(bench_command, "run_in_process", lambda _request: (None, "-9: killed"))
     with pytest.raises(SystemExit, match="1"):
         bench(starter, "--threads", "1", "--blocks", "1")
     assert "1: -9: killed" in capsys.readouterr().out
 
 
-def test_elsewhere_than_on_linux_the_engines_bench_says_why_it_does_not_run(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_elsewhere_than_on_linux_the_engines_bench_says_why_it_does_not_run(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(WrongUsage, match="Linux"):
         bench()

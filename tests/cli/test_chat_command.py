@@ -106,9 +106,7 @@ def test_a_file_that_is_there_is_not_written_over(short: list[str], tmp_path: Pa
     assert (tmp_path / "there.md").read_text() == "mine"
 
 
-def test_another_model_is_called_by_its_name_as_well(
-    short: list[str], shallow_starter: Path, own_profile: Path
-):
+def test_another_model_is_called_by_its_name_as_well(short, shallow_starter, own_profile):
     path = own_profile / "models" / "again.gguf"
     path.parent.mkdir(parents=True)
     shutil.copy(shallow_starter, path)
@@ -158,9 +156,7 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
     assert second["prompt_tokens"] > first["prompt_tokens"]  # the conversation is still there
 
 
-def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(
-    short: list[str], tmp_path: Path
-):
+def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(short, tmp_path):
     (tmp_path / "text.gguf").write_text("not a model")
     done = run_here("chat", *short, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
     assert done.returncode == 3

@@ -145,9 +145,7 @@ NO_PROC = 'unshare -m sh -c \'mount -t tmpfs none /proc && exec "$0" "$@"\''
         ),
     ],
 )
-def test_what_the_system_does_not_give_is_named(
-    before: str, arguments: str, code: int, sentences: str
-):
+def test_what_the_system_does_not_give_is_named(before, arguments, code, sentences):
     command = f'{before} "{sys.executable}" -m deepseek_r1.cli {arguments}'
     done = subprocess.run(
         ["/bin/sh", "-c", command],

@@ -260,9 +260,7 @@ def test_a_file_of_windows_notepad_is_read_without_its_mark(tmp_path: Path, shal
     assert done.stdout.strip().lstrip("-").isdecimal()
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(
-    tmp_path: Path, starter: Path
-) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(tmp_path, starter):
     (tmp_path / "file").write_text("in the way")
     done = run_here("generate", "Hi", "--model", starter, "--prompt-cache", tmp_path / "file")
     assert done.returncode == 2
@@ -287,12 +285,7 @@ def test_what_came_from_the_disk_is_shown_where_anything_did() -> None:
 
 
 @pytest.mark.parametrize(("missing", "lines"), [((LANDLOCK,), 1), ((SIGNALS,), 0), ((), 0)])
-def test_a_linux_that_cannot_lock_the_engine_is_named_once(
-    missing: tuple[str, ...],
-    lines: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_linux_that_cannot_lock_the_engine_is_named_once(missing, lines, monkeypatch, capsys):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(generation_progress, "missing_parts", lambda: missing)
     notifier = ShortageNotifier()

@@ -107,9 +107,7 @@ def exported(
     return None
 
 
-def test_a_page_has_the_shown_branch_with_formulas_code_and_files(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_a_page_has_the_shown_branch_with_formulas_code_and_files(qtbot, bridge, tmp_path):
     answer = (
         "So \\(x^2=4\\), and\n\n\\[\\frac{a}{b}\\]\n\n- one\n- **two**\n\n"
         "| n | m |\n|--|--|\n| 1 | 2 |\n\n```python\ndef f(): return 1  # one\n```\n"
@@ -130,9 +128,7 @@ def test_a_page_has_the_shown_branch_with_formulas_code_and_files(
     assert ("class", "k") in page.attributes  # the code is coloured
 
 
-def test_a_page_runs_nothing_and_loads_nothing(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_a_page_runs_nothing_and_loads_nothing(qtbot, bridge, tmp_path):
     files = (Attachment("<script>.txt", "</pre><script>alert(6)</script>"),)
     stored(qtbot, bridge, conversation((HOSTILE, HOSTILE), thinking=HOSTILE, attachments=files))
     file = tmp_path / "hostile.html"
@@ -146,9 +142,7 @@ def test_a_page_runs_nothing_and_loads_nothing(
     assert "(evil.example)" in page.text  # the link's text names another host
 
 
-def test_all_conversations_are_one_page_with_a_table_of_contents(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_all_conversations_are_one_page_with_a_table_of_contents(qtbot, bridge, tmp_path):
     stored(qtbot, bridge, conversation(("First?", "1")), conversation(("Second?", "2")))
     file = tmp_path / "all.html"
     assert exported(qtbot, bridge, file) is None
@@ -156,9 +150,7 @@ def test_all_conversations_are_one_page_with_a_table_of_contents(
     assert {("href", "#c0"), ("href", "#c1"), ("id", "c0"), ("id", "c1")} <= set(page.attributes)
 
 
-def test_a_pdf_has_as_many_pages_as_the_text_needs(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_a_pdf_has_as_many_pages_as_the_text_needs(qtbot, bridge, tmp_path):
     long = "\n\n".join(f"Paragraph {n} with \\(x_{{{n}}}^2\\) and 中文。" for n in range(200))
     keys = stored(
         qtbot,
@@ -177,9 +169,7 @@ def test_a_pdf_has_as_many_pages_as_the_text_needs(
     assert pages[1] > 10
 
 
-def test_without_a_conversation_a_pdf_is_still_a_pdf(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_without_a_conversation_a_pdf_is_still_a_pdf(qtbot, bridge, tmp_path):
     file = tmp_path / "none.pdf"
     assert exported(qtbot, bridge, file) is None
     assert file.read_bytes().startswith(b"%PDF-")
@@ -203,12 +193,8 @@ def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @pytest.mark.parametrize("suffix", ["html", "pdf"])
 def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
-    qtbot: QtBot,
-    bridge: StoreBridge,
-    tmp_path: Path,
-    in_the_middle: threading.Event,
-    suffix: str,
-) -> None:
+    qtbot, bridge, tmp_path, in_the_middle, suffix
+):
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     stored(qtbot, bridge, conversation(*pairs))
     export = ConversationExport(bridge, file := tmp_path / f"all.{suffix}", ())
@@ -263,9 +249,7 @@ def test_an_export_that_nobody_awaits_any_more_leaves_no_file_and_no_thread(
     assert not file.exists()
 
 
-def test_a_file_that_cannot_be_written_is_named(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_written_is_named(qtbot, bridge, tmp_path):
     stored(qtbot, bridge, conversation(("q", "a")))
     for suffix in ("html", "pdf"):
         report = exported(qtbot, bridge, tmp_path / "no" / f"folder.{suffix}")
@@ -275,9 +259,7 @@ def test_a_file_that_cannot_be_written_is_named(
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("suffix", ["html", "pdf"])
-def test_an_export_never_holds_the_window_up(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
-) -> None:
+def test_an_export_never_holds_the_window_up(qtbot, bridge, tmp_path, suffix):
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     chinese = [chr(0x4E00 + 7 * n) for n in range(2_000)]
     pairs.append(("Chinese?", "\n\n".join("".join(chinese[n::20]) for n in range(20))))

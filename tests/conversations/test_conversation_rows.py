@@ -46,9 +46,7 @@ def test_conversations_stand_under_their_age_and_pinned_ones_first() -> None:
     ("age_days", "language", "shown"),
     [(0, "en", "Today"), (1, "en", "Yesterday"), (1, "zh_CN", "昨天"), (40, "en", None)],
 )
-def test_a_search_hit_has_the_date_of_its_conversation(
-    age_days: int, language: str, shown: str | None
-) -> None:
+def test_a_search_hit_has_the_date_of_its_conversation(age_days, language, shown):
     use_language(language)
     hit = SearchHit(1, "Apples?", updated(age_days), 2, "A red zebra.", ((6, 5),))
     (row,) = rows_of_hits([hit], "zebra", NOW)

@@ -52,9 +52,7 @@ def test_json_is_the_only_thing_on_standard_output(starter: Path, tmp_path: Path
         (("SOURCE", "SOURCE"), 3, "cannot be written"),
     ],
 )
-def test_each_refusal_has_its_status_and_a_sentence(
-    folder: Path, tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
-) -> None:
+def test_each_refusal_has_its_status_and_a_sentence(folder, tmp_path, arguments, status, words):
     paths = {"SOURCE": folder, "TARGET": tmp_path / "out.gguf", "NOTHING": tmp_path / "nothing"}
     done = command.run_here("convert", *(paths.get(each, each) for each in arguments))
     assert (done.returncode, done.stdout) == (status, "")
@@ -62,9 +60,7 @@ def test_each_refusal_has_its_status_and_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_with_the_name_of_the_part_is_neither_read_nor_deleted(
-    starter: Path, tmp_path: Path
-) -> None:
+def test_a_file_with_the_name_of_the_part_is_neither_read_nor_deleted(starter, tmp_path):
     part, target = tmp_path / "out.gguf.part", tmp_path / "out.gguf"
     part.write_bytes(starter.read_bytes())
     for source, words in ((part, "is the input itself"), (starter, "exists already")):

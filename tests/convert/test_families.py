@@ -50,9 +50,7 @@ def converted(folder: Path, target: Path, precision: str = "f32") -> Path:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_logits_are_those_of_transformers(
-    references: Path, tmp_path: Path, family: str
-) -> None:
+def test_the_logits_are_those_of_transformers(references, tmp_path, family):
     path = converted(references / family, tmp_path / "model.gguf")
     truth = np.load(references / family / "logits.npz")
     with PlainLlama(path) as model:
@@ -62,9 +60,7 @@ def test_the_logits_are_those_of_transformers(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_texts_become_the_tokens_of_the_original(
-    references: Path, tmp_path: Path, family: str
-) -> None:
+def test_texts_become_the_tokens_of_the_original(references, tmp_path, family):
     path = converted(references / family, tmp_path / "model.gguf")
     truth = json.loads((references / family / "tokens.json").read_text(encoding="utf-8"))
     with PlainLlama(path) as model:
@@ -85,9 +81,7 @@ def test_the_header_says_what_the_model_is(references: Path, tmp_path: Path, fam
     assert header.template
 
 
-def test_both_spellings_of_yarns_attention_factor_mean_the_same(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_both_spellings_of_yarns_attention_factor_mean_the_same(folder, tmp_path):
     """DeepSeek-R1-0528-Qwen3-8B has the second, 1 / (1 + 0.1 ln 4)."""
     found = []
     for spelling in ({"attention_factor": 1.0}, {"attn_factor": 0.8782488562869419}):

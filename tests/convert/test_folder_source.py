@@ -57,9 +57,7 @@ def test_pickles_are_refused_with_the_reason(folder: Path, to_gguf, name: str) -
     ],
     ids=["pickle", "above", "absolute", "below", "backslash", "parent", "too many"],
 )
-def test_an_index_names_a_few_files_of_the_folder(
-    folder: Path, to_gguf, names: list[str], error: str
-) -> None:
+def test_an_index_names_a_few_files_of_the_folder(folder, to_gguf, names, error):
     weights = {f"t{n}": name for n, name in enumerate(names)}
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": weights}))
@@ -116,9 +114,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, to_gguf) -> None:
         (SourceDamaged, "max_position_embeddings", None),
     ],
 )
-def test_a_config_that_is_unknown_or_makes_no_sense_is_refused(
-    folder: Path, to_gguf, error: type[ConversionRefused], key: str, value: object
-) -> None:
+def test_a_config_that_is_unknown_or_makes_no_sense_is_refused(folder, to_gguf, error, key, value):
     change_json(folder / "config.json", lambda c: c.update({key: value}))
     with pytest.raises(error) as refused:
         to_gguf(folder)
@@ -200,9 +196,7 @@ def of_another_shape(header: dict, _end: int) -> None:
         (of_another_shape, 0, TensorMissing, "should be"),
     ],
 )
-def test_weights_that_are_not_the_models_are_named(
-    folder: Path, to_gguf, change, more: int, error: type[ConversionRefused], shown: str
-) -> None:
+def test_weights_that_are_not_the_models_are_named(folder, to_gguf, change, more, error, shown):
     header, data = split_header(folder / "model.safetensors")
     change(header, len(data))
     write_safetensors(folder / "model.safetensors", header, data + bytes(more))
@@ -219,9 +213,7 @@ def test_weights_that_are_not_the_models_are_named(
     ],
     ids=["infinity", "no number", "too large for f16"],
 )
-def test_numbers_that_cannot_be_stored_are_refused(
-    folder: Path, to_gguf, bits: bytes, precision: str, shown: str
-) -> None:
+def test_numbers_that_cannot_be_stored_are_refused(folder, to_gguf, bits, precision, shown):
     path = folder / "model.safetensors"
     header, data = split_header(path)
     start = header["model.layers.0.self_attn.q_proj.weight"]["data_offsets"][0]
@@ -258,9 +250,7 @@ def entry_with(**changes: object) -> dict:
         ({"\n": entry_with()}, bytes(8)),
     ],
 )
-def test_a_tensor_table_that_does_not_fit_its_file_is_refused(
-    tmp_path: Path, header: dict, data: bytes
-) -> None:
+def test_a_tensor_table_that_does_not_fit_its_file_is_refused(tmp_path, header, data):
     path = tmp_path / "x.safetensors"
     write_safetensors(path, header, data)
     with pytest.raises(SourceDamaged):

@@ -90,9 +90,7 @@ def test_the_input_is_never_written_over(starter: Path, folder: Path, to_gguf) -
         convert(wish_for(path, link, force=True))
 
 
-def test_a_folder_that_is_not_there_or_not_ours_is_named(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_is_not_there_or_not_ours_is_named(folder, tmp_path, monkeypatch):
     with pytest.raises(OutputUnwritable, match="No such file"):
         convert(wish_for(folder, tmp_path / "nowhere" / "out.gguf"))
     with pytest.raises(OutputUnwritable, match="directory"):
@@ -102,9 +100,7 @@ def test_a_folder_that_is_not_there_or_not_ours_is_named(
         convert(wish_for(folder, tmp_path / "out.gguf"))
 
 
-def test_a_disk_too_small_is_noticed_before_writing(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_too_small_is_noticed_before_writing(folder, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(output_module.shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(DiskTooSmall):
@@ -113,9 +109,7 @@ def test_a_disk_too_small_is_noticed_before_writing(
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_leaves_what_is_sound(
-    starter: Path, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_leaves_what_is_sound(starter, target, monkeypatch):
     written = 0
     write = Output.write
 
@@ -170,9 +164,7 @@ def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_an_ended_run_goes_on_where_it_was(
-    starter: Path, target: Path, tmp_path: Path, share: float
-) -> None:
+def test_an_ended_run_goes_on_where_it_was(starter, target, tmp_path, share):
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
     with pytest.raises(Ended):
         convert(wish_for(starter, target, "q4_0"), end_at(share))
@@ -206,9 +198,7 @@ def test_a_killed_process_goes_on_too(starter: Path, target: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("damage", ["part", "journal", "source", "other wish"])
-def test_what_does_not_fit_any_more_is_done_anew(
-    folder: Path, target: Path, tmp_path: Path, damage: str
-) -> None:
+def test_what_does_not_fit_any_more_is_done_anew(folder, target, tmp_path, damage):
     with pytest.raises(Ended):
         convert(wish_for(folder, target), end_at(0.8))
     part, journal = tmp_path / "out.gguf.part", tmp_path / "out.gguf.part.json"

@@ -19,9 +19,7 @@ TEXT = "The bridge was built of stone. People cross it every day, in the sun and
 run = partial(command.run, "convert")
 
 
-def test_a_text_changes_the_packing_and_is_named_in_the_file(
-    shallow_starter: Path, tmp_path: Path, to_gguf
-) -> None:
+def test_a_text_changes_the_packing_and_is_named_in_the_file(shallow_starter, tmp_path, to_gguf):
     text = tmp_path / "calibration.txt"
     text.write_text(TEXT, encoding="utf-8")
     steered = tmp_path / "steered.gguf"

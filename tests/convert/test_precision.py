@@ -84,9 +84,7 @@ def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in sorted(PACKED - SLOW - {"Q1_0", "Q2_0"})  # which that library cannot unpack
     ],
 )
-def test_what_is_packed_is_unpacked_as_by_the_formats_own_library(
-    rows: np.ndarray, quantiser: Quantiser, name: str
-) -> None:
+def test_what_is_packed_is_unpacked_as_by_the_formats_own_library(rows, quantiser, name):
     kind = TYPES_BY_NAME[name]
     weights = np.ones(rows.shape[1], np.float32) if quantiser.needs_importance(kind) else None
     if name.lower() in TERNARY:
@@ -99,9 +97,7 @@ def test_what_is_packed_is_unpacked_as_by_the_formats_own_library(
 
 
 @pytest.mark.parametrize(("name", "bits"), [("Q1_0", 1), ("Q2_0", 2)])
-def test_a_value_of_one_or_two_bits_is_a_step_of_its_block(
-    rows: np.ndarray, quantiser: Quantiser, name: str, bits: int
-) -> None:
+def test_a_value_of_one_or_two_bits_is_a_step_of_its_block(rows, quantiser, name, bits):
     kind = TYPES_BY_NAME[name]
     packed = quantiser.pack(rows, kind)
     blocks = packed.reshape(-1, kind.block_bytes)
@@ -115,9 +111,7 @@ def test_a_value_of_one_or_two_bits_is_a_step_of_its_block(
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q5_1", "Q4_0"])
-def test_packing_gives_the_bytes_of_the_formats_own_library(
-    rows: np.ndarray, quantiser: Quantiser, name: str
-) -> None:
+def test_packing_gives_the_bytes_of_the_formats_own_library(rows, quantiser, name):
     packed = quantiser.pack(rows, TYPES_BY_NAME[name])
     theirs = gguf.quants.quantize(rows, gguf.GGMLQuantizationType[name])
     assert np.mean(packed == theirs) > 0.999  # ties are rounded to different sides
@@ -148,9 +142,7 @@ def test_threads_change_nothing(rows: np.ndarray) -> None:
     ],
     ids=["no number", "infinity", "part of a block", "no importance", "no such packing"],
 )
-def test_what_would_end_the_process_is_refused(
-    rows: np.ndarray, quantiser: Quantiser, change, kind: str
-) -> None:
+def test_what_would_end_the_process_is_refused(rows, quantiser, change, kind):
     with pytest.raises(ValueError):
         quantiser.pack(change(rows).astype(np.float32), TYPES_BY_NAME[kind])
 
@@ -245,9 +237,7 @@ def tensor(name: str, *shape: int) -> SourceTensor:
         ("Q4-K", "blk.0.attn_q.weight", (512, 64), "Q4_K"),
     ],
 )
-def test_each_weight_gets_the_type_of_the_table(
-    precision: str, name: str, shape: tuple[int, ...], kind: str
-) -> None:
+def test_each_weight_gets_the_type_of_the_table(precision, name, shape, kind):
     assert precision_named(precision).kind_of(tensor(name, *shape), 16).name == kind
 
 
@@ -309,9 +299,7 @@ def test_eight_bit_floats_have_the_values_of_their_definition(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("theirs", "ours"), [("self_attn.o_proj", "attn_output"), ("input_layernorm", "attn_norm")]
 )
-def test_deepseeks_eight_bit_blocks_are_scaled(
-    tmp_path: Path, to_gguf, theirs: str, ours: str
-) -> None:
+def test_deepseeks_eight_bit_blocks_are_scaled(tmp_path, to_gguf, theirs, ours):
     """As DeepSeek-R1 itself is published: E4M3 with a scale for each 128 x 128 numbers."""
     folder = tmp_path / "eight"
     shutil.copytree(REFERENCE / "deepseek_v3", folder)

@@ -20,9 +20,7 @@ def test_the_file_has_the_new_bytes_and_nothing_else_is_left(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX systems can sync a folder")
-def test_the_data_are_synced_before_the_rename_and_the_folder_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_data_are_synced_before_the_rename_and_the_folder_after_it(tmp_path, monkeypatch):
     steps: list[str] = []
     fsync, replace = os.fsync, Path.replace
 

@@ -123,9 +123,7 @@ def test_an_error_that_the_process_reports_does_not_end_it(child: ChildCall) -> 
         ("send(kind='said', text=1)", PATIENCE_S, ProtocolBroken),
     ],
 )
-def test_a_process_that_does_not_answer_is_ended(
-    child: ChildCall, act: str, deadline_s: float, error: type[Exception]
-) -> None:
+def test_a_process_that_does_not_answer_is_ended(child, act, deadline_s, error):
     with pytest.raises(error):
         child.ask(Act(act=act), deadline_s=deadline_s)
     assert is_gone(child)
@@ -178,9 +176,7 @@ def test_a_reply_may_be_longer_the_longer_its_request_is() -> None:
     assert is_gone(child)
 
 
-def test_where_no_system_bounds_a_childs_memory_it_is_watched(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_where_no_system_bounds_a_childs_memory_it_is_watched(monkeypatch):
     monkeypatch.setattr(child_call, "WATCHES_MEMORY", True)
     with ChildCall(ChildKind.HEADERS, replies, memory_bytes=100 << 20) as child:
         assert child.ask(Act(act="time.sleep(0.3); send(kind='said', text='small')")).text
@@ -238,9 +234,7 @@ def test_a_killed_child_has_exited():
     assert exited.returncode != 0
 
 
-def test_without_memory_for_its_threads_a_process_does_not_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_memory_for_its_threads_a_process_does_not_start(monkeypatch):
     """`ulimit -v 200000 deepseek-r1 generate`: the reason is the system's, not the closing."""
 
     def no_thread(_thread: threading.Thread) -> None:

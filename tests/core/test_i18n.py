@@ -59,9 +59,7 @@ def test_a_text_is_answered_in_the_language_in_force() -> None:
     ("locale", "language"),
     [("zh_CN.UTF-8", "zh_CN"), ("zh_TW.UTF-8", "zh_CN"), ("de_DE.UTF-8", "en"), ("C", "en")],
 )
-def test_the_system_language_decides_at_first(
-    monkeypatch: pytest.MonkeyPatch, locale: str, language: str
-) -> None:
+def test_the_system_language_decides_at_first(monkeypatch, locale, language):
     for key in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("LANG", locale)

@@ -27,9 +27,7 @@ def test_without_a_choice_the_folder_is_in_the_profile(own_profile: Path) -> Non
     assert models_dirs() == (own_profile / "models",)
 
 
-def test_a_chosen_folder_is_used_and_the_one_before_is_still_listed(
-    own_profile: Path, tmp_path: Path
-) -> None:
+def test_a_chosen_folder_is_used_and_the_one_before_is_still_listed(own_profile, tmp_path):
     other = tmp_path / "other 模型"
     for folder, name in ((own_profile / "models", "old.gguf"), (other, "new.gguf")):
         folder.mkdir(parents=True)
@@ -51,9 +49,7 @@ def test_a_damaged_choice_gives_the_folder_in_the_profile(own_profile: Path, tex
     assert user_models_dir() == own_profile / "models"
 
 
-def test_a_folder_whose_drive_has_gone_is_not_created_on_another(
-    own_profile: Path, tmp_path: Path
-) -> None:
+def test_a_folder_whose_drive_has_gone_is_not_created_on_another(own_profile, tmp_path):
     gone = tmp_path / "usb" / "models"
     choose_models_dir(gone)
     spec = DownloadSpec("https://x.test/a.gguf", "a.gguf", "0" * 64)
@@ -70,9 +66,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
             file_rules.require_usable(folder)
 
 
-def test_a_folder_on_a_full_drive_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_on_a_full_drive_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(FolderFull, match="MiB are free"):
         file_rules.require_usable(tmp_path)
@@ -97,9 +91,7 @@ def test_a_folder_named_portable_beside_the_program_holds_everything(bundle: Pat
     assert paths.log_dir() == bundle / "portable" / "logs"
 
 
-def test_on_macos_it_lies_beside_the_application(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_macos_it_lies_beside_the_application(bundle, monkeypatch):
     inside = bundle / "R1 Desk.app" / "Contents" / "MacOS" / "r1desk"
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(sys, "executable", str(inside))

@@ -17,9 +17,7 @@ ALL = [(model, key) for model in (LoadSettings, SamplingSettings) for key in mod
 
 
 @pytest.mark.parametrize(("model", "key"), ALL, ids=str)
-def test_every_setting_has_texts_and_a_moment_when_it_applies(
-    model: type[LoadSettings | SamplingSettings], key: str
-) -> None:
+def test_every_setting_has_texts_and_a_moment_when_it_applies(model, key):
     info = model.info(key)
     assert isinstance(info, SettingInfo)
     assert info.title

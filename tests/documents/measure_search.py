@@ -115,10 +115,7 @@ def measure_embedding(folder: Path, path: str) -> None:
             ]
 
         _measure(folder, {"ours and the embedding model": made_for})
-        planned, taken = (
-            model.loaded.bill.total_mib - planned,
-            unshared_mib(os.getpid()) - taken,
-        )
+        planned, taken = (model.loaded.bill.total_mib - planned, unshared_mib(os.getpid()) - taken)
         print(f"the embedding model's memory: planned {planned:.0f} MiB, taken {taken:.0f}")
 
 

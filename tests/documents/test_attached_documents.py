@@ -134,9 +134,7 @@ def test_an_embedding_model_orders_what_is_found_in_the_library_and_the_command_
 
 
 @pytest.mark.integration
-def test_a_file_that_is_being_written_to_is_in_the_prompt(
-    shallow_starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_that_is_being_written_to_is_in_the_prompt(shallow_starter, tmp_path, monkeypatch):
     (log := tmp_path / "app.log").write_text(DIARY, encoding="utf-8")
 
     def hash_then_write(path: Path, name: str = "") -> str:
@@ -152,9 +150,7 @@ def test_a_file_that_is_being_written_to_is_in_the_prompt(
 
 
 @pytest.mark.integration
-def test_a_cancel_ends_the_reading_of_documents_and_the_answer(
-    shallow_starter: Path, diary: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_cancel_ends_the_reading_of_documents_and_the_answer(shallow_starter, diary, monkeypatch):
     begun, slow_s = threading.Event(), PATIENCE_S
 
     def read_slowly(path: Path, *, stop: threading.Event | None, **more: Any) -> Document:

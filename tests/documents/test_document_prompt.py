@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document import (
-    Block,
-    Document,
-    Passage,
-    Place,
-    Source,
-    citations,
-    cited,
-)
+from deepseek_r1.documents.document import Block, Document, Passage, Place, Source, citations, cited
 from deepseek_r1.documents.document_prompt import best_passages, plan
 from deepseek_r1.documents.index import DocumentIndex
 

@@ -137,9 +137,7 @@ def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> Non
     assert read_here(path) == ("pdf", [("page 1", joined)])
 
 
-def test_a_pdf_that_has_radicals_in_the_place_of_characters_has_the_characters(
-    tmp_path: Path,
-) -> None:
+def test_a_pdf_that_has_radicals_in_the_place_of_characters_has_the_characters(tmp_path):
     path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines("⼀⽚⾕⼦")], font=made.CHINESE))
     assert read_here(path) == ("pdf", [("page 1", "一片谷子")])
 
@@ -236,18 +234,14 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     (b"%PDF-1.7\nplain letters\n", "is damaged"),
     (made.pdf([made.IMAGE] * 3), "None of its 3 pages has text"),
 ])  # fmt: skip
-def test_what_cannot_be_read_is_refused_with_a_sentence(
-    tmp_path: Path, data: object, said: str
-) -> None:
+def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, data, said):
     path = saved(tmp_path, "x", data) if isinstance(data, bytes) else data(tmp_path)  # type: ignore[operator]
     with pytest.raises(R1Error) as error:
         read_here(path)
     assert said in str(error.value)
 
 
-def test_a_document_of_more_pages_or_text_than_the_limits_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_of_more_pages_or_text_than_the_limits_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("deepseek_r1.documents.pdf_text.MAX_PAGES", 3)
     with pytest.raises(R1Error, match="It has 4 pages; at most 3 are read"):
         read_here(saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines("text")] * 4)))
@@ -282,9 +276,7 @@ def test_reading_stops_when_it_is_told_to(tmp_path: Path) -> None:
         read_document(saved(tmp_path, "a.txt", "text"), stop=stop)
 
 
-def test_reading_without_progress_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_without_progress_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "STALLED_S", 0.0)
     with pytest.raises(R1Error, match="takes too long"):
         read_document(saved(tmp_path, "a.txt", "text"))

@@ -59,9 +59,7 @@ def test_a_cell_of_csv_may_be_long(tmp_path: Path) -> None:
     assert read_document(path).characters() > 140_000
 
 
-def test_no_text_is_kept_under_the_hash_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_text_is_kept_under_the_hash_of_another(tmp_path, monkeypatch):
     path = saved(tmp_path, "a.txt", "before")
 
     def change_after(path: Path, name: str = "") -> str:

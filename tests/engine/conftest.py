@@ -10,14 +10,15 @@ import pytest
 
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from support.real_models import make_r1_shaped
+from support.r1_shaped_files import TINY, write_r1_shaped
+from support.real_models import r1_header
 
 
 @pytest.fixture(scope="session")
 def r1_shaped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small file with R1-Distill-Qwen's real vocabulary and template, and random weights."""
     path = tmp_path_factory.mktemp("r1") / "r1-tiny.gguf"
-    make_r1_shaped("tiny", path)
+    write_r1_shaped(r1_header(), TINY, path)
     return path
 
 

@@ -26,7 +26,6 @@ from deepseek_r1.engine.output.reasoning import (
     ReasoningSplitter,
     SegmentKind,
     StopMatcher,
-    ThinkingFormat,
     thinking_format,
 )
 
@@ -107,9 +106,7 @@ def summarize(
     times=st.lists(st.sampled_from([0.001, 0.02, 0.06]), min_size=1, max_size=5),
     thinking_open=st.booleans(),
 )
-def test_waiting_changes_neither_texts_nor_times_nor_counts(
-    texts: list[str], cuts: list[int], times: list[float], thinking_open: bool
-) -> None:
+def test_waiting_changes_neither_texts_nor_times_nor_counts(texts, cuts, times, thinking_open):
     whole = "".join(texts).encode()
     pieces, at = [], 0
     while at < len(whole):
@@ -264,9 +261,7 @@ def test_the_thinking_may_contain_a_stop_sequence():
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.open_tag)
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 @pytest.mark.parametrize("thinking", ["first < second", ""])
-def test_every_family_s_thinking_is_told_from_its_answer(
-    form: ThinkingFormat, size: int, thinking: str
-) -> None:
+def test_every_family_s_thinking_is_told_from_its_answer(form, size, thinking):
     begin = form.begin + thinking + form.end if thinking else form.plain
     text = f"{begin}The answer, {form.close_tag} named."
     splitter, parts = ReasoningSplitter(thinking_open=False, form=form), []

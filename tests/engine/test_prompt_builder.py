@@ -79,9 +79,7 @@ def r1(r1_shaped: Path) -> Iterator[Vocabulary]:
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(CONTENTS, CONTENTS, CONTENTS)
-def test_ordinary_texts_become_the_tokens_of_the_whole_text(
-    chatml: Vocabulary, first: str, answer: str, second: str
-) -> None:
+def test_ordinary_texts_become_the_tokens_of_the_whole_text(chatml, first, answer, second):
     messages = [user(first), assistant(answer), user(second)]
     assert chatml.tokens(*messages) == chatml.whole(*messages)
 
@@ -112,13 +110,7 @@ R1_MARKERS = "<｜Assistant｜> <｜User｜> <｜end▁of▁sentence｜> <｜beg
         ("r1", R1_HONEST, R1_FORGED, R1_MARKERS),
     ],
 )
-def test_a_typed_marker_forges_no_role(
-    name: str,
-    honest: list[Message],
-    forged: list[Message],
-    markers: str,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_a_typed_marker_forges_no_role(name, honest, forged, markers, request):
     vocabulary: Vocabulary = request.getfixturevalue(name)
     for marker in markers.split():
         (steering,) = vocabulary.model.tokenize(marker, special=True)
@@ -173,9 +165,7 @@ def test_a_text_far_beyond_the_context_is_refused_before_it_is_tokenized(
 
 
 @pytest.mark.parametrize("text", [" " * 400_000, "<|im_end|>" * 900, "漢" * 90 + " " * 90_000])
-def test_no_text_that_may_fit_is_refused_before_it_is_tokenized(
-    chatml: Vocabulary, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_text_that_may_fit_is_refused_before_it_is_tokenized(chatml, text, monkeypatch):
     monkeypatch.setattr(prompt_builder, "_MOST_CHARACTERS", 0)  # every text is looked at
     tokens = len(chatml.tokens(user(text)))
     assert len(chatml.builder.build([user(text)], most_tokens=tokens)[0]) == tokens
@@ -186,9 +176,7 @@ def test_a_long_word_takes_no_longer_than_it_must(chatml: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("name", ["chatml", "r1"])
-def test_the_prefix_of_a_conversation_begins_every_continuation(
-    name: str, request: pytest.FixtureRequest
-) -> None:
+def test_the_prefix_of_a_conversation_begins_every_continuation(name, request):
     vocabulary: Vocabulary = request.getfixturevalue(name)
     chat = [user("Why is the sky blue?"), assistant("<think>Hm.</think>Light is scattered.")]
     prefix = vocabulary.builder.build_prefix(chat)

@@ -48,9 +48,7 @@ def test_a_loop_is_found_whatever_its_length(period: int) -> None:
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 90)), min_size=1, max_size=12),
     st.integers(3, 60),
 )
-def test_only_the_last_of_the_next_tokens_can_be_a_repetition(
-    parts: list[tuple[int, int]], block_tokens: int
-) -> None:
+def test_only_the_last_of_the_next_tokens_can_be_a_repetition(parts, block_tokens):
     """Texts of noise (0) and of two blocks that come again and again, each with its length."""
     noise = random.Random(7)
     blocks = [[noise.randrange(9_000) for _ in range(block_tokens)] for _ in range(2)]

@@ -246,9 +246,7 @@ def test_a_reply_is_bounded_by_its_request(monkeypatch: pytest.MonkeyPatch) -> N
         render("{{ 'x' * 1000 }}", user("x"))
 
 
-def test_an_interpreter_that_fails_for_want_of_memory_is_not_the_templates_reason(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_interpreter_that_fails_for_want_of_memory_is_not_the_templates_reason(monkeypatch):
     """CPython's compiler lacked memory while Jinja reported that the template had taken it all."""
 
     def compile_without_memory(*_: object) -> None:
@@ -259,9 +257,7 @@ def test_an_interpreter_that_fails_for_want_of_memory_is_not_the_templates_reaso
         render_calls("{{ 1 // 0 }}", [{"messages": []}])
 
 
-def test_a_renderer_that_starts_slowly_is_no_fault_of_the_template(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_renderer_that_starts_slowly_is_no_fault_of_the_template(monkeypatch):
     end_renderer()
     monkeypatch.setattr(template_process, "RENDER_S", 0.0)  # its start alone takes longer
     monkeypatch.setattr(template_process, "BUSY_S", 0.1)
@@ -271,9 +267,7 @@ def test_a_renderer_that_starts_slowly_is_no_fault_of_the_template(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_renderer_that_another_program_ends_is_replaced_once(
-    times: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_renderer_that_another_program_ends_is_replaced_once(times, monkeypatch):
     ended: list[int] = []
 
     def end_it(renderer: int) -> float:  # it is ready, and gets its request next
@@ -327,9 +321,7 @@ def test_a_long_conversation_stays_inside_the_limits() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the process with a signal")
-def test_a_template_is_not_refused_because_the_machine_is_busy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_template_is_not_refused_because_the_machine_is_busy(monkeypatch):
     """The renderer gets no processor for twice the time that a request has."""
     monkeypatch.setattr(template_process, "RENDER_S", 0.75)
     assert render("ready")

@@ -83,9 +83,7 @@ def test_r1s_family_renders_as_r1s_template_and_opens_the_thinking(header: Model
         (["[INST]"], {"architecture": "llama"}, "completion"),  # base and chat models have it
     ],
 )
-def test_architecture_and_vocabulary_name_the_family(
-    header: ModelHeader, markers: list[str], fields: dict[str, str], expected: str
-) -> None:
+def test_architecture_and_vocabulary_name_the_family(header, markers, fields, expected):
     used = choose_template(without_template(header, *markers, **fields))[1]
     assert used.name == expected
     family = expected != "completion"
@@ -93,9 +91,7 @@ def test_architecture_and_vocabulary_name_the_family(
 
 
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
-def test_every_template_of_the_list_has_the_conversation_in_order(
-    header: ModelHeader, name: str
-) -> None:
+def test_every_template_of_the_list_has_the_conversation_in_order(header, name):
     source, used = choose_template(header, name)
     assert used == TemplateUsed(name=name, source=TemplateSource.CHOSEN)
     text = ChatTemplate(source).render(CONVERSATION, eos="</s>")
@@ -130,8 +126,6 @@ def test_an_unknown_name_is_refused_with_the_known_ones(header: ModelHeader) -> 
 @pytest.mark.parametrize(
     "given", ['{"chat_template": "of a configuration"}', "Answer well. {{ bos_token }}"]
 )
-def test_a_chosen_source_without_a_place_for_the_question_is_refused(
-    header: ModelHeader, given: str
-) -> None:
+def test_a_chosen_source_without_a_place_for_the_question_is_refused(header, given):
     with pytest.raises(TemplateUnusable, match="leaves the question out"):
         open_template(header, given)

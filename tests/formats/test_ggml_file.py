@@ -114,9 +114,7 @@ def test_a_matrix_of_another_type_than_the_files_is_refused(folder: Path, sound:
         read_header(path)
 
 
-def test_numbers_packed_in_a_way_given_up_in_2023_are_refused_with_the_reason(
-    folder: Path, sound: bytes
-) -> None:
+def test_numbers_packed_in_a_way_given_up_in_2023_are_refused_with_the_reason(folder, sound):
     path = folder / "packed.bin"
     path.write_bytes(sound[:24] + struct.pack("<i", 1002) + sound[28:])  # Q4_0, first change
     with pytest.raises(LegacyModelFile, match="May 2023"):
@@ -140,9 +138,7 @@ def test_gpt2_of_the_largest_size_gets_the_context_its_engine_can_compute(folder
 
 @given(data=st.data())
 @settings(max_examples=150)
-def test_a_spoilt_file_is_refused_or_still_makes_sense(
-    folder: Path, sound: bytes, data: st.DataObject
-) -> None:
+def test_a_spoilt_file_is_refused_or_still_makes_sense(folder, sound, data):
     at = data.draw(st.one_of(st.integers(0, 40), st.integers(0, len(sound) - 1)))
     spoilt = sound[:at] + data.draw(st.binary(min_size=1, max_size=8)) + sound[at + 4 :]
     path = folder / "spoilt.bin"

@@ -13,7 +13,7 @@ from deepseek_r1.core import errors
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import CHATML, tiny_llama, tiny_qwen2
-from support.hostile import CASES, Hostile
+from support.hostile import CASES
 from support.raw_gguf import ARRAY, STRING, U16, U32, RawGguf, array
 from support.real_models import FILE_BYTES, r1_header
 
@@ -59,9 +59,7 @@ def test_long_lists_are_left_out_of_the_metadata(sound: RawGguf, tmp_path: Path)
     assert len(header.metadata["tokenizer.ggml.token_type"]) == header.vocabulary  # type: ignore[arg-type]
 
 
-def test_the_quantisation_is_guessed_where_the_key_is_missing(
-    sound: RawGguf, tmp_path: Path
-) -> None:
+def test_the_quantisation_is_guessed_where_the_key_is_missing(sound, tmp_path):
     model = sound.copy().drop("general.file_type")
     assert read_header(model.write(tmp_path / "model.gguf")).quantisation == "F32"
 
@@ -161,9 +159,7 @@ def test_a_link_to_nothing_is_a_missing_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_hostile_file_is_refused_by_name_and_at_once(
-    case: Hostile, sound: RawGguf, tmp_path: Path
-) -> None:
+def test_a_hostile_file_is_refused_by_name_and_at_once(case, sound, tmp_path):
     path = tmp_path / "hostile.gguf"
     path.write_bytes(case.build(sound.copy()))
     start = time.thread_time()
@@ -176,9 +172,7 @@ def test_a_hostile_file_is_refused_by_name_and_at_once(
 
 @pytest.mark.slow
 @pytest.mark.quiet
-def test_the_longest_header_that_is_read_at_all_takes_seconds(
-    sound: RawGguf, tmp_path: Path
-) -> None:
+def test_the_longest_header_that_is_read_at_all_takes_seconds(sound, tmp_path):
     """The most texts that are counted, each of the length that makes the header the longest."""
     text = struct.pack("<Q", 12) + b"x" * 12
     lists = array(STRING, [], count=2_990_000) + text * 2_990_000
@@ -263,9 +257,7 @@ class TestSplitModels:
         with pytest.raises(errors.SplitPartMissing):
             read_header(parts[0])
 
-    def test_a_part_that_is_a_whole_model_is_refused(
-        self, parts: list[Path], sound: RawGguf
-    ) -> None:
+    def test_a_part_that_is_a_whole_model_is_refused(self, parts, sound):
         sound.copy().write(parts[1])
         with pytest.raises(errors.SplitPartMissing):
             read_header(parts[0])
@@ -300,9 +292,7 @@ class TestSplitModels:
             (cache / part.name).symlink_to(part)
         assert len(read_header(cache / parts[2].name).parts) == 3
 
-    def test_more_parts_than_any_model_has_are_refused(
-        self, sound: RawGguf, tmp_path: Path
-    ) -> None:
+    def test_more_parts_than_any_model_has_are_refused(self, sound, tmp_path):
         part = sound.copy().set("split.no", U16, 0).set("split.count", U16, 65535)
         with pytest.raises(errors.SplitPartMissing):
             read_header(part.write(tmp_path / "tiny-00001-of-65535.gguf"))

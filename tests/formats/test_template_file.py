@@ -26,9 +26,7 @@ def test_the_source_is_the_text_of_the_file_without_its_byte_order_mark(tmp_path
     ],
     ids=["picture", "empty", "letter", "too long"],
 )
-def test_what_is_no_template_is_refused_by_name(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_what_is_no_template_is_refused_by_name(tmp_path, content, reason):
     path = tmp_path / "wrong.jinja"
     path.write_bytes(content)
     with pytest.raises(TemplateFileUnusable, match=reason) as caught:

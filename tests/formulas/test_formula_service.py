@@ -62,9 +62,7 @@ def test_many_formulas_are_set_in_any_number(service: FormulaService, qtbot: QtB
     assert not service.is_busy
 
 
-def test_a_formula_that_hangs_is_given_up(
-    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_formula_that_hangs_is_given_up(service, qtbot, monkeypatch):
     settle(service, qtbot, HALF)
     monkeypatch.setattr(formula_child, "_REPLY_S", 0.2)
     psutil.Process(service.child.call.pid).suspend()
@@ -84,17 +82,13 @@ def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: Q
     assert service.layout(later) is not None
 
 
-def test_without_a_process_formulas_stay_source(
-    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_process_formulas_stay_source(service, qtbot, monkeypatch):
     monkeypatch.setattr(child_call, "child_command", lambda _kind: ["/nowhere/r1desk"])
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 
 
-def test_a_child_that_writes_nonsense_is_ended(
-    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_that_writes_nonsense_is_ended(service, qtbot, monkeypatch):
     talk = "import os; os.read(0, 9); os.write(1, bytes([0, 0, 0, 12]) + b'{\"width\":-1}')"
     monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", talk])
     settle(service, qtbot, HALF)
@@ -110,9 +104,7 @@ def test_the_process_ends_when_nothing_is_asked(service: FormulaService, qtbot: 
     assert service.layout(HALF) is not None
 
 
-def test_the_memory_of_layouts_is_bounded(
-    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_memory_of_layouts_is_bounded(service, qtbot, monkeypatch):
     monkeypatch.setattr(formula_service, "_MAX_KEPT_BYTES", 5_000)
     keys = [FormulaKey(f"x_{{{number}}}", display=True) for number in range(20)]
     for key in keys:
@@ -122,9 +114,7 @@ def test_the_memory_of_layouts_is_bounded(
     assert service.is_settled(keys[-1])
 
 
-def test_the_memory_of_the_process_counts_as_the_windows(
-    service: FormulaService, qtbot: QtBot
-) -> None:
+def test_the_memory_of_the_process_counts_as_the_windows(service, qtbot):
     def counted_beside_the_window() -> float:
         return window_and_helpers_mib() - meter.process_mib(os.getpid())
 

@@ -123,21 +123,12 @@ IN_A_CONTAINER = {  # the group's path is the host's, which is not mounted here
     "proc/self/cgroup": "0::/docker/0123",
     "sys/fs/cgroup/cpu.max": "400000 100000",
 }
-UNLIMITED = {
-    "proc/self/cgroup": "0::/",
-    "sys/fs/cgroup/cpu.max": "max 100000",
-}
+UNLIMITED = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}
 
 
 @pytest.mark.parametrize(
     ("files", "cores"),
-    [
-        (VERSION_2, 1.5),
-        (VERSION_1, 2.0),
-        (IN_A_CONTAINER, 4.0),
-        (UNLIMITED, None),
-        ({}, None),
-    ],
+    [(VERSION_2, 1.5), (VERSION_1, 2.0), (IN_A_CONTAINER, 4.0), (UNLIMITED, None), ({}, None)],
     ids=["v2", "v1", "container", "unlimited", "none"],
 )
 def test_the_tightest_quota_of_the_control_groups_counts(tmp_path, files, cores):

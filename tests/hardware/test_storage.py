@@ -347,9 +347,7 @@ def test_discarded_memory_reads_as_zeros_and_its_edges_stay() -> None:
 
 
 @pytest.mark.parametrize("refused", [False, pytest.param(True, marks=linux_only)])
-def test_pages_that_another_region_takes_are_discarded_where_they_were(
-    refused: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_that_another_region_takes_are_discarded_where_they_were(refused, monkeypatch):
     def halfway(_from: int, nbytes: int, *others: int) -> int:
         """As Linux fails: what was at the new address may be gone."""
         libc = ctypes.CDLL(None)

@@ -98,9 +98,7 @@ def test_what_one_model_cannot_do_the_others_do(shallow_starter: Path, tmp_path:
     assert answers(seen)[1, 0].text
 
 
-def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(
-    shallow_starter: Path,
-) -> None:
+def test_an_engine_that_dies_leaves_its_text_and_the_answers_of_the_others(shallow_starter):
     models = [Candidate(shallow_starter, ROOMY, LONG), Candidate(shallow_starter, SMALL, SHORT)]
     comparison = Comparison([STORY], models, plan(models, 300, 80))
 
@@ -208,17 +206,13 @@ def test_the_budget_that_there_is_ends_nothing_though_the_caller_has_grown(
     assert failures(list(comparison.events())) == []
 
 
-def test_cores_are_shared_but_not_those_that_the_user_gave(
-    shallow_starter: Path, noted: type[NotedEngine]
-) -> None:
+def test_cores_are_shared_but_not_those_that_the_user_gave(shallow_starter, noted):
     models = [Candidate(shallow_starter, SMALL.model_copy(update={"threads_prefill": 3}))]
     list(Comparison([STORY], models, plan(models, 900, 80)).events())
     assert {each["threads_prefill"] for each in noted.threads} == {3}
 
 
-def test_the_command_checks_answers_and_prints_what_generate_prints(
-    starter: Path, tmp_path: Path
-) -> None:
+def test_the_command_checks_answers_and_prints_what_generate_prints(starter, tmp_path):
     asked = "What is the capital of France?"
     options = ("--max-tokens", "12", "--temperature", "0", "--context-length", "512")
     alone = run_here("generate", asked, "--json", "--model", starter, *options)

@@ -6,7 +6,6 @@ import mmap
 import os
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,9 +19,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count reads elsewhere")
-def test_bytes_that_arrive_from_a_drive_are_a_sign_of_life(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_arrive_from_a_drive_are_a_sign_of_life(tmp_path, monkeypatch):
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], process_time=time.process_time)
     monkeypatch.setattr(heartbeat, "time", clock)

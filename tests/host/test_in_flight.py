@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.core.errors import (
-    ErrorReport,
-    ProtocolBroken,
-)
+from deepseek_r1.core.errors import ErrorReport, ProtocolBroken
 from deepseek_r1.core.events import (
     AnswerDelta,
     Bill,

@@ -197,9 +197,7 @@ def test_a_folder_in_use_is_a_reason_for_the_window_and_an_error_for_who_named_i
     other.close()
 
 
-def test_a_full_disk_at_the_start_is_no_reason_to_refuse_an_answer(
-    folder: PromptCacheFolder, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_full_disk_at_the_start_is_no_reason_to_refuse_an_answer(folder, monkeypatch):
     def refuse(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -81,9 +81,7 @@ def test_a_file_that_ends_the_engine_leaves_the_caller_an_error(tmp_path: Path) 
             model.generate("hello", 2)
 
 
-def test_an_old_file_that_ends_the_engine_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_file_that_ends_the_engine_is_noticed(tmp_path, monkeypatch):
     path = tmp_path / "model.bin"
     path.write_bytes(_with_rotation(path, "gptneox", 0))
     monkeypatch.setitem(ggml_file._RANGES, "n_rot", (0, ggml_file.MAX_WIDTH))  # the bound is gone
@@ -101,9 +99,7 @@ def test_memory_beyond_the_bill_is_noticed(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("family", ["gptj", "gptneox"])
 @pytest.mark.parametrize("rotation", [0, 4096])  # by which the engine divides; wider than a head
-def test_an_impossible_rotation_is_refused_by_the_header(
-    tmp_path: Path, family: str, rotation: int
-) -> None:
+def test_an_impossible_rotation_is_refused_by_the_header(tmp_path, family, rotation):
     path = tmp_path / "model.bin"
     path.write_bytes(_with_rotation(path, family, rotation))
     with pytest.raises(R1Error):

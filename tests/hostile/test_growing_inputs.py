@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from support import growing_inputs, growth
@@ -59,9 +57,7 @@ def test_an_expression_with_a_quadratic_part_is_found() -> None:
         growing_inputs.window_texts,
     ],
 )
-def test_every_reader_of_foreign_text_is_linear(
-    kind: Callable[[], list[growing_inputs.Growing]],
-) -> None:
+def test_every_reader_of_foreign_text_is_linear(kind):
     slow = []
     for each in kind():
         power = growth.exponent(lambda n: each.read(each.make(n)), 1000, each.most)  # noqa: B023

@@ -6,7 +6,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,9 +39,7 @@ def client() -> Iterator[EngineClient]:
         yield made
 
 
-def test_no_hostile_file_ends_the_process_that_loads_it(
-    tmp_path: Path, client: EngineClient
-) -> None:
+def test_no_hostile_file_ends_the_process_that_loads_it(tmp_path, client):
     sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
     path, processes = tmp_path / "hostile.gguf", set()
     for case in CASES:
@@ -64,9 +62,7 @@ def with_key(sound: RawGguf, path: Path, key: str, text: str) -> Path:
 
 
 @pytest.mark.slow
-def test_a_template_that_does_not_end_is_refused_by_the_command_line(
-    sound: RawGguf, tmp_path: Path
-) -> None:
+def test_a_template_that_does_not_end_is_refused_by_the_command_line(sound, tmp_path):
     path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", ENDLESS_TEMPLATE)
     done = run("generate", "hi", "-m", path)
     assert done.returncode == 3
@@ -114,9 +110,7 @@ def _special_tokens_only(sound: RawGguf) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [_many_merges, _long_merges, _special_tokens_only])
-def test_the_bill_of_an_odd_vocabulary_holds(
-    starter: Path, tmp_path: Path, client: EngineClient, change: Callable[[RawGguf], None]
-) -> None:
+def test_the_bill_of_an_odd_vocabulary_holds(starter, tmp_path, client, change):
     odd = RawGguf.parse(starter.read_bytes())
     change(odd)
     bill = client.load(odd.write(tmp_path / "m.gguf"), SETTINGS).bill
@@ -125,9 +119,7 @@ def test_the_bill_of_an_odd_vocabulary_holds(
     assert last.stats.peak_mib < bill.total_mib
 
 
-def test_a_template_without_any_text_is_a_refusal_of_the_file(
-    sound: RawGguf, tmp_path: Path
-) -> None:
+def test_a_template_without_any_text_is_a_refusal_of_the_file(sound, tmp_path):
     path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", "{% if 0 %}x{% endif %}")
     done = run("generate", "hi", "-m", path)
     assert done.returncode == 3
@@ -144,18 +136,14 @@ def test_a_file_whose_name_is_not_utf_8_is_opened(shallow_starter: Path, tmp_pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
-def test_a_loaded_model_states_its_path_though_it_is_not_utf_8(
-    tmp_path: Path, client: EngineClient
-) -> None:
+def test_a_loaded_model_states_its_path_though_it_is_not_utf_8(tmp_path, client):
     path = tiny_llama(tmp_path / os.fsdecode("模型.gguf".encode("gbk")))
     assert client.load(path, SETTINGS).facts.path == str(path)
 
 
 @pytest.mark.slow
 @pytest.mark.quiet
-def test_a_file_of_thousands_of_tensors_is_refused_at_once(
-    sound: RawGguf, tmp_path: Path, client: EngineClient
-) -> None:
+def test_a_file_of_thousands_of_tensors_is_refused_at_once(sound, tmp_path, client):
     crowded = sound.copy()
     crowded.tensors += [RawTensor(b"x%d" % each, [32], 0, 0, bytes(128)) for each in range(60_000)]
     refuse_soon(client, crowded.lay_out().write(tmp_path / "m.gguf"), ModelFileDamaged)

@@ -91,9 +91,7 @@ def test_it_is_refused(intruder: EngineClient, places: dict[str, Path], name: st
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_engines_own_needs_are_met(
-    intruder: EngineClient, places: dict[str, Path], name: str
-) -> None:
+def test_the_engines_own_needs_are_met(intruder, places, name):
     assert outcome(intruder, NEEDED[name], places) == "done"
 
 

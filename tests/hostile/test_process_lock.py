@@ -134,9 +134,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
 @pytest.mark.parametrize(
     ("kind", "name"), [(kind, name) for kind, names in EXPECTED.items() for name in names]
 )
-def test_a_locked_process_can_do_what_it_needs_alone(
-    outcomes: dict[str, dict[str, str]], kind: str, name: str
-) -> None:
+def test_a_locked_process_can_do_what_it_needs_alone(outcomes, kind, name):
     assert outcomes[kind][name] == EXPECTED[kind][name]
 
 

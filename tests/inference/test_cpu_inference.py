@@ -276,11 +276,8 @@ def test_every_kind_of_cache_answers(shallow_starter: Path, kv_type: KVType) -> 
     ("features", "kv_type"), [(("SSE3", "AVX", "F16C"), KVType.F16), (("SSE3", "AVX"), KVType.Q8_0)]
 )
 def test_an_automatic_cache_has_the_type_that_the_loaded_code_is_fast_with(
-    shallow_starter: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    features: tuple[str, ...],
-    kv_type: KVType,
-) -> None:
+    shallow_starter, monkeypatch, features, kv_type
+):
     monkeypatch.setattr(library(), "cpu_variant", CpuVariant("", features))
     with CPUInference(shallow_starter, kv_type=kv_type) as named:
         wanted = cache_mib(named)
@@ -449,9 +446,7 @@ def test_closing_ends_an_answer_in_another_thread(shallow_starter: Path) -> None
     assert reasons == [FinishReason.CANCELLED]
 
 
-def test_closing_ends_an_answer_that_begins_at_that_moment(
-    shallow_starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_ends_an_answer_that_begins_at_that_moment(shallow_starter, monkeypatch):
     """It has its turn, and counts cancels only from after the one by `close`."""
     model = CPUInference(shallow_starter, queue=True)
     begins, cancelled, reasons = threading.Event(), threading.Event(), list[FinishReason]()
@@ -570,9 +565,7 @@ def test_a_batch_can_be_stopped(real: CPUInference) -> None:
 
 
 @pytest.mark.parametrize("queue", [False, True])
-def test_a_cancel_ends_all_answers_of_a_list_with_a_schema(
-    shallow_starter: Path, queue: bool
-) -> None:
+def test_a_cancel_ends_all_answers_of_a_list_with_a_schema(shallow_starter, queue):
     with CPUInference(shallow_starter, queue=queue) as model:
         answers: list[GenerationResult] = []
 

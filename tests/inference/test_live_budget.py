@@ -162,9 +162,7 @@ def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended
 
 
 @pytest.mark.integration
-def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(
-    starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(starter, monkeypatch):
     # What pytest holds would count as the engine's.
     monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
     tensors = {each.name: each for each in read_header(starter).tensors}
@@ -193,9 +191,7 @@ def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(
 
 
 @pytest.mark.integration
-def test_an_estimate_computes_the_residency_at_most_twice(
-    starter: Path, planned_mib: list[float]
-) -> None:
+def test_an_estimate_computes_the_residency_at_most_twice(starter, planned_mib):
     settings = LoadSettings(memory_budget=328, context_length=2048, swap_enabled=True)
     assert model_bill(gguf, starter, settings, WINDOW_MIB).bill.streams
     assert 1 <= len(planned_mib) <= 2

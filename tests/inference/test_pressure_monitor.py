@@ -137,9 +137,7 @@ def monitors() -> list[threading.Thread]:
 
 
 @pytest.mark.integration
-def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(
-    starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(starter, monkeypatch):
     short = partial(PressureMonitor, read=lambda: MemoryReading(8192, 50))
     monkeypatch.setattr(cpu_inference, "PressureMonitor", short)
     changed = threading.Event()

@@ -53,9 +53,7 @@ def answer(model: CPUInference, sampling: SamplingSettings, *messages: Message) 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SEEDED], ids=["temperature 0", "seed"])
 @pytest.mark.parametrize("question", [*QUESTIONS, CARDS + " Which number has card 17?"])
-def test_the_second_answer_is_the_first(
-    model: CPUInference, question: str, sampling: SamplingSettings
-) -> None:
+def test_the_second_answer_is_the_first(model, question, sampling):
     first = answer(model, sampling, user(question))
     assert answer(model, sampling, user(question)) == first
     answer(model, OTHER, user(question[:20] + " of a fox"))
@@ -64,9 +62,7 @@ def test_the_second_answer_is_the_first(
 
 @pytest.mark.parametrize("sampling", [GREEDY, SEEDED], ids=["temperature 0", "seed"])
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_another_number_of_threads_changes_nothing_in_a_short_context(
-    model: CPUInference, question: str, sampling: SamplingSettings
-) -> None:
+def test_another_number_of_threads_changes_nothing_in_a_short_context(model, question, sampling):
     """Below 256 tokens; beyond them llama.cpp divides the attention of a token among threads."""
     first = answer(model, sampling, user(question))
     model.set_threads(1, 1)

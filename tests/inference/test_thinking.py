@@ -98,9 +98,7 @@ def test_the_limit_counts_the_answer_and_not_the_thinking(thinker: CPUInference)
 
 
 @pytest.mark.slow
-def test_without_a_budget_the_context_ends_the_thinking_with_space_for_an_answer(
-    thinker: CPUInference,
-) -> None:
+def test_without_a_budget_the_context_ends_the_thinking_with_space_for_an_answer(thinker):
     events = list(thinker.stream(STORY, 10, sampling=RANDOM, end_repetition=False))
     stats = stats_of(events)
     assert stats.finish_reason is FinishReason.CONTEXT
@@ -111,9 +109,7 @@ def test_without_a_budget_the_context_ends_the_thinking_with_space_for_an_answer
 
 
 @pytest.mark.parametrize("text_every_s", [0.0, 0.03])
-def test_the_end_of_the_budget_is_reported_and_the_answer_follows(
-    thinker: CPUInference, text_every_s: float
-) -> None:
+def test_the_end_of_the_budget_is_reported_and_the_answer_follows(thinker, text_every_s):
     events = list(
         thinker.stream(STORY, 10, sampling=RANDOM, thinking_budget=25, text_every_s=text_every_s)
     )
@@ -127,9 +123,7 @@ def test_the_end_of_the_budget_is_reported_and_the_answer_follows(
     assert "</think>" not in text_of(events, AnswerDelta)
 
 
-def test_the_answer_after_a_closed_thought_follows_from_the_same_cells(
-    deep_thinker: CPUInference,
-) -> None:
+def test_the_answer_after_a_closed_thought_follows_from_the_same_cells(deep_thinker):
     closed = deep_thinker.complete(STORY, 6, sampling=GREEDY, thinking_budget=12).stats
     closing = len(deep_thinker.tokenize("\n</think>\n\n", special=True))
     last = 1  # it was sampled and not computed
@@ -231,9 +225,7 @@ def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, 
     assert first.total - first.cached == 1  # nothing but the last token was computed again
 
 
-def test_after_a_thought_without_an_answer_the_answer_is_written(
-    deep_thinker: CPUInference,
-) -> None:
+def test_after_a_thought_without_an_answer_the_answer_is_written(deep_thinker):
     """A model that ended at once after its thinking would do so again."""
     ends = {2: 100.0}  # <|im_end|>
     thought = PartialAnswer(thinking="I am a dragon.")
@@ -255,9 +247,7 @@ def test_a_stopped_answer_goes_on_in_its_thinking(deep_thinker: CPUInference) ->
     assert (together.thinking, together.text) == (whole.thinking, whole.text)
 
 
-def test_an_answer_that_ended_in_its_thinking_answers_now_or_thinks_on(
-    thinker: CPUInference,
-) -> None:
+def test_an_answer_that_ended_in_its_thinking_answers_now_or_thinks_on(thinker):
     begun = thinker.complete(STORY, 5, sampling=RANDOM, end_repetition=False).partial
     assert begun.inside_thinking
     events = list(thinker.stream(STORY, 5, sampling=RANDOM, thinking_budget=0, continues=begun))

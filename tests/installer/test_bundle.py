@@ -113,9 +113,7 @@ def test_a_lock_file_without_llama_cpp_is_named(tmp_path: Path) -> None:
         native.locked_source(lock)
 
 
-def test_a_kept_wheel_is_used_only_for_the_same_source_and_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_wheel_is_used_only_for_the_same_source_and_options(tmp_path, monkeypatch):
     source = native.Source("1.0", "https://example.org/a.tar.gz", "0" * 64)
     place = native.kept_place(tmp_path, source)
     assert native.kept_place(tmp_path, native.Source("1.0", source.url, "1" * 64)) != place

@@ -13,9 +13,7 @@ import pytest
 @pytest.mark.parametrize(
     ("static", "tests", "status"), [([0, 0], [0, 0], 0), ([1, 0], [0, 0], 1), ([0], [1, 2], 2)]
 )
-def test_the_worst_status_of_all_is_the_status(
-    static: list[int], tests: list[int], status: int
-) -> None:
+def test_the_worst_status_of_all_is_the_status(static, tests, status):
     assert from_source.worst_status(static, tests, selected=False) == status
 
 
@@ -26,9 +24,7 @@ def test_chosen_tests_may_all_be_in_one_of_the_two_runs() -> None:
     assert from_source.worst_status([0], [none, 0], selected=False) == none
 
 
-def test_every_check_runs_even_when_one_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_check_runs_even_when_one_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(from_source, "tool", lambda _name: sys.executable)
     marks = [tmp_path / "first", tmp_path / "second"]
     code = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); sys.exit(3)"
@@ -40,9 +36,7 @@ def test_every_check_runs_even_when_one_fails(
 @pytest.mark.parametrize("integration", [False, True])
 @pytest.mark.parametrize("quiet", [False, True])
 @pytest.mark.parametrize("slow", [False, True])
-def test_a_test_is_in_one_run_of_make_test_or_of_make_test_all(
-    integration: bool, quiet: bool, slow: bool
-) -> None:
+def test_a_test_is_in_one_run_of_make_test_or_of_make_test_all(integration, quiet, slow):
     marks = {"integration": integration, "quiet": quiet, "slow": slow}
 
     def runs(command: str) -> list[list[str]]:
@@ -75,9 +69,7 @@ def test_the_look_for_a_screen_is_loaded_before_anything_is_installed() -> None:
     assert from_source.display_module().missing_packages([]) == []
 
 
-def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(monkeypatch):
     monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
     assert from_source.own_environment()["CMAKE_ARGS"] == "-DGGML_NATIVE=OFF"
     monkeypatch.setattr(from_source.sys, "platform", "darwin")

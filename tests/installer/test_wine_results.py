@@ -96,10 +96,7 @@ def test_the_next_run_takes_the_tests_without_a_result(run):
 
 def test_a_test_that_wine_cannot_run_is_skipped_with_the_reason(tmp_path, monkeypatch):
     listed = tmp_path / "not_on_wine.txt"
-    listed.write_text(
-        "# comment\ntests/a.py::test_b[*: Wine's clock is coarse\n",
-        encoding="utf-8",
-    )
+    listed.write_text("# comment\ntests/a.py::test_b[*: Wine's clock is coarse\n", encoding="utf-8")
     monkeypatch.setattr(wine_results, "NOT_ON_WINE", listed)
     assert wine_results.not_on_wine("tests/a.py::test_b[1]") == "Wine's clock is coarse"
     assert wine_results.not_on_wine("tests/a.py::test_b") == ""

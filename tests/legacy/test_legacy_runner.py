@@ -63,9 +63,7 @@ def test_the_ggmf_form_of_a_llama_generates_the_same_as_its_ggjt_form(tmp_path: 
         )
 
 
-def test_the_first_gguf_and_llama_cpp_agree_on_the_same_weights(
-    tmp_path: Path,
-) -> None:
+def test_the_first_gguf_and_llama_cpp_agree_on_the_same_weights(tmp_path):
     """Two engines that share no code, in one process."""
     plain = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     raw = RawGguf.parse(tiny_llama(tmp_path / "base.gguf").read_bytes())

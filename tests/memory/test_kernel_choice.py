@@ -58,9 +58,7 @@ def test_a_type_that_ours_lack_is_left_to_llama_cpp() -> None:
 
 
 @pytest.mark.parametrize(("repacked", "is_repacked"), [(5.0, True), (15.0, False)])
-def test_the_layout_is_the_one_in_which_a_turn_takes_less_time(
-    repacked: float, is_repacked: bool
-) -> None:
+def test_the_layout_is_the_one_in_which_a_turn_takes_less_time(repacked, is_repacked):
     chosen = KernelTimes(types={"Q4_K": times(10.0, {}, repacked)})
     assert chosen.repacks(large_model()) is is_repacked
 

@@ -23,12 +23,7 @@ from deepseek_r1.memory.estimate import (
     undrafted_tok_s,
     unhidden_compute_s,
 )
-from deepseek_r1.memory.plan import (
-    RESIDENT_ITEMS,
-    STREAMED_ITEMS,
-    ProcessOverhead,
-    plan_streaming,
-)
+from deepseek_r1.memory.plan import RESIDENT_ITEMS, STREAMED_ITEMS, ProcessOverhead, plan_streaming
 from deepseek_r1.weights.residency import cycle_bytes, expert_layers, expert_reads
 from memory.headers import OVERHEAD, billed, header, load_settings, streamable, streamable_headers
 
@@ -131,9 +126,7 @@ def test_advice_that_turns_on_the_swap_fits(model, chosen):
 LINES = (BillLine(name="pinned", planned_mib=300.0), BillLine(name="slots", planned_mib=40.0))
 
 
-def test_an_estimate_predicts_the_speed_with_the_threads_that_will_decode(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_estimate_predicts_the_speed_with_the_threads_that_will_decode(monkeypatch):
     monkeypatch.setattr(estimate_module, "read_speed_mib_s", lambda _path, _bytes: 2000.0)
     model, overhead = streamable(28, 2 << 20), ProcessOverhead()
     chosen = LoadSettings(memory_budget=700, swap_enabled=True, threads=3)

@@ -181,15 +181,11 @@ SHAPES = [
 
 @pytest.mark.parametrize("kind", [F16, Q8_0, Q4_0], ids=["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_attention_is_exact_to_the_last_digits_of_f32(
-    attention: Attention, shape: Shape, kind: int
-) -> None:
+def test_attention_is_exact_to_the_last_digits_of_f32(attention, shape, kind):
     assert run(attention, shape, kind).error < ERROR
 
 
-def test_results_do_not_depend_on_the_number_of_threads(
-    attention: Attention,
-) -> None:
+def test_results_do_not_depend_on_the_number_of_threads(attention):
     results = [run(attention, SHAPES[3], F16, threads).output for threads in (1, 2, 3, 16)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
@@ -202,16 +198,12 @@ def test_nodes_of_all_shapes_follow_one_another(attention: Attention) -> None:
             assert run(attention, shape, F16, threads=3, seed=seed).error < ERROR
 
 
-def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(
-    attention: Attention,
-) -> None:
+def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(attention):
     assert run(attention, SHAPES[3], Q8_0, values=F16, masked=False).error < ERROR
 
 
 @pytest.mark.parametrize("unseen", [np.nan, np.inf])
-def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(
-    attention: Attention, unseen: float
-) -> None:
+def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(attention, unseen):
     """The cells of another sequence share a cache with those of the one that is computed."""
     assert run(attention, SHAPES[2], F16, unseen=unseen).error < ERROR
 

@@ -274,9 +274,7 @@ def test_widths_that_no_k_type_has(kernels: Kernels, kind: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3, 8])
-def test_threads_that_come_late_change_no_bit_of_several_parts(
-    kernels: Kernels, threads: int
-) -> None:
+def test_threads_that_come_late_change_no_bit_of_several_parts(kernels, threads):
     weights = random_weights(Q4_1, 70, 256, seed=1)
     activations = np.random.default_rng(1).normal(size=(130, 256)).astype(FLOAT)
     expected = expected_products(Q4_1, weights, activations)

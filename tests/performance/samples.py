@@ -70,12 +70,7 @@ def gauge_values(**changes: object) -> GaugeValues:
         machine_total_mib=16000.0,
         cores=changes.pop("cores", (0.25, 0.75)),
     )
-    values = {
-        "sample": sample,
-        "budget_mib": 2048.0,
-        "state": "Ready",
-        "tok_s": 0.0,
-    }
+    values = {"sample": sample, "budget_mib": 2048.0, "state": "Ready", "tok_s": 0.0}
     return GaugeValues(**(values | changes))
 
 

@@ -106,9 +106,7 @@ def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
 
 
 @pytest.mark.parametrize("kind", [QEvent.Type.HoverEnter, QEvent.Type.HoverLeave])
-def test_a_part_that_can_be_clicked_is_painted_anew_under_the_mouse(
-    gauge: Gauge, qtbot, kind: QEvent.Type
-):
+def test_a_part_that_can_be_clicked_is_painted_anew_under_the_mouse(gauge, qtbot, kind):
     meter = gauge.memory
     painted = []
     meter.paintEvent = painted.append

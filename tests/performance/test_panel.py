@@ -146,9 +146,7 @@ def lay_out(panel: PerformancePanel) -> None:
 
 
 @pytest.mark.parametrize(("height", "grows"), [(700, False), (320, True)])
-def test_the_message_keeps_its_height_but_in_a_low_panel(
-    panel: PerformancePanel, qtbot, height: int, grows: bool
-):
+def test_the_message_keeps_its_height_but_in_a_low_panel(panel, qtbot, height, grows):
     panel.resize(340, height)
     panel.show()
     qtbot.waitExposed(panel)
@@ -284,9 +282,7 @@ def test_the_bill_can_be_received(panel: PerformancePanel):
     assert panel.bill.accessibleDescription().startswith("1,580 of 2,048 MiB: Weights 1,065 MiB")
 
 
-def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(
-    panel: PerformancePanel,
-):
+def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(panel):
     facts = a_model().facts.model_copy(
         update={"engine": "ctransformers 0.2.27", "format": "GGML", "ignored": ("kv_type", "min_p")}
     )
@@ -427,7 +423,7 @@ def test_nothing_is_cut_off_at_the_side(qapp: QApplication, qtbot, text_pt: int)
             qtbot.waitUntil(
                 lambda content=content, page=page: (
                     content.minimumSizeHint().width() <= page.viewport().width()
-                ),
+                )
             )
     finally:
         qapp.setFont(usual)

@@ -71,9 +71,7 @@ def test_a_model_in_memory_follows_a_budget_that_holds_it(panel: PerformancePane
     assert not panel.load.pending
 
 
-def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(
-    panel: PerformancePanel, qtbot
-):
+def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(panel, qtbot):
     panel.show_model(a_streamed_model())
     panel.show_model(a_model())
     received: list[int] = []

@@ -50,9 +50,7 @@ def sampler(engine: EngineStandIn):
     sampler.stop()
 
 
-def test_a_reading_says_what_this_process_and_machine_use(
-    engine: EngineStandIn, sampler: ResourceSampler, qtbot
-):
+def test_a_reading_says_what_this_process_and_machine_use(engine, sampler, qtbot):
     engine.engine_pid = os.getpid()
     with qtbot.waitSignal(sampler.sampled) as sampled:
         sampler.start()

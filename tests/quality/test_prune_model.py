@@ -12,12 +12,7 @@ from click.testing import CliRunner
 
 from convert.plain_llama import PlainLlama
 from deepseek_r1.cli.app import app
-from deepseek_r1.convert.job import (
-    ConversionRequest,
-    ConversionResult,
-    ConversionStage,
-    OnProgress,
-)
+from deepseek_r1.convert.job import ConversionRequest, ConversionResult, ConversionStage, OnProgress
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.gguf import read_header
@@ -117,9 +112,7 @@ def test_the_first_block_stays(tiny_qwen2: Path):
 
 
 @pytest.mark.parametrize("second", ["calibration.txt", "evaluation.txt"])
-def test_a_run_that_was_ended_goes_on_only_with_the_same_text(
-    tiny_qwen2: Path, tmp_path: Path, second: str
-):
+def test_a_run_that_was_ended_goes_on_only_with_the_same_text(tiny_qwen2, tmp_path, second):
     def ends_halfway(stage: ConversionStage, done: int, total: int) -> None:
         if stage is ConversionStage.WRITING and done > total / 2:
             raise KeyboardInterrupt

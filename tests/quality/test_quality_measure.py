@@ -88,9 +88,7 @@ def test_large_logits_do_not_overflow():
     assert rows[0, 0] == pytest.approx(0.0)
 
 
-def test_models_with_other_vocabularies_are_not_compared(
-    int8: Path, tiny_qwen2: Path, short_terms: MeasurementSettings
-):
+def test_models_with_other_vocabularies_are_not_compared(int8, tiny_qwen2, short_terms):
     terms = dataclasses.replace(short_terms, window=64, most_scored=32)
     with pytest.raises(VocabulariesDiffer):
         compare(tiny_qwen2, [int8], terms, nobody)
@@ -99,13 +97,7 @@ def test_models_with_other_vocabularies_are_not_compared(
 @pytest.mark.parametrize(
     ("content", "error"), [(b"Too short.", TextTooShort), (b"\xff\xfe\x00", TextUnreadable)]
 )
-def test_a_text_that_cannot_serve_is_refused(
-    content: bytes,
-    error: type,
-    tiny_qwen2: Path,
-    short_terms: MeasurementSettings,
-    tmp_path,
-):
+def test_a_text_that_cannot_serve_is_refused(content, error, tiny_qwen2, short_terms, tmp_path):
     text = tmp_path / "text.txt"
     text.write_bytes(content)
     terms = dataclasses.replace(short_terms, text=text)
@@ -113,9 +105,7 @@ def test_a_text_that_cannot_serve_is_refused(
         compare(tiny_qwen2, [tiny_qwen2], terms, nobody)
 
 
-def test_the_memory_budget_and_the_limit_of_the_disk_hold(
-    f16: Path, tiny_qwen2: Path, short_terms: MeasurementSettings
-):
+def test_the_memory_budget_and_the_limit_of_the_disk_hold(f16, tiny_qwen2, short_terms):
     with pytest.raises(BudgetTooSmall):
         compare(f16, [], dataclasses.replace(short_terms, memory_budget_mib=256), nobody)
     with pytest.raises(NoSpaceForLogits):
@@ -149,9 +139,7 @@ def test_a_process_that_dies_or_writes_nonsense_is_reported_as_that(
             compare(f16, [], short_terms, nobody)
 
 
-def test_the_command_prints_one_object_and_draws_a_picture(
-    tiny_qwen2: Path, short_terms: MeasurementSettings, tmp_path: Path
-):
+def test_the_command_prints_one_object_and_draws_a_picture(tiny_qwen2, short_terms, tmp_path):
     picture = tmp_path / "picture.png"
     words = ["quality", tiny_qwen2, tiny_qwen2, "--text", short_terms.text, "--window", 64]
     words += ["--tokens", 64, "--plot", picture, "--json", "--memory_budget", 1024]
@@ -166,9 +154,7 @@ def test_the_command_prints_one_object_and_draws_a_picture(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_picture_that_fails_leaves_the_numbers(
-    tiny_qwen2: Path, short_terms: MeasurementSettings, tmp_path: Path
-):
+def test_a_picture_that_fails_leaves_the_numbers(tiny_qwen2, short_terms, tmp_path):
     other = tmp_path / "new$^$.gguf"  # matplotlib takes it for a formula
     shutil.copy(tiny_qwen2, other)
     words = ["quality", tiny_qwen2, other, "--text", short_terms.text, "--window", "64"]
@@ -180,18 +166,14 @@ def test_a_picture_that_fails_leaves_the_numbers(
 
 
 @pytest.mark.parametrize("option", ["--plot", "--scratch"])
-def test_a_place_that_is_not_there_is_named_before_anything_is_measured(
-    option: str, tmp_path: Path
-):
+def test_a_place_that_is_not_there_is_named_before_anything_is_measured(option, tmp_path):
     place = tmp_path / "nowhere" / "place"
     done = run_here("quality", "none.gguf", "none.gguf", "--text", "none.txt", option, place)
     assert (done.returncode, done.stdout) == (3, "")
     assert f"{place} cannot be written." in done.stderr
 
 
-def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     words = ["quality", "none.gguf", "none.gguf", "--text", "none.txt", "--plot", "picture.png"]
     assert isinstance(CliRunner().invoke(app, words).exception, PlotsMissing)

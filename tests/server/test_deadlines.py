@@ -113,9 +113,7 @@ def test_texts_and_tokens_have_a_deadline(path: str, late: bool):
     asyncio.run(main())
 
 
-def test_a_server_that_ends_waits_for_no_system_prompt_and_is_not_reported_ready(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_a_server_that_ends_waits_for_no_system_prompt_and_is_not_reported_ready(monkeypatch):
     """The engine computes that prompt for as long as it lives, so it has to be closed first."""
     reported: list[object] = []
     engine = SilentEngine()

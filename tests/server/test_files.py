@@ -155,9 +155,7 @@ def test_a_chat_about_a_file_in_the_message_streams_its_passages_at_the_end(clie
     assert found == chunks[-1:]
 
 
-def test_an_embedding_model_orders_the_passages_and_makes_the_embeddings(
-    start_server: StartServer, tmp_path: Path
-):
+def test_an_embedding_model_orders_the_passages_and_makes_the_embeddings(start_server, tmp_path):
     days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(60))
     diary = inline("\n\n".join(days).encode(), name="diary.txt")
     options = ("--context-length", "2048", "--embedding-model", tiny_bert(tmp_path / "bert.gguf"))

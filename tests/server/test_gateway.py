@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.servers import StartServer, foreign_server, free_port, get, post
+from support.servers import foreign_server, free_port, get, post
 
 CHAT = "/v1/chat/completions"
 SMG = (
@@ -47,9 +47,7 @@ def haproxy_file(addresses: list[str], port: int) -> str:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("gateway", ["haproxy", "smg"])
-def test_a_conversation_stays_on_its_server_and_survives_it(
-    gateway: str, start_server: StartServer, tmp_path: Path
-):
+def test_a_conversation_stays_on_its_server_and_survives_it(gateway, start_server, tmp_path):
     program = shutil.which(gateway)
     if program is None:
         pytest.skip(f"{gateway} is not installed")

@@ -69,9 +69,7 @@ def test_an_instance_that_dies_comes_back(two: tuple[RunningServer, list[str]]):
     assert alive == []
 
 
-def test_killing_the_supervisor_ends_its_instances_and_their_engines(
-    two: tuple[RunningServer, list[str]],
-):
+def test_killing_the_supervisor_ends_its_instances_and_their_engines(two):
     supervisor, _ = two
     below = psutil.Process(supervisor.process.pid).children(recursive=True)
     assert len(below) >= 4  # two instances, each with an engine

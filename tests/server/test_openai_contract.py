@@ -87,10 +87,7 @@ def test_usage_comes_with_a_stream_only_where_it_is_asked_for(client: openai.Ope
 
 def test_an_answer_ends_before_a_stop_sequence(client: openai.OpenAI, model: str):
     answer = client.chat.completions.create(
-        model=model,
-        messages=HI,
-        stop=["two"],
-        response_format=schema({"const": "one two three"}),
+        model=model, messages=HI, stop=["two"], response_format=schema({"const": "one two three"})
     )
     assert answer.choices[0].message.content.strip() == '"one'
     assert answer.choices[0].finish_reason == "stop"
@@ -141,9 +138,7 @@ def test_the_same_seed_gives_the_same_answer(client: openai.OpenAI, model: str):
     assert len(texts) == 1
 
 
-def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(
-    client: openai.OpenAI, model: str
-):
+def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(client, model):
     parts = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hello."}]
     messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": ""}]
     whole = client.chat.completions.create(model=model, messages=HI, max_tokens=1)
@@ -164,9 +159,7 @@ def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(
         ("stop", [""]),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_by_name(
-    client: openai.OpenAI, model: str, field: str, value: object
-):
+def test_what_cannot_be_honoured_is_refused_by_name(client, model, field, value):
     request = {"model": model, "messages": HI, "max_tokens": 1, "extra_body": {field: value}}
     for stream in (False, True):
         with pytest.raises(openai.BadRequestError) as refused:
@@ -175,9 +168,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(
         assert field in f"{refused.value.param} {refused.value}"
 
 
-def test_several_answers_to_one_prompt_have_their_own_numbers_and_seeds(
-    client: openai.OpenAI, model: str
-):
+def test_several_answers_to_one_prompt_have_their_own_numbers_and_seeds(client, model):
     ask = partial(client.chat.completions.create, model=model, messages=HI, max_tokens=8)
     one = ask(seed=7, temperature=1.5)
     three = ask(seed=7, temperature=1.5, n=3)
@@ -194,9 +185,7 @@ def test_several_answers_to_one_prompt_have_their_own_numbers_and_seeds(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_echo_begins_with_the_prompt(
-    server: RunningServer, client: openai.OpenAI, model: str, stream: bool
-):
+def test_an_echo_begins_with_the_prompt(server, client, model, stream):
     with server.http() as http:
         tokens = http.post("/tokenize", json={"content": "Three, four,"}).json()["tokens"]
     for prompt, text in (("One, two,", "One, two,"), (tokens, "Three, four,")):
@@ -232,9 +221,7 @@ TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
 
 
 @pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
-def test_tools_that_need_not_be_called_change_nothing_and_a_warning_says_so(
-    client: openai.OpenAI, model: str, choice: dict[str, str]
-):
+def test_tools_that_need_not_be_called_change_nothing_and_a_warning_says_so(client, model, choice):
     """Open WebUI offers its tools with every message."""
     ask = partial(client.chat.completions.create, model=model, messages=HI, temperature=0)
     answer = ask(max_tokens=8, tools=TOOLS, **choice)
@@ -246,9 +233,7 @@ def test_tools_that_need_not_be_called_change_nothing_and_a_warning_says_so(
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
-def test_tools_that_have_to_be_called_are_refused(
-    client: openai.OpenAI, model: str, choice: object
-):
+def test_tools_that_have_to_be_called_are_refused(client, model, choice):
     with pytest.raises(openai.BadRequestError, match="calls no tools") as refused:
         client.chat.completions.create(model=model, messages=HI, tools=TOOLS, tool_choice=choice)
     assert refused.value.param == "tool_choice"
@@ -308,9 +293,7 @@ def test_embeddings_come_as_numbers(client: openai.OpenAI, model: str):
     assert plain.data[0].embedding == pytest.approx(first, abs=1e-2)
 
 
-def test_embeddings_of_tokens_are_those_of_their_text(
-    server: RunningServer, client: openai.OpenAI, model: str
-):
+def test_embeddings_of_tokens_are_those_of_their_text(server, client, model):
     with server.http() as http:
         tokens = http.post("/tokenize", json={"prompt": "a cat"}).json()["tokens"]
     text, of_tokens = (

@@ -29,12 +29,7 @@ ENDLESS = {
         "type": "json_schema",
         "json_schema": {
             "name": "sevens",
-            "schema": {
-                "type": "array",
-                "items": {"const": 7},
-                "minItems": 900,
-                "maxItems": 900,
-            },
+            "schema": {"type": "array", "items": {"const": 7}, "minItems": 900, "maxItems": 900},
         },
     },
 }

@@ -60,9 +60,7 @@ def health(port: int) -> int:
 
 
 @pytest.mark.parametrize("sent", [b"", HALF_HEAD, CHUNKED + b"5\r\nhe"], ids=["", "head", "body"])
-def test_what_is_not_sent_in_time_is_closed(
-    port: int, sent: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_sent_in_time_is_closed(port, sent, monkeypatch):
     monkeypatch.setattr(http_protocol, "HEAD_S", 0.2)
     monkeypatch.setattr(http_protocol, "BODY_S", 0.2)
     with ExitStack() as stack:

@@ -65,9 +65,7 @@ def interrupt(engine: _Engine) -> None:
     engine.requests[-1].take(STOPPED)
 
 
-def test_it_goes_on_once_the_engine_is_free(
-    qtbot: QtBot, answer: ServedAnswer, engine: _Engine, sent: list[Any]
-) -> None:
+def test_it_goes_on_once_the_engine_is_free(qtbot, answer, engine, sent):
     interrupt(engine)
     engine.state = EngineState.GENERATING
     engine.requests[-1].close(DoneReply(id=1))
@@ -77,9 +75,7 @@ def test_it_goes_on_once_the_engine_is_free(
     assert not any(isinstance(reply, DoneReply) for reply in sent)
 
 
-def test_a_program_that_leaves_while_it_is_interrupted_ends_it(
-    qtbot: QtBot, answer: ServedAnswer, engine: _Engine, sent: list[Any]
-) -> None:
+def test_a_program_that_leaves_while_it_is_interrupted_ends_it(qtbot, answer, engine, sent):
     """The cancel comes between the engine's last event and its reply."""
     interrupt(engine)
     answer.cancel()

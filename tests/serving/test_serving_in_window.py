@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from PySide6.QtWidgets import QApplication, QDialogButtonBox
+from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
@@ -28,10 +28,7 @@ from support.patience import PATIENCE_S
 from window.mouse_and_keys import click
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.qt_log_ignore("This plugin does not support"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.qt_log_ignore("This plugin does not support")]
 
 
 @pytest.fixture
@@ -175,9 +172,7 @@ def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
         dialog.close()
 
 
-def test_a_port_in_use_is_reported_and_another_one_works(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_port_in_use_is_reported_and_another_one_works(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, served, engine) as session:
         wait_ready(qtbot, session)
         dialog = open_dialog(session)
@@ -194,9 +189,7 @@ def test_a_port_in_use_is_reported_and_another_one_works(
         dialog.close()
 
 
-def test_a_budget_without_room_for_the_server_refuses_it(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_budget_without_room_for_the_server_refuses_it(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, served, engine) as session:
         wait_ready(qtbot, session)
         loaded = session.models.current
@@ -228,9 +221,7 @@ def test_a_server_that_is_killed_is_reported_and_closing_the_window_ends_one_tha
     assert alive == []
 
 
-def test_the_servers_memory_is_part_of_the_window_in_the_next_bill(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_the_servers_memory_is_part_of_the_window_in_the_next_bill(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, served, engine) as session:
         dialog = switch_on(qtbot, session)
         before = session.models.current
@@ -244,9 +235,7 @@ def test_the_servers_memory_is_part_of_the_window_in_the_next_bill(
         dialog.close()
 
 
-def test_off_and_the_button_close_are_two_words_in_chinese(
-    qtbot: QtBot, qapp: QApplication
-) -> None:
+def test_off_and_the_button_close_are_two_words_in_chinese(qtbot, qapp):
     use_language("zh_CN")
     install_qt_translations(qapp)
     try:

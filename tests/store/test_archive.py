@@ -68,9 +68,7 @@ def a_chain(count: int, text: str = "Hi.") -> dict[str, object]:
     return {"conversations": [{"title": "Chain", "messages": messages}]}
 
 
-def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(
-    store: Store, import_of: ImportOf
-) -> None:
+def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(store, import_of):
     def processor_s(count: int) -> float:
         started = time.process_time()
         (key,) = import_of(a_chain(count))
@@ -103,9 +101,7 @@ def test_an_import_is_stored_in_slices_and_seen_at_its_end(store: Store, chain: 
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_an_import_that_ends_early_leaves_nothing(
-    store: Store, chain: Path, is_killed: bool
-) -> None:
+def test_an_import_that_ends_early_leaves_nothing(store, chain, is_killed):
     jobs = 0
 
     def run(work: Callable[[Store], Result]) -> Result:
@@ -140,9 +136,7 @@ def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> Non
         ({"conversations": [{"title": [[]] * 20_000}]}, "conversations/0/title: "),
     ],
 )
-def test_a_document_with_too_large_a_part_is_refused(
-    import_of: ImportOf, document: object, found: str
-) -> None:
+def test_a_document_with_too_large_a_part_is_refused(import_of, document, found):
     with pytest.raises(ArchiveUnreadable, match=found):
         import_of(document)
 
@@ -225,9 +219,7 @@ GOOD = {"number": 1, "role": "user", "content": "x"}
         ),
     ],
 )
-def test_a_document_that_does_not_fit_together_changes_nothing(
-    store: Store, import_of: ImportOf, document: bytes
-) -> None:
+def test_a_document_that_does_not_fit_together_changes_nothing(store, import_of, document):
     with pytest.raises(ArchiveUnreadable):
         import_of(document)
     assert store.conversations.infos() == []
@@ -243,17 +235,13 @@ def test_a_document_that_does_not_fit_together_changes_nothing(
         (b'{"conversations": [{"messages": 1}]}', "conversations/0/messages: "),
     ],
 )
-def test_a_file_that_is_no_export_is_refused_in_plain_words(
-    import_of: ImportOf, document: bytes, found: str
-) -> None:
+def test_a_file_that_is_no_export_is_refused_in_plain_words(import_of, document, found):
     with pytest.raises(ArchiveUnreadable) as refused:
         import_of(document)
     assert found in str(refused.value)
 
 
-def test_hostile_text_in_a_document_is_stored_as_any_text(
-    store: Store, import_of: ImportOf
-) -> None:
+def test_hostile_text_in_a_document_is_stored_as_any_text(store, import_of):
     (key,) = import_of({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
     assert [m.content for m in store.messages.path(key)] == ["a\u2400b"]
 

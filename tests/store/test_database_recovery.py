@@ -43,9 +43,7 @@ def usable(store: Store) -> list[str]:
     return titles
 
 
-def test_a_truncated_wal_gives_a_whole_number_of_transactions(
-    sample: tuple[bytes, bytes, bytes], memory_dir: Path
-) -> None:
+def test_a_truncated_wal_gives_a_whole_number_of_transactions(sample, memory_dir):
     _, main, wal = sample
     chance = random.Random(3)
     best = 0
@@ -69,9 +67,7 @@ def test_a_truncated_wal_gives_a_whole_number_of_transactions(
     assert best > CONVERSATIONS // 2
 
 
-def test_flipped_bytes_always_lead_to_a_usable_store(
-    sample: tuple[bytes, bytes, bytes], memory_dir: Path
-) -> None:
+def test_flipped_bytes_always_lead_to_a_usable_store(sample, memory_dir):
     whole, _, _ = sample
     chance = random.Random(5)
     kept = damaged = 0
@@ -91,9 +87,7 @@ def test_flipped_bytes_always_lead_to_a_usable_store(
 
 
 @pytest.mark.parametrize("place", [24, 44, 56, 60, 63, 100, 101, 105])
-def test_flipped_bytes_in_the_header_lead_to_a_usable_store(
-    sample: tuple[bytes, bytes, bytes], database: Path, place: int
-) -> None:
+def test_flipped_bytes_in_the_header_lead_to_a_usable_store(sample, database, place):
     data = bytearray(sample[0])
     data[place] ^= 0xFF
     database.parent.mkdir()
@@ -115,9 +109,7 @@ def test_a_file_that_is_no_database_is_set_aside(database: Path, content: bytes)
             assert store.opening.set_aside.read_bytes() == content
 
 
-def test_a_lost_page_costs_its_own_rows_only(
-    sample: tuple[bytes, bytes, bytes], database: Path
-) -> None:
+def test_a_lost_page_costs_its_own_rows_only(sample, database):
     data = bytearray(sample[0])
     page = data.index(b"answer 12:") // 4096 * 4096
     data[page : page + 4096] = b"\xff" * 4096

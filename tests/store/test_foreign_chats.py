@@ -48,9 +48,7 @@ def versions(store: Store, key: int, text: str) -> list[str]:
     return [node.content for node in nodes if node.parent_id == parent]
 
 
-def test_chatgpts_zip_comes_over_with_branches_thinking_and_instructions(
-    store: Store, tmp_path: Path
-) -> None:
+def test_chatgpts_zip_comes_over_with_branches_thinking_and_instructions(store, tmp_path):
     chats = [chatgpt_chat(0), chatgpt_chat(1, turns=0)]
     found = import_by_process(store, write_chatgpt(tmp_path / "export.zip", chats, in_each=1))
     first, second = found.ids
@@ -70,9 +68,7 @@ def test_chatgpts_zip_comes_over_with_branches_thinking_and_instructions(
     assert (again.ids, again.already_here) == ((), 2)
 
 
-def test_open_webuis_export_comes_over_with_two_models_side_by_side(
-    store: Store, tmp_path: Path
-) -> None:
+def test_open_webuis_export_comes_over_with_two_models_side_by_side(store, tmp_path):
     (tmp_path / "chat-export-1.json").write_text(json.dumps([open_webui_chat()]))
     found = import_into(store, tmp_path / "chat-export-1.json")
     (key,) = found.ids
@@ -171,9 +167,7 @@ def large_bomb(file: Path) -> None:
         (lambda file: file.write_text('[{"chat_messages": []}]'), "another kind of file"),
     ],
 )
-def test_a_hostile_file_is_refused_in_a_sentence_and_leaves_nothing(
-    store: Store, tmp_path: Path, make: object, found: str
-) -> None:
+def test_a_hostile_file_is_refused_in_a_sentence_and_leaves_nothing(store, tmp_path, make, found):
     make(tmp_path / "file")
     with pytest.raises(ArchiveUnreadable, match=found):
         import_by_process(store, tmp_path / "file")

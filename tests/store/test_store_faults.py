@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -135,13 +135,7 @@ def prepared(path: Path, sample: bytes) -> Store:
 @pytest.mark.parametrize("work", [send, finish, trash, purge, configure])
 @pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 @pytest.mark.parametrize("sticky", [False, True])
-def test_every_transaction_is_whole_or_absent(
-    memory_dir: Path,
-    sample: bytes,
-    work: Callable[[Store], None],
-    error: type[apsw.Error],
-    sticky: bool,
-) -> None:
+def test_every_transaction_is_whole_or_absent(memory_dir, sample, work, error, sticky):
     with prepared(memory_dir / "reference.db", sample) as store:
         pictures = [picture(store)]
         Plan.reset()
@@ -189,9 +183,7 @@ def open_files(path: Path) -> list[str]:
     "error", [apsw.FullError, pytest.param(apsw.IOError, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("sticky", [False, True])
-def test_an_opening_fails_in_our_words_or_works_and_leaves_no_file_open(
-    memory_dir: Path, error: type[apsw.Error], sticky: bool
-) -> None:
+def test_an_opening_fails_in_our_words_or_works_and_leaves_no_file_open(memory_dir, error, sticky):
     """While its error is shown: Windows neither moves nor deletes an open file."""
     Plan.reset()
     Store(memory_dir / "reference.db").close()

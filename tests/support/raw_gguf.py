@@ -169,11 +169,19 @@ class _Parser:
         start = self.at
         if kind == ARRAY:
             element, count = self.number(4), self.number(8)
-            for _ in range(count):
-                self.skip(element)
+            if element != STRING:
+                self.at += count * SIZES[element]
+            else:
+                self.skip_strings(count)
         else:
             self.skip(kind)
         return RawKey(name, kind, self.data[start : self.at])
+
+    def skip_strings(self, count: int) -> None:
+        at, data, length = self.at, self.data, struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            at += 8 + length(data, at)[0]
+        self.at = at
 
     def skip(self, kind: int) -> None:
         self.take(self.number(8) if kind == STRING else SIZES[kind])

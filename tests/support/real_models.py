@@ -13,11 +13,12 @@ import pytest
 from filelock import FileLock
 
 from benchmarks import with_memory_limit
+from support.r1_shaped_files import OF_1_5B, write_r1_shaped
 
 FILE_BYTES = 4_683_073_248  # of the whole file whose header `r1_header` is
 K_QUANT_PARTS = 6
 SHARED = Path(__file__).parents[3] / "shared"
-DATA, TOOL = SHARED / "data", SHARED / "tools" / "make_r1_shaped_gguf.py"
+DATA = SHARED / "data"
 
 
 def r1_header() -> Path:
@@ -58,15 +59,6 @@ def _part(number: int) -> Path | None:
     return Path(spec.submodule_search_locations[0]) / "data" / f"part{number:02}.bin"
 
 
-def make_r1_shaped(size: str, path: Path) -> None:
-    """Make a file of a size that the tool knows, "tiny" or "1.5b"; skips where it cannot run."""
-    if sys.platform == "win32":
-        pytest.skip("the tool that makes R1-shaped files removes an open file, as Windows forbids")
-    if not TOOL.is_file():
-        pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
-    subprocess.run([sys.executable, TOOL, "--size", size, path], check=True, capture_output=True)
-
-
 def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     """The 1,117 MB of the 1.5B: the file that `R1_SHAPED_1_5B` names, or one made once a run."""
     ready = os.environ.get("R1_SHAPED_1_5B", "")
@@ -79,7 +71,7 @@ def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
             making = path.with_suffix(".part")
-            make_r1_shaped("1.5b", making)
+            write_r1_shaped(r1_header(), OF_1_5B, making)
             making.rename(path)
     return path
 

@@ -66,9 +66,7 @@ def test_it_comes_with_its_licence() -> None:
     assert "SIL Open Font License" in FILE.with_name("r1desk-sc.LICENSE.txt").read_text("utf-8")
 
 
-def test_the_system_font_stays_first_unless_it_is_a_last_resort(
-    qapp: QApplication, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_system_font_stays_first_unless_it_is_a_last_resort(qapp, monkeypatch):
     class Info:
         family_name = ""
 
@@ -96,9 +94,7 @@ def test_where_the_system_has_a_chinese_font_of_its_own_that_is_used(
     assert BUNDLED_FAMILY in families
 
 
-def test_without_its_file_the_system_fonts_are_used(
-    qapp: QApplication, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_its_file_the_system_fonts_are_used(qapp, monkeypatch):
     fonts.bundled_families.cache_clear()
     monkeypatch.setattr(fonts, "BUNDLED_FILES", ("not there.ttf",) * 2)
     try:

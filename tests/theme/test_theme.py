@@ -22,7 +22,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QWidget,
 )
-from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import resources_dir
 from r1desk.theme import ThemeChoice, app_icon, apply_theme, explain, icon, tokens
@@ -88,9 +87,7 @@ def test_high_contrast_frames_what_has_the_focus_thickly():
         (ThemeChoice.HIGH_CONTRAST, HIGH_CONTRAST),
     ],
 )
-def test_a_choice_reaches_tokens_and_palette(
-    qapp: QApplication, choice: ThemeChoice, theme: Tokens
-):
+def test_a_choice_reaches_tokens_and_palette(qapp, choice, theme):
     apply_theme(qapp, choice)
     assert tokens() is theme
     assert qapp.palette().color(QPalette.ColorRole.Window).name() == theme.background
@@ -233,9 +230,7 @@ def test_an_icon_in_no_space_draws_nothing(qapp: QApplication) -> None:
 @pytest.mark.parametrize(
     ("choice", "current"), [(ThemeChoice.LIGHT, 2), (ThemeChoice.HIGH_CONTRAST, 0)]
 )
-def test_the_last_entry_of_a_drop_down_is_not_cut(
-    qtbot: QtBot, choice: ThemeChoice, current: int
-) -> None:
+def test_the_last_entry_of_a_drop_down_is_not_cut(qtbot, choice, current):
     apply_theme(QApplication.instance(), choice)
     combo = QComboBox()
     combo.addItems(["Hugging Face", "hf-mirror", "ModelScope"])
@@ -252,9 +247,7 @@ def test_the_last_entry_of_a_drop_down_is_not_cut(
     combo.hidePopup()
 
 
-def test_a_shown_window_takes_up_the_newest_of_two_choices_and_is_painted_again(
-    qapp: QApplication, qtbot: QtBot
-) -> None:
+def test_a_shown_window_takes_up_the_newest_of_two_choices_and_is_painted_again(qapp, qtbot):
     theme = apply_theme(qapp, ThemeChoice.LIGHT)
     field = QLineEdit()
     qtbot.addWidget(field)
@@ -274,9 +267,7 @@ class Failing(QWidget):
             raise ValueError("a bug")
 
 
-def test_a_bug_in_one_widget_leaves_the_window_painted_and_the_others_in_the_new_theme(
-    qapp: QApplication, qtbot: QtBot
-) -> None:
+def test_a_bug_in_one_widget_leaves_the_window_painted_and_the_others_in_the_new_theme(qapp, qtbot):
     apply_theme(qapp, ThemeChoice.LIGHT)
     window = QWidget()
     qtbot.addWidget(window)

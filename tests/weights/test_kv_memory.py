@@ -92,9 +92,7 @@ def test_weights_have_the_memory_of_unused_cells(starter: Path) -> None:
     assert again == short
 
 
-def test_cells_that_are_added_during_an_answer_do_not_change_it(
-    shallow_streaming: Streaming,
-) -> None:
+def test_cells_that_are_added_during_an_answer_do_not_change_it(shallow_streaming):
     with shallow_streaming() as engine:
         engine._computing.kv_reclaim = None
         calm = answer(engine, MIDDLE, 60)
@@ -107,9 +105,7 @@ def test_cells_that_are_added_during_an_answer_do_not_change_it(
 
 
 @pytest.mark.slow
-def test_conversations_in_turns_give_the_answers_that_each_gives_alone(
-    shallow_streaming: Streaming,
-) -> None:
+def test_conversations_in_turns_give_the_answers_that_each_gives_alone(shallow_streaming):
     """Cells that were released and used again hold nothing of their old content."""
     asked = (SHORT, LONG, MIDDLE, LONG + "Why?", SHORT, MIDDLE + LONG)
     alone = []
@@ -148,9 +144,7 @@ def test_answers_that_come_together_have_the_whole_context(shallow_streaming: St
         assert answer(engine, SHORT, 8) == alone
 
 
-def test_without_flash_attention_weights_get_no_memory_of_cells(
-    starter: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_flash_attention_weights_get_no_memory_of_cells(starter, monkeypatch, caplog):
     monkeypatch.setattr(LibraryLog, "flash_attention", lambda _log: False)
     with caplog.at_level("INFO"), streaming(starter) as engine:
         assert "cannot be reclaimed" in caplog.text

@@ -28,9 +28,7 @@ with CPUInference(sys.argv[1], memory_budget=int(sys.argv[2]), context_length=51
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_a_model_larger_than_the_limit_is_not_killed(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_a_model_larger_than_the_limit_is_not_killed(tmp_path_factory):
     limit, large = memory_limit(LIMIT_MB), r1_shaped(tmp_path_factory)
     app = Path(__file__).parents[2] / "app"
     assert large.stat().st_size > LIMIT_MB * 1_000_000

@@ -83,9 +83,7 @@ def test_streaming_follows_the_computation(header: ModelHeader) -> None:
     assert first.index("attn_q") < first.index("attn_output") < first.index("ffn_down")
 
 
-def test_the_embedding_is_on_the_disk_unless_it_is_also_the_output(
-    header: ModelHeader, tmp_path: Path
-) -> None:
+def test_the_embedding_is_on_the_disk_unless_it_is_also_the_output(header, tmp_path):
     assert not header.has_output
     assert EMBEDDING in plan_residency(header, 60.0).pinned
     untied = read_header(tiny_qwen2(tmp_path / "untied.gguf"))

@@ -47,9 +47,7 @@ def given() -> list[int]:
 
 
 @pytest.fixture
-def page(
-    qtbot: QtBot, known_speed: None, given: list[int], monkeypatch: pytest.MonkeyPatch
-) -> CataloguePage:
+def page(qtbot, known_speed, given, monkeypatch) -> CataloguePage:
     """The catalogue for a budget of 2 GiB where 22 GB are free: the 7B runs from the disk."""
     free = MemoryReading(32_000.0, 22_000.0)
     monkeypatch.setattr(forecaster, "memory_reading", lambda: free)

@@ -36,9 +36,7 @@ def assert_still_answers(qtbot: QtBot, session: Session) -> None:
 
 
 @pytest.mark.quiet
-def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
-    qtbot: QtBot, ready: Session, tmp_path: Path
-) -> None:
+def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(qtbot, ready, tmp_path):
     path = tmp_path / "hostile.gguf"
     path.write_bytes(b"GGUF" + b"\xff" * 100)
     before, received = ready.models.current, []
@@ -59,9 +57,7 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
 
 
 @pytest.mark.quiet
-def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
-    qtbot: QtBot, ready: Session, engine: EngineScript
-) -> None:
+def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(qtbot, ready, engine):
     panel, before = ready.window.panel, ready.preferences.load
     panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
     assert panel.load.pending
@@ -79,9 +75,7 @@ def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
 
 
 @pytest.mark.quiet
-def test_a_budget_that_is_too_small_is_refused_and_forgotten(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_budget_that_is_too_small_is_refused_and_forgotten(qtbot, own_profile, engine):
     with ready_session(qtbot, own_profile, engine=engine) as session:
         panel, before = session.window.panel, session.preferences.load
         panel.load.rows["memory_budget"].changed.emit(256)
@@ -123,9 +117,7 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         assert session.chat.shown_branch[-1].state == "complete"
 
 
-def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
-    session: Session, tmp_path: Path
-) -> None:
+def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(session, tmp_path):
     window = session.window
     held = files_of(tmp_path / "model.gguf")
     drag(window, held)
@@ -185,13 +177,8 @@ def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
     ids=["picture", "broken", "pipe"],
 )
 def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
-    qtbot: QtBot,
-    own_profile: Path,
-    tmp_path: Path,
-    engine: EngineScript,
-    content: bytes | None,
-    shown: str,
-) -> None:
+    qtbot, own_profile, tmp_path, engine, content, shown
+):
     file = tmp_path / "wrong.jinja"
     make_file(file, content)
     engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})

@@ -22,7 +22,7 @@ from r1desk.chat.answers import pending_writes
 from r1desk.chat.values.intents import AttachFiles, EditQuestion
 from r1desk.shell.session import Session
 from r1desk.store import Store, store
-from support.engine_script import EngineScript, says, waits_for
+from support.engine_script import says, waits_for
 from support.patience import PATIENCE_S
 from window.disks import Disk
 from window.session_fixture import (
@@ -68,9 +68,7 @@ def opened(qtbot: QtBot, profile: Path) -> Iterator[Session]:
         yield session
 
 
-def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
-    qtbot: QtBot, disk: Disk, profile: Path
-) -> None:
+def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(qtbot, disk, profile):
     disk.set_writable(False)
     with opened(qtbot, profile) as session:
         assert "cannot be written" in notice_text(session)
@@ -106,9 +104,7 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
         assert len(session.chat.shown_branch) == 4
 
 
-def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
-    qtbot: QtBot, disk: Disk, profile: Path
-) -> None:
+def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(qtbot, disk, profile):
     with opened(qtbot, profile) as session:
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: not session._save_timer.isActive())  # else its notice comes later
@@ -154,9 +150,7 @@ def test_files_are_refused_while_the_disk_is_full_and_attached_later(
         qtbot.waitUntil(lambda: len(row.chips) == 1)
 
 
-def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
-    qtbot: QtBot, disk: Disk, engine: EngineScript
-) -> None:
+def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(qtbot, disk, engine):
     profile, whole = disk.folder / "profile", "Once upon " + "a time. " * 1000
     engine.answers(says("Once upon "), waits_for(engine.gate("full")), says("a time. " * 1000))
     with ready_session(qtbot, profile, engine=engine) as session:
@@ -221,9 +215,7 @@ def test_damaged_settings_are_set_aside_and_said(qtbot: QtBot, own_profile: Path
     assert file.is_file()
 
 
-def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(qtbot, own_profile):
     store_conversation(own_profile, HELLO, REPLY)
     (own_profile / prefs.FILE_NAME).write_bytes(b"{")
     with (own_profile / "conversations.db").open("r+b") as file:
@@ -255,9 +247,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     ready.set()
 
 
-def test_words_typed_before_the_store_has_opened_stay_in_the_box(
-    qtbot: QtBot, slow_disk: threading.Event, session: Session
-) -> None:
+def test_words_typed_before_the_store_has_opened_stay_in_the_box(qtbot, slow_disk, session):
     qtbot.keyClicks(session.window.composer.editor, "What is")
     with qtbot.waitSignal(session.chat.branch_shown):
         slow_disk.set()

@@ -50,9 +50,7 @@ def facts(card: ModelCard) -> list[str]:
     return [chip.text() for chip in card.chips]
 
 
-def test_a_card_that_needs_more_memory_gives_it_and_downloads(
-    qtbot: QtBot, page: CataloguePage, given: list[int]
-) -> None:
+def test_a_card_that_needs_more_memory_gives_it_and_downloads(qtbot, page, given):
     smartest = next(card for card in page.cards if card.file.model.id == "ling-3.0-tiny")
     assert smartest.give.text().startswith("Download and give it ")
     with qtbot.waitSignal(page.download_requested):
@@ -77,9 +75,7 @@ def test_more_memory_is_offered_only_for_more_speed(qtbot: QtBot) -> None:
     assert not button.isHidden()
 
 
-def test_there_is_nothing_to_scroll_where_all_cards_are_in_view(
-    qtbot: QtBot, page: CataloguePage
-) -> None:
+def test_there_is_nothing_to_scroll_where_all_cards_are_in_view(qtbot, page):
     area = page.findChild(QScrollArea)
     unused = area.viewport().height() - page.all_button.geometry().bottom()
     page.resize(page.width(), page.height() - unused + 30)
@@ -96,9 +92,7 @@ def test_a_click_on_a_card_downloads_its_model(qtbot: QtBot, page: CataloguePage
     assert requested.args[0].url in card.button.toolTip(), "the address is shown before the click"
 
 
-def test_all_files_have_a_page_of_their_own_with_fit_and_speed(
-    qtbot: QtBot, page: CataloguePage
-) -> None:
+def test_all_files_have_a_page_of_their_own_with_fit_and_speed(qtbot, page):
     assert not page.table.isVisible()
     qtbot.mouseClick(page.all_button, Qt.MouseButton.LeftButton)
     assert page.table.isVisible()
@@ -126,9 +120,7 @@ def requested(page: CataloguePage) -> list[DownloadSpec]:
     return specs
 
 
-def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(
-    page: CataloguePage, requested: list[DownloadSpec]
-) -> None:
+def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(page, requested):
     table = page.table
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
     table.show_free_space(50_000_000_000)
@@ -142,9 +134,7 @@ def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(
     assert requested[1].url.startswith("https://modelscope.cn/")
 
 
-def test_of_a_file_without_a_checksum_the_hub_is_asked(
-    page: CataloguePage, requested: list[DownloadSpec]
-) -> None:
+def test_of_a_file_without_a_checksum_the_hub_is_asked(page, requested):
     for model, file in (("DeepSeek-R1-0528-Qwen3-8B", "Q8_0"), ("Qwen3.5-4B", "Q4_K_M")):
         select(page, model, file)
         page.table.download_button.click()
@@ -191,9 +181,7 @@ def test_return_presses_the_button_that_has_the_focus(qtbot: QtBot, parent: QWid
     assert chooser.isVisible()
 
 
-def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(
-    qtbot: QtBot, parent: QWidget
-) -> None:
+def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(qtbot, parent):
     chooser = shown_chooser(parent)
     qtbot.waitUntil(lambda: chooser.files.tree.selected is not None)
     assert chooser.files.tree.selected.installed.path == starter_model()
@@ -215,9 +203,7 @@ def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot, parent: QWidget) 
 
 
 @pytest.mark.parametrize("tab", [0, 1])
-def test_on_a_small_screen_every_button_can_be_reached(
-    qtbot: QtBot, parent: QWidget, monkeypatch: pytest.MonkeyPatch, tab: int
-) -> None:
+def test_on_a_small_screen_every_button_can_be_reached(qtbot, parent, monkeypatch, tab):
     screen = QSize(675, 344)  # 1366x768 at 200 %
     monkeypatch.setattr(chooser_module, "size_within_screen", lambda _w, _s: screen)
     chooser = shown_chooser(parent)
@@ -250,9 +236,7 @@ def downloaded(page: CataloguePage, monkeypatch: pytest.MonkeyPatch) -> FoundMod
     return FoundModel(here, forecast)
 
 
-def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
-    qtbot: QtBot, page: CataloguePage, downloaded: FoundModel
-) -> None:
+def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(qtbot, page, downloaded):
     page.show_places([downloaded], None)
     other, here = page.cards
     assert other.button.text().startswith("Download ")
@@ -269,9 +253,7 @@ def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
     assert page.cards[1].button.isEnabled(), "it was unloaded"
 
 
-def test_among_all_files_too_it_is_offered_for_use(
-    qtbot: QtBot, page: CataloguePage, downloaded: FoundModel
-) -> None:
+def test_among_all_files_too_it_is_offered_for_use(qtbot, page, downloaded):
     page.show_places([downloaded], None)
     qtbot.mouseClick(page.all_button, Qt.MouseButton.LeftButton)
     table = page.table

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -78,9 +77,7 @@ def buttons(page: ComparisonPage) -> list[str]:
     return [column.button.text() for column in page.columns]
 
 
-def test_one_answer_is_gone_on_with_and_the_other_stays_as_its_version(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_one_answer_is_gone_on_with_and_the_other_stays_as_its_version(qtbot, own_profile, engine):
     engine.answers(says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         page = ask_two(qtbot, session, "Fruit?")
@@ -196,12 +193,8 @@ def test_a_column_that_is_stopped_while_the_chats_model_goes_stops_alone(
 
 
 def test_the_first_column_is_the_chats_model_also_after_it_was_unloaded(
-    qtbot: QtBot,
-    own_profile: Path,
-    engine: EngineScript,
-    shallow_starter: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    qtbot, own_profile, engine, shallow_starter, monkeypatch
+):
     with ready_session(qtbot, own_profile, engine=engine) as session:
         with qtbot.waitSignal(session.models.loaded):
             session.models.choose(shallow_starter)
@@ -223,9 +216,7 @@ def test_the_first_column_is_the_chats_model_also_after_it_was_unloaded(
             qtbot.waitUntil(lambda page=page: not page.isVisible())
 
 
-def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(qtbot, own_profile, engine):
     with two_that_go_on(qtbot, own_profile, engine) as (session, old):
         plan, budget = old.plan.text(), session.preferences.load.memory_budget
         session.set_language("en")  # builds the window anew
@@ -257,9 +248,7 @@ def test_a_window_that_is_closed_in_the_middle_keeps_the_text_of_all_columns(
         assert (answer.state, answer.sibling_count) == (MessageState.STOPPED, 2)
 
 
-def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(qtbot, own_profile, engine):
     with two_that_go_on(qtbot, own_profile, engine) as (session, page):
         needed_mib = feature_of(session).controller.planned.together_mib
         session.models.keep_settings(memory_budget=int(needed_mib) - 200)
@@ -271,9 +260,7 @@ def test_a_lowered_budget_ends_the_column_that_does_not_fit_any_more(
         assert shown_texts(session)[1] == texts(page)[1]
 
 
-def test_no_comparison_begins_beside_a_load(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_no_comparison_begins_beside_a_load(qtbot, own_profile, engine):
     gate = engine.gate("loading")
     engine.loads(waits_for(gate))
     with running_session(qtbot, own_profile, engine=engine) as session:
@@ -285,9 +272,7 @@ def test_no_comparison_begins_beside_a_load(
         qtbot.waitUntil(lambda: session.models.ready)
 
 
-def test_another_programs_request_does_not_end_a_comparison(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_another_programs_request_does_not_end_a_comparison(qtbot, own_profile, engine):
     with two_that_go_on(qtbot, own_profile, engine) as (session, page):
         session.serving._on_received(ModelWanted())
         qtbot.wait(50)
@@ -297,9 +282,7 @@ def test_another_programs_request_does_not_end_a_comparison(
         wait_ended(qtbot, session)
 
 
-def test_an_error_of_a_closed_dialog_is_nobodys(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_an_error_of_a_closed_dialog_is_nobodys(qtbot, own_profile, engine):
     with ready_session(qtbot, own_profile, engine=engine) as session:
         session.window.chat.requested.emit(AskOthers())
         (dialog,) = session.window.findChildren(ComparisonDialog)
@@ -329,9 +312,7 @@ def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(
     qtbot.wait(50)  # a bug would be reported by now
 
 
-def test_columns_are_tabs_in_a_narrow_window(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_columns_are_tabs_in_a_narrow_window(qtbot, own_profile, engine):
     with ready_session(qtbot, own_profile, engine=engine) as session:
         page = ask_two(qtbot, session, "Fruit?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
@@ -344,9 +325,7 @@ def test_columns_are_tabs_in_a_narrow_window(
         assert all(isinstance(c.button, QPushButton) for c in page.columns)
 
 
-def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(
-    qtbot: QtBot,
-) -> None:
+def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot):
     sizes = dict.fromkeys(("needed_mib", "budget_mib", "weights_mib", "kv_mib", "rest_mib"), 900)
     refused = BudgetTooSmall(**sizes, advice="").report()
     tried: list[list[bool]] = []
@@ -373,9 +352,7 @@ def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(
     assert not dialog.choices[0].from_disk.isChecked()
 
 
-def test_what_changes_an_answer_goes_on_with_it_first(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_what_changes_an_answer_goes_on_with_it_first(qtbot, own_profile, engine):
     engine.answers(says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         page = ask_two(qtbot, session, "Fruit?")
@@ -386,9 +363,7 @@ def test_what_changes_an_answer_goes_on_with_it_first(
         assert shown_texts(session)[0] == "Fruit?"
 
 
-def test_answer_now_ends_the_thinking_of_its_column(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_answer_now_ends_the_thinking_of_its_column(qtbot, own_profile, engine):
     engine.answers(thinks_on(), says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         page = ask_two(qtbot, session, "Fruit?")

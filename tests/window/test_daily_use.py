@@ -143,9 +143,7 @@ def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, fruit: Session) -> N
     assert focused() is window.sidebar.list
 
 
-def test_the_next_chat_and_the_one_before_are_opened_from_the_message_box(
-    qtbot: QtBot, fruit: Session
-) -> None:
+def test_the_next_chat_and_the_one_before_are_opened_from_the_message_box(qtbot, fruit):
     fruit.window.composer.setFocus()
     press(Qt.Key.Key_PageDown, Qt.KeyboardModifier.ControlModifier)
     wait_shown(qtbot, fruit, "A red zebra.")
@@ -182,9 +180,7 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         qtbot.waitUntil(lambda: not session.chat.trashed)
 
 
-def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_it(
-    qtbot: QtBot, ready: Session
-) -> None:
+def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_it(qtbot, ready):
     settings, sidebar = ready.chat_feature.settings, ready.window.sidebar
     garden, rows = ready.store.run(lambda store: store.folders.create("Garden")), sidebar.list
     ready.conversations_feature.refresh()
@@ -227,9 +223,7 @@ def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Se
     assert composer.text() == "What is"
 
 
-def test_what_is_typed_before_a_chat_is_shown_stands_below_its_draft(
-    qtbot: QtBot, fruit: Session
-) -> None:
+def test_what_is_typed_before_a_chat_is_shown_stands_below_its_draft(qtbot, fruit):
     composer, rows, shown = fruit.window.composer, fruit.window.sidebar.list, threading.Event()
     click_row(rows, "Bananas")
     wait_shown(qtbot, fruit, "Yellow.")
@@ -245,9 +239,7 @@ def test_what_is_typed_before_a_chat_is_shown_stands_below_its_draft(
     qtbot.waitUntil(lambda: composer.text() == "Are they\n\nGreen?")
 
 
-def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(
-    qtbot: QtBot, ready: Session
-) -> None:
+def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(qtbot, ready):
     ask(qtbot, ready, "Apples?")
     wait_answered(qtbot, ready)
     before = ready.chat.conversation_id
@@ -300,9 +292,7 @@ def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(fruit: Sessio
     assert shown == ["Bananas?", "Yellow."]  # no other conversation was opened
 
 
-def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(qtbot, own_profile, engine):
     engine.loads(waits_for(engine.gate("focus")))
     with running_session(qtbot, own_profile, engine=engine) as session:
         session.window.sidebar.new_button.setFocus()
@@ -408,9 +398,7 @@ def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_cross_in
         assert session.chat.shown_branch[-1].state == "stopped"
 
 
-def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
+def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(qtbot, own_profile, engine):
     engine.answers(goes_on())
     with ready_session(qtbot, own_profile, engine=engine) as session:
         ask(qtbot, session, "Write a long story.")
@@ -435,9 +423,7 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(
         assert session.chat.shown_branch[-1].sibling_count == 1
 
 
-def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(qtbot, own_profile):
     filler = "Nothing of interest is on this line.\n\n" * 40
     store_conversation(
         own_profile, "A zebra?", f"{filler}One zebra, two Zebras.\n\n{filler}", "Thanks.", filler
@@ -457,9 +443,7 @@ def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(
         assert session.window.composer.editor.hasFocus()
 
 
-def test_a_conversation_is_pinned_and_exported(
-    qtbot: QtBot, fruit: Session, tmp_path: Path
-) -> None:
+def test_a_conversation_is_pinned_and_exported(qtbot, fruit, tmp_path):
     conversations = fruit.window.sidebar.list
     click_row(conversations, "Apples")
     wait_shown(qtbot, fruit, "A red zebra.")
@@ -473,9 +457,7 @@ def test_a_conversation_is_pinned_and_exported(
     qtbot.waitUntil((tmp_path / "apples.json").exists)
 
 
-def test_a_conversation_keeps_its_system_prompt_and_sampling(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_conversation_keeps_its_system_prompt_and_sampling(qtbot, own_profile):
     store_conversation(own_profile, "Apples?", "Red.")
     store_conversation(own_profile, "Bananas?", "Yellow.")
     with running_session(qtbot, own_profile) as session:
@@ -535,9 +517,7 @@ def test_an_answer_that_nobody_saw_is_marked_until_its_chat_is_opened(
         qtbot.waitUntil(lambda: unread(session) == [])
 
 
-def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
-    qtbot: QtBot, session: Session
-) -> None:
+def test_a_new_conversation_is_stored_with_the_settings_it_began_with(qtbot, session):
     qtbot.waitUntil(session.window.chat.isVisible)
     panel, chip = session.window.panel, session.window.chat.instructions.label
     panel.answers.editor.setPlainText("Be brief.")
@@ -554,9 +534,7 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
     assert chip.text() == "Instructions: Be brief."
 
 
-def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
-    qtbot: QtBot, ready: Session, tmp_path: Path
-) -> None:
+def test_a_model_that_was_replaced_before_it_answered_is_not_offered(qtbot, ready, tmp_path):
     other = tiny_llama(tmp_path / "another.gguf")
     ready.models.choose(other)
     ask(qtbot, ready, "Apples?")

@@ -27,7 +27,6 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.processes import ChildKind
 from r1desk.models.downloads import Download, Downloads, DownloadState
 from r1desk.platform import helper_processes
-from r1desk.shell.session import Session
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
 from support.processes import programs_below
 from window.mouse_and_keys import click
@@ -88,9 +87,7 @@ def downloads(qtbot: QtBot, own_profile: Path) -> Downloads:
     made.close()
 
 
-def test_a_download_is_paused_resumed_and_done(
-    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
-) -> None:
+def test_a_download_is_paused_resumed_and_done(qtbot, downloads, content, server, spec):
     """Checking counts from 0 again; what would be deleted is all of the part."""
     pause_halfway(qtbot, downloads, spec)
     seen = []
@@ -105,9 +102,7 @@ def test_a_download_is_paused_resumed_and_done(
     assert min(each.part_bytes for each in seen) >= 16 << 20
 
 
-def test_a_cancelled_download_leaves_nothing(
-    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
-) -> None:
+def test_a_cancelled_download_leaves_nothing(qtbot, downloads, spec):
     downloads.start(spec)
     wait_halted(qtbot, downloads)
     downloads.delete(FILE)
@@ -117,9 +112,7 @@ def test_a_cancelled_download_leaves_nothing(
     assert not list(staging.glob("*.part"))
 
 
-def test_one_at_a_time_in_the_order_asked(
-    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
-) -> None:
+def test_one_at_a_time_in_the_order_asked(qtbot, downloads, content, server, spec):
     downloads.start(spec)
     downloads.start(order(server, content, "second.gguf"))
     wait_halted(qtbot, downloads)
@@ -129,9 +122,7 @@ def test_one_at_a_time_in_the_order_asked(
     assert state_of(downloads) is DownloadState.PAUSED
 
 
-def test_a_failed_download_says_why_and_can_be_tried_again(
-    qtbot: QtBot, downloads: Downloads, content: bytes
-) -> None:
+def test_a_failed_download_says_why_and_can_be_tried_again(qtbot, downloads, content):
     def script(request: Request, reply: Reply) -> None:
         if request.number:
             reply.file(content)
@@ -152,9 +143,7 @@ def network_process() -> psutil.Process:
     return found
 
 
-def test_the_end_does_not_wait_for_a_process_that_hangs(
-    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
-) -> None:
+def test_the_end_does_not_wait_for_a_process_that_hangs(qtbot, downloads, content, server, spec):
     downloads.start(spec)
     downloads.start(order(server, content, "second.gguf"))
     wait_halted(qtbot, downloads)
@@ -171,9 +160,7 @@ def test_the_end_does_not_wait_for_a_process_that_hangs(
     assert len(server.requests) == 1
 
 
-def test_the_process_of_a_download_counts_as_the_windows_memory(
-    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
-) -> None:
+def test_the_process_of_a_download_counts_as_the_windows_memory(qtbot, downloads, spec):
     downloads.start(spec)
     wait_halted(qtbot, downloads)
     pid = network_process().pid
@@ -208,9 +195,7 @@ def test_a_half_download_survives_a_restart_and_then_talks(
         assert not session.window.downloads.isVisible()
 
 
-def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
-    qtbot: QtBot, own_profile: Path, content: bytes
-) -> None:
+def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(qtbot, own_profile, content):
     halting = Halting(content)
 
     def script(request: Request, reply: Reply) -> None:
@@ -239,9 +224,7 @@ def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
         assert list((session.downloads.folder / STAGING).glob("*.part"))
 
 
-def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(session, monkeypatch):
     spec = spec_for_known(*find_known("deepseek-r1-distill-qwen-1.5b/Q4_K_M"), "Hugging Face")
     failed = Download(
         spec,
@@ -266,9 +249,7 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
 # ---- the first start
 
 
-def test_the_first_start_offers_a_model_with_its_bill_and_speed(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_the_first_start_offers_a_model_with_its_bill_and_speed(qtbot, own_profile):
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
@@ -285,9 +266,7 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
         assert session.window.chat.welcome.card is None
 
 
-def test_download_and_start_does_both(
-    qtbot: QtBot, own_profile: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_and_start_does_both(qtbot, own_profile, content, monkeypatch):
     model = known_models()[0]
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         monkeypatch.setattr(

@@ -22,7 +22,6 @@ from r1desk.models.widgets.model_card import FilesHere, ModelCard
 from r1desk.models.widgets.page_parts import VALUE_ROLE
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript
 from support.gguf_files import tiny_llama
 from support.hostile_server import QUICK, HostileServer, hub_server
 from window.catalogue_pages import select
@@ -58,18 +57,14 @@ def requested(page: CataloguePage) -> list[str]:
 
 
 @pytest.mark.usefixtures("seven_selected")
-def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
-    qtbot: QtBot, page: CataloguePage, draft: KnownDraft
-) -> None:
+def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(qtbot, page, draft) -> None:
     assert page.table.draft.isVisible()
     assert "about 381 MiB more" in page.table.draft.text()
     assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
     assert requested(page) == [SEVEN, draft.file]
 
 
-def test_the_button_stays_in_view_when_a_file_is_selected(
-    qtbot: QtBot, page: CataloguePage
-) -> None:
+def test_the_button_stays_in_view_when_a_file_is_selected(qtbot, page):
     page.resize(760, 620)
     click(page.all_button)
     qtbot.wait(100)  # it scrolls to the table
@@ -92,9 +87,7 @@ def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: Catalogue
     assert len(requested(page)) == 1
 
 
-def test_the_check_mark_follows_the_file_until_the_user_sets_it(
-    qtbot: QtBot, page: CataloguePage
-) -> None:
+def test_the_check_mark_follows_the_file_until_the_user_sets_it(qtbot, page):
     click(page.all_button)
     box = page.table.draft
     for model, streams in (("7B", True), ("14B", False), ("7B", True)):
@@ -118,9 +111,7 @@ def fits(file: CatalogueFile, size: str) -> bool:
     return file.model.name.endswith(f"-Qwen-{size}") and file.file.quantisation == "Q4_K_M"
 
 
-def test_a_card_offers_the_draft_model_too(
-    qtbot: QtBot, page: CataloguePage, draft: KnownDraft
-) -> None:
+def test_a_card_offers_the_draft_model_too(qtbot, page, draft):
     (file,) = (f for f in files_of(page) if fits(f, "7B"))
     card = ModelCard(Pick(Standing.ALSO, file, ""), print)
     qtbot.addWidget(card)
@@ -146,9 +137,7 @@ def seven(own_profile: Path) -> Path:
 
 
 @pytest.fixture
-def hub(
-    tmp_path: Path, draft: KnownDraft, no_proxy: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[HostileServer]:
+def hub(tmp_path, draft, no_proxy, monkeypatch) -> Iterator[HostileServer]:
     """A hub that has a file as the draft model."""
     files = {draft.file: tiny_llama(tmp_path / "hub.gguf").read_bytes()}
     with hub_server(files, repository=draft.repository).running() as server:
@@ -162,13 +151,8 @@ def draft_of(session: Session) -> str:
 
 
 def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
-    qtbot: QtBot,
-    own_profile: Path,
-    engine: EngineScript,
-    seven: Path,
-    hub: HostileServer,
-    draft: KnownDraft,
-) -> None:
+    qtbot, own_profile, engine, seven, hub, draft
+):
     def with_seven(stored: Preferences) -> None:
         stored.model_path = str(seven)
         stored.panel_visible = True
@@ -195,9 +179,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert engine.received(LoadRequest)[-1].settings.draft_model.endswith(draft.file)
 
 
-def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
-    qtbot: QtBot, ready: Session, tmp_path: Path, hub: HostileServer, draft: KnownDraft
-) -> None:
+def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(qtbot, ready, tmp_path, hub, draft):
     content = tiny_llama(tmp_path / "model.gguf").read_bytes()
     ready.downloads.policy = QUICK
     with HostileServer(lambda _request, reply: reply.file(content)).running() as model:
@@ -210,9 +192,7 @@ def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
     assert draft_of(ready) == draft.file
 
 
-def test_a_draft_model_of_another_model_has_no_button(
-    qtbot: QtBot, ready: Session, hub: HostileServer, draft: KnownDraft
-) -> None:
+def test_a_draft_model_of_another_model_has_no_button(qtbot, ready, hub, draft):
     ready.downloads.policy = QUICK
     with qtbot.waitSignal(ready.downloads.finished):
         ready.downloads.start(download_spec.spec_for_draft(draft))

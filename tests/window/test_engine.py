@@ -42,13 +42,8 @@ if sys.platform != "win32":
 @pytest.mark.quiet
 @pytest.mark.parametrize(("fault", "sentence"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_engine_that_fails_costs_one_answer_and_comes_back(
-    qtbot: QtBot,
-    own_profile: Path,
-    engine: EngineScript,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: Act,
-    sentence: str,
-) -> None:
+    qtbot, own_profile, engine, monkeypatch, fault, sentence
+):
     limits = HangLimits(beats_s=1.5, check_s=0.3)
     monkeypatch.setattr(engine_bridge, "Supervisor", functools.partial(Supervisor, limits=limits))
     engine.answers(says("Once upon "), fault)
@@ -125,17 +120,13 @@ def bridged(qapp: QApplication) -> EngineStandIn:
     return EngineStandIn()
 
 
-def test_the_first_text_does_not_wait_behind_the_last_prefill_progress(
-    bridged: EngineStandIn,
-) -> None:
+def test_the_first_text_does_not_wait_behind_the_last_prefill_progress(bridged):
     bridged.send(PrefillProgress(done=10, total=10, cached=0))
     bridged.send(text(1))
     assert bridged.events[-1] == text(1)
 
 
-def test_text_that_follows_on_text_waits_and_is_not_lost(
-    qtbot: QtBot, bridged: EngineStandIn
-) -> None:
+def test_text_that_follows_on_text_waits_and_is_not_lost(qtbot, bridged):
     for number in range(1, 6):
         bridged.send(text(number))
     qtbot.waitUntil(lambda: bridged.events == [text(number) for number in range(1, 6)])

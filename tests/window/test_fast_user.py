@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.chat.context import chat_documents
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, goes_on
+from support.engine_script import goes_on
 from window.mouse_and_keys import click_row, drop, has_row, press, type_text
 from window.session_fixture import running_session, texts
 from window.stored_conversations import store_conversation
@@ -48,9 +48,7 @@ def enter(text: str) -> None:
     press(Qt.Key.Key_Return)
 
 
-def test_esc_at_once_after_enter_ends_the_answer(
-    qtbot: QtBot, ready: Session, engine: EngineScript
-) -> None:
+def test_esc_at_once_after_enter_ends_the_answer(qtbot, ready, engine):
     engine.answers(goes_on())
     ready.window.composer.setFocus()
     enter("Write a story.")
@@ -59,9 +57,7 @@ def test_esc_at_once_after_enter_ends_the_answer(
     qtbot.waitUntil(lambda: ready.chat.shown_branch[-1].state == "stopped")
 
 
-def test_esc_while_passages_are_looked_for_gives_the_question_back(
-    qtbot: QtBot, ready: Session, tmp_path: Path, search: threading.Event
-) -> None:
+def test_esc_while_passages_are_looked_for_gives_the_question_back(qtbot, ready, tmp_path, search):
     attach(qtbot, ready, tmp_path)
     enter("Why?")
     press(Qt.Key.Key_Escape)
@@ -76,9 +72,7 @@ def drafts(session: Session, *conversations: int | None) -> list[str]:
     return session.store.run(lambda store: [store.conversations.draft(c) for c in conversations])
 
 
-def test_a_new_chat_at_once_after_enter_is_shown_and_keeps_what_is_typed_in_it(
-    qtbot: QtBot, session: Session
-) -> None:
+def test_a_new_chat_at_once_after_enter_is_shown_and_keeps_what_is_typed_in_it(qtbot, session):
     enter("Apples?")
     press(Qt.Key.Key_N, CTRL)
     type_text("Another matter")
@@ -103,9 +97,7 @@ def test_a_question_whose_passages_are_found_too_late_is_not_asked_in_the_next_n
     qtbot.waitUntil(lambda: drafts(session, None) == ["Another matter"])
 
 
-def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(qtbot, own_profile):
     apples, _ = (store_conversation(own_profile, each, "Yes.") for each in ("Apples?", "Pears?"))
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: texts(session) == ["Pears?", "Yes."])
@@ -122,13 +114,8 @@ def test_what_is_entered_before_a_chat_is_shown_is_given_back_before_its_draft(
 
 @pytest.mark.parametrize("found_first", [True, False])
 def test_what_is_typed_while_passages_are_looked_for_is_there_again_with_its_chat(
-    qtbot: QtBot,
-    own_profile: Path,
-    tmp_path: Path,
-    search: threading.Event,
-    *,
-    found_first: bool,
-) -> None:
+    qtbot, own_profile, tmp_path, search, *, found_first
+):
     _, apples = (store_conversation(own_profile, each, "Yes.") for each in ("Pears?", "Apples?"))
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: texts(session) == ["Apples?", "Yes."])

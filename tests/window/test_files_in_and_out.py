@@ -52,9 +52,7 @@ def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
     )
 
 
-def test_dropped_files_go_to_the_model_with_the_question(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
+def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp_path):
     table = tmp_path / "prices.csv"
     table.write_text("fruit,price\napple,3\n", encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
@@ -103,9 +101,7 @@ def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_b
         assert "Let the model read story.txt now" in names
 
 
-def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(
-    qtbot: QtBot, own_profile: Path, notes: Path
-) -> None:
+def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(qtbot, own_profile, notes):
     with ready_session(qtbot, own_profile) as session:
         session.models.unload()
         qtbot.waitUntil(lambda: session.models.facts is None)
@@ -117,9 +113,7 @@ def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(
         assert session.chat.shown_branch[1].sources.whole
 
 
-def test_files_are_pasted_chosen_with_the_keyboard_and_removed(
-    qtbot: QtBot, session: Session, notes: Path
-) -> None:
+def test_files_are_pasted_chosen_with_the_keyboard_and_removed(qtbot, session, notes):
     composer = session.window.composer
     qtbot.waitUntil(session.window.isActiveWindow)
     composer.setFocus()
@@ -177,9 +171,7 @@ def test_the_text_of_a_file_goes_with_the_message_or_the_chat_that_had_it(
             qtbot.waitUntil(lambda: index.documents() == [])
 
 
-def test_many_files_leave_the_conversation_its_place(
-    qtbot: QtBot, session: Session, tmp_path: Path
-) -> None:
+def test_many_files_leave_the_conversation_its_place(qtbot, session, tmp_path):
     files = [tmp_path / f"a_file_with_a_name_of_some_length_{n}.txt" for n in range(8)]
     session.window.resize(720, 480)
     for file in files:
@@ -192,9 +184,7 @@ def test_many_files_leave_the_conversation_its_place(
     assert session.window.composer.attachments.chips[0].isVisible()
 
 
-def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
-    qtbot: QtBot, ready: Session, tmp_path: Path
-) -> None:
+def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp_path):
     picture, empty = tmp_path / "picture.png", tmp_path / "empty.txt"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     empty.write_bytes(b"")
@@ -273,9 +263,7 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     dialog.close()
 
 
-def test_files_are_read_on_after_a_change_of_language(
-    qtbot: QtBot, session: Session, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp_path, monkeypatch):
     reads, read_document = threading.Event(), file_reader.read_document
 
     def slow_read(*what: object, **how: object) -> object:
@@ -323,9 +311,7 @@ def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:
     qtbot.waitUntil(lambda: text in notice_text(session))
 
 
-def test_all_conversations_are_exported_by_the_menu(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
+def test_all_conversations_are_exported_by_the_menu(qtbot, own_profile, tmp_path):
     store_conversation(own_profile, "Roots?", "They are \\(x = \\pm 2\\).")
     store_conversation(own_profile, "Bananas?", "Yellow.")
     with running_session(qtbot, own_profile) as session:
@@ -359,9 +345,7 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
 
 
-def test_the_end_of_an_import_leaves_alone_who_is_typing(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
+def test_the_end_of_an_import_leaves_alone_who_is_typing(qtbot, own_profile, tmp_path):
     store_conversation(own_profile, "Bananas?", "Yellow.")
     file = tmp_path / "all.json"
     with running_session(qtbot, own_profile) as session:

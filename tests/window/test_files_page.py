@@ -96,9 +96,7 @@ def test_the_window_reads_no_header_itself(read_here: list[Path], page: FilesPag
     assert not read_here
 
 
-def test_every_file_is_listed_with_size_state_and_owner(
-    qtbot: QtBot, mine: Path, page: FilesPage
-) -> None:
+def test_every_file_is_listed_with_size_state_and_owner(qtbot, mine, page):
     found = rows(page)
     size, state, owner = found["SmolLM2-135M-Instruct"]
     assert (size, owner) == ("94 MiB", "the installation")
@@ -119,9 +117,7 @@ def select(page: FilesPage, text: str, column: int = 3) -> None:
     )
 
 
-def test_a_deleted_model_is_in_the_trash(
-    qtbot: QtBot, mine: Path, page: FilesPage, own_trash: Path
-) -> None:
+def test_a_deleted_model_is_in_the_trash(qtbot, mine, page, own_trash):
     select(page, "R1 Desk")
     click(page.delete_button)
     text = answer_box(page, "Move to the trash")
@@ -131,9 +127,7 @@ def test_a_deleted_model_is_in_the_trash(
     qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
 
 
-def test_the_delete_key_asks_and_enter_deletes_nothing(
-    qtbot: QtBot, mine: Path, page: FilesPage
-) -> None:
+def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot, mine, page):
     select(page, "R1 Desk")
     qtbot.keyClick(page.tree, Qt.Key.Key_Delete)
     box = page.findChild(QMessageBox)
@@ -143,9 +137,7 @@ def test_the_delete_key_asks_and_enter_deletes_nothing(
     assert mine.exists()
 
 
-def test_a_file_of_another_application_is_deleted_only_under_its_name(
-    qtbot: QtBot, page: FilesPage, other_apps: Path
-) -> None:
+def test_a_file_of_another_application_is_deleted_only_under_its_name(qtbot, page, other_apps):
     select(page, "LM Studio")
     click(page.delete_button)
     text = answer_box(page, "Delete for good")
@@ -153,9 +145,7 @@ def test_a_file_of_another_application_is_deleted_only_under_its_name(
     qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists())
 
 
-def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
-    qtbot: QtBot, mine: Path, page: FilesPage, tmp_path: Path
-) -> None:
+def test_without_a_trash_the_file_stays_and_the_reason_is_shown(qtbot, mine, page, tmp_path):
     shutil.rmtree(tmp_path / "data")
     (tmp_path / "data").write_text("a file where the trash would be")
     select(page, "R1 Desk")
@@ -165,9 +155,7 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
     assert mine.exists()
 
 
-def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
-    qtbot: QtBot, mine: Path, ready: Session
-) -> None:
+def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(qtbot, mine, ready):
     ready.models.choose(mine)
     qtbot.waitUntil(lambda: ready.models.loaded_path == mine)
     page = open_page(qtbot, ready)
@@ -188,18 +176,14 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return files
 
 
-def test_the_folder_of_the_selected_file_is_shown(
-    mine: Path, shown: list[Path], page: FilesPage
-) -> None:
+def test_the_folder_of_the_selected_file_is_shown(mine, shown, page):
     select(page, "R1 Desk")
     click(page.show_button)
     assert shown == [mine]
     assert page.path.text() == str(mine)
 
 
-def test_a_partial_download_of_last_time_is_listed_and_deleted(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_partial_download_of_last_time_is_listed_and_deleted(qtbot, own_profile):
     folder = own_profile / "models"
     folder.mkdir(parents=True)
     spec = DownloadSpec("https://example.com/part.gguf", "part.gguf", "0" * 64, 50_000_000)

@@ -19,11 +19,7 @@ from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory.forecast import MachineSpeed, estimate_fit
 from r1desk.chat.messages.welcome import EXAMPLES, Welcome
 from r1desk.models import catalogue_picks
-from r1desk.models.catalogue_picks import (
-    CatalogueFile,
-    FirstOffers,
-    first_offers,
-)
+from r1desk.models.catalogue_picks import CatalogueFile, FirstOffers, first_offers
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import first_budget
 from support.gguf_files import tiny_llama
@@ -57,9 +53,7 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     return made
 
 
-def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
-    qtbot: QtBot, welcome: Welcome
-) -> None:
+def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(qtbot, welcome):
     for box, offered in zip(
         (welcome.card.small, welcome.card.better), (offers().small, offers().better), strict=True
     ):
@@ -80,12 +74,8 @@ def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
     ],
 )
 def test_what_is_offered_follows_the_memory_that_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-    machine_gib: float,
-    free_gib: float,
-    small: str,
-    better: str | None,
-) -> None:
+    monkeypatch, machine_gib, free_gib, small, better
+):
     memory = MemoryReading(machine_gib * 1024, free_gib * 1024)
     monkeypatch.setattr(catalogue_picks, "memory_reading", lambda: memory)
     monkeypatch.setattr(forecaster, "known_speed", lambda: MachineSpeed(threads=2))
@@ -121,9 +111,7 @@ def assert_labels_are_whole(card: FirstStartCard) -> None:
 
 
 @pytest.mark.parametrize("size", [(780, 620), (380, 640), (1600, 900), (500, 640)])
-def test_everything_on_the_card_can_be_read(
-    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
-) -> None:
+def test_everything_on_the_card_can_be_read(qtbot, welcome, size):
     card = shown_card(qtbot, welcome, size)
     card.show_file(AppFile(Path("/home/me/Downloads/DeepSeek-R1-7B.gguf"), Owner.DOWNLOADS))
     qtbot.wait(50)
@@ -136,9 +124,7 @@ def test_everything_on_the_card_can_be_read(
 
 
 @pytest.mark.parametrize("size", [(260, 300), (380, 200), (250, 330)])
-def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(
-    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
-) -> None:
+def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(qtbot, welcome, size):
     card = shown_card(qtbot, welcome, size)
     for button in card.findChildren(QPushButton):
         assert button.height() >= button.minimumSizeHint().height()

@@ -174,9 +174,7 @@ def test_the_fastest_measurement_counts_and_later_starts_know_one_of_a_quiet_com
     module._known.clear()
 
 
-def test_a_refusal_offers_a_larger_budget_and_the_disk_each_with_its_speed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_refusal_offers_a_larger_budget_and_the_disk_each_with_its_speed(monkeypatch):
     model, file = find_known("deepseek-r1-distill-qwen-7b/Q4_K_M")
     headers = HeaderProcess()
     monkeypatch.setattr(headers, "read_header", lambda _path: model.header(file))

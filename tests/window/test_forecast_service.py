@@ -93,9 +93,7 @@ def forecast(qtbot: QtBot, service: ForecastService, name: str) -> Forecast:
     return result_of(service.ask(question))
 
 
-def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(
-    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
-) -> None:
+def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(qtbot, service, engine):
     before = forecast(qtbot, service, SMALL)
     assert not before.measured
     assert format_fit(before) == "fits · 9.4 tok/s"
@@ -107,9 +105,7 @@ def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(
     assert not forecast(qtbot, service, "deepseek-r1-distill-qwen-1.5b/Q5_K_M").measured
 
 
-def test_it_is_remembered_and_the_last_answer_counts(
-    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
-) -> None:
+def test_it_is_remembered_and_the_last_answer_counts(qtbot, service, engine):
     later = ForecastService(Preferences(load=LoadSettings(memory_budget=2048)))
     for tok_s in (23.0, 14.0):
         engine.answer(SMALL, tok_s)
@@ -117,9 +113,7 @@ def test_it_is_remembered_and_the_last_answer_counts(
         qtbot.waitUntil(lambda s=tok_s, known=known: known().tok_s == pytest.approx(s))
 
 
-def test_a_speed_from_the_disk_holds_for_its_budget(
-    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
-) -> None:
+def test_a_speed_from_the_disk_holds_for_its_budget(qtbot, service, engine):
     engine.answer(LARGE, 1.5, streams=True)
     qtbot.waitUntil(lambda: forecast(qtbot, service, LARGE).measured)
     assert format_fit(forecast(qtbot, service, LARGE)) == "from the disk · 1.5 tok/s, measured"
@@ -127,18 +121,14 @@ def test_a_speed_from_the_disk_holds_for_its_budget(
     assert not forecast(qtbot, other, LARGE).measured
 
 
-def test_a_short_answer_says_nothing_about_the_speed(
-    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
-) -> None:
+def test_a_short_answer_says_nothing_about_the_speed(qtbot, service, engine):
     engine.answer(SMALL, 500.0, tokens=4)
     engine.answer(LARGE, 1.5, streams=True)
     qtbot.waitUntil(lambda: forecast(qtbot, service, LARGE).measured)
     assert not forecast(qtbot, service, SMALL).measured
 
 
-def test_a_question_that_hangs_holds_up_only_itself(
-    qtbot: QtBot, service: ForecastService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_question_that_hangs_holds_up_only_itself(qtbot, service, monkeypatch):
     monkeypatch.setattr(module, "TURN_S", 0.1)
     may_go = threading.Event()
 
@@ -185,9 +175,7 @@ def bill(qtbot: QtBot, bills: BillReader, path: Path, settings: LoadSettings) ->
     return result_of(bills.ask(path, settings, 100.0, measure_disk=False)).bill
 
 
-def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(
-    qtbot: QtBot, tmp_path: Path, read: list[Path]
-) -> None:
+def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(qtbot, tmp_path, read):
     bills, path = BillReader(), tiny_llama(tmp_path / "tiny.gguf")
     short = bill(qtbot, bills, path, LoadSettings(context_length=256))
     long = bill(qtbot, bills, path, LoadSettings(context_length=512))

@@ -49,9 +49,7 @@ def wait_completed(qtbot: QtBot, session: Session) -> None:
     qtbot.waitUntil(completed)
 
 
-def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_the_oldest_messages_are_left_out_and_a_line_shows_it(qtbot, own_profile):
     store_conversation(own_profile, *TURNS)
     with ready_session(qtbot, own_profile, small_context) as session:
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == len(TURNS))

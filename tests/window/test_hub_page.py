@@ -71,9 +71,7 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     assert hub.tree.hasFocus()
 
 
-def test_a_click_downloads_and_verifies_the_selected_file(
-    qtbot: QtBot, ready: Session, hub: HubPage, server: HostileServer, model: bytes
-) -> None:
+def test_a_click_downloads_and_verifies_the_selected_file(qtbot, ready, hub, server, model):
     list_files(qtbot, hub, page(server))
     with qtbot.waitSignal(ready.downloads.finished) as done:
         click(hub.download_button)
@@ -83,9 +81,7 @@ def test_a_click_downloads_and_verifies_the_selected_file(
     assert "verified" in next(iter(rows.values())).status.text()
 
 
-def test_the_parts_of_a_split_model_are_all_downloaded(
-    qtbot: QtBot, ready: Session, hub: HubPage, tmp_path: Path
-) -> None:
+def test_the_parts_of_a_split_model_are_all_downloaded(qtbot, ready, hub, tmp_path):
     parts = split(tiny_qwen2(tmp_path / "whole.gguf"), tmp_path / "parts", tensors=14)
     files = {path.name: path.read_bytes() for path in parts}
     with hub_server(files).running() as server:
@@ -96,9 +92,7 @@ def test_the_parts_of_a_split_model_are_all_downloaded(
         qtbot.waitUntil(lambda: all((folder / name).exists() for name in files))
 
 
-def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
-    qtbot: QtBot, hub: HubPage, server: HostileServer
-) -> None:
+def test_a_mistyped_name_and_a_missing_repository_have_a_reason(qtbot, hub, server):
     qtbot.keyClicks(hub.name, "just words")
     click(hub.list_button)
     assert "neither a repository nor" in hub.note.text()
@@ -110,9 +104,7 @@ def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
     assert "404" in hub.note.text()
 
 
-def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
-    qtbot: QtBot, ready: Session, hub: HubPage
-) -> None:
+def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(qtbot, ready, hub):
     qtbot.keyClicks(hub.name, "https://example.com/models/some.gguf")
     click(hub.list_button)
     assert [row.text(0) for row in rows(hub)] == ["some.gguf"]

@@ -33,9 +33,7 @@ def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["draft", "embedding"])
-def test_a_model_whose_other_model_is_gone_is_loaded_without_it(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript, kind: str
-) -> None:
+def test_a_model_whose_other_model_is_gone_is_loaded_without_it(qtbot, own_profile, engine, kind):
     def with_other(stored: prefs.Preferences) -> None:
         other = {f"{kind}_model": "/nowhere/gone.gguf"}
         stored.load = LoadSettings(context_length=512, **other)
@@ -84,9 +82,7 @@ def wait_unloaded(qtbot: QtBot, session: Session) -> None:
     qtbot.waitUntil(lambda: session.engine.state is EngineState.READY)
 
 
-def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
-    qtbot: QtBot, ready: Session
-) -> None:
+def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(qtbot, ready):
     ask(qtbot, ready, "First question")
     wait_answered(qtbot, ready)
     wait_unloaded(qtbot, ready)
@@ -105,9 +101,7 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     assert ready.chat.shown_branch[-1].state == "complete"
 
 
-def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(
-    qtbot: QtBot, ready: Session
-) -> None:
+def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(qtbot, ready):
     wait_unloaded(qtbot, ready)
     menu = open_menu(qtbot, ready.window.model_pill)
     assert not entry(menu, starter_model()).isChecked(), "it can be chosen again"
@@ -155,9 +149,7 @@ def recent_read(session: Session) -> bool:
     return all(item.fit or item.missing for item in session.models_feature.recent.items)
 
 
-def test_the_pill_shows_name_state_and_after_an_answer_the_speed(
-    qtbot: QtBot, session: Session
-) -> None:
+def test_the_pill_shows_name_state_and_after_an_answer_the_speed(qtbot, session):
     pill = session.window.model_pill
     wait_ready(qtbot, session)
     qtbot.waitUntil(lambda: "SmolLM2" in pill.text())

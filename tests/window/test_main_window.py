@@ -56,9 +56,7 @@ class Shown(QObject):
         return False
 
 
-def test_nothing_is_a_window_of_its_own_while_the_window_is_made(
-    qapp: QApplication, qtbot: QtBot
-) -> None:
+def test_nothing_is_a_window_of_its_own_while_the_window_is_made(qapp, qtbot):
     shown = Shown()
     qapp.installEventFilter(shown)
     qtbot.addWidget(MainWindow())
@@ -73,9 +71,7 @@ def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
 @pytest.mark.parametrize(
     ("number", "tab"), [("memory", PanelTab.MODEL), ("tokens", PanelTab.CONVERSATION)]
 )
-def test_a_click_on_a_number_opens_the_panel_at_its_place(
-    window: MainWindow, qtbot: QtBot, number: str, tab: PanelTab
-) -> None:
+def test_a_click_on_a_number_opens_the_panel_at_its_place(window, qtbot, number, tab):
     bar = window.composer.size_button
     bar.show_size(PromptSize(text=0, history=300, reserve=100, context=1000))
     click(window.gauge.memory if number == "memory" else bar)
@@ -119,9 +115,7 @@ def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: 
     unmoved()
 
 
-def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(
-    window: MainWindow, qtbot: QtBot
-) -> None:
+def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(window, qtbot):
     window.open_panel(PanelTab.MODEL)
     row = window.panel.load.rows["memory_budget"]
     before = row.slider.value()
@@ -138,9 +132,7 @@ def test_the_page_of_shortcuts_has_every_one_of_the_menu(window: MainWindow) -> 
 
 
 @pytest.mark.quiet
-def test_the_palette_is_there_at_once_with_a_thousand_chats_and_opens_one_by_words(
-    window: MainWindow, qtbot: QtBot
-) -> None:
+def test_the_palette_is_there_at_once_with_a_thousand_chats_and_opens_one_by_words(window, qtbot):
     chats = [ConversationInfo(n, f"Chat {n} on tides", 0.0, float(n)) for n in range(1000)]
     window.sidebar.show_conversations(chats)
     window.sidebar.search.setFocus()
@@ -179,9 +171,7 @@ def test_f10_opens_the_menu(window: MainWindow, qtbot: QtBot) -> None:
     assert seen == [window.menu_button.menu()]
 
 
-def test_in_a_narrow_window_the_sidebar_makes_way_for_the_panel(
-    window: MainWindow, qtbot: QtBot
-) -> None:
+def test_in_a_narrow_window_the_sidebar_makes_way_for_the_panel(window, qtbot):
     window.resize(900, 600)
     window.panel_action.trigger()
     assert not window.sidebar.isVisible()
@@ -205,9 +195,7 @@ def test_another_reading_width_is_taken_up_at_once(window: MainWindow, qtbot: Qt
         set_reading_width(ReadingWidth.NORMAL)
 
 
-def test_a_panel_that_is_closed_gives_the_keyboard_to_the_message_box(
-    qtbot: QtBot, window: MainWindow
-) -> None:
+def test_a_panel_that_is_closed_gives_the_keyboard_to_the_message_box(qtbot, window):
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     window.open_panel(PanelTab.MODEL)

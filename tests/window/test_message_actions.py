@@ -91,9 +91,7 @@ def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undo
         assert not session.window.notices.rows[0].buttons
 
 
-def test_what_is_being_edited_is_there_after_a_look_at_another_chat(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_what_is_being_edited_is_there_after_a_look_at_another_chat(qtbot, own_profile):
     store_conversation(own_profile, "Pears?", "Green.")
     store_conversation(own_profile, "Apples?", "Red.")
     with running_session(qtbot, own_profile) as session:
@@ -133,9 +131,7 @@ def test_an_edit_that_is_saved_while_an_answer_is_written_stays_in_its_editor(
         qtbot.waitUntil(lambda: "Red. Or yellow." in shown_texts(session))
 
 
-def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_the_last_answer_is_copied_and_its_versions_are_switched_by_keys(qtbot, own_profile):
     answer = "Red.\n\n1. Look:\n\n   ```sh\n   ls\n   ```"
     store_conversation(own_profile, "Apples?", answer)
     shift, alt = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.AltModifier

@@ -257,9 +257,7 @@ def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
     assert one.stored.load.memory_budget == 4096
 
 
-def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
-    qapp: QApplication,
-) -> None:
+def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(qapp):
     made = Models()
     made.models.ensure_loading()
     made.succeed(bill(768.0, slots=40.0, window=100.0))
@@ -273,9 +271,7 @@ def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
     assert (last.memory_budget, last.window_mib) == (768, 120.0)
 
 
-def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_way(
-    one: Models,
-) -> None:
+def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_way(one):
     one.models.load(ONE, SHORT)
     overtaken = one.asked
     one.models.choose(TWO)
@@ -299,9 +295,7 @@ def test_what_is_changed_during_a_load_is_in_force_after_it(one: Models) -> None
     assert (threads.threads, budget.memory_budget) == (1, 3000)
 
 
-def test_what_is_changed_during_a_load_that_fails_holds_for_the_model_that_stays(
-    one: Models,
-) -> None:
+def test_what_is_changed_during_a_load_that_fails_holds_for_the_model_that_stays(one):
     one.models.choose(TWO)
     for threads in (1, 2):
         one.models.live.set_threads(threads, threads)

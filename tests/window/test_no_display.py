@@ -73,9 +73,7 @@ def without(tmp_path: Path):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("display", [{}, {"DISPLAY": ":4999"}, {"DISPLAY": ":no"}])
-def test_without_a_terminal_the_model_answers_one_question_and_more_commands_are_named(
-    display: dict[str, str],
-) -> None:
+def test_without_a_terminal_the_model_answers_one_question_and_more_commands_are_named(display):
     ended = from_pipe(**display)
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.split()) > 1
@@ -118,9 +116,7 @@ def test_on_x11_missing_libraries_are_named_by_their_packages(x11_display: str, 
     assert "platform plugin" not in ended.stderr
 
 
-def test_on_wayland_missing_libraries_are_named_by_their_packages(
-    wayland_display: dict[str, str], without
-) -> None:
+def test_on_wayland_missing_libraries_are_named_by_their_packages(wayland_display, without):
     ended = from_pipe(**wayland_display, **without("libwayland-cursor.so.0"))
     assert ended.returncode == 1
     assert "libwayland-cursor0" in ended.stderr

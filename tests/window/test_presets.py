@@ -79,9 +79,7 @@ def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> No
         assert settings.system_prompt == "Answer in at most three sentences."
 
 
-def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(qtbot, own_profile):
     with running_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
         session.window.panel.answers.editor.setFocus()

@@ -160,9 +160,7 @@ def test_a_cut_answer_goes_on_as_the_uncut_one(qtbot: QtBot, own_profile: Path) 
 
 
 @shallow
-def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(qtbot, own_profile):
     """Real token counts, a real reload with a longer context, a real summary."""
     store_conversation(own_profile, *TURNS)
     asked = []
@@ -249,9 +247,7 @@ class ClosingOnScreen(QObject):
 @shallow
 @pytest.mark.quiet
 @pytest.mark.parametrize("by", ["key", "button"])
-def test_answer_now_closes_the_thought_on_the_screen_within_300_ms(
-    qtbot: QtBot, own_profile: Path, by: str
-) -> None:
+def test_answer_now_closes_the_thought_on_the_screen_within_300_ms(qtbot, own_profile, by):
     """A promise, about a pass of llama.cpp that is under way."""
     taken_ms = []
     with real_session(qtbot, own_profile, thinker) as session:
@@ -354,9 +350,7 @@ def test_a_reopened_chat_is_ready_before_its_next_message(qtbot: QtBot, own_prof
 
 
 @shallow
-def test_a_question_stopped_while_it_is_read_is_not_read_on(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_question_stopped_while_it_is_read_is_not_read_on(qtbot, own_profile):
     """The prefill of a long prompt is under way."""
     with real_session(qtbot, own_profile, endless_answers) as session:
         read = prefills(session)
@@ -372,9 +366,7 @@ def test_a_question_stopped_while_it_is_read_is_not_read_on(
 
 
 @shallow
-def test_a_conversation_that_is_deleted_for_good_leaves_nothing(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_conversation_that_is_deleted_for_good_leaves_nothing(qtbot, own_profile):
     """Neither deleted nor with prompts switched off, a file of the engine's stays on disk."""
     with real_session(qtbot, own_profile, short_answers) as session:
         answered(qtbot, session, QUESTION)
@@ -480,9 +472,7 @@ def test_a_model_in_parts_is_chosen_by_any_and_answers_on_when_its_files_are_del
 
 @shallow
 @pytest.mark.parametrize("name", ["\u6df1\u5ea6 \U0001f40b 50%25 #2.gguf", b"\xc4\xa3.gguf"])
-def test_a_whole_chat_under_unusual_names(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | bytes
-) -> None:
+def test_a_whole_chat_under_unusual_names(qtbot, tmp_path, monkeypatch, name):
     """Each process is given the names, the second of which is no text at all."""
     if isinstance(name, bytes):
         if sys.platform != "linux":
@@ -507,9 +497,7 @@ def test_a_whole_chat_under_unusual_names(
         assert session.chat.shown_branch[-1].content == content
 
 
-def test_a_template_from_a_file_is_used_named_and_remembered(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
+def test_a_template_from_a_file_is_used_named_and_remembered(qtbot, own_profile, tmp_path):
     """The engine renders it: the model thinks because this template says so."""
     sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
     mute = sound.drop("tokenizer.chat_template").write(tmp_path / "mute.gguf")

@@ -27,9 +27,7 @@ RUNS = 3  # the machine itself may pause once; a stall of the window comes back
 
 
 @pytest.mark.quiet
-def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_up(
-    own_profile: Path,
-) -> None:
+def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_up(own_profile):
     conversation = fill(own_profile)
     assert any(longest_stall_ms(conversation) < LONGEST_STALL_MS for _ in range(RUNS))
 

@@ -30,7 +30,6 @@ from r1desk.performance.feature import PerformanceFeature
 from r1desk.shell import main_window
 from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
-from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import put_inside
@@ -120,9 +119,7 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
 @pytest.mark.parametrize(
     ("keys", "kind"), [("Ctrl+O", ModelChooser), ("Ctrl+Shift+M", ComparisonDialog)]
 )
-def test_a_dialog_whose_keys_are_pressed_twice_opens_once(
-    qtbot: QtBot, own_profile: Path, keys: str, kind: type[QDialog]
-) -> None:
+def test_a_dialog_whose_keys_are_pressed_twice_opens_once(qtbot, own_profile, keys, kind):
     with ready_session(qtbot, own_profile, short_answers) as session:
         window, combination = session.window, QKeySequence(keys)[0]
         window.activateWindow()
@@ -149,9 +146,7 @@ def test_an_open_panel_beside_the_sidebar_is_found_so_again_after_a_restart(
         assert session.window.sidebar.isVisible()
 
 
-def test_no_widget_of_an_earlier_window_is_left(
-    qtbot: QtBot, ready: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_widget_of_an_earlier_window_is_left(qtbot, ready, monkeypatch):
     """And the heap is given back when the last of them is gone, not before."""
     qtbot.wait(300)
     before = len(QApplication.allWidgets())
@@ -179,9 +174,7 @@ def looks(window: QWidget) -> dict[int, tuple[object, ...]]:
     }
 
 
-def test_what_a_shown_window_takes_up_in_turns_is_what_qt_does_at_once(
-    qtbot: QtBot, ready: Session
-) -> None:
+def test_what_a_shown_window_takes_up_in_turns_is_what_qt_does_at_once(qtbot, ready):
     window, appearance = ready.window, ready.appearance
     window.panel_action.trigger()
     qtbot.waitUntil(window.panel.isVisible)

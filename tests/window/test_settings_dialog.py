@@ -99,9 +99,7 @@ def choose(dialog: SettingsDialog, folder: Path) -> None:
     choose_file(dialog, folder)
 
 
-def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
+def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(qtbot, own_profile, tmp_path):
     old = own_profile / "models"
     old.mkdir(parents=True)
     model = tiny_llama(old / "old.gguf")
@@ -145,9 +143,7 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
         (3, "kv_type", "f16", KVType.F16),
     ],
 )
-def test_a_former_default_becomes_automatic(
-    tmp_path: Path, version: int, setting: str, before: object, now: object
-) -> None:
+def test_a_former_default_becomes_automatic(tmp_path, version, setting, before, now):
     text = json.dumps({"version": version, "load": {setting: before}})
     (tmp_path / FILE_NAME).write_text(text, encoding="utf-8")
     found, damaged = preferences.load(tmp_path)

@@ -27,9 +27,7 @@ def found_by(command: list[object], timeout_s: float) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
-def test_nothing_is_killed_and_the_answer_is_the_same(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_nothing_is_killed_and_the_answer_is_the_same(tmp_path_factory):
     command = [
         *memory_limit(2000), sys.executable, HERE / "short_of_memory.py",
         "--model", r1_shaped(tmp_path_factory), "--budget", "1100", "--tokens", "80",

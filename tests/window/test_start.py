@@ -106,9 +106,7 @@ NETWORK_MODULES = ["httpx2", "httpcore2", "anyio", "certifi", "h11", "ssl"]
 
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="the measured window waits for a POSIX pipe")
-def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(
-    tmp_path: Path, no_proxy: None
-) -> None:
+def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(tmp_path, no_proxy):
     files = {"m-Q8_0.gguf": tiny_qwen2(tmp_path / "tiny.gguf").read_bytes()}
     command = ["-m", "window.measured_window", "--scripted"]
     with hub_server(files).running() as server, MeasuredProcess(command) as window:

@@ -85,9 +85,7 @@ def test_work_in_a_thread_is_awaited_with_its_result_or_its_error(qtbot: QtBot, 
 
 
 @pytest.mark.parametrize("ends", ["with a result", "with its owner"])
-def test_a_thread_gets_what_the_main_thread_awaits_also_where_that_closes(
-    qtbot: QtBot, reader, ends
-):
+def test_a_thread_gets_what_the_main_thread_awaits_also_where_that_closes(qtbot, reader, ends):
     found: list[object] = []
 
     async def page() -> str:

@@ -128,9 +128,7 @@ def test_a_second_start_raises_the_first_window_hands_it_its_file_and_ends_well(
         assert first.poll() is None
 
 
-def test_a_window_in_another_language_is_handed_files_as_well(
-    own_profile: Path, tmp_path: Path
-) -> None:
+def test_a_window_in_another_language_is_handed_files_as_well(own_profile, tmp_path):
     model = tmp_path / "three.gguf"
     with started(own_profile, "--then-in-chinese") as first:
         lines_until(first, "rebuilt")

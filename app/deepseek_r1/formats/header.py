@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
 from deepseek_r1.formats.container import Scalar, TensorInfo
 
@@ -12,6 +15,8 @@ GGUF = "GGUF"
 FIRST_GGUF = 1  # the version that llama.cpp no longer reads
 
 Value = Scalar | tuple[Scalar, ...]
+ValueT = TypeVar("ValueT")
+_KEPT = 2  # headers: a model's and its draft's
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +74,20 @@ class ModelHeader(ModelShape):
     def format_name(self) -> str:
         """For example "GGUF 3" or "GGML"; unversioned formats have no number."""
         return f"{self.container} {self.version}" if self.version else self.container
+
+
+def once_per_header(compute: Callable[[ModelHeader], ValueT]) -> Callable[[ModelHeader], ValueT]:
+    """Keep what `compute` returned for each thread's last headers: a plan asks a hundred times."""
+    of_thread = threading.local()
+
+    @wraps(compute)
+    def kept(header: ModelHeader) -> ValueT:
+        known: tuple[tuple[ModelHeader, ValueT], ...] = getattr(of_thread, "known", ())
+        for each, value in known:
+            if each is header:
+                return value
+        value = compute(header)
+        of_thread.known = (*known, (header, value))[-_KEPT:]
+        return value
+
+    return kept

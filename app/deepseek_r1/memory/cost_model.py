@@ -19,6 +19,7 @@ from math import ceil
 
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.formats.header import once_per_header
 
 CONTEXT_STEP = 256  # llama.cpp pads the context to it
 _EMBEDDING = "token_embd.weight"
@@ -46,6 +47,7 @@ _SEGMENT_CELLS = 256  # of `engine.llama.prompt_cache`
 _BLOCK_TENSOR = re.compile(r"blk\.(\d+)\.(.+)")
 _CONVOLUTIONS = ("ssm_conv1d", "shortconv.conv")
 _ATTENTIONS = {"attn_k.weight", "attn_qkv.weight", "attn_kv_a_mqa.weight"}
+_LATENT = "attention.key_length_mla"
 _BESIDE = "ssm_in.weight"  # of Mamba: keys in the same layer are those of attention
 _ROLLBACK = frozenset({
     "qwen35", "qwen35moe", "lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe", "bailingmoe3",
@@ -89,7 +91,7 @@ def widths_of(header: ModelHeader, settings: LoadSettings) -> ModelWidths:
         attention=header.heads * max(header.key_length, header.value_length),
         attention_kv=header.heads_kv * max(header.key_length, header.value_length),
         cells=padded(settings.context_length),
-        latent=_number(header, "attention.key_length_mla") > 0,
+        latent=_number(header, _LATENT) > 0,
         sliding=_number(header, "attention.sliding_window") > 0,
     )
 
@@ -104,8 +106,14 @@ def weights_bytes(header: ModelHeader, *, packed: bool = False) -> int:
 
     `packed` is the layout for Intel's AMX, which takes a few bytes more for each block.
     """
-    total = sum(tensor.nbytes for tensor in header.tensors)
-    return total + sum(map(_packing_bytes, header.tensors)) if packed else total
+    plain_bytes, packing_bytes = _sums(header)
+    return plain_bytes + packing_bytes if packed else plain_bytes
+
+
+@once_per_header
+def _sums(header: ModelHeader) -> tuple[int, int]:
+    tensors = header.tensors
+    return sum(tensor.nbytes for tensor in tensors), sum(map(_packing_bytes, tensors))
 
 
 def _packing_bytes(tensor: TensorInfo) -> int:
@@ -119,6 +127,7 @@ def _packing_bytes(tensor: TensorInfo) -> int:
     return tensor.elements // values * added
 
 
+@once_per_header
 def token_weights_bytes(header: ModelHeader) -> int:
     """The weights that one token is multiplied with; of a mixture, the experts that it uses."""
     used = _number(header, "expert_used_count") / header.experts if header.experts else 1.0
@@ -136,11 +145,15 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     Latent attention stores one row of key_length in place of both. Models with a sliding window
     count in full: llama.cpp keeps all cells (`swa_full`) so that a prefix can be reused.
     """
+    return _cells_bytes(header, settings.kv_type, settings.context_length)
+
+
+def _cells_bytes(header: ModelHeader, kv_type: KVType, context_length: int) -> int:
     values = header.heads_kv * header.key_length
-    if not widths_of(header, settings).latent:
+    if not _number(header, _LATENT):
         values += header.heads_kv * header.value_length
-    row_bytes = ceil(values / _BLOCK) * _KV_BLOCK_BYTES[settings.kv_type]
-    return layers_of(header).attention * padded(settings.context_length) * row_bytes
+    row_bytes = ceil(values / _BLOCK) * _KV_BLOCK_BYTES[kv_type]
+    return layers_of(header).attention * padded(context_length) * row_bytes
 
 
 def heads_in_blocks(header: ModelHeader) -> bool:
@@ -160,20 +173,9 @@ class Layers:
     widest_bytes: int = 0
 
 
-_counted: list[tuple[ModelHeader, Layers]] = []  # the last one: a plan asks a hundred times
-
-
+@once_per_header
 def layers_of(header: ModelHeader) -> Layers:
-    """Count the layers of a model by their tensors."""
-    last = _counted[-1:]
-    if not last or last[0][0] is not header:
-        last = [(header, _count_layers(header))]
-        _counted[:] = last
-    return last[0][1]
-
-
-def _count_layers(header: ModelHeader) -> Layers:
-    """Count them, and the bytes of the states.
+    """Count the layers of a model by their tensors, and the bytes of the states.
 
     A recurrent state is 32-bit floats: the last inputs of a convolution, and a sum over all tokens.
     """
@@ -310,6 +312,7 @@ def runtime_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     return vocabulary_bytes(header) + renderer
 
 
+@once_per_header
 def staging_bytes(header: ModelHeader) -> int:
     """The rest of the loader's read buffer, which is as large as a block's largest weight."""
     blocks = [tensor.nbytes for tensor in header.tensors if tensor.name.startswith("blk.")]
@@ -319,9 +322,8 @@ def staging_bytes(header: ModelHeader) -> int:
 def buffer_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     """The loader's buffer, or in its place that for a segment of a prompt which is kept on disk."""
     cells = min(_SEGMENT_CELLS, settings.context_length)
-    segment = settings.model_copy(update={"context_length": cells})
-    state = layers_of(header).state_bytes
-    return max(staging_bytes(header), kv_cache_bytes(header, segment), state)
+    segment_bytes = _cells_bytes(header, settings.kv_type, cells)
+    return max(staging_bytes(header), segment_bytes, layers_of(header).state_bytes)
 
 
 def graphics_weights(header: ModelHeader) -> list[TensorInfo]:

@@ -20,6 +20,7 @@ from deepseek_r1.core.measured_file import load_measured, measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware import cpu
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
@@ -127,6 +128,7 @@ def _with_speed(bill: Bill, disk_mib_s: float, compute_s: float) -> Bill:
     return bill.model_copy(update={"disk_mib_s": disk_mib_s, "compute_s": compute_s})
 
 
+@once_per_header
 def core_mib_s(header: ModelHeader) -> float:
     """Return the weights that a core multiplies in a second, by the types of the model's."""
     wanted = sum(each.nbytes for each in header.tensors)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware import cpu
 
 MEASURED_ROWS: Final = (1, 2, 4, 8, 12, 16, 32, 64)
@@ -89,6 +90,7 @@ class KernelTimes(BaseModel, frozen=True):
         return measured_kinds(header) & self.types.keys()
 
 
+@once_per_header
 def measured_kinds(header: ModelHeader) -> set[str]:
     """The types that are measured for a model: of its matrices, where it is large enough."""
     if header.legacy or header.file_bytes < _LEAST_BYTES:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, page_up
 
@@ -214,13 +215,13 @@ def plan_residency(
 
     Slots are whole chunks. Raises ResidencyTooSmall.
     """
-    mixture, layers, fixed, fixed_bytes, everything = _parts(header)
+    mixture, layers, fixed, fixed_bytes, everything, largest_bytes = _parts(header)
     candidates = [each for layer in layers for each in layer]
     on_disk = _embedding_on_disk(header)
     disk_bytes = EMBEDDING_BYTES if on_disk else 0
     spare = int(weights_mib * MIB) - fixed_bytes - disk_bytes
     spare -= edge_bytes(mixture)
-    slot_bytes = _slot_bytes(candidates, chunk_bytes)
+    slot_bytes = _slot_bytes(largest_bytes, chunk_bytes)
     least = LEAST_SLOTS * slot_bytes + least_cache_bytes(mixture)
     if spare < least:
         raise ResidencyTooSmall(weights_mib + (least - spare) / MIB, weights_mib)
@@ -274,21 +275,16 @@ class _Parts(NamedTuple):
     fixed: list[TensorInfo]
     fixed_bytes: int
     layers_bytes: int
+    largest_bytes: int  # of the layers' weights
 
 
-_parted: list[tuple[ModelHeader, _Parts]] = []  # the last one: advice asks a hundred times
-
-
+@once_per_header
 def _parts(header: ModelHeader) -> _Parts:
-    last = _parted[-1:]
-    if not last or last[0][0] is not header:
-        mixture = expert_layers(header)
-        layers, fixed = _split(header, mixture)
-        layers_bytes = sum(_resident_bytes(each) for layer in layers for each in layer)
-        fixed_bytes = sum(map(_resident_bytes, fixed))
-        last = [(header, _Parts(mixture, layers, fixed, fixed_bytes, layers_bytes))]
-        _parted[:] = last
-    return last[0][1]
+    mixture = expert_layers(header)
+    layers, fixed = _split(header, mixture)
+    sizes = [_resident_bytes(each) for layer in layers for each in layer]
+    fixed_bytes = sum(map(_resident_bytes, fixed))
+    return _Parts(mixture, layers, fixed, fixed_bytes, sum(sizes), max(sizes, default=0))
 
 
 def _split(
@@ -321,9 +317,8 @@ def _resident_bytes(tensor: TensorInfo) -> int:
     return page_up(tensor.nbytes) + PAGE
 
 
-def _slot_bytes(candidates: Sequence[TensorInfo], chunk_bytes: int) -> int:
+def _slot_bytes(most: int, chunk_bytes: int) -> int:
     """The size of a slot: the largest weight, in whole chunks where it is larger than one."""
-    most = max(map(_resident_bytes, candidates), default=0)
     return ceil(most / chunk_bytes) * chunk_bytes if most > chunk_bytes else page_up(most)
 
 

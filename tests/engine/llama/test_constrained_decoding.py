@@ -76,9 +76,7 @@ def model(starter: Path) -> Iterator[CPUInference]:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("temperature", [0.0, pytest.param(2.0, marks=pytest.mark.slow)])
-def test_the_answer_parses_and_validates(
-    model: CPUInference, name: str, temperature: float
-) -> None:
+def test_the_answer_parses_and_validates(model, name, temperature):
     schema, validates = CASES[name]
     for seed in range(3 if temperature else 1):  # at 0 each try gives the same
         sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=80)
@@ -123,9 +121,7 @@ def pair(starter_weights: LlamaModel, *, thinking_open: bool) -> SamplerPair:
     )
 
 
-def test_a_grammar_that_is_not_accepted_leaves_no_sampler_behind(
-    starter_weights: LlamaModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_grammar_that_is_not_accepted_leaves_no_sampler_behind(starter_weights, monkeypatch):
     closed: list[Sampler] = []
     monkeypatch.setattr(f"{SamplerPair.__module__}.schema_grammar", lambda _schema: "no grammar")
     close = Sampler.close
@@ -135,9 +131,7 @@ def test_a_grammar_that_is_not_accepted_leaves_no_sampler_behind(
     assert [each.pointer for each in closed] == [None, None]
 
 
-def test_the_thinking_is_free_and_the_answer_after_it_constrained(
-    starter_weights: LlamaModel,
-) -> None:
+def test_the_thinking_is_free_and_the_answer_after_it_constrained(starter_weights):
     with closing(pair(starter_weights, thinking_open=True)) as samplers:
         output = GenerationOutput(thinking_open=True, started=time.perf_counter())
         free = samplers.chain
@@ -150,9 +144,7 @@ def test_the_thinking_is_free_and_the_answer_after_it_constrained(
         assert not samplers.until_answer
 
 
-def test_a_model_that_need_not_think_is_constrained_from_its_first_token(
-    starter_weights: LlamaModel,
-) -> None:
+def test_a_model_that_need_not_think_is_constrained_from_its_first_token(starter_weights):
     with closing(pair(starter_weights, thinking_open=False)) as samplers:
         free = samplers.chain
         sampled = iter([5, 7])

@@ -130,9 +130,7 @@ class FailingLoop(DecodeLoop):
         self.loop.decode = ctypes.cast(self._failing, ctypes.c_void_p).value
 
 
-def test_text_that_waits_comes_before_the_failure(
-    starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_that_waits_comes_before_the_failure(starter, monkeypatch):
     monkeypatch.setattr(runner, "DecodeLoop", FailingLoop)
     request = OpenRequest(read_header(starter), LoadSettings(context_length=256), 1, lambda _: True)
     question = [user("Name three colours.")]

@@ -81,9 +81,7 @@ def test_answers_go_on_as_without_it(model: CPUInference, tmp_path: Path):
     assert model.generate(QUESTION, max_tokens=8, temperature=0) == expected
 
 
-def test_questions_and_passages_of_e5_have_the_words_it_was_trained_with(
-    model: CPUInference, tmp_path: Path
-):
+def test_questions_and_passages_of_e5_have_the_words_it_was_trained_with(model, tmp_path):
     (plain,) = model.similarities(f"query: {QUESTION}", [f"passage: {OTHERS[0]}"])
     path = tiny_bert(tmp_path / "e5.gguf", name="Multilingual E5 Small")
     with CPUInference(tmp_path / "chat.gguf", embedding_model=path, thread_count=1) as e5:
@@ -120,9 +118,7 @@ def test_tokens_of_a_large_vocabulary_take_no_rows_of_logits(tmp_path: Path):
     assert grown_mib < line.planned_mib + 30, "512 rows would be 117 MiB"
 
 
-def test_a_chat_model_cannot_compare_and_an_embedding_model_cannot_chat(
-    tmp_path: Path, embedder: Path
-):
+def test_a_chat_model_cannot_compare_and_an_embedding_model_cannot_chat(tmp_path, embedder):
     chat = tiny_llama(tmp_path / "chat.gguf")
     with pytest.raises(EmbeddingModelUnfit, match="llama"):
         CPUInference(chat, embedding_model=chat)

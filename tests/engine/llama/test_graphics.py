@@ -99,9 +99,7 @@ def test_a_device_reads_the_prompt_and_the_answer_is_the_same(
 
 
 @pytest.mark.parametrize("result", [0, 1], ids=["wrong results", "an error"])
-def test_a_failed_device_costs_no_text_and_is_not_tried_again(
-    device: None, monkeypatch: pytest.MonkeyPatch, starter: Path, result: int
-) -> None:
+def test_a_failed_device_costs_no_text_and_is_not_tried_again(device, monkeypatch, starter, result):
     computing(monkeypatch, None)
     expected, _ = answer(starter, graphics="off")
     with CPUInference(
@@ -124,9 +122,7 @@ def test_a_failed_device_costs_no_text_and_is_not_tried_again(
     assert counted.calls == 0
 
 
-def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(monkeypatch, tmp_path):
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     child = os.fork()
     if not child:
@@ -140,18 +136,14 @@ def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(
     assert not stopped_device()
 
 
-def test_a_name_that_no_device_has_is_refused_with_those_that_there_are(
-    device: None, shallow_starter: Path
-) -> None:
+def test_a_name_that_no_device_has_is_refused_with_those_that_there_are(device, shallow_starter):
     with pytest.raises(GraphicsUnavailable, match=NAME):
         CPUInference(shallow_starter, settings=LoadSettings(graphics="Radeon"))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(graphics_library() is None, reason="ggml's back end for Vulkan is not built")
-def test_vulkan_reads_the_prompt(
-    shallow_starter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_vulkan_reads_the_prompt(shallow_starter, monkeypatch, tmp_path):
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     try:
         answer(shallow_starter, graphics="any")

@@ -40,9 +40,7 @@ def test_each_way_to_multiply_is_measured(kind: str) -> None:
     assert min(every) > 0
 
 
-def test_a_type_is_measured_once_for_a_build(
-    large: ModelHeader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_type_is_measured_once_for_a_build(large, monkeypatch):
     measured: list[str] = []
 
     def measure(_library: object, _number: int, kind: SimpleNamespace) -> tuple[TypeTimes, int]:
@@ -64,9 +62,7 @@ def test_a_small_model_is_not_measured(r1_shaped: Path, monkeypatch: pytest.Monk
     assert measured_times(library(), read_header(r1_shaped)).types == {}
 
 
-def test_what_other_programs_disturbed_is_not_kept(
-    large: ModelHeader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_other_programs_disturbed_is_not_kept(large, monkeypatch):
     """It would decide for good."""
     times = TypeTimes(plain=dict.fromkeys(MEASURED_ROWS, 1.0))
     monkeypatch.setattr(kernel_measuring, "_measure", lambda *_: (times, len(MEASURED_ROWS)))

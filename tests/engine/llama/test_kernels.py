@@ -76,9 +76,7 @@ def log_probabilities(model: LlamaModel, kv_type: KVType) -> np.ndarray:
 @attention
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 @pytest.mark.parametrize("bits", [256, pytest.param(512, marks=pytest.mark.slow)])
-def test_the_kernels_compute_what_llama_cpp_computes(
-    model: LlamaModel, kv_type: KVType, bits: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernels_compute_what_llama_cpp_computes(model, kv_type, bits, monkeypatch):
     if bits > attention_vector_bits():
         pytest.skip("this processor has shorter vectors")
     monkeypatch.setattr(kernels, "attention_vector_bits", lambda: bits)
@@ -113,9 +111,7 @@ WAYS = pytest.mark.parametrize("weights_mib", [None, 60.0], ids=["in memory", "s
 
 @multiplication
 @WAYS
-def test_drafted_tokens_change_no_bit(
-    r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_drafted_tokens_change_no_bit(r1_shaped, weights_mib, monkeypatch):
     """As long as llama.cpp computes each row by itself, which it does for fewer than eight.
 
     Graphs are used again where a computation has as many rows as the one before.
@@ -128,9 +124,7 @@ def test_drafted_tokens_change_no_bit(
 
 @multiplication
 @WAYS
-def test_each_of_twelve_rows_has_the_bits_of_one(
-    r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_of_twelve_rows_has_the_bits_of_one(r1_shaped, weights_mib, monkeypatch):
     monkeypatch.setattr(kernels, "UNMEASURED_ROWS", (1, 12))
     together = logits(r1_shaped, weights_mib, [12])[-1]
     assert np.array_equal(together, logits(r1_shaped, weights_mib, [1] * 12)[-1])
@@ -143,9 +137,7 @@ def test_each_of_twelve_rows_has_the_bits_of_one(
 
 
 @multiplication
-def test_repacked_weights_are_left_to_llama_cpp(
-    r1_shaped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repacked_weights_are_left_to_llama_cpp(r1_shaped, monkeypatch):
     """Where llama.cpp repacks them (Q4_K on each processor with AVX2), their bytes are others."""
     pieces = [7, 2, 4, 4]
     ours = logits(r1_shaped, None, pieces, repack=True)
@@ -174,9 +166,7 @@ def test_another_llama_cpp_multiplies_itself() -> None:
         (("SSE3", "SSSE3", "AVX", "F16C", "FMA", "AVX2"), MulMatKernel.AVX2),
     ],
 )
-def test_the_kernels_are_those_with_the_bits_of_llama_cpps(
-    features: tuple[str, ...], kernel: MulMatKernel
-) -> None:
+def test_the_kernels_are_those_with_the_bits_of_llama_cpps(features, kernel):
     """What matters is llama.cpp's instructions: the processor may have more of them."""
     if not native().mul_mat_supported(kernel):
         pytest.skip("this processor has no such instructions")

@@ -85,9 +85,7 @@ def test_a_loaded_variant_is_read_from_the_log(line: bytes, variant: str) -> Non
     assert log.variant() == variant
 
 
-def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_code_for_a_newer_processor_is_refused_with_what_is_missing(monkeypatch):
     old = SimpleNamespace(features=("sse4_2", "avx"))
     monkeypatch.setattr(library_module, "cpu", lambda: old)
     monkeypatch.setattr(library_module.sys, "platform", "linux")
@@ -106,9 +104,7 @@ def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
         ("NEON = 1 | ARM_FMA = 1 | ", False),  # which has such instructions always
     ],
 )
-def test_code_without_instructions_for_f16_is_slow_with_it(
-    monkeypatch: pytest.MonkeyPatch, features: str, slow: bool
-) -> None:
+def test_code_without_instructions_for_f16_is_slow_with_it(monkeypatch, features, slow):
     monkeypatch.setattr(library_module.sys, "platform", "win32")  # nothing is checked there
     assert loaded_cpu_variant(features, "").converts_f16_slowly == slow
 

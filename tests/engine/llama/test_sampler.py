@@ -41,9 +41,7 @@ def evaluator(starter: Path) -> Iterator[Evaluator]:
 
 
 @pytest.mark.parametrize("text", [STORY, CODE, SUM], ids=["story", "code", "sum"])
-def test_negligible_tokens_have_a_ten_thousandth_of_the_probability(
-    evaluator: Evaluator, text: str
-) -> None:
+def test_negligible_tokens_have_a_ten_thousandth_of_the_probability(evaluator, text):
     tokens = evaluator.model.tokenize(text, special=False)[:128]
     assert len(tokens) > 40
     evaluator.begin()

@@ -100,9 +100,7 @@ def test_auto_reports_the_policy_it_uses() -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(steps=steps, capacity=st.integers(2, EXPERTS), smaller=st.integers(0, EXPERTS))
 @settings(max_examples=150)
-def test_needed_experts_are_resident_within_the_capacity(
-    strategy: CacheStrategy, steps: tuple[tuple[int, ...], ...], capacity: int, smaller: int
-) -> None:
+def test_needed_experts_are_resident_within_the_capacity(strategy, steps, capacity, smaller):
     sizes = [10 + key for key in range(EXPERTS)]
     resident = ResidentSet(sizes, capacity * 15, make_policy(strategy, 2))
     kept: set[int] = set()

@@ -66,9 +66,7 @@ def used_strategy(path: Path, mib: float, wanted: CacheStrategy) -> CacheStrateg
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("make", MIXTURES)
-def test_logits_are_those_of_the_model_in_memory(
-    make: Make, strategy: CacheStrategy, tmp_path: Path
-) -> None:
+def test_logits_are_those_of_the_model_in_memory(make, strategy, tmp_path):
     path = make(tmp_path / "model.gguf")
 
     @cache
@@ -87,9 +85,7 @@ def test_logits_are_those_of_the_model_in_memory(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("make", MIXTURES)
-def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
-    make: Make, strategy: CacheStrategy, tmp_path: Path
-) -> None:
+def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(make, strategy, tmp_path):
     path = make(tmp_path / "model.gguf")
     with loaded(path, None) as bench:
         resident = bench.answer(FIRST, 15)
@@ -161,9 +157,7 @@ def test_only_experts_that_are_needed_are_read(tmp_path: Path) -> None:
         assert bench.weights.stats.read_mib * MIB <= 2 * 2 * layers[0].expert_bytes * 1.5
 
 
-def test_in_an_unknown_graph_the_answer_fails_with_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_an_unknown_graph_the_answer_fails_with_a_sentence(tmp_path, monkeypatch):
     """As if a routing were stored as another type of number."""
     monkeypatch.setattr(expert_streamer, "TYPE_I32", 27)
     path = tiny_qwen3moe(tmp_path / "model.gguf")
@@ -176,9 +170,7 @@ def test_in_an_unknown_graph_the_answer_fails_with_a_sentence(
 
 @pytest.mark.slow
 @pytest.mark.quiet
-def test_an_abort_ends_the_reading_of_experts_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_abort_ends_the_reading_of_experts_at_once(tmp_path, monkeypatch):
     path = tiny_qwen3moe(tmp_path / "model.gguf")
     with loaded(path, None, micro_batch=16) as bench:
         resident = bench.answer(FIRST, 4)
@@ -228,9 +220,7 @@ def test_a_model_in_several_files_streams_too(make: Make, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("make", [tiny_qwen3, tiny_qwen3moe])
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_several_answers_together_are_those_of_the_model_in_memory(
-    make: Make, share: float, tmp_path: Path
-) -> None:
+def test_several_answers_together_are_those_of_the_model_in_memory(make, share, tmp_path):
     """With the least memory of a mixture not even a token of each is computed together."""
     path = make(tmp_path / "model.gguf")
     sampling = SamplingSettings(temperature=0.0, max_tokens=8)
@@ -283,9 +273,7 @@ def test_what_earlier_answers_used_is_in_memory_before_the_next_one_asks(tmp_pat
         assert bench.weights.stats.expert_hits > bench.weights.stats.expert_misses
 
 
-def test_a_drive_that_failed_while_experts_were_read_ahead_is_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_that_failed_while_experts_were_read_ahead_is_asked_again(tmp_path, monkeypatch):
     path = tiny_qwen3moe(tmp_path / "model.gguf")
     with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
         resident = bench.answer(FIRST, 4)

@@ -66,9 +66,7 @@ def make_load(resident: ResidentMemory) -> Iterator[MakeLoad]:
         each.stop()
 
 
-def test_a_weight_is_resident_after_the_wait_for_it(
-    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
-) -> None:
+def test_a_weight_is_resident_after_the_wait_for_it(file, resident, make_load):
     load = make_load(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
     for weight in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
         load.wait_for(weight)
@@ -77,9 +75,7 @@ def test_a_weight_is_resident_after_the_wait_for_it(
     assert load.done
 
 
-def test_waiting_for_several_weights_reports_the_progress(
-    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
-) -> None:
+def test_waiting_for_several_weights_reports_the_progress(file, resident, make_load):
     fractions: list[float] = []
     make_load(WEIGHTS).wait_for_all(
         WEIGHTS[1:], lambda fraction: fractions.append(fraction) is None
@@ -90,18 +86,14 @@ def test_waiting_for_several_weights_reports_the_progress(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere bytes may stay for a while")
-def test_weights_that_the_model_does_not_use_are_released(
-    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
-) -> None:
+def test_weights_that_the_model_does_not_use_are_released(file, resident, make_load):
     load = make_load(WEIGHTS)
     load.wait_for_all(WEIGHTS, lambda _fraction: True)
     load.release(WEIGHTS[:1])
     assert not holds(resident, WEIGHTS[0], file)
 
 
-def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
-    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
-) -> None:
+def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(file, resident, make_load):
     first, later, viewed, unused = WEIGHTS
     load = make_load([first], [later, viewed, unused])
     pending = load.finish([first, later, viewed], [viewed], lambda _fraction: True)
@@ -113,9 +105,7 @@ def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
     assert not load.pending
 
 
-def test_a_weight_of_two_groups_is_ready_with_the_first(
-    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
-) -> None:
+def test_a_weight_of_two_groups_is_ready_with_the_first(file, resident, make_load):
     large, small = Weight("large", 0, 0, 2 * MIB), Weight("small", 0, 2 * MIB, 5_000)
     next_one = Weight("next", 0, 2 * MIB + 5_024, 2 * MIB)
     load = make_load([small], [large, next_one, small])
@@ -134,9 +124,7 @@ def test_a_stopped_load_reads_no_more(resident: ResidentMemory) -> None:
     wait_until(lambda: threading.active_count() <= before)
 
 
-def test_the_wait_for_a_weight_of_a_cut_file_raises(
-    file: WeightFile, resident: ResidentMemory
-) -> None:
+def test_the_wait_for_a_weight_of_a_cut_file_raises(file, resident):
     os.truncate(file.path, 5 * MIB)
     load = BackgroundLoad(resident, WEIGHTS)
     with pytest.raises(WeightsUnreadableError, match="shorter"):
@@ -154,9 +142,7 @@ def test_long_reads_are_divided() -> None:
     assert [end - start for _, start, end in reads] == [READ_BYTES, READ_BYTES, PAGE]
 
 
-def test_a_temporary_weight_is_released_unless_it_was_admitted(
-    file: WeightFile, resident: ResidentMemory
-) -> None:
+def test_a_temporary_weight_is_released_unless_it_was_admitted(file, resident):
     temporary = TemporaryReads(resident)
     first, second = WEIGHTS[:2]
     for weight in (first, second):

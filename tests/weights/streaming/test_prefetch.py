@@ -140,9 +140,7 @@ def test_direct_reads_are_made_without_python(make_ring: MakeRing, path: Path) -
     assert file.reads == []
 
 
-def test_a_weight_that_comes_soon_is_waited_for_and_read_once(
-    make_ring: MakeRing, file: WeightFile
-) -> None:
+def test_a_weight_that_comes_soon_is_waited_for_and_read_once(make_ring, file):
     """Also where nobody has begun to read yet, and a little out of turn."""
     first, second, third = in_a_row([3 * MIB, 3 * MIB, 3 * MIB])
     for asked in ([first, second, third], [second, first, third], [third, first, second]):
@@ -152,9 +150,7 @@ def test_a_weight_that_comes_soon_is_waited_for_and_read_once(
         assert ring.counters.read_bytes <= 3 * (3 * MIB + 2 * PAGE)
 
 
-def test_a_weight_that_waits_for_memory_is_not_waited_for_out_of_order(
-    make_ring: MakeRing, file: WeightFile
-) -> None:
+def test_a_weight_that_waits_for_memory_is_not_waited_for_out_of_order(make_ring, file):
     """Its memory would become free only after weights that are acquired later, or never."""
     first, second, third = in_a_row([4 * MIB, 4 * MIB, 4 * MIB])
     ring = make_ring(file, 10 * MIB, [first, second, third])
@@ -175,9 +171,7 @@ def test_a_resized_ring_serves_the_right_bytes(make_ring: MakeRing, file: Weight
             ring.release()
 
 
-def test_the_last_part_of_a_page_at_the_files_end_is_read(
-    make_ring: MakeRing, file: WeightFile
-) -> None:
+def test_the_last_part_of_a_page_at_the_files_end_is_read(make_ring, file):
     last = Weight("last", 0, file.nbytes - 5000, 5000)
     ring = make_ring(file, MIB, [last])
     assert reads(ring, page_up(file.nbytes) - page_down(last.offset))
@@ -185,9 +179,7 @@ def test_the_last_part_of_a_page_at_the_files_end_is_read(
 
 
 @pytest.mark.parametrize("chunk_kib", [64, 512, 2048])
-def test_reads_end_at_chunks_and_neighbours_are_read_together(
-    make_ring: MakeRing, path: Path, chunk_kib: int
-) -> None:
+def test_reads_end_at_chunks_and_neighbours_are_read_together(make_ring, path, chunk_kib):
     chunk = chunk_kib << 10
     file = RecordingFile(path, chunk)
     offset, nbytes = 3 * chunk // 2 + 32, 7 * MIB
@@ -224,9 +216,7 @@ def test_acquiring_a_weight_whose_read_failed_raises(make_ring: MakeRing, path: 
         ring.release()
 
 
-def test_a_late_failure_does_not_reach_the_next_computation(
-    make_ring: MakeRing, path: Path
-) -> None:
+def test_a_late_failure_does_not_reach_the_next_computation(make_ring, path):
     file, late = RecordingFile(path, READ_BYTES), threading.Event()
     file.broken = True
 
@@ -279,9 +269,7 @@ def test_counters_may_be_read_while_the_ring_closes(file: WeightFile) -> None:
     more_pages=st.integers(0, 20),
     data=st.data(),
 )
-def test_bytes_are_right_in_any_order_of_use(
-    file: WeightFile, sizes: list[int], gap: int, more_pages: int, data: st.DataObject
-) -> None:
+def test_bytes_are_right_in_any_order_of_use(file, sizes, gap, more_pages, data) -> None:
     weights = in_a_row(sizes, gap)
     largest = max(page_up(weight.nbytes) + PAGE for weight in weights)
     asked = data.draw(st.lists(st.sampled_from(weights), min_size=1, max_size=30))

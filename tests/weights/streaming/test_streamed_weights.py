@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -42,9 +41,7 @@ QUESTION = [Message(role=Role.USER, content="Tell me about the sea and the sky."
 
 @pytest.mark.parametrize("make", MODELS)
 @pytest.mark.parametrize("micro_batch", [1, 16, 64])
-def test_logits_are_those_of_the_model_in_memory(
-    make: Callable[[Path], Path], micro_batch: int, tmp_path: Path
-) -> None:
+def test_logits_are_those_of_the_model_in_memory(make, micro_batch, tmp_path):
     path = make(tmp_path / "model.gguf")
 
     @cache
@@ -61,9 +58,7 @@ def test_logits_are_those_of_the_model_in_memory(
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_the_order_that_is_guessed_is_the_order_of_the_computation(
-    make: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_the_order_that_is_guessed_is_the_order_of_the_computation(make, tmp_path):
     path = make(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:
         assert bench.weights is not None
@@ -79,9 +74,7 @@ def dense_mib(weights: StreamedWeights) -> float:
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
-    make: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(make, tmp_path):
     path = make(tmp_path / "model.gguf")
     with loaded(path, None) as bench:
         resident = bench.answer(FIRST, 15)
@@ -197,9 +190,7 @@ def test_a_file_that_is_cut_while_streaming_fails_with_a_sentence(tmp_path: Path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cuts no open file")
 @pytest.mark.parametrize("make", MODELS)
-def test_a_read_that_fails_after_the_budget_moved_ends_no_process(
-    make: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_a_read_that_fails_after_the_budget_moved_ends_no_process(make, tmp_path):
     path = make(tmp_path / "model.gguf")
     whole, found = path.read_bytes(), path.stat()
     least, some, _ = budgets(path)
@@ -244,9 +235,7 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
         assert bench.answer(FIRST, 2) == before
 
 
-def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(starter, tmp_path, monkeypatch):
     # What pytest holds would count as the engine's.
     monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
     path, other = tmp_path / "model.gguf", tmp_path / "model.part"
@@ -278,9 +267,7 @@ def test_a_graph_that_looks_into_a_streamed_weight_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("make", [tiny_qwen2, tiny_mixture])
-def test_threads_and_files_are_gone_after_the_end(
-    make: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_threads_and_files_are_gone_after_the_end(make, tmp_path):
     path = make(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:  # what the library keeps for itself
         bench.logits(FIRST)

@@ -67,9 +67,7 @@ def fresh(
 
 @family
 @each_sampling
-def test_a_next_turn_reads_no_more_than_the_last_answer(
-    model: Path, open_next: Opener, sampling: SamplingSettings
-) -> None:
+def test_a_next_turn_reads_no_more_than_the_last_answer(model, open_next, sampling):
     wanted = fresh(open_next, model, CHAT, sampling)
     engine = open_next(None, model, micro_batch=256)
     first = answered(engine, FIRST, sampling)
@@ -118,9 +116,7 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
 @pytest.mark.slow
 @family
 @each_sampling
-def test_an_edit_goes_back_to_the_last_checkpoint_before_it(
-    model: Path, open_next: Opener, cache: PromptCache, sampling: SamplingSettings
-) -> None:
+def test_an_edit_goes_back_to_the_last_checkpoint_before_it(model, open_next, cache, sampling):
     again = [*FIRST[:1], user(long_text(3, 200))]
     wanted = [fresh(open_next, model, chat, sampling) for chat in (EDITED, again, CHAT)]
     engine = open_next(cache, model, micro_batch=256)
@@ -135,9 +131,7 @@ def test_an_edit_goes_back_to_the_last_checkpoint_before_it(
 
 @family
 @pytest.mark.slow
-def test_a_chat_from_the_disk_is_the_same_as_one_that_is_read_again(
-    model: Path, open_next: Opener, cache: PromptCache, name: str
-) -> None:
+def test_a_chat_from_the_disk_is_the_same_as_one_that_is_read_again(model, open_next, cache, name):
     wanted = answered(open_next(None, model, micro_batch=256, kept=0.5), CHAT, GREEDY)
     engine = open_next(cache, model, micro_batch=256, kept=0.5)
     answered(engine, FIRST, GREEDY)
@@ -188,9 +182,7 @@ LIST = {"type": "array", "items": {"enum": WORDS}, "minItems": 24, "maxItems": 2
 
 @pytest.mark.slow
 @family
-def test_drafts_that_are_not_kept_change_no_answer(
-    model: Path, open_next: Opener, name: str
-) -> None:
+def test_drafts_that_are_not_kept_change_no_answer(model, open_next, name):
     chat = [*FIRST, user("Say again: " + ", ".join(WORDS * 3))]
 
     def list_of(drafts: DraftMode) -> Answered:
@@ -207,9 +199,7 @@ def test_drafts_that_are_not_kept_change_no_answer(
 
 
 @pytest.mark.slow
-def test_long_texts_have_a_checkpoint_every_4096_tokens(
-    open_next: Opener, cache: PromptCache, tmp_path: Path
-) -> None:
+def test_long_texts_have_a_checkpoint_every_4096_tokens(open_next, cache, tmp_path):
     model = FAMILIES["qwen35"](tmp_path / "qwen35.gguf")
     text = long_text(9, 6000)
     engine = open_next(cache, model, micro_batch=256, context_length=16384)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,9 +95,7 @@ def damage(folder: Path, rng: random.Random) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize("make", [tiny_qwen2, *FAMILIES.values()])
-def test_no_answer_is_another_after_kills_and_damage(
-    make: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_no_answer_is_another_after_kills_and_damage(make, tmp_path):
     model, folder, rng = make(tmp_path / "tiny.gguf"), tmp_path / "prompts", random.Random(1)
     wanted = [next_answer(model, None, number) for number in range(CHATS)]
     budget, restored = size_of_all(model, tmp_path / "all") // 2, 0

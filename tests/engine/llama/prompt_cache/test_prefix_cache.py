@@ -50,13 +50,8 @@ def answered(engine: Engine, messages: list[Message]) -> Answered:
     ],
 )
 def test_a_restored_chat_goes_on_as_one_that_was_never_closed(
-    opened: Opener,
-    cache: PromptCache,
-    tiny: Path,
-    shallow_starter: Path,
-    kind: str,
-    kv_type: KVType,
-) -> None:
+    opened, cache, tiny, shallow_starter, kind, kv_type
+):
     chat = [user(long_text(1, 250)), assistant(long_text(2, 30)), user("And then?")]
     path = tiny if kv_type is KVType.F16 else shallow_starter  # whose rows are long enough
 
@@ -91,13 +86,8 @@ def test_a_chat_of_another_context_length_is_restored(opened: Opener, cache: Pro
 
 @pytest.mark.parametrize("change", ["kv_type", "streamed", "model", "time", "rotation"])
 def test_what_was_saved_otherwise_is_read_again(
-    opened: Opener,
-    cache: PromptCache,
-    tmp_path: Path,
-    shallow_starter: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    change: str,
-) -> None:
+    opened, cache, tmp_path, shallow_starter, monkeypatch, change
+):
     chat = [user(long_text(1, 250)), assistant("So it is."), user("And then?")]
     path = shallow_starter if change == "kv_type" else tiny_qwen2(tmp_path / "one.gguf", seed=2)
     prepared(opened(cache, path=path), chat[:2])
@@ -121,9 +111,7 @@ def test_what_was_saved_otherwise_is_read_again(
     assert again.text == answered(opened(None, path=path, kind=kind, kv_type=kv_type), chat).text
 
 
-def test_versions_of_a_chat_share_what_they_have_in_common(
-    opened: Opener, cache: PromptCache
-) -> None:
+def test_versions_of_a_chat_share_what_they_have_in_common(opened, cache):
     question = user(long_text(1))
     first = [question, assistant(long_text(2, 40))]
     second = [question, assistant(long_text(3, 40))]
@@ -150,9 +138,7 @@ def test_an_edited_question_keeps_what_is_before_it(opened: Opener, cache: Promp
     assert found.text == wanted.text
 
 
-def test_another_answer_after_a_restart_reads_nothing_again_but_the_end(
-    opened: Opener, cache: PromptCache
-) -> None:
+def test_another_answer_after_a_restart_reads_nothing_again_but_the_end(opened, cache):
     chat = [user(long_text(1))]
     engine = opened(cache)
     first = answered(engine, chat)
@@ -168,9 +154,7 @@ def flip(path: Path, at: int, bit: int) -> None:
     path.write_bytes(data)
 
 
-def test_damaged_segments_are_read_again_and_the_answer_is_the_same(
-    opened: Opener, cache: PromptCache, tmp_path: Path
-) -> None:
+def test_damaged_segments_are_read_again_and_the_answer_is_the_same(opened, cache, tmp_path):
     engine = opened(cache)
     prepared(engine, CHAT[:2])
     wanted = answered(engine, CHAT).text
@@ -183,9 +167,7 @@ def test_damaged_segments_are_read_again_and_the_answer_is_the_same(
         prepared(engine, CHAT[:2])
 
 
-def test_another_chats_cells_do_not_take_the_place_of_a_damaged_segment(
-    opened: Opener, cache: PromptCache, tmp_path: Path
-) -> None:
+def test_another_chats_cells_do_not_take_the_place_of_a_damaged_segment(opened, cache, tmp_path):
     other = [user(long_text(2, 400)), assistant("No.")]
     engine = opened(cache)
     prepared(engine, CHAT[:2])
@@ -199,9 +181,7 @@ def test_another_chats_cells_do_not_take_the_place_of_a_damaged_segment(
     assert found.text == wanted
 
 
-def test_a_shorter_version_of_a_chat_is_not_written_beside_the_longer_one(
-    opened: Opener, cache: PromptCache
-) -> None:
+def test_a_shorter_version_of_a_chat_is_not_written_beside_the_longer_one(opened, cache):
     chat = [user(long_text(1)), assistant("So it is."), user(long_text(2, 60)), assistant("No.")]
     engine = opened(cache)
     prepared(engine, chat)
@@ -211,9 +191,7 @@ def test_a_shorter_version_of_a_chat_is_not_written_beside_the_longer_one(
     assert cache.usage().written_today_bytes == written
 
 
-def test_switching_between_two_chats_reads_neither_again(
-    opened: Opener, cache: PromptCache
-) -> None:
+def test_switching_between_two_chats_reads_neither_again(opened, cache):
     other = [user(long_text(2)), assistant("So it was.")]
     engine = opened(cache)
     _, total, _ = prepared(engine, CHAT[:2])
@@ -223,9 +201,7 @@ def test_switching_between_two_chats_reads_neither_again(
         assert prepared(engine, other, compute=False) == (total_other, total_other, total_other)
 
 
-def test_what_a_stopped_preparation_computed_is_saved_later(
-    opened: Opener, cache: PromptCache
-) -> None:
+def test_what_a_stopped_preparation_computed_is_saved_later(opened, cache):
     engine = opened(cache)
     for progress in engine.prepare(CHAT[:2], owner="1", compute=True):
         if progress.done > 300:
@@ -237,9 +213,7 @@ def test_what_a_stopped_preparation_computed_is_saved_later(
     assert 300 < done < total
 
 
-def test_a_long_preparation_is_saved_while_it_computes(
-    opened: Opener, cache: PromptCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_preparation_is_saved_while_it_computes(opened, cache, monkeypatch):
     monkeypatch.setattr(prefill, "SAVE_EVERY_S", 0.0)
     engine = opened(cache)
     for progress in engine.prepare(CHAT[:2], owner="1", compute=True):

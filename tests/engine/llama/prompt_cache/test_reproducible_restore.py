@@ -30,9 +30,7 @@ Openers = Callable[[PromptCache | None], Engine]
 
 
 @pytest.fixture(params=["shallow", pytest.param("k_quant", marks=pytest.mark.slow)])
-def model(
-    request: pytest.FixtureRequest, shallow_starter: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def model(request, shallow_starter, tmp_path_factory) -> Path:
     if request.param == "shallow":
         return shallow_starter
     found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
@@ -72,9 +70,7 @@ def whole(tokens: int) -> int:
     return tokens // PIECE * PIECE
 
 
-def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
-    opened: Openers, cache: PromptCache
-) -> None:
+def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(opened, cache):
     wanted = greedy(opened(None), CHAT)
     prepared(opened(cache), CHAT[:2])
     engine = opened(cache)
@@ -87,9 +83,7 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
 
 
 @pytest.mark.slow
-def test_edit_another_answer_and_change_of_version_after_a_restart(
-    opened: Openers, cache: PromptCache
-) -> None:
+def test_edit_another_answer_and_change_of_version_after_a_restart(opened, cache):
     edited = [*CHAT[:2], user(long_text(5, 60) + " And here?")]
     other_version = [QUESTION, assistant(long_text(6, 60)), user("Name one of them.")]
     asked = {"again": [QUESTION], "edit": edited, "version": other_version, "first version": CHAT}
@@ -108,9 +102,7 @@ def test_edit_another_answer_and_change_of_version_after_a_restart(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
-def test_a_chat_saved_under_one_budget_is_the_same_under_another(
-    model: Path, open_next: Opener, cache: PromptCache, kv_type: KVType
-) -> None:
+def test_a_chat_saved_under_one_budget_is_the_same_under_another(model, open_next, cache, kv_type):
     def streamed(folder: PromptCache | None, kept: float) -> Engine:
         return open_next(folder, model, kept=kept, kv_type=kv_type, micro_batch=256)
 
@@ -123,9 +115,7 @@ def test_a_chat_saved_under_one_budget_is_the_same_under_another(
 
 
 @pytest.mark.slow
-def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(
-    starter: Path, open_next: Opener, cache: PromptCache
-) -> None:
+def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(starter, open_next, cache):
     wanted = greedy(open_next(None, starter, micro_batch=256), [QUESTION])
     engine = open_next(cache, starter, micro_batch=256)
     first = answered(engine, [QUESTION], SAMPLED)
@@ -135,9 +125,7 @@ def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(
     assert same(found, wanted)
 
 
-def test_what_was_computed_in_other_pieces_serves_other_answers_alone(
-    tiny: Path, open_next: Opener, cache: PromptCache
-) -> None:
+def test_what_was_computed_in_other_pieces_serves_other_answers_alone(tiny, open_next, cache):
     wanted = greedy(open_next(None, tiny, micro_batch=256), CHAT)
     engine = open_next(cache, tiny, micro_batch=256)
     engine.limit_batch(60)  # as it is while the machine is short of memory
@@ -149,9 +137,7 @@ def test_what_was_computed_in_other_pieces_serves_other_answers_alone(
     assert sampled.stats.restored_tokens > 2 * PIECE
 
 
-def test_whole_pieces_replace_what_was_saved_otherwise(
-    tiny: Path, open_next: Opener, cache: PromptCache
-) -> None:
+def test_whole_pieces_replace_what_was_saved_otherwise(tiny, open_next, cache):
     engine = open_next(cache, tiny, micro_batch=256)
     engine.limit_batch(60)
     prepared(engine, CHAT[:2])
@@ -164,9 +150,7 @@ def test_whole_pieces_replace_what_was_saved_otherwise(
     assert found.stats.restored_tokens > PIECE
 
 
-def test_short_messages_leave_a_chat_in_whole_pieces(
-    tiny: Path, open_next: Opener, cache: PromptCache
-) -> None:
+def test_short_messages_leave_a_chat_in_whole_pieces(tiny, open_next, cache):
     chat = list(CHAT)
     engine = open_next(cache, tiny, micro_batch=256)
     for number in range(4):

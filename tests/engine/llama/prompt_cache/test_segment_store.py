@@ -102,9 +102,7 @@ def test_another_models_segments_are_not_found(cache: PromptCache) -> None:
     assert found(cache, tokens(600), OTHER_ROOT) == 0
 
 
-def test_the_budget_holds_and_leaves_go_before_their_parents(
-    reopened: Reopened, tmp_path: Path
-) -> None:
+def test_the_budget_holds_and_leaves_go_before_their_parents(reopened, tmp_path):
     cache = reopened(5 * SEGMENT_BYTES)
     first, second = tokens(4 * SEGMENT_TOKENS), tokens(3 * SEGMENT_TOKENS, 2)
     save(cache, first, "1")
@@ -132,9 +130,7 @@ def test_what_was_used_last_outlives_what_was_not(reopened: Reopened, tmp_path: 
     assert found(cache, unused) == 0
 
 
-def test_a_deleted_conversation_takes_along_what_no_other_has(
-    cache: PromptCache, tmp_path: Path
-) -> None:
+def test_a_deleted_conversation_takes_along_what_no_other_has(cache, tmp_path):
     shared = tokens(SEGMENT_TOKENS)
     mine, others = shared + tokens(300, 2), shared + tokens(300, 3)
     save(cache, mine, "1")
@@ -168,9 +164,7 @@ def test_an_unfinished_segment_of_another_conversation_stays(cache: PromptCache)
     assert found(cache, prompt) == 100
 
 
-def test_damaged_segments_are_deleted_and_their_tokens_not_found(
-    cache: PromptCache, tmp_path: Path
-) -> None:
+def test_damaged_segments_are_deleted_and_their_tokens_not_found(cache, tmp_path):
     rng, prompt = random.Random(5), tokens(600)
     for _ in range(200):
         save(cache, prompt)
@@ -212,9 +206,7 @@ def test_what_a_crash_left_behind_is_deleted(reopened: Reopened, tmp_path: Path)
     [b"", b"no JSON" * 1000, b'{"owners": {"1": [7]}}', b"[" * 100_000, None],
     ids=["empty", "text", "other values", "deep", "gone"],
 )
-def test_without_the_file_of_owners_no_segment_has_one(
-    reopened: Reopened, tmp_path: Path, content: bytes | None
-) -> None:
+def test_without_the_file_of_owners_no_segment_has_one(reopened, tmp_path, content):
     cache, prompt = reopened(), tokens(600)
     save(cache, prompt)
     cache.close()
@@ -228,9 +220,7 @@ def test_without_the_file_of_owners_no_segment_has_one(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
 @pytest.mark.parametrize("name", ["owners.json", "key", "lock"])
-def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(
-    reopened: Reopened, tmp_path: Path, name: str
-) -> None:
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(reopened, tmp_path, name):
     (tmp_path / "prompts").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "prompts" / name)
     cache = reopened()
@@ -282,9 +272,7 @@ def test_another_key_makes_everything_unreadable(reopened: Reopened, tmp_path: P
     assert found(reopened(), tokens(600)) == 600
 
 
-def test_a_full_disk_ends_the_writing_and_nothing_else(
-    cache: PromptCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_full_disk_ends_the_writing_and_nothing_else(cache, monkeypatch, tmp_path):
     save(cache, tokens(300))
 
     monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
@@ -296,9 +284,7 @@ def test_a_full_disk_ends_the_writing_and_nothing_else(
     assert cache.usage().problem == ""
 
 
-def test_a_disk_that_became_read_only_is_still_read(
-    cache: PromptCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_became_read_only_is_still_read(cache, monkeypatch):
     prompt = tokens(300)
     save(cache, prompt)
 
@@ -314,9 +300,7 @@ def test_a_disk_that_became_read_only_is_still_read(
     assert cache.usage().segments == 0
 
 
-def test_a_drive_that_is_nearly_full_is_not_filled(
-    cache: PromptCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_that_is_nearly_full_is_not_filled(cache, monkeypatch):
     nearly = SimpleNamespace(free=100 << 20)
     monkeypatch.setattr("shutil.disk_usage", lambda _path: nearly)
     assert save(cache, tokens(300)) == 0
@@ -344,9 +328,7 @@ def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
     assert cache.usage().written_today_bytes == usage.bytes
 
 
-def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(
-    cache: PromptCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(cache, tmp_path, monkeypatch):
     """Windows keeps a file that another program has open."""
     unlink = Path.unlink
     first, second = tokens(SEGMENT_TOKENS, 1), tokens(SEGMENT_TOKENS, 2)

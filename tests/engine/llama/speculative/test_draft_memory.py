@@ -126,12 +126,8 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
 
 @pytest.mark.parametrize(("slower", "least_plain"), [(1e6, 0), (0.0, 10_000)])
 def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_known(
-    slower: float,
-    least_plain: int,
-    shallow_starter: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    slower, least_plain, shallow_starter, tmp_path, monkeypatch
+):
     """A verdict on one plain pass or two threw out draft models that paid, for good."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     monkeypatch.setattr(drafting, "_SLOWER", slower)

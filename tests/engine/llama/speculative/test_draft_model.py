@@ -102,9 +102,7 @@ def test_a_budget_without_room_for_the_draft_model_is_refused(starter: Path) -> 
         streamed(starter, 256, draft_model=starter)
 
 
-def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
-    starter: Path, r1_shaped: Path
-) -> None:
+def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(starter, r1_shaped):
     accepted: list[bool] = []
     with pytest.raises(DraftUnfit):
         CPUInference(
@@ -167,9 +165,7 @@ def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) 
 
 
 @pytest.mark.slow
-def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
-    twin: Callable[[], DraftModel],
-) -> None:
+def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(twin):
     draft = twin()
     text = draft._model.tokenize(" ".join([COUNTED] * 60), special=False)
     draft.begin(text[:50], reproducible=True)

@@ -60,9 +60,7 @@ def test_the_times_follow_what_passes_take() -> None:
 
 
 @pytest.mark.parametrize("right", [0.0, 0.2, 0.5, 0.8, 1.0])
-def test_drafts_cost_little_where_they_are_wrong_and_save_where_they_are_right(
-    right: float,
-) -> None:
+def test_drafts_cost_little_where_they_are_wrong_and_save_where_they_are_right(right):
     """A draft model that is sure of everything, and whose tokens are right by chance."""
     chance, table, times = random.Random(7), AcceptanceTable([0.9]), PassTimes(streams=True)
     taken, tokens, token_s = 0.0, 0, 0.1

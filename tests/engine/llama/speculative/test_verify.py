@@ -62,9 +62,7 @@ def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) ->
 
 
 @pytest.mark.parametrize("sampling", [{"seed": 5}, {"temperature": 0.0}])
-def test_an_answer_that_must_be_the_same_again_is_not_drafted(
-    from_the_disk: CPUInference, sampling: dict[str, float]
-) -> None:
+def test_an_answer_that_must_be_the_same_again_is_not_drafted(from_the_disk, sampling):
     stats = answered(from_the_disk, LIST, **sampling)
     assert (stats.drafted, stats.tokens_per_pass) == (0, 1.0)
 
@@ -82,9 +80,7 @@ _PROMPT = "My favourite animal is"
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_drafted_tokens_are_distributed_as_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_drafted_tokens_are_distributed_as_others(tmp_path, monkeypatch):
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     model, temperature = tiny_pair(tmp_path)
     drafted, count = draw_tokens(model, model, _PROMPT, _DRAWS, temperature=temperature, seed=0)
