@@ -297,9 +297,7 @@ def test_an_error_of_a_closed_dialog_is_nobodys(qtbot, own_profile, engine):
         assert session.window.notices.text == ""
 
 
-def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(qtbot, monkeypatch):
     may_go = threading.Event()
     monkeypatch.setattr(comparison_page, "differences_of", lambda _texts: may_go.wait())
     answers = [ChatMessage(n, Role.ASSISTANT, "A pear.", model_name="M") for n in (1, 2)]
