@@ -97,7 +97,7 @@ class AnswerSources(BaseModel):
     def summary(self, *, has_ended: bool = True) -> str:
         """One line: passages sent, cited once the answer has ended, their tokens."""
         if not self.sent and not self.whole:
-            return tr("The message does not name what the documents have: no passage was sent")
+            return tr("Sent without passages: none fits this message")
         cited = sum(source.cited for source in self.sent)
         parts = [
             tr("read whole")

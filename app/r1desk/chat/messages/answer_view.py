@@ -217,7 +217,7 @@ class AnswerView(EditableMessage):
         if self.sources:
             size = self.sources.sizeHint()
             self.sources.setGeometry(-inset, y, min(size.width(), width + inset), size.height())
-            y += size.height()
+            y += size.height() + round(0.3 * em)
         body = self.editor or (self.body if self.body.source else None)
         parts = (
             (self.thinking, 0.45),
