@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -131,15 +132,15 @@ class ComparisonController(QObject):
         if self._engine.comparison is not None:
             self.stop()
             return
-        chosen = self._candidates[place]
+        chosen, model = self._candidates[place], Path(self._candidates[place].model)
         self._leave(place)
-        if chosen.model == self._models.next_path:
+        if model == self._models.next_path:
             self._models.ensure_loading()
         else:
-            settings = self._models.settings_of(chosen.model)
+            settings = self._models.settings_of(model)
             from_disk = settings.swap_enabled or chosen.load.swap_enabled  # else it may not fit
             settings = settings.model_copy(update={"swap_enabled": from_disk})
-            self._models.load(chosen.model, settings)
+            self._models.load(model, settings)
 
     def go_back(self) -> None:
         """Close the page: the first answer is the branch that goes on, with the chat's model."""
@@ -171,7 +172,7 @@ class ComparisonController(QObject):
     def _on_event(self, event: c.RunEvent) -> None:
         """Store an answer with its last event; before it began, `CandidateEnded` is."""
         answer = self._answers[event.candidate] if self._answers else None
-        if answer is None or answer.whole is not None:
+        if answer is None or answer.is_over:
             return
         match event:
             case c.CandidateEvent(place, _, of_engine):
@@ -181,9 +182,9 @@ class ComparisonController(QObject):
                 answer.ended(MessageState.FAILED, error=report)
             case c.CandidateEnded():
                 answer.ended(MessageState.STOPPED)
-        if answer.whole is not None:
-            self._chat.pending_writes.finish(answer.whole)
-            self.ended.emit(event.candidate, answer.whole)
+        if (whole := answer.whole) is not None:
+            self._chat.pending_writes.finish(whole)
+            self.ended.emit(event.candidate, whole)
 
     def _end(self) -> None:
         for place in range(len(self._answers)):

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
@@ -19,6 +19,7 @@ from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
+from r1desk.models.models_window import ModelsWindow
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, later_turn, newest_task, report_of, task
@@ -34,12 +35,11 @@ class ModelPresenter(Presenter):
 
     def __init__(
         self,
-        window: QWidget,
+        window: ModelsWindow,
         models: ModelController,
         preferences: Preferences,
         forecasts: ForecastService,
     ) -> None:
-        """`window` is a `ModelsWindow`; the chooser belongs to it."""
         super().__init__(window)
         self._window, self._notices = window, window.notices
         self._models = models

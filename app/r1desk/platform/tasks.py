@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from functools import partial, wraps
 from inspect import CORO_RUNNING, getcoroutinestate, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from shiboken6 import isValid
@@ -106,6 +107,16 @@ class Results(Generic[Result]):
         return self.__anext__().__await__()
 
 
+_all: WeakSet[Tasks] = WeakSet()
+
+
+def cancel_everything() -> None:
+    """End the tasks of all owners: the application ends, and nothing comes any more."""
+    for tasks in tuple(_all):
+        if isValid(tasks):
+            tasks.cancel_all()
+
+
 class Tasks(QObject):
     """The tasks of one owner. Main thread, where nothing else is said.
 
@@ -117,6 +128,7 @@ class Tasks(QObject):
 
     def __init__(self, owner: QObject, refused: Callable[[Exception], object] = report_of) -> None:
         super().__init__(owner)
+        _all.add(self)
         self._refused = refused
         self._running: list[Work[None]] = []
         self._newest: dict[str, object] = {}  # tasks by the names of their methods

@@ -27,10 +27,10 @@ from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.system_notice import OFFERED
-from r1desk.preferences import Preferences
+from r1desk.preferences import Preferences, ThemeName, WidthName
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 T = TypeVar("T")
@@ -41,9 +41,9 @@ class Appearance(Protocol):
     """Puts another value of a preference in force, at once."""
 
     def set_language(self, language: str | None) -> None: ...
-    def set_theme(self, theme: str) -> None: ...
+    def set_theme(self, theme: ThemeName) -> None: ...
     def set_text_size(self, points: int) -> None: ...
-    def set_width(self, width: str) -> None: ...
+    def set_width(self, width: WidthName) -> None: ...
     def set_notices(self, wanted: bool) -> None: ...
     def set_unload_time(self, minutes: int) -> None: ...
 
@@ -85,7 +85,7 @@ class SettingsDialog(BoundedDialog):
         def choice(
             title: str, current: T, entries: Mapping[T, str], choose: Callable[[T], None]
         ) -> QComboBox:
-            combo = QComboBox(accessibleName=title)
+            combo = with_properties(QComboBox(), accessibleName=title)
             for value, text in entries.items():
                 combo.addItem(text, value)
             combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
@@ -93,7 +93,7 @@ class SettingsDialog(BoundedDialog):
             form.addRow(title, combo)
             return combo
 
-        languages = {None: tr("Like the system"), **LANGUAGES}
+        languages: dict[str | None, str] = {None: tr("Like the system"), **dict(LANGUAGES.items())}
         self.language = choice(tr("Language"), present.language, languages, appearance.set_language)
         self.theme = choice(tr("Appearance"), present.theme, _themes(), appearance.set_theme)
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
@@ -189,7 +189,7 @@ class SettingsDialog(BoundedDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
 
 
-def _themes() -> dict[str, str]:
+def _themes() -> dict[ThemeName, str]:
     return {
         ThemeChoice.SYSTEM.value: tr("Like the system"),
         ThemeChoice.LIGHT.value: tr("Light"),
@@ -198,7 +198,7 @@ def _themes() -> dict[str, str]:
     }
 
 
-def _widths() -> dict[str, str]:
+def _widths() -> dict[WidthName, str]:
     return {
         ReadingWidth.NARROW.value: tr("Narrow"),
         ReadingWidth.NORMAL.value: tr("Normal"),

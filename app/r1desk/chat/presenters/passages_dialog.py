@@ -23,7 +23,7 @@ from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(720, 520)
@@ -52,7 +52,7 @@ class PassagesDialog(BoundedDialog):
             "does not matter, or look for more."
         )
         column.addWidget(text_label(text, "dim"))
-        self.list = QListWidget(wordWrap=True, spacing=3)
+        self.list = with_properties(QListWidget(), wordWrap=True, spacing=3)
         self.list.setAccessibleName(tr("Passages"))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemChanged.connect(self._on_changed)

@@ -167,6 +167,6 @@ class PromptLibrary(Presenter):
     def _refuse(self, error: Exception) -> None:
         self._window.notices.show_notice(Notice(report_of(error).text(), Level.ERROR))
 
-    def _notify(self, text: str, undo: Callable[[], None] | None = None) -> None:
+    def _notify(self, text: str, undo: Callable[[], object] | None = None) -> None:
         actions = {tr("Undo"): undo} if undo is not None else {}
         self._window.notices.show_notice(Notice(text, Level.INFO, actions))

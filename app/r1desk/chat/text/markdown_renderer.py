@@ -245,7 +245,8 @@ class MarkdownRenderer(QObject):
     def _mark_task(self, token: Token, box: str) -> Token:
         """Show the box of an item in place of its bullet; returns the text after it."""
         fmt = self._cursor.blockFormat()
-        first, *rest = token.children or ()
+        children = token.children or []
+        first, rest = children[0], children[1:]
         if not (fmt.hasProperty(block_marks.MARKER) and first.content.startswith(box)):
             return token
         fmt.setProperty(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -99,7 +100,7 @@ class ConversationExport:
         try:
             for key in chosen:
                 writer.begin_conversation(title_of(key))
-                for message in self._read(lambda store, key=key: store.messages.path(key)):
+                for message in self._read(partial(_messages_of, key)):
                     self._write_message(writer, message)
             self._pause()
         finally:
@@ -155,6 +156,10 @@ class ConversationExport:
         if time.perf_counter() - self._turn_began > _TURN_S:
             time.sleep(_PAUSE_S)
             self._turn_began = time.perf_counter()
+
+
+def _messages_of(key: int, store: Store) -> list[ChatMessage]:
+    return store.messages.path(key)
 
 
 def _author_of(message: ChatMessage) -> str:

@@ -84,16 +84,14 @@ class FilesPage(QWidget):
             self._show_item(item, model)
             if model.place == wanted:
                 self.tree.setCurrentItem(item)
-        if self.tree.currentItem() is None and self.tree.topLevelItemCount():
-            self.tree.setCurrentItem(self.tree.topLevelItem(0))
+        self.tree.select_first()
         self._show_total()
         self._on_selection()
 
     def show_present(self, chosen: Path | None, loaded: Path | None) -> None:
         """Show which model is chosen and which is loaded, by their paths without links."""
         self._chosen, self._loaded = chosen, loaded
-        for at in range(self.tree.topLevelItemCount()):
-            item = self.tree.topLevelItem(at)
+        for item in self.tree.tops:
             self._show_item(item, item.data(0, VALUE_ROLE))
         self._on_selection()
 
