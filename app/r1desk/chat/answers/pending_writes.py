@@ -146,7 +146,7 @@ class PendingWrites(QObject):
     ) -> None:
         """Keep a message that was not sent as the draft, before what was written since."""
         drafts: list[Draft] = [text, attachments]
-        for unsent in filter(None, drafts):
+        for unsent in [draft for draft in drafts if draft]:
             empty: Draft = "" if isinstance(unsent, str) else ()
             since = self._drafts.get((conversation_id, type(unsent)), empty)
             self._drafts[conversation_id, type(unsent)] = _joined(unsent, since)
