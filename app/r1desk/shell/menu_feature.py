@@ -50,10 +50,7 @@ class MenuFeature(Feature[MainWindow]):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
     def __init__(
-        self,
-        services: Services,
-        models: ModelsFeature,
-        set_language: Callable[[str | None], None],
+        self, services: Services, models: ModelsFeature, set_language: Callable[[str | None], None]
     ) -> None:
         super().__init__()
         self._services, self._models, self._set_language = services, models, set_language

@@ -92,11 +92,7 @@ class ChatDocuments(QObject):
         memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
             FileReader(
-                self.index,
-                counter.count_tokens,
-                lambda: chat.busy,
-                memory=memory,
-                gently=gently,
+                self.index, counter.count_tokens, lambda: chat.busy, memory=memory, gently=gently
             )
             for gently in (False, True)
         )

@@ -10,12 +10,7 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.messages.message_positions import (
-    MessagePosition,
-    MessageView,
-    position_at,
-    stops,
-)
+from r1desk.chat.messages.message_positions import MessagePosition, MessageView, position_at, stops
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.platform.qt_application import application

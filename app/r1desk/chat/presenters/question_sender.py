@@ -100,11 +100,7 @@ class QuestionSender(Presenter):
             dialog.close()
 
     def _send(
-        self,
-        text: str,
-        files: tuple[Attachment, ...],
-        sources: AnswerSources | None,
-        edited: int,
+        self, text: str, files: tuple[Attachment, ...], sources: AnswerSources | None, edited: int
     ) -> None:
         if edited:
             self._chat.edit(edited, text, sources)

@@ -204,9 +204,7 @@ class MarkdownRenderer(QObject):
 
     def _formula_objects(self) -> FormulaObjects | None:
         if self.formulas is None and self._style.formulas is not None:
-            from r1desk.chat.text.formula_objects import (  # noqa: PLC0415 - not at the start
-                FormulaObjects,
-            )
+            from r1desk.chat.text.formula_objects import FormulaObjects  # noqa: PLC0415 - not at the start
 
             self.formulas = FormulaObjects(self._document, self._style, self._style.formulas)
             self.formulas.changed.connect(self.formulas_changed)

@@ -19,12 +19,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.memory.forecast import format_fit
-from r1desk.models.formatting import (
-    breakable_address,
-    format_mib,
-    format_parameters,
-    format_size,
-)
+from r1desk.models.formatting import breakable_address, format_mib, format_parameters, format_size
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree
 from r1desk.platform.file_manager import show_in_folder

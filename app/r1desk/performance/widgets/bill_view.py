@@ -9,13 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVB
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.memory.advice import ITEM_NAMES
-from r1desk.performance.hints import (
-    BillPart,
-    bill_parts,
-    bill_summary,
-    bill_total,
-    part_of,
-)
+from r1desk.performance.hints import BillPart, bill_parts, bill_summary, bill_total, part_of
 from r1desk.performance.widgets.meters import Picture
 from r1desk.theme import set_role, tokens
 from r1desk.widgets.layouts import discard, filled, with_properties
