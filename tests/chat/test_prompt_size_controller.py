@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
-from support.models_double import ModelsDouble
 
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
@@ -19,6 +18,7 @@ from r1desk.chat.context.token_counter import NotCounted
 from r1desk.chat.values.prompt import with_attachments
 from r1desk.platform.tasks import Later
 from r1desk.store import AnswerSources, Attachment, ChatMessage
+from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
     path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",
@@ -77,7 +77,7 @@ class SlowCounter:
 
     def give_up(self) -> None:
         """End the count early, as where an answer has begun meanwhile."""
-        self.waiting.pop()[0].fail(NotCounted())
+        self.waiting.pop()[0].end(NotCounted())
 
     def serve(self) -> None:
         while self.waiting:

@@ -20,7 +20,7 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.tasks import Results, Tasks, later_turn, task
+from r1desk.platform.tasks import Later, Tasks, later_turn, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
@@ -65,7 +65,7 @@ class ComparisonController(QObject):
         generates = self._engine.state is EngineState.GENERATING
         return generates or self._models.loading or self._chat.busy
 
-    def plan(self, candidates: Sequence[c.Candidate]) -> Results[c.ComparisonPlanned]:
+    def plan(self, candidates: Sequence[c.Candidate]) -> Later[c.ComparisonPlanned]:
         """Ask how these will run."""
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB

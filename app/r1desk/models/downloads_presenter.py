@@ -17,7 +17,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
-from r1desk.models.models_window import ModelsWindow
+from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
 

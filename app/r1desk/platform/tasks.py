@@ -33,30 +33,39 @@ def report_of(error: Exception) -> ErrorReport:
 
 
 class Later(Generic[Result]):
-    """A result that is not there yet; a task awaits it, once. Main thread."""
+    """A result that is not there yet, or several that come one by one. Main thread.
+
+    One task takes it by `await`, or them by `async for`.
+    """
 
     def __init__(self) -> None:
-        self._outcome: Callable[[], Result] | None = None
+        self._there: deque[Result] = deque()
+        self._is_over = False
+        self._error: BaseException | None = None
         self.go_on: Callable[[], object] = lambda: None  # of the task that waits
 
     def give(self, result: Result) -> None:
-        """This is the result."""
-        self._outcome = lambda: result
+        """This is the result, or the next one."""
+        self._there.append(result)
         self.go_on()
 
-    def fail(self, error: BaseException) -> None:
-        """There is no result: whoever awaits it meets this error."""
-
-        def outcome() -> Result:
-            raise error
-
-        self._outcome = outcome
+    def end(self, error: BaseException | None = None) -> None:
+        """No result comes any more: whoever waits for one meets this error."""
+        self._is_over, self._error = True, error
         self.go_on()
 
     def __await__(self) -> Generator[Later[Any], None, Result]:
-        while self._outcome is None:
+        while not self._there and not self._is_over:
             yield self
-        return self._outcome()
+        if self._there:
+            return self._there.popleft()
+        raise self._error or StopAsyncIteration
+
+    def __aiter__(self) -> Later[Result]:
+        return self
+
+    async def __anext__(self) -> Result:
+        return await self
 
 
 def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
@@ -67,44 +76,6 @@ def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
     later: Later[None] = Later()
     QTimer.singleShot(after_ms, owner, lambda: later.give(None))
     return later
-
-
-class Results(Generic[Result]):
-    """Results that come one by one; one task takes them, by `async for` or the first by `await`.
-
-    Main thread.
-    """
-
-    def __init__(self) -> None:
-        self._there: deque[Result] = deque()
-        self._next: Later[None] = Later()
-        self._is_over = False
-        self._error: BaseException | None = None
-
-    def give(self, result: Result) -> None:
-        """This is the next result."""
-        self._there.append(result)
-        self._next.give(None)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """No more results come; whoever waits for one meets this error."""
-        if not self._is_over:
-            self._is_over, self._error = True, error
-            self._next.give(None)
-
-    def __aiter__(self) -> Results[Result]:
-        return self
-
-    async def __anext__(self) -> Result:
-        while not self._there and not self._is_over:
-            self._next = Later()
-            await self._next
-        if self._there:
-            return self._there.popleft()
-        raise self._error or StopAsyncIteration
-
-    def __await__(self) -> Generator[Later[Any], None, Result]:
-        return self.__anext__().__await__()
 
 
 _all: WeakSet[Tasks] = WeakSet()
@@ -175,8 +146,8 @@ class Tasks(QObject):
             _give_up(answer)
 
     def _go_on(self, work: Work[None]) -> None:
-        if work not in self._running:
-            return
+        if work not in self._running or getcoroutinestate(work) == CORO_RUNNING:
+            return  # it has ended, or finds the result itself
         if not isValid(self):  # the owner has gone
             self.cancel(work)
             return

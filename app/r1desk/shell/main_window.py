@@ -38,7 +38,7 @@ from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.feature import ConversationsWindow
 from r1desk.conversations.widgets.sidebar import Sidebar
-from r1desk.models.models_window import ModelsWindow
+from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.presenter import PerformanceWindow

@@ -27,7 +27,7 @@ from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.prompt import prompt_messages, with_documents
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Results, Tasks, newest_task, task
+from r1desk.platform.tasks import Later, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -172,7 +172,7 @@ class ChatDocuments(QObject):
             )
             self.clean([sha256], for_good=False)
 
-    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Results[Answer]:
+    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Later[Answer]:
         """Ask the index something."""
         return ask_in_background(partial(question, self.index))
 

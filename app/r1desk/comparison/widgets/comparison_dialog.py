@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.values.duration import budget_name
-from r1desk.platform.tasks import Results, Tasks, report_of, task
+from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -33,7 +33,7 @@ from r1desk.widgets.text_label import NamedBox, text_label
 class Planner(Protocol):
     """Makes the bills of a comparison."""
 
-    def plan(self, candidates: Sequence[Candidate]) -> Results[ComparisonPlanned]:
+    def plan(self, candidates: Sequence[Candidate]) -> Later[ComparisonPlanned]:
         """Ask how these will run."""
 
 
