@@ -172,17 +172,17 @@ class ComparisonController(QObject):
     def _on_event(self, event: c.RunEvent) -> None:
         """Store an answer with its last event; before it began, `CandidateEnded` is."""
         answer = self._answers[event.candidate] if self._answers else None
-        if answer is None or answer.is_over:
+        if answer is None or answer.whole is not None:
             return
         match event:
             case c.CandidateEvent(place, _, of_engine):
-                answer.take(of_engine)
+                whole = answer.take(of_engine)
                 self.streamed.emit(place, of_engine)
             case c.CandidateFailed(report=report):
-                answer.ended(MessageState.FAILED, error=report)
+                whole = answer.ended(MessageState.FAILED, error=report)
             case c.CandidateEnded():
-                answer.ended(MessageState.STOPPED)
-        if (whole := answer.whole) is not None:
+                whole = answer.ended(MessageState.STOPPED)
+        if whole is not None:
             self._chat.pending_writes.finish(whole)
             self.ended.emit(event.candidate, whole)
 

@@ -6,7 +6,6 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, Slot
@@ -22,7 +21,6 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1 import __version__
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir, profile_dir
@@ -32,7 +30,6 @@ from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.platform.qt_application import application
-from r1desk.platform.tasks import Tasks
 from r1desk.preferences import ThemeName, WidthName
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
@@ -54,6 +51,7 @@ class MenuFeature(Feature[MainWindow]):
     ) -> None:
         super().__init__()
         self._services, self._models, self._set_language = services, models, set_language
+        self.choose_folder = models.choose_folder
         self._window: MainWindow  # set by `attach`
         self._system_font = QApplication.font()
         if services.preferences.text_size_pt:  # the theme was at the start
@@ -95,20 +93,7 @@ class MenuFeature(Feature[MainWindow]):
             tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
             tr("Logs"): log_dir(),
         }
-        dialog = SettingsDialog(self._window, self._services.preferences, self, folders)
-        tasks = Tasks(dialog)
-        dialog.models_folder_chosen.connect(
-            lambda folder: tasks.start(self._use_folder(dialog, folder))
-        )
-        dialog.open()
-
-    async def _use_folder(self, dialog: SettingsDialog, folder: Path | None) -> None:
-        try:
-            used = await self._models.choose_folder(folder)
-        except R1Error as refused:
-            dialog.show_folder_refused(refused.report())
-        else:
-            dialog.show_models_folder(used)
+        SettingsDialog(self._window, self._services.preferences, self, folders).open()
 
     def set_language(self, language: str | None) -> None:
         """The window is built anew; the settings stay open."""

@@ -62,11 +62,6 @@ class StreamingAnswer:
     def conversation_id(self) -> int:
         return self.begun.conversation_id
 
-    @property
-    def is_over(self) -> bool:
-        """True once it has ended."""
-        return self.whole is not None
-
     def save(self, pending_writes: PendingWrites) -> None:
         """Save what there is, if the store has less."""
         if self.dirty:

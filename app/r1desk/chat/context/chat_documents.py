@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -22,6 +22,7 @@ from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
+from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
@@ -42,14 +43,6 @@ class DocumentsMissing(R1Error):
     what = N_("The text of {names} is not on this computer.")
     why = N_("The chat came from another computer, or the index of documents was damaged.")
     todo = N_("Attach the file again, or remove it from the chat.")
-
-
-class ChatSettings(Protocol):
-    """The settings of the conversation shown."""
-
-    @property
-    def present(self) -> tuple[SamplingSettings, str]:
-        """Sampling and system prompt."""
 
 
 class ChatDocuments(QObject):
@@ -75,7 +68,7 @@ class ChatDocuments(QObject):
         path: Path | None,
         *,
         models: AnsweringModel,
-        settings: ChatSettings,
+        settings: ChatSettingsController,
     ) -> None:
         """`path` is the index's file; None keeps it in memory."""
         super().__init__()
@@ -198,11 +191,14 @@ class ChatDocuments(QObject):
         self.refresh()
         self.clean([sha256])
 
-    def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
+    @task
+    async def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
 
         None: of all but new ones, at the start. Not `for_good`: only where nothing can be undone.
         """
+        if self._closed or (self._history.changes and not for_good):
+            return
 
         def work() -> set[str]:
             there = set(hashes or ())
@@ -215,11 +211,6 @@ class ChatDocuments(QObject):
                 self.index.remove(each)
             return there - used
 
-        if not self._closed and (for_good or not self._history.changes):
-            self._clean(work)
-
-    @task
-    async def _clean(self, work: Callable[[], set[str]]) -> None:
         gone: set[str] = set()
         with suppress(R1Error):  # the index is damaged: nothing of it is deleted
             gone = await ask_in_background(work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -96,11 +95,14 @@ class ConversationExport:
         def title_of(key: int) -> str:
             return self._read(lambda store: store.conversations.get(key).title)
 
+        def messages_of(key: int) -> list[ChatMessage]:
+            return self._read(lambda store: store.messages.path(key))
+
         writer = self._writer(formulas, title_of(chosen[0]) if len(chosen) == 1 else "")
         try:
             for key in chosen:
                 writer.begin_conversation(title_of(key))
-                for message in self._read(partial(_messages_of, key)):
+                for message in messages_of(key):
                     self._write_message(writer, message)
             self._pause()
         finally:
@@ -156,10 +158,6 @@ class ConversationExport:
         if time.perf_counter() - self._turn_began > _TURN_S:
             time.sleep(_PAUSE_S)
             self._turn_began = time.perf_counter()
-
-
-def _messages_of(key: int, store: Store) -> list[ChatMessage]:
-    return store.messages.path(key)
 
 
 def _author_of(message: ChatMessage) -> str:
