@@ -90,7 +90,7 @@ class ModelController(QObject):
 
     @property
     def context_length(self) -> int:
-        """Of the loaded model, else of the next load; 0 where that is chosen by itself."""
+        """The loaded model's, else that of the next load; 0 where it is chosen by itself."""
         return self.facts.context_length if self.facts else self._preferences.load.context_length
 
     @property

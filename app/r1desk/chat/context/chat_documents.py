@@ -112,7 +112,7 @@ class ChatDocuments(QObject):
 
     @property
     def settings(self) -> tuple[SamplingSettings, str]:
-        """Those of the conversation shown, its documents before the instructions."""
+        """Sampling and instructions of the conversation shown, its documents before them."""
         sampling, system_prompt = self._settings.present
         return sampling, with_documents(self.text, system_prompt)
 

@@ -142,8 +142,8 @@ class InstructionsChip(QWidget):
         """As wide as the line, and no wider than its parent has room for."""
         hint = super().sizeHint()
         parent = self.parentWidget()
-        room = parent.width() - 32 if parent is not None else hint.width()
-        return QSize(min(hint.width(), room), hint.height())
+        most = parent.width() - 32 if parent is not None else hint.width()
+        return QSize(min(hint.width(), most), hint.height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = chat_colours()

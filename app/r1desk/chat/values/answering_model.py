@@ -1,4 +1,4 @@
-"""What the chat needs of others: the model that answers, defaults, texts of documents."""
+"""Protocols for what the chat needs of others: a model, defaults, texts of documents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AnsweringModel(Protocol):
 
 
 class Defaults(Protocol):
-    """What conversations without settings of their own have."""
+    """Sampling and instructions of conversations without settings of their own."""
 
     sampling: SamplingSettings
     system_prompt: str
