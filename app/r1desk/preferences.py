@@ -39,6 +39,10 @@ class OwnSettings(BaseModel):
     kv_type: KVType = KVType.AUTO
 
 
+ThemeName = Literal["system", "light", "dark", "high_contrast"]
+WidthName = Literal["narrow", "normal", "wide"]
+
+
 class Preferences(BaseModel):
     """Everything remembered. Unknown keys of a newer version are kept."""
 
@@ -46,8 +50,8 @@ class Preferences(BaseModel):
 
     version: int = 1
     language: str | None = None  # None follows the system
-    theme: Literal["system", "light", "dark", "high_contrast"] = "system"
-    reading_width: Literal["narrow", "normal", "wide"] = "normal"
+    theme: ThemeName = "system"
+    reading_width: WidthName = "normal"
     text_size_pt: Annotated[int, Field(ge=0, le=72)] = 0  # 0 is the system's size
     model_path: FilePath | None = None  # None is the starter model
     load: LoadSettings = LoadSettings()

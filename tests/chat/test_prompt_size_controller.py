@@ -77,7 +77,7 @@ class SlowCounter:
 
     def give_up(self) -> None:
         """End the count early, as where an answer has begun meanwhile."""
-        self.waiting.pop()[0].fail(NotCounted())
+        self.waiting.pop()[0].end(NotCounted())
 
     def serve(self) -> None:
         while self.waiting:

@@ -24,7 +24,7 @@ from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
-from r1desk.platform.tasks import Results
+from r1desk.platform.tasks import Later
 from r1desk.preferences import Preferences
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -34,10 +34,10 @@ class BillsStandIn:
     """Records questions; the test emits their bills."""
 
     def __init__(self) -> None:
-        self.asked: list[Results] = []
+        self.asked: list[Later] = []
 
-    def ask(self, *_given: Any, measure_disk: bool = True) -> Results:
-        self.asked.append(Results())
+    def ask(self, *_given: Any, measure_disk: bool = True) -> Later:
+        self.asked.append(Later())
         return self.asked[-1]
 
     def with_disk_speed(self, bill: Bill) -> Bill:

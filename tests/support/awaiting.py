@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from PySide6.QtCore import QCoreApplication, QObject
 
-from r1desk.platform.tasks import Results, Tasks
+from r1desk.platform.tasks import Later, Tasks
 from support.patience import wait_until
 
 Result = TypeVar("Result")
 
 
-def begun(awaited: Awaitable[Result], owner: QObject) -> Results[Result]:
+def begun(awaited: Awaitable[Result], owner: QObject) -> Later[Result]:
     """Begin to await this; what is returned has the result, or the error."""
-    results: Results[Result] = Results()
+    results: Later[Result] = Later()
 
     async def wait() -> None:
         results.give(await awaited)

@@ -21,7 +21,7 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
-from r1desk.platform.tasks import Results
+from r1desk.platform.tasks import Later
 
 
 class Bills:
@@ -29,14 +29,14 @@ class Bills:
 
     def __init__(self) -> None:
         self.asked: list[LoadSettings] = []
-        self.requests: list[Results[Estimate]] = []
+        self.requests: list[Later[Estimate]] = []
 
     def ask(
         self, _path: Path, settings: LoadSettings, _window_mib: float, **_: object
-    ) -> Results[Estimate]:
+    ) -> Later[Estimate]:
         """As `BillReader.ask`."""
         self.asked.append(settings)
-        self.requests.append(Results())
+        self.requests.append(Later())
         return self.requests[-1]
 
     def with_disk_speed(self, bill: Bill) -> Bill:

@@ -24,7 +24,7 @@ from r1desk.comparison.widgets import comparison_page
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage, differences_of
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Results
+from r1desk.platform.tasks import Later
 from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
@@ -286,7 +286,7 @@ def test_an_error_of_a_closed_dialog_is_nobodys(qtbot, own_profile, engine):
     with ready_session(qtbot, own_profile, engine=engine) as session:
         session.window.chat.requested.emit(AskOthers())
         (dialog,) = session.window.findChildren(ComparisonDialog)
-        planning = Results()
+        planning = Later()
         dialog._planner = SimpleNamespace(plan=lambda _candidates: planning)
         dialog._on_changed()
         qtbot.waitUntil(dialog.isVisible)
@@ -333,7 +333,7 @@ def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot):
         return ComparisonPlanned((refused, refused), False, 0.0, 512, 0.0)
 
     class Bills:
-        def plan(self, candidates: list[Candidate]) -> Results[ComparisonPlanned]:
+        def plan(self, candidates: list[Candidate]) -> Later[ComparisonPlanned]:
             return ask_in_background(lambda: plan(candidates))
 
     parent = QWidget()

@@ -183,9 +183,9 @@ def test_what_a_shown_window_takes_up_in_turns_is_what_qt_does_at_once(qtbot, re
     qtbot.waitUntil(lambda: "long answers" in window.panel.context.text.text())
     changes = (
         partial(appearance.step_text_size, 1),
-        partial(appearance.choose, "theme", "dark"),
+        partial(appearance.set_theme, "dark"),
         partial(appearance.step_text_size, -1),
-        partial(appearance.choose, "theme", "light"),
+        partial(appearance.set_theme, "light"),
     )
     for change in changes:
         change()

@@ -11,7 +11,7 @@ from shiboken6 import delete
 
 from deepseek_r1.core.errors import EngineFailed, ModelFileMissing
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Later, Tasks
+from r1desk.platform.tasks import Later, Tasks, cancel_everything, newest_task
 
 
 class Reader(QObject):
@@ -42,14 +42,15 @@ def test_work_goes_on_where_it_waited_and_at_once_where_a_result_is_there(reader
     assert reader.log == ["begun"]
     reader.pages.give("a page")
     assert reader.log == ["begun", "a page", "over"]
+    reader.pages.give("another")
     reader.tasks.start(reader.read())
-    assert reader.log[3:] == ["begun", "a page", "over"]
+    assert reader.log[3:] == ["begun", "another", "over"]
 
 
 def test_an_error_is_met_where_the_result_is_awaited_and_else_told(reader):
     reader.tasks.start(reader.read())
     error = ModelFileMissing(path="gone.gguf")
-    reader.pages.fail(error)
+    reader.pages.end(error)
     assert reader.log == ["begun", "over"]
     assert reader.refused == [error]
 
@@ -110,3 +111,47 @@ def test_a_thread_gets_what_the_main_thread_awaits_also_where_that_closes(qtbot,
     if ends == "with its owner":
         with pytest.raises(EngineFailed):
             reader.tasks.result_of(page())
+
+
+def test_results_come_one_by_one_also_those_that_their_receiver_causes(reader):
+    async def read_all() -> None:
+        async for page in reader.pages:
+            reader.log.append(page)
+            if page == "first":
+                reader.pages.give("second")
+        reader.log.append("over")
+
+    reader.tasks.start(read_all())
+    reader.pages.give("first")
+    reader.pages.give("third")
+    reader.pages.end()
+    assert reader.log == ["first", "second", "third", "over"]
+
+
+class Clerk(Reader):
+    """Has a method of which one is under way at a time."""
+
+    @newest_task
+    async def fetch(self, page: str) -> None:
+        try:
+            await self.pages
+            self.log.append(page)
+        finally:
+            self.log.append(f"{page} is over")
+
+
+def test_the_newest_of_a_method_takes_the_place_of_the_one_before(qtbot: QtBot):
+    clerk = Clerk()
+    clerk.fetch("one")
+    clerk.fetch("two")
+    clerk.pages.give("a page")
+    assert clerk.log == ["one is over", "two", "two is over"]
+    clerk.fetch("three")
+    clerk.tasks.end(clerk.fetch)
+    assert clerk.log[3:] == ["three is over"]
+
+
+def test_nothing_is_under_way_once_the_application_ends(reader):
+    reader.tasks.start(reader.read())
+    cancel_everything()
+    assert reader.log == ["begun", "over"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
@@ -34,6 +34,7 @@ from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.features import Feature, Services
+from r1desk.platform.qt_application import application
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -97,7 +98,7 @@ class ChatFeature(Feature[ChatWindow]):
         self.documents.changed.connect(self.sizes.refresh)
         self.documents.cleaned.connect(self._prefill.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
-        QGuiApplication.instance().applicationStateChanged.connect(self._on_focus)
+        application().applicationStateChanged.connect(self._on_focus)
         chat.failed.connect(self._on_failed)
         chat.recovered.connect(self._on_recovered)
         for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
@@ -181,7 +182,7 @@ class ChatFeature(Feature[ChatWindow]):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
-        QGuiApplication.instance().applicationStateChanged.disconnect(self._on_focus)
+        application().applicationStateChanged.disconnect(self._on_focus)
         self._prefill.pause()
         self.documents.close()
         self.controller.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -19,7 +20,7 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from r1desk.platform.tasks import Results, Tasks, later_turn, task
+from r1desk.platform.tasks import Later, Tasks, later_turn, task
 from r1desk.store import ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
@@ -64,7 +65,7 @@ class ComparisonController(QObject):
         generates = self._engine.state is EngineState.GENERATING
         return generates or self._models.loading or self._chat.busy
 
-    def plan(self, candidates: Sequence[c.Candidate]) -> Results[c.ComparisonPlanned]:
+    def plan(self, candidates: Sequence[c.Candidate]) -> Later[c.ComparisonPlanned]:
         """Ask how these will run."""
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB
@@ -131,15 +132,15 @@ class ComparisonController(QObject):
         if self._engine.comparison is not None:
             self.stop()
             return
-        chosen = self._candidates[place]
+        chosen, model = self._candidates[place], Path(self._candidates[place].model)
         self._leave(place)
-        if chosen.model == self._models.next_path:
+        if model == self._models.next_path:
             self._models.ensure_loading()
         else:
-            settings = self._models.settings_of(chosen.model)
+            settings = self._models.settings_of(model)
             from_disk = settings.swap_enabled or chosen.load.swap_enabled  # else it may not fit
             settings = settings.model_copy(update={"swap_enabled": from_disk})
-            self._models.load(chosen.model, settings)
+            self._models.load(model, settings)
 
     def go_back(self) -> None:
         """Close the page: the first answer is the branch that goes on, with the chat's model."""
@@ -175,15 +176,15 @@ class ComparisonController(QObject):
             return
         match event:
             case c.CandidateEvent(place, _, of_engine):
-                answer.take(of_engine)
+                whole = answer.take(of_engine)
                 self.streamed.emit(place, of_engine)
             case c.CandidateFailed(report=report):
-                answer.ended(MessageState.FAILED, error=report)
+                whole = answer.ended(MessageState.FAILED, error=report)
             case c.CandidateEnded():
-                answer.ended(MessageState.STOPPED)
-        if answer.whole is not None:
-            self._chat.pending_writes.finish(answer.whole)
-            self.ended.emit(event.candidate, answer.whole)
+                whole = answer.ended(MessageState.STOPPED)
+        if whole is not None:
+            self._chat.pending_writes.finish(whole)
+            self.ended.emit(event.candidate, whole)
 
     def _end(self) -> None:
         for place in range(len(self._answers)):

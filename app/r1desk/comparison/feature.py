@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QBoxLayout
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
@@ -104,11 +105,11 @@ class ComparisonFeature(Feature[ChatWindow]):
         """Put a page where the chat is; its conversation is about to be shown."""
         of, chat = self.controller, self._window.chat
         discard(self.page)
-        centre = chat.parentWidget()
-        self.page = page = ComparisonPage(
-            of.question.content, of.planned.text(), of.columns, centre
-        )
-        layout = centre.layout()
+        centre, question = chat.parentWidget(), of.question
+        layout = centre.layout() if centre is not None else None
+        if centre is None or question is None or not isinstance(layout, QBoxLayout):
+            return
+        self.page = page = ComparisonPage(question.content, of.planned.text(), of.columns, centre)
         layout.insertWidget(layout.indexOf(chat), page, stretch=1)
         of.streamed.connect(page.stream)
         of.ended.connect(page.finish)

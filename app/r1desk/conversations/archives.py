@@ -121,9 +121,7 @@ class Archives(QObject):
 
     @task
     async def _export_document(self, chosen: tuple[int, ...], file: Path) -> None:
-        from r1desk.conversations.export.conversation_export import (  # noqa: PLC0415 - not at start
-            ConversationExport,
-        )
+        from r1desk.conversations.export.conversation_export import ConversationExport  # noqa: PLC0415 - not at start
 
         export = ConversationExport(self._store, file, chosen)
         try:

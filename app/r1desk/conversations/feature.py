@@ -146,8 +146,8 @@ class ConversationsFeature(Feature[ConversationsWindow]):
                 self._make_folder(conversations)
             case intents.MoveToFolder(conversations, folder):
                 self._change(lambda store: store.folders.move(conversations, folder))
-            case intents.FoldFolder(folder, folded):
-                self._remember(lambda store: store.folders.set_folded(folder, folded))
+            case intents.FoldFolder(place, folded):
+                self._remember(lambda store: store.folders.set_folded(place, folded))
             case intents.FolderIntent(folder):
                 if (info := self._folder_infos.get(folder)) is not None:  # else it has just gone
                     self._handle_folder(intent, info)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
@@ -121,7 +121,8 @@ class TrashPresenter(QObject):
             icon=QMessageBox.Icon.Question,
         )
         box.setWindowTitle(tr("Delete the folder"))
-        box.setDefaultButton(box.buttons()[0])
+        if isinstance(keeps := box.buttons()[0], QPushButton):
+            box.setDefaultButton(keeps)
 
     def _delete_folder(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
         def delete(store: Store) -> tuple[list[int], tuple[Attachment, ...]]:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.features import Services
+from r1desk.platform.qt_application import application
 from r1desk.platform.system_notice import OFFERED, SystemNotices
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, ConversationInfo, MessageState
@@ -36,7 +37,7 @@ class UnseenAnswers(QObject):
         self._notices = SystemNotices(open_chat, self)
         chat.pending_writes.saved.connect(self._on_saved)
         chat.branch_shown.connect(self.look)
-        QApplication.instance().focusWindowChanged.connect(self.look)
+        application().focusWindowChanged.connect(self.look)
 
     @Slot(object, list)
     def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
@@ -60,7 +61,7 @@ class UnseenAnswers(QObject):
 
     def close(self) -> None:
         """Look no more: the store closes."""
-        QApplication.instance().focusWindowChanged.disconnect(self.look)
+        application().focusWindowChanged.disconnect(self.look)
 
     @task
     async def _set_unread(self, key: int, unread: bool) -> None:

@@ -28,7 +28,7 @@ from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Later, Results
+from r1desk.platform.tasks import Later
 
 TEXT_EVERY_MS = 40
 
@@ -84,10 +84,10 @@ class EngineRequest:
     def __init__(self, request_id: int, supervisor: Supervisor) -> None:
         self.id = request_id
         self._supervisor = supervisor
-        self._events: Results[Event] = Results()
-        self._reply: Results[protocol.ClosingReply] = Results()
+        self._events: Later[Event] = Later()
+        self._reply: Later[protocol.ClosingReply] = Later()
 
-    def __aiter__(self) -> Results[Event]:
+    def __aiter__(self) -> Later[Event]:
         return self._events
 
     def __await__(self) -> Generator[Later[Any], None, Any]:
@@ -129,7 +129,7 @@ class BillReader:
 
     def ask(
         self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
-    ) -> Results[Estimate]:
+    ) -> Later[Estimate]:
         """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
         return ask_in_background(partial(self._bill, path, settings, window_mib, measure_disk))
 

@@ -253,8 +253,8 @@ class Offer:
     @property
     def ladder(self) -> str:
         """The text of its ladder; empty before the speeds are known."""
-        found = [(each.quantisation, each.forecast) for each in self.models]
-        return ladder_text([Rung(*each) for each in found if each[1] is not None])
+        known = ((each.quantisation, each.forecast) for each in self.models)
+        return ladder_text([Rung(name, found) for name, found in known if found is not None])
 
 
 def find_offers(

@@ -7,18 +7,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
-from deepseek_r1.core.errors import (
-    ErrorReport,
-    ModelFileMissing,
-    R1Error,
-    TemplateUnusable,
-)
+from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, R1Error, TemplateUnusable
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.host.protocol import (
-    LoadRequest,
-    UnloadRequest,
-)
+from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
@@ -98,7 +90,7 @@ class ModelController(QObject):
 
     @property
     def context_length(self) -> int:
-        """Of the loaded model, else of the next load; 0 where that is chosen by itself."""
+        """The loaded model's, else that of the next load; 0 where it is chosen by itself."""
         return self.facts.context_length if self.facts else self._preferences.load.context_length
 
     @property

@@ -89,17 +89,14 @@ class Downloads(QObject):
         self.folder = folder
         self.find_partial()
 
-    def find_partial(self) -> None:
+    @task
+    async def find_partial(self) -> None:
         """Find the partial downloads of earlier sessions; they stay paused until resumed."""
         folders = dict.fromkeys((self.folder, *models_dirs()))
 
         def unfinished() -> Sequence[_Partial]:
             return [(folder, partial_file.unfinished(folder)) for folder in folders]
 
-        self._show_partial(unfinished)
-
-    @task
-    async def _show_partial(self, unfinished: Callable[[], Sequence[_Partial]]) -> None:
         for folder, files in await ask_in_background(unfinished):
             for spec, done in files:
                 paused = _download(spec, folder, DownloadState.PAUSED, done)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QMessageBox
 
 from deepseek_r1.catalogue.download_spec import other_source
 from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
@@ -17,6 +17,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
+from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
 
@@ -29,13 +30,12 @@ class DownloadPresenter(Presenter):
 
     def __init__(
         self,
-        window: QWidget,
+        window: ModelsWindow,
         downloads: Downloads,
         models: ModelController,
         chat: ChatController,
         engine: EngineBridge,
     ) -> None:
-        """`window` is a `ModelsWindow`; questions belong to it."""
         super().__init__(window)
         self._window, self._list = window, window.downloads
         self._downloads = downloads

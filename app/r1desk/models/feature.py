@@ -5,17 +5,13 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMainWindow
+from PySide6.QtCore import QObject, QTimer, Slot
 
 from deepseek_r1.catalogue.errors import FolderUnusable
 from deepseek_r1.catalogue.file_rules import require_usable
 from deepseek_r1.core.models_folders import choose_models_dir, default_models_dir, user_models_dir
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.composer.composer import Composer
 from r1desk.chat.feature import ChatFeature
-from r1desk.chat.messages.view import ChatView
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
@@ -23,11 +19,8 @@ from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
-from r1desk.models.presenter import ModelPresenter, TemplatePresenter
-from r1desk.models.widgets.download_list import DownloadList
-from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.models.presenter import ModelPresenter, ModelsWindow, TemplatePresenter
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.widgets.notice_bar import NoticeBar
 
 MINUTE_MS = 60_000
 CHOICES_MIN = (0, 5, 15, 30, 60)  # 0 is never
@@ -83,18 +76,6 @@ def _use_folder(folder: Path) -> Path:
         detail = error.strerror or str(error)
         raise FolderUnusable(folder=str(default_models_dir().parent), detail=detail) from error
     return folder
-
-
-class ModelsWindow(QMainWindow):
-    """The main window, as the models use it."""
-
-    model_dropped = Signal(Path)  # of a model's file or folder
-    chat: ChatView
-    composer: Composer
-    downloads: DownloadList
-    model_pill: ModelPill
-    models_action: QAction
-    notices: NoticeBar
 
 
 class ModelsFeature(Feature[ModelsWindow]):

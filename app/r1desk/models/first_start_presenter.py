@@ -13,12 +13,7 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter, Services
-from r1desk.models.catalogue_picks import (
-    CatalogueFile,
-    FirstOffers,
-    first_offers,
-    measured_offers,
-)
+from r1desk.models.catalogue_picks import CatalogueFile, FirstOffers, first_offers, measured_offers
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.forecast_service import ForecastService

@@ -20,7 +20,7 @@ from deepseek_r1.core.events import Event, GenerationFinished, ModelFacts, Model
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
-from r1desk.platform.tasks import Results
+from r1desk.platform.tasks import Later
 from r1desk.preferences import Preferences
 
 AT_ONCE = 3
@@ -49,7 +49,7 @@ class ForecastService(QObject):
         """The settings in force, for which questions are answered."""
         return self._preferences.load
 
-    def ask(self, question: Question[AnswerT]) -> Results[AnswerT]:
+    def ask(self, question: Question[AnswerT]) -> Later[AnswerT]:
         """Have `question` answered in a thread."""
         turns, settings = self._turns, self.settings
 

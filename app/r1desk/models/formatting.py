@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import tr
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -62,14 +62,15 @@ def format_download(size_bytes: int, free_bytes: int | None) -> str:
 def format_bill_summary(bill: Bill) -> str:
     """The bill in one line."""
     parts = {line.name: line.planned_mib for line in bill.lines}
-    weights = parts.get("weights", parts.get("pinned", 0.0) + parts.get("slots", 0.0))
-    rest = bill.total_mib - weights - parts["kv_cache"]
+    split = parts.get(BillItem.PINNED, 0.0) + parts.get(BillItem.SLOTS, 0.0)
+    weights = parts.get(BillItem.WEIGHTS, split)
+    rest = bill.total_mib - weights - parts[BillItem.KV_CACHE]
     return tr(
         "Memory: {total:,.0f} MiB of the budget of {budget:,.0f} MiB "
         "(weights {weights:,.0f}, context {context:,.0f}, the rest {rest:,.0f})",
         total=bill.total_mib,
         budget=bill.budget_mib,
         weights=weights,
-        context=parts["kv_cache"],
+        context=parts[BillItem.KV_CACHE],
         rest=rest,
     )

@@ -40,7 +40,7 @@ class LiveSettings(QObject):
         self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
         engine.event_received.connect(self._on_event)
-        models.load_started.connect(self._forget_plan)
+        models.load_started.connect(lambda _path: self.tasks.end(self.plan))
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_ended)
 
@@ -58,10 +58,6 @@ class LiveSettings(QObject):
         if fits is not None and fits.memory_budget > machine_memory_mib():
             fits = None
         self.planned.emit(estimate.bill, estimate.advice.text, fits)
-
-    @Slot()
-    def _forget_plan(self) -> None:
-        self.tasks.end(self.plan)
 
     # ---- threads ----------------------------------------------------------------------------
 

@@ -106,11 +106,7 @@ class PillPresenter(Presenter):
     """Shows name, state and speed of the model, and loads another one of the pill's menu."""
 
     def __init__(
-        self,
-        pill: ModelPill,
-        models: ModelController,
-        recent: RecentModels,
-        engine: EngineBridge,
+        self, pill: ModelPill, models: ModelController, recent: RecentModels, engine: EngineBridge
     ) -> None:
         super().__init__(pill)
         self._pill = pill

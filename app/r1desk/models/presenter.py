@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
@@ -14,17 +15,33 @@ from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.template_names import FAMILY
 from deepseek_r1.formats.template_file import read_template_file
+from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.menu_buttons import TemplateButton
+from r1desk.chat.messages.view import ChatView
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
+from r1desk.models.widgets.download_list import DownloadList
+from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, later_turn, newest_task, report_of, task
 from r1desk.preferences import Preferences
 from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+
+
+class ModelsWindow(QMainWindow):
+    """The main window, as the models use it."""
+
+    model_dropped = Signal(Path)  # of a model's file or folder
+    chat: ChatView
+    composer: Composer
+    downloads: DownloadList
+    model_pill: ModelPill
+    models_action: QAction
+    notices: NoticeBar
 
 
 class ModelPresenter(Presenter):
@@ -34,12 +51,11 @@ class ModelPresenter(Presenter):
 
     def __init__(
         self,
-        window: QWidget,
+        window: ModelsWindow,
         models: ModelController,
         preferences: Preferences,
         forecasts: ForecastService,
     ) -> None:
-        """`window` is a `ModelsWindow`; the chooser belongs to it."""
         super().__init__(window)
         self._window, self._notices = window, window.notices
         self._models = models

@@ -169,6 +169,6 @@ class LoadPresenter(Presenter):
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:
     """Add the window's memory to the bill, whose other lines the engine has measured."""
-    measured = {line.name: line.measured_mib for line in loaded.bill.lines}
+    measured: dict[str, float | None] = {line.name: line.measured_mib for line in loaded.bill.lines}
     bill = loaded.bill.with_measured(measured | {BillItem.WINDOW: window_and_helpers_mib()})
     return loaded.model_copy(update={"bill": bill})

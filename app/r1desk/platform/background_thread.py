@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, R1Error
-from r1desk.platform.tasks import Results
+from r1desk.platform.tasks import Later
 
 Result = TypeVar("Result")
 _started: list[tuple[threading.Thread, Callable[[], None]]] = []
@@ -41,7 +41,7 @@ class _Carrier(QObject):
         deliver()
 
 
-def ask_in_background(work: Callable[[], Result]) -> Results[Result]:
+def ask_in_background(work: Callable[[], Result]) -> Later[Result]:
     """Run `work` in a thread. Main thread only.
 
     Awaited, it is the result; raises the R1Error that ended the work, EngineFailed for a bug.
@@ -49,7 +49,7 @@ def ask_in_background(work: Callable[[], Result]) -> Results[Result]:
     return give_in_background(lambda give: give(work()))
 
 
-def stream_in_background(work: Callable[[], Iterable[Result]]) -> Results[Result]:
+def stream_in_background(work: Callable[[], Iterable[Result]]) -> Later[Result]:
     """The same for work with several results, each of which comes as soon as it is there."""
 
     def give_all(give: Callable[[Result], None]) -> None:
@@ -59,9 +59,9 @@ def stream_in_background(work: Callable[[], Iterable[Result]]) -> Results[Result
     return give_in_background(give_all)
 
 
-def give_in_background(work: Callable[[Callable[[Any], None]], None]) -> Results[Any]:
+def give_in_background(work: Callable[[Callable[[Any], None]], None]) -> Later[Any]:
     """The same for work that calls what it is given with each result."""
-    results: Results[Any] = Results()
+    results: Later[Any] = Later()
     carrier = _Carrier()
 
     def run() -> None:

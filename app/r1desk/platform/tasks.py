@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from functools import partial, wraps
 from inspect import CORO_RUNNING, getcoroutinestate, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from shiboken6 import isValid
@@ -32,30 +33,39 @@ def report_of(error: Exception) -> ErrorReport:
 
 
 class Later(Generic[Result]):
-    """A result that is not there yet; a task awaits it, once. Main thread."""
+    """A result that is not there yet, or several that come one by one. Main thread.
+
+    One task takes it by `await`, or them by `async for`.
+    """
 
     def __init__(self) -> None:
-        self._outcome: Callable[[], Result] | None = None
+        self._there: deque[Result] = deque()
+        self._is_over = False
+        self._error: BaseException | None = None
         self.go_on: Callable[[], object] = lambda: None  # of the task that waits
 
     def give(self, result: Result) -> None:
-        """This is the result."""
-        self._outcome = lambda: result
+        """This is the result, or the next one."""
+        self._there.append(result)
         self.go_on()
 
-    def fail(self, error: BaseException) -> None:
-        """There is no result: whoever awaits it meets this error."""
-
-        def outcome() -> Result:
-            raise error
-
-        self._outcome = outcome
+    def end(self, error: BaseException | None = None) -> None:
+        """No result comes any more: whoever waits for one meets this error."""
+        self._is_over, self._error = True, error
         self.go_on()
 
     def __await__(self) -> Generator[Later[Any], None, Result]:
-        while self._outcome is None:
+        while not self._there and not self._is_over:
             yield self
-        return self._outcome()
+        if self._there:
+            return self._there.popleft()
+        raise self._error or StopAsyncIteration
+
+    def __aiter__(self) -> Later[Result]:
+        return self
+
+    async def __anext__(self) -> Result:
+        return await self
 
 
 def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
@@ -68,42 +78,14 @@ def later_turn(owner: QObject, after_ms: int = 1) -> Later[None]:
     return later
 
 
-class Results(Generic[Result]):
-    """Results that come one by one; one task takes them, by `async for` or the first by `await`.
+_all: WeakSet[Tasks] = WeakSet()
 
-    Main thread.
-    """
 
-    def __init__(self) -> None:
-        self._there: deque[Result] = deque()
-        self._next: Later[None] = Later()
-        self._is_over = False
-        self._error: BaseException | None = None
-
-    def give(self, result: Result) -> None:
-        """This is the next result."""
-        self._there.append(result)
-        self._next.give(None)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """No more results come; whoever waits for one meets this error."""
-        if not self._is_over:
-            self._is_over, self._error = True, error
-            self._next.give(None)
-
-    def __aiter__(self) -> Results[Result]:
-        return self
-
-    async def __anext__(self) -> Result:
-        while not self._there and not self._is_over:
-            self._next = Later()
-            await self._next
-        if self._there:
-            return self._there.popleft()
-        raise self._error or StopAsyncIteration
-
-    def __await__(self) -> Generator[Later[Any], None, Result]:
-        return self.__anext__().__await__()
+def cancel_everything() -> None:
+    """End the tasks of all owners: the application ends, and nothing comes any more."""
+    for tasks in tuple(_all):
+        if isValid(tasks):
+            tasks.cancel_all()
 
 
 class Tasks(QObject):
@@ -117,6 +99,7 @@ class Tasks(QObject):
 
     def __init__(self, owner: QObject, refused: Callable[[Exception], object] = report_of) -> None:
         super().__init__(owner)
+        _all.add(self)
         self._refused = refused
         self._running: list[Work[None]] = []
         self._newest: dict[str, object] = {}  # tasks by the names of their methods
@@ -163,8 +146,8 @@ class Tasks(QObject):
             _give_up(answer)
 
     def _go_on(self, work: Work[None]) -> None:
-        if work not in self._running:
-            return
+        if work not in self._running or getcoroutinestate(work) == CORO_RUNNING:
+            return  # it has ended, or finds the result itself
         if not isValid(self):  # the owner has gone
             self.cancel(work)
             return

@@ -23,7 +23,7 @@ from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
 from r1desk.theme import set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.text_label import push_button, text_label
 
 PORTS = 1024, 65_535
@@ -126,7 +126,7 @@ class ServingDialog(BoundedDialog):
             grid.addWidget(QLabel(title), row, 0, centred)
             left = centred | Qt.AlignmentFlag.AlignLeft if value is self.port else centred
             grid.addWidget(value, row, 1, left)
-            beside = QHBoxLayout(spacing=8)
+            beside = with_properties(QHBoxLayout(), spacing=8)
             grid.addLayout(beside, row, 2)
             beside.addStretch()
             for button in buttons:

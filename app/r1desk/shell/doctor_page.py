@@ -14,6 +14,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.layouts import with_properties
 from r1desk.widgets.text_label import selectable_label, text_label
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
@@ -61,7 +62,7 @@ class DoctorPage(BoundedDialog):
 
 def _table(findings: Sequence[Finding]) -> QWidget:
     table = QWidget()
-    grid = QGridLayout(table, horizontalSpacing=12, verticalSpacing=8)
+    grid = with_properties(QGridLayout(table), horizontalSpacing=12, verticalSpacing=8)
     grid.setColumnStretch(2, 1)
     for row, finding in enumerate(findings):
         mark = QLabel(_MARKS[finding.verdict])

@@ -26,7 +26,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import fonts, tokens
 from r1desk.widgets.bounded_dialog import size_within_screen
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 
 # Those about the window first; the others follow by their names.
 _FIRST = ("conversations", "window", "thinking", "compare", "models", "plan", "drafts", "doctor")
@@ -58,10 +58,12 @@ class HelpWindow(QDialog):
         self.search.setAccessibleName(tr("Find in all guides"))
         self.search.textChanged.connect(self._on_search)
         self.search.returnPressed.connect(self._find_next)
-        self.guides = QListWidget(wordWrap=True, spacing=3, accessibleName=tr("Guides"))
+        self.guides = with_properties(
+            QListWidget(), wordWrap=True, spacing=3, accessibleName=tr("Guides")
+        )
         self.guides.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.guides.currentItemChanged.connect(self._on_guide)
-        self.page = QTextBrowser(openLinks=False, accessibleName=tr("Guide"))
+        self.page = with_properties(QTextBrowser(), openLinks=False, accessibleName=tr("Guide"))
         self.page.anchorClicked.connect(self._on_link)
         self.page.document().setDocumentMargin(24)
         mono, colours = ",".join(fonts.mono(self.font()).families()), tokens()

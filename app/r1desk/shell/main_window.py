@@ -14,10 +14,12 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QKeySequence,
     QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QHBoxLayout,
     QMenu,
     QMessageBox,
@@ -36,7 +38,7 @@ from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.feature import ConversationsWindow
 from r1desk.conversations.widgets.sidebar import Sidebar
-from r1desk.models.feature import ModelsWindow
+from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.presenter import PerformanceWindow
@@ -93,7 +95,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.gauge = Gauge()
         self.serving_button = ServingButton()
         self._create_actions()
-        self._switches = {
+        self._switches: dict[str, QAction | QAbstractButton] = {
             "sidebar_visible": self.sidebar_action,
             "panel_visible": self.panel_action,
             "readings_visible": self.gauge.all_button,
@@ -182,7 +184,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.about_action = menu.addAction(tr("About"))
         menu.addSeparator()
         self.quit_action = menu.addAction(tr("Quit"), "Ctrl+Q", self.close)
-        self.menu_action = QAction(tr("Menu"), self, shortcut="F10")
+        self.menu_action = QAction(tr("Menu"), self)
+        self.menu_action.setShortcut("F10")
         self.addAction(self.menu_action)
         self._fill_chats_menu()
         self.stop_action = self.answer_menu.addAction(tr("Stop the answer"), "Esc")
@@ -194,7 +197,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         view.addSeparator()
         resized = self.text_size_changed.emit
         larger = view.addAction(tr("Larger text"), lambda: resized(1))
-        larger.setShortcuts(["Ctrl++", "Ctrl+="])
+        larger.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
         view.addAction(tr("Smaller text"), "Ctrl+-", lambda: resized(-1))
         view.addAction(tr("Normal text size"), "Ctrl+0", lambda: resized(0))
 
@@ -215,7 +218,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
     def entries(self) -> dict[str, list[QAction]]:
         """The menu's actions by the titles of its parts; those on the current chat among them."""
         parts = {tr("Window"): self.menu}
-        parts |= {part.title(): part for action in self.menu.actions() if (part := action.menu())}
+        menus = (action.menu() for action in self.menu.actions())
+        parts |= {part.title(): part for part in menus if isinstance(part, QMenu)}
         found = {
             title: [action for action in part.actions() if action.text() and not action.menu()]
             for title, part in parts.items()
@@ -296,7 +300,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
 
     def keep_layout(self, stored: Preferences) -> None:
         """Remember position, size, and what is open."""
-        stored.window_geometry = self.saveGeometry().toBase64().data().decode("ascii")
+        stored.window_geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         for name, switch in self._switches.items():
             setattr(stored, name, switch.isChecked())
 

@@ -6,7 +6,6 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, Slot
@@ -22,7 +21,6 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1 import __version__
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir, profile_dir
@@ -31,13 +29,14 @@ from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
-from r1desk.platform.tasks import Tasks
+from r1desk.platform.qt_application import application
+from r1desk.preferences import ThemeName, WidthName
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, app_icon, apply_theme
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import selectable_label, text_label
 
@@ -48,13 +47,11 @@ class MenuFeature(Feature[MainWindow]):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
     def __init__(
-        self,
-        services: Services,
-        models: ModelsFeature,
-        set_language: Callable[[str | None], None],
+        self, services: Services, models: ModelsFeature, set_language: Callable[[str | None], None]
     ) -> None:
         super().__init__()
         self._services, self._models, self._set_language = services, models, set_language
+        self.choose_folder = models.choose_folder
         self._window: MainWindow  # set by `attach`
         self._system_font = QApplication.font()
         if services.preferences.text_size_pt:  # the theme was at the start
@@ -96,30 +93,17 @@ class MenuFeature(Feature[MainWindow]):
             tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
             tr("Logs"): log_dir(),
         }
-        dialog = SettingsDialog(self._window, self._services.preferences, self, folders)
-        tasks = Tasks(dialog)
-        dialog.models_folder_chosen.connect(
-            lambda folder: tasks.start(self._use_folder(dialog, folder))
-        )
-        dialog.open()
-
-    async def _use_folder(self, dialog: SettingsDialog, folder: Path | None) -> None:
-        try:
-            used = await self._models.choose_folder(folder)
-        except R1Error as refused:
-            dialog.show_folder_refused(refused.report())
-        else:
-            dialog.show_models_folder(used)
+        SettingsDialog(self._window, self._services.preferences, self, folders).open()
 
     def set_language(self, language: str | None) -> None:
         """The window is built anew; the settings stay open."""
         self._services.preferences.language = language
         self._set_language(language)
         once = Qt.ConnectionType.SingleShotConnection
-        find_theme(QApplication.instance()).changed.connect(self._on_settings, once)
+        find_theme(application()).changed.connect(self._on_settings, once)
         self._services.save_preferences()
 
-    def set_theme(self, theme: str) -> None:
+    def set_theme(self, theme: ThemeName) -> None:
         """Use other colours."""
         self._services.preferences.theme = theme
         self._apply_theme()
@@ -131,7 +115,7 @@ class MenuFeature(Feature[MainWindow]):
         self._apply_theme()
         self._services.save_preferences()
 
-    def set_width(self, width: str) -> None:
+    def set_width(self, width: WidthName) -> None:
         """Let lines be as wide as this."""
         self._services.preferences.reading_width = width
         set_reading_width(ReadingWidth(width))
@@ -161,7 +145,7 @@ class MenuFeature(Feature[MainWindow]):
         font = QGuiApplication.font()
         font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
         choice = ThemeChoice(self._services.preferences.theme)
-        apply_theme(QApplication.instance(), choice, font)
+        apply_theme(application(), choice, font)
 
 
 def open_palette(window: MainWindow) -> None:
@@ -209,7 +193,7 @@ def about(parent: QWidget, engine: str) -> QDialog:
     )
     dialog = BoundedDialog(parent, tr("About R1 Desk"), QSize(460, 160))
     column = dialog.fill_column(spacing=14)
-    head = put_inside(column, QHBoxLayout(spacing=14))
+    head = put_inside(column, with_properties(QHBoxLayout(), spacing=14))
     picture = QLabel(pixmap=app_icon().pixmap(48, 48))
     head.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
     head.addWidget(QLabel(text, wordWrap=True), 1)
@@ -243,9 +227,11 @@ def shortcuts(window: MainWindow) -> QDialog:
             groups[title] = rows
     dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(760, 160))
     dialog.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrows scroll it
-    columns = put_inside(dialog.fill_column(spacing=0), QHBoxLayout(spacing=36))
+    columns = put_inside(dialog.fill_column(spacing=0), with_properties(QHBoxLayout(), spacing=36))
     is_wide = window.screen().availableGeometry().width() > TWO_COLUMNS_PX
-    sides = [put_inside(columns, QVBoxLayout(spacing=6)) for _ in range(1 + is_wide)]
+    sides = [
+        put_inside(columns, with_properties(QVBoxLayout(), spacing=6)) for _ in range(1 + is_wide)
+    ]
     for title, rows in groups.items():
         side = min(sides, key=QVBoxLayout.count)
         if side.count():

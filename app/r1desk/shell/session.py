@@ -20,11 +20,13 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.conversations.feature import ConversationsFeature
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import Services
+from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.feature import PerformanceFeature
 from r1desk.platform.main_thread_gc import MainThreadCollector
+from r1desk.platform.qt_application import application
+from r1desk.platform.tasks import cancel_everything
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
 from r1desk.shell.desktop_application import install_qt_translations
@@ -64,7 +66,7 @@ class Session(QObject):
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
         self._make_features()
-        find_theme(QApplication.instance()).restyle(self._build_window)
+        find_theme(application()).restyle(self._build_window)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
         self.chat.recovered.connect(self._save_timer.start)  # the settings were refused too
@@ -91,7 +93,15 @@ class Session(QObject):
         serving = ServingFeature(services, self.models)
         comparison = ComparisonFeature(services, self.models, chat, models.recent)
         menu = MenuFeature(services, models, self.set_language)
-        self.features = [chat, models, conversations, comparison, performance, serving, menu]
+        self.features: list[Feature[MainWindow]] = [
+            chat,
+            models,
+            conversations,
+            comparison,
+            performance,
+            serving,
+            menu,
+        ]
         self.chat, self.chat_settings = chat.controller, chat.settings
         self.downloads, self.serving = models.downloads, serving.controller
         self.appearance = menu
@@ -129,6 +139,7 @@ class Session(QObject):
             feature.detach()
         for feature in self.features:
             feature.close()
+        cancel_everything()
         self.engine.stop()
         self.store.close()
         self._collector.close()
@@ -139,10 +150,10 @@ class Session(QObject):
         """Speak another language, or the system's for None, from the next turn of the loop on."""
         self.preferences.language = code
         use_language(code)
-        install_qt_translations(QApplication.instance())
+        install_qt_translations(application())
         self._save_timer.start()
         # Not before the menu that asked for it has closed.
-        find_theme(QApplication.instance()).restyle_in_turns("", self._replace_window())
+        find_theme(application()).restyle_in_turns("", self._replace_window())
 
     def _replace_window(self) -> Iterator[None]:
         """A new window in place of the old, with the same conversation, in turns."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QSize, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QComboBox,
@@ -21,16 +21,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.system_notice import OFFERED
-from r1desk.preferences import Preferences
+from r1desk.platform.tasks import Tasks, task
+from r1desk.preferences import Preferences, ThemeName, WidthName
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.file_dialog import chosen_file
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 T = TypeVar("T")
@@ -41,21 +43,16 @@ class Appearance(Protocol):
     """Puts another value of a preference in force, at once."""
 
     def set_language(self, language: str | None) -> None: ...
-    def set_theme(self, theme: str) -> None: ...
+    def set_theme(self, theme: ThemeName) -> None: ...
     def set_text_size(self, points: int) -> None: ...
-    def set_width(self, width: str) -> None: ...
+    def set_width(self, width: WidthName) -> None: ...
     def set_notices(self, wanted: bool) -> None: ...
     def set_unload_time(self, minutes: int) -> None: ...
+    async def choose_folder(self, folder: Path | None) -> Path: ...  # for models; raises R1Error
 
 
 class SettingsDialog(BoundedDialog):
-    """Every change is in force at once; there is nothing to confirm.
-
-    Signals:
-        models_folder_chosen: the Path of another folder for models, None for the profile's.
-    """
-
-    models_folder_chosen = Signal(object)
+    """Every change is in force at once; there is nothing to confirm."""
 
     def __init__(
         self,
@@ -65,6 +62,8 @@ class SettingsDialog(BoundedDialog):
         folders: Mapping[str, Path],
     ) -> None:
         super().__init__(parent, tr("Settings"), QSize(560, 380))
+        self.tasks = Tasks(self)
+        self._appearance = appearance
         self._paths: dict[str, ElidedLabel] = {}
         self._folders = dict(folders)
         column = self.fill_column(spacing=10)
@@ -85,7 +84,7 @@ class SettingsDialog(BoundedDialog):
         def choice(
             title: str, current: T, entries: Mapping[T, str], choose: Callable[[T], None]
         ) -> QComboBox:
-            combo = QComboBox(accessibleName=title)
+            combo = with_properties(QComboBox(), accessibleName=title)
             for value, text in entries.items():
                 combo.addItem(text, value)
             combo.setCurrentIndex(list(entries).index(current) if current in entries else 0)
@@ -93,7 +92,7 @@ class SettingsDialog(BoundedDialog):
             form.addRow(title, combo)
             return combo
 
-        languages = {None: tr("Like the system"), **LANGUAGES}
+        languages: dict[str | None, str] = {None: tr("Like the system"), **dict(LANGUAGES.items())}
         self.language = choice(tr("Language"), present.language, languages, appearance.set_language)
         self.theme = choice(tr("Appearance"), present.theme, _themes(), appearance.set_theme)
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
@@ -126,27 +125,32 @@ class SettingsDialog(BoundedDialog):
         column = filled(QVBoxLayout(row))
         buttons = put_inside(column, QHBoxLayout())
         self.change_folder = push_button(tr("Another folder for models…"), self._on_change_folder)
-        self.default_folder = push_button(
-            tr("Use the usual folder"), lambda: self.models_folder_chosen.emit(None)
-        )
+        self.default_folder = push_button(tr("Use the usual folder"), self._use_default)
         filled(buttons, self.change_folder, self.default_folder).addStretch()
         self.folder_note = text_label("", "dim")
         column.addWidget(self.folder_note)
         self._show_folder_state("")
         return row
 
-    @Slot()
-    def _on_change_folder(self) -> None:
+    @task
+    async def _on_change_folder(self) -> None:
         dialog = QFileDialog(self, tr("Folder for models"), str(self._folders[tr("Models")]))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda path: self.models_folder_chosen.emit(Path(path)))
-        dialog.open()
+        if path := await chosen_file(dialog):
+            await self._use_folder(Path(path))
 
-    @Slot(object)
-    def show_models_folder(self, folder: Path) -> None:
-        """Another folder is in use."""
+    @task
+    async def _use_default(self) -> None:
+        await self._use_folder(None)
+
+    async def _use_folder(self, wanted: Path | None) -> None:
+        try:
+            folder = await self._appearance.choose_folder(wanted)
+        except R1Error as refused:
+            self._show_folder_state(str(refused), "danger")
+            return
         name = tr("Models")
         self._folders = {**self._folders, name: folder}
         self._paths[name].setText(str(folder))
@@ -157,11 +161,6 @@ class SettingsDialog(BoundedDialog):
                 "before are still listed."
             )
         )
-
-    @Slot(object)
-    def show_folder_refused(self, report: ErrorReport) -> None:
-        """The chosen folder cannot be used, and why."""
-        self._show_folder_state(report.text(), "danger")
 
     def _show_folder_state(self, text: str, role: str = "dim") -> None:
         self.folder_note.setText(text)
@@ -189,7 +188,7 @@ class SettingsDialog(BoundedDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
 
 
-def _themes() -> dict[str, str]:
+def _themes() -> dict[ThemeName, str]:
     return {
         ThemeChoice.SYSTEM.value: tr("Like the system"),
         ThemeChoice.LIGHT.value: tr("Light"),
@@ -198,7 +197,7 @@ def _themes() -> dict[str, str]:
     }
 
 
-def _widths() -> dict[str, str]:
+def _widths() -> dict[WidthName, str]:
     return {
         ReadingWidth.NARROW.value: tr("Narrow"),
         ReadingWidth.NORMAL.value: tr("Normal"),

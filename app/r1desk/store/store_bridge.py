@@ -77,6 +77,6 @@ class StoreBridge(QObject):
             return
         error = future.exception()
         if error is not None:
-            (self.failed.emit if later is None else later.fail)(error)
+            (self.failed.emit if later is None else later.end)(error)
         elif later is not None:
             later.give(future.result())

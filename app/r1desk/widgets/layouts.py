@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QObject, QSize
 from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
 
 Inner = TypeVar("Inner", bound=QLayout)
+Made = TypeVar("Made", bound=QObject)
 Box = TypeVar("Box", bound=QBoxLayout)
 
 
@@ -80,3 +81,10 @@ class ScrolledColumn(QWidget):
         least = super().minimumSizeHint()
         height = self.heightForWidth(max(self.width(), least.width()))
         return QSize(least.width(), height) if height >= 0 else least  # -1: no text wraps
+
+
+def with_properties(made: Made, **properties: object) -> Made:
+    """A widget or layout with these of Qt's properties, by their setters."""
+    for name, value in properties.items():
+        getattr(made, f"set{name[0].upper()}{name[1:]}")(value)
+    return made

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 from deepseek_r1.core.i18n import tr
-from r1desk.widgets.layouts import filled
+from r1desk.widgets.layouts import filled, with_properties
 
 _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
 _WIDTH_EM, _KEYS_EM, _LINES = 38, 11, 14
@@ -80,10 +80,8 @@ class Palette(QFrame):
         self.field = QLineEdit()
         self.field.textChanged.connect(self._fill)
         self.field.installEventFilter(self)
-        self.list = QTreeWidget(columnCount=2)
-        self.list.setHeaderHidden(True)
-        self.list.setRootIsDecorated(False)
-        self.list.setUniformRowHeights(True)
+        properties = {"headerHidden": True, "rootIsDecorated": False, "uniformRowHeights": True}
+        self.list = with_properties(QTreeWidget(columnCount=2), **properties)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setAccessibleName(tr("What was found"))
         self.list.header().setStretchLastSection(False)

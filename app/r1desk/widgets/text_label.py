@@ -7,6 +7,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
 from r1desk.theme import icon, set_role
+from r1desk.widgets.layouts import with_properties
 
 
 def text_label(text: str, role: str = "") -> QLabel:
@@ -35,11 +36,8 @@ def push_button(text: str, slot: object) -> QPushButton:
 
 def tool_button(name: str, text: str, colour: str = "text") -> QToolButton:
     """A flat button with an icon; `text` is its tip, and its name for screen readers."""
-    button = QToolButton(autoRaise=True)
-    button.setIcon(icon(name, colour))
-    button.setToolTip(text)
-    button.setAccessibleName(text)
-    return button
+    button, picture = QToolButton(autoRaise=True), icon(name, colour)
+    return with_properties(button, icon=picture, toolTip=text, accessibleName=text)
 
 
 class NamedBox(QComboBox):

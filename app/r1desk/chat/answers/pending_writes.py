@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -42,11 +42,13 @@ def write_answer(store: Store, answer: ChatMessage) -> list[ChatMessage]:
     return store.messages.path(answer.conversation_id)
 
 
-def _joined(unsent: AnyDraft, since: AnyDraft) -> AnyDraft:
+def _joined(unsent: Draft, since: Draft) -> Draft:
     """What was not sent before what was written since, which may be still the same."""
     if not since or since == unsent:
         return unsent
-    return f"{unsent}\n\n{since}" if isinstance(unsent, str) else unsent + since
+    if isinstance(unsent, str) and isinstance(since, str):
+        return f"{unsent}\n\n{since}"
+    return (*unsent, *since)
 
 
 class PendingWrites(QObject):
@@ -143,8 +145,10 @@ class PendingWrites(QObject):
         self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
         """Keep a message that was not sent as the draft, before what was written since."""
-        for unsent in filter(None, (text, attachments)):
-            since = self.draft(conversation_id, type(unsent)())
+        drafts: list[Draft] = [text, attachments]
+        for unsent in [draft for draft in drafts if draft]:
+            empty: Draft = "" if isinstance(unsent, str) else ()
+            since = self._drafts.get((conversation_id, type(unsent)), empty)
             self._drafts[conversation_id, type(unsent)] = _joined(unsent, since)
         self._retry.start()
         stored = await self._store.ask(
@@ -153,14 +157,16 @@ class PendingWrites(QObject):
                 store.attachments.drafts(conversation_id),
             )
         )
-        for unsent, since in zip((text, attachments), stored, strict=True):
+        kept: list[Draft] = [*stored]
+        for unsent, since in zip(drafts, kept, strict=True):
             key = conversation_id, type(unsent)
             if self._drafts.get(key) is unsent:  # else it is before something newer
                 self._drafts[key] = _joined(unsent, since)
 
     def draft(self, conversation_id: int | None, stored: AnyDraft) -> AnyDraft:
         """The newest draft of a conversation, of the kind of the `stored` one."""
-        return self._drafts.get((conversation_id, type(stored)), stored)
+        newest: Any = self._drafts.get((conversation_id, type(stored)), stored)
+        return cast(AnyDraft, newest)
 
     def move_draft_of_new_chat(self, conversation_id: int) -> None:
         """Keep what was written while the new chat was being stored as the draft of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -36,6 +37,8 @@ class ShownChat(QObject):
         super().__init__()
         self._store, self._models, self._defaults = store, models, defaults
         self.tasks = Tasks(self, self.report_failure)
+        # Sampling and system prompt of a conversation that is stored just now.
+        self.new_chat_values: Callable[[], tuple[SamplingSettings, str]] = self._default_values
         self.conversation_id: int | None = None
         self.new_chat_folder: int | None = None  # where the next new conversation is stored
         self.shown_branch: Branch = []
@@ -55,8 +58,7 @@ class ShownChat(QObject):
         self.busy_changed = self.answers.busy_changed
         self.unsent_restored = self.answers.unsent  # text, attachments; before what is written now
 
-    def new_chat_values(self) -> tuple[SamplingSettings, str]:
-        """Sampling and system prompt of a conversation that is stored just now."""
+    def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
 
     @property

@@ -37,11 +37,15 @@ class ComposerField(MessageField):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        self.parentWidget().update()  # the frame shows the focus
+        self._show_focus()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
-        self.parentWidget().update()  # the frame shows the focus
+        self._show_focus()
+
+    def _show_focus(self) -> None:
+        if (frame := self.parentWidget()) is not None:
+            frame.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up in the empty box asks for the last message; the rest is the box's own."""

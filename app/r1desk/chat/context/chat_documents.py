@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -22,13 +22,14 @@ from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
+from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.file_reader import FileReader, FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.prompt import prompt_messages, with_documents
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Results, Tasks, newest_task, task
+from r1desk.platform.tasks import Later, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -45,14 +46,6 @@ class DocumentsMissing(R1Error):
     what = N_("The text of {names} is not on this computer.")
     why = N_("The chat came from another computer, or the index of documents was damaged.")
     todo = N_("Attach the file again, or remove it from the chat.")
-
-
-class ChatSettings(Protocol):
-    """The settings of the conversation shown."""
-
-    @property
-    def present(self) -> tuple[SamplingSettings, str]:
-        """Sampling and system prompt."""
 
 
 class ChatDocuments(QObject):
@@ -79,7 +72,7 @@ class ChatDocuments(QObject):
         *,
         speed: MeasuredSpeed,
         models: AnsweringModel,
-        settings: ChatSettings,
+        settings: ChatSettingsController,
     ) -> None:
         """`path` is the index's file; None keeps it in memory."""
         super().__init__()
@@ -96,11 +89,7 @@ class ChatDocuments(QObject):
         memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
             FileReader(
-                self.index,
-                counter.count_tokens,
-                lambda: chat.busy,
-                memory=memory,
-                gently=gently,
+                self.index, counter.count_tokens, lambda: chat.busy, memory=memory, gently=gently
             )
             for gently in (False, True)
         )
@@ -127,7 +116,7 @@ class ChatDocuments(QObject):
 
     @property
     def settings(self) -> tuple[SamplingSettings, str]:
-        """Those of the conversation shown, its documents before the instructions."""
+        """Sampling and instructions of the conversation shown, its documents before them."""
         sampling, system_prompt = self._settings.present
         return sampling, with_documents(self.text, system_prompt)
 
@@ -180,7 +169,7 @@ class ChatDocuments(QObject):
             )
             self.clean([sha256], for_good=False)
 
-    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Results[Answer]:
+    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Later[Answer]:
         """Ask the index something."""
         return ask_in_background(partial(question, self.index))
 
@@ -206,11 +195,14 @@ class ChatDocuments(QObject):
         self.refresh()
         self.clean([sha256])
 
-    def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
+    @task
+    async def clean(self, hashes: Collection[str] | None = None, *, for_good: bool = True) -> None:
         """Delete the texts of those of these documents that no chat and no folder has any more.
 
         None: of all but new ones, at the start. Not `for_good`: only where nothing can be undone.
         """
+        if self._closed or (self._history.changes and not for_good):
+            return
 
         def work() -> set[str]:
             there = set(hashes or ())
@@ -223,11 +215,6 @@ class ChatDocuments(QObject):
                 self.index.remove(each)
             return there - used
 
-        if not self._closed and (for_good or not self._history.changes):
-            self._clean(work)
-
-    @task
-    async def _clean(self, work: Callable[[], set[str]]) -> None:
         gone: set[str] = set()
         with suppress(R1Error):  # the index is damaged: nothing of it is deleted
             gone = await ask_in_background(work)

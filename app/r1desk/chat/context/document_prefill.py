@@ -136,12 +136,12 @@ class DocumentPrefill(QObject):
         new = (self._model, *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
-        self._store.call(lambda store: store.writable and store.key_value.set(_KEY, noted))
+        self._store.call(lambda store: store.key_value.set(_KEY, noted) if store.writable else None)
         self.changed.emit()
 
     @task
     async def _read_notes(self) -> None:
         noted = await self._store.ask(lambda store: store.key_value.get(_KEY))
         if isinstance(noted, list):
-            self._read = [*(tuple(map(str, each)) for each in noted), *self._read]
+            self._read = [*(tuple(map(str, e)) for e in noted if isinstance(e, list)), *self._read]
             self.changed.emit()

@@ -22,7 +22,7 @@ from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
 from r1desk.platform.background_thread import stream_in_background
-from r1desk.platform.tasks import Results, Tasks, report_of, task
+from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import Attachment
 
 MAX_FILES = 200  # in one conversation
@@ -125,7 +125,7 @@ class FileReader(QObject):
         self.readings = [each for each in self.readings if not each.stop.is_set()]
         self.changed.emit()
 
-    def reread(self, hashes: Collection[str]) -> Results[tuple[str, Attachment] | ErrorReport]:
+    def reread(self, hashes: Collection[str]) -> Later[tuple[str, Attachment] | ErrorReport]:
         """Read those of these documents again whose files have changed.
 
         The results are pairs: the hash before, and the Attachment now. One that cannot be read any

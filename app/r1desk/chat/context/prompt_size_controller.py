@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings, answer_reserve
+from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.token_counter import NotCounted, TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.prompt import (
@@ -30,16 +30,6 @@ DELAY_MS = 300
 SLOW_MS = 600  # without a count an estimate is shown
 
 
-class ShownDocuments(Protocol):
-    """The documents of the conversation shown."""
-
-    shown: tuple[Attachment, ...]
-
-    @property
-    def settings(self) -> tuple[SamplingSettings, str]:
-        """Sampling, and the instructions behind the documents."""
-
-
 class PromptSizeController(QObject):
     """Follows the text that is typed and the conversation shown. Main thread.
 
@@ -54,7 +44,7 @@ class PromptSizeController(QObject):
         chat: ChatController,
         counter: TokenCounter,
         models: AnsweringModel,
-        documents: ShownDocuments,
+        documents: ChatDocuments,
     ) -> None:
         super().__init__()
         self._chat, self._counter, self._models, self._documents = chat, counter, models, documents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,7 +82,7 @@ def path_of(outline: str) -> QPainterPath:
     """The outline of a glyph, written as in SVG with absolute coordinates, as a path."""
     path = QPainterPath()
     path.setFillRule(Qt.FillRule.WindingFill)
-    steps = {
+    steps: dict[str, tuple[int, Callable[..., None]]] = {
         "M": (2, path.moveTo),
         "L": (2, path.lineTo),
         "Q": (4, path.quadTo),

@@ -21,7 +21,7 @@ import sys
 from functools import cache
 from typing import Any, BinaryIO, Final
 
-from mathra import _mathra as engine
+from mathra import _mathra as engine  # type: ignore[attr-defined]  # it is native
 
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.process_lock import lock_without_files

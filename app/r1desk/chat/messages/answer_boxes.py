@@ -26,6 +26,7 @@ from r1desk.chat.values.intents import (
     ContextOption,
     ContextOptions,
     ContinueAnswer,
+    Intent,
     OpenAttachment,
     Regenerate,
     Request,
@@ -134,10 +135,11 @@ class QueuedRow(FittedWidget):
         super().__init__(parent)
         if message.state == "queued":
             text = tr("Waits until the answer being written is finished.")
-            sign, name, intent = "close", tr("Withdraw"), WithdrawQuestion(message.id)
+            sign, name = "close", tr("Withdraw")
+            intent: Intent = WithdrawQuestion(message.id)
         else:
-            text, intent = message.error_text, Regenerate(message.id)
-            sign, name = "send", tr("Send")
+            text, sign, name = message.error_text, "send", tr("Send")
+            intent = Regenerate(message.id)
         label = QLabel(text, self)
         style.dress(label, scale=0.94)
         self.setAccessibleName(text)

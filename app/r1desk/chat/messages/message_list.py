@@ -7,17 +7,13 @@ from collections.abc import Set as AbstractSet
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.messages.message_positions import (
-    MessagePosition,
-    MessageView,
-    position_at,
-    stops,
-)
+from r1desk.chat.messages.message_positions import MessagePosition, MessageView, position_at, stops
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.platform.qt_application import application
 from r1desk.widgets.layouts import discard
 
 MAX_BUILT = 60
@@ -67,7 +63,7 @@ class MessageList(QScrollArea):
         bar.valueChanged.connect(self._on_scrolled)
         bar.rangeChanged.connect(self._on_range)
         bar.setEnabled(False)
-        QApplication.instance().focusChanged.connect(self._on_focus_moved)
+        application().focusChanged.connect(self._on_focus_moved)
 
     # ---- contents
 

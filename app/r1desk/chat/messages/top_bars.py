@@ -27,7 +27,8 @@ class FindField(QLineEdit):
     escaped = Signal()
 
     def __init__(self, label: str, parent: QWidget) -> None:
-        super().__init__(parent, placeholderText=label, accessibleName=label)
+        super().__init__(parent, placeholderText=label)
+        self.setAccessibleName(label)
 
     def event(self, event: QEvent) -> bool:
         return takes_escape(event) or super().event(event)
@@ -140,7 +141,9 @@ class InstructionsChip(QWidget):
     def sizeHint(self) -> QSize:
         """As wide as the line, and no wider than its parent has room for."""
         hint = super().sizeHint()
-        return QSize(min(hint.width(), self.parentWidget().width() - 32), hint.height())
+        parent = self.parentWidget()
+        most = parent.width() - 32 if parent is not None else hint.width()
+        return QSize(min(hint.width(), most), hint.height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = chat_colours()

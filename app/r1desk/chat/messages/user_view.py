@@ -36,7 +36,7 @@ class MemoryLine(FittedWidget):
         self._label = QLabel(tr("The model reads from here on"), self)
         style.dress(self._label, scale=0.88)
         self.setAccessibleName(self._label.text())
-        row = filled(QHBoxLayout(self), spacing=0)
+        self._row = row = filled(QHBoxLayout(self), spacing=0)
         row.addWidget(self._label, 1, Qt.AlignmentFlag.AlignHCenter)
         self.buttons = [
             self._button("chevron-up", tr("Begin one turn earlier"), -1),
@@ -47,7 +47,7 @@ class MemoryLine(FittedWidget):
     def _button(self, name: str, label: str, turns: int) -> QToolButton:
         button = icon_button(name, label, self)
         button.clicked.connect(lambda: self._request(MoveMemory(turns)))
-        self.layout().addWidget(button)
+        self._row.addWidget(button)
         return button
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -142,8 +142,9 @@ class UserView(EditableMessage):
             self._bubble = QRectF()
             y = top
         y += round(em * 0.15)
-        size = self._footer.sizeHint()
-        self._footer.setGeometry(
+        footer = self._footer or self._add_footer()
+        size = footer.sizeHint()
+        footer.setGeometry(
             width - size.width() + round(em * BUTTON_INSET_EM), y, size.width(), size.height()
         )
         y += size.height()

@@ -77,13 +77,13 @@ class ChatView(QWidget):
         self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
         column = filled(QVBoxLayout(self), self.find_bar, spacing=0)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
         self._model_offer.clicked.connect(
             lambda: self.requested.emit(LoadModel(self._offered_model))
         )
         self._model_offer.hide()
-        self._offered_model = ""
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
         if welcomes:

@@ -56,18 +56,24 @@ class AnswerActions(Presenter):
             copy.setEnabled(last is not None and bool(last.content))
 
     def _ask(self, intent: type[Regenerate | ContinueAnswer]) -> None:
-        self._window.chat.requested.emit(intent(self._last.id))
+        if self._last is not None:
+            self._window.chat.requested.emit(intent(self._last.id))
 
     def _ask_version(self, delta: int) -> None:
-        self._window.chat.requested.emit(SelectVersion(self._several.id, delta))
+        if self._several is not None:
+            self._window.chat.requested.emit(SelectVersion(self._several.id, delta))
+
+    @property
+    def _text(self) -> str:
+        return self._last.content if self._last is not None else ""
 
     @Slot()
     def _on_copy(self) -> None:
-        self._take(self._last.content, tr("The last answer was copied."))
+        self._take(self._text, tr("The last answer was copied."))
 
     @Slot()
     def _on_copy_code(self) -> None:
-        code = last_code(self._last.content)
+        code = last_code(self._text)
         missing = tr("The last answer has no code block.")
         self._take(code, tr("The last code block was copied.") if code else missing)
 

@@ -17,7 +17,7 @@ from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import PlainEdit
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
 _SUITED = QSize(760, 600)
@@ -44,7 +44,9 @@ class DocumentDialog(BoundedDialog):
         self._wanted: tuple[int, bool] | None = None  # a passage to be shown, and to be marked
         column = self.fill_column(spacing=8)
         row = put_inside(column, QHBoxLayout())
-        self.page = QSpinBox(prefix=f"{tr('Page')} ", minimum=1, keyboardTracking=False)
+        self.page = with_properties(
+            QSpinBox(), prefix=f"{tr('Page')} ", minimum=1, keyboardTracking=False
+        )
         self.page.setAccessibleName(tr("Page"))
         self.page.lineEdit().setTextMargins(6, 0, 6, 0)
         self.page.valueChanged.connect(self._on_page)

@@ -28,6 +28,7 @@ from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.layouts import with_properties
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.text_label import push_button, text_label
 
@@ -43,7 +44,9 @@ class DocumentsDialog(BoundedDialog):
         super().__init__(parent, title, _SUITED)
         column = self.fill_column(spacing=8)
         column.addWidget(text_label(note, "dim"))
-        self.tree = QTreeWidget(rootIsDecorated=False, accessibleName=tr("Documents"))
+        self.tree = with_properties(
+            QTreeWidget(), rootIsDecorated=False, accessibleName=tr("Documents")
+        )
         columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Read by models")]
         self.tree.setHeaderLabels(columns)
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
@@ -106,7 +109,8 @@ class DocumentLists(Presenter):
         else:
             title = tr("Documents of “{name}”", name=folder.name)
             note = tr("All chats in this folder are answered from these documents.")
-        key, dialog = folder and folder.id, DocumentsDialog(self._window, title, note)
+        key = folder.id if folder is not None else None
+        dialog = DocumentsDialog(self._window, title, note)
         actions: dict[str, Callable[[], object]] = {}
         if key is not None:
             modes = QFileDialog.FileMode

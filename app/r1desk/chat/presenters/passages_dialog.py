@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import (
-    QDialogButtonBox,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
@@ -24,7 +18,7 @@ from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(720, 520)
@@ -57,7 +51,7 @@ class PassagesDialog(BoundedDialog):
         column.addWidget(label)
         text = tr("Untick what does not matter, or look for more, and ask again with the rest.")
         column.addWidget(text_label(text, "dim"))
-        self.list = QListWidget(wordWrap=True, spacing=3)
+        self.list = with_properties(QListWidget(), wordWrap=True, spacing=3)
         self.list.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.list.setAccessibleName(tr("Passages"))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -26,11 +26,7 @@ class ChatPresenter(Presenter):
     """Shows what the controller does and asks it for what the user wants."""
 
     def __init__(
-        self,
-        window: ChatWindow,
-        chat: ChatController,
-        engine: EngineBridge,
-        models: AnsweringModel,
+        self, window: ChatWindow, chat: ChatController, engine: EngineBridge, models: AnsweringModel
     ) -> None:
         super().__init__(window)
         self._window, self._chat = window, chat

@@ -17,12 +17,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store.archive import export_prompts
 from r1desk.store.export_process import import_prompts
-from r1desk.store.prompt_store import (
-    CONTENT_CHARACTERS,
-    NAME_CHARACTERS,
-    PromptStore,
-    SavedPrompt,
-)
+from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, PromptStore, SavedPrompt
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import chosen_file, file_dialog
@@ -167,6 +162,6 @@ class PromptLibrary(Presenter):
     def _refuse(self, error: Exception) -> None:
         self._window.notices.show_notice(Notice(report_of(error).text(), Level.ERROR))
 
-    def _notify(self, text: str, undo: Callable[[], None] | None = None) -> None:
+    def _notify(self, text: str, undo: Callable[[], object] | None = None) -> None:
         actions = {tr("Undo"): undo} if undo is not None else {}
         self._window.notices.show_notice(Notice(text, Level.INFO, actions))

@@ -112,11 +112,7 @@ class QuestionSender(Presenter):
                 chat.give_back(conversation, text, files)
 
     def _send(
-        self,
-        text: str,
-        files: tuple[Attachment, ...],
-        sources: AnswerSources | None,
-        edited: int,
+        self, text: str, files: tuple[Attachment, ...], sources: AnswerSources | None, edited: int
     ) -> None:
         if edited:
             self._chat.edit(edited, text, sources)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 from PySide6.QtGui import QColor
 
@@ -49,7 +50,7 @@ def colours_of(theme: Tokens) -> ChatColours:
     """The chat's colours in a theme."""
     pure = theme is HIGH_CONTRAST  # which has no half-tones
     names = [field.name for field in fields(ChatColours) if hasattr(theme, field.name)]
-    own = {
+    own: dict[str, Any] = {
         "background": QColor(theme.surface),
         "dim": QColor(theme.text_dim),
         "edge": QColor(theme.border),

@@ -33,7 +33,8 @@ _ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 def takes_escape(event: QEvent) -> bool:
     """Take Escape from the window, whose shortcut it is for stopping an answer."""
     is_escape = (
-        event.type() == QEvent.Type.ShortcutOverride
+        isinstance(event, QKeyEvent)
+        and event.type() == QEvent.Type.ShortcutOverride
         and event.key() == Qt.Key.Key_Escape
         and event.modifiers() == Qt.KeyboardModifier.NoModifier
     )
@@ -60,7 +61,8 @@ class MessageField(PlainEdit):
     def event(self, event: QEvent) -> bool:
         """Take Escape; leave the window an idle Ctrl+Z."""
         override, undo = event.type() == QEvent.Type.ShortcutOverride, QKeySequence.StandardKey.Undo
-        if override and event.matches(undo) and not self.document().isUndoAvailable():
+        undoes = override and isinstance(event, QKeyEvent) and event.matches(undo)
+        if undoes and not self.document().isUndoAvailable():
             event.ignore()
             return False
         return takes_escape(event) or super().event(event)
@@ -94,7 +96,8 @@ class AnswerField(MessageField):
 
     def event(self, event: QEvent) -> bool:
         """Take Ctrl+Enter from the window, whose shortcut it is for *Answer now*."""
-        if event.type() == QEvent.Type.ShortcutOverride and _saves(event):
+        override = event.type() == QEvent.Type.ShortcutOverride
+        if override and isinstance(event, QKeyEvent) and _saves(event):
             event.accept()
         return super().event(event)
 

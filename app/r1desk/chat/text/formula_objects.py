@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from markdown_it.token import Token
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Signal, Slot
+from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Signal, Slot
 from PySide6.QtGui import (
     QFontInfo,
     QFontMetricsF,
@@ -210,7 +210,7 @@ class FormulaObjects(QPyTextObject):
     def drawObject(
         self,
         painter: QPainter,
-        rect: QRectF,
+        rect: QRectF | QRect,
         _document: QTextDocument,
         position: int,
         fmt: QTextFormat,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -62,10 +62,11 @@ def _compiled(kind: type[Lexer]) -> Iterator[None]:
         return
     if getattr(kind, "token_variants", False):
         return
-    for state, rules in kind.get_tokendefs().items():
+    lexer: Any = kind
+    for state, rules in lexer.get_tokendefs().items():
         for rule in rules:
             if type(rule) is tuple:
-                kind._process_regex(rule[0], kind.flags, state)
+                lexer._process_regex(rule[0], lexer.flags, state)
                 yield
 
 
@@ -73,7 +74,8 @@ def _compiled(kind: type[Lexer]) -> Iterator[None]:
 def _field(token: _TokenType) -> str | None:
     from pygments.token import string_to_tokentype  # noqa: PLC0415 - see above
 
-    return next((f for name, f in _FIELDS.items() if token in string_to_tokentype(name)), None)
+    kinds: Iterator[tuple[Any, str]] = ((string_to_tokentype(n), f) for n, f in _FIELDS.items())
+    return next((field for kind, field in kinds if token in kind), None)
 
 
 def coloured(code: str, language: str) -> Iterator[tuple[int, int, str] | None]:

@@ -6,14 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from markdown_it.token import Token
-from PySide6.QtGui import (
-    QBrush,
-    QFont,
-    QTextCharFormat,
-    QTextCursor,
-    QTextDocument,
-    QTextFormat,
-)
+from PySide6.QtGui import QBrush, QFont, QTextCharFormat, QTextCursor, QTextDocument, QTextFormat
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import citations

@@ -57,7 +57,7 @@ def _parser(*off: str) -> MarkdownIt:
     parser.inline.ruler.before("autolink", "line_break", _line_break)
     add_math_rules(parser)
     # Which links may be followed is decided where they are drawn, with their text kept.
-    parser.validateLink = lambda _url: True  # type: ignore[method-assign]
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
     return parser
 
 

@@ -204,9 +204,7 @@ class MarkdownRenderer(QObject):
 
     def _formula_objects(self) -> FormulaObjects | None:
         if self.formulas is None and self._style.formulas is not None:
-            from r1desk.chat.text.formula_objects import (  # noqa: PLC0415 - not at the start
-                FormulaObjects,
-            )
+            from r1desk.chat.text.formula_objects import FormulaObjects  # noqa: PLC0415 - not at the start
 
             self.formulas = FormulaObjects(self._document, self._style, self._style.formulas)
             self.formulas.changed.connect(self.formulas_changed)
@@ -245,7 +243,8 @@ class MarkdownRenderer(QObject):
     def _mark_task(self, token: Token, box: str) -> Token:
         """Show the box of an item in place of its bullet; returns the text after it."""
         fmt = self._cursor.blockFormat()
-        first, *rest = token.children or ()
+        children = token.children or []
+        first, rest = children[0], children[1:]
         if not (fmt.hasProperty(block_marks.MARKER) and first.content.startswith(box)):
             return token
         fmt.setProperty(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import (
@@ -27,7 +28,13 @@ from r1desk.chat.text.colours import chat_colours
 MESSAGE = "message"  # property of the widget of a message: its id
 
 
-class MessageTextBox:
+if TYPE_CHECKING:
+    _Mixed = QTextEdit
+else:
+    _Mixed = object
+
+
+class MessageTextBox(_Mixed):
     """A mixin for QTextEdit and its subclasses: selecting, copying and scrolling in a message.
 
     One that `scrolls` takes the wheel sideways; up and down it moves the conversation.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication, QTextCharFormat
+from PySide6.QtGui import QFont, QFontMetricsF, QTextCharFormat
 from PySide6.QtWidgets import QLabel
 
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.colours import ChatColours, chat_colours
+from r1desk.platform.qt_application import application
 from r1desk.theme.fonts import mono, scaled
 
 ASIDE_SCALE = 0.92
@@ -35,7 +36,7 @@ _FACTORS = {ReadingWidth.NARROW: 0.8, ReadingWidth.NORMAL: 1.0, ReadingWidth.WID
 
 def set_reading_width(width: ReadingWidth) -> None:
     """Put `width` in force; what is on the screen follows when it is laid out again."""
-    QGuiApplication.instance().setProperty(_WIDTH_PROPERTY, width.value)
+    application().setProperty(_WIDTH_PROPERTY, width.value)
 
 
 def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
@@ -43,7 +44,7 @@ def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
 
     Messages, the greeting and the box one writes in share it, so that their edges are one line.
     """
-    chosen = QGuiApplication.instance().property(_WIDTH_PROPERTY) or ReadingWidth.NORMAL
+    chosen = application().property(_WIDTH_PROPERTY) or ReadingWidth.NORMAL
     readable = round(max(_READABLE_PX, em_px * _READABLE_EM) * _FACTORS[ReadingWidth(chosen)])
     width = max(_LEAST_PX, min(readable, whole_px - 2 * round(em_px * _MARGIN_EM)))
     return max(0, (whole_px - width) // 2), width

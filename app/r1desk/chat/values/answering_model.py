@@ -1,4 +1,4 @@
-"""What the chat needs of others: the model that answers, defaults, texts of documents."""
+"""Protocols for what the chat needs of others: a model, defaults, texts of documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from r1desk.store import AnswerSources
 
 
 class AnsweringModel(Protocol):
-    """The models' controller, as the chat needs it."""
+    """The `ModelController`, as the chat needs it."""
 
     @property
     def loaded(self) -> SignalInstance: ...  # `ModelLoaded`
@@ -35,34 +35,21 @@ class AnsweringModel(Protocol):
     @property
     def budget_mib(self) -> float: ...
 
-    def ensure_loading(self) -> None:
-        """Load the remembered model unless one is loaded or loading."""
-
-    def choose(self, path: Path) -> None:
-        """Load another model."""
-
-    def use(self, path: str) -> bool:
-        """Load this model unless it answers next, or none is named; False where it has gone."""
-
-    def apply(self, settings: LoadSettings) -> None:
-        """Load the model anew with other settings."""
-
-    def reduce_weights(self, mib: float) -> EngineRequest | None:
-        """Let its weights have so much less, until the next call; None where they cannot."""
+    def ensure_loading(self) -> None: ...
+    def choose(self, path: Path) -> None: ...
+    def use(self, path: str) -> bool: ...
+    def apply(self, settings: LoadSettings) -> None: ...
+    def reduce_weights(self, mib: float) -> EngineRequest | None: ...
 
 
 class Defaults(Protocol):
-    """What conversations without settings of their own have."""
+    """Sampling and instructions of conversations without settings of their own."""
 
     sampling: SamplingSettings
     system_prompt: str
 
 
 class DocumentTexts(Protocol):
-    """The texts of documents."""
+    """The texts of documents, as `ChatDocuments` has them."""
 
-    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
-        """What stands first in a prompt. Any thread but the main one. Raises R1Error.
-
-        `strict`: for an answer, whose citations count all documents.
-        """
+    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str: ...

@@ -37,7 +37,7 @@ def budget_name(budget: int | None) -> str:
     for key, tokens in THINKING_BUDGETS.items():
         if tokens == budget:
             return tr(_NAMES[key])
-    return trn("{n:,} token", "{n:,} tokens", budget)
+    return trn("{n:,} token", "{n:,} tokens", budget or 0)
 
 
 def budget_cost(budget: int | None, decode_tok_s: float) -> str:

@@ -22,18 +22,18 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.values.duration import budget_name
-from r1desk.platform.tasks import Results, Tasks, report_of, task
+from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import ChatMessage
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import keep_place, put_inside
+from r1desk.widgets.layouts import keep_place, put_inside, with_properties
 from r1desk.widgets.text_label import NamedBox, text_label
 
 
 class Planner(Protocol):
     """Makes the bills of a comparison."""
 
-    def plan(self, candidates: Sequence[Candidate]) -> Results[ComparisonPlanned]:
+    def plan(self, candidates: Sequence[Candidate]) -> Later[ComparisonPlanned]:
         """Ask how these will run."""
 
 
@@ -67,10 +67,12 @@ class ColumnChoice(QWidget):
         self.thinking.setCurrentIndex(self.thinking.findData(first.sampling.thinking_budget))
         self.instructions = QPlainTextEdit(first.system, self, tabChangesFocus=True)
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
-        self.from_disk = QCheckBox(self, checked=first.load.swap_enabled)
+        self.from_disk = with_properties(QCheckBox(self), checked=first.load.swap_enabled)
         self.disk_is_chosen = False  # by the user, who is not overruled
         self.from_disk.clicked.connect(self._on_disk_clicked)
-        self.drafts = QCheckBox(self, checked=first.load.drafts is not DraftMode.OFF)
+        self.drafts = with_properties(
+            QCheckBox(self), checked=first.load.drafts is not DraftMode.OFF
+        )
         form = QFormLayout(self)
         form.addRow(text_label(title, "heading"))
         form.addRow(self.model)
@@ -145,7 +147,7 @@ class ComparisonDialog(BoundedDialog):
         body.addWidget(self.bill)
         columns = put_inside(body, QHBoxLayout())
         self.choices = [
-            ColumnChoice(number, models, chosen, body.parentWidget())
+            ColumnChoice(number, models, chosen, self)
             for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
         ]
         for choice in self.choices:

@@ -20,7 +20,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import set_role
-from r1desk.widgets.layouts import filled, keep_place, put_inside
+from r1desk.widgets.layouts import filled, keep_place, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 LEAST_COLUMN_PX = 300  # narrower ones become tabs
@@ -81,10 +81,12 @@ class ComparisonPage(QWidget):
         asked.setToolTip(question[:2000])
         self.plan = ElidedLabel(plan)
         set_role(self.plan, "dim")
-        self.together = QToolButton(
-            text=tr("Scroll together"), checkable=True, checked=True, autoRaise=True
+        self.together = with_properties(
+            QToolButton(), text=tr("Scroll together"), checkable=True, checked=True, autoRaise=True
         )
-        self.differences = QToolButton(text=tr("Mark differences"), checkable=True, autoRaise=True)
+        self.differences = with_properties(
+            QToolButton(), text=tr("Mark differences"), checkable=True, autoRaise=True
+        )
         self.differences.toggled.connect(self.mark_differences)
         self.close_button = push_button(tr("Stop all"), self._on_closed)
         QShortcut(QKeySequence("Esc"), self, self._on_closed)
@@ -97,7 +99,7 @@ class ComparisonPage(QWidget):
             top.addWidget(widget)
         layout.addWidget(self.plan)
         layout.addWidget(self.tabs)
-        row = put_inside(layout, QHBoxLayout(spacing=0))
+        row = put_inside(layout, with_properties(QHBoxLayout(), spacing=0))
         layout.setStretch(3, 1)
         for place, column in enumerate(self.columns):
             column.button.clicked.connect(partial(self._on_pressed, place))

@@ -95,11 +95,14 @@ class ConversationExport:
         def title_of(key: int) -> str:
             return self._read(lambda store: store.conversations.get(key).title)
 
+        def messages_of(key: int) -> list[ChatMessage]:
+            return self._read(lambda store: store.messages.path(key))
+
         writer = self._writer(formulas, title_of(chosen[0]) if len(chosen) == 1 else "")
         try:
             for key in chosen:
                 writer.begin_conversation(title_of(key))
-                for message in self._read(lambda store, key=key: store.messages.path(key)):
+                for message in messages_of(key):
                     self._write_message(writer, message)
             self._pause()
         finally:

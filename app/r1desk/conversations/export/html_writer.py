@@ -203,7 +203,7 @@ class _HtmlTokens(RendererHTML):
         """Code inside of a list or quote."""
         return f"<pre><code>{escape(tokens[index].content)}</code></pre>\n"
 
-    code_block = fence
+    code_block = fence  # type: ignore[assignment]  # of the same form
 
 
 def _formula_svg(
@@ -256,6 +256,6 @@ def _shape(part: list[float | str], outlines: GlyphOutlines) -> str:
             f'<line x1="{x1:g}" y1="{-y1:g}" x2="{x2:g}" y2="{-y2:g}" '
             f'stroke-width="{max(width, _LEAST_RULE):g}"{stroke}/>'
         )
-    outline, width, _ = rest
+    outline, width = rest[0], float(rest[1])
     drawn = f' fill="none" stroke-width="{width:g}"{stroke}' if width else colour
     return f'<path transform="scale(1 -1)" d="{outline}"{drawn}/>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import shiboken6
 from PySide6.QtCore import QBuffer, QLocale, QMarginsF, QRectF, Qt
@@ -310,7 +311,7 @@ def _line_rows(document: QTextDocument) -> list[tuple[float, float]]:
 
 def _table_row(block: QTextBlock) -> tuple[int, int] | None:
     """The place of the block's table and the number of its row; None outside of tables."""
-    table = QTextCursor(block).currentTable()
+    table: Any = QTextCursor(block).currentTable()  # None, whatever the stubs say
     if table is None:
         return None
     return table.firstPosition(), table.cellAt(block.position()).row()

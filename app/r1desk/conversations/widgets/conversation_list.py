@@ -23,7 +23,7 @@ from r1desk.chat.values.intents import Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_delegate import MORE_PX, STOP_PX, RowDelegate
-from r1desk.conversations.widgets.row_model import ItemRole, RowModel
+from r1desk.conversations.widgets.row_model import Index, ItemRole, RowModel
 from r1desk.widgets.text_label import text_label
 
 _SELECT = QItemSelectionModel.SelectionFlag
@@ -135,7 +135,7 @@ class ConversationList(QTreeView):
         index = self.currentIndex()
         return row_of(index).folder_id or row_of(index.parent()).folder_id
 
-    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
+    def currentChanged(self, current: Index, previous: Index) -> None:
         super().currentChanged(current, previous)
         # Tab into the list makes its first row current without selecting it: nobody chose it yet.
         selection = self.selectionModel()
@@ -156,7 +156,7 @@ class ConversationList(QTreeView):
         elif self.open_row(index):
             self.chosen.emit()
 
-    def open_row(self, index: QModelIndex) -> bool:
+    def open_row(self, index: Index) -> bool:
         """Ask for the conversation of a row; False where it has none."""
         row = row_of(index)
         if row.conversation_id is None:
@@ -220,8 +220,13 @@ class ConversationList(QTreeView):
         is_left = event.button() == Qt.MouseButton.LeftButton
         if is_left and from_end < MORE_PX and self._has_menu(index):
             self.menu_wanted.emit(index, self.viewport().mapToGlobal(place.bottomRight()))
-        elif is_left and from_end < MORE_PX + STOP_PX and self.answers_in(row_of(index)):
-            self._request(intents.StopAnswerIn(row_of(index).conversation_id))
+        elif (
+            is_left
+            and from_end < MORE_PX + STOP_PX
+            and self.answers_in(row := row_of(index))
+            and row.conversation_id is not None
+        ):
+            self._request(intents.StopAnswerIn(row.conversation_id))
         elif event.button() != Qt.MouseButton.RightButton:
             super().mousePressEvent(event)
 
@@ -251,6 +256,6 @@ class ConversationList(QTreeView):
         drag.exec(Qt.DropAction.MoveAction)
 
 
-def row_of(index: QModelIndex) -> Row:
+def row_of(index: Index) -> Row:
     """The row of an index, a heading without text for an invalid one."""
     return index.data(ItemRole.ROW) or Row("")

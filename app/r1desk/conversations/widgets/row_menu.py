@@ -63,7 +63,10 @@ class RowMenu(QObject):
     # ---- what it is about -------------------------------------------------------------------
 
     def _index(self) -> QModelIndex:
-        return QModelIndex(self._about) if self._about.isValid() else self._view.currentIndex()
+        if not self._about.isValid():
+            return self._view.currentIndex()
+        about = self._about
+        return about.model().index(about.row(), about.column(), about.parent())
 
     def _row(self) -> Row:
         return row_of(self._index())
@@ -98,7 +101,7 @@ class RowMenu(QObject):
             menu.addAction(self._trash.icon(), tr("Delete for good…"), self._on_trash)
         else:
             if len(self._chosen()) == 1:
-                if self._view.answers_in(row):
+                if self._view.answers_in(row) and row.conversation_id is not None:
                     stop = partial(self._request, intents.StopAnswerIn(row.conversation_id))
                     menu.addAction(icon("stop"), tr("Stop the answer"), stop)
                 menu.addActions([self._rename, self.name])

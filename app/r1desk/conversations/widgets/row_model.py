@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -122,7 +123,8 @@ class RowModel(QAbstractItemModel):
         return tr("Conversations") if role == Qt.ItemDataRole.DisplayRole else None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row, answer = self._row(index), None
+        row = self._row(index)
+        answer: Any = None
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
                 answer = row.title
@@ -191,7 +193,7 @@ class RowModel(QAbstractItemModel):
     def mimeTypes(self) -> list[str]:
         return [CONVERSATIONS_MIME]
 
-    def mimeData(self, indexes: list[QModelIndex]) -> QMimeData:
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
         ids = (self._row(index).conversation_id for index in indexes)
         data = QMimeData()
         data.setData(CONVERSATIONS_MIME, ",".join(str(key) for key in ids if key).encode())

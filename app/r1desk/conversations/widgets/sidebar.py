@@ -30,7 +30,7 @@ from r1desk.conversations.widgets.conversation_rows import (
 from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import text_label, tool_button
 
 SEARCH_DELAY_MS = 150
@@ -94,7 +94,9 @@ class Sidebar(QWidget):
         self.name_action = self._menu.name  # in the menu of the window too
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
+        self.trash_button = with_properties(
+            QToolButton(), text=tr("Trash"), icon=icon("trash"), autoRaise=True
+        )
         self.trash_button.setCheckable(True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.trash_button.clicked.connect(self._on_trash)

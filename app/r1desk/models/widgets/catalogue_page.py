@@ -34,7 +34,7 @@ from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import FilesHere, ModelCard
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, discard, filled, put_inside
+from r1desk.widgets.layouts import ScrolledColumn, discard, filled, put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
 
@@ -95,7 +95,7 @@ class CataloguePage(QWidget):
         self._card_column = put_inside(column, QVBoxLayout())
         column.addWidget(self.all_button)
         column.addStretch()
-        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        area = with_properties(QScrollArea(), widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         area.setAccessibleName(tr("Models to download"))
         area.setWidget(content)
         area.viewport().setAutoFillBackground(False)
@@ -125,8 +125,9 @@ class CataloguePage(QWidget):
 
     def _show_here(self, here: FilesHere) -> None:
         self._here = here
-        for shown in (self.table, *self.cards):
-            shown.show_here(here)
+        self.table.show_here(here)
+        for card in self.cards:
+            card.show_here(here)
 
     def _show_files(self) -> None:
         """Show the forecasts; a file on this computer has that of its own header."""

@@ -6,14 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QTreeWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
 from deepseek_r1.catalogue.ladder import ladder_text
@@ -23,8 +16,14 @@ from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.widgets.model_card import DraftCheckBox, FilesHere, facts_of, on_this_computer
-from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, GiveButton, ModelTree
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.models.widgets.page_parts import (
+    VALUE_ROLE,
+    AddressLine,
+    GiveButton,
+    ModelTree,
+    children_of,
+)
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import push_button, selectable_label
 
 
@@ -42,7 +41,7 @@ class CatalogueTable(QWidget):
         self.tree = ModelTree(tr("All files"), headings, number_columns=(1, 2))
         self.tree.setRootIsDecorated(True)
         self.tree.itemSelectionChanged.connect(self._on_selection)
-        self.source = QComboBox(accessibleName=tr("Download from"))
+        self.source = with_properties(QComboBox(), accessibleName=tr("Download from"))
         self.source.currentIndexChanged.connect(self._on_source)
         self.open_button = push_button(tr("Open in the browser…"), self._on_open)
         self.download_button = push_button(tr("Download now"), self._on_download)
@@ -65,13 +64,13 @@ class CatalogueTable(QWidget):
         for item, file in zip(items, files, strict=True):
             size_bytes, name = file.file.size_bytes, file.file.quantisation
             self.tree.fill_offer(item, file, name, size_bytes, file.forecast)
-        for at in range(self.tree.topLevelItemCount()):
-            self._show_best(self.tree.topLevelItem(at))
+        for family in self.tree.tops:
+            self._show_best(family)
         self._describe()
 
     def _show_best(self, family: QTreeWidgetItem) -> None:
         """Show size, memory, fit and speed of the largest file that fits, else of the smallest."""
-        rows = [family.child(at) for at in range(family.childCount())]
+        rows = children_of(family)
         best = rows[0]
         for row in rows:
             if row.data(0, VALUE_ROLE).forecast.fit is Fit.IN_MEMORY:
@@ -81,12 +80,11 @@ class CatalogueTable(QWidget):
 
     @staticmethod
     def _ladder_of(family: QTreeWidgetItem | None) -> str:
-        rows = range(family.childCount()) if family is not None else ()
-        return ladder_text([family.child(at).data(0, VALUE_ROLE).rung for at in rows])
+        rows = children_of(family) if family is not None else ()
+        return ladder_text([row.data(0, VALUE_ROLE).rung for row in rows])
 
     def _items(self) -> list[QTreeWidgetItem]:
-        tops = [self.tree.topLevelItem(at) for at in range(self.tree.topLevelItemCount())]
-        return [top.child(at) for top in tops for at in range(top.childCount())]
+        return [row for family in self.tree.tops for row in children_of(family)]
 
     def _add_items(self, files: Sequence[CatalogueFile]) -> list[QTreeWidgetItem]:
         tops: dict[str, QTreeWidgetItem] = {}

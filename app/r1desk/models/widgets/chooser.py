@@ -8,13 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import (
-    QDialogButtonBox,
-    QPushButton,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialogButtonBox, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from deepseek_r1.catalogue.installed import resolved
 from deepseek_r1.core.i18n import tr
@@ -30,6 +24,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
+from r1desk.widgets.layouts import with_properties
 
 SUITED = QSize(760, 560)
 
@@ -65,7 +60,7 @@ class ModelChooser(KeyDialog):
         self.files.show_present(current and resolved(current), loaded and resolved(loaded))
         self.files.tree.itemActivated.connect(self._on_use)
         self.files.tree.itemSelectionChanged.connect(self._on_selection)
-        tabs = QTabWidget(accessibleName=self.windowTitle())
+        tabs = with_properties(QTabWidget(), accessibleName=self.windowTitle())
         tabs.addTab(self.files, tr("On this computer"))
         tabs.addTab(self.catalogue, tr("Models to download"))
         tabs.addTab(self.hub, tr("Any model"))

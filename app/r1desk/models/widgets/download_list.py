@@ -186,7 +186,8 @@ class DownloadArea(QScrollArea):
     """Holds a DownloadList, and is hidden while that is empty."""
 
     def __init__(self) -> None:
-        super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        super().__init__(widgetResizable=True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
         self.list = DownloadList()
         self.setWidget(self.list)
         self.setMaximumHeight(self.fontMetrics().height() * _AREA_LINES)

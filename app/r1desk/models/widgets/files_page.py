@@ -19,12 +19,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.memory.forecast import format_fit
-from r1desk.models.formatting import (
-    breakable_address,
-    format_mib,
-    format_parameters,
-    format_size,
-)
+from r1desk.models.formatting import breakable_address, format_mib, format_parameters, format_size
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
 from r1desk.models.widgets.page_parts import VALUE_ROLE, AddressLine, ModelTree
 from r1desk.platform.file_manager import show_in_folder
@@ -84,16 +79,14 @@ class FilesPage(QWidget):
             self._show_item(item, model)
             if model.place == wanted:
                 self.tree.setCurrentItem(item)
-        if self.tree.currentItem() is None and self.tree.topLevelItemCount():
-            self.tree.setCurrentItem(self.tree.topLevelItem(0))
+        self.tree.select_first()
         self._show_total()
         self._on_selection()
 
     def show_present(self, chosen: Path | None, loaded: Path | None) -> None:
         """Show which model is chosen and which is loaded, by their paths without links."""
         self._chosen, self._loaded = chosen, loaded
-        for at in range(self.tree.topLevelItemCount()):
-            item = self.tree.topLevelItem(at)
+        for item in self.tree.tops:
             self._show_item(item, item.data(0, VALUE_ROLE))
         self._on_selection()
 

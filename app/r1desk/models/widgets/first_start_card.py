@@ -29,7 +29,7 @@ from r1desk.models.formatting import format_download, format_mib
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role
 from r1desk.theme.fonts import scaled
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel
 
 ICON_PX = 16
@@ -47,12 +47,14 @@ class OfferBox(QFrame):
         bold.setWeight(QFont.Weight.DemiBold)
         self.name.setFont(bold)
         self._symbols = {name: QLabel(self) for name in ("memory", "clock", "download", "link")}
-        self.memory, self.speed, self.size, self.source = (_label(self) for _ in range(4))
+        self.memory, self.speed, self.download_size, self.source = (_label(self) for _ in range(4))
         self.button = QPushButton(self)
         box = filled(QVBoxLayout(self), self.caption, self.name, spacing=6)
-        grid = put_inside(box, QGridLayout(horizontalSpacing=8, verticalSpacing=4))
+        grid = put_inside(
+            box, with_properties(QGridLayout(), horizontalSpacing=8, verticalSpacing=4)
+        )
         grid.setColumnStretch(1, 1)
-        labels = (self.memory, self.speed, self.size, self.source)
+        labels = (self.memory, self.speed, self.download_size, self.source)
         for row, (symbol, label) in enumerate(zip(self._symbols.values(), labels, strict=True)):
             grid.addWidget(symbol, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
@@ -83,7 +85,7 @@ class OfferBox(QFrame):
             if rate
             else tr("Measuring how fast it would be…")
         )
-        self.size.setText(format_download(file.file.size_bytes, free_bytes))
+        self.download_size.setText(format_download(file.file.size_bytes, free_bytes))
         url = file.spec.url
         site = urlsplit(url).hostname or ""
         self.source.setText(tr("From {host} ({site})", host=file.host, site=site))
@@ -120,7 +122,9 @@ class FirstStartCard(WelcomeCard):
         self.found_label.hide()
         self.found_button.hide()
         layout.addWidget(self.heading)
-        self._columns = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight, spacing=20))
+        self._columns = put_inside(
+            layout, with_properties(QBoxLayout(QBoxLayout.Direction.LeftToRight), spacing=20)
+        )
         self._columns.addWidget(self.small, 1)
         self._columns.addWidget(self.better, 1)
         self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
@@ -133,7 +137,9 @@ class FirstStartCard(WelcomeCard):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put one below the other what would be too wide."""
         super().resizeEvent(event)
-        margins = self.layout().contentsMargins()
+        margins = (
+            self.contentsMargins() if (box := self.layout()) is None else box.contentsMargins()
+        )
         width = self.width() - margins.left() - margins.right()
         buttons = (self.starter_button, self.file_button)
         row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)

@@ -154,8 +154,7 @@ class HubPage(QWidget):
             item.setToolTip(0, model.name)
             if model.name == selected:
                 self.tree.setCurrentItem(item)
-        if self.tree.currentItem() is None:
-            self.tree.setCurrentItem(self.tree.topLevelItem(0))
+        self.tree.select_first()
         known = all(model.forecast is not None for model in offer.models)
         text = trn(
             "{n} model in {repository}",

@@ -17,7 +17,7 @@ from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
 from r1desk.models.formatting import format_mib, format_size
 from r1desk.models.widgets.page_parts import GiveButton
 from r1desk.theme import explain, set_role
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
 
@@ -101,9 +101,9 @@ class ModelCard(QFrame):
         if pick.standing is Standing.FIRST:
             set_role(self.button, "primary")
         row = filled(QHBoxLayout(self), margins=(14, 12, 14, 12))
-        texts = put_inside(row, QVBoxLayout(spacing=5))
+        texts = put_inside(row, with_properties(QVBoxLayout(), spacing=5))
         row.setStretch(0, 1)
-        line = QHBoxLayout(spacing=6)
+        line = with_properties(QHBoxLayout(), spacing=6)
         if pick.standing is Standing.FIRST:
             texts.addWidget(self.name)
             texts.addWidget(self.purpose)

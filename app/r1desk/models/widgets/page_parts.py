@@ -42,7 +42,9 @@ class ModelTree(QTreeWidget):
 
     def __init__(self, name: str, headings: Sequence[str], number_columns: Sequence[int]) -> None:
         """`name` is what a screen reader calls the list."""
-        super().__init__(accessibleName=name, rootIsDecorated=False)
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setRootIsDecorated(False)
         self._number_columns = tuple(number_columns)
         self.setHeaderLabels(list(headings))
         self._align(self.headerItem())
@@ -54,6 +56,16 @@ class ModelTree(QTreeWidget):
         self.setAllColumnsShowFocus(True)
         self.setUniformRowHeights(True)
         self.setMinimumHeight(self.fontMetrics().height() * 5)
+
+    @property
+    def tops(self) -> list[QTreeWidgetItem]:
+        """The rows below no other one."""
+        return children_of(self.invisibleRootItem())
+
+    def select_first(self) -> None:
+        """Select the first row, where none is selected."""
+        if self.currentItem() is None and self.tops:
+            self.setCurrentItem(self.tops[0])
 
     @property
     def selected(self) -> Any:
@@ -93,6 +105,12 @@ class ModelTree(QTreeWidget):
             item.setTextAlignment(column, _RIGHT)
 
 
+def children_of(item: QTreeWidgetItem) -> list[QTreeWidgetItem]:
+    """The rows below one."""
+    found = (item.child(at) for at in range(item.childCount()))
+    return [child for child in found if child is not None]
+
+
 class GiveButton(QPushButton):
     """Raises the budget so far that it holds a model whole, and then does what is offered beside.
 
@@ -125,7 +143,8 @@ class AddressLine(QLineEdit):
     """Shows an address in a line that can be scrolled, selected and copied; its tip is whole."""
 
     def __init__(self) -> None:
-        super().__init__(readOnly=True, frame=False, accessibleName=tr("Address"))
+        super().__init__(readOnly=True, frame=False)
+        self.setAccessibleName(tr("Address"))
         set_role(self, "dim")
 
     def show_address(self, address: str) -> None:

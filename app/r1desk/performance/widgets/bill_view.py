@@ -9,16 +9,10 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVB
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.memory.advice import ITEM_NAMES
-from r1desk.performance.hints import (
-    BillPart,
-    bill_parts,
-    bill_summary,
-    bill_total,
-    part_of,
-)
+from r1desk.performance.hints import BillPart, bill_parts, bill_summary, bill_total, part_of
 from r1desk.performance.widgets.meters import Picture
 from r1desk.theme import set_role, tokens
-from r1desk.widgets.layouts import discard, filled
+from r1desk.widgets.layouts import discard, filled, with_properties
 from r1desk.widgets.text_label import text_label
 
 # Fields of `Tokens`.
@@ -103,7 +97,9 @@ class BillView(QWidget):
         self.legend = BillLegend()
         filled(QVBoxLayout(self), self.total, self.bar, self.legend, spacing=6)
         self.details = QWidget()
-        self._table = QGridLayout(self.details, horizontalSpacing=10, verticalSpacing=1)
+        self._table = with_properties(
+            QGridLayout(self.details), horizontalSpacing=10, verticalSpacing=1
+        )
         self._table.setContentsMargins(0, 0, 0, 0)
         self._table.setColumnStretch(1, 1)
         self._cells: list[QLabel] = []

@@ -12,7 +12,7 @@ from deepseek_r1.core.settings import SettingInfo
 from r1desk.models.widgets.page_parts import open_model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
-from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.layouts import put_inside, with_properties
 
 
 class FileRow(SettingRow):
@@ -30,7 +30,7 @@ class FileRow(SettingRow):
         self.offered = QPushButton()
         self._set_up(self.button, self.none, self.offered)
         self.none.setAccessibleName(f"{tr(info.title)}: {self.none.text()}")
-        line = put_inside(self._box, QHBoxLayout(spacing=6))
+        line = put_inside(self._box, with_properties(QHBoxLayout(), spacing=6))
         for control in self.controls:
             control.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             line.addWidget(control)

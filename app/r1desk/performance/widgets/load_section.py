@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -36,6 +37,7 @@ from r1desk.performance.widgets.setting_rows import (
     SwitchRow,
     budget_steps,
     even_steps,
+    number_row,
     power_steps,
 )
 from r1desk.theme import explain
@@ -128,14 +130,14 @@ class LoadSection(QObject):
     def limit_context(self, facts: ModelFacts) -> None:
         """The context cannot be longer than the model was trained for."""
         most = max(LEAST_CONTEXT_LENGTH, facts.context_trained)
-        row = self.rows["context_length"]
+        row = number_row(self.rows, "context_length")
         row.set_steps(_context_steps(most), (0, most))
         row.set_value(min(self.edited.context_length, most))
         self.rows["graphics"].show_cost(graphics_text(facts.graphics))
 
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
-        budget = self.rows["memory_budget"]
+        budget = number_row(self.rows, "memory_budget")
         budget.show_cost(format_budget_hint(bill))
         explain(budget.slider, format_budget_range(bill))
         disk = self.rows["swap_enabled"]
@@ -236,7 +238,7 @@ def _create_rows() -> dict[str, SettingRow]:
             bounds("chunk_size_kib"),
         ),
     }
-    choices = {
+    choices: dict[str, Mapping[str, str]] = {
         "kv_type": {
             KVType.AUTO: tr("Automatic"),
             KVType.F16: tr("Full (f16)"),
@@ -263,5 +265,5 @@ def _create_rows() -> dict[str, SettingRow]:
         **{key: SwitchRow(info(key)) for key in ("swap_enabled", "enable_chunk_loading")},
     }
     for key in AUTOMATIC_AT_0:
-        rows[key].spin.setSpecialValueText(tr("Automatic"))
+        number_row(rows, key).spin.setSpecialValueText(tr("Automatic"))
     return rows

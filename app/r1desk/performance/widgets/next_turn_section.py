@@ -14,12 +14,7 @@ from deepseek_r1.core.settings import PromptCacheSettings
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.performance.hints import format_context_left
 from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
-from r1desk.performance.widgets.setting_rows import (
-    NumberRow,
-    SettingRow,
-    SwitchRow,
-    power_steps,
-)
+from r1desk.performance.widgets.setting_rows import NumberRow, SettingRow, SwitchRow, power_steps
 from r1desk.theme import tokens
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label

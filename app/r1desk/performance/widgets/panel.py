@@ -22,9 +22,9 @@ from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.next_turn_section import ContextMeter, NextTurnSection
 from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
 from r1desk.performance.widgets.preset_row import PresetRow
-from r1desk.performance.widgets.setting_rows import grey_out
+from r1desk.performance.widgets.setting_rows import grey_out, number_row
 from r1desk.theme import explain
-from r1desk.widgets.layouts import filled, keep_place
+from r1desk.widgets.layouts import filled, keep_place, with_properties
 from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
@@ -70,7 +70,9 @@ class PerformancePanel(QWidget):
         keep_place(self.model.state, lines=1)
         keep_place(self.model.progress)
         self.message = PanelMessage()
-        self.tabs = QTabWidget(accessibleName=tr("Performance"), documentMode=True)
+        self.tabs = with_properties(
+            QTabWidget(), accessibleName=tr("Performance"), documentMode=True
+        )
         self.tabs.setObjectName("panel_tabs")
         self.tabs.tabBar().setExpanding(False)
         pages = self._model_page(), self._answers_page(), self._conversation_page()
@@ -79,7 +81,7 @@ class PerformancePanel(QWidget):
             self.tabs.addTab(page, tr(tab))
         layout = filled(QVBoxLayout(self), self.tabs, self.message, spacing=0, margins=(0, 6, 0, 0))
         layout.setStretch(0, 1)
-        self._edited_with: QWidget = self.load.rows["memory_budget"].spin
+        self._edited_with: QWidget = number_row(self.load.rows, "memory_budget").spin
         self.load.edited_changed.connect(self._on_edited)
         self.message.apply_button.clicked.connect(self._on_apply)
         self.message.undo_button.clicked.connect(self._on_undo)
@@ -138,9 +140,9 @@ class PerformancePanel(QWidget):
         """Bring a tab to the front and put the keyboard into it."""
         self.tabs.setCurrentWidget(self.pages[tab])
         first = {
-            PanelTab.MODEL: self.load.rows["memory_budget"].slider,
-            PanelTab.ANSWERS: self.answers.rows["temperature"].slider,
-            PanelTab.CONVERSATION: self.load.rows["context_length"].slider,
+            PanelTab.MODEL: number_row(self.load.rows, "memory_budget").slider,
+            PanelTab.ANSWERS: number_row(self.answers.rows, "temperature").slider,
+            PanelTab.CONVERSATION: number_row(self.load.rows, "context_length").slider,
         }[tab]
         first.setFocus()
 

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside
+from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
 _LINES = 2
@@ -30,7 +30,7 @@ class Collapsible(QWidget):
     def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
         self.body = body
-        self.button = QPushButton(title, checkable=True, accessibleName=title)
+        self.button = with_properties(QPushButton(title), checkable=True, accessibleName=title)
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         set_role(self.button, "fold")
         filled(QVBoxLayout(self), self.button, body, spacing=_SPACING_PX)
@@ -62,7 +62,7 @@ class PanelMessage(QFrame):
         self.undo_button = QPushButton(tr("Undo"))
         column = filled(QVBoxLayout(self), self.text, spacing=6, margins=(14, 8, 14, 10))
         column.setStretch(0, 1)
-        buttons = put_inside(column, QHBoxLayout(spacing=8))
+        buttons = put_inside(column, with_properties(QHBoxLayout(), spacing=8))
         buttons.addWidget(self.advice_button, 1)
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
@@ -105,7 +105,8 @@ class PanelPage(QScrollArea):
     """The everyday widgets of a tab, and the expert ones behind a fold."""
 
     def __init__(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
-        super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        super().__init__(widgetResizable=True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
         inner, rule, content = QWidget(), QFrame(), ScrolledColumn()
         filled(QVBoxLayout(inner), *expert, spacing=_SPACING_PX)
         self.expert = Collapsible(tr("Expert"), inner)
@@ -121,7 +122,8 @@ class PanelPage(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:
         # A scroll area asks for nothing at the side: with large text, the rows would be cut off.
-        inner = self.widget().minimumSizeHint().width()
+        content = self.widget()
+        inner = content.minimumSizeHint().width() if content is not None else 0
         return QSize(inner + self.verticalScrollBar().sizeHint().width(), 120)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QMouseEvent
@@ -24,7 +25,7 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import AppliesWhen, SettingInfo
 from r1desk.theme import explain, set_role
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
 Value = float | int | bool | str
@@ -106,11 +107,15 @@ class SettingRow(QWidget):
         self._disabled_reason = ""
         explain(self, tr(info.help))
         self._box = filled(QVBoxLayout(self), spacing=2)
-        self._head = put_inside(self._box, QHBoxLayout(spacing=6))
+        self._head = put_inside(self._box, with_properties(QHBoxLayout(), spacing=6))
         self._head.addWidget(self._title)
         self._head.addWidget(self.badge)
         self._head.addStretch(1)
         self.badge.setVisible(info.applies is AppliesWhen.RELOAD)  # without a parent, a window
+
+    def set_value(self, value: Any) -> None:
+        """Show a value, without a signal."""
+        raise NotImplementedError
 
     def reserve_cost_lines(self, lines: int) -> None:
         """Keep the place of `lines` lines of cost, so that nothing below moves with the text."""
@@ -173,7 +178,8 @@ class SettingRow(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         # The wheel scrolls the panel; it must not change what lies under the pointer.
-        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+        is_elsewhere = isinstance(watched, QWidget) and not watched.hasFocus()
+        if event.type() == QEvent.Type.Wheel and is_elsewhere:
             event.ignore()
             return True
         return super().eventFilter(watched, event)
@@ -206,8 +212,8 @@ class NumberRow(SettingRow):
     ) -> None:
         super().__init__(info)
         self._decimals = decimals
-        self.spin = QDoubleSpinBox(
-            decimals=decimals, groupSeparatorShown=True, keyboardTracking=False
+        self.spin = with_properties(
+            QDoubleSpinBox(), decimals=decimals, groupSeparatorShown=True, keyboardTracking=False
         )
         self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
@@ -255,6 +261,14 @@ class NumberRow(SettingRow):
     def _on_changed(self, value: float) -> None:
         self.set_value(value)
         self.changed.emit(self.value)
+
+
+def number_row(rows: Mapping[str, SettingRow], key: str) -> NumberRow:
+    """The row of a number."""
+    row = rows[key]
+    if not isinstance(row, NumberRow):
+        raise TypeError(key)
+    return row
 
 
 class ChoiceRow(SettingRow):
