@@ -248,7 +248,8 @@ class Case:
         return np.array_equal(self.result.view(np.uint32), self.expected.view(np.uint32))
 
 
-@pytest.mark.parametrize("rows", [*range(1, 18), 24, 25, MOST_ROWS])
+# Groups of eight rows, and what is left of them.
+@pytest.mark.parametrize("rows", [*range(1, 10), 12, 15, 16, 17, 25, MOST_ROWS])
 def test_each_row_has_the_expected_bits(kernels: Kernels, rows: int) -> None:
     if kernels.kind == Q1_0 and rows == 1:
         pytest.skip("ggml is as fast")
@@ -275,12 +276,12 @@ def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels) -
     assert case.same_bits
 
 
-@pytest.mark.parametrize("threads", [1, 3, 8])
+@pytest.mark.parametrize("threads", [3, 8])
 def test_the_number_of_threads_changes_no_bit(kernels: Kernels, threads: int) -> None:
     """The same node again and again: threads that come late find the counters of their node."""
     case = Case(kernels.layout, kernels.kind, rows=5, outputs=300, width=2048)
     announce(kernels.all, case.node)
-    for _ in range(40):
+    for _ in range(20):
         case.result.fill(np.nan)
         kernels.compute_at_once(case.node, threads)
         assert case.same_bits
