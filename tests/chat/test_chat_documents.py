@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
-from deepseek_r1.documents.document import Block, Document, Passage, Place
+from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -60,12 +60,7 @@ def attached(documents: ChatDocuments, document: Document) -> Attachment:
     return Attachment(document.name, sha256=document.sha256, pages=document.pages or 0)
 
 
-def planned(
-    qtbot: QtBot,
-    documents: ChatDocuments,
-    file: Attachment,
-    chosen: Sequence[Passage] | None = None,
-) -> AnswerSources:
+def planned(qtbot, documents, file, chosen=None):
     planning = documents.plan("Who is the warden of gate 7?", [file], chosen)
     with qtbot.waitSignal(planning.done) as done:
         pass

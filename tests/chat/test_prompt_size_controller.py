@@ -71,9 +71,7 @@ class SlowCounter:
             later.give(size)
 
 
-def controller(
-    branch: list[ChatMessage], documents: tuple[Attachment, ...] = ()
-) -> tuple[PromptSizeController, SlowCounter]:
+def controller(branch, documents=()):
     counter, sampling = SlowCounter(), SamplingSettings(max_tokens=50)
     made = PromptSizeController(
         ShownChat(branch), counter, lambda: FACTS, lambda: (sampling, ""), lambda: documents

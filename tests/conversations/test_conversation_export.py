@@ -20,7 +20,6 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
-from deepseek_r1.core.errors import ErrorReport
 from r1desk.chat.formulas import formula_child
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.conversations.export.conversation_export import ConversationExport, Writer
@@ -95,9 +94,7 @@ def stored(qtbot: QtBot, bridge: StoreBridge, *works: object) -> list[int]:
     return keys
 
 
-def exported(
-    qtbot: QtBot, bridge: StoreBridge, file: Path, chosen: list[int] | None = None
-) -> ErrorReport | None:
+def exported(qtbot, bridge, file, chosen=None):
     owner = QObject()
     export = ConversationExport(bridge, file, chosen, owner)
     with qtbot.waitSignal(export.finished) as finished:

@@ -96,9 +96,7 @@ class GgmlKernels:
             self._quantize_activations(row.ctypes.data, to.ctypes.data, len(row))
         return stored
 
-    def products(
-        self, weights: NDArray[np.uint8], activations: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def products(self, weights, activations):
         """Each row of activations times each row of weights."""
         width, rows = activations.shape[1], self.quantized_activations(activations)
         found = np.zeros((len(activations), len(weights)), np.float32)
@@ -195,9 +193,7 @@ def has_minimums(kind: int) -> bool:
     return kind in {Q4_1, Q5_1, Q4_K, Q5_K}
 
 
-def expected_products(
-    kind: int, weights: NDArray[np.uint8], activations: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def expected_products(kind, weights, activations):
     """The products whose bits the kernels have to have."""
     ggml = GgmlKernels(kind)
     if kind == Q2_0:
@@ -209,17 +205,8 @@ class Case:
     """A multiplication of random operands, its result, and what is expected."""
 
     def __init__(
-        self,
-        layout: CustomNodeLayout,
-        kind: int,
-        rows: int,
-        outputs: int,
-        width: int,
-        seed: int = 1,
-        *,
-        parameters: bytes = NO_HINT,
-        any_bytes: bool = False,
-    ) -> None:
+        self, layout, kind, rows, outputs, width, seed=1, *, parameters=NO_HINT, any_bytes=False
+    ):
         """`any_bytes`: the weights' scales and values are any that a block can hold."""
         rng, ggml = np.random.default_rng(seed), GgmlKernels(kind)
         self.weights = ggml.quantized(rng.normal(size=(outputs, width)).astype(np.float32))
