@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+gc.disable()  # see `collector_in_main_thread`; what is collected before the first test stays
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_ACCESSIBILITY", "0")
 if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that does not exist

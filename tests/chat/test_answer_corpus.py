@@ -29,11 +29,11 @@ def test_the_corpus_has_a_hundred_answers() -> None:
 def test_streamed_and_stored_answers_are_drawn_the_same(first, formula_body, service, qtbot):
     chance = random.Random(first)
     for number in range(first, first + 20):
-        text = ANSWERS[number]
+        text, longest = ANSWERS[number], 12 if number % 4 == 0 else 60
         streamed, stored = formula_body(), formula_body()
         at = 0
         while at < len(text):
-            size = chance.randint(1, 12)
+            size = chance.randint(1, longest)
             streamed.feed(text[at : at + size])
             at += size
         streamed.finish()

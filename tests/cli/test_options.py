@@ -25,6 +25,7 @@ COMMANDS = {"plan": [], "generate": ["--max-tokens", "1", "Hi"], "chat": []}
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("shallow_installation")
 @pytest.mark.parametrize("spelling", ["_", "-"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_takes_every_published_option(command: str, spelling: str):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.convert.job import ConversionRequest, ConversionResult, convert
+from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.formats.container import read_container
 from support.budgets import ROOMY_MIB
@@ -29,9 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def to_gguf(tmp_path: Path):
     """Converts a source to `tmp_path/out.gguf`."""
 
-    def run(
-        source: Path, precision: str = "f32", name: str = "out.gguf", **more
-    ) -> ConversionResult:
+    def run(source, precision="f32", name="out.gguf", **more):
         wish = ConversionRequest(
             source, tmp_path / name, precision_named(precision), ROOMY_MIB, threads=1, **more
         )

@@ -117,7 +117,7 @@ def test_an_embedding_model_orders_what_is_found_in_the_library_and_the_command_
     shallow_starter: Path, tmp_path: Path
 ):
     embedder, diary = tiny_bert(tmp_path / "bert.gguf"), tmp_path / "diary.txt"
-    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(100))
+    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(48))
     diary.write_text("\n\n".join(days), encoding="utf-8")
 
     def sources(**options: Path) -> list[str]:

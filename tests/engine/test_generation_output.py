@@ -77,9 +77,7 @@ def test_the_first_token_and_a_slow_model_do_not_wait(clock: Clock) -> None:
         clock.now += EVERY_S
 
 
-def summarize(
-    pieces: list[tuple[bytes, float]], *, thinking_open: bool, text_every_s: float
-) -> tuple[object, ...]:
+def summarize(pieces, *, thinking_open, text_every_s):
     """The results of an answer after its end, and of its state after each token."""
     with stopped() as clock:
         output = GenerationOutput(
@@ -130,9 +128,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(edges)]
 
 
-def split(
-    text: str, *, thinking_open: bool = False, places: list[int] | None = None
-) -> tuple[str, str]:
+def split(text, *, thinking_open=False, places=None):
     """Thinking and answer of `text`, fed in pieces cut at `places`."""
     splitter = ReasoningSplitter(thinking_open=thinking_open)
     pieces = [piece for part in cut(text, places or []) for piece in splitter.feed(part)]

@@ -51,9 +51,7 @@ def failures(events: Iterable[ComparisonEvent]) -> list[tuple[int, int, str]]:
     return [(each.candidate, each.question, each.report.code) for each in failed]
 
 
-def acting(
-    comparison: Comparison, when: type, act: Callable[[CandidateEvent], None]
-) -> list[ComparisonEvent]:
+def acting(comparison, when, act):
     """All events; `act` is called with the first `when` of the first candidate."""
     seen: list[ComparisonEvent] = []
     acted = False

@@ -62,12 +62,7 @@ def following(messages: list[Message]) -> list[Message]:
     return [*messages, Message(role=Role.USER, content="Thank you. Are you sure?")]
 
 
-def prepare(
-    client: EngineClient,
-    messages: list[Message] | None = None,
-    owner: str = "7",
-    compute: bool = True,
-) -> Iterator[Event]:
+def prepare(client, messages=None, owner="7", compute=True):
     request = client.submit(
         PrepareRequest, messages=messages or chat(), owner=owner, compute=compute
     )

@@ -36,10 +36,15 @@ def window_mib(starter: Path) -> float:
 
 
 @pytest.fixture
-def client(starter: Path, window_mib: float) -> Iterator[EngineClient]:
+def empty() -> Iterator[EngineClient]:
     with EngineClient(budget=RestartBudget(1000)) as made:
-        made.load(starter, STREAMED, window_mib=window_mib)
         yield made
+
+
+@pytest.fixture
+def client(empty: EngineClient, starter: Path, window_mib: float) -> EngineClient:
+    empty.load(starter, STREAMED, window_mib=window_mib)
+    return empty
 
 
 def set_budget(client: EngineClient, memory_budget: int) -> None:
@@ -73,21 +78,21 @@ def test_the_budget_moves_while_it_talks_and_the_answer_is_the_same(client):
     assert last.stats.weights.streamed_mib == 0  # 2,048 MiB hold all of it
 
 
-def test_a_budget_too_small_is_refused_and_changes_nothing(client, starter, window_mib):
+def test_a_budget_too_small_is_refused_and_changes_nothing(empty, starter, window_mib):
     larger = STREAMED.model_copy(update={"memory_budget": 330})
-    client.load(starter, larger, window_mib=window_mib + LARGER_MIB)
+    empty.load(starter, larger, window_mib=window_mib + LARGER_MIB)
     with pytest.raises(BudgetTooSmall):
-        set_budget(client, 256)
-    assert text_of(client.generate(PROMPT, GREEDY))
+        set_budget(empty, 256)
+    assert text_of(empty.generate(PROMPT, GREEDY))
 
 
-def test_a_model_in_memory_follows_the_budgets_that_hold_it(client, starter, window_mib):
+def test_a_model_in_memory_follows_the_budgets_that_hold_it(empty, starter, window_mib):
     roomy = STREAMED.model_copy(update={"memory_budget": 2048})
-    client.load(starter, roomy, window_mib=window_mib + LARGER_MIB)
-    set_budget(client, 1024)
-    assert text_of(client.generate(PROMPT, GREEDY))
+    empty.load(starter, roomy, window_mib=window_mib + LARGER_MIB)
+    set_budget(empty, 1024)
+    assert text_of(empty.generate(PROMPT, GREEDY))
     with pytest.raises(WrongUsage, match="whole model is in memory"):
-        set_budget(client, 256)
+        set_budget(empty, 256)
 
 
 def test_a_reload_after_a_crash_keeps_the_changed_budget(client):

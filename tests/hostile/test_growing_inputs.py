@@ -29,7 +29,7 @@ def test_every_expression_of_the_application_is_linear() -> None:
     for each in found:
         most = LONGEST_TEXTS.get(each.module, 0)
         for attack in growth.attacks(each.pattern):
-            power = growth.exponent(lambda n: each.run(attack(n)), 250, growth.LONGEST)  # noqa: B023
+            power = growth.exponent_of(each, attack)
             if power > growth.MOST_EXPONENT:
                 if most and growth.seconds(lambda: each.run(attack(most)), 3) < growth.ENOUGH_S:  # noqa: B023
                     continue
@@ -41,10 +41,7 @@ def test_every_expression_of_the_application_is_linear() -> None:
 def test_an_expression_with_a_quadratic_part_is_found() -> None:
     for pattern in (r"#{1,6} +(.+?) *#* *$", r"[.!?]+(?=\s)", r"<!--.*?-->"):
         found = growth.expressions_of(pattern)
-        powers = (
-            growth.exponent(lambda n: found.run(attack(n)), 250, growth.LONGEST)  # noqa: B023
-            for attack in growth.attacks(found.pattern)
-        )
+        powers = (growth.exponent_of(found, each) for each in growth.attacks(found.pattern))
         assert any(power > growth.MOST_EXPONENT for power in powers), pattern
 
 

@@ -313,9 +313,7 @@ def test_a_prompt_that_does_not_fit_is_refused_and_nothing_is_lost(model: CPUInf
 # ---- stopping -----------------------------------------------------------------------------------
 
 
-def seconds_to_stop(
-    model: CPUInference, prompt: str, after: type[GenerationEvent], wait: float
-) -> float:
+def seconds_to_stop(model, prompt, after, wait):
     """From `cancel` in another thread to the end of the stream."""
     stopped_at: list[float] = []
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,7 @@ def answer(model: CPUInference) -> str:
     return model.generate(CAPITAL, max_tokens=8, temperature=0)
 
 
-def interrupt_reading(
-    model: CPUInference, prompt: str, press: Callable[[], object], after_s: float = 0.05
-) -> float:
+def interrupt_reading(model, prompt, press, after_s=0.05):
     """Press Ctrl-C while a prompt is computed; returns the seconds until KeyboardInterrupt."""
     events = model.stream(prompt, max_tokens=1500, sampling=NEVER_ENDING)
     next(events)  # what follows computes the prompt

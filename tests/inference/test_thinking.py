@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,9 +72,7 @@ def stats_of(events: list[GenerationEvent]) -> GenerationStats:
     return events[-1].stats
 
 
-def acting(
-    stream: Iterator[GenerationEvent], kind: type[Delta], tokens: int, *acts: Callable[[], None]
-) -> list[GenerationEvent]:
+def acting(stream, kind, tokens, *acts):
     """All events of an answer, with something done at the first of a kind after some tokens."""
     events = []
     for event in stream:

@@ -18,8 +18,6 @@ from deepseek_r1.core.events import (
     BillItem,
     BillLine,
     GenerationFinished,
-    GenerationStats,
-    ModelLoaded,
 )
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
@@ -48,9 +46,7 @@ def tokens_of(engine: EngineClient, messages: Sequence[Message]) -> int:
     return closing(request).tokens
 
 
-def peak_of(
-    path: Path, settings: LoadSettings, *, filled: bool
-) -> tuple[ModelLoaded, GenerationStats, float]:
+def peak_of(path, settings, *, filled):
     """Load in a new process, read a long prompt, write a little; the peak in MiB."""
     with EngineClient() as engine:
         loaded = engine.load(path, settings)

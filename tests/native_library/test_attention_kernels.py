@@ -109,16 +109,8 @@ class Case:
     """A node of random operands, its output, and what attention is in float64."""
 
     def __init__(
-        self,
-        layout: CustomNodeLayout,
-        shape: Shape,
-        kinds: tuple[int, int],
-        seed: int = 1,
-        *,
-        masked: bool = True,
-        unseen: float = 0.0,
-        parameters: bytes = PARAMETERS,
-    ) -> None:
+        self, layout, shape, kinds, seed=1, *, masked=True, unseen=0.0, parameters=PARAMETERS
+    ):
         """`kinds` are the types of keys and values; `unseen` is in all cells that no row sees."""
         rng, wide = np.random.default_rng(seed), shape.value_width or shape.width
         queries = rng.normal(size=(shape.tokens, shape.heads, shape.width)).astype(np.float32)
@@ -148,17 +140,7 @@ class Case:
         return float(np.abs(self.output - self.exact).max())
 
 
-def run(
-    attention: Attention,
-    shape: Shape,
-    kind: int,
-    threads: int = 2,
-    seed: int = 1,
-    *,
-    values: int | None = None,
-    masked: bool = True,
-    unseen: float = 0.0,
-) -> Case:
+def run(attention, shape, kind, threads=2, seed=1, *, values=None, masked=True, unseen=0.0):
     """Compute a case whose values have the type of its keys unless `values` is another one."""
     address, layout = attention
     case = Case(layout, shape, (kind, values or kind), seed, masked=masked, unseen=unseen)

@@ -96,9 +96,7 @@ class GgmlKernels:
             self._quantize_activations(row.ctypes.data, to.ctypes.data, len(row))
         return stored
 
-    def products(
-        self, weights: NDArray[np.uint8], activations: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def products(self, weights, activations):
         """Each row of activations times each row of weights."""
         width, rows = activations.shape[1], self.quantized_activations(activations)
         found = np.zeros((len(activations), len(weights)), np.float32)
@@ -195,9 +193,7 @@ def has_minimums(kind: int) -> bool:
     return kind in {Q4_1, Q5_1, Q4_K, Q5_K}
 
 
-def expected_products(
-    kind: int, weights: NDArray[np.uint8], activations: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def expected_products(kind, weights, activations):
     """The products whose bits the kernels have to have."""
     ggml = GgmlKernels(kind)
     if kind == Q2_0:
@@ -209,17 +205,8 @@ class Case:
     """A multiplication of random operands, its result, and what is expected."""
 
     def __init__(
-        self,
-        layout: CustomNodeLayout,
-        kind: int,
-        rows: int,
-        outputs: int,
-        width: int,
-        seed: int = 1,
-        *,
-        parameters: bytes = NO_HINT,
-        any_bytes: bool = False,
-    ) -> None:
+        self, layout, kind, rows, outputs, width, seed=1, *, parameters=NO_HINT, any_bytes=False
+    ):
         """`any_bytes`: the weights' scales and values are any that a block can hold."""
         rng, ggml = np.random.default_rng(seed), GgmlKernels(kind)
         self.weights = ggml.quantized(rng.normal(size=(outputs, width)).astype(np.float32))
@@ -248,7 +235,8 @@ class Case:
         return np.array_equal(self.result.view(np.uint32), self.expected.view(np.uint32))
 
 
-@pytest.mark.parametrize("rows", [*range(1, 18), 24, 25, MOST_ROWS])
+# Groups of eight rows, and what is left of them.
+@pytest.mark.parametrize("rows", [*range(1, 10), 12, 15, 16, 17, 25, MOST_ROWS])
 def test_each_row_has_the_expected_bits(kernels: Kernels, rows: int) -> None:
     if kernels.kind == Q1_0 and rows == 1:
         pytest.skip("ggml is as fast")
@@ -275,12 +263,12 @@ def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels) -
     assert case.same_bits
 
 
-@pytest.mark.parametrize("threads", [1, 3, 8])
+@pytest.mark.parametrize("threads", [3, 8])
 def test_the_number_of_threads_changes_no_bit(kernels: Kernels, threads: int) -> None:
     """The same node again and again: threads that come late find the counters of their node."""
     case = Case(kernels.layout, kernels.kind, rows=5, outputs=300, width=2048)
     announce(kernels.all, case.node)
-    for _ in range(40):
+    for _ in range(20):
         case.result.fill(np.nan)
         kernels.compute_at_once(case.node, threads)
         assert case.same_bits

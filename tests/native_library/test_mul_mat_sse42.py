@@ -55,9 +55,7 @@ class Kernels:
         self._user_data = self._made.user_data
         self._layout = node_layout("MUL_MAT", native().mul_mat_compute, self._user_data)
 
-    def products(
-        self, kind: int, weights: NDArray[np.uint8], activations: NDArray[FLOAT], threads: int
-    ) -> NDArray[FLOAT]:
+    def products(self, kind, weights, activations, threads):
         """Each row of activations times each row of weights."""
         rows, width = activations.shape
         result = np.full((rows, len(weights)), np.nan, FLOAT)
@@ -140,9 +138,7 @@ def block_quants(kind: int, blocks: NDArray[np.uint8]) -> NDArray[np.int32]:
     return nibbles(blocks, 8) | fifth_bits(blocks, 4)
 
 
-def products_of_blocks(
-    kind: int, weights: NDArray[np.uint8], activations: NDArray[FLOAT]
-) -> NDArray[FLOAT]:
+def products_of_blocks(kind, weights, activations):
     """The types with 32 values a block."""
     x = weights.reshape(len(weights), -1, BLOCKS[kind][1])
     has_minimum = kind in {Q4_1, Q5_1}
@@ -200,9 +196,7 @@ def q6_k_quants(block: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.stack(parts, axis=-2).reshape(*block.shape[:-1], 256) - 32
 
 
-def products_of_k_blocks(
-    kind: int, weights: NDArray[np.uint8], activations: NDArray[FLOAT]
-) -> NDArray[FLOAT]:
+def products_of_k_blocks(kind, weights, activations):
     """The K types: value n of a block belongs to sum n % 8."""
     x, y = weights.reshape(len(weights), -1, BLOCKS[kind][1]), quantised(Q8_K, activations)
     sums = np.zeros((len(y), len(x), 8), FLOAT)
@@ -237,9 +231,7 @@ def products_of_k_blocks(
     return result
 
 
-def expected_products(
-    kind: int, weights: NDArray[np.uint8], activations: NDArray[FLOAT]
-) -> NDArray[FLOAT]:
+def expected_products(kind, weights, activations):
     of = products_of_k_blocks if BLOCKS[kind][0] == 256 else products_of_blocks
     return of(kind, weights, activations)
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from convert.plain_llama import PlainLlama
 from deepseek_r1.cli.app import app
-from deepseek_r1.convert.job import ConversionRequest, ConversionResult, ConversionStage, OnProgress
+from deepseek_r1.convert.job import ConversionRequest, ConversionStage
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.gguf import read_header
@@ -38,14 +38,7 @@ def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return text
 
 
-def pruned(
-    source: Path,
-    target: Path,
-    text: Path,
-    share: float,
-    blocks: int = 0,
-    on_progress: OnProgress = lambda *_: None,
-) -> ConversionResult:
+def pruned(source, target, text, share, blocks=0, on_progress=lambda *_: None):
     wish = ConversionRequest(source, target, precision_named("int8"), ROOMY_MIB, threads=2)
     return prune(wish, text, share, blocks, on_text=lambda *_: None, on_progress=on_progress)
 

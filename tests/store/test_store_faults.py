@@ -24,9 +24,7 @@ class Plan:
     error: type[apsw.Error] = apsw.FullError
 
     @classmethod
-    def reset(
-        cls, at: int | None = None, sticky: bool = False, error: type[apsw.Error] = apsw.FullError
-    ) -> None:
+    def reset(cls, at=None, sticky=False, error=apsw.FullError):
         cls.count, cls.at, cls.sticky, cls.error = 0, at, sticky, error
 
     @classmethod

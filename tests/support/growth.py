@@ -17,7 +17,8 @@ from re import _parser  # type: ignore[attr-defined] - an expression's tree
 from typing import Any
 
 ENOUGH_S = 0.02  # that can be measured
-LONGEST = 16_000  # characters for an expression: squared they would take a second
+LONGEST = 8_000  # characters for an expression: squared they would take a quarter of a second
+QUICK_S = ENOUGH_S / 4  # what is squared takes 20 ms at twice that length
 MOST_EXPONENT = 1.5  # 1 is linear, and n log n not far from it
 _SAMPLES = 3  # characters of each class
 _ATTEMPTS = 3
@@ -38,23 +39,30 @@ def seconds(work: Callable[[], object], times: int = 1) -> float:
     return best
 
 
-def exponent(work: Callable[[int], object], first: int, last: int) -> float:
+def exponent(
+    work: Callable[[int], object], first: int, last: int, enough_s: float = ENOUGH_S
+) -> float:
     """The power of the length with which the time grows; 1.0 where even the last takes none.
 
     Lengths grow by four, so that nothing has to take long to be found.
     """
     length = first
-    while seconds(partial(work, length)) <= ENOUGH_S:
+    while (took := seconds(partial(work, length))) <= enough_s:
         if length * 4 > last:
             return 1.0
         length *= 4
-    least = math.inf
+    least = math.log(seconds(partial(work, length * 3)) / took, 3)
     for _ in range(_ATTEMPTS):  # another program may have had the processor meanwhile
-        took, longer = (seconds(partial(work, each), 2) for each in (length, length * 3))
-        least = min(least, math.log(longer / took, 3))
         if least < MOST_EXPONENT:
             break
+        took, longer = (seconds(partial(work, each), 2) for each in (length, length * 3))
+        least = min(least, math.log(longer / took, 3))
     return least
+
+
+def exponent_of(expression: Expression, attack: Callable[[int], str]) -> float:
+    """The power with which an expression's time grows with an attack's length."""
+    return exponent(lambda n: expression.run(attack(n)), 500, LONGEST, QUICK_S)
 
 
 # ---- expressions

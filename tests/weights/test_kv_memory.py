@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -36,9 +36,7 @@ Streaming = Callable[[], AbstractContextManager[LlamaEngine]]
 
 
 @contextmanager
-def streaming(
-    model: Path, settings: LoadSettings = SETTINGS, weights_mib: float = WEIGHTS_MIB
-) -> Iterator[LlamaEngine]:
+def streaming(model, settings=SETTINGS, weights_mib=WEIGHTS_MIB):
     header = read_header(model)
     engine = LlamaEngine(
         OpenRequest(

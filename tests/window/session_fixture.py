@@ -44,7 +44,9 @@ def session_with(
 
     `command` is the engine's command line; None is the installation's own, with a model.
     """
-    known, damaged = prefs.load(folder) if folder.exists() else (None, None)
+    # A made profile without preferences is no first start, which would price all the catalogue.
+    stored_there = (folder / prefs.FILE_NAME).exists()
+    known, damaged = prefs.load(folder) if stored_there else (None, None)
     stored = known or prefs.Preferences(welcomed=True)
     if adapt is not None:
         adapt(stored)

@@ -49,9 +49,7 @@ def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
 
 
 @contextmanager
-def two_that_go_on(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> Iterator[tuple[Session, ComparisonPage]]:
+def two_that_go_on(qtbot, own_profile, engine):
     """A window whose two columns are writing, and do not end by themselves."""
     engine.answers(goes_on())
     with ready_session(qtbot, own_profile, engine=engine) as session:

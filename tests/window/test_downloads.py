@@ -62,9 +62,7 @@ def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
     return next((each.state for each in downloads.items if each.spec.file == file), None)
 
 
-def wait_state(
-    qtbot: QtBot, downloads: Downloads, state: DownloadState | None, file: str = FILE
-) -> None:
+def wait_state(qtbot, downloads, state, file=FILE):
     qtbot.waitUntil(lambda: state_of(downloads, file) is state)
 
 

@@ -38,9 +38,7 @@ def _without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     processor.packs_weights.cache_clear()
 
 
-def estimate(
-    name: str, speed: forecast.MachineSpeed = SPEED, available_mib: float = 0.0
-) -> forecast.Forecast:
+def estimate(name, speed=SPEED, available_mib=0.0):
     model, file = find_known(name)
     return forecast.estimate_fit(model.header(file), SETTINGS, speed, available_mib)
 

@@ -2,7 +2,7 @@
 
 The window is the real one with the real starter model, offscreen. What it has stored it tells this
 process over a pipe; afterwards the store is opened here and compared. The number of rounds is
-`R1_KILL_ROUNDS` (20): a long campaign is the same test with a larger number.
+`R1_KILL_ROUNDS` (12): a long campaign is the same test with a larger number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "12"))
 TAIL_S = 1.0  # what may be lost of a streaming answer
 QUESTIONS = [f"Write a very long story about the number {n}." for n in range(40)]
 

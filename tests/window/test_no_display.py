@@ -72,9 +72,8 @@ def without(tmp_path: Path):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("display", [{}, {"DISPLAY": ":4999"}, {"DISPLAY": ":no"}])
-def test_without_a_terminal_the_model_answers_one_question_and_more_commands_are_named(display):
-    ended = from_pipe(**display)
+def test_without_a_terminal_the_model_answers_one_question_and_more_commands_are_named():
+    ended = from_pipe()
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.split()) > 1
     assert "There is no screen here" in ended.stderr
@@ -83,9 +82,11 @@ def test_without_a_terminal_the_model_answers_one_question_and_more_commands_are
     assert "Qt" not in ended.stderr
 
 
-def test_a_model_that_cannot_answer_is_an_exit_status(tmp_path: Path) -> None:
-    ended = from_pipe([*WINDOW, str(tmp_path / "nowhere.gguf")])
+@pytest.mark.parametrize("display", [{}, {"DISPLAY": ":4999"}, {"DISPLAY": ":no"}])
+def test_without_a_screen_a_model_that_cannot_answer_is_an_exit_status(tmp_path, display):
+    ended = from_pipe([*WINDOW, str(tmp_path / "nowhere.gguf")], **display)
     assert ended.returncode == 3
+    assert "There is no screen here" in ended.stderr
     assert "nowhere.gguf does not exist" in ended.stderr
 
 

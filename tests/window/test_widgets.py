@@ -213,9 +213,7 @@ def centre_of(sidebar: Sidebar, conversation: int) -> QPoint:
     return sidebar.list.visualRect(sidebar.list.rows.index_of(conversation)).center()
 
 
-def click_with(
-    qtbot: QtBot, sidebar: Sidebar, conversation: int, keys: Qt.KeyboardModifier = NO_KEYS
-) -> None:
+def click_with(qtbot, sidebar, conversation, keys=NO_KEYS):
     at = centre_of(sidebar, conversation)
     qtbot.mouseClick(sidebar.list.viewport(), Qt.MouseButton.LeftButton, keys, pos=at)
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
-from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt
+from deepseek_r1.core.messages import AnswerRequest, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama import prefill
 from deepseek_r1.engine.llama.batching import batch_scheduler
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.binding.context import BatchToken, LlamaContext
-from deepseek_r1.engine.output.schema import Schema, schema_json
+from deepseek_r1.engine.output.schema import schema_json
 from deepseek_r1.engine.protocol.base import AnswerBatch
 from support.forced_answers import ENDLESS, only
 from support.prompt_chats import system, user
@@ -102,13 +102,7 @@ def run(batch: AnswerBatch) -> dict[int, list[object]]:
     return events
 
 
-def add(
-    batch: AnswerBatch,
-    key: int,
-    prompt: RawPrompt | list[Message] | None = None,
-    schema: Schema | None = None,
-    **sampling: int,
-) -> None:
+def add(batch, key, prompt=None, schema=None, **sampling):
     """Ask a question, whatever it is, or what `prompt` says."""
     given = None if schema is None else schema_json(schema)
     settings = SamplingSettings(**sampling)

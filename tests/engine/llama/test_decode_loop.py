@@ -14,7 +14,7 @@ import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineFailed, TemplateUnusable
-from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationEvent, GenerationStats
+from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationEvent
 from deepseek_r1.core.messages import AnswerRequest
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama import runner
@@ -40,9 +40,7 @@ def nearly_random(max_tokens: int) -> SamplingSettings:
     return SamplingSettings(max_tokens=max_tokens, seed=1, temperature=5.0, top_p=1.0)
 
 
-def generate(
-    model: CPUInference, text_every_s: float, sampling: SamplingSettings
-) -> tuple[list[str], GenerationStats]:
+def generate(model, text_every_s, sampling):
     *events, last = model.stream(STORY, sampling=sampling, text_every_s=text_every_s)
     return [each.text for each in events if isinstance(each, AnswerDelta)], last.stats
 

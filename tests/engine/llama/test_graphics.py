@@ -83,27 +83,32 @@ def computing(monkeypatch: pytest.MonkeyPatch, replaced: Callable[[int, int], in
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_device_reads_the_prompt_and_the_answer_is_the_same(
-    device: None, monkeypatch: pytest.MonkeyPatch, starter: Path, *, streams: bool
+    device: None, monkeypatch: pytest.MonkeyPatch, shallow_starter: Path, *, streams: bool
 ) -> None:
     computing(monkeypatch, None)
-    header, settings = read_header(starter), LoadSettings(context_length=1024, swap_enabled=True)
+    header, settings = (
+        read_header(shallow_starter),
+        LoadSettings(context_length=1024, swap_enabled=True),
+    )
     share = replace(process_share(), driver_mib=96.0)
     least = least_budget_mib(header, settings, share)
     memory = {"memory_budget": least + 16, "swap_enabled": True} if streams else {}
-    without, calls = answer(starter, graphics="off", **memory)
+    without, calls = answer(shallow_starter, graphics="off", **memory)
     assert calls == 0
-    with_device, calls = answer(starter, graphics="any", **memory)
+    with_device, calls = answer(shallow_starter, graphics="any", **memory)
     assert calls > 0
     assert with_device == without
     assert not stopped_device()
 
 
 @pytest.mark.parametrize("result", [0, 1], ids=["wrong results", "an error"])
-def test_a_failed_device_costs_no_text_and_is_not_tried_again(device, monkeypatch, starter, result):
+def test_a_failed_device_costs_no_text_and_is_not_tried_again(
+    device, monkeypatch, shallow_starter, result
+):
     computing(monkeypatch, None)
-    expected, _ = answer(starter, graphics="off")
+    expected, _ = answer(shallow_starter, graphics="off")
     with CPUInference(
-        starter, settings=LoadSettings(context_length=1024, graphics="any", drafts="off")
+        shallow_starter, settings=LoadSettings(context_length=1024, graphics="any", drafts="off")
     ) as model:
         wrong = Compute(lambda _backend, _graph: result)
         open_device = graphics.opened_device()
@@ -116,7 +121,9 @@ def test_a_failed_device_costs_no_text_and_is_not_tried_again(device, monkeypatc
         assert model.generate(QUESTION, max_tokens=4, temperature=0.0) == expected
     assert stopped_device() == NAME
     counted.calls = 0
-    with CPUInference(starter, settings=LoadSettings(context_length=1024, graphics="any")) as model:
+    with CPUInference(
+        shallow_starter, settings=LoadSettings(context_length=1024, graphics="any")
+    ) as model:
         assert model.loaded.facts.graphics.stopped == NAME
         model.generate(QUESTION, max_tokens=2)
     assert counted.calls == 0

@@ -92,9 +92,7 @@ def test_a_llama_cpp_without_custom_nodes_computes_attention_itself() -> None:
     assert make_attention(SimpleNamespace(functions=Without("ggml_custom_4d")), None) is None
 
 
-def logits(
-    model: Path, weights_mib: float | None, pieces: list[int], *, repack: bool = False
-) -> np.ndarray:
+def logits(model, weights_mib, pieces, *, repack=False):
     """The logits of the last token of each of several computations of a text."""
     with loaded(model, weights_mib, repack=repack) as each:
         rows, first = [], 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -13,13 +12,7 @@ from deepseek_r1.engine.llama.threads import OtherProcessesLoad, ThreadGovernor,
 class Machine:
     """Tokens that take as long as `token_s(count, others)` says, with a clock of its own."""
 
-    def __init__(
-        self,
-        most: int,
-        token_s: Callable[[int, float], float],
-        noise: float = 0.0,
-        observed_every_s: float = 0.0,
-    ):
+    def __init__(self, most, token_s, noise=0.0, observed_every_s=0.0):
         self.token_s, self.noise, self.observed_every_s = token_s, noise, observed_every_s
         self.others, self.now_s = 0.0, 50.0
         self.draw = random.Random(3)

@@ -19,9 +19,7 @@ from deepseek_r1.weights.moe.expert_cache import ExpertCacheTooSmallError, Resid
 from support.routes import Belady, Trace
 
 
-def popular(
-    *, layers: int, experts: int, used: int, tokens: int, skew: float, stay: float, seed: int = 1
-) -> Trace:
+def popular(*, layers, experts, used, tokens, skew, stay, seed=1):
     """Made choices: each layer's experts differ in popularity by Zipf's law with exponent `skew`.
 
     An expert that the token before needed is needed again with the chance `stay`; the others are

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.messages import AnswerRequest, Message
+from deepseek_r1.core.messages import AnswerRequest
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.formats.gguf import read_header
@@ -59,9 +59,7 @@ def same(one: Answered, other: Answered) -> bool:
     return (one.text, one.logprobs) == (other.text, other.logprobs)
 
 
-def fresh(
-    open_next: Opener, model: Path, chat: list[Message], sampling: SamplingSettings
-) -> Answered:
+def fresh(open_next, model, chat, sampling):
     return answered(open_next(None, model, micro_batch=256), chat, sampling)
 
 

@@ -28,9 +28,7 @@ CHAT = [user(long_text(1)), assistant("So it is."), user("And then?")]
 
 @pytest.fixture
 def opened(tiny: Path, open_next: Opener) -> Opener:
-    def open_one(
-        cache: PromptCache | None, *, path: Path = tiny, kind: str = "memory", **options: object
-    ) -> Engine:
+    def open_one(cache, *, path=tiny, kind="memory", **options):
         return open_next(cache, path, kept=0.5 if kind == STREAMED else None, **options)
 
     return open_one

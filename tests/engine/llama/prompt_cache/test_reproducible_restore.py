@@ -42,8 +42,6 @@ def model(request, shallow_starter, tmp_path_factory) -> Path:
 @pytest.fixture(
     params=[
         pytest.param((None, KVType.F16), id="memory, f16"),
-        pytest.param((None, KVType.Q8_0), id="memory, q8_0"),
-        pytest.param((0.5, KVType.F16), id="streamed, f16"),
         pytest.param((0.5, KVType.Q8_0), id="streamed, q8_0"),
     ]
 )

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.output.schema import Schema
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 from support.distribution import TOKENS, draw_tokens, same_source_p, streamed, tiny_pair
 
@@ -38,13 +36,7 @@ def by_name(starter: Path) -> Iterator[CPUInference]:
         yield model
 
 
-def answered(
-    model: CPUInference,
-    question: str,
-    schema: Schema | None = None,
-    max_tokens: int = 24,
-    **sampling: float,
-) -> GenerationStats:
+def answered(model, question, schema=None, max_tokens=24, **sampling):
     chosen = SamplingSettings(max_tokens=max_tokens, **sampling)
     *_, last = model.stream(question, sampling=chosen, json_schema=schema)
     return last.stats
