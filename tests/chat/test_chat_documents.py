@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
-from deepseek_r1.documents.document import Block, Document, Passage, Place
+from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -77,18 +77,13 @@ def attached(documents: ChatDocuments, document: Document) -> Attachment:
     return Attachment(document.name, sha256=document.sha256, pages=document.pages or 0)
 
 
-def planned(
-    qtbot: QtBot,
-    documents: ChatDocuments,
-    file: Attachment,
-    chosen: Sequence[Passage] | None = None,
-) -> AnswerSources:
+def planned(documents, file, chosen=None) -> AnswerSources:
     return result_of(documents.plan("Who is the warden of gate 7?", [file], chosen))
 
 
 def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack, documents):
     file = attached(documents, pages(8))
-    sources = planned(qtbot, documents, file)
+    sources = planned(documents, file)
     assert sources.whole
     assert len(sources.sent) == 8
     text = documents.document_text(sources)
@@ -104,7 +99,7 @@ def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, do
 
 def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, documents):
     file = attached(documents, pages(60))
-    sources = planned(qtbot, documents, file)
+    sources = planned(documents, file)
     assert not sources.whole
     assert sources.sent[0].passage.place.page == 7
     stack.do(stack.chat.send, "Who is the warden of gate 7?", (file,), sources)
@@ -153,7 +148,7 @@ def test_a_question_is_given_back_where_comparing_fails(
 
 def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, documents):
     file = attached(documents, pages(60))
-    sources = planned(qtbot, documents, file)
+    sources = planned(documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
     dialog = PassagesDialog(sources, "Who is it?", documents, [file.sha256], parent)
@@ -170,7 +165,7 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, docum
     chosen = dialog.chosen()
     assert any(each.place.page == 44 for each in chosen)
     assert dialog.send.text() == f"Ask again with {len(chosen)} passages"
-    again = planned(qtbot, documents, file, chosen)
+    again = planned(documents, file, chosen)
     assert {source.passage for source in again.sent} <= set(chosen)
 
 
@@ -184,7 +179,7 @@ def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_befo
     qtbot, stack, documents
 ):
     file = attached(documents, pages(60))
-    sources = planned(qtbot, documents, file)
+    sources = planned(documents, file)
     stack.do(stack.chat.send, "Who is the warden of gate 7?", (file,), sources)
     stack.answer("It is Ann-7 [1].")
     qtbot.waitUntil(lambda: documents.shown == (file,))
@@ -344,7 +339,7 @@ def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_bac
     history.undo()
     qtbot.waitUntil(lambda: len(stack.shown) == 2)
     assert documents.index.document(file.sha256) is not None
-    assert planned(qtbot, documents, file).whole
+    assert planned(documents, file).whole
 
 
 def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(
