@@ -235,7 +235,7 @@ def test_a_question_is_not_answered_without_a_document_that_is_gone(
 
 
 def test_an_answer_is_not_given_anew_without_a_document_it_was_given(qtbot, documents):
-    sources = planned(qtbot, documents, attached(documents, pages(8)))
+    sources = planned(documents, attached(documents, pages(8)))
     documents.index.remove(sources.documents[0])
     assert documents.document_text(sources)  # what is prepared and counted needs no document
     with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
