@@ -131,6 +131,7 @@ class Forecaster:
         self.settings = settings
         self.headers = headers
         self._overhead = planned_share(own_mib)
+        self._available_mib = memory_reading().available_mib
         self.speed = known_speed()
 
     def measure(self) -> None:
@@ -151,9 +152,10 @@ class Forecaster:
         context = min(self.settings.context_length, header.context_trained)
         settings = self.settings.model_copy(update={"context_length": context})
         speed = self.speed if reads_all else MachineSpeed(threads=self.speed.threads)
-        overhead, available_mib = self._overhead, memory_reading().available_mib
         drafts_mib = draft_mib(draft.header, settings) if draft is not None else 0.0
-        found = estimate_fit(header, settings, speed, available_mib, overhead, draft_mib=drafts_mib)
+        found = estimate_fit(
+            header, settings, speed, self._available_mib, self._overhead, draft_mib=drafts_mib
+        )
         if found.fit is Fit.TOO_LARGE:
             return found
         budget_mib = found.settings.memory_budget if found.fit is Fit.FROM_DISK else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -131,9 +132,11 @@ def _with_speed(bill: Bill, disk_mib_s: float, compute_s: float) -> Bill:
 @once_per_header
 def core_mib_s(header: ModelHeader) -> float:
     """Return the weights that a core multiplies in a second, by the types of the model's."""
-    wanted = sum(each.nbytes for each in header.tensors)
-    taken = sum(each.nbytes / _of_q4_k(each.type_name) for each in header.tensors)
-    return CORE_MIB_S * wanted / taken if taken else CORE_MIB_S
+    by_type: Counter[str] = Counter()
+    for each in header.tensors:
+        by_type[each.type_name] += each.nbytes
+    taken = sum(nbytes / _of_q4_k(name) for name, nbytes in by_type.items())
+    return CORE_MIB_S * by_type.total() / taken if taken else CORE_MIB_S
 
 
 def _of_q4_k(name: str) -> float:
