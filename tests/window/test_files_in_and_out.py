@@ -238,6 +238,25 @@ def test_a_question_about_a_long_file_is_sent_at_once_and_asked_again_with_other
         assert session.window.focusWidget() is session.window.composer.editor
 
 
+def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own_profile):
+    gates = (f"Gate {n}. The warden is Ann{n}. " + "Nothing happened. " * 40 for n in range(300))
+    with ready_session(qtbot, own_profile) as session:
+        composer = session.window.composer
+        assert not composer.attach_text.isVisible()
+        QGuiApplication.clipboard().setText("\n\n".join(gates))
+        press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(composer.attach_text.isVisible)
+        press_button(composer, "Attach it as a document")
+        wait_chips(qtbot, session, 1)
+        assert labels(session)[0].startswith("Pasted text, ")
+        assert composer.text() == ""
+        type_text("Who is the warden of gate 44?")
+        qtbot.waitUntil(lambda: not composer.attach_text.isVisible())
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
+        assert "Ann44" in session.chat.shown_branch[-1].sources.asked
+
+
 def test_a_folder_has_documents_which_are_listed_and_removed(
     qtbot: QtBot, session: Session, tmp_path: Path
 ) -> None:

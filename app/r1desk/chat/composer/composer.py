@@ -27,13 +27,17 @@ from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
+from r1desk.chat.values.prompt import PromptSize
 from r1desk.store.prompt_store import SavedPrompt
+from r1desk.theme import set_role
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
+from r1desk.widgets.text_label import push_button
 
 _MAX_LINES = 8
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
 _DRAFT_MS = 500
+_LEAST_DOCUMENT = 2_000  # characters that are worth searching
 _SHEET = """QPlainTextEdit, QPlainTextEdit:focus, QPlainTextEdit:disabled {
   border: none; padding: 0; background: transparent; }"""
 
@@ -83,6 +87,10 @@ class Composer(QWidget):
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
+        self.attach_text = push_button(tr("Attach it as a document"), self._on_attach_text)
+        self.attach_text.setToolTip(tr("It is searched for each question."))
+        set_role(self.attach_text, "primary")
+        self._is_too_long = False
         self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
@@ -106,7 +114,8 @@ class Composer(QWidget):
         self._set_margins()
         column.setSpacing(4)
         column.addWidget(self._hint_label)
-        column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
+        pasted = filled(put_inside(column, QHBoxLayout()), self._chip, self.attach_text)
+        pasted.addStretch(1)
         column.addWidget(self._attachment_area)
         column.addWidget(self.editor)
         row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
@@ -202,6 +211,19 @@ class Composer(QWidget):
         self._busy, self._reason, self.hint = busy, reason, hint
         self._refresh()
 
+    def show_size(self, size: PromptSize | None) -> None:
+        """Show the tokens of the next message; one that is too long alone may become a document."""
+        self.size_button.show_size(size)
+        self._is_too_long = size is not None and size.text + size.reserve > size.context
+        self._refresh()
+
+    def remove_attached(self, text: str) -> None:
+        """This text is a document now."""
+        if text == self._large:
+            self._on_chip()
+        elif text == self.text():
+            self.editor.clear()
+
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
@@ -230,6 +252,7 @@ class Composer(QWidget):
             self._chip.setAccessibleName(
                 tr("Remove the pasted text of {count} characters", count=count)
             )
+        self.attach_text.setVisible(self._is_too_long and len(self.text()) >= _LEAST_DOCUMENT)
         self._fit_height()
 
     def _can_send(self) -> bool:
@@ -310,6 +333,11 @@ class Composer(QWidget):
     def _on_chip(self) -> None:
         self._large = ""
         self._on_changed()
+        self.editor.setFocus()
+
+    @Slot()
+    def _on_attach_text(self) -> None:
+        self.requested.emit(intents.AttachText(self._large or self.text()))
         self.editor.setFocus()
 
     # ---- events of Qt

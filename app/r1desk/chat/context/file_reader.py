@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PySide6.QtCore import QObject, Signal
 
@@ -21,7 +22,7 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
-from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import Attachment
 
@@ -114,6 +115,16 @@ class FileReader(QObject):
                     self.refused.emit(file)
         finally:
             self.end(reading)
+
+    def read_text(self, name: str, text: str) -> Later[Attachment | ErrorReport]:
+        """Read a text that is in no file."""
+        return ask_in_background(partial(self._read_text, name, text))
+
+    def _read_text(self, name: str, text: str) -> Attachment | ErrorReport:
+        with TemporaryDirectory() as folder:
+            file = Path(folder, name)
+            file.write_text(text, encoding="utf-8", errors="replace")
+            return self._read_one(file, self._closed)
 
     def _refuse(self, error: Exception) -> None:
         self.refused.emit(report_of(error))

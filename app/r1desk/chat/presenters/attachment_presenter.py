@@ -82,9 +82,21 @@ class AttachmentPresenter(Presenter):
         self._documents.files.read(paths)
         self._window.composer.setFocus()
 
+    @newest_task
+    async def add_text(self, text: str) -> None:
+        """Attach a text of the message as a document, and take it out of the message."""
+        name = tr("Pasted text, {count} characters", count=f"{len(text):,}")
+        file = await self._documents.files.read_text(f"{name}.txt", text)
+        if isinstance(file, ErrorReport):
+            self.refuse(file)
+            return
+        self._documents.change_draft((*self._documents.draft, file))
+        self._window.composer.remove_attached(text)
+
     @Slot()
     def clear(self) -> None:
         """The message goes, or another one is shown: so does what was said of its files."""
+        self.tasks.end(self.add_text)
         self._documents.leave_draft()
         self._window.notices.withdraw(_FILES)
 

@@ -148,7 +148,7 @@ class ComposerRowPresenter(Presenter):
         composer = window.composer
         composer.text_changed.connect(self._on_message_changed)
         documents.draft_changed.connect(self._on_message_changed)
-        for show in (composer.size_button.show_size, attachments.show_size):
+        for show in (composer.show_size, attachments.show_size):
             sizes.changed.connect(show)
             show(sizes.size)
         composer.thinking.budget_chosen.connect(settings.set_thinking_budget)

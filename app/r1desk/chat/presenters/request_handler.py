@@ -126,6 +126,8 @@ class RequestHandler(Presenter):
                 attachments.choose()
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
+            case intents.AttachText(text):
+                attachments.add_text(text)
             case intents.AttachPicture():
                 attachments.refuse(DocumentIsPicture().report())
             case intents.OpenAttachment(shown):

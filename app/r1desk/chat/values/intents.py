@@ -66,6 +66,12 @@ class AttachFiles(Intent):
     paths: tuple[str, ...]
 
 
+class AttachText(Intent):
+    """Make a text of the message being written a document of it."""
+
+    text: str
+
+
 class SavePrompt(Intent):
     """Keep a text as a prompt of the library."""
 
