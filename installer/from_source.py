@@ -34,6 +34,7 @@ WINDOWS = os.name == "nt"
 BIN = "Scripts" if WINDOWS else "bin"
 LIBRARY = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 NATIVE = ROOT / "app" / "deepseek_r1" / "native"
+TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
 
 STATIC_CHECKS = (
     ["ruff", "check", "."],
@@ -179,9 +180,12 @@ def own_environment() -> dict[str, str]:
     """The environment without another project's virtual environment in it.
 
     On macOS llama.cpp would be compiled for Apple's graphics and matrix libraries, whose memory the
-    budget does not count.
+    budget does not count. On Linux a mistake of older GCCs is mended for it.
     """
     own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    if sys.platform == "linux":
+        chosen = own.get("CXXFLAGS", "")
+        own["CXXFLAGS"] = f"{chosen} -include {shlex.quote(str(TILE_CONFIG))}".strip()
     if sys.platform == "darwin":
         chosen = own.get("CMAKE_ARGS", "")
         own["CMAKE_ARGS"] = f"{chosen} -DGGML_METAL=OFF -DGGML_BLAS=OFF".strip()

@@ -155,7 +155,10 @@ def compiled(source: Path, variant: Variant) -> Path:
                 if each not in variant.sets]  # fmt: skip
     build_it = ["--build", str(build), "--target", "ggml-cpu", "--parallel", str(os.cpu_count())]
     for arguments in (["-S", str(source), "-B", str(build), *options], build_it):
-        subprocess.run([*cmake(), *arguments], check=True, stdout=subprocess.DEVNULL)
+        environment = from_source.own_environment()
+        subprocess.run(
+            [*cmake(), *arguments], check=True, stdout=subprocess.DEVNULL, env=environment
+        )
     (installed,) = (ROOT / ".venv").glob(LIBRARIES)
     (made,) = build.rglob("libggml-cpu.so")
     shutil.rmtree(place, ignore_errors=True)

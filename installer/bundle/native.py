@@ -16,6 +16,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import from_source
+
 PACKAGE = "llama-cpp-python"
 
 # Variants are separate libraries (BACKEND_DL) for all processors (ALL_VARIANTS), none of them for
@@ -52,6 +55,7 @@ def kept_place(folder: Path, source: Source) -> Path:
     """Returns the path of the wheel of this source and these options. It suits every Python."""
     asked = [source.sha256, *(f"{key}={value}" for key, value in sorted(OPTIONS.items()))]
     asked += [sys.platform, os.environ.get("CMAKE_ARGS", "")]
+    asked.append(from_source.TILE_CONFIG.read_text(encoding="utf-8"))
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
     return folder / f"{source.version}-{digest}"
 
@@ -72,5 +76,5 @@ def wheel_with_variants(folder: Path, lock: Path, python: str) -> Path:
     command += ["--wheel-dir", str(place), f"{PACKAGE} @ {source.url}#sha256={source.sha256}"]
     # The options apply to packages on the command line, not to a requirements file.
     command += [f"--config-settings=cmake.define.{key}={value}" for key, value in OPTIONS.items()]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=from_source.own_environment())
     return sorted(place.glob("*.whl"))[0]

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,6 +80,25 @@ def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(monkeypatch):
     monkeypatch.setattr(from_source.sys, "platform", "darwin")
     built_with = from_source.own_environment()["CMAKE_ARGS"].split()
     assert built_with == ["-DGGML_NATIVE=OFF", "-DGGML_METAL=OFF", "-DGGML_BLAS=OFF"]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("g++"),
+    reason="GCC compiles for x86 on Linux",
+)
+def test_all_bytes_of_the_configuration_of_tiles_are_written(tmp_path):
+    (program := tmp_path / "tiles.cpp").write_text(
+        "#include <immintrin.h>\n"
+        "void load(unsigned char last) {\n"
+        "  alignas(64) unsigned char bytes[64] = {1};\n"
+        "  bytes[63] = last;\n"
+        "  _tile_loadconfig(bytes);\n"
+        "}\n"
+    )
+    flags = shlex.split(from_source.own_environment()["CXXFLAGS"])
+    command = ["g++", *flags, "-O3", "-mavx2", "-mamx-tile", "-S", "-o", "-", str(program)]
+    assembly = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"movb\s+%dil, ", assembly)
 
 
 def test_the_native_library_is_compiled_again_when_a_source_is_newer(tmp_path: Path) -> None:
