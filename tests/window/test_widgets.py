@@ -14,6 +14,7 @@ from PySide6.QtCore import (
     QDir,
     QEvent,
     QFileInfo,
+    QObject,
     QPoint,
     QPointF,
     QRect,
@@ -34,6 +35,7 @@ from r1desk.conversations.conversation_intents import (
 )
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.performance.widgets.setting_rows import StepSlider
+from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.doctor_page import DoctorPage
 from r1desk.shell.main_window import MainWindow
@@ -477,3 +479,13 @@ def test_the_dialogs_of_a_desktop_are_used_where_it_has_a_portal(
     monkeypatch.delenv("QT_QPA_PLATFORMTHEME")
     use_system_dialogs()
     assert os.environ.get("QT_QPA_PLATFORMTHEME") == theme
+
+
+def test_without_a_bus_of_the_session_a_notice_of_the_desktop_is_not_shown(qapp, monkeypatch):
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+    clicked: list[int] = []
+    notices = SystemNotices(clicked.append, owner := QObject())
+    notices.show(1, "The answer is ready", "Apples")
+    notices.withdraw(1)
+    assert clicked == []
+    owner.deleteLater()

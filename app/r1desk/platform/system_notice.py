@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import SLOT, QObject, Slot
 
@@ -35,7 +36,9 @@ class SystemNotices(QObject):
 
         bus = QDBusConnection.sessionBus()
         if not self._listens:
-            slot = SLOT("_on_action(QString,QString)").encode()
+            slot: Any = SLOT(
+                "_on_action(QString,QString)"
+            )  # PySide's types want bytes, it does not
             self._listens = bus.connect(_SERVICE, _PATH, _INTERFACE, "ActionInvoked", self, slot)
         message = QDBusMessage.createMethodCall(_SERVICE, _PATH, _INTERFACE, method)
         message.setArguments(list(arguments))
