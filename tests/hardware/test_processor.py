@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from deepseek_r1 import hardware
@@ -80,3 +81,12 @@ def test_the_check_itself_needs_neither_qt_nor_numpy():
         " sys.exit(any(name in sys.modules for name in ('numpy', 'PySide6')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_system_without_its_folder_of_batteries_has_none(monkeypatch):
+    def missing() -> None:
+        raise FileNotFoundError("/sys/class/power_supply")
+
+    monkeypatch.setattr(psutil, "sensors_battery", missing, raising=False)
+    assert module.battery() is None
+    assert not module.on_battery()

@@ -6,13 +6,11 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.hardware import busy_cores, cpu
 from deepseek_r1.hardware.linux import small_text
-from deepseek_r1.hardware.processor import CpuFacts
+from deepseek_r1.hardware.processor import CpuFacts, battery
 from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
 
 # The instruction sets that llama.cpp has kernels for, best last.
@@ -113,9 +111,9 @@ def _clock(root: Path) -> Iterator[Finding]:
 
 
 def _power() -> Iterator[Finding]:
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-    if battery is None:
+    charge = battery()
+    if charge is None:
         return
     todo = tr("On battery the processor is slowed down. Plug in for full speed.")
-    found = Finding("power", tr("Battery"), f"{round(battery.percent)} %")
-    yield found.where(battery.power_plugged is False, Severity.NOTE, todo)
+    found = Finding("power", tr("Battery"), f"{round(charge.percent)} %")
+    yield found.where(charge.power_plugged is False, Severity.NOTE, todo)

@@ -7,6 +7,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import psutil
 
@@ -91,11 +92,18 @@ def require_usable_processor() -> None:
         raise ProcessorTooOld(missing="SSE4.2")
 
 
+def battery() -> Any:
+    """Return psutil's values of the battery; None without one, or where no system says it."""
+    try:
+        return psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    except OSError:  # a container without /sys
+        return None
+
+
 def on_battery(*, below_percent: float = 101) -> bool:
     """True on a battery that is not being charged and has less than this."""
-    sensors = getattr(psutil, "sensors_battery", None)  # not on every system
-    battery = sensors() if sensors is not None else None
-    return battery is not None and not battery.power_plugged and battery.percent < below_percent
+    found = battery()
+    return found is not None and not found.power_plugged and found.percent < below_percent
 
 
 def busy_cores() -> float:

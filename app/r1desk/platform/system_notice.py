@@ -36,9 +36,8 @@ class SystemNotices(QObject):
 
         bus = QDBusConnection.sessionBus()
         if not self._listens:
-            slot: Any = SLOT(
-                "_on_action(QString,QString)"
-            )  # PySide's types want bytes, it does not
+            # PySide's types want bytes, which it refuses.
+            slot: Any = SLOT("_on_action(QString,QString)")
             self._listens = bus.connect(_SERVICE, _PATH, _INTERFACE, "ActionInvoked", self, slot)
         message = QDBusMessage.createMethodCall(_SERVICE, _PATH, _INTERFACE, method)
         message.setArguments(list(arguments))
