@@ -9,7 +9,6 @@ paragraph, but at uneven distances; a loop is short or even.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 NGRAM_TOKENS = 64
 NGRAM_TIMES = 3
@@ -116,11 +115,4 @@ class RepetitionDetector:
 
 def _same(tokens: Sequence[int], end: int, earlier: int) -> bool:
     """Return whether the 64 tokens before both positions are equal, not only their hashes."""
-    return all(
-        one == other
-        for one, other in zip(
-            islice(tokens, end - NGRAM_TOKENS, end),
-            islice(tokens, earlier - NGRAM_TOKENS, earlier),
-            strict=True,
-        )
-    )
+    return tokens[end - NGRAM_TOKENS : end] == tokens[earlier - NGRAM_TOKENS : earlier]
