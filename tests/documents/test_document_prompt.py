@@ -125,8 +125,23 @@ def test_nothing_is_sent_for_a_message_that_is_not_about_the_documents(index, me
     assert made.messages == tuple(given)
 
 
+def test_nothing_is_compared_for_a_message_that_is_not_about_the_documents(index):
+    compared: list[str] = []
+
+    def similarities(question: str, texts: tuple[str, ...]) -> list[float]:
+        compared.append(question)
+        return [0.0] * len(texts)
+
+    for question in ("Thanks for the day by the sea!", "What happened to the lighthouse?"):
+        plan(
+            index, [SHA], asked(question), 5_000, count, similarities=similarities, must_send=False
+        )
+    assert compared == ["What happened to the lighthouse?"]
+
+
 def test_a_follow_up_is_searched_with_the_question_before(index):
     assert sent_for(index, "Why?")[0] == 1
+    assert sent_for(index, "Zebras?", "Why?")[0] == 1
     assert sent_for(index, "What happened to the lighthouse?", "Why?")[0] == 21
     assert sent_for(index, "What happened to the lighthouse?", "Who burned it down?")[0] == 21
     assert sent_for(index, "What happened to the lighthouse?", "Summarise this.")[0] == 1

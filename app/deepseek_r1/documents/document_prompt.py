@@ -31,7 +31,7 @@ _CITE: Final = {
     "zh": "请根据文档中带编号的部分回答，每句话后面注明出处编号，例如 [1]。"
     "文档里没有说的，请说明没有。",
 }
-# Lines of a text that look as the lines between the parts do.
+# Lines of a text that could be taken for ours, which stand between the parts.
 _LOOKS_NUMBERED: Final = re.compile(r"^(?=\[\d+\]|Document:)", re.MULTILINE)
 _QUESTION: Final = {"en": "Question:", "zh": "问题："}
 
@@ -151,9 +151,15 @@ def best_passages(
     similarities: Similarities | None,
 ) -> list[Passage]:
     """The best passages by their words; with an embedding model, by the sum of both ranks."""
-    found = index.search(question, sha256s, _FOUND if similarities is None else _COMPARED)
+    return _nearest_first(index.search(question, sha256s, _COMPARED), question, similarities)
+
+
+def _nearest_first(
+    found: Sequence[Passage], question: str, similarities: Similarities | None
+) -> list[Passage]:
+    """The best of what a search found."""
     if similarities is None or not found:
-        return found
+        return list(found[:_FOUND])
     near = similarities(question, tuple(_with_heading(each) for each in found))
     by_meaning = sorted(range(len(found)), key=lambda at: -near[at])
     rank = {at: 1 / (_RANK + at) + 1 / (_RANK + by_meaning.index(at)) for at in range(len(found))}
@@ -175,24 +181,18 @@ def _best_with(
     must_send: bool,
 ) -> list[Passage]:
     """The best passages for a question, which may follow from the one before it."""
-    best = best_passages(index, sha256s, question, similarities)
-    weight = _weight(index, sha256s, question, question)
+    found = index.search(question, sha256s, _COMPARED)
+    weight = index.weight(question, found[0], sha256s) if found else 0.0
     if before and weight < _NAMED_CLEARLY and not is_of_all(question):
         both = f"{before}\n{question}"
-        if only_asks(question) or _weight(index, sha256s, both, question) > 0:
-            found = best_passages(index, sha256s, both, similarities)
-            return list(dict.fromkeys((*best[:1], *found)))
-    if best and (must_send or weight >= _NAMED_AT_ALL):
-        return best
+        together = index.search(both, sha256s, _COMPARED)
+        if together and (only_asks(question) or index.weight(question, together[0], sha256s) > 0):
+            return list(dict.fromkeys((*found[:1], *_nearest_first(together, both, similarities))))
+    if found and (must_send or weight >= _NAMED_AT_ALL):
+        return _nearest_first(found, question, similarities)
     if must_send or is_of_all(question) or only_asks(question):
         return [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
     return []
-
-
-def _weight(index: DocumentIndex, sha256s: Sequence[str], searched: str, question: str) -> float:
-    """How much of what `question` names is in the passage that is found first for `searched`."""
-    found = index.search(searched, sha256s, 1)
-    return index.weight(question, found[0], sha256s) if found else 0.0
 
 
 def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -> list[Passage]:

@@ -142,7 +142,7 @@ def only_asks(question: str) -> bool:
 
 
 def excerpt(text: str, question: str, most: int) -> str:
-    """The part of a text, in one line of at most so many characters, that names most of it."""
+    """The part of a text that has most words of a question: one line of so many characters."""
     line = " ".join(text.split())
     terms = {term.strip('" *') for term in question_terms(question)}
     stems = sorted(re.escape(term[: max(3, len(term) - 2)]) for term in terms if term)
