@@ -34,13 +34,14 @@ CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModi
 
 
 def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
-    """Type a question, and send it to two columns."""
+    """Type a question when nothing else is written, and send it to two columns."""
+    feature = feature_of(session)
+    qtbot.waitUntil(lambda: not feature.controller.busy)
     type_text(question)
     press(Qt.Key.Key_M, CTRL_SHIFT)
     dialog = session.window.findChildren(ComparisonDialog)[-1]
     qtbot.waitUntil(dialog.start.isEnabled)
     click(dialog.start)
-    feature = feature_of(session)
     qtbot.waitUntil(lambda: feature.page is not None and feature.page.isVisible())
     session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
     qtbot.waitUntil(session.window.isActiveWindow)
