@@ -1,10 +1,11 @@
 """The memory budget beside documents: the peaks of whole commands, each in its control group.
 
     sudo .venv/bin/python tests/benchmarks/bench_documents.py MODEL [--budgets 762,900,1100,1400]
-        [--ways generate,library,serve] [--draft FILE] [--embedding FILE] [--json]
+        [--ways generate,library,serve,window] [--draft FILE] [--embedding FILE] [--json]
 
 Each run reads a document of 40 pages, a text of 15 MB and a PDF of 3 KB whose forms draw each other
-10^12 times, and asks about them. The group's limit is the budget and 38 MiB for page cache.
+10^12 times, and asks about them: with neither, one and both of the other models. The group's limit
+is the budget and 38 MiB for page cache.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ import psutil
 from benchmarks.machine_limits import MemoryGroup
 from benchmarks.runner import Report, argument_parser
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import process_mib, unshared_mib
 from support import servers
@@ -39,6 +41,7 @@ from support.document_files import expanding_forms, pdf, pdf_lines
 QUESTION = "What is the code of the safe?"
 BESIDE_MIB = 38.0  # of the group: page cache, and what the kernel keeps for processes
 SAMPLE_S = 0.05
+READING_S = 900.0  # 15 MB of text and a long prompt, beside other programs
 
 
 @dataclass
@@ -90,6 +93,32 @@ def ask_library(model: Path, options: dict[str, object], documents: Sequence[str
                 outcomes.append(str(error))
         planned = inference.loaded.bill.total_mib
     print(json.dumps({"planned": planned, "outcomes": outcomes}))
+
+
+def ask_window(model: Path, options: dict[str, object], documents: Sequence[str]) -> None:
+    """Ask about each document in a real window, in this process; print what came of it."""
+    from r1desk.chat.values.intents import AttachFiles  # noqa: PLC0415 - Qt is for this way alone
+    from window.own_process import ask, own_session, until  # noqa: PLC0415
+
+    load = LoadSettings(swap_enabled=True, context_length=4096, **options)  # type: ignore[arg-type]
+    refused: list[ErrorReport] = []
+    with own_session(model, load, 4) as session:
+        models, composer, outcomes = session.models, session.window.composer, []
+        models.load_failed.connect(refused.append)
+        until(lambda: bool(models.current or refused), "the model loads")
+        planned = models.current.bill.total_mib if models.current else 0.0
+        session.chat_feature.documents.files.refused.connect(refused.append)
+        for each in documents if models.current else ():
+            refused.clear()
+            composer.requested.emit(AttachFiles((each,)))
+            until(lambda: bool(refused) or composer._can_send(), "the document is read", READING_S)
+            if not refused:
+                ask(session, QUESTION, READING_S)
+            outcomes.append(refused[0].text() if refused else session.chat.shown_branch[-1].state)
+    print(json.dumps({"planned": planned, "outcomes": outcomes or [refused[0].text()]}))
+
+
+IN_PROCESS = {"library": ask_library, "window": ask_window}
 
 
 def ask_server(given: argparse.Namespace, peaks: Peaks, options: Sequence[str]) -> list[str]:
@@ -148,10 +177,10 @@ def run(given: argparse.Namespace, way: str, budget_mib: int, others: dict[str, 
             ]
             command += ["--max-tokens", "4", "--model", str(given.model), *options]
             command += [text for each in given.documents for text in ("--document", str(each))]
-            if way == "library":
+            if way in IN_PROCESS:
                 fields = {"memory_budget": budget_mib} | {k: str(v) for k, v in others.items()}
                 call = [str(given.model), json.dumps(fields), *map(str, given.documents)]
-                command = [sys.executable, __file__, "--in-library", *call]
+                command = [sys.executable, __file__, "--in", way, *call]
             process = subprocess.Popen(
                 command,
                 preexec_fn=group.join,  # noqa: PLW1509 - it only writes to a file
@@ -183,19 +212,20 @@ def run(given: argparse.Namespace, way: str, budget_mib: int, others: dict[str, 
 
 def main() -> int:
     """Run the command line. Returns the exit status."""
-    if sys.argv[1:2] == ["--in-library"]:
-        ask_library(Path(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4:])
+    if sys.argv[1:2] == ["--in"]:
+        IN_PROCESS[sys.argv[2]](Path(sys.argv[3]), json.loads(sys.argv[4]), sys.argv[5:])
         return 0
     parser = argument_parser(__doc__, needs_model=True)
     parser.add_argument("--budgets", default="762,900,1100,1400", help="MiB")
-    parser.add_argument("--ways", default="generate,library,serve")
+    parser.add_argument("--ways", default="generate,library,serve,window")
     parser.add_argument("--draft", type=Path)
     parser.add_argument("--embedding", type=Path)
     given = parser.parse_args()
     read_header(given.model)
     draft = {"draft_model": given.draft} if given.draft else {}
     embedding = {"embedding_model": given.embedding} if given.embedding else {}
-    kinds = [{}] + [draft | embedding] * bool(draft or embedding)
+    kinds = [{}, draft, embedding, draft | embedding]
+    kinds = [kind for at, kind in enumerate(kinds) if kind not in kinds[:at]]
     with TemporaryDirectory() as folder:
         given.documents = made_documents(Path(folder))
         report = Report(given, documents="40 pages, 15 MB of text, a PDF of nested forms")

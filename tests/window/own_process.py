@@ -49,15 +49,23 @@ def own_session(model: Path, load: LoadSettings, tokens: int) -> Iterator[Sessio
         profile.close()
 
 
-def until(true: Callable[[], bool], what: str) -> float:
+def until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> float:
     """Let the window live until something is true; the seconds that took."""
     began = time.monotonic()
     while not true():
-        if time.monotonic() > began + PATIENCE_S:
+        if time.monotonic() > began + patience_s:
             raise SystemExit(f"waited in vain: {what}")
         QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+def ask(session: Session, question: str, patience_s: float = PATIENCE_S) -> None:
+    """Type a question, and wait for the end of its answer."""
+    session.window.composer.set_text(question)
+    session.window.composer.submit()
+    until(lambda: session.chat.busy, "the question is sent", patience_s)
+    _until_ended(session.chat, patience_s)
 
 
 def ask_again(session: Session, question: str, during: Callable[[], None] | None = None) -> str:
@@ -79,7 +87,7 @@ def ask_again(session: Session, question: str, during: Callable[[], None] | None
     return chat.shown_branch[-1].content
 
 
-def _until_ended(chat: ChatController) -> None:
+def _until_ended(chat: ChatController, patience_s: float = PATIENCE_S) -> None:
     """However long the answer takes, as long as more of it comes."""
 
     def ended() -> bool:
@@ -90,4 +98,8 @@ def _until_ended(chat: ChatController) -> None:
 
     while not ended():
         before = said()
-        until(lambda before=before: ended() or said() != before, "more of the answer, or its end")
+        until(
+            lambda before=before: ended() or said() != before,
+            "more of the answer, or its end",
+            patience_s,
+        )
