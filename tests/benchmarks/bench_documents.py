@@ -148,6 +148,8 @@ def ask_server(given: argparse.Namespace, peaks: Peaks, options: Sequence[str]) 
                     outcomes.append("read")
                 except servers.openai.APIStatusError as error:
                     outcomes.append(error.body["message"])
+    except AssertionError as ended:  # the load was refused
+        outcomes.append(str(ended))
     finally:
         server.process.terminate()
         server.process.wait()

@@ -310,6 +310,12 @@ def test_a_folder_gives_its_documents(tmp_path: Path, monkeypatch: pytest.Monkey
         document_files(tmp_path)
 
 
+def test_the_current_folder_is_named_where_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(R1Error, match=r"^\. is empty"):
+        document_files(Path())
+
+
 def test_a_process_that_was_started_before_reads_the_next_document(tmp_path: Path) -> None:
     reading.readers.prepare(100)
     reading.readers.prepare(100)

@@ -108,14 +108,15 @@ def document_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found: list[Path] = []
+    name = path.name or str(path)  # "." and "/" have none
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         files = [Path(folder, each) for each in sorted(names) if not each.startswith(".")]
         found += [f for f in files if f.suffix.lower() in SUFFIXES and not f.is_symlink()]
         if len(found) > MAX_FOLDER_FILES:
-            raise FolderTooLarge(name=path.name, limit=MAX_FOLDER_FILES)
+            raise FolderTooLarge(name=name, limit=MAX_FOLDER_FILES)
     if not found:
-        raise DocumentEmpty(name=path.name)
+        raise DocumentEmpty(name=name)
     return found
 
 
