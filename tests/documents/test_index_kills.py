@@ -1,7 +1,11 @@
-"""An index whose process is killed while it writes has whole documents and goes on."""
+"""An index whose process is killed while it writes has whole documents and goes on.
+
+`R1_KILL_ROUNDS` (20): a long campaign is the same test with a larger number.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -16,7 +20,8 @@ from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
 
-DOCUMENTS, ROUNDS = 60, 20
+ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
+DOCUMENTS = 3 * ROUNDS
 ADDING = """
 import sys
 from pathlib import Path

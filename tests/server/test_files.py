@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import os
+import random
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +18,7 @@ import openai
 import pytest
 from fastapi import Request
 
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
@@ -24,11 +29,13 @@ from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
 from support import document_files
 from support.gguf_files import EMBEDDING, tiny_bert
+from support.processes import programs_below
 from support.servers import RunningServer, StartServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 REPORT = b"The harbour of Brest was closed in May.\n\nThe ferry sails again since June.\n"
+ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "5"))
 TEXTS = Path(__file__).resolve().parents[2] / "build/document-texts"
 
 
@@ -108,6 +115,27 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
         return {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
 
     asyncio.run(walk())
+
+
+def test_an_upload_whose_reader_is_killed_costs_no_other_file(client, server):
+    def kill_readers() -> None:
+        for reader in programs_below(server.process.pid, ChildKind.DOCUMENTS.value.module):
+            reader.kill()
+
+    kept, chance = (
+        client.files.create(file=("a.txt", REPORT), purpose="user_data"),
+        random.Random(1),
+    )
+    for number in range(ROUNDS):
+        text = f"{number} ".encode() + b"The ferry sails. " * 20_000
+        with contextlib.suppress(openai.BadRequestError):
+            (timer := threading.Timer(chance.uniform(0, 0.5), kill_readers)).start()
+            made = client.files.create(file=("b.txt", text), purpose="user_data")
+            client.files.delete(made.id)
+        timer.join()
+    assert [each.id for each in client.files.list()] == [kept.id]
+    assert "May" in str(ask(client, {"file_id": kept.id}))
+    client.files.delete(kept.id)
 
 
 async def in_memory(_mib: float) -> bool:

@@ -16,7 +16,7 @@ from support.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 APP = HERE.parents[1] / "app"
-ROUNDS = int(os.environ.get("R1DESK_KILL_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
 
 
 def start(script: str, argument: Path) -> subprocess.Popen[str]:

@@ -99,7 +99,7 @@ def _pytest(session: Wine, python: Path, path: str, file: Path) -> int:
         environment = session.environment(
             PYTHONPATH=search,
             QT_QPA_PLATFORM="offscreen",
-            R1DESK_KILL_ROUNDS=KILL_ROUNDS,
+            R1_KILL_ROUNDS=KILL_ROUNDS,
             **{wine_results.VARIABLE: windows_path(file)},
         )
         done = subprocess.run(
