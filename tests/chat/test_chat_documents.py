@@ -29,7 +29,7 @@ from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
 from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.presenters.document_dialog import DocumentDialog
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.store import AnswerSources, Attachment
 from support.awaiting import begun, result_of
@@ -191,40 +191,60 @@ def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_befo
     assert 8 in {each.passage.place.page for each in follow_up.sent}
 
 
-def test_a_document_opens_at_a_passage_and_is_searched_from_there(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def shown_pane(qtbot: QtBot) -> DocumentPane:
+    pane = DocumentPane()
+    qtbot.addWidget(pane)
+    pane.begin("gates.pdf", "0")
+    pane.show()
+    return pane
+
+
+def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documents):
     file = attached(documents, pages(600))
-    passages = documents.index.passages(file.sha256)
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    dialog = DocumentDialog("gates.pdf", file.sha256, parent)
-    dialog.show()
-    dialog.show_passages(passages, passages[-2])
-    assert not dialog.field.extraSelections()  # a long text is filled in bit by bit
-    qtbot.waitUntil(lambda: bool(dialog.field.extraSelections()))
-    (mark,) = dialog.field.extraSelections()
-    assert mark.cursor.selectedText().startswith("Page 599. The warden of gate 599")
-    assert dialog.page.value() == 599
-    dialog.find_field.setText("ann-3. ")
-    qtbot.keyClick(dialog.find_field, Qt.Key.Key_Return)
-    assert dialog.field.textCursor().selectedText() == "Ann-3. "
-    qtbot.waitUntil(lambda: "Ann-600." in dialog.field.toPlainText())
-    assert dialog.field.toPlainText().startswith("— page 1 —")
-    dialog.page.setValue(59)
-    assert "— page 59 —" in dialog.field.textCursor().block().previous().previous().text()
-    dialog.close()
+    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    pane.show_passages(passages)
+    pane.show_passage(passages[-2], "The warden of gate 599 is Ann-599.")
+    assert not pane.field.extraSelections()  # a long text is filled in bit by bit
+    qtbot.waitUntil(lambda: bool(pane.field.extraSelections()))
+    (mark,) = pane.field.extraSelections()
+    assert mark.cursor.selectedText() == "The warden of gate 599 is Ann-599."
+    assert pane.page.value() == 599
+    pane.find_field.setText("ann-3. ")
+    qtbot.keyClick(pane.find_field, Qt.Key.Key_Return)
+    assert pane.field.textCursor().selectedText() == "Ann-3. "
+    qtbot.waitUntil(lambda: "Ann-600." in pane.field.toPlainText())
+    assert pane.field.toPlainText().startswith("— page 1 —")
+    pane.page.setValue(59)
+    assert "— page 59 —" in pane.field.textCursor().block().previous().previous().text()
+
+
+def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, documents):
+    file = attached(documents, pages(60))
+    passages, pane, wanted = documents.index.passages(file.sha256), shown_pane(qtbot), []
+    pane.page_wanted.connect(lambda page, _width, marked: wanted.append((page, marked)))
+    pane.show_passages(passages, drawn=True)
+    pane.show_passage(passages[6], "gate 7")
+    assert wanted[-1] == (7, "gate 7")
+    qtbot.keyClick(pane, Qt.Key.Key_PageDown)
+    assert wanted[-1] == (8, "")
+    pane.find_field.setText("ann-3.")
+    qtbot.keyClick(pane.find_field, Qt.Key.Key_Return)
+    assert wanted[-1] == (3, "ann-3.")
+    copied = []
+    pane.copied.connect(lambda *what: copied.append(what))
+    pane.copy_button.click()
+    assert copied == [("ann-3.", "page 3")]
+    pane.show_text_instead("It takes too long.")
+    assert (pane.note.text(), pane.field.isVisible()) == ("It takes too long.", True)
 
 
 def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):
     file = attached(documents, pages(8))
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    dialog = DocumentDialog("gates.pdf", file.sha256, parent)
-    dialog.show()
-    dialog.show_passages([], documents.index.passages(file.sha256)[-1], "It is gone.")
+    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    pane.show_passages([], note="It is gone.")
+    pane.show_passage(passages[-1], passages[-1].text)
     qtbot.wait(50)
-    assert (dialog.note.text(), dialog.field.toPlainText()) == ("It is gone.", "")
+    assert (pane.note.text(), pane.field.toPlainText()) == ("It is gone.", "")
 
 
 def test_a_question_is_not_answered_without_a_document_that_is_gone(

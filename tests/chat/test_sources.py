@@ -81,7 +81,10 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view,
     ]
     button.menu().actions()[0].trigger()
     button.menu().actions()[2].trigger()
-    shown = [OpenAttachment(SOURCES.sent[n].passage) for n in (1, 0)]
+    shown = [
+        OpenAttachment(SOURCES.sent[1].passage, "See"),  # the claim
+        OpenAttachment(SOURCES.sent[0].passage, "See [2]."),  # or all of the answer
+    ]
     assert wanted == [*shown, ChangePassages(2)]
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document import Block, Document, Passage, Place, Source, citations, cited
+from deepseek_r1.documents.document import (
+    Block,
+    Document,
+    Passage,
+    Place,
+    Source,
+    citations,
+    cited,
+    claims,
+)
 from deepseek_r1.documents.document_prompt import best_passages, plan
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import best_sentence
 
 SHA = "a" * 64
 ANSWERED = Message(role=Role.ASSISTANT, content="It is as it is.")
@@ -188,6 +198,21 @@ def test_a_citation_is_known_or_made_up(answer, found):
     sent = {1, 2}
     seen = [(answer[start:end], number in sent) for start, end, number in citations(answer)]
     assert seen == found
+
+
+def test_the_sentence_that_is_cited_is_the_one_with_most_words_of_the_claim():
+    text = "The rules are old. Version 3.5 of\nthe tower opens at nine. Gate 7 is red.\n• Bob."
+    answer = (
+        "First. The tower, version 3.5, opens [1]. Nobody knows. Gate 7 is red [2, 1]. 门卫在[3]。"
+    )
+    assert claims(answer, 2) == "Gate 7 is red"
+    assert claims(answer, 1) == "The tower, version 3.5, opens Gate 7 is red"
+    assert (claims(answer, 3), claims(answer, 4)) == ("门卫在", "")
+    assert best_sentence(text, "The tower, version 3.5, opens") == (
+        "Version 3.5 of\nthe tower opens at nine."
+    )
+    assert best_sentence(text, claims(answer, 2)) == "Gate 7 is red."
+    assert best_sentence(text, "zebra") == text
 
 
 def test_cited_sources_come_first():

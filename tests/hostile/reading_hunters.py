@@ -30,7 +30,7 @@ def growing(seed: int, _folder: Path) -> Iterator[Case]:
     """Texts of repeated pieces, for everything that reads foreign text: in linear time."""
     chosen = random.Random(seed)
     readers = growing_inputs.documents() + growing_inputs.requests() + growing_inputs.window_texts()
-    pieces = [each.make(40)[:20] for each in readers]
+    pieces = [piece for each in readers if (piece := each.make(40)[:20])]
     while True:
         reader = chosen.choice(readers)
         start, piece, end = ("".join(chosen.sample(pieces, chosen.randrange(1, 3))) for _ in "123")

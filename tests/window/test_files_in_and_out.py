@@ -13,7 +13,6 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
-from r1desk.chat.presenters.document_dialog import DocumentDialog
 from r1desk.chat.presenters.document_lists import DocumentsDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
@@ -28,6 +27,7 @@ from r1desk.shell.session import Session
 from r1desk.store import FolderInfo
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
+from support.document_files import pdf, pdf_lines
 from support.engine_script import EngineScript, reads, waits_for
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
@@ -71,12 +71,33 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         qtbot.waitUntil(lambda: labels(session)[0].endswith("read already"))  # it stays
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
-        dialog = session.window.findChild(DocumentDialog)
-        qtbot.waitUntil(lambda: "apple" in dialog.field.toPlainText())
-        dialog.close()
+        pane = session.window.document
+        qtbot.waitUntil(lambda: "apple" in pane.field.toPlainText())
+        press(Qt.Key.Key_Escape)
+        assert not pane.isVisible()
     with running_session(qtbot, own_profile) as session:  # it is stored
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert session.chat.shown_branch[0].attachments == question.attachments
+
+
+def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
+    qtbot, own_profile, tmp_path, engine
+):
+    (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1"), pdf_lines("Gate 2")]))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        drop(session.window, file)
+        wait_chips(qtbot, session, 1)
+        click(session.window.composer.attachments.chips[0].open_button)
+        pane = session.window.document
+        qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+        assert (pane.page.value(), pane.page.suffix()) == (1, " / 2")
+        type_text("gate 2")  # the keyboard is in its field
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: pane.page.value() == 2)
+        press(Qt.Key.Key_Escape)
+        assert not session.window.panel.isVisible()
+        type_text("And now?")
+        assert session.window.composer.text() == "And now?"
 
 
 def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_be_read_on(

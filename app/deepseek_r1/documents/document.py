@@ -15,6 +15,11 @@ _FOUND = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|[\[【](\d{1,5}(?:\s*[,，、;–-]\s*\d{1,5})*)[\]】](?!\()", re.DOTALL
 )
 _NUMBER = re.compile(r"\d+")
+_ENDED = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])|\n")  # a sentence, or a line
+_OPENED = re.compile(
+    r"[\[【][\d\s,，、;–-]*\Z"
+)  # a citation of several, before the one that is meant
+_CLAIM: Final = 400  # characters before a citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,13 @@ def citations(answer: str) -> Iterator[tuple[int, int, int]]:
         for number in numbers:
             start, end = (match if len(numbers) == 1 else number).span()
             yield start, end, int(number[0])
+
+
+def claims(answer: str, number: int) -> str:
+    """What the answer says just before each citation of this number."""
+    starts = [start for start, _, n in citations(answer) if n == number]
+    before = (_OPENED.sub("", answer[max(0, start - _CLAIM) : start]) for start in starts)
+    return " ".join(_ENDED.split(text.rstrip())[-1] for text in before)
 
 
 def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:

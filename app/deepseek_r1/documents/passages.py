@@ -13,6 +13,8 @@ from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Pl
 PASSAGE_TOKENS: Final = 200
 _MOST_TOKENS: Final = 270  # of a block that is not cut
 _HEADING_TOKENS: Final = 100  # so many before a heading, and it begins a passage
+# A full stop inside of a number or a name ends nothing, nor does a line of a paragraph.
+_SENTENCE = re.compile(r"(?:[^.!?。！？；\n]|\n(?![\n•*-])|[.!?](?=\S))+[.!?。！？；]*")
 _PART = re.compile(r".{16,1000}?(?:[.!?]\s+|[。！？；]+\s*|\n\s*|\Z)|.{1,1000}", re.DOTALL)
 
 # Characters of scripts without spaces: Thai and its neighbours, kana, Han, Hangul.
@@ -144,11 +146,9 @@ def only_asks(question: str) -> bool:
 def excerpt(text: str, question: str, most: int) -> str:
     """The part of a text that has most words of a question: one line of so many characters."""
     line = " ".join(text.split())
-    terms = {term.strip('" *') for term in question_terms(question)}
-    stems = sorted(re.escape(term[: max(3, len(term) - 2)]) for term in terms if term)
-    places = [(m.start(), m.group()) for m in re.finditer("|".join(stems), line.lower())]
+    places = _stems(line, question)
     best, start, first = 0, 0, 0
-    for last, (end, _) in enumerate(places if stems else ()):
+    for last, (end, _) in enumerate(places):
         while places[first][0] < end - most // 2:
             first += 1
         if (count := len({stem for _, stem in places[first : last + 1]})) > best:
@@ -157,6 +157,22 @@ def excerpt(text: str, question: str, most: int) -> str:
     start = 0 if start == 0 else line.rfind(" ", 0, start) + 1 or start
     shown = line[start : start + most]
     return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
+
+
+def best_sentence(text: str, words: str) -> str:
+    """The sentence of a text that has most of these words; all of it where none has two of them."""
+    sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
+    counts = [len({stem for _, stem in _stems(sentence, words)}) for sentence in sentences]
+    most = max(counts, default=0)
+    return sentences[counts.index(most)] if most > 1 else text
+
+
+def _stems(text: str, question: str) -> list[tuple[int, str]]:
+    """Where the words of a question begin in a text, and their stems."""
+    terms = {term.strip('" *') for term in question_terms(question)}
+    stems = sorted(re.escape(term[: max(3, len(term) - 2)]) for term in terms if term)
+    found = re.finditer("|".join(stems), text.lower()) if stems else ()
+    return [(match.start(), match.group()) for match in found]
 
 
 def _terms(text: str, without: Container[str] = ()) -> list[str]:

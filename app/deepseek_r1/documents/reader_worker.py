@@ -5,11 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import zipfile
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import Final
-
-from pydantic import TypeAdapter
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
@@ -21,14 +19,16 @@ from deepseek_r1.documents.markup_text import MarkupText
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_text import write_pdf
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
-from deepseek_r1.documents.reading import (
-    MAX_CHARACTERS,
+from deepseek_r1.documents.reader_protocol import (
     READER_MIB,
     DocumentRead,
     DocumentSlice,
-    ReadDocument,
-    too_long,
+    DrawPage,
+    PageDrawn,
+    Request,
+    requests,
 )
+from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
 
@@ -43,23 +43,32 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 def main() -> None:
     """Serve the owner until it closes the pipe."""
     child = start_child(ChildKind.DOCUMENTS)
-    serve(child, TypeAdapter(ReadDocument), partial(_answer, child), refused)
+    serve(child, requests, partial(_answer, child), refused)
 
 
-def _answer(child: Child, request: ReadDocument) -> DocumentRead:
-    path = Path(request.path)
-    path.stat()
-    limit_memory((request.memory_mib - READER_MIB) << 20)
+@cache
+def _confine(child: Child, path: Path) -> None:
+    """Leave this process one file, for good."""
     if LANDLOCK not in child.not_locked:
         lock_files([path], [], native().restrict_threads)
 
+
+def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
+    path = Path(request.path)
+    path.stat()
+    limit_memory((request.memory_mib - READER_MIB) << 20)
+    _confine(child, path)
+    if isinstance(request, DrawPage):
+        from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
+
+        return draw_page(request, child.send)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
     kind = write_document(path, writer)
     writer.progress(now=True)
     return DocumentRead(format=kind, pages=writer.page)
 
 
-def refused(request: ReadDocument, error: Exception) -> R1Error:
+def refused(request: Request, error: Exception) -> R1Error:
     """The refusal that another error means."""
     if isinstance(error, MemoryError | ImportError):  # a library has no room
         return errors.ReaderFull(name=request.name)

@@ -20,19 +20,11 @@ from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Final, Literal
-
-from pydantic import Field, TypeAdapter
+from typing import Final
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_call import (
-    ChildDied,
-    ChildFailure,
-    ChildProgress,
-    ChildTooLarge,
-)
+from deepseek_r1.core.child_call import ChildDied, ChildTooLarge
 from deepseek_r1.core.errors import ProtocolBroken
-from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place
 from deepseek_r1.documents.errors import (
@@ -44,6 +36,13 @@ from deepseek_r1.documents.errors import (
     ReaderFull,
     ReadingStopped,
 )
+from deepseek_r1.documents.reader_protocol import (
+    READER_MIB,
+    DocumentRead,
+    DocumentSlice,
+    ReadDocument,
+    replies,
+)
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
@@ -51,7 +50,6 @@ from deepseek_r1.memory.meter import unshared_mib
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
 BLOCK_CHARACTERS: Final = 16  # that each block counts for, too
-READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
 _SMALL_MIB, _OF_SIZE = 24, 6.0  # more, for any file and for each byte of one; measured
 _WATCH_S = 0.1
 _TRIES = 3  # to read a file between two changes
@@ -71,32 +69,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _JOINED_CHARACTERS = 200  # a fourth of a passage
 
 
-class ReadDocument(frames.PipeMessage):
-    """Reads a document from its beginning. `name` tells formats apart that look alike."""
-
-    path: FilePath
-    name: str
-    memory_mib: int = MEMORY_MIB
-
-
-class DocumentSlice(ChildProgress):
-    """The next blocks; without any a sign of life."""
-
-    kind: Literal["slice"] = "slice"
-    blocks: tuple[Block, ...]
-
-
-class DocumentRead(frames.PipeMessage):
-    """A document has been read to its end."""
-
-    kind: Literal["read"] = "read"
-    format: str = Field(max_length=16)
-    pages: int | None
-
-
-_Reply = DocumentSlice | DocumentRead | ChildFailure
-_replies: TypeAdapter[_Reply] = frames.one_of(_Reply)
-readers: Final = SpareReader(_replies)
+readers: Final = SpareReader(replies)
 
 
 def document_files(path: Path) -> list[Path]:

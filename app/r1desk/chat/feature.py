@@ -28,6 +28,7 @@ from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_lists import DocumentLists
+from r1desk.chat.presenters.document_presenter import DocumentPresenter
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
@@ -147,6 +148,7 @@ class ChatFeature(Feature[ChatWindow]):
             overflow=self.overflow,
             documents=self.documents,
             questions=questions,
+            shown_document=(shown_document := DocumentPresenter(window, self.documents)),
             models=self._models,
         )
         answer = AnswerActions(window, chat)
@@ -160,6 +162,7 @@ class ChatFeature(Feature[ChatWindow]):
             questions,
             row,
             handler,
+            shown_document,
             answer,
             prompts,
         ]

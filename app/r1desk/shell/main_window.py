@@ -55,7 +55,7 @@ from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
 from r1desk.widgets.text_label import DropTarget, ElidedLabel, tool_button
 
-SIDEBAR_PX, PANEL_PX = 240, 340
+SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
 MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
@@ -84,6 +84,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.setWindowIcon(app_icon())
         self._reason_to_stay = ""
         self._sidebar_made_way = False  # for the panel, in a narrow window
+        self._opened_for_document = False  # the panel, which was closed
         self.setAcceptDrops(True)
         self.sidebar = Sidebar()
         self.chat = ChatView()
@@ -92,6 +93,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.palette_list = Palette(self)
         self.downloads = DownloadList(most=2)
         self.panel = panel or PerformancePanel()
+        self.document = self.panel.document
         self.gauge = Gauge()
         self.serving_button = ServingButton()
         self._create_actions()
@@ -268,6 +270,26 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         """Show the performance panel at one of its tabs."""
         self.panel_action.setChecked(True)
         self.panel.show_tab(tab)
+
+    def show_document(self) -> None:
+        """Bring the document beside the chat to the front, with room to be read."""
+        if not self.panel_action.isChecked():
+            self._opened_for_document = True
+        self.panel_action.setChecked(True)
+        self.panel.show_document(shown=True)
+        sizes = self.splitter.sizes()
+        more = min(DOCUMENT_PX - sizes[2], sizes[1] - LEAST_CHAT_PX)
+        if more > 0:
+            self.splitter.setSizes([sizes[0], sizes[1] - more, sizes[2] + more])
+        self.document.find_field.setFocus()
+
+    def close_document(self) -> None:
+        """Take it away again; the keyboard goes back to the message box."""
+        self.panel.show_document(shown=False)
+        if self._opened_for_document:
+            self._opened_for_document = False
+            self.panel_action.setChecked(False)
+        self.composer.setFocus()
 
     @Slot()
     def _on_search(self) -> None:

@@ -86,10 +86,14 @@ class ChatDocuments(QObject):
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
         self.draft: tuple[Attachment, ...] = ()
-        memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
+        self.memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
             FileReader(
-                self.index, counter.count_tokens, lambda: chat.busy, memory=memory, gently=gently
+                self.index,
+                counter.count_tokens,
+                lambda: chat.busy,
+                memory=self.memory,
+                gently=gently,
             )
             for gently in (False, True)
         )

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.documents.document import claims
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -276,7 +277,9 @@ def sources_button(
         for source in sources.shown()[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             text = fit.code(f"[{source.n}] {names[source.n]} · {cited}").replace("&", "&&")
-            entry = menu.addAction(text, partial(request, OpenAttachment(source.passage)))
+            words = claims(message.content, source.n) or message.content
+            shows = OpenAttachment(source.passage, words)
+            entry = menu.addAction(text, partial(request, shows))
             entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
 
         if menu.actions()[-1:] != [change] and has_ended and not sources.whole:

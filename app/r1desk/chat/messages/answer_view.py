@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.document import claims
 from r1desk.chat.messages.answer_boxes import (
     AnswerNote,
     ContextCard,
@@ -143,8 +144,9 @@ class AnswerView(EditableMessage):
         if sources is None or not address.startswith(SOURCE):
             self._request(OpenLink(address))
             return
-        by_number = {f"{SOURCE}{source.n}": source.passage for source in sources.sent}
-        self._request(OpenAttachment(by_number[address]))
+        (source,) = (each for each in sources.sent if address == f"{SOURCE}{each.n}")
+        words = claims(self._message.content, source.n)
+        self._request(OpenAttachment(source.passage, words))
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:

@@ -10,16 +10,15 @@ from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.reading import SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.document_dialog import DocumentDialog, passages_of
 from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
 from r1desk.chat.values.duration import price_text
+from r1desk.chat.values.intents import OpenAttachment
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, report_of
@@ -48,7 +47,6 @@ class AttachmentPresenter(Presenter):
         self._whole: bool | None = None  # whether all documents fit together; None: no model
         self._read: Sequence[str] = ()  # documents that the model has read
         self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
-        self._dialog: DocumentDialog | None = None
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
@@ -167,7 +165,7 @@ class AttachmentPresenter(Presenter):
             buttons.append(ChipButton("close", _removal(name), removes))
         else:
             notes.append(tr("of the folder"))
-        opens = partial(self.show_text, attachment)
+        opens = partial(self._window.composer.requested.emit, OpenAttachment(attachment))
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 
     def _in_order(self) -> tuple[str, ...]:
@@ -178,35 +176,6 @@ class AttachmentPresenter(Presenter):
         before, self._whole = self._whole, size.whole if size is not None else None
         if self._whole != before:
             self._show()
-
-    def show_text(self, shown: Attachment | Passage) -> None:
-        """Show what is in a file, or a passage in its document."""
-        at = shown if isinstance(shown, Passage) else None
-        if self._dialog is not None:
-            if at is not None and self._dialog.sha256 == at.sha256:
-                self._dialog.show_passage(at)
-                self._dialog.raise_()
-                self._dialog.activateWindow()
-                return
-            self._dialog.close()
-        self._dialog = dialog = DocumentDialog(shown.name, shown.sha256, self._window)
-        dialog.finished.connect(self._on_closed)
-        dialog.show()
-        if isinstance(shown, Attachment) and not shown.sha256:
-            dialog.show_passages(passages_of(shown.content))
-        else:
-            self._show_document(dialog, at)
-
-    @Slot()
-    def _on_closed(self) -> None:
-        self.tasks.end(self._show_document)
-        self._dialog = None
-
-    @newest_task
-    async def _show_document(self, dialog: DocumentDialog, at: Passage | None) -> None:
-        passages = await self._documents.ask(lambda index: index.passages(dialog.sha256))
-        note = "" if passages else tr("The document is not here any more.")
-        dialog.show_passages(passages or ([at] if at is not None and at.text else []), at, note)
 
     @Slot(ErrorReport)
     def refuse(self, report: ErrorReport) -> None:

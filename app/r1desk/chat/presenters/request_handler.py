@@ -18,6 +18,7 @@ from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.document_presenter import DocumentPresenter
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
@@ -55,12 +56,14 @@ class RequestHandler(Presenter):
         overflow: ContextOverflow,
         documents: ChatDocuments,
         questions: QuestionSender,
+        shown_document: DocumentPresenter,
         models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._documents, self._questions = documents, questions
+        self._shown_document = shown_document
         self._history, self._overflow, self._models = actions.history, overflow, models
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
@@ -130,8 +133,8 @@ class RequestHandler(Presenter):
                 attachments.add_text(text)
             case intents.AttachPicture():
                 attachments.refuse(DocumentIsPicture().report())
-            case intents.OpenAttachment(shown):
-                attachments.show_text(shown)
+            case intents.OpenAttachment(shown, words):
+                self._shown_document.show(shown, words)
             case intents.OpenLink(address):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)

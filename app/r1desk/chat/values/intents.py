@@ -169,9 +169,13 @@ class OpenLink(Intent):
 
 
 class OpenAttachment(Intent):
-    """Show the text of an attached file, or a passage in its document."""
+    """Show what is in an attached file, or a passage in its document.
+
+    `words` are what is said with the passage: its sentence that has most of them is marked.
+    """
 
     shown: Attachment | Passage
+    words: str = ""
 
 
 class ChangePassages(Intent):

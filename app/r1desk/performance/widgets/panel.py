@@ -1,4 +1,4 @@
-"""The performance panel: model and memory, answers, and the conversation's memory, in three tabs.
+"""The panel: model and memory, answers, the conversation's memory, and a document, in tabs.
 
 Its presenters speak to its sections; what concerns several of them is here.
 """
@@ -15,6 +15,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.answer_section import AnswerSection
 from r1desk.performance.widgets.bill_view import BillView
@@ -27,7 +28,7 @@ from r1desk.theme import explain
 from r1desk.widgets.layouts import filled, keep_place, with_properties
 from r1desk.widgets.text_label import text_label
 
-LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
+LEAST_PX, SUITED_PX = 320, 340
 _TABS_LEFT_PX = 8  # as in the style sheet
 _LOW_PX = 460  # below it, every line is needed for the controls: a small screen at 150 or 200 %
 
@@ -52,7 +53,6 @@ class PerformancePanel(QWidget):
     def __init__(self, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""
         super().__init__()
-        self.setMaximumWidth(MOST_PX)
         self.setAccessibleName(tr("Performance"))
         self._bill: Bill | None = None  # of the settings in force
         self._fits_with: LoadSettings | None = None  # the settings that the advice means
@@ -79,6 +79,9 @@ class PerformancePanel(QWidget):
         self.pages: dict[PanelTab, PanelPage] = dict(zip(PanelTab, pages, strict=True))
         for tab, page in self.pages.items():
             self.tabs.addTab(page, tr(tab))
+        self.document = DocumentPane()
+        self.show_document(shown=False)
+        self.tabs.currentChanged.connect(self._on_tab)
         layout = filled(QVBoxLayout(self), self.tabs, self.message, spacing=0, margins=(0, 6, 0, 0))
         layout.setStretch(0, 1)
         self._edited_with: QWidget = number_row(self.load.rows, "memory_budget").spin
@@ -124,7 +127,7 @@ class PerformancePanel(QWidget):
     def minimumSizeHint(self) -> QSize:
         inner = max(page.minimumSizeHint().width() for page in self.pages.values())
         inner = max(inner, self.tabs.tabBar().sizeHint().width() + 2 * _TABS_LEFT_PX)
-        return QSize(min(MOST_PX, max(LEAST_PX, inner)), 240)
+        return QSize(max(LEAST_PX, inner), 240)
 
     def sizeHint(self) -> QSize:
         return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
@@ -145,6 +148,18 @@ class PerformancePanel(QWidget):
             PanelTab.CONVERSATION: number_row(self.load.rows, "context_length").slider,
         }[tab]
         first.setFocus()
+
+    def show_document(self, *, shown: bool) -> None:
+        """Put the document into the first tab, or take it away again."""
+        at = self.tabs.indexOf(self.document)
+        if not shown and at >= 0:
+            self.tabs.removeTab(at)
+            self.document.setParent(self)
+            self.document.hide()
+        elif shown and at < 0:
+            self.tabs.insertTab(0, self.document, tr("Document"))
+        if shown:
+            self.tabs.setCurrentWidget(self.document)
 
     @Slot(object, str, object)
     def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
@@ -260,6 +275,10 @@ class PerformancePanel(QWidget):
         self.message.show_message(
             shown, role, pending=self.load.pending, advice=self._fits_with is not None
         )
+
+    @Slot()
+    def _on_tab(self) -> None:
+        self.message.setVisible(self.tabs.currentWidget() is not self.document)
 
     # ---- done by the user -------------------------------------------------------------------
 

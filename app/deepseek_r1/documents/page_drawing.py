@@ -1,0 +1,82 @@
+"""Draws pages of a PDF in the process that reads documents, with the place of a text in them."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
+from deepseek_r1.core.errors import ProtocolBroken
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, ReaderFull
+from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
+from deepseek_r1.documents.reading import readers
+from deepseek_r1.documents.reading_memory import ReadingMemory
+
+_NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
+_MOST_MIB: Final = 256
+_LONGEST_S: Final = 10.0
+_ROWS_BYTES: Final = 1 << 26  # of a page, uncompressed: more than its largest
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPage:
+    """A page's pixels, three bytes each, red first; where its text was found, in pixels."""
+
+    width: int
+    height: int
+    pixels: bytes
+    marks: tuple[tuple[int, int, int, int], ...]  # left, top, width, height
+
+
+class PageDrawer:
+    """Draws the pages of one document, whose process is kept for the next page. Any thread."""
+
+    def __init__(self, path: Path, name: str, memory: ReadingMemory) -> None:
+        self.path, self._name, self._memory = path, name, memory
+        self._guard, self._child = threading.Lock(), list[ChildCall]()
+
+    def draw(self, page: int, width_px: int, marked: str = "") -> DrawnPage:
+        """Draw a page, from 1, so wide. Raises a DocumentRefused, where it takes too long too."""
+        with self._guard, self._memory.for_reader(self._name, READER_MIB + _NEEDED_MIB) as mib:
+            most_mib = min(mib, _MOST_MIB)
+            request = DrawPage(
+                path=str(self.path),
+                name=self._name,
+                page=page,
+                width_px=width_px,
+                marked=marked,
+                memory_mib=most_mib,
+            )
+            try:
+                return self._drawn(request)
+            except (ChildTooLarge, ReaderFull):
+                raise self._memory.too_much(self._name, most_mib) from None
+            except ChildTooSlow:
+                detail = tr("Drawing the page takes too long.")
+                raise DocumentTooLarge(name=self._name, detail=detail) from None
+            except (ChildDied, ProtocolBroken, zlib.error, ValueError, OSError) as error:
+                raise DocumentDamaged(name=self._name, detail=str(error)) from error
+
+    def _drawn(self, request: DrawPage) -> DrawnPage:
+        if not (self._child and self._child[0].running):
+            self._child[:] = [readers.take()]
+        unpacking, pixels = zlib.decompressobj(), bytearray()
+
+        def take(rows: PageRows) -> None:
+            packed = base64.b64decode(rows.pixels, validate=True)
+            pixels.extend(unpacking.decompress(packed, _ROWS_BYTES - len(pixels)))
+
+        drawn: PageDrawn = self._child[0].ask(request, deadline_s=_LONGEST_S, on_progress=take)
+        if len(pixels) != 3 * drawn.width * drawn.height:
+            raise ValueError(f"{len(pixels)} bytes for {drawn.width} x {drawn.height} pixels")
+        return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
+
+    def close(self) -> None:
+        """End the process; a page that is being drawn ends with an error."""
+        for child in self._child:
+            child.close()

@@ -1,0 +1,78 @@
+"""A page of a PDF as a picture, and the place of a text on it, by PDFium."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+from ctypes import byref, c_int
+from pathlib import Path
+from typing import Final
+from unicodedata import normalize
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.errors import DocumentDamaged
+from deepseek_r1.documents.reader_protocol import MAX_PX, DrawPage, PageDrawn, PageRows
+
+_SENT_ROWS: Final = 100  # 1.2 MB at most, which compression makes less of
+_MOST_CHARACTERS: Final = 50_000  # of a page
+_MOST_MARKS: Final = 200
+Rectangle = tuple[int, int, int, int]
+
+
+def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDrawn:
+    """Draw a page, and send its rows. Raises DocumentDamaged, and PdfiumError."""
+    document = pdfium.PdfDocument(Path(request.path))
+    if not 1 <= request.page <= len(document):
+        detail = tr("it has no page {n:,}", n=request.page)
+        raise DocumentDamaged(name=request.name, detail=detail)
+    page = document[request.page - 1]
+    scale = min(request.width_px / page.get_width(), MAX_PX / max(page.get_size()))
+    bitmap = page.render(scale=scale, rev_byteorder=True)
+    width, height, stride = bitmap.width, bitmap.height, bitmap.stride
+    packing, pixels = zlib.compressobj(1), memoryview(bitmap.buffer).cast("B")
+    for top in range(0, height, _SENT_ROWS):
+        rows = range(top, min(top + _SENT_ROWS, height))
+        packed = b"".join(
+            packing.compress(pixels[row * stride : row * stride + 3 * width]) for row in rows
+        )
+        packed += packing.flush(zlib.Z_SYNC_FLUSH)
+        send(PageRows(pixels=base64.b64encode(packed).decode()))
+    marks = tuple(_places(page, request.marked, width, height)[:_MOST_MARKS])
+    return PageDrawn(width=width, height=height, marks=marks)
+
+
+def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Rectangle]:
+    """The lines of a text on a drawn page; only letters and digits are compared."""
+    shown = page.get_textpage()
+    letters, places = "", list[int]()
+    for place in range(min(shown.count_chars(), _MOST_CHARACTERS)):
+        added = _letters(chr(pdfium_c.FPDFText_GetUnicode(shown, place)))
+        letters += added
+        places += [place] * len(added)
+    wanted = _letters(text)
+    start = letters.find(wanted) if wanted else -1
+    if start < 0:
+        return []
+    first, last = places[start], places[start + len(wanted) - 1]
+    count = shown.count_rects(first, last - first + 1)
+    return [_on_picture(page, shown.get_rect(at), width, height) for at in range(count)]
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def _on_picture(
+    page: pdfium.PdfPage, corners: tuple[float, ...], width: int, height: int
+) -> Rectangle:
+    left, bottom, right, top = corners
+    x, y, points = c_int(), c_int(), list[tuple[int, int]]()
+    for point in ((left, top), (right, bottom)):
+        pdfium_c.FPDF_PageToDevice(page, 0, 0, width, height, 0, *point, byref(x), byref(y))
+        points.append((min(max(x.value, 0), width), min(max(y.value, 0), height)))
+    (x0, x1), (y0, y1) = (sorted(each) for each in zip(*points, strict=True))
+    return x0, y0, x1 - x0, y1 - y0

@@ -1,0 +1,78 @@
+"""The messages between the process that reads documents and its owner."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.child_call import ChildFailure, ChildProgress
+from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.documents.document import Block
+from deepseek_r1.documents.reading_memory import MEMORY_MIB
+
+READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
+MAX_PX: Final = 4_096  # of a drawn page's side
+_Pixels = Annotated[int, Field(ge=0, le=MAX_PX)]
+
+
+class ReadDocument(frames.PipeMessage):
+    """Reads a document from its beginning. `name` tells formats apart that look alike."""
+
+    kind: Literal["read"] = "read"
+    path: FilePath
+    name: str
+    memory_mib: int = MEMORY_MIB
+
+
+class DocumentSlice(ChildProgress):
+    """The next blocks; without any a sign of life."""
+
+    kind: Literal["slice"] = "slice"
+    blocks: tuple[Block, ...]
+
+
+class DocumentRead(frames.PipeMessage):
+    """A document has been read to its end."""
+
+    kind: Literal["read"] = "read"
+    format: str = Field(max_length=16)
+    pages: int | None
+
+
+class DrawPage(frames.PipeMessage):
+    """Draws a page of a PDF, from 1, and looks for a text on it."""
+
+    kind: Literal["draw"] = "draw"
+    path: FilePath
+    name: str
+    page: int
+    width_px: int = Field(ge=16, le=MAX_PX)
+    marked: str = ""
+    memory_mib: int = MEMORY_MIB
+
+
+class PageRows(ChildProgress):
+    """The next rows of a drawn page: its pixels, compressed by zlib, in base64."""
+
+    kind: Literal["rows"] = "rows"
+    pixels: str
+
+
+class PageDrawn(frames.PipeMessage):
+    """A page has been drawn: three bytes a pixel, red first, and where the text was found.
+
+    `marks` are rectangles in pixels: left, top, width, height.
+    """
+
+    kind: Literal["drawn"] = "drawn"
+    width: _Pixels
+    height: _Pixels
+    marks: tuple[tuple[_Pixels, _Pixels, _Pixels, _Pixels], ...] = Field(max_length=1_000)
+
+
+Request = ReadDocument | DrawPage
+Reply = DocumentSlice | DocumentRead | PageRows | PageDrawn | ChildFailure
+requests: Final[TypeAdapter[Request]] = frames.one_of(Request)
+replies: Final[TypeAdapter[Reply]] = frames.one_of(Reply)

@@ -1,0 +1,121 @@
+"""Shows a document beside the chat: its pages as they look, or its text."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QUrl, Slot
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+
+from deepseek_r1.core.i18n import join_list, tr
+from deepseek_r1.documents.document import Passage
+from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.page_drawing import PageDrawer
+from deepseek_r1.documents.passages import best_sentence
+from deepseek_r1.documents.reading import file_sha256
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.messages.document_pane import passages_of
+from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.features import Presenter
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.tasks import Tasks, newest_task
+from r1desk.store import Attachment
+from r1desk.widgets.notice_bar import Level, Notice
+
+_DRAWN = ".pdf"
+_VIEWED = frozenset(
+    ".pdf .docx .odt .pptx .odp .xlsx .xls .ods .epub .html .htm .xhtml .md .txt .csv".split()  # noqa: SIM905
+)
+
+
+class DocumentPresenter(Presenter):
+    """Fills the pane with what is chosen, and lets its pages be drawn."""
+
+    def __init__(self, window: ChatWindow, documents: ChatDocuments) -> None:
+        super().__init__(window)
+        self._window, self._pane, self._documents = window, window.document, documents
+        self.tasks = Tasks(self)
+        self._drawer: PageDrawer | None = None
+        self._pane.page_wanted.connect(self._draw)
+        self._pane.file_wanted.connect(self._on_file_wanted)
+        self._pane.copied.connect(self._on_copied)
+        self._pane.closed.connect(self._on_closed)
+
+    def show(self, shown: Attachment | Passage, words: str = "") -> None:
+        """Show what is in a file, or a passage, whose sentence with most of `words` is marked."""
+        passage = shown if isinstance(shown, Passage) else None
+        self._window.show_document()
+        if passage is not None and self._pane.sha256 == passage.sha256:
+            self._pane.show_passage(passage, best_sentence(passage.text, words))
+            return
+        self._end_drawing()
+        self._pane.begin(shown.name, shown.sha256)
+        if isinstance(shown, Attachment) and not shown.sha256:
+            self._pane.show_passages(passages_of(shown.content))
+        else:
+            self._show_document(shown.sha256, passage, words)
+
+    @newest_task
+    async def _show_document(self, sha256: str, passage: Passage | None, words: str) -> None:
+        passages, path = await self._documents.ask(partial(_found, sha256=sha256))
+        note = "" if passages else tr("The document is not here any more.")
+        known = passages or ([passage] if passage is not None and passage.text else [])
+        if path is not None and path.suffix.lower() == _DRAWN:
+            self._drawer = PageDrawer(path, path.name, self._documents.memory)
+        self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
+        if passage is not None:
+            self._pane.show_passage(passage, best_sentence(passage.text, words))
+
+    @newest_task
+    async def _draw(self, page: int, width_px: int, marked: str) -> None:
+        if (drawer := self._drawer) is None:
+            return
+        try:
+            drawn = await ask_in_background(partial(drawer.draw, page, width_px, marked))
+        except DocumentRefused as refused:
+            self._pane.show_text_instead(str(refused))
+            return
+        self._pane.show_page(page, drawn)
+
+    @Slot(Path)
+    def _on_file_wanted(self, path: Path) -> None:
+        """Open the file in its own program; its folder where the system would run it."""
+        shown = path if path.suffix.lower() in _VIEWED else path.parent
+        QDesktopServices.openUrl(QUrl.fromLocalFile(shown))
+
+    @Slot(str, str)
+    def _on_copied(self, text: str, place: str) -> None:
+        """Put a text into the clipboard with where it is from."""
+        source = join_list([self._pane.name, *([place] if place else [])])
+        QGuiApplication.clipboard().setText(f"{text.strip()}\n— {source}")
+        self._window.notices.show_notice(Notice(tr("Copied, with its source."), Level.INFO))
+
+    def _end_drawing(self) -> None:
+        self.tasks.end(self._show_document, self._draw)
+        if self._drawer is not None:
+            ask_in_background(self._drawer.close)  # it waits for the end of its process
+        self._drawer = None
+
+    @Slot()
+    def _on_closed(self) -> None:
+        self._end_drawing()
+        self._pane.begin("", "")
+        self._window.close_document()
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self._end_drawing()
+        super().close()
+
+
+def _found(index: DocumentIndex, sha256: str) -> tuple[list[Passage], Path | None]:
+    """The passages of a document, and its file where that is still the same."""
+    known = index.document(sha256)
+    path = Path(known.path) if known is not None and known.path else None
+    try:
+        same = path is not None and path.is_file() and file_sha256(path) == sha256
+    except DocumentRefused:
+        same = False
+    return index.passages(sha256), path if same else None

@@ -1,0 +1,63 @@
+"""Pages of a PDF, drawn by the locked process, with the place of a text on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
+from deepseek_r1.documents.reading_memory import ReadingMemory
+from support import document_files as made
+
+LINES = ("The harbour was closed.", "The ferry sails", "again since June.")
+
+
+@pytest.fixture
+def drawer(tmp_path):
+    (path := tmp_path / "a.pdf").write_bytes(
+        made.pdf([made.pdf_lines("One"), made.pdf_lines(*LINES)])
+    )
+    drawer = PageDrawer(path, "a.pdf", ReadingMemory())
+    yield drawer
+    drawer.close()
+
+
+def rows_with_ink(page: DrawnPage) -> set[int]:
+    length = 3 * page.width
+    lines = (page.pixels[at : at + length] for at in range(0, len(page.pixels), length))
+    return {row for row, line in enumerate(lines) if min(line) < 128}
+
+
+def test_a_text_is_found_where_it_is_drawn_whatever_its_spaces_and_signs(drawer: PageDrawer):
+    page = drawer.draw(2, 600, "the FERRY sails, again\n since june")
+    assert page.width == 600
+    ink = rows_with_ink(page)
+    for left, top, width, height in page.marks:
+        assert left + width <= page.width
+        assert ink & set(range(top, top + height))
+    (_, first, *_), *_, (_, last, *_) = page.marks
+    assert min(ink) < first < last  # two lines, below the first one
+    assert not drawer.draw(2, 600, "another text").marks
+    assert not drawer.draw(1, 600, "the ferry").marks
+
+
+def test_a_page_that_is_not_there_is_refused_and_the_next_is_drawn(drawer: PageDrawer):
+    with pytest.raises(DocumentRefused, match="it has no page 3"):
+        drawer.draw(3, 600)
+    assert rows_with_ink(drawer.draw(1, 600))
+
+
+def test_a_page_that_would_never_end_is_refused(tmp_path: Path):
+    (path := tmp_path / "b.pdf").write_bytes(made.expanding_forms())
+    drawer = PageDrawer(path, "b.pdf", ReadingMemory())
+    with pytest.raises(DocumentRefused):
+        drawer.draw(1, 600)
+    drawer.close()
+
+
+def test_the_memory_budget_that_leaves_too_little_is_named(tmp_path: Path):
+    memory = ReadingMemory(lambda: 200.0)
+    with pytest.raises(DocumentRefused, match="the memory budget of 200"):
+        PageDrawer(tmp_path / "c.pdf", "c.pdf", memory).draw(1, 600)
