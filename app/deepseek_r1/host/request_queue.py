@@ -45,6 +45,7 @@ from deepseek_r1.host.protocol import (
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.load_plan import LoadPlan
 
 IMMEDIATE = SetThreadsRequest | SetBudgetRequest  # served while a model computes
 
@@ -189,18 +190,21 @@ class RequestQueue:
         self._dispatch(now, output)
         return output
 
-    def on_load_checked(self, load_id: int, refused: ErrorReport | None, now: float) -> QueueOutput:
-        """Refuse the load of `QueueOutput.check`, or go on with it."""
+    def on_load_checked(
+        self, load_id: int, found: LoadPlan | ErrorReport, now: float
+    ) -> QueueOutput:
+        """Refuse the load of `QueueOutput.check`, or go on with its plan."""
         output = QueueOutput()
         if self._checking != load_id:
             return output
         self._checking = None
-        if refused is None:
-            self._checked = load_id
-        else:
-            for queued in [each for each in self._queued if each.id == load_id]:
-                self._queued.remove(queued)
-                output.fail(load_id, refused)
+        for at, queued in enumerate(tuple(self._queued)):
+            if queued.id == load_id and isinstance(found, ErrorReport):
+                del self._queued[at]
+                output.fail(load_id, found)
+            elif queued.id == load_id:
+                self._checked = load_id
+                self._queued[at] = queued.model_copy(update={"plan": found})
         self._dispatch(now, output)
         return output
 

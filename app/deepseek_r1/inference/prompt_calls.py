@@ -20,7 +20,7 @@ from deepseek_r1.core.messages import (
     PromptInput,
     RawPrompt,
 )
-from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, answer_reserve
+from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, prompt_room
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
@@ -182,15 +182,10 @@ class PromptCalls(GenerationRunner):
             add_documents(index, each, stop=stop, memory=self._reading_memory) for each in paths
         )
         hashes = dict.fromkeys(chain.from_iterable(added))
-        context = self.loaded.facts.context_length
-        planned = plan(
-            index,
-            list(hashes),
-            messages,
-            context - answer_reserve(context, sampling.max_tokens),
-            lambda text: len(self.tokenize(text)),
-            similarities=self.similarities if self.loaded.facts.embedding_model else None,
-        )
+        facts = self.loaded.facts
+        room = prompt_room(facts.context_length, sampling.max_tokens)
+        compares = bool(facts.embedding_model)
+        planned = plan(index, list(hashes), messages, room, self, compares=compares)
         return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
@@ -270,14 +265,11 @@ class PromptCalls(GenerationRunner):
             raise WrongUsage(detail=tr("A raw prompt has no next turn to prepare."))
         return self._prepare(messages, owner, compute=compute)
 
-    def count_tokens(self, messages: Prompt, *, most_tokens: int = 0) -> int:
-        """Return the length in tokens of the prompt that these messages make, template included.
-
-        With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
-        """
+    def count_tokens(self, messages: Prompt) -> int:
+        """Return the length in tokens of the prompt that these messages make, template included."""
         prompt = as_messages(messages)
         with self._read_engine() as engine:
-            return engine.count_tokens(prompt, most_tokens=most_tokens)
+            return engine.count_tokens(prompt)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of a text alone; with `special`, markers become control tokens."""

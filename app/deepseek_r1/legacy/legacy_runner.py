@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 
-from deepseek_r1.core.errors import PromptTooLong, WrongUsage
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import (
     FinishReason,
     GenerationEvent,
@@ -195,8 +195,7 @@ class LegacyEngine:
         prompt, sampling = self._prompts.build(request.messages), request.sampling
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
-        if len(prompt) + 1 > self._model.context_length:
-            raise PromptTooLong(tokens=len(prompt), context=self._model.context_length)
+        request.require_room(len(prompt), self._model.context_length)
         output = GenerationOutput(
             thinking_open=False,
             started=started,

@@ -6,13 +6,14 @@ and budget.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
+from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
@@ -123,21 +124,38 @@ def embedding_mib(header: ModelHeader) -> float:
     ) / _MIB
 
 
+@dataclass(frozen=True, slots=True)
+class OtherModels:
+    """What is loaded beside a model; None and an empty device where there is none."""
+
+    draft: ModelHeader | None
+    embedding: ModelHeader | None
+    graphics: GraphicsUse
+
+    def added_to(self, overhead: ProcessOverhead, settings: LoadSettings) -> ProcessOverhead:
+        """Add their memory, and that of a graphics driver."""
+        return replace(
+            overhead,
+            draft_mib=draft_mib(self.draft, settings) if self.draft is not None else 0.0,
+            embedding_mib=embedding_mib(self.embedding) if self.embedding is not None else 0.0,
+            driver_mib=self.graphics.driver_mib,
+        )
+
+
+def read_other_models(
+    settings: LoadSettings, target: ModelHeader, read: Read = read_header
+) -> OtherModels:
+    """Read the headers of the chosen other models. Raises as `draft_header`, `embedding_header`."""
+    draft = draft_header(settings, target, read)
+    embedding = embedding_header(settings, target, read)
+    return OtherModels(draft, embedding, planned_graphics(target, settings))
+
+
 def with_other_models(
     overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader, read: Read = read_header
 ) -> ProcessOverhead:
-    """Add the memory of the chosen other models, and of a graphics driver.
-
-    Raises as `draft_header` and `embedding_header` do.
-    """
-    overhead = replace(overhead, driver_mib=planned_graphics(target, settings).driver_mib)
-    draft = draft_header(settings, target, read)
-    embedding = embedding_header(settings, target, read)
-    return replace(
-        overhead,
-        draft_mib=draft_mib(draft, settings) if draft is not None else 0.0,
-        embedding_mib=embedding_mib(embedding) if embedding is not None else 0.0,
-    )
+    """Add the memory of the chosen other models. Raises as `read_other_models` does."""
+    return read_other_models(settings, target, read).added_to(overhead, settings)
 
 
 def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> None:

@@ -246,7 +246,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(starter, tmp_path
         CPUInference(
             path,
             window_mib=150.0,
-            on_accepted=lambda _files, _device: other.replace(path),
+            on_accepted=lambda _plan: other.replace(path),
             **options,
         )
     with CPUInference(path, window_mib=150.0, **options) as model:

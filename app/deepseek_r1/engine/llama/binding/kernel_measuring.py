@@ -56,12 +56,12 @@ def measured_times(library: Library, *headers: ModelHeader) -> KernelTimes:
                 found[kind.name], disturbed = _measure(library, number, kind)
                 if disturbed > _MOST_DISTURBED:
                     log.engine.info("other programs disturb the measuring of kernels")
-                    return KernelTimes(build=build, types=types)
+                    return kept
     except StreamingUnavailable as error:
         log.engine.warning("kernels are not measured: %s", error)
         return KernelTimes()
     if not found:
-        return KernelTimes(build=build, types=types)
+        return kept
     return keep_times(KernelTimes(build=build, types=types | found))
 
 
