@@ -157,7 +157,7 @@ class AnswerRequest:
     text_every_s: float = 0.0
     reserve: int = 0
 
-    def require_room(self, tokens: int, context_length: int) -> None:
+    def require_place(self, tokens: int, context_length: int) -> None:
         """Raise PromptTooLong where a prompt of so many tokens leaves too little for the answer."""
         if tokens + max(1, self.reserve) > context_length:
             raise PromptTooLong(tokens=tokens, context=context_length, reserve=self.reserve)

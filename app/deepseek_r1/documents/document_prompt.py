@@ -43,7 +43,7 @@ class DocumentModel(Protocol):
         """The tokens of a text."""
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> Sequence[float]:
-        """How near passages are to a question: see `CPUInference.similarities`."""
+        """The similarity of each passage to a question: see `CPUInference.similarities`."""
 
 
 @dataclass(frozen=True, slots=True)

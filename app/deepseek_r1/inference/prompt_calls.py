@@ -14,7 +14,7 @@ from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import GenerationEvent, ModelLoaded, PrefillProgress
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt
-from deepseek_r1.core.settings import SamplingSettings, prompt_room
+from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
@@ -147,9 +147,9 @@ class PromptCalls(GenerationRunner):
         )
         hashes = dict.fromkeys(chain.from_iterable(added))
         facts = self.loaded.facts
-        room = prompt_room(facts.context_length, sampling.max_tokens)
+        most = most_prompt_tokens(facts.context_length, sampling.max_tokens)
         compares = bool(facts.embedding_model)
-        planned = plan(index, list(hashes), messages, room, self, compares=compares)
+        planned = plan(index, list(hashes), messages, most, self, compares=compares)
         return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:

@@ -195,7 +195,7 @@ class LegacyEngine:
         prompt, sampling = self._prompts.build(request.messages), request.sampling
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
-        request.require_room(len(prompt), self._model.context_length)
+        request.require_place(len(prompt), self._model.context_length)
         output = GenerationOutput(
             thinking_open=False,
             started=started,

@@ -17,12 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepseek_r1.core import log
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import (
-    load_measured,
-    make_private_dir,
-    measured_dir,
-    save_measured,
-)
+from deepseek_r1.core.measured_file import Measurements, make_private_dir, measured_dir
 from deepseek_r1.core.settings import GRAPHICS_MEASURED, GRAPHICS_OFF, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
@@ -30,7 +25,7 @@ from deepseek_r1.hardware import cpu
 ANY_DEVICE = "any"  # a name for the first one, integrated ones before others
 LEAST_RATIO = 1.1  # of the speed of reading, from which on a device is used
 _LEAST_WRITING_RATIO = 0.95  # with it, weights keep the file's layout, which may cost speed
-_FILE, _IN_USE = "graphics.json", "graphics_in_use"
+_IN_USE = "graphics_in_use"
 _DRIVER_MIB = 96.0  # of a driver until the engine opens it: more than Mesa's for AMD and Intel take
 _in_use_here: list[str] = []  # the device that this process is using
 _Speed = Field(gt=0, allow_inf_nan=False)
@@ -60,6 +55,9 @@ class GraphicsMeasured(BaseModel):
         return self.ratio >= LEAST_RATIO and self.write >= _LEAST_WRITING_RATIO * self.cpu_write
 
 
+_MEASURED = Measurements("graphics", GraphicsMeasured)
+
+
 def shape_key(header: ModelHeader) -> str:
     """Return the processor, its usable cores, and the model's widths and types, as one key."""
     machine, quantisation = cpu(), header.quantisation
@@ -69,7 +67,7 @@ def shape_key(header: ModelHeader) -> str:
 
 def save_graphics(header: ModelHeader, measured: GraphicsMeasured) -> None:
     """Keep what was measured. Raises OSError."""
-    save_measured(measured_dir() / _FILE, shape_key(header), measured)
+    _MEASURED.save(shape_key(header), measured)
 
 
 def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse:
@@ -77,7 +75,7 @@ def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse
     wanted = settings.graphics
     if header.legacy or wanted == GRAPHICS_OFF:
         return GraphicsUse()
-    measured = load_measured(measured_dir() / _FILE, shape_key(header), GraphicsMeasured)
+    measured = _MEASURED.get(shape_key(header))
     if wanted == GRAPHICS_MEASURED and (measured is None or not measured.kept):
         return GraphicsUse()
     if stopped := stopped_device():

@@ -1,4 +1,4 @@
-"""What a load opens, and its bill: decided once, before native code opens a file."""
+"""The plan of a load: what it opens, and its bill, before native code opens a file."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import packs_weights
@@ -31,7 +31,6 @@ EXPECTED_DRAFT_TOKENS = 4
 _MOST_CELLS = 2048  # a draft model sees so much of the conversation's end
 _BLOCK = 32  # values of q8_0
 _MIB = 1 << 20
-FILE_NAME = "slow_drafts.json"
 EMBEDDING_TOKENS = 512  # of a text, at most
 
 
@@ -44,6 +43,9 @@ class Read(Protocol):
 
 class _Slow(BaseModel, frozen=True):
     slower: bool
+
+
+_SLOW_DRAFTS = Measurements("slow_drafts", _Slow)
 
 
 def draft_header(
@@ -63,8 +65,7 @@ def draft_header(
         if each.legacy:
             detail = tr("{name} has an old format, with which drafts do not work.", name=role)
             raise DraftUnfit(draft=header.name, model=target.name, detail=detail)
-    key = _key(target, header, settings.memory_budget)
-    return None if load_measured(measured_dir() / FILE_NAME, key, _Slow) else header
+    return None if _SLOW_DRAFTS.get(_key(target, header, settings.memory_budget)) else header
 
 
 def draft_kv_type(header: ModelHeader) -> KVType:
@@ -126,7 +127,7 @@ def embedding_mib(header: ModelHeader) -> float:
 
 @dataclass(frozen=True, slots=True)
 class OtherModels:
-    """What is loaded beside a model; None and an empty device where there is none."""
+    """The models loaded beside another; None and an empty device where there is none."""
 
     draft: ModelHeader | None
     embedding: ModelHeader | None
@@ -160,8 +161,7 @@ def with_other_models(
 
 def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> None:
     """Let later loads leave the draft model out. Where it cannot be stored, they try it again."""
-    key = _key(target, draft, budget_mib)
-    keep_measured(measured_dir() / FILE_NAME, key, _Slow(slower=True))
+    _SLOW_DRAFTS.keep(_key(target, draft, budget_mib), _Slow(slower=True))
 
 
 def _key(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> str:

@@ -27,7 +27,7 @@ from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.messages import Message
-from deepseek_r1.core.settings import prompt_room
+from deepseek_r1.core.settings import most_prompt_tokens
 from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import ReadingStopped
@@ -188,14 +188,14 @@ class FileUploads:
     ) -> DocumentPrompt:
         """Plan the prompt of a conversation about these documents. Raises the engine's R1Error."""
         facts = self._service.engine.require_model().facts
-        room = prompt_room(facts.context_length, max_tokens)
+        most = most_prompt_tokens(facts.context_length, max_tokens)
         model = _WaitingModel(self._service.engine, asyncio.get_running_loop())
         compares = bool(facts.embedding_model)
 
         def planned() -> DocumentPrompt:
             if not self._documents.added.keys() >= set(sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
-            return plan(self._documents, sha256s, messages, room, model, compares=compares)
+            return plan(self._documents, sha256s, messages, most, model, compares=compares)
 
         return await asyncio.to_thread(planned)
 
@@ -290,7 +290,7 @@ class _WaitingModel:
         return len(asyncio.run_coroutine_threadsafe(counting, self._loop).result())
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> Sequence[float]:
-        """How near passages are to a question."""
+        """The similarity of each passage to a question."""
         comparing = self._engine.similarities(question, passages)
         return asyncio.run_coroutine_threadsafe(comparing, self._loop).result()
 

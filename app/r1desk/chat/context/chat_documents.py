@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings, prompt_room
+from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import SEARCHED_TOKENS, plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
@@ -278,7 +278,7 @@ class ChatDocuments(QObject):
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
         context = self._last_context = self._models.context_length or self._last_context
         sampling, instructions = self._settings.present
-        room = prompt_room(context, sampling.max_tokens)
+        most = most_prompt_tokens(context, sampling.max_tokens)
         facts = self._models.facts if self._models.ready else None
         compares = facts is not None and bool(facts.embedding_model)
         readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
@@ -293,7 +293,7 @@ class ChatDocuments(QObject):
                 self.index,
                 documents,
                 messages,
-                room,
+                most,
                 self.counter,
                 compares=compares,
                 chosen=chosen,

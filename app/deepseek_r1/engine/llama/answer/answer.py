@@ -65,7 +65,7 @@ class Answer:
         self._begins = False  # a thought is continued after which nothing was written
         begun = self._begun_tokens(request, thinking_open=thinking_open)
         self.tokens = self.prompt + begun
-        request.require_room(len(self.tokens), length)
+        request.require_place(len(self.tokens), length)
         self.output.prompt_tokens = len(self.tokens)
         self.samplers = SamplerPair(
             parts.library,
