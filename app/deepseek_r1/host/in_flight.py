@@ -101,11 +101,9 @@ class InFlightRequests:
         return next((each for each in requests if isinstance(each, LoadRequest)), None)
 
     def ids(self) -> tuple[int, ...]:
-        """The ids of the open requests."""
         return tuple(self._entries)
 
     def ids_of_kind(self, kind: type[AnsweredRequest]) -> tuple[int, ...]:
-        """The ids of the open requests of a kind."""
         return tuple(key for key, each in self._entries.items() if isinstance(each.request, kind))
 
     @property

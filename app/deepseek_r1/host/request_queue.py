@@ -64,7 +64,6 @@ class QueueOutput:
     replace: bool = False
 
     def fail(self, request_id: int, error: R1Error | ErrorReport) -> None:
-        """Close a request with an error."""
         report = error.report() if isinstance(error, R1Error) else error
         self.replies.append(ErrorReply(id=request_id, report=report))
 
@@ -317,7 +316,6 @@ class RequestQueue:
         self._dispatch_prepare(now, output)
 
     def _cancel_yielding(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
-        """Cancel the answers that yield to this request."""
         answers = isinstance(request, GenerateRequest) and not request.yields
         if answers or isinstance(request, LoadRequest | UnloadRequest):
             for yielding in self.in_flight.yielding:

@@ -169,7 +169,6 @@ class Worker:
     def _close(
         self, request_id: int, error: R1Error | None, result: protocol.ResultReply | None = None
     ) -> None:
-        """Send the closing reply of a request."""
         self._cancelled.discard(request_id)
         self._thinking_ended.discard(request_id)
         if error is None:

@@ -99,7 +99,6 @@ class ServerLoad:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     def run(self, users: int, requests: int) -> LoadTimes:

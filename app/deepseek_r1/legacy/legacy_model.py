@@ -155,7 +155,6 @@ class LegacyModel:
         return piece
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends the answer."""
         return bool(self._api.ctransformers_llm_is_eos_token(self.pointer, token))
 
     def compute(self, tokens: Sequence[int], past: int, threads: int) -> None:
@@ -231,7 +230,6 @@ class LegacyModelProcess:
             raise LoadStopped
 
     def close(self) -> None:
-        """End the process."""
         self._child.close()
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
@@ -243,7 +241,6 @@ class LegacyModelProcess:
         return self._piece(token)[0]
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends the answer."""
         return self._piece(token)[1]
 
     def compute(self, tokens: Sequence[int], past: int, threads: int) -> None:

@@ -84,7 +84,6 @@ class ExpertLayer:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all experts of the layer."""
         return self.expert_bytes * self.experts
 
 

@@ -122,7 +122,6 @@ class _Nodes:
         return offset
 
     def custom(self, compute: int, user_data: int) -> int:
-        """Return a custom node."""
         node: int = self._custom(
             self._context, TYPE_F32, 1, 1, 1, 1, 0, 0, compute, _ALL_THREADS, user_data
         )

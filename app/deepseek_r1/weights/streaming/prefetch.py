@@ -57,7 +57,6 @@ class PrefetchRing:
 
     @property
     def ring_bytes(self) -> int:
-        """Size of the ring."""
         return self._memory.nbytes
 
     @property

@@ -235,7 +235,6 @@ class SamplerPair:
             self.chain = self._constrained.pointer
 
     def close(self) -> None:
-        """Free the samplers."""
         self._free.close()
         if self._constrained is not None:
             self._constrained.close()

@@ -144,7 +144,6 @@ class _Bench:
             raise StreamingUnavailable(detail=str(error)) from error
 
     def _quantised(self, kind: TensorType) -> bytes:
-        """Return the bytes of a matrix."""
         data = ctypes.create_string_buffer(_MADE_ROWS * kind.nbytes(_WIDTH))
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
         pack = self._call(

@@ -136,7 +136,6 @@ class LlamaModel:
         return None if self.is_end(token) else self.piece(token)
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends an answer."""
         return bool(self._api.llama_vocab_is_eog(self.vocab, token))
 
     def markers(self) -> Iterator[str]:

@@ -85,7 +85,6 @@ class DraftModel:
         self._known = common_length(self.context.cells, self._text[self._first :])
 
     def observe(self, tokens: Sequence[int]) -> None:
-        """Append tokens to the text."""
         to_draft = self._vocabulary.to_draft
         self._text += [to_draft[token] for token in tokens]
 
