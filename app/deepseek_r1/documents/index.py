@@ -278,8 +278,9 @@ class DocumentIndex:
             if where is None:
                 self.added = {}
                 raise DocumentIndexDamaged(detail=str(error)) from error
-            damage = sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
-            if error.sqlite_errorcode & 0xFF not in damage:
+            # Python's module itself refuses a text that is not UTF-8, without a code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
             try:
                 for name in (where.name, f"{where.name}-journal"):
