@@ -12,10 +12,14 @@ from deepseek_r1.core.errors import BudgetTooSmall, PromptTooLong
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory import advice
+from deepseek_r1.memory.estimate import planned_share
+from deepseek_r1.memory.load_plan import plan_load
 from host.counted_child import counted_command
-from support.gguf_files import tiny_llama
+from support.gguf_files import tiny_llama, tiny_qwen2
 
 SETTINGS = LoadSettings(memory_budget=2048, context_length=512)
 
@@ -49,7 +53,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
 
 
 def test_a_load_reads_one_header_and_makes_one_bill_also_where_it_replaces_a_model(tmp_path, work):
-    one, other = tiny_llama(tmp_path / "one.gguf"), tiny_llama(tmp_path / "other.gguf", blocks=3)
+    one, other = tiny_llama(tmp_path / "one.gguf"), tiny_llama(tmp_path / "other.gguf")
     bills = []
 
     def take(event) -> None:
@@ -79,3 +83,12 @@ def test_a_question_is_rendered_and_tokenised_once(tmp_path, work):
         with pytest.raises(PromptTooLong) as refused:
             list(engine.generate(words, SamplingSettings(max_tokens=2), reserve=500))
     assert refused.value.facts["reserve"] == 500
+
+
+def test_a_plan_is_made_again_for_a_file_that_took_the_place_of_the_one_that_was_planned(tmp_path):
+    path = tiny_llama(tmp_path / "one.gguf")
+    plan = plan_load(read_header(path), SETTINGS, planned_share(100.0))
+    assert plan.usable
+    tiny_qwen2(path)
+    with CPUInference(path, settings=SETTINGS, window_mib=100.0, plan=plan) as model:
+        assert (plan.header.architecture, model.loaded.facts.architecture) == ("llama", "qwen2")
