@@ -21,7 +21,7 @@ from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, Raw
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.memory.load_plan import LoadPlan
 
-VERSION = 4
+VERSION = 5
 SAVE_PROMPTS_S = 2.0  # a process gets after ShutdownRequest to write prompts to disk
 
 RequestId = Annotated[int, Field(ge=-(2**53), le=2**53)]
