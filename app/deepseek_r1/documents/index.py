@@ -233,7 +233,6 @@ class DocumentIndex:
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
-        """The passages from one id to another one."""
         for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
             yield Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
 

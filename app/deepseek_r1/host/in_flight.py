@@ -83,7 +83,6 @@ class InFlightRequests:
         return bool(self._entries)
 
     def add(self, request: AnsweredRequest, now: float) -> None:
-        """Record a request as sent."""
         self._entries[request.id] = InFlightRequest(request, now)
         self._moved_at = now
 
@@ -136,7 +135,6 @@ class InFlightRequests:
 
     @property
     def next_deadline(self) -> float | None:
-        """The earliest deadline of an open request."""
         return min((e.deadline for e in self._entries.values() if e.deadline), default=None)
 
     def overdue(self, now: float) -> InFlightRequest | None:

@@ -174,7 +174,6 @@ class RequestQueue:
         return output
 
     def cancel_all(self, now: float) -> QueueOutput:
-        """Cancel every request that is in flight."""
         output = QueueOutput()
         for request_id in self.in_flight.ids():
             self._cancel_sent(request_id, now, output)

@@ -47,7 +47,6 @@ class LoadTimes:
     peak_mib: float = 0.0  # memory of the engine; 0 likewise
 
     def report(self) -> dict[str, float | int]:
-        """Returns the rates and percentiles."""
         seconds = max(self.seconds, 1e-9)
         report: dict[str, float | int] = {
             **({"rate": self.rate} if self.rate else {"users": self.users}),

@@ -135,7 +135,6 @@ class LegacyModel:
         return made[0], keep
 
     def close(self) -> None:
-        """Free the memory."""
         if self.pointer:
             self._api.ctransformers_llm_delete(self.pointer)
             self.pointer = None
@@ -150,7 +149,6 @@ class LegacyModel:
         return tokens
 
     def piece(self, token: int) -> bytes:
-        """Return the text of a token, as bytes."""
         piece: bytes = self._api.ctransformers_llm_detokenize(self.pointer, token) or b""
         return piece
 

@@ -113,7 +113,6 @@ class LegacyEngine:
 
     @property
     def context_used(self) -> int:
-        """Tokens in the context."""
         return len(self._cells)
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
@@ -131,7 +130,6 @@ class LegacyEngine:
         return {"weights": self._weights_mib}
 
     def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
-        """Return the number of tokens of the prompt."""
         del most_tokens
         return len(self._prompts.build(messages))
 
@@ -177,7 +175,6 @@ class LegacyEngine:
         self.threads = threads or self._automatic[0], threads_prefill or self._automatic[1]
 
     def close(self) -> None:
-        """Free the model."""
         self._cells.clear()
         self._model.close()
 

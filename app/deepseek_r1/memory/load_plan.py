@@ -30,7 +30,6 @@ class LoadPlan:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that will be opened."""
         return tuple(chain.from_iterable(header.parts for header in self._headers))
 
     @property

@@ -203,7 +203,6 @@ class Residency:
 
     @property
     def total_mib(self) -> float:
-        """All memory that the weights take."""
         return self.pinned_mib + self.slots_mib + self.experts_mib
 
 

@@ -110,7 +110,6 @@ class _Grammar:
         self._rules["root"] = f"ws {self._rule(schema, 0)} ws"
 
     def text(self) -> str:
-        """Return all rules in GBNF."""
         return "\n".join(f"{name} ::= {rule}" for name, rule in self._rules.items()) + "\n"
 
     def _add(self, rule: str) -> str:

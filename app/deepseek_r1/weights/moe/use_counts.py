@@ -39,7 +39,6 @@ class UseCounts:
         self._changed = True
 
     def save(self) -> None:
-        """Write them to the profile."""
         if not self._changed:
             return
         scale = min(1.0, _MOST / max(self.uses))

@@ -149,7 +149,6 @@ class Answer:
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """The reason why the answer has to end now."""
         if self.output.thinking:
             return None
         if self._repeated:

@@ -245,7 +245,6 @@ class LlamaContext:
 
     @property
     def used(self) -> int:
-        """Cells in use."""
         return len(self.cells) + self.batched_cells
 
     @property

@@ -64,7 +64,6 @@ class DraftModel:
         self._known = 0  # leading cells that match the text
 
     def close(self) -> None:
-        """Free the context and the model."""
         self.context.close()
         self._model.close()
 
