@@ -27,7 +27,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.documents.document import Block, Document, Place
-from deepseek_r1.documents.document_prompt import best_passages, plan
+from deepseek_r1.documents.document_prompt import nearest_first, plan
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens, passages
 from deepseek_r1.documents.reading import read_document
@@ -112,7 +112,8 @@ def measure_embedding(folder: Path, path: str) -> None:
             index.add(document)
             shas = [document.sha256]
             return lambda question: [
-                each.place.page for each in best_passages(index, shas, question, model)[:3]
+                each.place.page
+                for each in nearest_first(index.search(question, shas, 20), question, model)[:3]
             ]
 
         _measure(folder, {"ours and the embedding model": made_for})

@@ -6,7 +6,7 @@ import pytest
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Block, Document, Passage, Place, Source, citations, cited
-from deepseek_r1.documents.document_prompt import best_passages, plan
+from deepseek_r1.documents.document_prompt import nearest_first, plan
 from deepseek_r1.documents.index import DocumentIndex
 
 SHA = "a" * 64
@@ -97,8 +97,8 @@ def test_what_does_not_fit_is_searched_and_sent_in_the_documents_order(index):
 
 def test_what_is_nearest_in_meaning_comes_first_among_what_has_the_words(index):
     question, model = "What happened in the village?", Model()
-    by_words = best_passages(index, [SHA], question, None)
-    by_both = best_passages(index, [SHA], question, model)
+    found = index.search(question, [SHA], 20)
+    by_words, by_both = (nearest_first(found, question, each) for each in (None, model))
     assert len(by_words) == len(by_both) == 12
     assert by_both[0] == by_words[0], "first in words"
     assert by_both[1] not in by_words, "last of twenty in words, first in meaning"

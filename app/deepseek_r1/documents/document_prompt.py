@@ -154,20 +154,10 @@ def _language(question: str) -> str:
     return "zh" if re.search(f"[{UNSPACED}]", question) else "en"
 
 
-def best_passages(
-    index: DocumentIndex,
-    sha256s: Sequence[str],
-    question: str,
-    model: DocumentModel | None,
-) -> list[Passage]:
-    """The best passages by their words; with a model that compares, by the sum of both ranks."""
-    return _nearest_first(index.search(question, sha256s, _COMPARED), question, model)
-
-
-def _nearest_first(
+def nearest_first(
     found: Sequence[Passage], question: str, model: DocumentModel | None
 ) -> list[Passage]:
-    """The best of what a search found."""
+    """The best of what a search found; with a model that compares, by the sum of both ranks."""
     if model is None or not found:
         return list(found[:_FOUND])
     near = model.similarities(question, tuple(_with_heading(each) for each in found))
@@ -197,9 +187,9 @@ def _best_with(
         both = f"{before}\n{question}"
         together = index.search(both, sha256s, _COMPARED)
         if together and (only_asks(question) or index.weight(question, together[0], sha256s) > 0):
-            return list(dict.fromkeys((*found[:1], *_nearest_first(together, both, model))))
+            return list(dict.fromkeys((*found[:1], *nearest_first(together, both, model))))
     if found and (must_send or weight >= _NAMED_AT_ALL):
-        return _nearest_first(found, question, model)
+        return nearest_first(found, question, model)
     if must_send or is_of_all(question) or only_asks(question):
         return [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
     return []
