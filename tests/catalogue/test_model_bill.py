@@ -17,6 +17,7 @@ from deepseek_r1.core.errors import (
     TemplateUnusable,
 )
 from deepseek_r1.core.settings import LoadSettings
+from support.ggml_files import tiny_gptj
 from support.gguf_files import tiny_llama, tiny_qwen2
 
 pytestmark = pytest.mark.integration
@@ -66,5 +67,6 @@ def test_what_a_load_would_refuse_is_refused_before_it(headers, model, tmp_path)
         checked_load(headers, model, SETTINGS, 100.0, "{% for %}")
     other = tiny_qwen2(tmp_path / "other.gguf")
     drafted = SETTINGS.model_copy(update={"draft_model": str(other)})
-    with pytest.raises(DraftUnfit):
-        checked_load(headers, model, drafted, 100.0, "")
+    for unfit in (model, tiny_gptj(tmp_path / "old.bin")):
+        with pytest.raises(DraftUnfit):
+            checked_load(headers, unfit, drafted, 100.0, "")
