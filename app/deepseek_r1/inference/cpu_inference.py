@@ -105,7 +105,7 @@ class CPUInference(PromptCalls):
         """
         with ExitStack() as stack:
             cache = stack.enter_context(prompt_cache_of(prompt_cache))
-            chosen = with_options(
+            load = with_options(
                 settings or LoadSettings(),
                 threads=thread_count,
                 threads_prefill=thread_count,
@@ -122,14 +122,7 @@ class CPUInference(PromptCalls):
             batch = 1 if batch_size is None else batch_size
             model = open_model(
                 ModelToLoad(
-                    Path(model_path),
-                    chosen,
-                    batch,
-                    window_mib,
-                    cache,
-                    chat_template,
-                    isolated,
-                    plan,
+                    Path(model_path), load, batch, window_mib, cache, chat_template, isolated, plan
                 ),
                 on_accepted or (lambda _plan: None),
                 on_progress or (lambda _fraction: True),
