@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import model_bill, require_loadable
+from deepseek_r1.catalogue.model_bill import checked_load, model_bill
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
     ContextTooLarge,
@@ -17,6 +17,7 @@ from deepseek_r1.core.errors import (
     TemplateUnusable,
 )
 from deepseek_r1.core.settings import LoadSettings
+from support.ggml_files import tiny_gptj
 from support.gguf_files import tiny_llama, tiny_qwen2
 
 pytestmark = pytest.mark.integration
@@ -52,19 +53,20 @@ def test_a_bill_that_does_not_fit_names_settings_that_do(headers, starter):
     assert not found.bill.fits
     assert found.fits_with is not None
     with pytest.raises(BudgetTooSmall) as caught:
-        require_loadable(headers, starter, tight, 100.0, "")
+        checked_load(headers, starter, tight, 100.0, "")
     assert caught.value.facts["advice"]
 
 
 def test_what_a_load_would_refuse_is_refused_before_it(headers, model, tmp_path):
-    require_loadable(headers, model, SETTINGS, 100.0, "")
+    checked_load(headers, model, SETTINGS, 100.0, "")
     with pytest.raises(ModelFileMissing):
-        require_loadable(headers, tmp_path / "gone.gguf", SETTINGS, 100.0, "")
+        checked_load(headers, tmp_path / "gone.gguf", SETTINGS, 100.0, "")
     with pytest.raises(ContextTooLarge):
-        require_loadable(headers, model, LoadSettings(context_length=1024), 100.0, "")
+        checked_load(headers, model, LoadSettings(context_length=1024), 100.0, "")
     with pytest.raises(TemplateUnusable):
-        require_loadable(headers, model, SETTINGS, 100.0, "{% for %}")
+        checked_load(headers, model, SETTINGS, 100.0, "{% for %}")
     other = tiny_qwen2(tmp_path / "other.gguf")
     drafted = SETTINGS.model_copy(update={"draft_model": str(other)})
-    with pytest.raises(DraftUnfit):
-        require_loadable(headers, model, drafted, 100.0, "")
+    for unfit in (model, tiny_gptj(tmp_path / "old.bin")):
+        with pytest.raises(DraftUnfit):
+            checked_load(headers, unfit, drafted, 100.0, "")

@@ -68,6 +68,18 @@ def test_a_model_is_pulled_verified_and_removed(model, own_profile):
     assert run_here("models", "remove", "tiny", "--yes").returncode == 2
 
 
+def test_what_a_comparison_has_converted_is_listed_and_can_be_removed(shallow_starter, own_profile):
+    run_here(
+        *("compare", "Hi", "-m", shallow_starter, "--precision", "q8_0", "--max-tokens", "1"),
+        *("--context-length", "512"),
+    )
+    (file,) = (own_profile / "converted").glob("*.gguf")
+    listed = json.loads(run_here("models", "list", "--json").stdout)["models"]
+    assert str(file) in [each["path"] for each in listed]
+    assert run_here("models", "remove", file.stem, "--yes").returncode == 0
+    assert not file.exists()
+
+
 def test_the_starter_can_be_verified_by_the_name_in_the_list(starter):
     (listed,) = json.loads(run_here("models", "list", "--json").stdout)["models"]
     done = run_here("models", "verify", starter.stem)

@@ -24,7 +24,7 @@ from support.gguf_files import tiny_llama
 
 def test_without_a_choice_the_folder_is_in_the_profile(own_profile: Path) -> None:
     assert user_models_dir() == own_profile / "models"
-    assert models_dirs() == (own_profile / "models",)
+    assert models_dirs() == (own_profile / "models", own_profile / "converted")
 
 
 def test_a_chosen_folder_is_used_and_the_one_before_is_still_listed(own_profile, tmp_path):

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "app")]
 
@@ -26,7 +27,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.documents.document import Block, Document, Place
-from deepseek_r1.documents.document_prompt import best_passages, plan
+from deepseek_r1.documents.document_prompt import nearest_first, plan
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens, passages
 from deepseek_r1.documents.reading import read_document
@@ -34,6 +35,7 @@ from deepseek_r1.memory.meter import unshared_mib
 
 Search = Callable[[str], list[int | None]]  # a question to the pages of the first three passages
 QUESTIONS = Path(__file__).with_name("questions.tsv")
+ESTIMATING = SimpleNamespace(count_tokens=estimated_tokens)
 
 
 def document_of(folder: Path, text: str, language: str) -> Document:
@@ -111,7 +113,7 @@ def measure_embedding(folder: Path, path: str) -> None:
             shas = [document.sha256]
             return lambda question: [
                 each.place.page
-                for each in best_passages(index, shas, question, model.similarities)[:3]
+                for each in nearest_first(index.search(question, shas, 20), question, model)[:3]
             ]
 
         _measure(folder, {"ours and the embedding model": made_for})
@@ -122,7 +124,7 @@ def measure_embedding(folder: Path, path: str) -> None:
 def pages_sent(index: DocumentIndex, sha256: str, *given: str) -> list[int | None]:
     """Of a document, for the last of these questions."""
     messages = [Message(role=Role.USER, content=each) for each in given]
-    made = plan(index, [sha256], messages, 4_000, estimated_tokens, must_send=False)
+    made = plan(index, [sha256], messages, 4_000, ESTIMATING, must_send=False)
     return [each.passage.place.page for each in made.sources]
 
 

@@ -26,6 +26,7 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import file_sha256, read_document
 from deepseek_r1.engine.protocol.base import GenerationResult
+from documents.test_document_prompt import Model
 from support.command import run
 from support.gguf_files import tiny_bert
 from support.patience import PATIENCE_S
@@ -50,7 +51,7 @@ def test_a_document_is_read_once_and_put_before_the_question(diary: Path):
     (sha256,) = add_documents(index, diary)
     assert add_documents(index, diary) == [sha256]
     assert list(index.added) == [sha256]
-    planned = plan(index, [sha256], asked(), 3584, lambda text: len(text) // 4)
+    planned = plan(index, [sha256], asked(), 3584, Model())
     assert planned.whole
     assert "closed in May" in planned.messages[0].content
 
@@ -78,12 +79,12 @@ def test_what_has_no_end_is_no_document():
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
     index = DocumentIndex()
     sha256 = add_data(index, diary.read_bytes(), "diary.txt")
-    planned = plan(index, [sha256], asked(), 3584, len)
+    planned = plan(index, [sha256], asked(), 3584, Model())
     assert planned.sources[0].passage.name == "diary.txt"
     index.remove(sha256)
     assert list(index.added) == []
     with pytest.raises(LookupError):
-        plan(index, [sha256], asked(), 3584, len)
+        plan(index, [sha256], asked(), 3584, Model())
 
 
 def test_a_continued_answer_has_cited_what_its_beginning_cites():

@@ -161,6 +161,19 @@ def test_damage_that_shows_later_is_said_too(tmp_path):
     assert index.documents() == []
 
 
+def test_a_text_that_is_none_any_more_is_damage(tmp_path):
+    path = tmp_path / "documents.db"
+    index = DocumentIndex(path)
+    index.add(pages("apples"))
+    index.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE passages SET text = CAST(X'ff' AS TEXT)")
+    with pytest.raises(DocumentIndexDamaged):
+        index.passages("a" * 64)
+    index.add(pages("apples"))
+    assert index.passages("a" * 64)
+
+
 def test_an_index_of_another_version_is_made_anew(tmp_path):
     path = tmp_path / "documents.db"
     index = DocumentIndex(path)

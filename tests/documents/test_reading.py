@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.documents import reading
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block, Document
@@ -128,6 +129,16 @@ def test_pages_of_a_pdf_have_numbers_and_a_picture_says_that_it_is_one(tmp_path:
         ("page 1", "hyphenation\nend"), ("page 2", "[Page 2 is a picture without text.]"),
         ("page 3", "third"),
     ])  # fmt: skip
+
+
+def test_the_text_of_a_document_is_the_same_whatever_language_the_window_speaks(tmp_path: Path):
+    pages = [made.pdf_lines("first"), made.IMAGE]
+    path = saved(tmp_path, "a.pdf", made.pdf(pages))
+    use_language("zh_CN")
+    try:
+        assert read_here(path)[1][1][1] == "[Page 2 is a picture without text.]"
+    finally:
+        use_language("en")
 
 
 def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> None:

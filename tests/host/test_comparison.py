@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -243,3 +244,31 @@ def test_a_model_that_is_not_there_is_not_converted() -> None:
     done = run_here("compare", "Hi", "-m", "gone.gguf", "--precision", "q4_0")
     assert (done.returncode, done.stdout) == (3, "")
     assert "gone.gguf does not exist" in done.stderr
+
+
+def test_the_last_number_of_cores_that_is_sent_is_for_those_that_run(monkeypatch):
+    """One ends while another thread is just sending what was right before."""
+    planned = ComparisonPlanned((), True, 0.0, 900, 0.0)
+    run = Comparison([STORY], [Candidate("a"), Candidate("b")], planned)
+    sent, sending, goes_on = [], threading.Event(), threading.Event()
+
+    def submit(_kind, threads: int, **_cores: int) -> None:
+        if not sending.is_set():
+            sending.set()
+            goes_on.wait()
+        sent.append(threads)
+
+    for engine in run._engines:
+        monkeypatch.setattr(engine, "submit", submit)
+    run._running = {0: None, 1: None}
+    first = threading.Thread(target=run._share_cores)
+    first.start()
+    sending.wait()
+    del run._running[1]
+    second = threading.Thread(target=run._share_cores)
+    second.start()
+    second.join(0.3)  # without turns it would be done
+    goes_on.set()
+    first.join()
+    second.join()
+    assert sent[-1] == 0

@@ -34,7 +34,9 @@ from deepseek_r1.host.protocol import (
 )
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.load_plan import plan_load
 from host.scripted_engine import LOADED
+from memory.headers import OVERHEAD, header
 
 LOAD = LoadRequest(id=1, path="model.gguf")
 GONE = EngineDied(how="SIGSEGV", detail="").report()
@@ -264,6 +266,8 @@ def test_only_one_of_two_answers_that_yield_is_taken() -> None:
 # ---- one process a model ----------------------------------------------------------------------
 
 OTHER = LoadRequest(id=20, path="other.gguf")
+PLAN = plan_load(header(), LoadSettings(memory_budget=4096), OVERHEAD)
+PLANNED = OTHER.model_copy(update={"plan": PLAN})
 
 
 def with_opened_model() -> RequestQueue:
@@ -281,8 +285,8 @@ def test_another_load_is_checked_and_sent_to_the_next_process() -> None:
     output = queue.submit(OTHER, 2.0)
     assert output == QueueOutput(check=OTHER)
     assert queue.activity is EngineState.LOADING
-    assert queue.on_load_checked(20, None, 2.0) == QueueOutput(replace=True)
-    assert sent(queue.on_engine_ready(3.0)) == [OTHER]
+    assert queue.on_load_checked(20, PLAN, 2.0) == QueueOutput(replace=True)
+    assert sent(queue.on_engine_ready(3.0)) == [PLANNED]
 
 
 def test_while_a_load_waits_for_an_answer_the_engine_is_at_the_answer() -> None:
@@ -290,7 +294,7 @@ def test_while_a_load_waits_for_an_answer_the_engine_is_at_the_answer() -> None:
     queue.submit(question(19), 2.0)
     queue.submit(OTHER, 2.0)
     assert queue.activity is EngineState.GENERATING
-    queue.on_load_checked(20, None, 2.0)
+    queue.on_load_checked(20, PLAN, 2.0)
     assert queue.activity is EngineState.GENERATING
     assert close(queue, 19).replace
     assert queue.activity is EngineState.LOADING
@@ -309,7 +313,7 @@ def test_an_answer_ends_before_the_process_is_replaced() -> None:
     queue = with_opened_model()
     queue.submit(question(2), 2.0)
     queue.submit(OTHER, 2.0)
-    assert not queue.on_load_checked(20, None, 2.0).replace
+    assert not queue.on_load_checked(20, PLAN, 2.0).replace
     assert close(queue, 2).replace
 
 
@@ -317,7 +321,7 @@ def test_an_answer_that_yields_is_cancelled_once_the_file_is_accepted() -> None:
     queue = with_opened_model()
     queue.submit(yielding(2), 2.0)
     assert sent(queue.submit(OTHER, 2.0)) == []
-    assert sent(queue.on_load_checked(20, None, 3.0)) == [CancelRequest(id=2)]
+    assert sent(queue.on_load_checked(20, PLAN, 3.0)) == [CancelRequest(id=2)]
     assert close(queue, 2).replace
 
 
@@ -325,8 +329,8 @@ def test_a_question_behind_a_load_goes_to_the_next_process() -> None:
     queue = with_opened_model()
     queue.submit(OTHER, 2.0)
     assert queue.submit(question(21), 2.0) == QueueOutput()
-    queue.on_load_checked(20, None, 2.0)
-    assert sent(queue.on_engine_ready(3.0)) == [OTHER, question(21)]
+    queue.on_load_checked(20, PLAN, 2.0)
+    assert sent(queue.on_engine_ready(3.0)) == [PLANNED, question(21)]
 
 
 def test_a_cancelled_load_lets_what_is_behind_it_go_to_the_present_model() -> None:
@@ -336,7 +340,7 @@ def test_a_cancelled_load_lets_what_is_behind_it_go_to_the_present_model() -> No
     output = queue.cancel(20, 2.0)
     assert [reply.report.code for reply in output.replies] == ["LoadStopped"]
     assert sent(output) == [question(21)]
-    assert queue.on_load_checked(20, None, 3.0) == QueueOutput()
+    assert queue.on_load_checked(20, PLAN, 3.0) == QueueOutput()
 
 
 def test_without_a_model_the_process_is_replaced_unchecked() -> None:
@@ -377,8 +381,8 @@ def test_an_old_file_is_loaded_again_by_a_fresh_process() -> None:
     queue.on_reply(DoneReply(id=1), 1.0)
     again = LOAD.model_copy(update={"id": 20})
     assert queue.submit(again, 2.0).check == again
-    assert queue.on_load_checked(20, None, 2.0).replace
-    assert sent(queue.on_engine_ready(3.0)) == [again]
+    assert queue.on_load_checked(20, PLAN, 2.0).replace
+    assert sent(queue.on_engine_ready(3.0)) == [again.model_copy(update={"plan": PLAN})]
 
 
 def test_a_file_that_took_the_models_place_is_another_model(identities: dict[str, str]) -> None:
@@ -391,4 +395,4 @@ def test_an_engine_that_dies_fails_the_load_that_waits_for_its_check() -> None:
     queue = with_opened_model()
     queue.submit(OTHER, 2.0)
     assert [reply.id for reply in queue.on_engine_lost(GONE).replies] == [20]
-    assert queue.on_load_checked(20, None, 3.0) == QueueOutput()
+    assert queue.on_load_checked(20, PLAN, 3.0) == QueueOutput()

@@ -14,7 +14,6 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import AnswerDelta
-from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats import gguf
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -24,8 +23,8 @@ from deepseek_r1.memory import plan as plan_module
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
+from deepseek_r1.weights import streamed_weights
 from deepseek_r1.weights.residency import Residency, plan_residency
-from deepseek_r1.weights.streaming import streamed_weights
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from support.budgets import engine_extra_mib
 from support.patience import PATIENCE_S
@@ -231,7 +230,7 @@ def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     measured = process_share(0.0).runtime_mib
     assert measured > ENGINE_RUNTIME_MIB
     assert planned_share(9.0) == ProcessOverhead(measured, 9.0)
-    (measured_dir() / estimate.FILE_NAME).write_bytes(b"{")
+    estimate.ENGINE_MEMORY.file.write_bytes(b"{")
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
 
 

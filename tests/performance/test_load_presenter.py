@@ -10,12 +10,10 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.errors import LoadStopped, ModelFileMissing
+from deepseek_r1.core.events import Bill, LoadProgress
 from deepseek_r1.host.protocol import ErrorReply, LoadRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from deepseek_r1.memory.advice import Advice
-from deepseek_r1.memory.estimate import Estimate
 from performance.samples import a_bill, a_model
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
@@ -31,14 +29,8 @@ pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
 class BillsStandIn:
-    """Records questions; the test emits their bills."""
-
-    def __init__(self) -> None:
-        self.asked: list[Later] = []
-
-    def ask(self, *_given: Any, measure_disk: bool = True) -> Later:
-        self.asked.append(Later())
-        return self.asked[-1]
+    def ask(self, *_given: Any) -> Later:
+        return Later()
 
     def with_disk_speed(self, bill: Bill) -> Bill:
         return bill
@@ -86,6 +78,15 @@ class Case:
     def headings(self) -> set[str]:
         return {label.text() for label in self.panel.bill.findChildren(QLabel)}
 
+    def accept(self, total_mib: float) -> None:
+        """The model that is being loaded fits, with this bill."""
+        lines = tuple(
+            line.model_copy(update={"measured_mib": None, "planned_mib": total_mib / 7})
+            for line in a_bill().lines
+        )
+        bill = a_bill().model_copy(update={"lines": lines})
+        self.engine.last(LoadRequest).take(LoadProgress(fraction=0.0, bill=bill))
+
     def finish_load(self) -> None:
         """The model that is being loaded is there."""
         self.engine.last(LoadRequest).take(a_model())
@@ -99,49 +100,28 @@ def case(panel: PerformancePanel) -> Case:
     return made
 
 
-def planned(case: Case, total_mib: float) -> Estimate:
-    lines = tuple(
-        line.model_copy(update={"measured_mib": None, "planned_mib": total_mib / 7})
-        for line in a_bill().lines
-    )
-    bill = a_bill().model_copy(update={"lines": lines})
-    return Estimate(bill, Advice(Preferences().load, "", bill))
-
-
 def test_a_load_shows_its_own_bill_with_nothing_measured(case: Case) -> None:
     before = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].give(planned(case, 700.0))
+    case.accept(700.0)
     assert case.panel.bill.total.text() != before
     assert "measured" not in case.headings
-
-
-def test_a_bill_that_comes_after_the_load_is_not_shown(case: Case) -> None:
-    case.models.choose(Path("other.gguf"))
-    case.finish_load()
-    shown = case.panel.bill.total.text()
-    case.engine.bills.asked[-1].give(planned(case, 700.0))
-    assert case.panel.bill.total.text() == shown
 
 
 def test_after_a_refusal_the_bill_is_that_of_the_model_still_loaded(case: Case) -> None:
     shown = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].give(planned(case, 700.0))
     case.engine.last(LoadRequest).close(
         ErrorReply(id=1, report=ModelFileMissing(path="other.gguf").report())
     )
     assert case.panel.bill.total.text() == shown
 
 
-def test_after_a_refusal_without_a_model_there_are_no_numbers(panel: PerformancePanel) -> None:
+def test_after_a_load_that_failed_there_are_no_numbers(panel: PerformancePanel) -> None:
     case = Case(panel)
     case.models.choose(Path("other.gguf"))
-    case.engine.bills.asked[-1].give(planned(case, 700.0))
-    refused = BudgetTooSmall(
-        needed_mib=700, budget_mib=512, weights_mib=500, kv_mib=100, rest_mib=100, advice=""
-    )
-    case.engine.last(LoadRequest).close(ErrorReply(id=1, report=refused.report()))
+    case.accept(700.0)
+    case.engine.last(LoadRequest).close(ErrorReply(id=1, report=LoadStopped().report()))
     assert panel.bill.total.text() == "The bill appears with the model."
 
 

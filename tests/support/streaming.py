@@ -14,7 +14,7 @@ from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.weights.residency import least_weights_mib, plan_residency
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
+from deepseek_r1.weights.streamed_weights import StreamedWeights
 
 FIRST = [5 + 3 * n % 200 for n in range(40)]
 

@@ -19,7 +19,7 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.catalogue.known_models import KnownDraft
 from deepseek_r1.core import log
-from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
@@ -39,7 +39,6 @@ from deepseek_r1.memory.other_models import draft_mib
 
 MEASUREMENTS = 3  # a busy moment makes memory look slow; the fastest of so many counts
 _SECONDS = 0.25  # for each
-SPEED_FILE, RATES_FILE = "machine_speed.json", "answer_rates.json"
 
 
 class MeasuredRate(BaseModel, frozen=True):
@@ -50,6 +49,8 @@ class MeasuredRate(BaseModel, frozen=True):
     budget_mib: int = Field(ge=0)
 
 
+_SPEEDS = Measurements("machine_speed", MachineSpeed)
+_RATES = Measurements("answer_rates", MeasuredRate)
 _lock = threading.Lock()
 _known: dict[str, MachineSpeed] = {}
 
@@ -64,7 +65,7 @@ def machine_speed() -> MachineSpeed:
         if not found.memory_mib_s:
             found = _known[_machine_key()] = _measure(found.threads)
             if found.memory_mib_s and hardware.busy_cores() < hardware.cpu().usable_cores / 2:
-                keep_measured(measured_dir() / SPEED_FILE, _machine_key(), found)
+                _SPEEDS.keep(_machine_key(), found)
         return found
 
 
@@ -72,7 +73,7 @@ def known_speed() -> MachineSpeed:
     """The speeds if they were ever measured on this computer, else unknown ones. Does not wait."""
     key, threads = _machine_key(), hardware.cpu().threads
     if key not in _known:
-        stored = load_measured(measured_dir() / SPEED_FILE, key, MachineSpeed) or MachineSpeed()
+        stored = _SPEEDS.get(key) or MachineSpeed()
         _known[key] = stored.model_copy(update={"threads": threads})
     return _known[key]
 
@@ -96,7 +97,7 @@ def _machine_key() -> str:
 
 def measured_tok_s(path: Path, file_bytes: int, budget_mib: int) -> float:
     """The speed of the last answer under this budget, 0 for one in memory; 0 if there is none."""
-    found = load_measured(measured_dir() / RATES_FILE, _rate_key(path, budget_mib), MeasuredRate)
+    found = _RATES.get(_rate_key(path, budget_mib))
     if found is None or abs(found.file_bytes - file_bytes) > SIZE_SLACK_BYTES:
         return 0.0
     return found.tok_s if found.budget_mib == budget_mib else 0.0
@@ -104,7 +105,7 @@ def measured_tok_s(path: Path, file_bytes: int, budget_mib: int) -> float:
 
 def store_rate(path: Path, rate: MeasuredRate) -> None:
     """Keep a speed for later."""
-    keep_measured(measured_dir() / RATES_FILE, _rate_key(path, rate.budget_mib), rate)
+    _RATES.keep(_rate_key(path, rate.budget_mib), rate)
 
 
 def _rate_key(path: Path, budget_mib: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
@@ -38,7 +37,7 @@ class Reading(StrEnum):
     CONTAINER = "container"  # of this one file
     MODEL = "model"  # all of the model that it belongs to
     EMBEDDING = "embedding"  # all of an embedding model
-    LOADABLE = "loadable"  # of a model, and what a load uses beside its header
+    LOADABLE = "loadable"  # all of a model, with its template, which has to be usable
 
 
 class ReadHeader(PipeMessage):
@@ -51,11 +50,9 @@ class ReadHeader(PipeMessage):
 
 
 class HeaderRead(PipeMessage):
-    """The header, without its paths; None where only the container was checked."""
+    """The header; None where only the container was checked."""
 
     kind: Literal["header"] = "header"
-    path: FilePath = ""
-    parts: tuple[FilePath, ...] = ()
     header: ModelHeader | None = None
 
 
@@ -105,24 +102,26 @@ class HeaderProcess:
 
     def _read(self, path: Path, *, embedding: bool) -> ModelHeader:
         reading = Reading.EMBEDDING if embedding else Reading.MODEL
-        reply = self._call(ReadHeader(path=str(path), reading=reading), path)
-        if reply.header is None:
-            raise _unreadable(path, tr("the process that reads it sent no header"))
-        parts = tuple(Path(part) for part in reply.parts)
-        return replace(reply.header, path=Path(reply.path), parts=parts)
+        return self._header(ReadHeader(path=str(path), reading=reading))
 
     def check_file(self, path: Path, whole: bool) -> None:
         """Check a whole model, or one file's container alone. Raises a ModelRefused."""
         reading = Reading.MODEL if whole else Reading.CONTAINER
         self._call(ReadHeader(path=str(path), reading=reading), path)
 
-    def check_loadable(self, path: Path, draft_path: str, chat_template: str) -> None:
-        """Check what a load uses beside the headers: the template, and the draft's vocabulary.
+    def read_loadable(self, path: Path, draft_path: str, chat_template: str) -> ModelHeader:
+        """The header with its template, once that and the draft's vocabulary were tried.
 
         `chat_template` is that of `host.protocol.LoadRequest`. Raises what the load would raise.
         """
         more = {"draft_path": draft_path, "chat_template": chat_template}
-        self._call(ReadHeader(path=str(path), reading=Reading.LOADABLE, **more), path)
+        return self._header(ReadHeader(path=str(path), reading=Reading.LOADABLE, **more))
+
+    def _header(self, request: ReadHeader) -> ModelHeader:
+        header = self._call(request, path := Path(request.path)).header
+        if header is None:
+            raise _unreadable(path, tr("the process that reads it sent no header"))
+        return header
 
     def close(self) -> None:
         """End the process. Does nothing where none runs."""

@@ -41,33 +41,23 @@ def _read(request: ReadHeader) -> HeaderRead:
             read_container(path)
             return HeaderRead()
         case Reading.LOADABLE:
-            _check_loadable(path, request.draft_path, request.chat_template)
-            return HeaderRead()
+            header = read_header(path)
+            _try_out(header, request.draft_path, request.chat_template)
         case Reading.MODEL | Reading.EMBEDDING:
             header = read_header(path, embedding=request.reading is Reading.EMBEDDING)
-    return HeaderRead(
-        path=str(header.path),
-        parts=tuple(str(part) for part in header.parts),
-        header=_without_long_texts(header),
-    )
+            header = replace(header, template=None)
+    return HeaderRead(header=replace(header, metadata=_short_values(header.metadata)))
 
 
-def _check_loadable(path: Path, draft_path: str, chat_template: str) -> None:
+def _try_out(header: ModelHeader, draft_path: str, chat_template: str) -> None:
     from deepseek_r1.engine.prompt.template import open_template  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.engine.protocol import vocabulary_map  # noqa: PLC0415 - seldom wanted
 
-    header = read_header(path)
-    if not header.legacy:
-        open_template(header, chat_template)
-    if draft_path:
-        vocabulary_map.compared_vocabularies(header, read_header(Path(draft_path)))
-
-
-def _without_long_texts(header: ModelHeader) -> ModelHeader:
-    """Without the paths too, which have a field of their own: JSON has no names that are bytes."""
-    return replace(
-        header, path=Path(), parts=(), template=None, metadata=_short_values(header.metadata)
-    )
+    if header.legacy:
+        return
+    open_template(header, chat_template)
+    if draft_path and not (draft := read_header(Path(draft_path))).legacy:
+        vocabulary_map.compared_vocabularies(header, draft)
 
 
 def _short_values(metadata: Mapping[str, Value]) -> dict[str, Value]:

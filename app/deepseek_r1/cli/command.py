@@ -102,7 +102,6 @@ class _Formatter(click.HelpFormatter):
         super().write_dl(whole, col_max, col_spacing)
 
     def write_text(self, text: str) -> None:
-        """Write an indented paragraph."""
         for line in wrapped(" ".join(text.split()), self.width - self.current_indent):
             self.write(f"{'':>{self.current_indent}}{line}\n")
 

@@ -21,7 +21,7 @@ from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, WrongUsage
 from deepseek_r1.core.events import LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.models_folders import converted_models_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.host import comparison as c
@@ -160,7 +160,7 @@ def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     facts = [(str(each), (found := each.stat()).st_size, found.st_mtime_ns) for each in files]
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-    folder = profile_dir() / "converted"
+    folder = converted_models_dir()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

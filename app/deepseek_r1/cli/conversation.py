@@ -58,7 +58,6 @@ class Conversation:
         self.partial = None if complete else whole
 
     def as_markdown(self, model: str) -> str:
-        """Returns the conversation as Markdown."""
         names = {Role.USER: tr("You"), Role.ASSISTANT: model, Role.SYSTEM: tr("System prompt")}
         return "".join(f"## {names[m.role]}\n\n{m.content}\n\n" for m in self.prompt())
 

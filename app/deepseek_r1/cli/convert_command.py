@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from deepseek_r1.convert.job import convert as convert_model
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import resources_dir
 
 _MIB = 1 << 20
 layers_option = option(
@@ -97,8 +99,6 @@ def convert(
         if imatrix_text is not None:
             request = _with_importance(request, imatrix_text)
         if prunes:
-            from deepseek_r1.cli.prune_command import prune_file  # noqa: PLC0415 - seldom wanted
-
             converted = prune_file(request, prune or 0.0, text, prune_layers)
         else:
             with conversion_bar() as on_progress:
@@ -154,11 +154,10 @@ def _one(argument: Path | None, option: Path | None, name: str) -> Path:
 
 def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
     """Returns the request with an importance matrix of the source on the text."""
-    from deepseek_r1.cli.prune_command import require_file  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415
+    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.lab.importance_matrix import activations  # noqa: PLC0415
 
-    require_file(request.source)
+    _require_file(request.source)
     with model_bar() as on_model:
         importance = activations(
             request.source,
@@ -168,6 +167,33 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
             on_progress=lambda done, total: on_model(request.source, done, total),
         ).squares
     return replace(request, importance=importance, importance_text=text.name)
+
+
+def prune_file(
+    request: ConversionRequest, share: float, text: Path | None, blocks: int
+) -> ConversionResult:
+    """Prune with one progress bar for the text and one for the output. Raises WrongUsage."""
+    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.lab.prune_model import prune  # noqa: PLC0415
+
+    _require_file(request.source)
+    text = text or resources_dir() / "calibration" / "calibration.txt"
+    with model_bar() as on_model:
+        return prune(
+            request,
+            text,
+            share,
+            blocks,
+            on_text=partial(on_model, request.source),
+            on_progress=lambda _stage, done, total: on_model(request.output, done, total),
+        )
+
+
+def _require_file(source: Path) -> None:
+    """Raise WrongUsage for a folder, which cannot evaluate a text."""
+    if source.is_dir():
+        detail = tr("A folder cannot evaluate a text. Convert it to f16 first, then use that file.")
+        raise WrongUsage(detail=detail)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from deepseek_r1.cli import console
 from deepseek_r1.core.events import AnswerSource, Event, ModelLoaded
 from deepseek_r1.core.i18n import join_list, tr
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
-from deepseek_r1.core.settings import SamplingSettings, answer_reserve
+from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
@@ -57,15 +57,9 @@ def answer_events(
     """Return the events of an answer about the documents, the last one with its sources."""
     sources: tuple[Source, ...] = ()
     if documents.added and loaded is not None and not isinstance(messages, RawPrompt):
-        context = loaded.facts.context_length
-        planned = plan(
-            documents,
-            list(documents.added),
-            messages,
-            context - answer_reserve(context, sampling.max_tokens),
-            engine.count_tokens,
-            similarities=engine.similarities if loaded.facts.embedding_model else None,
-        )
+        most = most_prompt_tokens(loaded.facts.context_length, sampling.max_tokens)
+        compares = bool(loaded.facts.embedding_model)
+        planned = plan(documents, list(documents.added), messages, most, engine, compares=compares)
         messages, sources = planned.messages, planned.sources
         if not planned.whole:
             n = len(sources)

@@ -74,7 +74,6 @@ class ShortageNotifier:
         self._short = self._started = False
 
     def __call__(self, notice: HostEvent) -> None:
-        """Handle an event of the host."""
         if isinstance(notice, Handshake) and not self._started:
             self._started = True
             note_missing_lock()

@@ -67,7 +67,7 @@ def _show(bill: Bill, advice: str, wanted: CacheStrategy) -> None:
     table.add_column()
     table.add_column(justify="right")
     for line in bill.lines:
-        name = tr("This program") if line.name == "window" else tr(ITEM_NAMES[line.name])
+        name = tr("This program") if line.name is BillItem.WINDOW else tr(ITEM_NAMES[line.name])
         table.add_row(name, f"{line.planned_mib:,.0f} MiB")
     table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
     table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")

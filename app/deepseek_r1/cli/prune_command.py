@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -10,14 +9,15 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Decorator, command, option
-from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
-from deepseek_r1.cli.quality_command import model_bar
-from deepseek_r1.convert.job import ConversionRequest, ConversionResult
+from deepseek_r1.cli.convert_command import (
+    layers_option,
+    prune_file,
+    show_converted,
+    text_option,
+)
+from deepseek_r1.convert.job import ConversionRequest
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.paths import resources_dir
-from deepseek_r1.lab.prune_model import prune as prune_model
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 
@@ -32,30 +32,6 @@ def without_effect(_context: click.Context, option: click.Parameter, value: obje
 def fit_option(names: str) -> Decorator:
     """Returns a hidden option of the fit of earlier versions."""
     return option(names, "", hidden=True, expose_value=False, callback=without_effect, default=None)
-
-
-def require_file(source: Path) -> None:
-    """Raise WrongUsage for a folder, which cannot evaluate a text."""
-    if source.is_dir():
-        detail = tr("A folder cannot evaluate a text. Convert it to f16 first, then use that file.")
-        raise WrongUsage(detail=detail)
-
-
-def prune_file(
-    request: ConversionRequest, share: float, text: Path | None, blocks: int
-) -> ConversionResult:
-    """Prune with one progress bar for the text and one for the output. Raises WrongUsage."""
-    require_file(request.source)
-    text = text or resources_dir() / "calibration" / "calibration.txt"
-    with model_bar() as on_model:
-        return prune_model(
-            request,
-            text,
-            share,
-            blocks,
-            on_text=partial(on_model, request.source),
-            on_progress=lambda _stage, done, total: on_model(request.output, done, total),
-        )
 
 
 @command(

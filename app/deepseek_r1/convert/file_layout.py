@@ -38,7 +38,6 @@ class TensorPlacement:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row in the output."""
         return self.kind.nbytes(self.tensor.columns)
 
     @property

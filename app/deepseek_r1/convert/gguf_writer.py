@@ -168,12 +168,10 @@ class Output:
 
     @property
     def nbytes(self) -> int:
-        """The number of bytes written."""
         return self._sound[1]
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of all bytes written."""
         return self._sound[0].hexdigest()
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:

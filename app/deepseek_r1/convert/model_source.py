@@ -101,7 +101,6 @@ class SourceTensor:
 
     @property
     def columns(self) -> int:
-        """The number of columns."""
         return self.shape[0]
 
     @property
@@ -111,7 +110,6 @@ class SourceTensor:
 
     @property
     def elements(self) -> int:
-        """The number of elements."""
         return self.columns * self.rows
 
 

@@ -172,7 +172,6 @@ class ChildCall:
         self._process.forget()
 
     def _next(self, began: float, on_wait: Callable[[float], object]) -> Any:
-        """The next message."""
         while True:
             event = self._event(self._due)
             match event:

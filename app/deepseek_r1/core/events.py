@@ -40,13 +40,6 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
-class LoadProgress(_Event):
-    """The share of the weights read so far, 0 to 1."""
-
-    kind: Literal["load_progress"] = "load_progress"
-    fraction: float
-
-
 class BillItem(StrEnum):
     """The item of a line of the memory bill."""
 
@@ -137,6 +130,14 @@ class Bill(_Event):
         if mib <= 0 or not self.disk_mib_s:
             return 0.0
         return 1 / (mib / self.disk_mib_s + self.compute_s)
+
+
+class LoadProgress(_Event):
+    """The share of the weights read so far, 0 to 1; the first has the planned bill."""
+
+    kind: Literal["load_progress"] = "load_progress"
+    fraction: float
+    bill: Bill | None = None
 
 
 class TemplateSource(StrEnum):

@@ -1,16 +1,21 @@
-"""Paths as fields of messages and files: their bytes, whether they are text or not."""
+"""Paths as fields of messages and files: their bytes, whether they are text or not.
+
+A `FilePath` is a text, a `JsonPath` a `Path`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
 
-def _path_to_json(path: str) -> str:
+def _path_to_json(given: str | Path) -> str:
     """Write a path whose bytes are not UTF-8 as their hex digits: JSON has no such texts."""
+    path = str(given)
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -29,6 +34,6 @@ def _path_from_json(path: object) -> object:
 
 
 _PATH_BYTES = "\0"  # no path contains it
-FilePath = Annotated[
-    str, PlainSerializer(_path_to_json, when_used="json"), BeforeValidator(_path_from_json)
-]
+_AsBytes = (PlainSerializer(_path_to_json, when_used="json"), BeforeValidator(_path_from_json))
+FilePath = Annotated[str, *_AsBytes]
+JsonPath = Annotated[Path, *_AsBytes]

@@ -1,13 +1,14 @@
-"""A file in the user's profile with what was measured on this machine, by key.
+"""Values that were measured on this machine, kept in the user's profile.
 
-These files have a folder of their own, the one folder of the profile in which the engine's process
-may write.
+Each kind has a file of its own in one folder, the one folder of the profile in which the engine's
+process may write: the window keeps other kinds at the same time, and a lost one of the kernels'
+times would change answers.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,40 +34,49 @@ class _Content(BaseModel, frozen=True):
     measured: dict[str, dict[str, Any]] = {}
 
 
-def load_measured(file: Path, key: str, kind: type[MeasuredT]) -> MeasuredT | None:
-    """Return the stored values; None where there are none or the file is damaged."""
-    stored = _read(file).measured.get(key)
-    if stored is None:
-        return None
-    try:
-        return kind.model_validate(stored)
-    except ValidationError as error:
-        log.engine.warning("%s has a damaged entry, which is ignored: %s", file.name, error)
-        return None
+class Measurements(Generic[MeasuredT]):
+    """The values of one kind, by what they depend on."""
 
+    def __init__(self, name: str, kind: type[MeasuredT]) -> None:
+        self._name, self._kind = name, kind
 
-def save_measured(file: Path, key: str, values: BaseModel) -> None:
-    """Store values beside the others. Raises OSError where the profile cannot be written."""
-    stored = _read(file).measured | {key: values.model_dump(mode="json")}
-    make_private_dir(file.parent)
-    write_atomically(file, _Content(measured=stored).model_dump_json(indent=1).encode("utf-8"))
+    @property
+    def file(self) -> Path:
+        """Where they are kept. It may not exist yet."""
+        return measured_dir() / f"{self._name}.json"
 
+    def get(self, key: str) -> MeasuredT | None:
+        """Return the stored value; None where there is none or the file is damaged."""
+        stored = self._read().measured.get(key)
+        if stored is None:
+            return None
+        try:
+            return self._kind.model_validate(stored)
+        except ValidationError as error:
+            log.engine.warning("%s has a damaged entry, which is ignored: %s", self._name, error)
+            return None
 
-def keep_measured(file: Path, key: str, values: BaseModel) -> bool:
-    """Store values as `save_measured` does. False, and a line in the log, where that fails."""
-    try:
-        save_measured(file, key, values)
-    except OSError as error:
-        log.engine.warning("%s cannot be written: %s", file.name, error)
-        return False
-    return True
+    def save(self, key: str, value: MeasuredT) -> None:
+        """Store a value beside the others. Raises OSError where the profile cannot be written."""
+        stored = self._read().measured | {key: value.model_dump(mode="json")}
+        make_private_dir(measured_dir())
+        text = _Content(measured=stored).model_dump_json(indent=1)
+        write_atomically(self.file, text.encode("utf-8"))
 
+    def keep(self, key: str, value: MeasuredT) -> bool:
+        """Store a value as `save` does. False, and a line in the log, where that fails."""
+        try:
+            self.save(key, value)
+        except OSError as error:
+            log.engine.warning("%s cannot be written: %s", self._name, error)
+            return False
+        return True
 
-def _read(file: Path) -> _Content:
-    try:
-        return _Content.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return _Content()
-    except (OSError, ValidationError) as error:
-        log.engine.warning("%s cannot be read and is ignored: %s", file.name, error)
-        return _Content()
+    def _read(self) -> _Content:
+        try:
+            return _Content.model_validate_json(self.file.read_bytes())
+        except FileNotFoundError:
+            return _Content()
+        except (OSError, ValidationError) as error:
+            log.engine.warning("%s cannot be read and is ignored: %s", self._name, error)
+            return _Content()

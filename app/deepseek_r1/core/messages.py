@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 
@@ -146,7 +146,8 @@ class AnswerRequest:
     `json_schema`, as JSON text, constrains the answer after the thinking. `continues` is an answer
     to the same messages that ended early: the events have what follows it; not together with a
     schema. `text_every_s`: a fast model's text comes in fewer events, at least this far apart; all
-    of it comes, also before a failure.
+    of it comes, also before a failure. `reserve` are tokens of the context that must be free for
+    the answer.
     """
 
     messages: PromptInput
@@ -154,6 +155,12 @@ class AnswerRequest:
     json_schema: str = ""
     continues: PartialAnswer | None = None
     text_every_s: float = 0.0
+    reserve: int = 0
+
+    def require_place(self, tokens: int, context_length: int) -> None:
+        """Raise PromptTooLong where a prompt of so many tokens leaves too little for the answer."""
+        if tokens + max(1, self.reserve) > context_length:
+            raise PromptTooLong(tokens=tokens, context=context_length, reserve=self.reserve)
 
     @property
     def plain(self) -> bool:

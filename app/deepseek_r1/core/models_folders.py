@@ -43,10 +43,16 @@ def chosen_models_dir() -> Path | None:
     return Path(folder) if folder is not None else None
 
 
+def converted_models_dir() -> Path:
+    """The folder of what comparisons of precisions have converted. It may not exist."""
+    return profile_dir() / "converted"
+
+
 def models_dirs() -> tuple[Path, ...]:
-    """All folders with models of ours: the present one, the profile's and earlier ones."""
+    """All folders with models of ours: the present one, the profile's two and earlier ones."""
     earlier = (Path(folder) for folder in _read().earlier)
-    return tuple(dict.fromkeys((user_models_dir(), default_models_dir(), *earlier)))
+    ours = user_models_dir(), default_models_dir(), converted_models_dir()
+    return tuple(dict.fromkeys((*ours, *earlier)))
 
 
 def choose_models_dir(folder: Path | None) -> None:

@@ -402,6 +402,11 @@ def answer_reserve(context_length: int, max_tokens: int) -> int:
     return max(1, min(max_tokens, context_length // 4))
 
 
+def most_prompt_tokens(context_length: int, max_tokens: int) -> int:
+    """The tokens of a context that a prompt may have."""
+    return context_length - answer_reserve(context_length, max_tokens)
+
+
 class SamplingOptions(TypedDict, total=False):
     """The fields of `SamplingSettings` but `max_tokens` as keywords, for type checkers."""
 

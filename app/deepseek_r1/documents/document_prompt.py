@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Passage, Place, Source
@@ -36,8 +36,14 @@ _LOOKS_NUMBERED: Final = re.compile(r"^(?=\[\d+\]|Document:)", re.MULTILINE)
 _QUESTION: Final = {"en": "Question:", "zh": "问题："}
 
 
-Similarities = Callable[[str, tuple[str, ...]], Sequence[float]]
-"""How near passages are to a question: see `CPUInference.similarities`."""
+class DocumentModel(Protocol):
+    """The loaded model, for the thread that plans, which waits for it."""
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text."""
+
+    def similarities(self, question: str, passages: tuple[str, ...]) -> Sequence[float]:
+        """The similarity of each passage to a question: see `CPUInference.similarities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,15 @@ class DocumentPrompt:
     `system` comes first, before the conversation's own instructions; `question` replaces the last
     message. `sources` are the parts that are sent, best first, each under its number. `whole`: all
     of the documents is in `system`, so its tokens are the same for every question in one language.
+    `tokens` are those of both texts.
     """
 
     conversation: tuple[Message, ...]
     system: str
     question: str
-    sources: tuple[Source, ...]
-    whole: bool
+    sources: tuple[Source, ...] = ()
+    whole: bool = False
+    tokens: int = 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -76,30 +84,29 @@ def plan(
     sha256s: Sequence[str],
     messages: Sequence[Message],
     most_tokens: int,
-    count_tokens: Callable[[str], int],
+    model: DocumentModel,
     *,
+    compares: bool = False,
     chosen: Sequence[Passage] | None = None,
-    similarities: Similarities | None = None,
     before: str | None = None,
     searched_tokens: int = SEARCHED_TOKENS,
     must_send: bool = True,
 ) -> DocumentPrompt:
     """Choose what is sent of these documents of the index, in this order.
 
-    `messages` end with the question; with the documents they have at most `most_tokens`, as
-    `count_tokens` of the loaded model has it. `chosen` are passages that the user chose from an
-    earlier plan, in place of a search. `similarities`, of an embedding model, puts found passages
-    in a better order. `before` is the question before, which names what a follow-up is about; None
-    takes it from the messages. Found passages have about `searched_tokens`, and are at least three.
-    Without `must_send` nothing is sent for a message that is not about the documents. Raises
-    DocumentIndexFailed, DocumentIndexDamaged, and LookupError for a document that is not in the
-    index.
+    `messages` end with the question; with the documents they have at most `most_tokens` of the
+    model's. Where it `compares`, by an embedding model, found passages come in a better order.
+    `chosen` are passages that the user chose from an earlier plan, in place of a search. `before`
+    is the question before, which names what a follow-up is about; None takes it from the messages.
+    Found passages have about `searched_tokens`, and are at least three. Without `must_send` nothing
+    is sent for a message that is not about the documents. Raises DocumentIndexFailed,
+    DocumentIndexDamaged, and LookupError for a document that is not in the index.
     """
     question, language = messages[-1].content, _language(messages[-1].content)
     if before is None:
         asked_before = (m.content for m in reversed(messages[:-1]) if m.role is Role.USER)
         before = next(asked_before, "")
-    free = most_tokens - count_tokens("\n".join(each.content for each in messages[:-1]))
+    free = most_tokens - model.count_tokens("\n".join(each.content for each in messages[:-1]))
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
     there = [each for sha in sha256s if (each := index.document(sha)) is not None]
     if len(there) < len(sha256s):
@@ -107,17 +114,17 @@ def plan(
     least = sum(each.passages for each in there) * _LEAST_TOKENS
     if chosen is None and least <= free:
         system, everything = whole_text(index, sha256s, question)
-        if count_tokens(f"{system}\n\n{question}") <= free:
-            best = index.search(question, sha256s, _FOUND)
-            sources = _sources(everything, best)
-            return DocumentPrompt(tuple(messages), system, question, sources, whole=True)
+        if (tokens := model.count_tokens(f"{system}\n\n{question}")) <= free:
+            sources = _sources(everything, index.search(question, sha256s, _FOUND))
+            return DocumentPrompt(tuple(messages), system, question, sources, True, tokens)
     if chosen is not None:
         found = list(chosen)
     else:
-        best = _best_with(index, sha256s, question, before, similarities, must_send=must_send)
+        asking = model if compares else None
+        best = _best_with(index, sha256s, question, before, asking, must_send=must_send)
         found = _with_neighbours(index, best, searched_tokens)
     if not found:
-        return DocumentPrompt(tuple(messages), "", question, (), whole=False)
+        return DocumentPrompt(tuple(messages), "", question)
     outlines = "\n\n".join(
         "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
         for each in there[:_NAMED]
@@ -126,10 +133,13 @@ def plan(
     while True:
         parts = sorted(found, key=lambda each: (sha256s.index(each.sha256), each.number))
         asked = f"{_parts(parts)}\n\n{_QUESTION[language]} {question}" if parts else question
-        if not found or count_tokens(f"{system}\n\n{asked}") <= free:
+        tokens = model.count_tokens(f"{system}\n\n{asked}")
+        if not found or tokens <= free:
             sources = _sources(parts, found)
-            return DocumentPrompt(tuple(messages), system, asked, sources, whole=False)
-        found.pop()
+            return DocumentPrompt(tuple(messages), system, asked, sources, False, tokens)
+        over = (tokens - free) * estimated_tokens(system + asked) / tokens
+        while found and over > 0:  # so that the rest is counted once more, not after each
+            over -= max(1, estimated_tokens(found.pop().text))
 
 
 def whole_text(
@@ -144,23 +154,13 @@ def _language(question: str) -> str:
     return "zh" if re.search(f"[{UNSPACED}]", question) else "en"
 
 
-def best_passages(
-    index: DocumentIndex,
-    sha256s: Sequence[str],
-    question: str,
-    similarities: Similarities | None,
+def nearest_first(
+    found: Sequence[Passage], question: str, model: DocumentModel | None
 ) -> list[Passage]:
-    """The best passages by their words; with an embedding model, by the sum of both ranks."""
-    return _nearest_first(index.search(question, sha256s, _COMPARED), question, similarities)
-
-
-def _nearest_first(
-    found: Sequence[Passage], question: str, similarities: Similarities | None
-) -> list[Passage]:
-    """The best of what a search found."""
-    if similarities is None or not found:
+    """The best of what a search found; with a model that compares, by the sum of both ranks."""
+    if model is None or not found:
         return list(found[:_FOUND])
-    near = similarities(question, tuple(_with_heading(each) for each in found))
+    near = model.similarities(question, tuple(_with_heading(each) for each in found))
     by_meaning = sorted(range(len(found)), key=lambda at: -near[at])
     rank = {at: 1 / (_RANK + at) + 1 / (_RANK + by_meaning.index(at)) for at in range(len(found))}
     return [found[at] for at in sorted(rank, key=lambda at: -rank[at])][:_FOUND]
@@ -176,7 +176,7 @@ def _best_with(
     sha256s: Sequence[str],
     question: str,
     before: str,
-    similarities: Similarities | None,
+    model: DocumentModel | None,
     *,
     must_send: bool,
 ) -> list[Passage]:
@@ -187,9 +187,9 @@ def _best_with(
         both = f"{before}\n{question}"
         together = index.search(both, sha256s, _COMPARED)
         if together and (only_asks(question) or index.weight(question, together[0], sha256s) > 0):
-            return list(dict.fromkeys((*found[:1], *_nearest_first(together, both, similarities))))
+            return list(dict.fromkeys((*found[:1], *nearest_first(together, both, model))))
     if found and (must_send or weight >= _NAMED_AT_ALL):
-        return _nearest_first(found, question, similarities)
+        return nearest_first(found, question, model)
     if must_send or is_of_all(question) or only_asks(question):
         return [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
     return []

@@ -233,7 +233,6 @@ class DocumentIndex:
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
-        """The passages from one id to another one."""
         for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
             yield Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
 
@@ -278,8 +277,9 @@ class DocumentIndex:
             if where is None:
                 self.added = {}
                 raise DocumentIndexDamaged(detail=str(error)) from error
-            damage = sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
-            if error.sqlite_errorcode & 0xFF not in damage:
+            # Python's module itself refuses a text that is not UTF-8, without a code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise DocumentIndexFailed(path=str(where), detail=str(error)) from error
             try:
                 for name in (where.name, f"{where.name}-journal"):

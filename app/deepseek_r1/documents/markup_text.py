@@ -60,12 +60,10 @@ class MarkupText:
         self._is_heading = self._is_title = False
 
     def write(self, page: str) -> None:
-        """Write a page of HTML."""
         walk_page(page, self.start, self.end, self.text)
         self._writer.end_row()
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        """An element begins."""
         role, writer = self._roles.get(name), self._writer
         if self._left_out or role == _LEFT_OUT:
             self._left_out = self._left_out or name
@@ -101,7 +99,6 @@ class MarkupText:
             self._is_title = attribute(attributes, "class") in _TITLES
 
     def end(self, name: str) -> None:
-        """An element ends."""
         role = self._roles.get(name)
         if self._left_out:
             self._depth -= name == self._left_out
@@ -125,7 +122,6 @@ class MarkupText:
             self._is_heading = False
 
     def text(self, data: str) -> None:
-        """Text between tags."""
         if not self._left_out and (self._texts or not self._text_in):
             keeps_space = self._text_in or self._literal
             self._writer.add(data if keeps_space else _SPACE.sub(" ", data))

@@ -32,6 +32,10 @@ _BROKEN_CHINESE = re.compile(
     r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
 )
 
+# Not translated: a text has the same tokens whatever language the window speaks.
+_UNREADABLE = "[Page {n} cannot be read.]"
+_PICTURE = "[Page {n} is a picture without text.]"
+
 
 def write_pdf(path: Path, writer: BlockWriter) -> None:
     """A block for each page; a page that cannot be read, or is a picture, says so."""
@@ -54,14 +58,14 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
             page = document[number - 1]
             text = _text(page)
         except pdfium.PdfiumError:
-            writer.put(tr("[Page {n} cannot be read.]", n=number))
+            writer.put(_UNREADABLE.format(n=number))
             continue
         if text:
             with_text += 1
             writer.put(text)
         elif any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
             pictures += 1
-            writer.put(tr("[Page {n} is a picture without text.]", n=number))
+            writer.put(_PICTURE.format(n=number))
         page.close()
         writer.progress()
     if pictures and not with_text:

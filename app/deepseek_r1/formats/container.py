@@ -79,12 +79,10 @@ class TensorInfo:
 
     @property
     def elements(self) -> int:
-        """The number of values in it."""
         return prod(self.shape)
 
     @property
     def kind(self) -> TensorType:
-        """The type of its values."""
         return TYPES_BY_NAME[self.type_name]
 
 

@@ -53,7 +53,6 @@ class Refusals:
         return ModelFileDamaged(path=str(self.path), detail=detail)
 
     def wrong_value(self, key: str, value: object) -> ModelFileDamaged:
-        """The error for a value out of range."""
         return self.damaged(tr("the key {key} has the value {value}", key=key, value=value))
 
     def unsuited(self, name: str, kind: str) -> ModelFileDamaged:
@@ -99,7 +98,6 @@ class Cursor(Refusals):
             self._buffer += piece
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
         start, self.position = self.position, self.position + count
         self._fill(self.position)
         return bytes(self._buffer[start : self.position])

@@ -41,7 +41,6 @@ class GgmlReader(Refusals):
         self._file.seek(position)
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
         end = self.position + count
         if end > self.file_bytes:
             raise self.truncated(end, self.file_bytes)
@@ -61,7 +60,6 @@ class GgmlReader(Refusals):
         return float(number)
 
     def token(self) -> bytes:
-        """The next token of a vocabulary."""
         (size,) = struct.unpack("<I", self.take(4))
         if size > MAX_TOKEN_BYTES:
             raise self.damaged(tr("a text has {size} bytes", size=size))

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from pathlib import Path
 from typing import TypeVar
 
+from deepseek_r1.core.file_path import JsonPath
 from deepseek_r1.formats.container import Scalar, TensorInfo
 
 GGUF = "GGUF"
@@ -41,8 +41,8 @@ class ModelHeader(ModelShape):
     `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
     """
 
-    path: Path
-    parts: tuple[Path, ...]
+    path: JsonPath
+    parts: tuple[JsonPath, ...]
     file_bytes: int  # of all parts
     version: int
     architecture: str

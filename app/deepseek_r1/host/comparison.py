@@ -107,6 +107,7 @@ class Comparison:
         self.memory_budget, self.window_mib = planned.memory_budget, planned.window_mib
         self._engines = [EngineClient(command=command) for _ in candidates]
         self._running: dict[int, Bill] = {}
+        self._sharing = threading.Lock()
         self._question = [0] * len(candidates)  # that each answers
         self._cancelled: set[int] = set()
         self._events: SimpleQueue[RunEvent] = SimpleQueue()
@@ -214,13 +215,14 @@ class Comparison:
 
     def _share_cores(self) -> None:
         """Give each that runs as many, where the user has chosen no number."""
-        running = tuple(self._running)
-        each = max(1, cpu().usable_cores // len(running)) if len(running) > 1 else 0  # automatic
-        for index in running:
-            if not (load := self._candidates[index].load).threads:
-                cores = {"threads": each, "threads_prefill": load.threads_prefill or each}
-                with suppress(EngineFailed):  # it is just ending
-                    self._engines[index].submit(SetThreadsRequest, **cores)
+        with self._sharing:  # the last that is sent is for those that run now
+            running = tuple(self._running)
+            each = cpu().usable_cores // len(running) or 1 if len(running) > 1 else 0  # automatic
+            for index in running:
+                if not (load := self._candidates[index].load).threads:
+                    cores = {"threads": each, "threads_prefill": load.threads_prefill or each}
+                    with suppress(EngineFailed):  # it is just ending
+                        self._engines[index].submit(SetThreadsRequest, **cores)
 
     def _read_ahead(self, index: int) -> None:
         """Read the next model's file into the memory that this one leaves free, while it runs.

@@ -32,11 +32,9 @@ class HeartbeatSender:
         self._read_mib = 0.0  # from the disk, at the last heartbeat
 
     def start(self) -> None:
-        """Send heartbeats from now on."""
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def record_progress(self) -> None:
-        """Record that the loop has moved."""
         self._progress_at = time.monotonic()
 
     def send_now(self) -> None:
@@ -64,7 +62,6 @@ class HeartbeatSender:
             self._changed.clear()
 
     def heartbeat(self) -> Heartbeat:
-        """The state of this moment."""
         phase, model = self._phase, self.model
         if (read_mib := meter.disk_read_mib()) > self._read_mib:  # a slow drive is no hang
             self._read_mib = read_mib

@@ -83,7 +83,6 @@ class InFlightRequests:
         return bool(self._entries)
 
     def add(self, request: AnsweredRequest, now: float) -> None:
-        """Record a request as sent."""
         self._entries[request.id] = InFlightRequest(request, now)
         self._moved_at = now
 
@@ -101,11 +100,9 @@ class InFlightRequests:
         return next((each for each in requests if isinstance(each, LoadRequest)), None)
 
     def ids(self) -> tuple[int, ...]:
-        """The ids of the open requests."""
         return tuple(self._entries)
 
     def ids_of_kind(self, kind: type[AnsweredRequest]) -> tuple[int, ...]:
-        """The ids of the open requests of a kind."""
         return tuple(key for key, each in self._entries.items() if isinstance(each.request, kind))
 
     @property
@@ -138,7 +135,6 @@ class InFlightRequests:
 
     @property
     def next_deadline(self) -> float | None:
-        """The earliest deadline of an open request."""
         return min((e.deadline for e in self._entries.values() if e.deadline), default=None)
 
     def overdue(self, now: float) -> InFlightRequest | None:

@@ -69,7 +69,7 @@ class ProcessModel:
                     # Each load of a Falcon leaves two of ggml's 64 contexts in the process.
                     self._opened = object()  # as other files: the next load gets a fresh one
                 self.loaded = True
-                self.load = load
+                self.load = load.model_copy(update={"plan": None})
 
     def on_process_gone(self) -> None:
         """The next process has no model, and is locked to no files."""
@@ -80,7 +80,7 @@ class ProcessModel:
         if self.load is None:
             return None
         settings = self.load.settings.model_copy(update=self._changes)
-        return self.load.model_copy(update={"settings": settings})
+        return self.load.model_copy(update={"settings": settings, "plan": None})
 
     def can_open(self, load: LoadRequest) -> bool:
         """Whether the process is locked to no files yet, or to these."""

@@ -19,8 +19,9 @@ from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.memory.load_plan import LoadPlan
 
-VERSION = 4
+VERSION = 5
 SAVE_PROMPTS_S = 2.0  # a process gets after ShutdownRequest to write prompts to disk
 
 RequestId = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -60,7 +61,8 @@ class LoadRequest(_Numbered):
     Once its files are accepted, the process can open no others. For other ones the owner has them
     checked by the header process first, and replaces the process then.
     `chat_template` is a name of the list or a template's source; empty uses the file's
-    own or, without one, that of the model's family. `ModelFacts.template` is the result.
+    own or, without one, that of the model's family. `ModelFacts.template` is the result. `plan` is
+    what the check has found.
     """
 
     kind: Literal["load"] = "load"
@@ -71,6 +73,7 @@ class LoadRequest(_Numbered):
     prompt_cache: PromptCacheFolder | None = None
     sequences: Annotated[int, Field(ge=1, le=64)] = 1  # answered together
     lock_memory: bool = False  # keep the engine's memory out of the swap space
+    plan: LoadPlan | None = None
 
 
 class GenerateRequest(_Numbered):
@@ -94,8 +97,14 @@ class GenerateRequest(_Numbered):
 
     def answer(self, text_every_s: float) -> AnswerRequest:
         """Return the answer that is wanted, whose text comes at least that far apart."""
-        prompt = self.messages if self.raw is None else self.raw
-        return AnswerRequest(prompt, self.sampling, self.json_schema, self.continues, text_every_s)
+        return AnswerRequest(
+            self.messages if self.raw is None else self.raw,
+            self.sampling,
+            self.json_schema,
+            self.continues,
+            text_every_s,
+            self.reserve if self.raw is None and self.continues is None else 0,
+        )
 
 
 class PrepareRequest(_Numbered):

@@ -45,6 +45,7 @@ from deepseek_r1.host.protocol import (
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.load_plan import LoadPlan
 
 IMMEDIATE = SetThreadsRequest | SetBudgetRequest  # served while a model computes
 
@@ -63,7 +64,6 @@ class QueueOutput:
     replace: bool = False
 
     def fail(self, request_id: int, error: R1Error | ErrorReport) -> None:
-        """Close a request with an error."""
         report = error.report() if isinstance(error, R1Error) else error
         self.replies.append(ErrorReply(id=request_id, report=report))
 
@@ -174,7 +174,6 @@ class RequestQueue:
         return output
 
     def cancel_all(self, now: float) -> QueueOutput:
-        """Cancel every request that is in flight."""
         output = QueueOutput()
         for request_id in self.in_flight.ids():
             self._cancel_sent(request_id, now, output)
@@ -189,18 +188,21 @@ class RequestQueue:
         self._dispatch(now, output)
         return output
 
-    def on_load_checked(self, load_id: int, refused: ErrorReport | None, now: float) -> QueueOutput:
-        """Refuse the load of `QueueOutput.check`, or go on with it."""
+    def on_load_checked(
+        self, load_id: int, found: LoadPlan | ErrorReport, now: float
+    ) -> QueueOutput:
+        """Refuse the load of `QueueOutput.check`, or go on with its plan."""
         output = QueueOutput()
         if self._checking != load_id:
             return output
         self._checking = None
-        if refused is None:
-            self._checked = load_id
-        else:
-            for queued in [each for each in self._queued if each.id == load_id]:
-                self._queued.remove(queued)
-                output.fail(load_id, refused)
+        for at, queued in enumerate(tuple(self._queued)):
+            if queued.id == load_id and isinstance(found, ErrorReport):
+                del self._queued[at]
+                output.fail(load_id, found)
+            elif queued.id == load_id:
+                self._checked = load_id
+                self._queued[at] = queued.model_copy(update={"plan": found})
         self._dispatch(now, output)
         return output
 
@@ -313,7 +315,6 @@ class RequestQueue:
         self._dispatch_prepare(now, output)
 
     def _cancel_yielding(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
-        """Cancel the answers that yield to this request."""
         answers = isinstance(request, GenerateRequest) and not request.yields
         if answers or isinstance(request, LoadRequest | UnloadRequest):
             for yielding in self.in_flight.yielding:

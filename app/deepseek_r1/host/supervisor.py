@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import require_loadable
+from deepseek_r1.catalogue.model_bill import checked_load
 from deepseek_r1.core import frames, log
 from deepseek_r1.core.child_environment import child_command
 from deepseek_r1.core.child_process import (
@@ -47,16 +47,17 @@ from deepseek_r1.host.supervisor_events import (
     RestartRequest,
     StateChanged,
 )
+from deepseek_r1.memory.load_plan import LoadPlan
 
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class _LoadChecked:
-    """The header process has read the files of a load; `refused` is None where it may go on."""
+    """The header process has read the files of a load: its plan, or why it is refused."""
 
     load_id: int
-    refused: ErrorReport | None
+    found: LoadPlan | ErrorReport
 
 
 _InboxItem = protocol.Request | RestartRequest | ProcessEvent | _LoadChecked
@@ -142,8 +143,8 @@ class Supervisor:
                     running.session.condemn(error, KillStep.KILL, now)
             case ProcessExited():
                 self._on_exit(item)
-            case _LoadChecked(load_id, refused):
-                self._carry_out(self._queue.on_load_checked(load_id, refused, now))
+            case _LoadChecked(load_id, found):
+                self._carry_out(self._queue.on_load_checked(load_id, found, now))
             case protocol.ShutdownRequest():
                 self._stopping = True
             case RestartRequest():
@@ -207,17 +208,17 @@ class Supervisor:
 
     def _check_load(self, load: protocol.LoadRequest) -> None:
         """Runs in a thread of its own: a drive may be slow."""
-        refused = None
+        found: LoadPlan | ErrorReport
         try:
             with HeaderProcess() as headers:
-                require_loadable(
+                found = checked_load(
                     headers, Path(load.path), load.settings, load.window_mib, load.chat_template
                 )
         except R1Error as error:
-            refused = error.report()
+            found = error.report()
         except Exception as error:  # noqa: BLE001 - a load that nobody answers would wait for ever
-            refused = EngineFailed(detail=f"{type(error).__name__}: {error}").report()
-        self._inbox.put(_LoadChecked(load.id, refused))
+            found = EngineFailed(detail=f"{type(error).__name__}: {error}").report()
+        self._inbox.put(_LoadChecked(load.id, found))
 
     # ---- the process ------------------------------------------------------------------------
 

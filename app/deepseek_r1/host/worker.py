@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -22,13 +21,11 @@ from deepseek_r1.core.errors import (
     EngineFailed,
     ErrorReport,
     ModelNotLoaded,
-    PromptTooLong,
     R1Error,
     WrongUsage,
 )
 from deepseek_r1.core.events import BudgetChanged, Event, LoadProgress
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.hardware.own_memory import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
@@ -38,6 +35,7 @@ from deepseek_r1.host.model_lock import lock_to_model
 from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import SAVE_PROMPTS_S, GenerateRequest
 from deepseek_r1.memory.graphics import forget_use
+from deepseek_r1.memory.load_plan import LoadPlan
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -171,7 +169,6 @@ class Worker:
     def _close(
         self, request_id: int, error: R1Error | None, result: protocol.ResultReply | None = None
     ) -> None:
-        """Send the closing reply of a request."""
         self._cancelled.discard(request_id)
         self._thinking_ended.discard(request_id)
         if error is None:
@@ -237,11 +234,12 @@ class Worker:
         kept = request.prompt_cache
         prompts = kept if kept is not None and kept.budget_mib else None
 
-        def accepted(files: Sequence[Path], device: str) -> None:
+        def accepted(plan: LoadPlan) -> None:
             self._unload()
-            progress(0.0)  # from here on the owner gives this process no other files
+            # From here on the owner gives this process no other files.
+            self._event(request.id, LoadProgress(fraction=0.0, bill=plan.memory.bill))
             if not self._locked:
-                lock_to_model(files, kept, graphics=bool(device))
+                lock_to_model(plan.files, kept, graphics=bool(plan.others.graphics.device))
                 self._locked = True
 
         model = CPUInference(
@@ -254,6 +252,7 @@ class Worker:
             prompt_cache=self._prompts.open(prompts),
             save_prompts=prompts is not None and prompts.save_answers,
             give_back=True,
+            plan=request.plan,
             on_accepted=accepted,
             on_progress=progress,
             on_memory=self._heartbeat.send_now,
@@ -289,8 +288,6 @@ class Worker:
     def _generate(self, request: protocol.GenerateRequest) -> None:
         model = self._loaded()
         self._current = request.id
-        if request.reserve and request.continues is None and request.raw is None:
-            _require_reserve(model, request.messages, request.reserve)
         self._pass_on(request.id, model, model.answer(request.answer(TEXT_EVERY_S)))
 
     def _prepare(self, request: protocol.PrepareRequest) -> None:
@@ -350,14 +347,6 @@ def _import_engine() -> None:
     half is missing: Python takes their waiting for each other for a circular import.
     """
     from deepseek_r1.inference import loading  # noqa: F401, PLC0415
-
-
-def _require_reserve(model: CPUInference, messages: Sequence[Message], reserve: int) -> None:
-    """Raise PromptTooLong where the prompt leaves less than `reserve` tokens of the context."""
-    context = model.loaded.facts.context_length
-    tokens = model.count_tokens(messages, most_tokens=context)
-    if tokens + reserve > context:
-        raise PromptTooLong(tokens=tokens, context=context, reserve=reserve)
 
 
 def _short_report(error: R1Error) -> ErrorReport:

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from deepseek_r1.core.errors import PromptTooLong, R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PromptInput, RawPrompt, Role, message_from
+from deepseek_r1.core.messages import (
+    Message,
+    PartialAnswer,
+    PromptInput,
+    RawPrompt,
+    Role,
+    message_from,
+)
 from deepseek_r1.core.settings import LoadSettings, SamplingOptions, SamplingSettings
+from deepseek_r1.engine.output.schema import Schema
 from deepseek_r1.engine.protocol.base import Engine
 
 _SettingsT = TypeVar("_SettingsT", LoadSettings, SamplingSettings)
 Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt
+Documents = Sequence[str | Path] | str | Path
+
+
+class SharedOptions(SamplingOptions, total=False):
+    """The keywords that several answers may share, for type checkers."""
+
+    sampling: SamplingSettings | None
+    json_schema: Schema | None
+
+
+class AnswerOptions(SharedOptions, total=False):
+    """The keywords of one answer; see `CPUInference.generate`."""
+
+    documents: Documents
+    continues: PartialAnswer | None
 
 
 def with_options(settings: LoadSettings, **options: Any) -> LoadSettings:

@@ -11,25 +11,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from deepseek_r1.core.events import GenerationEvent
-from deepseek_r1.core.messages import PartialAnswer
-from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.output.schema import Schema
 from deepseek_r1.engine.protocol.base import GenerationResult
-from deepseek_r1.inference.arguments import Prompt
+from deepseek_r1.inference.arguments import AnswerOptions, Prompt
 from deepseek_r1.inference.cpu_inference import CPUInference
 
 _T = TypeVar("_T")
 _CANCEL_AGAIN_S = 0.1
-
-
-class AnswerOptions(SamplingOptions, total=False):
-    """The keywords of an answer, as those of `CPUInference.stream`, for type checkers."""
-
-    sampling: SamplingSettings | None
-    json_schema: Schema | None
-    continues: PartialAnswer | None
-    documents: Sequence[str | Path]
 
 
 class AsyncCPUInference:

@@ -16,6 +16,7 @@ from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
 from deepseek_r1.inference.loading import ModelToLoad, OnAccepted, open_model, prompt_cache_of
 from deepseek_r1.inference.prompt_calls import PromptCalls
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
+from deepseek_r1.memory.load_plan import LoadPlan
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -57,6 +58,7 @@ class CPUInference(PromptCalls):
         save_prompts: bool = True,
         queue: bool = False,
         give_back: bool = False,
+        plan: LoadPlan | None = None,
         on_accepted: OnAccepted | None = None,
         on_progress: Callable[[float], bool] | None = None,
         on_memory: Callable[[], None] | None = None,
@@ -93,17 +95,17 @@ class CPUInference(PromptCalls):
         process. A folder may use 2 GiB. With `save_prompts` it is written after each answer,
         otherwise by `prepare` alone. Raises PromptCacheUnavailable.
 
-        `on_accepted` is called when the file fits, with the files that will be opened and the
-        name of the graphics processor that will be used, before
-        anything is loaded: an earlier model may be closed then. `on_progress` gets fractions of the
-        load and stops it by returning False.
+        `on_accepted` is called when the file fits, with the plan of the load, before anything is
+        loaded: an earlier model may be closed then. `plan` is one that another process has made for
+        these settings; it is made again where it does not hold here. `on_progress` gets fractions
+        of the load and stops it by returning False.
 
         Raises ModelRefused (BudgetTooSmall, DraftUnfit, LoadStopped, ...), WrongUsage,
         EngineStartFailed.
         """
         with ExitStack() as stack:
             cache = stack.enter_context(prompt_cache_of(prompt_cache))
-            chosen = with_options(
+            load = with_options(
                 settings or LoadSettings(),
                 threads=thread_count,
                 threads_prefill=thread_count,
@@ -120,9 +122,9 @@ class CPUInference(PromptCalls):
             batch = 1 if batch_size is None else batch_size
             model = open_model(
                 ModelToLoad(
-                    Path(model_path), chosen, batch, window_mib, cache, chat_template, isolated
+                    Path(model_path), load, batch, window_mib, cache, chat_template, isolated, plan
                 ),
-                on_accepted or (lambda _files, _device: None),
+                on_accepted or (lambda _plan: None),
                 on_progress or (lambda _fraction: True),
             )
             # Applied here too: no pass may have followed a change of the budget.

@@ -41,9 +41,9 @@ class LiveBudget:
     def __init__(
         self, loaded_model: LoadedModel, idle: Callable[[], AbstractContextManager[bool]]
     ) -> None:
-        engine, model = loaded_model.engine, loaded_model.accepted
+        engine, model = loaded_model.engine, loaded_model.plan
         self._engine, self._header, self._settings = engine, model.header, model.settings
-        self._overhead, self._draft = model.overhead, model.draft
+        self._overhead, self._draft = model.overhead, model.others.draft
         self._least_mib = least_budget_mib(model.header, model.settings, model.overhead)
         self._idle = idle
         self._lock = threading.RLock()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import SystemTooTight, WrongUsage
-from deepseek_r1.core.events import GraphicsUse, ModelFacts, ModelLoaded
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.prompt.template import open_template
@@ -22,21 +21,14 @@ from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.graphics import planned_graphics
 from deepseek_r1.memory.kernel_times import KernelTimes
-from deepseek_r1.memory.other_models import draft_header, draft_mib, embedding_header, embedding_mib
-from deepseek_r1.memory.plan import (
-    MemoryPlan,
-    ProcessOverhead,
-    residency_without_draft,
-    with_context,
-)
+from deepseek_r1.memory.load_plan import LoadPlan, plan_load
+from deepseek_r1.memory.plan import residency_without_draft
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 
-OnAccepted = Callable[[Sequence[Path], str], None]
+OnAccepted = Callable[[LoadPlan], None]
 MAX_BATCH = 64
 PROMPT_CACHE_MIB = 2048  # the default disk budget of a folder
 _MIB = 1 << 20
@@ -53,26 +45,7 @@ class ModelToLoad:
     prompt_cache: PromptCache | None
     chat_template: str
     isolated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedModel:
-    """A model that fits, before native code opens its files."""
-
-    header: ModelHeader
-    settings: LoadSettings
-    overhead: ProcessOverhead
-    planned: MemoryPlan
-    draft: ModelHeader | None
-    drafting: DraftRequest | None
-    embedding: ModelHeader | None
-    graphics: GraphicsUse
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that will be opened."""
-        others = (each.parts for each in (self.draft, self.embedding) if each is not None)
-        return (*self.header.parts, *chain.from_iterable(others))
+    plan: LoadPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +53,30 @@ class LoadedModel:
     """An open engine, and the values it was opened with."""
 
     engine: Engine
-    accepted: AcceptedModel
+    plan: LoadPlan
     loaded: ModelLoaded
 
 
-def _accepted(request: ModelToLoad) -> AcceptedModel:
+def _accepted(request: ModelToLoad) -> tuple[LoadPlan, DraftRequest | None]:
+    """The plan, and the draft model that it has. Raises what refuses the load."""
     start_renderer()  # is ready by the time the header is read
-    header, chosen = read_header(request.path), request.settings
     if not 1 <= request.batch_size <= MAX_BATCH:
         raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
-    draft, drafting = draft_header(chosen, header), None
-    overhead = process_share(request.window_mib, legacy=header.legacy, isolated=request.isolated)
-    if draft is not None:
-        overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
-    if (embedding := embedding_header(chosen, header)) is not None:
-        overhead = replace(overhead, embedding_mib=embedding_mib(embedding))
-    graphics = planned_graphics(header, chosen)
-    overhead = replace(overhead, driver_mib=graphics.driver_mib)
-    if not header.legacy:
+    plan = request.plan if request.plan is not None and request.plan.usable else None
+    header = plan.header if plan is not None else read_header(request.path)
+    legacy = header.legacy
+    overhead = process_share(request.window_mib, legacy=legacy, isolated=request.isolated)
+    if not legacy:
         overhead = replace(overhead, times=_times(header))
-    chosen = with_context(header, chosen, overhead)
-    planned = require_fit(header, chosen, overhead)
-    if header.legacy:
+    if plan is None or not plan.holds(overhead):
+        plan = plan_load(header, request.settings, overhead)
+    if legacy:
         end_renderer()
     else:  # refused before the present model is given up
         open_template(header, request.chat_template)
-    if draft is not None:
-        drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return AcceptedModel(header, chosen, overhead, planned, draft, drafting, embedding, graphics)
+    if (draft := plan.others.draft) is None:
+        return plan, None
+    return plan, DraftRequest(draft, compared_vocabularies(header, draft))
 
 
 def _times(header: ModelHeader) -> KernelTimes:
@@ -117,15 +86,12 @@ def _times(header: ModelHeader) -> KernelTimes:
     return measured_times(library(), header)
 
 
-def _with_graphics(accepted: AcceptedModel, on_progress: Progress) -> AcceptedModel:
+def _with_graphics(plan: LoadPlan, on_progress: Progress) -> LoadPlan:
     """Open the planned device, and plan with what its driver takes. Raises as `open_model`."""
     from deepseek_r1.engine.llama.binding.graphics_device import open_graphics  # noqa: PLC0415 - native
 
-    header, settings = accepted.header, accepted.settings
-    opened = open_graphics(header, settings, accepted.graphics, on_progress)
-    overhead = replace(accepted.overhead, driver_mib=opened.driver_mib)
-    planned = require_fit(header, settings, overhead)
-    return replace(accepted, overhead=overhead, planned=planned, graphics=opened)
+    opened = open_graphics(plan.header, plan.settings, plan.others.graphics, on_progress)
+    return plan.with_graphics(opened)
 
 
 def open_model(
@@ -135,53 +101,51 @@ def open_model(
 ) -> LoadedModel:
     """Load the model. Raises ModelRefused, WrongUsage, EngineStartFailed.
 
-    `on_accepted` is called with the files that will be opened and the name of the graphics
-    processor, and not where the model is refused
-    by its header or its bill.
+    `on_accepted` is called with what will be opened, and not where the model is refused by its
+    header or its bill.
     """
     if sys.platform == "linux" and not Path("/proc/self").exists():
         raise SystemTooTight(detail=tr("It measures memory by /proc, which is missing."))
     began = time.perf_counter()
-    accepted = _accepted(request)
-    on_accepted(accepted.files, accepted.graphics.device)
-    if accepted.graphics.device:
-        accepted = _with_graphics(accepted, on_progress)
-    header, chosen, planned = accepted.header, accepted.settings, accepted.planned
+    plan, draft = _accepted(request)
+    on_accepted(plan)
+    if plan.others.graphics.device:
+        plan = _with_graphics(plan, on_progress)
     without_draft = None
-    if planned.residency:
-        without_draft = residency_without_draft(header, chosen, accepted.overhead)
+    if plan.memory.residency:
+        without_draft = residency_without_draft(plan.header, plan.settings, plan.overhead)
     engine = open_engine(
         OpenRequest(
-            header,
-            chosen,
+            plan.header,
+            plan.settings,
             request.batch_size,
             on_progress,
-            residency=planned.residency,
+            residency=plan.memory.residency,
             prompt_cache=request.prompt_cache,
             chat_template=request.chat_template,
             isolated=request.isolated,
-            draft=accepted.drafting,
+            draft=draft,
             residency_without_draft=without_draft,
-            graphics=accepted.graphics.device,
-            draft_released=accepted.draft is None and bool(chosen.draft_path),
-            embedding_model=accepted.embedding,
-            times=accepted.overhead.times,
+            graphics=plan.others.graphics.device,
+            draft_released=draft is None and bool(plan.settings.draft_path),
+            embedding_model=plan.others.embedding,
+            times=plan.overhead.times,
         )
     )
     threads, threads_prefill = engine.threads
     loaded = ModelLoaded(
-        facts=_facts(accepted, engine),
-        bill=with_measured(planned.bill, engine),
+        facts=_facts(plan, engine),
+        bill=with_measured(plan.memory.bill, engine),
         load_s=time.perf_counter() - began,
         threads=threads,
         threads_prefill=threads_prefill,
     )
-    return LoadedModel(engine, accepted, loaded)
+    return LoadedModel(engine, plan, loaded)
 
 
-def _facts(accepted: AcceptedModel, engine: Engine) -> ModelFacts:
+def _facts(plan: LoadPlan, engine: Engine) -> ModelFacts:
     """Return the facts of the header, with the engine's name and what it found."""
-    header = accepted.header
+    header, others = plan.header, plan.others
     return ModelFacts(
         path=str(header.path),
         name=header.name,
@@ -189,7 +153,7 @@ def _facts(accepted: AcceptedModel, engine: Engine) -> ModelFacts:
         file_mib=header.file_bytes / _MIB,
         parameters=header.parameters,
         quantisation=header.quantisation,
-        context_length=accepted.settings.context_length,
+        context_length=plan.settings.context_length,
         context_trained=header.context_trained,
         vocabulary=header.vocabulary,
         reasons=engine.reasons,
@@ -197,8 +161,8 @@ def _facts(accepted: AcceptedModel, engine: Engine) -> ModelFacts:
         format=header.format_name,
         ignored=engine.ignored,
         template=engine.template,
-        graphics=accepted.graphics,
-        embedding_model=accepted.embedding.name if accepted.embedding is not None else "",
+        graphics=others.graphics,
+        embedding_model=others.embedding.name if others.embedding is not None else "",
     )
 
 

@@ -6,12 +6,11 @@ import os
 from functools import cache
 
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.measured_file import keep_measured, measured_dir
 from deepseek_r1.engine.prompt.template_process import render_in_process, renderer_mib
 from deepseek_r1.engine.protocol.base import Engine
 from deepseek_r1.inference.registry import converts_f16_slowly, load_library
 from deepseek_r1.memory import estimate
-from deepseek_r1.memory.estimate import FILE_NAME, EngineMemory
+from deepseek_r1.memory.estimate import ENGINE_MEMORY, EngineMemory
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import (
     ENGINE_RUNTIME_MIB,
@@ -46,7 +45,7 @@ def _engine_runtime_mib() -> float:
     engine_mib = process_mib(os.getpid()) + FIRST_ANSWER_MIB + _HEAP_GROWTH_MIB
     measured = engine_mib + max(renderer_mib(), RENDERER_MIB)
     found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
-    keep_measured(measured_dir() / FILE_NAME, estimate.measured_key(), found)
+    ENGINE_MEMORY.keep(estimate.measured_key(), found)
     return found.runtime_mib
 
 

@@ -13,14 +13,8 @@ from typing import Any, Literal, Unpack, cast, overload
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import GenerationEvent, ModelLoaded, PrefillProgress
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import (
-    AnswerRequest,
-    Message,
-    PartialAnswer,
-    PromptInput,
-    RawPrompt,
-)
-from deepseek_r1.core.settings import SamplingOptions, SamplingSettings, answer_reserve
+from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt
+from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
@@ -28,18 +22,19 @@ from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.output.schema import Schema, schema_json
+from deepseek_r1.engine.output.schema import schema_json
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.inference.arguments import (
+    AnswerOptions,
+    Documents,
     Prompt,
+    SharedOptions,
     as_messages,
     checked_prompts,
     is_list_of_prompts,
     sampling_for,
 )
 from deepseek_r1.inference.generation import GenerationRunner
-
-Documents = Sequence[str | Path] | str | Path
 
 
 class PromptCalls(GenerationRunner):
@@ -54,11 +49,7 @@ class PromptCalls(GenerationRunner):
         self,
         prompt: str | Sequence[Message | Mapping[str, Any]] | RawPrompt,
         max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        documents: Documents = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[AnswerOptions],
     ) -> str: ...
 
     @overload
@@ -66,72 +57,46 @@ class PromptCalls(GenerationRunner):
         self,
         prompt: list[str] | tuple[str, ...],
         max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        documents: Documents = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[AnswerOptions],
     ) -> list[str]: ...
 
     def generate(
         self,
         prompt: Prompt | Sequence[Prompt],
         max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        documents: Documents = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[AnswerOptions],
     ) -> str | list[str]:
         """Return the answer without the thinking; for a list of prompts, the list of their answers.
 
         A prompt is a text, a conversation (messages, or dicts with `role` and `content`) or a
-        `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
-        `sampling`. With a `json_schema`, or a class of pydantic's in its place, the answer is JSON
-        that validates, unless `max_tokens` cuts it off; see `output.schema` for what a schema may
-        contain. `documents` are files and folders that the question is about: all of their text is
-        sent where it fits into the context, found passages otherwise, and the answer is asked to
-        cite them as [n]; see `sources` of `complete`. Raises PromptTooLong, WrongUsage, EngineBusy,
-        EngineFailed, and DocumentRefused for a file that cannot be read.
+        `RawPrompt`. `max_tokens` and fields of `SamplingSettings` (`temperature=0`, `stop="###"`,
+        ...) override `sampling`. With a `json_schema`, or a class of pydantic's in its place, the
+        answer is JSON that validates, unless `max_tokens` cuts it off; see `output.schema` for what
+        a schema may contain. `documents` are files and folders that the question is about: all of
+        their text is sent where it fits into the context, found passages otherwise, and the answer
+        is asked to cite them as [n]; see `sources` of `complete`. `continues` is for `stream`.
+        Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed, and DocumentRefused for a file
+        that cannot be read.
         """
-        chosen = sampling_for(sampling, max_tokens, options)
-        if is_list_of_prompts(prompt) and not documents:
-            prompts = cast(Sequence[Prompt], prompt)
-            answers = self.complete_many(prompts, sampling=chosen, json_schema=json_schema)
-            return [answer.text for answer in answers]
-        several = is_list_of_prompts(prompt)
-        prompts = cast(Sequence[Prompt], prompt) if several else [cast(Prompt, prompt)]
-        with self._stoppable():
-            texts = [
-                self.complete(p, sampling=chosen, json_schema=json_schema, documents=documents).text
-                for p in prompts
-            ]
-        return texts if several else texts[0]
+        if not is_list_of_prompts(prompt):
+            return self.complete(cast(Prompt, prompt), max_tokens, **options).text
+        prompts = cast(Sequence[Prompt], prompt)
+        if options.get("documents") or options.get("continues"):
+            with self._stoppable():
+                return [self.complete(each, max_tokens, **options).text for each in prompts]
+        of_one = ("documents", "continues")
+        shared = cast(SharedOptions, {k: v for k, v in options.items() if k not in of_one})
+        return [each.text for each in self.complete_many(prompts, max_tokens, **shared)]
 
     def complete(
-        self,
-        prompt: Prompt,
-        max_tokens: int | None = None,
-        *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        continues: PartialAnswer | None = None,
-        documents: Documents = (),
-        **options: Unpack[SamplingOptions],
+        self, prompt: Prompt, max_tokens: int | None = None, **options: Unpack[AnswerOptions]
     ) -> GenerationResult:
         """Return the whole answer with its thinking and its stats, and the sources of documents.
 
-        With `continues`, as in `stream`, only what follows it.
+        The options are those of `generate`. With `continues`, as in `stream`, only what follows it.
         """
         collector = ResultCollector()
-        chosen = sampling_for(sampling, max_tokens, options)
-        for event in self.stream(
-            prompt,
-            sampling=chosen,
-            json_schema=json_schema,
-            continues=continues,
-            documents=documents,
-        ):
+        for event in self.stream(prompt, max_tokens, **options):
             collector.add(event)
         return collector.result()
 
@@ -140,28 +105,27 @@ class PromptCalls(GenerationRunner):
         prompt: Prompt,
         max_tokens: int | None = None,
         *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
-        continues: PartialAnswer | None = None,
         text_every_s: float = 0.0,
-        documents: Documents = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[AnswerOptions],
     ) -> Iterator[GenerationEvent]:
         """Generate the answer as events. The last event, and only that, is a GenerationFinished.
 
-        A `cancel` counts from this call on, even before the first event is requested. Dropping the
-        iterator ends the answer. `continues` is an answer to the same prompt that ended early: the
-        events have what follows it. Its tokens are computed again only where the cells do not hold
-        them any more. `text_every_s`: a fast model's text comes in events at least this far apart.
+        The options are those of `generate`. A `cancel` counts from this call on, even before the
+        first event is requested. Dropping the iterator ends the answer. `continues` is an answer to
+        the same prompt that ended early: the events have what follows it. Its tokens are computed
+        again only where the cells do not hold them any more. `text_every_s`: a fast model's text
+        comes in events at least this far apart.
         """
-        schema = schema_json(json_schema) if json_schema is not None else ""
-        chosen = sampling_for(sampling, max_tokens, options)
+        documents, continues = options.pop("documents", ()), options.pop("continues", None)
+        schema = options.pop("json_schema", None)
+        text = schema_json(schema) if schema is not None else ""
+        chosen = sampling_for(options.pop("sampling", None), max_tokens, options)
         messages, sources = as_messages(prompt), tuple[Source, ...]()
         with self._stoppable() as stop:
             if documents or documents == "":
                 with suppress(ReadingStopped):  # then the answer ends when it begins
                     messages, sources = self._with_documents(messages, documents, chosen, stop)
-            answer = AnswerRequest(messages, chosen, schema, continues, text_every_s)
+            answer = AnswerRequest(messages, chosen, text, continues, text_every_s)
             events = self._stream_answer(answer, stop)
         return map(SourcedAnswer(sources, continues), events) if sources else events
 
@@ -182,15 +146,10 @@ class PromptCalls(GenerationRunner):
             add_documents(index, each, stop=stop, memory=self._reading_memory) for each in paths
         )
         hashes = dict.fromkeys(chain.from_iterable(added))
-        context = self.loaded.facts.context_length
-        planned = plan(
-            index,
-            list(hashes),
-            messages,
-            context - answer_reserve(context, sampling.max_tokens),
-            lambda text: len(self.tokenize(text)),
-            similarities=self.similarities if self.loaded.facts.embedding_model else None,
-        )
+        facts = self.loaded.facts
+        most = most_prompt_tokens(facts.context_length, sampling.max_tokens)
+        compares = bool(facts.embedding_model)
+        planned = plan(index, list(hashes), messages, most, self, compares=compares)
         return planned.messages, planned.sources
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
@@ -204,10 +163,8 @@ class PromptCalls(GenerationRunner):
         prompts: Sequence[Prompt],
         max_tokens: int | None = None,
         *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
         return_exceptions: Literal[False] = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[SharedOptions],
     ) -> list[GenerationResult]: ...
 
     @overload
@@ -216,10 +173,8 @@ class PromptCalls(GenerationRunner):
         prompts: Sequence[Prompt],
         max_tokens: int | None = None,
         *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
         return_exceptions: bool,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[SharedOptions],
     ) -> list[GenerationResult | R1Error]: ...
 
     def complete_many(
@@ -227,17 +182,16 @@ class PromptCalls(GenerationRunner):
         prompts: Sequence[Prompt],
         max_tokens: int | None = None,
         *,
-        sampling: SamplingSettings | None = None,
-        json_schema: Schema | None = None,
         return_exceptions: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[SharedOptions],
     ) -> Sequence[GenerationResult | R1Error]:
         """Return the whole answers to several prompts, up to `batch_size` of them together.
 
         With `return_exceptions` a prompt that cannot be answered has its error in the list;
         otherwise the first such error is raised before anything is computed.
         """
-        chosen = sampling_for(sampling, max_tokens, options)
+        schema = options.pop("json_schema", None)
+        chosen = sampling_for(options.pop("sampling", None), max_tokens, options)
         answers: list[GenerationResult] = []
         with self._stoppable() as stop:
             with self._held_engine() as engine:
@@ -247,12 +201,10 @@ class PromptCalls(GenerationRunner):
                 if refused is not None and not return_exceptions:
                     raise refused
                 accepted = [each for each in outcomes if not isinstance(each, R1Error)]
-                if json_schema is None and accepted:
+                if schema is None and accepted:
                     answers = engine.complete_many(accepted, chosen)
-            if json_schema is not None:  # each answer has its own grammar: one after the other
-                answers = [
-                    self.complete(p, sampling=chosen, json_schema=json_schema) for p in accepted
-                ]
+            if schema is not None:  # each answer has its own grammar: one after the other
+                answers = [self.complete(p, sampling=chosen, json_schema=schema) for p in accepted]
         in_order = iter(answers)
         return [each if isinstance(each, R1Error) else next(in_order) for each in outcomes]
 
@@ -270,14 +222,11 @@ class PromptCalls(GenerationRunner):
             raise WrongUsage(detail=tr("A raw prompt has no next turn to prepare."))
         return self._prepare(messages, owner, compute=compute)
 
-    def count_tokens(self, messages: Prompt, *, most_tokens: int = 0) -> int:
-        """Return the length in tokens of the prompt that these messages make, template included.
-
-        With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
-        """
+    def count_tokens(self, messages: Prompt) -> int:
+        """Return the length in tokens of the prompt that these messages make, template included."""
         prompt = as_messages(messages)
         with self._read_engine() as engine:
-            return engine.count_tokens(prompt, most_tokens=most_tokens)
+            return engine.count_tokens(prompt)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of a text alone; with `special`, markers become control tokens."""

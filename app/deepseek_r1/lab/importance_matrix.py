@@ -108,7 +108,6 @@ class _Sums:
         self._before: tuple[int, Floats] | None = None
 
     def on_input(self, name: str, rows: Floats, expert: int) -> None:
-        """Add the input rows of a matrix."""
         self.squares[name][expert] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
         self._rows[name][expert] += len(rows)
 

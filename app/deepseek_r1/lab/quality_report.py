@@ -32,7 +32,6 @@ class Property(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """The unit that follows the number."""
         return " %" if self.scale == 100 else ""
 
     def interval(self, measured: Measurement) -> tuple[float, float | None]:

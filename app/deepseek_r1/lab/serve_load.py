@@ -47,7 +47,6 @@ class LoadTimes:
     peak_mib: float = 0.0  # memory of the engine; 0 likewise
 
     def report(self) -> dict[str, float | int]:
-        """Returns the rates and percentiles."""
         seconds = max(self.seconds, 1e-9)
         report: dict[str, float | int] = {
             **({"rate": self.rate} if self.rate else {"users": self.users}),
@@ -99,7 +98,6 @@ class ServerLoad:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     def run(self, users: int, requests: int) -> LoadTimes:

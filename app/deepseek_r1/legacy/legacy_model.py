@@ -135,7 +135,6 @@ class LegacyModel:
         return made[0], keep
 
     def close(self) -> None:
-        """Free the memory."""
         if self.pointer:
             self._api.ctransformers_llm_delete(self.pointer)
             self.pointer = None
@@ -150,12 +149,10 @@ class LegacyModel:
         return tokens
 
     def piece(self, token: int) -> bytes:
-        """Return the text of a token, as bytes."""
         piece: bytes = self._api.ctransformers_llm_detokenize(self.pointer, token) or b""
         return piece
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends the answer."""
         return bool(self._api.ctransformers_llm_is_eos_token(self.pointer, token))
 
     def compute(self, tokens: Sequence[int], past: int, threads: int) -> None:
@@ -231,7 +228,6 @@ class LegacyModelProcess:
             raise LoadStopped
 
     def close(self) -> None:
-        """End the process."""
         self._child.close()
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
@@ -243,7 +239,6 @@ class LegacyModelProcess:
         return self._piece(token)[0]
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends the answer."""
         return self._piece(token)[1]
 
     def compute(self, tokens: Sequence[int], past: int, threads: int) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 
-from deepseek_r1.core.errors import PromptTooLong, WrongUsage
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import (
     FinishReason,
     GenerationEvent,
@@ -113,7 +113,6 @@ class LegacyEngine:
 
     @property
     def context_used(self) -> int:
-        """Tokens in the context."""
         return len(self._cells)
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
@@ -131,7 +130,6 @@ class LegacyEngine:
         return {"weights": self._weights_mib}
 
     def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
-        """Return the number of tokens of the prompt."""
         del most_tokens
         return len(self._prompts.build(messages))
 
@@ -177,7 +175,6 @@ class LegacyEngine:
         self.threads = threads or self._automatic[0], threads_prefill or self._automatic[1]
 
     def close(self) -> None:
-        """Free the model."""
         self._cells.clear()
         self._model.close()
 
@@ -195,8 +192,7 @@ class LegacyEngine:
         prompt, sampling = self._prompts.build(request.messages), request.sampling
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
-        if len(prompt) + 1 > self._model.context_length:
-            raise PromptTooLong(tokens=len(prompt), context=self._model.context_length)
+        request.require_place(len(prompt), self._model.context_length)
         output = GenerationOutput(
             thinking_open=False,
             started=started,

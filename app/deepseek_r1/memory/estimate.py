@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.measured_file import load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.formats.gguf import ModelHeader
@@ -45,7 +45,6 @@ _OF_Q4_K = {
 UNHIDDEN_SHARE = 0.5
 # Where the plan's constant was measured and the bill of a model is the same in every process.
 constant_applies: bool = sys.platform == "linux"
-FILE_NAME = "engine_memory.json"
 _MIB = 1 << 20
 
 
@@ -57,6 +56,9 @@ class EngineMemory(BaseModel):
     runtime_mib: float = Field(gt=0, allow_inf_nan=False)
 
 
+ENGINE_MEMORY = Measurements("engine_memory", EngineMemory)
+
+
 def planned_share(window_mib: float = 0.0) -> ProcessOverhead:
     """Return the overhead for a bill that is made without the engine, or before its first model.
 
@@ -65,7 +67,7 @@ def planned_share(window_mib: float = 0.0) -> ProcessOverhead:
     """
     measured = None
     if not constant_applies:
-        measured = load_measured(measured_dir() / FILE_NAME, measured_key(), EngineMemory)
+        measured = ENGINE_MEMORY.get(measured_key())
     runtime_mib = ENGINE_RUNTIME_MIB if measured is None else measured.runtime_mib
     return ProcessOverhead(max(runtime_mib, ENGINE_RUNTIME_MIB), window_mib)
 

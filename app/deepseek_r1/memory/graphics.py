@@ -1,8 +1,8 @@
 """Whether a graphics processor reads the prompts of a model: what was measured with it.
 
 Results are kept in the profile, by processor and model; they hold for the device and the driver
-that they name. A device that is being used is named in a file beside them. If the engine's process
-ends meanwhile, the file remains, and no device is used until one is measured again.
+that they name. Each process that uses a device names it in a file beside them. If the process ends
+meanwhile, the file says so, and no device is used until one is measured again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import mmap
+from pathlib import Path
+from tempfile import mkstemp
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,12 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepseek_r1.core import log
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import (
-    load_measured,
-    make_private_dir,
-    measured_dir,
-    save_measured,
-)
+from deepseek_r1.core.measured_file import Measurements, make_private_dir, measured_dir
 from deepseek_r1.core.settings import GRAPHICS_MEASURED, GRAPHICS_OFF, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
@@ -30,9 +28,11 @@ from deepseek_r1.hardware import cpu
 ANY_DEVICE = "any"  # a name for the first one, integrated ones before others
 LEAST_RATIO = 1.1  # of the speed of reading, from which on a device is used
 _LEAST_WRITING_RATIO = 0.95  # with it, weights keep the file's layout, which may cost speed
-_FILE, _IN_USE = "graphics.json", "graphics_in_use"
+_STOPPED, _USE = "graphics_in_use", "graphics_use."
+_NO, _YES = b"0", b"1"
+_SAME_S = 2.0  # by which two readings of one process's start may differ
 _DRIVER_MIB = 96.0  # of a driver until the engine opens it: more than Mesa's for AMD and Intel take
-_in_use_here: list[str] = []  # the device that this process is using
+_uses: dict[tuple[Path, int, str], mmap | bytearray] = {}  # by profile, process and device
 _Speed = Field(gt=0, allow_inf_nan=False)
 
 
@@ -60,6 +60,9 @@ class GraphicsMeasured(BaseModel):
         return self.ratio >= LEAST_RATIO and self.write >= _LEAST_WRITING_RATIO * self.cpu_write
 
 
+_MEASURED = Measurements("graphics", GraphicsMeasured)
+
+
 def shape_key(header: ModelHeader) -> str:
     """Return the processor, its usable cores, and the model's widths and types, as one key."""
     machine, quantisation = cpu(), header.quantisation
@@ -69,7 +72,7 @@ def shape_key(header: ModelHeader) -> str:
 
 def save_graphics(header: ModelHeader, measured: GraphicsMeasured) -> None:
     """Keep what was measured. Raises OSError."""
-    save_measured(measured_dir() / _FILE, shape_key(header), measured)
+    _MEASURED.save(shape_key(header), measured)
 
 
 def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse:
@@ -77,7 +80,7 @@ def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse
     wanted = settings.graphics
     if header.legacy or wanted == GRAPHICS_OFF:
         return GraphicsUse()
-    measured = load_measured(measured_dir() / _FILE, shape_key(header), GraphicsMeasured)
+    measured = _MEASURED.get(shape_key(header))
     if wanted == GRAPHICS_MEASURED and (measured is None or not measured.kept):
         return GraphicsUse()
     if stopped := stopped_device():
@@ -90,50 +93,88 @@ def planned_graphics(header: ModelHeader, settings: LoadSettings) -> GraphicsUse
 
 def stopped_device() -> str:
     """Return the device whose use did not end, or gave wrong results; empty for none."""
+    folder = measured_dir()
     try:
-        text = (measured_dir() / _IN_USE).read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
+        if (stopped := folder / _STOPPED).exists():
+            return stopped.read_text("utf-8", "replace").partition(" ")[2] or "?"
+        for file, in_use, device in _ended_uses(folder):
+            if in_use:
+                return device
+            file.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         log.engine.warning("whether graphics failed cannot be read: %s", error)
         return "?"
-    process, _, device = text.partition(" ")
-    uses_it_now = process.isdecimal() and process != "0" and psutil.pid_exists(int(process))
-    return "" if uses_it_now else device or "?"
+    return ""
+
+
+def _ended_uses(folder: Path) -> Iterator[tuple[Path, bool, str]]:
+    """The files of processes that have ended, whether each was using its device, and that."""
+    for file in folder.glob(f"{_USE}*"):
+        try:
+            in_use, process, started, device = file.read_text("utf-8", "replace").split(" ", 3)
+        except (FileNotFoundError, ValueError):  # it is just being removed, or written
+            continue
+        try:
+            runs = abs(psutil.Process(int(process)).create_time() - float(started)) < _SAME_S
+        except psutil.Error:
+            runs = False
+        if not runs:
+            yield file, in_use == _YES.decode(), device
 
 
 @contextmanager
 def using(device: str) -> Iterator[None]:
-    """Name the device in the profile during the block."""
-    stop_graphics(device, os.getpid())
-    _in_use_here[:] = [device]
+    """Say in this process's file in the profile that the device is being used, for the block.
+
+    It is a byte of shared memory, which outlives the process: no pass writes to the disk.
+    """
+    use = _use_of(device)
+    use[:1] = _YES
     try:
         yield
     finally:
-        forget_use()
+        use[:1] = _NO
+
+
+def _use_of(device: str) -> mmap | bytearray:
+    key = (measured_dir(), os.getpid(), device)
+    if key not in _uses:
+        started = psutil.Process().create_time()
+        text = f"{_NO.decode()} {os.getpid()} {started:.2f} {device}".encode()
+        try:
+            make_private_dir(measured_dir())
+            number, _name = mkstemp(prefix=_USE, dir=measured_dir())
+            with os.fdopen(number, "r+b") as file:
+                file.write(text)
+                file.flush()
+                _uses[key] = mmap(file.fileno(), 0)
+        except OSError as error:  # a full disk ends no answer
+            log.engine.warning("a failure of %s would not be remembered: %s", device, error)
+            _uses[key] = bytearray(1)
+    return _uses[key]
 
 
 def forget_use() -> None:
-    """Take back what `using` of this process has written, also where the process ends in it."""
-    if _in_use_here:
-        _in_use_here.clear()
-        allow_graphics()
+    """Take back what `using` says in this process, which ends."""
+    for use in tuple(_uses.values()):
+        use[:1] = _NO
 
 
-def stop_graphics(device: str, process: int = 0) -> None:
-    """Let no load use a device until one is measured again, or while the process lives."""
+def stop_graphics(device: str) -> None:
+    """Let no load use a device until one is measured again."""
     try:
         make_private_dir(measured_dir())
-        (measured_dir() / _IN_USE).write_text(f"{process} {device}", "utf-8")
+        (measured_dir() / _STOPPED).write_text(f"0 {device}", "utf-8")
     except OSError as error:  # a full disk ends no answer
         log.engine.warning("a failure of %s would not be remembered: %s", device, error)
 
 
 def allow_graphics() -> None:
-    """Take back `stop_graphics`."""
+    """Take back `stop_graphics`, and what ended processes have left."""
     try:
-        (measured_dir() / _IN_USE).unlink(missing_ok=True)
-    except OSError as error:
+        for file in (measured_dir() / _STOPPED, *(f for f, *_ in _ended_uses(measured_dir()))):
+            file.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         log.engine.warning("graphics stay off: %s", error)
 
 

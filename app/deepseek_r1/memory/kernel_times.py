@@ -15,14 +15,13 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware import cpu
 
 MEASURED_ROWS: Final = (1, 2, 4, 8, 12, 16, 32, 64)
 UNMEASURED_ROWS: Final = (2, 7)
-FILE_NAME: Final = "kernel_times.json"
 # Smaller models are read and written so fast that measuring would be most of their first load.
 _LEAST_BYTES: Final = 256 << 20
 # What is compared is a turn of a conversation.
@@ -90,6 +89,9 @@ class KernelTimes(BaseModel, frozen=True):
         return measured_kinds(header) & self.types.keys()
 
 
+_KEPT: Final = Measurements("kernel_times", KernelTimes)
+
+
 @once_per_header
 def measured_kinds(header: ModelHeader) -> set[str]:
     """The types that are measured for a model: of its matrices, where it is large enough."""
@@ -100,13 +102,12 @@ def measured_kinds(header: ModelHeader) -> set[str]:
 
 def kept_times() -> KernelTimes:
     """Return what this computer's profile has."""
-    return load_measured(measured_dir() / FILE_NAME, _key(), KernelTimes) or KernelTimes()
+    return _KEPT.get(_key()) or KernelTimes()
 
 
 def keep_times(times: KernelTimes) -> KernelTimes:
     """Keep it in the profile; where that cannot be written, the fixed choice is in force."""
-    kept = keep_measured(measured_dir() / FILE_NAME, _key(), times)
-    return times if kept else KernelTimes()
+    return times if _KEPT.keep(_key(), times) else KernelTimes()
 
 
 def _key() -> str:

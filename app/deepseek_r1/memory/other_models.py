@@ -6,15 +6,16 @@ and budget.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit, EmbeddingModelUnfit
+from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import packs_weights
@@ -30,7 +31,6 @@ EXPECTED_DRAFT_TOKENS = 4
 _MOST_CELLS = 2048  # a draft model sees so much of the conversation's end
 _BLOCK = 32  # values of q8_0
 _MIB = 1 << 20
-FILE_NAME = "slow_drafts.json"
 EMBEDDING_TOKENS = 512  # of a text, at most
 
 
@@ -43,6 +43,9 @@ class Read(Protocol):
 
 class _Slow(BaseModel, frozen=True):
     slower: bool
+
+
+_SLOW_DRAFTS = Measurements("slow_drafts", _Slow)
 
 
 def draft_header(
@@ -62,8 +65,7 @@ def draft_header(
         if each.legacy:
             detail = tr("{name} has an old format, with which drafts do not work.", name=role)
             raise DraftUnfit(draft=header.name, model=target.name, detail=detail)
-    key = _key(target, header, settings.memory_budget)
-    return None if load_measured(measured_dir() / FILE_NAME, key, _Slow) else header
+    return None if _SLOW_DRAFTS.get(_key(target, header, settings.memory_budget)) else header
 
 
 def draft_kv_type(header: ModelHeader) -> KVType:
@@ -123,27 +125,43 @@ def embedding_mib(header: ModelHeader) -> float:
     ) / _MIB
 
 
+@dataclass(frozen=True, slots=True)
+class OtherModels:
+    """The models loaded beside another; None and an empty device where there is none."""
+
+    draft: ModelHeader | None
+    embedding: ModelHeader | None
+    graphics: GraphicsUse
+
+    def added_to(self, overhead: ProcessOverhead, settings: LoadSettings) -> ProcessOverhead:
+        """Add their memory, and that of a graphics driver."""
+        return replace(
+            overhead,
+            draft_mib=draft_mib(self.draft, settings) if self.draft is not None else 0.0,
+            embedding_mib=embedding_mib(self.embedding) if self.embedding is not None else 0.0,
+            driver_mib=self.graphics.driver_mib,
+        )
+
+
+def read_other_models(
+    settings: LoadSettings, target: ModelHeader, read: Read = read_header
+) -> OtherModels:
+    """Read the headers of the chosen other models. Raises as `draft_header`, `embedding_header`."""
+    draft = draft_header(settings, target, read)
+    embedding = embedding_header(settings, target, read)
+    return OtherModels(draft, embedding, planned_graphics(target, settings))
+
+
 def with_other_models(
     overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader, read: Read = read_header
 ) -> ProcessOverhead:
-    """Add the memory of the chosen other models, and of a graphics driver.
-
-    Raises as `draft_header` and `embedding_header` do.
-    """
-    overhead = replace(overhead, driver_mib=planned_graphics(target, settings).driver_mib)
-    draft = draft_header(settings, target, read)
-    embedding = embedding_header(settings, target, read)
-    return replace(
-        overhead,
-        draft_mib=draft_mib(draft, settings) if draft is not None else 0.0,
-        embedding_mib=embedding_mib(embedding) if embedding is not None else 0.0,
-    )
+    """Add the memory of the chosen other models. Raises as `read_other_models` does."""
+    return read_other_models(settings, target, read).added_to(overhead, settings)
 
 
 def remember_slow(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> None:
     """Let later loads leave the draft model out. Where it cannot be stored, they try it again."""
-    key = _key(target, draft, budget_mib)
-    keep_measured(measured_dir() / FILE_NAME, key, _Slow(slower=True))
+    _SLOW_DRAFTS.keep(_key(target, draft, budget_mib), _Slow(slower=True))
 
 
 def _key(target: ModelHeader, draft: ModelHeader, budget_mib: int) -> str:

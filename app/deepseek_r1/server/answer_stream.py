@@ -106,7 +106,6 @@ class EventStream(StreamingResponse):
         self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -163,7 +162,6 @@ class ChatChoice:
         return {"index": self.index, "delta": delta, "logprobs": None, "finish_reason": reason}
 
     def first(self) -> dict[str, Any] | None:
-        """Return the role."""
         return self._choice({"role": "assistant", "content": ""})
 
     def delta(self, event: Event) -> dict[str, Any] | None:
@@ -181,7 +179,6 @@ class ChatChoice:
         return self._choice(_sources(event.sources), finish_reason(event.stats))
 
     def whole(self, answer: GenerationResult) -> dict[str, Any]:
-        """Return the message."""
         message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
         message |= _sources(answer.sources)
         if answer.thinking:
@@ -214,15 +211,12 @@ class TextChoice:
         return self._choice(self.echoed) if self.echoed else None
 
     def delta(self, event: Event) -> dict[str, Any] | None:
-        """Return a piece of the text."""
         return self._choice(event.text, event.logprobs) if isinstance(event, AnswerDelta) else None
 
     def last(self, event: GenerationFinished) -> dict[str, Any]:
-        """Return the finish reason."""
         return self._choice("", reason=finish_reason(event.stats))
 
     def whole(self, answer: GenerationResult) -> dict[str, Any]:
-        """Return the text."""
         text, reason = self.echoed + answer.text, finish_reason(answer.stats)
         return self._choice(text, answer.logprobs, reason)
 

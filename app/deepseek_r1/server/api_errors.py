@@ -31,7 +31,6 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The error as JSON."""
         other = "invalid_request_error" if self.status < 500 else "server_error"
         return {
             "error": {
@@ -43,7 +42,6 @@ class ApiError(Exception):
         }
 
     def response(self) -> JSONResponse:
-        """The error as an HTTP response."""
         headers = {}
         if self.status in (429, 503):
             headers["Retry-After"] = str(RETRY_AFTER_S)

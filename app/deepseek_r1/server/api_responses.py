@@ -31,7 +31,6 @@ class ResponseHead:
     key: str = field(default_factory=lambda: secrets.token_hex(12))
 
     def body(self, choices: list[dict[str, Any]], *, chunk: bool = False) -> dict[str, Any]:
-        """Return a body with these choices."""
         chat_chunk = chunk and self.kind == "chat.completion"
         return {
             "id": f"{self.prefix}-{self.key}",

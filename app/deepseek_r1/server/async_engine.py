@@ -110,20 +110,16 @@ class AsyncEngine:
         await self._result(DoneReply, PrepareRequest, messages=messages, owner="", compute=True)
 
     async def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
-        """Return the tokens of a text."""
         reply = await self._result(TokensReply, TokenizeRequest, text=text, special=special)
         return reply.tokens
 
     async def detokenize(self, tokens: tuple[int, ...]) -> str:
-        """Return the text of tokens."""
         return (await self._result(TextReply, DetokenizeRequest, tokens=tokens)).text
 
     async def embed(self, text: str) -> tuple[float, ...]:
-        """Return the embedding of a text."""
         return (await self._result(EmbeddingReply, EmbedRequest, text=text)).values
 
     async def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
-        """Return how near each passage is to a question."""
         fields = {"question": question, "passages": passages}
         return (await self._result(EmbeddingReply, SimilaritiesRequest, **fields)).values
 

@@ -27,7 +27,7 @@ from fastapi import APIRouter, Request
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.messages import Message
-from deepseek_r1.core.settings import answer_reserve
+from deepseek_r1.core.settings import most_prompt_tokens
 from deepseek_r1.documents.attached_documents import add_data
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import ReadingStopped
@@ -38,6 +38,7 @@ from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
+from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.guard import FILES_PATH
 from deepseek_r1.server.reader_turns import MOST_READERS, ReaderTurns
 
@@ -186,28 +187,15 @@ class FileUploads:
         self, sha256s: Sequence[str], messages: Sequence[Message], max_tokens: int
     ) -> DocumentPrompt:
         """Plan the prompt of a conversation about these documents. Raises the engine's R1Error."""
-        loop, engine = asyncio.get_running_loop(), self._service.engine
-        facts = engine.require_model().facts
-
-        def count_tokens(text: str) -> int:
-            counting = engine.tokenize(text, special=False)
-            return len(asyncio.run_coroutine_threadsafe(counting, loop).result())
-
-        def similarities(question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
-            comparing = engine.similarities(question, passages)
-            return asyncio.run_coroutine_threadsafe(comparing, loop).result()
+        facts = self._service.engine.require_model().facts
+        most = most_prompt_tokens(facts.context_length, max_tokens)
+        model = _WaitingModel(self._service.engine, asyncio.get_running_loop())
+        compares = bool(facts.embedding_model)
 
         def planned() -> DocumentPrompt:
             if not self._documents.added.keys() >= set(sha256s):  # deleted by another request
                 raise ApiError(404, "A file of the messages was deleted.", param="messages")
-            return plan(
-                self._documents,
-                sha256s,
-                messages,
-                facts.context_length - answer_reserve(facts.context_length, max_tokens),
-                count_tokens,
-                similarities=similarities if facts.embedding_model else None,
-            )
+            return plan(self._documents, sha256s, messages, most, model, compares=compares)
 
         return await asyncio.to_thread(planned)
 
@@ -288,6 +276,23 @@ class FileUploads:
             async with self._removing:  # the same bytes may be arriving
                 for each in gone():
                     await asyncio.to_thread(self._documents.remove, each)
+
+
+class _WaitingModel:
+    """The server's model for a thread that plans."""
+
+    def __init__(self, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine, self._loop = engine, loop
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text."""
+        counting = self._engine.tokenize(text, special=False)
+        return len(asyncio.run_coroutine_threadsafe(counting, self._loop).result())
+
+    def similarities(self, question: str, passages: tuple[str, ...]) -> Sequence[float]:
+        """The similarity of each passage to a question."""
+        comparing = self._engine.similarities(question, passages)
+        return asyncio.run_coroutine_threadsafe(comparing, self._loop).result()
 
 
 def _not_kept() -> ApiError:

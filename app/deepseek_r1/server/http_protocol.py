@@ -50,7 +50,6 @@ class HttpProtocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)

@@ -77,7 +77,6 @@ class ServeMetrics:
         gauge("engine_ready", "1 while requests are answered.", lambda: float(engine.ready))
 
     def text(self) -> bytes:
-        """Return the metrics in Prometheus' format."""
         return generate_latest(self._registry)
 
     def failed(self, code: str) -> None:

@@ -84,7 +84,6 @@ class ExpertLayer:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all experts of the layer."""
         return self.expert_bytes * self.experts
 
 
@@ -204,7 +203,6 @@ class Residency:
 
     @property
     def total_mib(self) -> float:
-        """All memory that the weights take."""
         return self.pinned_mib + self.slots_mib + self.experts_mib
 
 

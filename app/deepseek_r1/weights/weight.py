@@ -46,7 +46,6 @@ class TensorRegistry:
 
     @property
     def by_name(self) -> dict[str, Weight]:
-        """The weights of the file that the model uses."""
         return {each.name: each for each in self.by_address.values()}
 
     def on_tensor(self, tensor: int) -> None:

@@ -212,7 +212,6 @@ class ModelController(QObject):
         self._loading_path, self._new_settings = path, settings
         self.resting = False
         self.load_started.emit(str(path))
-        self._plan_load(path, settings)
         self._load = self._engine.submit(
             LoadRequest,
             path=str(path),
@@ -224,20 +223,13 @@ class ModelController(QObject):
         self._follow(self._load, path, settings)
 
     @newest_task
-    async def _plan_load(self, path: Path, settings: LoadSettings) -> None:
-        """Ask for the bill before the load: what was shown belongs to another model."""
-        estimate = await self._engine.bills.ask(
-            path, settings, window_and_helpers_mib(), measure_disk=False
-        )  # the load reads from the disk
-        if self.loading:
-            self.load_planned.emit(estimate.bill)
-
-    @newest_task
     async def _follow(self, load: EngineRequest, path: Path, settings: LoadSettings) -> None:
         try:
             async for event in load:
                 if isinstance(event, events.LoadProgress):
                     self._forget_current()  # the engine has unloaded the model before it
+                    if event.bill is not None:
+                        self.load_planned.emit(event.bill)
                     self.load_progressed.emit(event.fraction)
                 elif isinstance(event, events.ModelLoaded):
                     self._load = None

@@ -16,12 +16,13 @@ import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import GraphicsUnavailable
+from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.llama.binding import graphics_device as graphics
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.process_overhead import process_share
-from deepseek_r1.memory.graphics import stopped_device, using
+from deepseek_r1.memory.graphics import allow_graphics, stopped_device, using
 from deepseek_r1.memory.plan import least_budget_mib
 from deepseek_r1.native.native_library import graphics_library
 from deepseek_r1.weights.ggml.tensor_layout import address_of, typed
@@ -129,18 +130,45 @@ def test_a_failed_device_costs_no_text_and_is_not_tried_again(
     assert counted.calls == 0
 
 
-def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(monkeypatch, tmp_path):
-    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+def leave_in_use(monkeypatch: pytest.MonkeyPatch, profile: Path) -> None:
+    """Let a process end while it uses the device."""
+    monkeypatch.setenv("R1DESK_PROFILE", str(profile))
     child = os.fork()
     if not child:
         held = using(NAME)
         held.__enter__()
         os._exit(0)
     os.waitpid(child, 0)
-    assert stopped_device() == NAME
+
+
+def test_a_process_that_ends_while_a_device_is_used_leaves_its_name(monkeypatch, tmp_path):
     with using(NAME):
         assert not stopped_device()
+    leave_in_use(monkeypatch, tmp_path)
+    assert stopped_device() == NAME
+    with using(NAME):  # another engine goes on, whose passes end
+        assert stopped_device() == NAME
+    assert stopped_device() == NAME
+    allow_graphics()
     assert not stopped_device()
+
+
+def test_a_process_with_the_number_of_one_that_failed_is_another_one(monkeypatch, tmp_path):
+    leave_in_use(monkeypatch, tmp_path)
+    (file,) = measured_dir().iterdir()
+    left, number = file.read_text().split(" "), str(os.getpid())
+    file.write_text(" ".join([left[0], number, "1000000000.00", *left[3:]]))
+    assert stopped_device() == NAME
+
+
+def test_passes_write_no_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    with using(NAME):
+        pass
+    monkeypatch.setattr(os, "open", None)  # nothing can be opened
+    for _ in range(3):
+        with using(NAME):
+            pass
 
 
 def test_a_name_that_no_device_has_is_refused_with_those_that_there_are(device, shallow_starter):

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.answer.answer import AnswerParts
@@ -298,7 +297,7 @@ def test_damaged_counts_cost_nothing_but_time(damage: bytes | None, tmp_path: Pa
     path = tiny_qwen3moe(tmp_path / "model.gguf")
     with loaded(path, mib_for(path, 0.5), micro_batch=1) as bench:
         resident = bench.answer(FIRST, 4)
-    file = measured_dir() / use_counts.FILE_NAME
+    file = use_counts.KEPT_USES.file
     (key,) = json.loads(file.read_bytes())["measured"]
     file.write_bytes(
         file.read_bytes().replace(b'"uses": "', b'"uses": "00')

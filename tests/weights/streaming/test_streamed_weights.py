@@ -25,7 +25,7 @@ from deepseek_r1.inference import process_overhead
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.weights.residency import least_weights_mib, plan_residency
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
+from deepseek_r1.weights.streamed_weights import StreamedWeights
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
 from support.mixtures import tiny_deepseek2
 from support.patience import wait_until
@@ -246,7 +246,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(starter, tmp_path
         CPUInference(
             path,
             window_mib=150.0,
-            on_accepted=lambda _files, _device: other.replace(path),
+            on_accepted=lambda _plan: other.replace(path),
             **options,
         )
     with CPUInference(path, window_mib=150.0, **options) as model:

@@ -104,7 +104,6 @@ class Config:
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
-        """Returns a boolean."""
         value = self._given(key, default)
         if not isinstance(value, bool):
             raise self._wrong(key, value)

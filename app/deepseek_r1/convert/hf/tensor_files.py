@@ -53,7 +53,6 @@ class StoredTensor:
 
     @property
     def columns(self) -> int:
-        """The number of columns."""
         return self.shape[-1] if self.shape else 1
 
     @property

@@ -54,7 +54,6 @@ class EmbeddingModel:
         self.measured_mib = sum(library.log.buffers_mib().values())
 
     def close(self) -> None:
-        """Free the context and the model."""
         if self._pointer:
             self._api.llama_free(self._pointer)
         self._model.close()

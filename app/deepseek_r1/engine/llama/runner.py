@@ -160,7 +160,6 @@ class LlamaEngine:
 
     @property
     def context_used(self) -> int:
-        """Tokens in the KV cache."""
         return self._context.used
 
     def measured_mib(self) -> Mapping[str, float]:

@@ -281,7 +281,6 @@ class ResultCollector:
 
     @property
     def thinking(self) -> str:
-        """The thinking so far."""
         return "".join(self._thinking_parts)
 
     def result(self) -> GenerationResult:

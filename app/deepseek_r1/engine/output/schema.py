@@ -110,11 +110,9 @@ class _Grammar:
         self._rules["root"] = f"ws {self._rule(schema, 0)} ws"
 
     def text(self) -> str:
-        """Return all rules in GBNF."""
         return "\n".join(f"{name} ::= {rule}" for name, rule in self._rules.items()) + "\n"
 
     def _add(self, rule: str) -> str:
-        """Add a rule and return its new name."""
         if len(self._rules) >= MAX_RULES:
             raise _refused(tr("it is too large"))
         name = f"r{len(self._rules)}"
@@ -122,7 +120,6 @@ class _Grammar:
         return name
 
     def _rule(self, schema: Any, depth: int) -> str:
-        """Return the name of the rule for a part of the schema."""
         if depth > MAX_DEPTH:
             raise _refused(tr("it is nested too deeply"))
         if schema is True or schema == {}:

@@ -97,7 +97,6 @@ class ChatTemplate:
         }
 
     def opens_thinking(self, prompt: str) -> bool:
-        """Return whether the prompt itself opens the thinking block."""
         return prompt.rstrip().endswith(self.form.open_tag)
 
 

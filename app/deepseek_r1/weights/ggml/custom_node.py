@@ -106,7 +106,6 @@ class _Nodes:
         return node, *_find_operation(node, ggml)
 
     def mul_mat(self, ggml: Ggml) -> int:
-        """Return a node of a matrix multiplication."""
         operands = [self._new(self._context, TYPE_F32, 64, 2) for _ in range(2)]
         node: int = self._mul_mat(self._context, *operands)
         if read_word_array(node + ggml.fields.sources, 0, 2) != operands:
@@ -122,7 +121,6 @@ class _Nodes:
         return offset
 
     def custom(self, compute: int, user_data: int) -> int:
-        """Return a custom node."""
         node: int = self._custom(
             self._context, TYPE_F32, 1, 1, 1, 1, 0, 0, compute, _ALL_THREADS, user_data
         )

@@ -87,7 +87,6 @@ class Ggml:
         self.fields = self._discover()
 
     def name(self, tensor: int) -> str:
-        """The tensor's name in ggml."""
         return (self._name(tensor) or b"").decode("utf-8", "replace")
 
     def _discover(self) -> TensorFields:

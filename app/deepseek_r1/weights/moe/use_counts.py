@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from deepseek_r1.core.measured_file import keep_measured, load_measured, measured_dir
+from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.formats.gguf import ModelHeader
 
-FILE_NAME = "expert_uses.json"
 _MOST = 255  # what the most used expert's count is stored as: newer uses outweigh older ones
 
 
 class _Stored(BaseModel, frozen=True):
     uses: str = Field(pattern="^([0-9a-f]{2})*$")  # a byte for each expert
+
+
+KEPT_USES = Measurements("expert_uses", _Stored)
 
 
 class UseCounts:
@@ -25,7 +27,7 @@ class UseCounts:
         """Begin with what the profile has for this model: zeros where that is nothing."""
         described = f"{header.path.name} {header.file_bytes} {experts}"
         self._key = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
-        stored = load_measured(measured_dir() / FILE_NAME, self._key, _Stored)
+        stored = KEPT_USES.get(self._key)
         found = bytes.fromhex(stored.uses) if stored is not None else b""
         self.uses = list(found) if len(found) == experts else [0] * experts
         self._changed = False
@@ -37,10 +39,9 @@ class UseCounts:
         self._changed = True
 
     def save(self) -> None:
-        """Write them to the profile."""
         if not self._changed:
             return
         scale = min(1.0, _MOST / max(self.uses))
         stored = _Stored(uses=bytes(int(count * scale) for count in self.uses).hex())
-        if keep_measured(measured_dir() / FILE_NAME, self._key, stored):
+        if KEPT_USES.keep(self._key, stored):
             self._changed = False

@@ -57,7 +57,6 @@ class PrefetchRing:
 
     @property
     def ring_bytes(self) -> int:
-        """Size of the ring."""
         return self._memory.nbytes
 
     @property
@@ -159,7 +158,6 @@ class EvalCallback:
 
     @property
     def nonresident(self) -> list[Weight]:
-        """All weights that are not resident."""
         return list(self._nonresident.values())
 
     def __contains__(self, weight: object) -> bool:

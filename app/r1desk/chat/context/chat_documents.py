@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings, answer_reserve
+from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.document_prompt import SEARCHED_TOKENS, plan, whole_text
 from deepseek_r1.documents.index import DocumentIndex
@@ -282,10 +282,9 @@ class ChatDocuments(QObject):
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
         context = self._last_context = self._models.context_length or self._last_context
         sampling, instructions = self._settings.present
-        most = context - answer_reserve(context, sampling.max_tokens)
+        most = most_prompt_tokens(context, sampling.max_tokens)
         facts = self._models.facts if self._models.ready else None
-        compares = facts is not None and facts.embedding_model
-        count = self.counter.count_tokens
+        compares = facts is not None and bool(facts.embedding_model)
         readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
         before = [each for each in above if each.role is Role.USER]
         outlines = [each.sources.outline for each in above if each.sources is not None]
@@ -299,23 +298,23 @@ class ChatDocuments(QObject):
                 documents,
                 messages,
                 most,
-                count,
+                self.counter,
+                compares=compares,
                 chosen=chosen,
-                similarities=self.counter.similarities if compares else None,
                 before=before[-1].content if before else "",
                 searched_tokens=min(SEARCHED_TOKENS, readable),
                 must_send=any(each.sha256 for each in draft),
             )
             # What the prompts before began with is in the model's context already.
             outline = prompt.system or (outlines[-1] if outlines else "")
-            tokens = count(f"{prompt.system}\n\n{prompt.question}") - count(question)
+            own = self.counter.count_tokens(question) if prompt.sources else 0
             kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
             others = (
                 replace(s, passage=replace(s.passage, text="")) for s in prompt.sources[kept:]
             )
             return AnswerSources(
                 sent=(*prompt.sources[:kept], *others),
-                tokens=max(0, tokens),
+                tokens=max(0, prompt.tokens - own),
                 whole=prompt.whole,
                 documents=documents if prompt.whole else (),
                 asked=prompt.question,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from markdown_it.token import Token
 from PySide6.QtGui import QBrush, QFont, QTextCharFormat, QTextCursor, QTextDocument, QTextFormat
@@ -15,14 +15,18 @@ from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
 
-if TYPE_CHECKING:
-    from r1desk.chat.text.formula_objects import FormulaObjects
-
 # type of the format of a drawn formula; `formula_objects` is imported for the first one
 FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
 FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
 SOURCE: Final = "source:"  # begins the address of a citation; Markdown cannot write such a link
 _MAX_ADDRESS = 300  # characters of an address
+
+
+class FormulaInserter(Protocol):
+    """Inserts formulas, as `FormulaObjects` does."""
+
+    def insert(self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat) -> None:
+        """Insert a formula at `cursor`."""
 
 
 class InlineRenderer:
@@ -32,7 +36,7 @@ class InlineRenderer:
         self,
         document: QTextDocument,
         style: TextStyle,
-        formulas: Callable[[], FormulaObjects | None],
+        formulas: Callable[[], FormulaInserter | None],
     ) -> None:
         self._document = document
         self._style = style

@@ -105,7 +105,7 @@ def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(starter, r1
             starter,
             draft_model=r1_shaped,
             memory_budget=2048,
-            on_accepted=lambda *_what: accepted.append(True),
+            on_accepted=lambda _plan: accepted.append(True),
         )
     assert not accepted
 

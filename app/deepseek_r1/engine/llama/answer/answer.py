@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from deepseek_r1.core.errors import PromptTooLong, WrongUsage
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import FinishReason, GenerationEvent, GenerationFinished, ThinkingEnd
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest
@@ -65,8 +65,7 @@ class Answer:
         self._begins = False  # a thought is continued after which nothing was written
         begun = self._begun_tokens(request, thinking_open=thinking_open)
         self.tokens = self.prompt + begun
-        if len(self.tokens) + 1 > length:
-            raise PromptTooLong(tokens=len(self.tokens), context=length)
+        request.require_place(len(self.tokens), length)
         self.output.prompt_tokens = len(self.tokens)
         self.samplers = SamplerPair(
             parts.library,
@@ -150,7 +149,6 @@ class Answer:
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """The reason why the answer has to end now."""
         if self.output.thinking:
             return None
         if self._repeated:

@@ -117,7 +117,6 @@ class Sampler:
             self._api.llama_sampler_accept(self.pointer, token)
 
     def close(self) -> None:
-        """Free the chain and the samplers in it."""
         if self.pointer is not None:
             self._api.llama_sampler_free(self.pointer)
             self.pointer = None
@@ -235,7 +234,6 @@ class SamplerPair:
             self.chain = self._constrained.pointer
 
     def close(self) -> None:
-        """Free the samplers."""
         self._free.close()
         if self._constrained is not None:
             self._constrained.close()

@@ -59,7 +59,6 @@ class BatchScheduler:
 
     @property
     def busy(self) -> bool:
-        """Whether there is an answer."""
         return bool(self._running or self._waiting)
 
     @property

@@ -24,7 +24,7 @@ from deepseek_r1.memory.graphics import stop_graphics, using
 from deepseek_r1.native.native_library import NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import address_of
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
+from deepseek_r1.weights.streamed_weights import StreamedWeights
 
 # What llama_decode returns.
 _NO_KV_SLOT = 1
@@ -245,7 +245,6 @@ class LlamaContext:
 
     @property
     def used(self) -> int:
-        """Cells in use."""
         return len(self.cells) + self.batched_cells
 
     @property

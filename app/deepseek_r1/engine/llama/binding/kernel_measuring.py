@@ -56,12 +56,12 @@ def measured_times(library: Library, *headers: ModelHeader) -> KernelTimes:
                 found[kind.name], disturbed = _measure(library, number, kind)
                 if disturbed > _MOST_DISTURBED:
                     log.engine.info("other programs disturb the measuring of kernels")
-                    return KernelTimes(build=build, types=types)
+                    return kept
     except StreamingUnavailable as error:
         log.engine.warning("kernels are not measured: %s", error)
         return KernelTimes()
     if not found:
-        return KernelTimes(build=build, types=types)
+        return kept
     return keep_times(KernelTimes(build=build, types=types | found))
 
 
@@ -144,7 +144,6 @@ class _Bench:
             raise StreamingUnavailable(detail=str(error)) from error
 
     def _quantised(self, kind: TensorType) -> bytes:
-        """Return the bytes of a matrix."""
         data = ctypes.create_string_buffer(_MADE_ROWS * kind.nbytes(_WIDTH))
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
         pack = self._call(

@@ -28,8 +28,8 @@ from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.storage import SystemFile
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
+from deepseek_r1.weights.streamed_weights import StreamedWeights
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 _EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
@@ -136,7 +136,6 @@ class LlamaModel:
         return None if self.is_end(token) else self.piece(token)
 
     def is_end(self, token: int) -> bool:
-        """Return whether a token ends an answer."""
         return bool(self._api.llama_vocab_is_eog(self.vocab, token))
 
     def markers(self) -> Iterator[str]:

@@ -12,8 +12,8 @@ from deepseek_r1.memory.plan import DECODE_ROWS
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import MIB
+from deepseek_r1.weights.streamed_weights import StreamedWeights
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 
 def make_streamed_weights(library: Library, request: OpenRequest) -> StreamedWeights | None:

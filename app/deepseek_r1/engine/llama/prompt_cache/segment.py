@@ -75,7 +75,6 @@ class Segment:
 
     @property
     def file_bytes(self) -> int:
-        """The size of its file."""
         return self._state_offset + self.state_bytes + _HASH_BYTES
 
     @property

@@ -64,7 +64,6 @@ class DraftModel:
         self._known = 0  # leading cells that match the text
 
     def close(self) -> None:
-        """Free the context and the model."""
         self.context.close()
         self._model.close()
 
@@ -85,7 +84,6 @@ class DraftModel:
         self._known = common_length(self.context.cells, self._text[self._first :])
 
     def observe(self, tokens: Sequence[int]) -> None:
-        """Append tokens to the text."""
         to_draft = self._vocabulary.to_draft
         self._text += [to_draft[token] for token in tokens]
 

@@ -185,7 +185,6 @@ class DraftMemory:
                 self._put_in_force(self._without)
 
     def _less(self, residency: Residency, mib: float) -> Residency:
-        """Return the residency that needs so much less memory."""
         return self._plan(residency.total_mib - mib) if mib else residency
 
     def _put_in_force(self, residency: Residency) -> None:
@@ -193,7 +192,6 @@ class DraftMemory:
         self._set_residency(residency)
 
     def close(self) -> None:
-        """Free the draft model."""
         model, self.model = self.model, None
         if model is not None:
             model.close()

@@ -136,7 +136,6 @@ class PromptLookup:
         self.observe(prompt[same:])
 
     def observe(self, tokens: Sequence[int]) -> None:
-        """Append tokens to the text."""
         if self._automaton is self._shared:
             if len(self._shared.text) + len(tokens) > MOST_TOKENS:
                 self._drop_oldest()

@@ -81,7 +81,6 @@ class PassTimes:
 
     @property
     def plain_s(self) -> float:
-        """The seconds of a plain pass."""
         return self.seconds(1)
 
     def seconds(self, rows: int) -> float:
@@ -98,7 +97,6 @@ class PassTimes:
         return before_s
 
     def observe(self, rows: int, seconds: float) -> None:
-        """Record a pass."""
         now, before = seconds / self._guessed(rows), self._scales.get(rows)
         self.plain_passes += rows == 1
         self._scales[rows] = now if before is None else before + _NEW_WEIGHT * (now - before)

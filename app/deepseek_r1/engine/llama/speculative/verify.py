@@ -47,7 +47,6 @@ class SpeculativeDecoder:
 
     @property
     def counts(self) -> dict[str, float]:
-        """Counts for the stats of the answer."""
         return {"drafted": self.drafted, "accepted": self.accepted, "draft_s": self.draft_s}
 
     def verify(self, token: int) -> bool:

@@ -91,7 +91,6 @@ class StreamedWeights:
 
     @property
     def stats(self) -> WeightsStats:
-        """The counters now."""
         stats = self._counters.stats(self._expert_weights, self._embedding)
         reads_mib = self._residency.expert_reads_mib
         return stats if self._experts is None else self._experts.add_to(stats, reads_mib)
