@@ -12,7 +12,9 @@ import click
 from deepseek_r1.catalogue.file_rules import files_of
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.catalogue.known_models import catalogue, known_models
+from deepseek_r1.catalogue.model_file import known_files
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
+from deepseek_r1.catalogue.recommendation import best_for_you
 from deepseek_r1.cli import console, hub_command, pull_command
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import Group, flag
@@ -68,6 +70,10 @@ def list_models(*, available: bool, as_json: bool) -> None:
     )
     if available:
         _note_drafts()
+    for row in rows:
+        if row.get("best"):
+            text = tr("The best DeepSeek-R1 for this computer: {name}", name=row["path"])
+            console.result(text)
 
 
 def _note_drafts() -> None:
@@ -172,11 +178,18 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _available() -> list[dict[str, Any]]:
+    files = hub_command.forecaster(LoadSettings().memory_budget).add_to(known_files())
+    best = best_for_you(files)
     return [
-        _row(f"{model.id}/{file.quantisation}", model.name, model.header(file), file.size_bytes)
-        | {"verifiable": True, "draft": model.draft or "", "purpose": model.purpose_text}
-        for model in known_models()
-        for file in model.files
+        _row(f"{model.id}/{file.quantisation}", model.name, file.header, file.size_bytes or 0)
+        | {
+            "verifiable": True,
+            "draft": model.draft or "",
+            "purpose": model.purpose_text,
+            "best": file is best,
+        }
+        for file in files
+        if (model := file.known) is not None
     ]
 
 
