@@ -51,7 +51,7 @@ def test_size_and_host_are_shown_and_the_whole_address_is_a_tip(welcome):
         assert url.split("/")[2] in box.source.text()
         assert url in box.source.toolTip()
         assert box.button.accessibleDescription() == url
-        assert "46.57 GiB" in box.download_size.text()
+        assert "46.57 GiB" in box.size_on_disk.text()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def assert_labels_are_whole(card: FirstStartCard) -> None:
 def test_everything_on_the_card_can_be_read(qtbot, welcome, size):
     card = shown_card(qtbot, welcome, size)
     path = Path("/home/me/Downloads/DeepSeek-R1-7B.gguf")
-    card.show_file(ModelFile("", path.name, path=path, owner=Owner.DOWNLOADS))
+    card.show_file(ModelFile(path.stem, path.name, path=path, owner=Owner.DOWNLOADS))
     qtbot.wait(50)
     for button in card.findChildren(QPushButton):
         assert button.isVisible()
@@ -158,10 +158,11 @@ def test_a_model_in_the_downloads_folder_is_one_click_away(
 
     with ready_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.found_button.isVisible)
-        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.found_label.text()
+        qtbot.waitUntil(card.found.isVisible)
+        assert card.found.summary.name.text() == "DeepSeek-R1-Distill-Qwen-1.5B"
+        assert card.found.source.text() == "Downloads folder"
         qtbot.waitUntil(session.window.isActiveWindow)
-        click(card.found_button)
+        click(card.found.button)
         qtbot.waitUntil(lambda: not card.isVisible())
         type_text("Why")
         qtbot.waitUntil(

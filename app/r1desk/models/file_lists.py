@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ def find_r1_file(forecaster: Forecaster) -> Iterator[ModelFile]:
     for file in app_files():
         if file.path is not None and _R1_NAME.search(file.name or file.file):
             with suppress(OSError):  # it has gone since it was found
-                sizes[file] = file.path.stat().st_size
+                sizes[replace(file, name=file.name or file.path.stem)] = file.path.stat().st_size
     budget_bytes = forecaster.settings.memory_budget << 20
     fitting = [file for file, size in sizes.items() if size < budget_bytes]
     if fitting:

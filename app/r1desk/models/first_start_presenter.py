@@ -53,10 +53,9 @@ class FirstStartPresenter(Presenter):
             return
         self._card = card = FirstStartCard(welcome)
         welcome.set_card(card)
-        card.download_requested.connect(self._on_download)
+        card.wanted.connect(self._on_wanted)
         card.starter_button.clicked.connect(self._end)
         card.file_button.clicked.connect(self._on_file)
-        card.found_requested.connect(models.choose)
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
@@ -105,7 +104,10 @@ class FirstStartPresenter(Presenter):
             self._end()
 
     @Slot(object)
-    def _on_download(self, file: ModelFile) -> None:
+    def _on_wanted(self, file: ModelFile) -> None:
+        if file.path is not None:
+            self._models.choose(file.path)
+            return
         self._downloads.start(file.specs[0], load_after=True)
         self._end()
 
