@@ -22,7 +22,7 @@ from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
-_COLUMN_EMS = 17  # narrower offers are one below the other
+_COLUMN_EMS = 11  # narrower offers are one below the other
 
 
 class OfferBox(QFrame):
@@ -97,7 +97,8 @@ class FirstStartCard(WelcomeCard):
         width = self.contentsRect().width() - 28  # the layout's margins
         buttons = (self.starter_button, self.file_button)
         row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)
-        least = len(shown) * _COLUMN_EMS * self.fontMetrics().height()
+        ems = _COLUMN_EMS * self.fontMetrics().height()
+        least = sum(20 + max(ems, box.minimumSizeHint().width()) for box in shown)
         for layout, narrow in ((self._buttons, row > width), (self._columns, least > width)):
             way = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
             if layout.direction() != way:
