@@ -216,6 +216,22 @@ def test_the_loaded_model_is_not_offered_for_use_until_it_is_unloaded(qtbot, cho
         assert chooser.pane.delete_button.isEnabled() is usable
 
 
+def test_all_is_done_by_keys(qtbot, chooser, here, wanted):
+    qtbot.waitUntil(chooser.list.hasFocus)
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(chooser.list, Qt.Key.Key_Tab, control)
+    assert chooser.filter.currentIndex() == HERE
+    qtbot.keyClick(chooser.list, Qt.Key.Key_Backtab, control | shift)
+    assert chooser.filter.currentIndex() == ALL
+    qtbot.keyClick(chooser.list, Qt.Key.Key_Down)
+    assert chooser.list.selected.path is None
+    chooser.pane.open_button.setFocus()
+    qtbot.keyClick(chooser.pane.open_button, Qt.Key.Key_Tab)
+    assert chooser.focusWidget() is chooser.pane.button
+    qtbot.keyClick(chooser.pane.button, Qt.Key.Key_Return)
+    assert [spec.file for spec in wanted] == [chooser.list.selected.file]
+
+
 def test_a_row_is_one_sentence_for_a_screen_reader(chooser):
     first = chooser.list.table.index(0, 0)
     assert first.data(Qt.ItemDataRole.AccessibleTextRole) == (

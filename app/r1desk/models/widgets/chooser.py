@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
@@ -81,8 +82,11 @@ class ModelChooser(KeyDialog):
         self.list.selectionModel().currentRowChanged.connect(self._show_selected)
         self.list.doubleClicked.connect(self._on_double_click)
         self.pane.download_requested.connect(self._after_download)
+        keys = QKeySequence.StandardKey
+        for key, step in ((keys.NextChild, 1), (keys.PreviousChild, -1)):
+            QShortcut(QKeySequence(key), self, partial(self._go_on, step))
         QShortcut(
-            QKeySequence(QKeySequence.StandardKey.Delete),
+            QKeySequence(keys.Delete),
             self.list,
             self.pane.ask_to_delete,
             context=Qt.ShortcutContext.WidgetShortcut,
@@ -159,6 +163,10 @@ class ModelChooser(KeyDialog):
             KNOWN: tuple(each for each in self._files if each.known is not None),
             HUB: self._listed,
         }[self.filter.currentIndex()]
+
+    def _go_on(self, step: int) -> None:
+        """The next filter or the one before, as Ctrl+Tab does elsewhere."""
+        self.filter.setCurrentIndex((self.filter.currentIndex() + step) % self.filter.count())
 
     @Slot()
     def _on_filter(self) -> None:
