@@ -29,7 +29,7 @@ def open_catalogue(photographer: Photographer) -> None:
     """The chooser at its page of DeepSeek-R1's models."""
     photographer.session.window.models_action.trigger()
     photographer.wait(QApplication.activeModalWidget)
-    QApplication.activeModalWidget().tabs.setCurrentIndex(1)
+    QApplication.activeModalWidget().filter.setCurrentIndex(2)
 
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:

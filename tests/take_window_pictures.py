@@ -83,8 +83,8 @@ def dialog_pictures(photographer: Photographer) -> None:
     window.models_action.trigger()
     photographer.live(1500)
     dialog = QApplication.activeModalWidget()
-    for page in range(dialog.tabs.count()):
-        dialog.tabs.setCurrentIndex(page)
+    for page in range(dialog.filter.count()):
+        dialog.filter.setCurrentIndex(page)
         photographer.live(900)
         photographer.save(f"models-{page}", dialog)
     dialog.reject()

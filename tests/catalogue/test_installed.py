@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue import installed as module
-from deepseek_r1.catalogue.installed import (
-    Origin,
-    Owner,
-    app_files,
-    app_folders,
-    installed_models,
-    known_by,
-)
+from deepseek_r1.catalogue.installed import app_files, app_folders, installed_models, known_by
 from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.model_file import Origin, Owner
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
 from support.gguf_files import tiny_llama, tiny_qwen2

@@ -9,13 +9,14 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from deepseek_r1.catalogue import download_spec, known_models
+from deepseek_r1.catalogue import download_spec, forecaster, known_models
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import RepositoryNotListed
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.cli import pull_command
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.paths import STARTER_NAME
+from deepseek_r1.memory.forecast import MachineSpeed
 from support.command import run, run_here, start
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer, hub_server, page
@@ -27,6 +28,23 @@ LOOPBACK = {"R1DESK_LOOPBACK_HTTP": "1", "NO_PROXY": "127.0.0.1"}
 @pytest.fixture
 def model(tmp_path):
     return tiny_qwen2(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def known_speed(monkeypatch):
+    """The computer is not measured."""
+    speed = MachineSpeed(memory_mib_s=60_000, disk_mib_s=500, threads=2)
+    monkeypatch.setattr(forecaster, "machine_speed", lambda: speed)
+
+
+def test_the_best_of_the_list_is_the_recommended_file_of_its_model(known_speed):
+    models = json.loads(run_here("models", "list", "--available", "--json").stdout)["models"]
+    (best,) = (m for m in models if m["best"])
+    text = f"The best DeepSeek-R1 for this computer: {best['path']}"
+    assert text in run_here("models", "list", "--available").stdout
+    name, _, quantisation = best["path"].partition("/")
+    advice = json.loads(run_here("models", "files", name, "--json").stdout)["advice"]
+    assert advice.startswith(f"Recommended here is {quantisation}: ")
 
 
 def test_what_can_be_downloaded_is_listed_with_what_to_type():
@@ -270,7 +288,9 @@ def test_a_repository_is_listed_and_a_file_of_it_is_pulled(model, own_profile):
     assert not (own_profile / "models" / "m-Q8_0.gguf").exists()
 
 
-def test_the_files_of_a_known_model_are_priced_for_the_budget_and_two_of_them_named(own_profile):
+def test_the_files_of_a_known_model_are_priced_for_the_budget_and_two_of_them_named(
+    own_profile, known_speed
+):
     order = ("models", "files", "deepseek-r1-distill-qwen-7b")
     for budget, fits in (("1500", False), ("16384", True)):
         found = json.loads(run_here(*order, "--memory-budget", budget, "--json").stdout)

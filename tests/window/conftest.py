@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import forecaster
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import processor
 from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import forecast_service
-from r1desk.models.widgets.catalogue_page import CataloguePage
-from r1desk.preferences import Preferences
+from r1desk.models.file_texts import Present
+from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
-from window.catalogue_pages import SPEED
+from window.choosers import SPEED, forecasts
 from window.session_fixture import running_session, wait_ready
 
 
@@ -36,25 +37,30 @@ def ready(qtbot: QtBot, session: Session) -> Session:
 
 @pytest.fixture
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The computer is not measured."""
+    """The computer is not measured, and 22 GB of it are free."""
     monkeypatch.setattr(forecaster, "machine_speed", lambda: SPEED)
+    monkeypatch.setattr(forecaster, "known_speed", lambda: SPEED)
+    monkeypatch.setattr(forecaster, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0))
 
 
 @pytest.fixture
-def given() -> list[int]:
-    """The budgets that the catalogue asks for."""
-    return []
-
-
-@pytest.fixture
-def page(qtbot, known_speed, given, monkeypatch) -> CataloguePage:
-    """The catalogue for a budget of 2 GiB where 22 GB are free: the 7B runs from the disk."""
-    free = MemoryReading(32_000.0, 22_000.0)
-    monkeypatch.setattr(forecaster, "memory_reading", lambda: free)
-    settings = Preferences(load=LoadSettings(memory_budget=2048))
-    made = CataloguePage(forecast_service.ForecastService(settings), given.append)
+def chooser(qtbot, known_speed, without_amx) -> Iterator[ModelChooser]:
+    """The catalogue for a budget of 2 GiB: the 7B runs from the disk."""
+    parent = QWidget()
+    made = ModelChooser(2048, parent)
     qtbot.addWidget(made)
-    made.resize(760, 560)
+    made.show_files(forecasts(2048), Present())
     made.show()
-    qtbot.waitUntil(lambda: any("tok/s" in card.chips[1].text() for card in made.cards))
-    return made
+    yield made
+    parent.deleteLater()
+
+
+@pytest.fixture
+def without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bills are those of a processor without AMX, whose layout takes more memory."""
+    facts = processor.cpu()
+    features = tuple(each for each in facts.features if not each.startswith("amx"))
+    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
+    processor.packs_weights.cache_clear()
+    yield
+    processor.packs_weights.cache_clear()

@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.catalogue.download_spec import RetryPolicy
+from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings
 from r1desk import preferences as prefs
-from r1desk.models.catalogue_picks import Offer
-from r1desk.models.widgets.hub_page import HubPage
+from r1desk.models.widgets.chooser import HUB, ModelChooser
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
@@ -197,10 +198,10 @@ class Measured(QObject):
         self._show_hub()
 
     def _show_hub(self) -> None:
-        if self._hub is None:  # the dialog comes in a later turn
+        if self._chooser is None:  # the dialog comes in a later turn
             QTimer.singleShot(10, self._show_hub)
             return
-        self._hub.window().tabs.setCurrentWidget(self._hub)
+        self._chooser.filter.setCurrentIndex(HUB)
         say("opened")
 
     def _say_failed(self) -> None:
@@ -210,29 +211,31 @@ class Measured(QObject):
 
     def do_list(self, address: str) -> None:
         """List a repository; `listed` follows, a second time with measured speeds."""
-        self._hub._show_offer, self._hub._refuse = self._show_offer, self._refuse
-        self._hub.name.setText(address)
-        self._hub.list_button.click()
+        chooser = self._chooser
+        chooser.show_listed, chooser.show_hub_note = self._show_listed, self._show_hub_note
+        chooser.name.setText(address)
+        chooser.list_button.click()
 
-    def _show_offer(self, offer: Offer) -> None:
-        HubPage._show_offer(self._hub, offer)
-        QTimer.singleShot(0, lambda: say("listed", models=len(offer.models)))
+    def _show_listed(self, files: Sequence[ModelFile], wanted: str, note: str) -> None:
+        ModelChooser.show_listed(self._chooser, files, wanted, note)
+        QTimer.singleShot(0, lambda: say("listed", models=len(files)))
 
-    def _refuse(self, error: Exception) -> None:
-        HubPage._refuse(self._hub, error)
-        QTimer.singleShot(0, lambda: say("failed", text=str(error)))
+    def _show_hub_note(self, text: str, role: str = "dim") -> None:
+        ModelChooser.show_hub_note(self._chooser, text, role)
+        if role == "danger":
+            QTimer.singleShot(0, lambda: say("failed", text=text))
 
     def do_pull(self) -> None:
         """Download the selected file; `pulled` follows."""
-        self._hub.download_button.click()
+        self._chooser.pane.button.click()
 
     def do_modules(self, names: list[str]) -> None:
         """Which of these modules are loaded."""
         say("modules", loaded=[name for name in names if name in sys.modules])
 
     @property
-    def _hub(self) -> HubPage:
-        return self._session.window.findChild(HubPage)
+    def _chooser(self) -> ModelChooser:
+        return self._session.window.findChild(ModelChooser)
 
     # ---- facts ------------------------------------------------------------------------------
 

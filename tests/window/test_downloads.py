@@ -21,7 +21,6 @@ from deepseek_r1.catalogue.download_spec import (
     find_known,
     spec_for_known,
 )
-from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.processes import ChildKind
@@ -247,14 +246,19 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(session
 # ---- the first start
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_the_first_start_offers_a_model_with_its_bill_and_speed(qtbot, own_profile):
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
-        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.small.name.text()
-        assert "2.0 GiB of memory" in card.small.memory.text()
-        assert "huggingface.co" in card.small.source.text()
-        qtbot.waitUntil(lambda: "tokens a second" in card.small.speed.text())
+        assert card.starter_button.isVisible(), "nothing has to be known for that"
+        qtbot.waitUntil(card.best.isVisible)
+        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.best.summary.name.text()
+        fit, speed, memory = (chip.text() for chip in card.best.summary.chips)
+        assert fit == "fits"
+        assert speed.endswith("tok/s")
+        assert memory.endswith("of memory")
+        assert "huggingface.co" in card.best.source.text()
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
@@ -264,30 +268,32 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(qtbot, own_profi
         assert session.window.chat.welcome.card is None
 
 
-def test_download_and_start_does_both(qtbot, own_profile, content, monkeypatch):
-    model = known_models()[0]
+@pytest.mark.usefixtures("known_speed")
+def test_a_click_on_the_card_downloads_the_model_and_loads_it(
+    qtbot, own_profile, content, monkeypatch
+):
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         monkeypatch.setattr(
-            "r1desk.models.catalogue_picks.spec_for_known",
-            lambda _model, file: order(server, content, file.file),
+            "deepseek_r1.catalogue.model_file.spec_for_known",
+            lambda _model, file, _host: order(server, content, file.file),
         )
         with running_session(qtbot, own_profile, first_start) as session:
             session.downloads.policy = QUICK
             wait_ready(qtbot, session)
             card = session.window.chat.welcome.card
-            qtbot.waitUntil(card.isVisible)
+            qtbot.waitUntil(card.best.isVisible)
             with qtbot.waitSignal(session.models.loaded) as loaded:
-                card.small.button.click()
+                card.best.button.click()
             assert Path(loaded.args[0].facts.path).parent == own_profile / "models"
-            assert model.name in loaded.args[0].facts.path
+            assert "DeepSeek-R1-Distill-Qwen-1.5B" in loaded.args[0].facts.path
             assert session.preferences.welcomed
-            assert session.preferences.load.memory_budget == 2048, "as the button said"
 
 
+@pytest.mark.usefixtures("known_speed")
 def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Path) -> None:
     use_language("zh_CN")
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.isVisible)
-        assert "modelscope.cn" in card.small.source.text()
-        assert card.small.button.text() == "下载并分给它 2.0 GiB"
+        qtbot.waitUntil(card.best.isVisible)
+        assert "modelscope.cn" in card.best.source.text()
+        assert card.best.button.text().startswith("下载")

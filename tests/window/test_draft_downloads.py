@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import download_spec
 from deepseek_r1.catalogue.download_spec import DownloadSpec
@@ -16,15 +14,10 @@ from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
-from r1desk.models.catalogue_picks import CatalogueFile, Pick, Standing
-from r1desk.models.widgets.catalogue_page import CataloguePage
-from r1desk.models.widgets.model_card import FilesHere, ModelCard
-from r1desk.models.widgets.page_parts import VALUE_ROLE
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
 from support.hostile_server import QUICK, HostileServer, hub_server
-from window.catalogue_pages import select
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
@@ -36,97 +29,6 @@ def draft() -> KnownDraft:
     found = find_draft("deepseek-r1-draft-qwen2.5-0.5b")
     assert found is not None
     return found
-
-
-# ---- with the model -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def seven_selected(page: CataloguePage) -> None:
-    """All files are shown, and the 7B's is selected."""
-    click(page.all_button)
-    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
-
-
-def requested(page: CataloguePage) -> list[str]:
-    """The files that a click requests."""
-    files: list[str] = []
-    page.download_requested.connect(lambda *specs: files.extend(s.file for s in specs if s))
-    click(page.table.download_button)
-    return files
-
-
-@pytest.mark.usefixtures("seven_selected")
-def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(qtbot, page, draft) -> None:
-    assert page.table.draft.isVisible()
-    assert "about 381 MiB more" in page.table.draft.text()
-    assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
-    assert requested(page) == [SEVEN, draft.file]
-
-
-def test_the_button_stays_in_view_when_a_file_is_selected(qtbot, page):
-    page.resize(760, 620)
-    click(page.all_button)
-    qtbot.wait(100)  # it scrolls to the table
-    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
-    qtbot.wait(100)  # the lines about the file have their place
-    button = page.table.download_button
-    qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect())
-
-
-@pytest.mark.usefixtures("seven_selected")
-def test_without_the_check_mark_the_model_comes_alone(qtbot: QtBot, page: CataloguePage) -> None:
-    click(page.table.draft)
-    assert requested(page) == [SEVEN]
-
-
-@pytest.mark.usefixtures("seven_selected")
-def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: CataloguePage) -> None:
-    select(page, "DeepSeek-R1-Distill-Llama-8B", "Q4_K_M")
-    assert not page.table.draft.isVisible()
-    assert len(requested(page)) == 1
-
-
-def test_the_check_mark_follows_the_file_until_the_user_sets_it(qtbot, page):
-    click(page.all_button)
-    box = page.table.draft
-    for model, streams in (("7B", True), ("14B", False), ("7B", True)):
-        (file,) = (f for f in files_of(page) if fits(f, model))
-        resident = file.forecast.bill.model_copy(update={"lines": ()})
-        forecast = replace(file.forecast, bill=resident)
-        box.offer(file if streams else replace(file, forecast=forecast), here=False)
-        assert box.isChecked() == streams
-    click(box)
-    select(page, "DeepSeek-R1-Distill-Qwen-14B", "Q4_K_M")
-    assert not box.isChecked()
-
-
-def files_of(page: CataloguePage) -> list[CatalogueFile]:
-    tree = page.table.tree
-    tops = [tree.topLevelItem(at) for at in range(tree.topLevelItemCount())]
-    return [top.child(at).data(0, VALUE_ROLE) for top in tops for at in range(top.childCount())]
-
-
-def fits(file: CatalogueFile, size: str) -> bool:
-    return file.model.name.endswith(f"-Qwen-{size}") and file.file.quantisation == "Q4_K_M"
-
-
-def test_a_card_offers_the_draft_model_too(qtbot, page, draft):
-    (file,) = (f for f in files_of(page) if fits(f, "7B"))
-    card = ModelCard(Pick(Standing.ALSO, file, ""), print)
-    qtbot.addWidget(card)
-    card.show()
-    assert card.draft.isVisible()
-    assert card.draft.isChecked()
-    with qtbot.waitSignal(card.download_requested) as requested:
-        click(card.button)
-    assert requested.args == [file, "Hugging Face", draft]
-    card.show_here(FilesHere({SEVEN: Path(SEVEN)}))
-    assert not card.draft.isVisible()
-    assert card.draft.wanted is None
-
-
-# ---- for a model that is here -------------------------------------------------------------------
 
 
 @pytest.fixture

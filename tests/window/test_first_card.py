@@ -9,36 +9,27 @@ from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea, QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import forecaster, installed
-from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.installed import AppFile, Owner
+from deepseek_r1.catalogue.model_file import ModelFile, Owner
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.memory.forecast import MachineSpeed, estimate_fit
+from deepseek_r1.memory.forecast import MachineSpeed
 from r1desk.chat.messages.welcome import EXAMPLES, Welcome
-from r1desk.models import catalogue_picks
-from r1desk.models.catalogue_picks import CatalogueFile, FirstOffers, first_offers
+from r1desk.models import file_lists
+from r1desk.models.file_lists import first_offers
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import first_budget
 from support.gguf_files import tiny_llama
-from window.catalogue_pages import SPEED
+from window.choosers import known
 from window.mouse_and_keys import click, type_text
 from window.session_fixture import first_start, ready_session
 
 
-def offer(name: str, budget_mib: int) -> CatalogueFile:
-    model, file = find_known(name)
-    settings = LoadSettings(memory_budget=budget_mib)
-    forecast = estimate_fit(model.header(file), settings, SPEED, 0.0)
-    return CatalogueFile(model, file, forecast)
-
-
-def offers() -> FirstOffers:
-    small = offer("deepseek-r1-distill-qwen-1.5b/Q5_K_M", 2048)
-    better = offer("deepseek-r1-0528-qwen3-8b/Q4_K_M", 5632)
-    return FirstOffers(small, better, 21_500.0, 50_000_000_000)
+def offers() -> list[ModelFile]:
+    small = known("deepseek-r1-distill-qwen-1.5b/Q5_K_M", 2048)
+    return [small, known("deepseek-r1-0528-qwen3-8b/Q4_K_M", 5888)]
 
 
 @pytest.fixture(params=["en", "zh_CN"])
@@ -48,46 +39,40 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     qtbot.addWidget(made)
     made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
     made.set_card(FirstStartCard(made))
-    made.card.show_offers(offers())
+    made.card.show_offers(offers(), 50_000_000_000)
     made.show_card(True)
     return made
 
 
-def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(qtbot, welcome):
-    for box, offered in zip(
-        (welcome.card.small, welcome.card.better), (offers().small, offers().better), strict=True
-    ):
-        url = offered.spec.url
+def test_size_and_host_are_shown_and_the_whole_address_is_a_tip(welcome):
+    for box, offered in zip((welcome.card.small, welcome.card.best), offers(), strict=True):
+        url = offered.specs[0].url
+        assert box.summary.name.text() == offered.title
         assert url.split("/")[2] in box.source.text()
         assert url in box.source.toolTip()
         assert box.button.accessibleDescription() == url
+        assert "46.57 GiB" in box.size_on_disk.text()
 
 
 @pytest.mark.parametrize(
-    ("machine_gib", "free_gib", "small", "better"),
+    ("machine_gib", "budget_mib", "titles"),
     [
-        (3.8, 2.6, "Distill-Qwen-1.5B Q6_K in 2048", None),
-        (7.7, 5.8, "Distill-Qwen-1.5B Q6_K in 2048", None),
-        (15.6, 12.5, "Distill-Qwen-1.5B Q6_K in 2048", "0528-Qwen3-8B Q4_K_M in 5888"),
-        (23.5, 21.5, "Distill-Qwen-1.5B Q6_K in 2048", "0528-Qwen3-8B Q4_K_M in 5888"),
-        (2.5, 2.0, "Distill-Qwen-1.5B Q6_K in 1920", None),
+        (3.8, 2048, ["Distill-Qwen-1.5B Q6_K"]),
+        (7.7, 2816, ["Distill-Qwen-1.5B Q8_0"]),
+        (15.6, 6400, ["Distill-Qwen-1.5B Q6_K", "0528-Qwen3-8B Q4_K_M"]),
+        (23.5, 10_752, ["Distill-Qwen-1.5B Q6_K", "0528-Qwen3-8B Q6_K"]),
     ],
 )
-def test_what_is_offered_follows_the_memory_that_is_free(
-    monkeypatch, machine_gib, free_gib, small, better
+def test_a_small_model_and_the_best_for_the_budget_are_offered(
+    monkeypatch, without_amx, machine_gib, budget_mib, titles
 ):
-    memory = MemoryReading(machine_gib * 1024, free_gib * 1024)
-    monkeypatch.setattr(catalogue_picks, "memory_reading", lambda: memory)
-    monkeypatch.setattr(forecaster, "known_speed", lambda: MachineSpeed(threads=2))
-    (found,) = first_offers(Forecaster(LoadSettings(memory_budget=8192), HeaderProcess()))
-    assert named(found.small) == small
-    assert named(found.better) == better
-
-
-def named(offer: CatalogueFile | None) -> str | None:
-    if offer is None:
-        return None
-    return f"{offer.name} in {offer.budget_mib}".removeprefix("DeepSeek-R1-")
+    memory = MemoryReading(machine_gib * 1024, machine_gib * 1000)
+    speed = MachineSpeed(memory_mib_s=60_000, disk_mib_s=500, threads=2)
+    monkeypatch.setattr(file_lists, "memory_reading", lambda: memory)
+    monkeypatch.setattr(forecaster, "machine_speed", lambda: speed)
+    settings = LoadSettings(memory_budget=budget_mib)
+    (found,) = first_offers(Forecaster(settings, HeaderProcess()))
+    assert [file.title.removeprefix("DeepSeek-R1-") for file in found] == titles
 
 
 def test_the_budget_of_the_first_start_is_a_share_of_what_is_free() -> None:
@@ -113,7 +98,8 @@ def assert_labels_are_whole(card: FirstStartCard) -> None:
 @pytest.mark.parametrize("size", [(780, 620), (380, 640), (1600, 900), (500, 640)])
 def test_everything_on_the_card_can_be_read(qtbot, welcome, size):
     card = shown_card(qtbot, welcome, size)
-    card.show_file(AppFile(Path("/home/me/Downloads/DeepSeek-R1-7B.gguf"), Owner.DOWNLOADS))
+    path = Path("/home/me/Downloads/DeepSeek-R1-7B.gguf")
+    card.show_file(ModelFile(path.stem, path.name, path=path, owner=Owner.DOWNLOADS))
     qtbot.wait(50)
     for button in card.findChildren(QPushButton):
         assert button.isVisible()
@@ -151,7 +137,9 @@ def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welco
 
 
 def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welcome) -> None:
-    welcome.card.show_offers(FirstOffers(None, None, 900.0, None))
+    welcome.set_card(FirstStartCard(welcome))
+    welcome.card.show_offers([], None)
+    welcome.show_card(True)
     welcome.show()
     qtbot.waitExposed(welcome)
     assert not welcome.card.small.isVisible()
@@ -170,10 +158,11 @@ def test_a_model_in_the_downloads_folder_is_one_click_away(
 
     with ready_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.found_button.isVisible)
-        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.found_label.text()
+        qtbot.waitUntil(card.found.isVisible)
+        assert card.found.summary.name.text() == "DeepSeek-R1-Distill-Qwen-1.5B"
+        assert card.found.source.text() == "Downloads folder"
         qtbot.waitUntil(session.window.isActiveWindow)
-        click(card.found_button)
+        click(card.found.button)
         qtbot.waitUntil(lambda: not card.isVisible())
         type_text("Why")
         qtbot.waitUntil(

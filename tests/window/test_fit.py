@@ -5,8 +5,6 @@ What the computer can do is measured once, and not again at each start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,25 +15,15 @@ from deepseek_r1.catalogue.forecaster import Forecaster, known_speed, machine_sp
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware import processor
 from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory import forecast
 from r1desk.models import refusal
-from r1desk.models.catalogue_picks import Standing, best_in_memory, pick, survey_catalogue
-from window.catalogue_pages import SPEED
+from window.choosers import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)
 
 
-@pytest.fixture(autouse=True)
-def _without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The bills are those of a processor without AMX, whose layout takes more memory."""
-    facts = processor.cpu()
-    features = tuple(each for each in facts.features if not each.startswith("amx"))
-    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
-    processor.packs_weights.cache_clear()
-    yield
-    processor.packs_weights.cache_clear()
+pytestmark = pytest.mark.usefixtures("without_amx")
 
 
 def estimate(name, speed=SPEED, available_mib=0.0):
@@ -112,47 +100,6 @@ def test_the_smallest_models_wait_for_more_than_their_weights() -> None:
 def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:
     small = expected("deepseek-r1-distill-qwen-1.5b/Q4_K_M", 60_000.0)
     assert 3.5 < small / expected("deepseek-r1-distill-qwen-7b/Q4_K_M", 60_000.0) < 5
-
-
-@pytest.mark.parametrize(
-    ("budget_mib", "name"),
-    [
-        (600, ""),
-        (1400, "Distill-Qwen-1.5B Q3_K_M"),  # better than nothing
-        (1700, "Distill-Qwen-1.5B Q5_K_M"),
-        (2500, "Distill-Qwen-1.5B Q8_0"),  # more memory is spent on more bits
-        (5000, "Distill-Qwen-1.5B Q8_0"),  # the 7B would have three bits, or a context of 2,048
-        (5400, "Distill-Qwen-7B Q4_K_M"),
-        (8192, "0528-Qwen3-8B Q6_K"),
-        (16_384, "Distill-Qwen-14B Q8_0"),
-    ],
-)
-def test_the_best_model_that_fits_is_recommended(budget_mib: int, name: str) -> None:
-    forecaster = Forecaster(LoadSettings(memory_budget=budget_mib), HeaderProcess())
-    files = [each for each in next(survey_catalogue(forecaster)) if each.file.sha256]
-    best = best_in_memory(files)
-    assert (best.name if best is not None else "").removeprefix("DeepSeek-R1-") == name
-
-
-@pytest.mark.parametrize(
-    ("budget_mib", "first", "others"),
-    [
-        (1024, [], ["Ling-3.0-tiny"]),
-        (2048, ["Qwen3.5-2B", "VibeThinker-1.5B"], ["Bonsai-8B"]),
-        (4096, ["Qwen3.5-4B"], ["DeepSeek-R1-0528-Qwen3-8B", "Ternary-Bonsai-8B"]),
-        (8192, ["Qwen3.5-9B", "DeepSeek-R1-0528-Qwen3-8B"], ["gpt-oss-20b"]),
-    ],
-)
-def test_each_budget_has_models_of_its_own_and_those_in_front_run_from_memory(
-    budget_mib: int, first: list[str], others: list[str]
-) -> None:
-    forecaster = Forecaster(LoadSettings(memory_budget=budget_mib), HeaderProcess())
-    picks = pick(next(survey_catalogue(forecaster)), budget_mib)
-    front = [each.file for each in picks if each.standing is Standing.FIRST]
-    assert [
-        each.model.name for each in front if each.forecast.fit is forecast.Fit.IN_MEMORY
-    ] == first
-    assert {each.file.model.name for each in picks} >= set(others)
 
 
 @pytest.mark.parametrize(("busy", "is_kept"), [(0.0, True), (500.0, False)])

@@ -28,7 +28,7 @@ from r1desk.models.forecast_service import ForecastService
 from r1desk.preferences import Preferences
 from support.awaiting import result_of
 from support.gguf_files import tiny_llama
-from window.catalogue_pages import SPEED
+from window.choosers import SPEED
 
 SMALL = "deepseek-r1-distill-qwen-1.5b/Q4_K_M"
 LARGE = "deepseek-r1-distill-qwen-7b/Q4_K_M"

@@ -7,6 +7,7 @@ has at most two speeds: one from memory, and one from the disk under its last bu
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.catalogue.known_models import KnownDraft
+from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core import log
 from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.models_folders import user_models_dir
@@ -33,7 +35,6 @@ from deepseek_r1.memory.forecast import (
     Forecast,
     MachineSpeed,
     estimate_fit,
-    expected_tok_s,
 )
 from deepseek_r1.memory.other_models import draft_mib
 
@@ -139,9 +140,16 @@ class Forecaster:
         """Measure the computer, unless that was done often enough: half a second to two seconds."""
         self.speed = machine_speed()
 
-    def most_tok_s(self, header: ModelHeader) -> float:
-        """The bound that the cores set, however fast the memory is."""
-        return expected_tok_s(header, MachineSpeed(memory_mib_s=1e6, threads=self.speed.threads))
+    def add_to(self, files: Iterable[ModelFile]) -> tuple[ModelFile, ...]:
+        """The files with their forecasts, where their sizes are known."""
+        return tuple(
+            each
+            if each.header is None
+            else replace(
+                each, forecast=self.forecast(each.header, each.draft, reads_all=each.reads_all)
+            )
+            for each in files
+        )
 
     def forecast(
         self, header: ModelHeader, draft: KnownDraft | None = None, *, reads_all: bool = True

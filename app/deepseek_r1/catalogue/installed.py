@@ -12,8 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +20,10 @@ import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
 from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
-from deepseek_r1.catalogue.file_rules import part_of
+from deepseek_r1.catalogue.file_rules import files_of, part_of
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
-from deepseek_r1.core.errors import ErrorReport, ModelRefused
+from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
+from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.container import MAGIC
@@ -39,70 +38,24 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 HeaderSource = Callable[[Path], ModelHeader]  # raises ModelRefused
 
 
-class Origin(StrEnum):
-    """The reason why a model is in the list."""
-
-    STARTER = "starter"
-    FOLDER = "folder"
-    OPENED = "opened"
-    OTHER_APP = "other_app"  # used where it is
-
-
-class Owner(StrEnum):
-    """The application that keeps a file, or the folder of downloads. The value is its name."""
-
-    LM_STUDIO = "LM Studio"
-    JAN = "Jan"
-    GPT4ALL = "GPT4All"
-    OLLAMA = "Ollama"
-    HUGGING_FACE = "Hugging Face"
-    DOWNLOADS = "Downloads"
-
-
-@dataclass(frozen=True, slots=True)
-class AppFile:
-    """A model file that another application keeps. `name` is the owner's name for it, or empty."""
-
-    path: Path
-    owner: Owner
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledModel:
-    """A model file on this computer. `error` says why it cannot be used, None if it can.
-
-    `owner` is set for the files of other applications.
-    """
-
-    path: Path
-    origin: Origin
-    name: str
-    header: ModelHeader | None
-    known: KnownModel | None
-    error: ErrorReport | None
-    owner: Owner | None = None
-
-
 def installed_models(
-    opened: Iterable[Path] = (), others: Iterable[AppFile] = (), read: HeaderSource = read_header
-) -> tuple[InstalledModel, ...]:
+    opened: Iterable[Path] = (), others: Iterable[ModelFile] = (), read: HeaderSource = read_header
+) -> tuple[ModelFile, ...]:
     """Lists the models on this computer, each once: starter, folder's, `opened`, `others`.
 
     Of the other applications' files only those that can be used are listed. `read` reads a file's
     header, about 0.1 s each: call it outside the window's thread, with a `HeaderProcess` there.
     """
-    owners = {resolved(each.path): each for each in others}
-    found: dict[Path, InstalledModel] = {}
+    owners = {resolved(path): each for each in others if (path := each.path) is not None}
+    found: dict[Path, ModelFile] = {}
     for path, origin in _candidates(opened):
         model = _describe(path, origin, owners.get(resolved(path)), read)
-        found.setdefault(_identity(model), model)
-    for file in owners.values():
-        if resolved(file.path) in found:
-            continue
-        model = _describe(file.path, Origin.OTHER_APP, file, read)
-        if model.error is None:
-            found.setdefault(_identity(model), model)
+        found.setdefault(model.real_path or path, model)
+    for place, file in owners.items():
+        if place not in found and file.path is not None:
+            model = _describe(file.path, Origin.OTHER_APP, file, read)
+            if model.error is None:
+                found.setdefault(model.real_path or place, model)
     return tuple(found.values())
 
 
@@ -132,11 +85,6 @@ def model_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(shown, key=lambda path: path.name.casefold()))
 
 
-def _identity(model: InstalledModel) -> Path:
-    """Returns one path for a model that several paths or parts lead to."""
-    return resolved(model.header.path if model.header is not None else model.path)
-
-
 def resolved(path: Path) -> Path:
     """Returns the path without links, or unchanged where that is not possible."""
     try:
@@ -145,18 +93,32 @@ def resolved(path: Path) -> Path:
         return path
 
 
-def _describe(
-    path: Path, origin: Origin, file: AppFile | None, read: HeaderSource
-) -> InstalledModel:
+def _describe(path: Path, origin: Origin, file: ModelFile | None, read: HeaderSource) -> ModelFile:
     owner = file.owner if file is not None else None
+    header, known, error = None, None, None
     try:
         header = read(path)
-    except ModelRefused as error:
-        return InstalledModel(path, origin, path.stem, None, None, error.report(), owner)
-    known = known_by(header)
-    stated = file.name if file is not None else ""
-    name = stated or (known[0].name if known is not None else header.name)
-    return InstalledModel(header.path, origin, name, header, known and known[0], None, owner)
+    except ModelRefused as refused:
+        error = refused.report()
+        name = path.stem
+    else:
+        path, found = header.path, known_by(header)
+        known = found[0] if found is not None else None
+        stated = file.name if file is not None else ""
+        name = stated or (known.name if known is not None else header.name)
+    return ModelFile(
+        name,
+        path.name,
+        header.quantisation if header is not None else "",
+        sum(each.stat().st_size for each in files_of(path) if each.is_file()),
+        header,
+        known=known,
+        path=path,
+        real_path=resolved(path),
+        origin=origin,
+        owner=owner,
+        error=error,
+    )
 
 
 def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
@@ -187,13 +149,13 @@ class _Manifest(BaseModel):
     layers: Annotated[list[_Layer], Field(max_length=100)]
 
 
-def app_files(folders: dict[Owner, tuple[Path, ...]] | None = None) -> tuple[AppFile, ...]:
+def app_files(folders: dict[Owner, tuple[Path, ...]] | None = None) -> tuple[ModelFile, ...]:
     """The files in `folders`, by default those of `app_folders`. Some seconds on slow drives."""
-    found: list[AppFile] = []
+    found: list[ModelFile] = []
     for owner, places in (folders if folders is not None else app_folders()).items():
         search = _ollama_files if owner is Owner.OLLAMA else _gguf_files
         for place in dict.fromkeys(places):
-            kept = (each for each in search(owner, place) if not _is_later_part(each.path.name))
+            kept = (each for each in search(owner, place) if not _is_later_part(each.file))
             found += islice(kept, MOST_FILES)
     return tuple(found)
 
@@ -221,15 +183,15 @@ def app_folders() -> dict[Owner, tuple[Path, ...]]:
     }
 
 
-def _gguf_files(owner: Owner, folder: Path) -> Iterator[AppFile]:
+def _gguf_files(owner: Owner, folder: Path) -> Iterator[ModelFile]:
     """Files named *.gguf that begin as GGUF does; the vision parts of models are left out."""
     depth = 1 if owner is Owner.DOWNLOADS else MOST_DEPTH
     for path in _files_below(folder, depth, ".gguf"):
         if "mmproj" not in path.name and _is_gguf(path):
-            yield AppFile(path, owner)
+            yield ModelFile("", path.name, path=path, owner=owner)
 
 
-def _ollama_files(owner: Owner, folder: Path) -> Iterator[AppFile]:
+def _ollama_files(owner: Owner, folder: Path) -> Iterator[ModelFile]:
     """The blobs that a manifest calls a model, named as `ollama run` calls them."""
     manifests = folder / "manifests"
     for path in _files_below(manifests, MOST_DEPTH):
@@ -237,7 +199,8 @@ def _ollama_files(owner: Owner, folder: Path) -> Iterator[AppFile]:
         if blob is not None and _is_gguf(blob):
             _, *names, model, tag = ("", *path.relative_to(manifests).parts[-3:])
             prefix = "" if names[-1:] == ["library"] else "/".join((*names, ""))
-            yield AppFile(blob, owner, f"{prefix}{model}:{tag}")
+            name = f"{prefix}{model}:{tag}"
+            yield ModelFile(name, blob.name, path=blob, owner=owner)
 
 
 def _model_blob(manifest: Path, blobs: Path) -> Path | None:

@@ -12,17 +12,12 @@ from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import ReferenceUnusable
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.hub_models import HubListing, HubModel
+from deepseek_r1.catalogue.hub_models import HubListing
 from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, HubReference, parse_reference
-from deepseek_r1.catalogue.known_models import (
-    KnownFile,
-    KnownModel,
-    draft_for_file,
-    draft_of,
-    known_models,
-)
-from deepseek_r1.catalogue.ladder import Rung, ladder_text, loss_text
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.model_file import ModelFile, known_files, listed_files
 from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.recommendation import ladder_text, speed_and_loss
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command, option
@@ -30,7 +25,7 @@ from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.memory.forecast import Fit, Forecast, fit_facts
+from deepseek_r1.memory.forecast import Fit, fit_facts
 
 _MIB = 1 << 20
 LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
@@ -89,88 +84,63 @@ def list_hub(text: str, source: str | None, quantisation: str | None = None) -> 
 @o.json_option
 def list_files(*, repository: str, memory_budget: int, source: str | None, as_json: bool) -> None:
     """List the files of a model or a repository, with their forecasts."""
-    forecaster = _forecaster(memory_budget)
-    found: list[tuple[dict[str, Any], Rung | None]]
-    known = next((each for each in known_models() if each.id == repository.casefold()), None)
-    if known is not None:
-        found = [*(_known_row(known, file, forecaster) for file in known.files)]
-    else:
+    files, name = known_ladder(repository), repository.casefold()
+    if not files:
         listing = list_hub(repository, source)
-        found = [_row(listing, model, forecaster) for model in listing.models]
-    text = ladder_text([rung for _, rung in found if rung is not None])
+        files, name = listed_files(listing), listing.reference.repository
+    files = forecaster(memory_budget).add_to(files)
+    text = ladder_text(files)
     if as_json:
-        name = known.id if known is not None else listing.reference.repository
-        console.result_json(
-            {"repository": name, "files": [row for row, _ in found], "advice": text}
-        )
+        rows = [_row(file) for file in files]
+        console.result_json({"repository": name, "files": rows, "advice": text})
         return
     print_table(
         (tr("Type"), tr("Size"), tr("Needs"), tr("Fit"), tr("Speed and loss"), tr("File")),
         (
             (
-                row["quantisation"],
-                f"{row['mb']:,.0f} MiB",
-                f"{row['needs_mb']:,.0f} MiB" if row["needs_mb"] else "?",
-                fit_facts(rung.forecast)[0] if rung is not None else "?",
-                rung.text if rung is not None else loss_text(row["quantisation"]),
-                row["file"],
+                file.quantisation,
+                f"{(file.size_bytes or 0) / _MIB:,.0f} MiB",
+                f"{file.forecast.bill.total_mib:,.0f} MiB" if file.forecast is not None else "?",
+                fit_facts(file.forecast)[0] if file.forecast is not None else "?",
+                speed_and_loss(file),
+                file.file,
             )
-            for row, rung in found
+            for file in files
         ),
     )
     if text:
         console.result(text)
 
 
-def _forecaster(memory_budget: int) -> Forecaster:
-    settings = LoadSettings(memory_budget=memory_budget)
-    forecaster = Forecaster(settings, HeaderProcess(), o.COMMAND_LINE_MIB)
-    forecaster.measure()
-    return forecaster
+def forecaster(memory_budget: int) -> Forecaster:
+    """Forecasts with the measured speed of this computer."""
+    made = Forecaster(
+        LoadSettings(memory_budget=memory_budget), HeaderProcess(), o.COMMAND_LINE_MIB
+    )
+    made.measure()
+    return made
 
 
-def known_ladder(model: KnownModel) -> str:
-    """The text of the ladder of a model of the catalogue, at the default settings."""
-    forecaster = _forecaster(LoadSettings().memory_budget)
-    return ladder_text([_known_row(model, file, forecaster)[1] for file in model.files])
+def known_ladder(name: str) -> tuple[ModelFile, ...]:
+    """The files of a model of the catalogue; empty for another name."""
+    return tuple(file for file in known_files() if file.known and file.known.id == name.casefold())
 
 
-def _known_row(
-    model: KnownModel, file: KnownFile, forecaster: Forecaster
-) -> tuple[dict[str, Any], Rung]:
-    forecast = forecaster.forecast(model.header(file), draft_of(model))
-    row = {"file": file.file, "parts": 1, "quantisation": file.quantisation}
-    size = {"mb": round(file.size_bytes / _MIB, 2), "verifiable": True}
-    return row | size | _fit(forecast), Rung(file.quantisation, forecast)
-
-
-def _fit(forecast: Forecast) -> dict[str, Any]:
-    return {
-        "needs_mb": round(forecast.bill.total_mib, 2),
-        "fits": forecast.fit is Fit.IN_MEMORY,
-        "tok_s": round(forecast.tok_s, 2),
-        "drafted_tok_s": round(forecast.drafted_tok_s, 2),
-    }
-
-
-def _row(
-    listing: HubListing, model: HubModel, forecaster: Forecaster
-) -> tuple[dict[str, Any], Rung | None]:
+def _row(file: ModelFile) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "file": model.name,
-        "parts": len(model.files),
-        "quantisation": model.quantisation,
-        "mb": round(model.size_bytes / _MIB, 2),
+        "file": file.file,
+        "parts": len(file.specs),
+        "quantisation": file.quantisation,
+        "mb": round((file.size_bytes or 0) / _MIB, 2),
         "needs_mb": 0.0,
         "fits": None,
-        "verifiable": model.verifiable,
+        "verifiable": file.verifiable,
     }
-    if listing.outline is None:
-        return row, None
-    header = listing.outline.header(model.name, model.size_bytes, model.quantisation)
-    forecast = forecaster.forecast(
-        header,
-        draft_for_file(model.name),
-        reads_all=header.experts == listing.outline.shape.experts,
-    )
-    return row | _fit(forecast), Rung(model.quantisation, forecast)
+    if (forecast := file.forecast) is not None:
+        row |= {
+            "needs_mb": round(forecast.bill.total_mib, 2),
+            "fits": forecast.fit is Fit.IN_MEMORY,
+            "tok_s": round(forecast.tok_s, 2),
+            "drafted_tok_s": round(forecast.drafted_tok_s, 2),
+        }
+    return row

@@ -10,19 +10,19 @@ from typing import Any
 import click
 
 from deepseek_r1.catalogue.file_rules import files_of
-from deepseek_r1.catalogue.installed import model_files
+from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.catalogue.known_models import catalogue, known_models
+from deepseek_r1.catalogue.model_file import ModelFile, known_files
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
+from deepseek_r1.catalogue.recommendation import best_for_you
 from deepseek_r1.cli import console, hub_command, pull_command
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import Group, flag
 from deepseek_r1.cli.progress import file_progress, print_table
-from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.plan import plan
 
@@ -48,7 +48,8 @@ models.add_command(hub_command.list_files)
 @o.json_option
 def list_models(*, available: bool, as_json: bool) -> None:
     """List the models that can be used, with what each needs at the default settings."""
-    rows = _available() if available else [_describe(path) for path in _files()]
+    here = () if available else installed_models()
+    rows = _available() if available else [_row(file, str(file.path)) for file in here]
     if as_json:
         console.result_json({"models": rows})
         return
@@ -68,6 +69,10 @@ def list_models(*, available: bool, as_json: bool) -> None:
     )
     if available:
         _note_drafts()
+    for row in rows:
+        if row.get("best"):
+            text = tr("The best DeepSeek-R1 for this computer: {name}", name=row["path"])
+            console.result(text)
 
 
 def _note_drafts() -> None:
@@ -154,41 +159,35 @@ def _agrees(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
 
 
-def _files() -> list[Path]:
-    starter = starter_model()
-    return [*([starter] if starter else []), *_own_files()]
-
-
 def _own_files() -> list[Path]:
     return list(dict.fromkeys(path for folder in models_dirs() for path in model_files(folder)))
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    try:
-        header = read_header(path)
-    except ModelRefused as problem:
-        return _row(str(path), path.stem, None, path.stat().st_size) | {"error": str(problem)}
-    return _row(str(path), header.name, header, header.file_bytes)
-
-
 def _available() -> list[dict[str, Any]]:
+    files = hub_command.forecaster(LoadSettings().memory_budget).add_to(known_files())
+    best = best_for_you(files)
     return [
-        _row(f"{model.id}/{file.quantisation}", model.name, model.header(file), file.size_bytes)
-        | {"verifiable": True, "draft": model.draft or "", "purpose": model.purpose_text}
-        for model in known_models()
-        for file in model.files
+        _row(file, f"{model.id}/{file.quantisation}")
+        | {
+            "verifiable": True,
+            "draft": model.draft or "",
+            "purpose": model.purpose_text,
+            "best": file is best,
+        }
+        for file in files
+        if (model := file.known) is not None
     ]
 
 
-def _row(path: str, name: str, header: ModelHeader | None, nbytes: int) -> dict[str, Any]:
+def _row(file: ModelFile, path: str) -> dict[str, Any]:
     needs_mib = 0.0
-    if header is not None:
+    if (header := file.header) is not None:
         needs_mib = plan(header, LoadSettings(), planned_share(o.COMMAND_LINE_MIB)).bill.total_mib
     return {
         "path": path,
-        "name": name,
-        "quantisation": header.quantisation if header is not None else "",
-        "mb": round(nbytes / MIB, 2),
+        "name": file.name,
+        "quantisation": file.quantisation,
+        "mb": round((file.size_bytes or 0) / MIB, 2),
         "needs_mb": round(needs_mib, 2),
-        "error": "",
+        "error": file.error.text() if file.error is not None else "",
     }

@@ -22,11 +22,13 @@ from deepseek_r1.catalogue.errors import DraftUnknown
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
 from deepseek_r1.catalogue.model_folder import ImportMethod, import_model
 from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.recommendation import ladder_text
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option
 from deepseek_r1.cli.hub_command import (
     HOSTS,
+    forecaster,
     is_hub_name,
     known_ladder,
     list_hub,
@@ -37,6 +39,7 @@ from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.core.settings import LoadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,9 @@ def _specs(order: _Order) -> list[DownloadSpec]:
             return [_spec_of_draft(draft, order)]
         model, file = find_known(what[0], order.quantisation)
         is_choice = order.quantisation is None and what[0].casefold() == model.id
-        if is_choice and len(model.files) > 1 and (text := known_ladder(model)):
-            console.note(text)
+        if is_choice and len(model.files) > 1:
+            files = forecaster(LoadSettings().memory_budget).add_to(known_ladder(model.id))
+            console.note(ladder_text(files))
         host = HOSTS[order.source].name if order.source else None
         return [spec_for_known(model, file, host, accept_unverified=accepts)]
     options = order.quantisation or order.source or (name and len(what) > 1)

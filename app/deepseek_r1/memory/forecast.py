@@ -103,7 +103,7 @@ def estimate_fit(
     if in_memory_tok_s:  # two short measurements: reading from the disk is never the faster way
         reads = nearest.bill.short_streamed_mib > 0  # else only a long conversation does
         tok_s = min(tok_s, in_memory_tok_s) if reads else in_memory_tok_s
-    if tok_s and draft_mib:
+    if tok_s and draft_mib and speed.disk_mib_s:
         share = replace(overhead, draft_mib=draft_mib)
         bill = plan(header, nearest.settings, share).bill.model_copy(update=speeds)
         if bill.fits:

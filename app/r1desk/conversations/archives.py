@@ -11,7 +11,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
-from deepseek_r1.catalogue.installed import Owner, app_folders
+from deepseek_r1.catalogue.installed import app_folders
+from deepseek_r1.catalogue.model_file import Owner
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
 from r1desk.chat.answers.controller import ChatController

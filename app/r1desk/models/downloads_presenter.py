@@ -22,7 +22,7 @@ from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
 
 if TYPE_CHECKING:
-    from r1desk.models.widgets.chooser import ModelChooser
+    from r1desk.models.chooser_presenter import ChooserPresenter
 
 
 class DownloadPresenter(Presenter):
@@ -41,7 +41,7 @@ class DownloadPresenter(Presenter):
         self._downloads = downloads
         self._models = models
         self._chat, self._engine = chat, engine
-        self._chooser: ModelChooser | None = None
+        self._chooser: ChooserPresenter | None = None
         self._list.requested.connect(self._on_requested)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
@@ -61,14 +61,14 @@ class DownloadPresenter(Presenter):
         }[action](file)
 
     @Slot(object)
-    def follow(self, chooser: ModelChooser) -> None:
+    def follow(self, presenter: ChooserPresenter) -> None:
         """Show the downloads in the chooser too, and start those that are requested there."""
-        self._chooser = chooser
-        chooser.downloads.list.requested.connect(self._on_requested)
-        chooser.hub.policy = self._downloads.policy
-        chooser.hub.download_requested.connect(self._downloads.start)
-        chooser.catalogue.download_requested.connect(self._downloads.start_with_draft)
-        chooser.finished.connect(self._on_chooser_closed)
+        self._chooser = presenter
+        presenter.policy = self._downloads.policy
+        presenter.chooser.downloads.list.requested.connect(self._on_requested)
+        presenter.chooser.pane.download_requested.connect(self._downloads.start_with_draft)
+        presenter.chooser.finished.connect(self._on_chooser_closed)
+        self._downloads.finished.connect(presenter.look_again)
         self._on_changed()
 
     @Slot()
@@ -79,7 +79,7 @@ class DownloadPresenter(Presenter):
     def _on_changed(self) -> None:
         self._list.show_downloads(self._downloads.items, self._loadable_draft())
         if self._chooser is not None:
-            self._chooser.show_downloads(self._downloads.items)
+            self._chooser.show_downloads(self._downloads)
 
     def _find(self, file: str) -> Download | None:
         return next((each for each in self._downloads.items if each.spec.file == file), None)
@@ -93,13 +93,11 @@ class DownloadPresenter(Presenter):
                 self._models.choose(download.path, self._downloads.arrived(download.draft))
             self._downloads.dismiss(file)
             if self._chooser is not None:
-                self._chooser.accept()
+                self._chooser.chooser.accept()
 
     @Slot(object)
     def _on_finished(self, download: Download) -> None:
         """Load a model that was requested for a chat, unless that would cut off an answer."""
-        if self._chooser is not None:
-            self._chooser.look_again()
         if download.load_after and not self._chat.busy and self._engine.comparison is None:
             self._load(download.spec.file)
 
@@ -127,5 +125,6 @@ class DownloadPresenter(Presenter):
             return
         text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
         role, delete = QMessageBox.ButtonRole.DestructiveRole, partial(self._downloads.delete, file)
-        parent, kept = self._chooser or self._window, tr("“Pause” keeps them.")
+        parent = self._chooser.chooser if self._chooser is not None else self._window
+        kept = tr("“Pause” keeps them.")
         ask(parent, text, kept, (tr("Delete"), role, delete))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer, Slot
 
+from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import starter_model
@@ -13,16 +14,16 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter, Services
-from r1desk.models.catalogue_picks import CatalogueFile, FirstOffers, first_offers, measured_offers
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
+from r1desk.models.file_lists import find_r1_file, first_offers, free_models_bytes
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from r1desk.models.widgets.page_parts import open_model_dialog
+from r1desk.models.widgets.open_dialog import open_model_dialog
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 
-_MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load
+_OFFERS_AFTER_MS = 1000  # by then the machine is quiet after the load
 
 
 class FirstStartPresenter(Presenter):
@@ -52,35 +53,39 @@ class FirstStartPresenter(Presenter):
             return
         self._card = card = FirstStartCard(welcome)
         welcome.set_card(card)
-        card.download_requested.connect(self._on_download)
+        card.wanted.connect(self._on_wanted)
         card.starter_button.clicked.connect(self._end)
         card.file_button.clicked.connect(self._on_file)
-        card.found_requested.connect(models.choose)
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
-        self._measure_timer = QTimer(self, interval=_MEASURE_AFTER_MS)
-        self._measure_timer.timeout.connect(self._measure)
-        for look in (self._find_offers, self._find_file):
-            QTimer.singleShot(0, self, look)  # after the window is shown
+        self._timer = QTimer(self, interval=_OFFERS_AFTER_MS)
+        self._timer.timeout.connect(self._find_offers)
+        QTimer.singleShot(0, self, self._show)  # after the window is shown
 
-    @task
-    async def _find_offers(self) -> None:
-        self._show(await self._forecasts.ask(first_offers))
+    def _show(self) -> None:
+        """Show the ways that need no look at the computer; offers are added to them."""
+        if self._preferences.welcomed:
+            return
+        self._looked = True
+        self._welcome.show_card(True)
+        self._timer.start()
+        self._find_file()
 
     @task
     async def _find_file(self) -> None:
         async for file in self._forecasts.ask(find_r1_file):
             self._card.show_file(file)
 
-    def _show(self, offers: FirstOffers) -> None:
-        if self._preferences.welcomed:
+    @task
+    async def _find_offers(self) -> None:
+        """Measure the memory's speed for a moment, but never beside a load or an answer."""
+        if self._chat.busy or self._models.loading:
             return
-        self._looked = True
-        self._card.show_offers(offers)
-        self._welcome.show_card(True)
-        if offers.small is not None:
-            self._measure_timer.start()
+        self._timer.stop()
+        if not self._preferences.welcomed:
+            offers = await self._forecasts.ask(first_offers)
+            self._card.show_offers(offers, await ask_in_background(free_models_bytes))
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
@@ -98,19 +103,12 @@ class FirstStartPresenter(Presenter):
         if Path(loaded.facts.path) != starter_model():
             self._end()
 
-    @task
-    async def _measure(self) -> None:
-        """Measure the memory's speed for a moment, but never beside a load or an answer."""
-        if self._models.current is None or self._chat.busy or self._models.loading:
-            return
-        self._measure_timer.stop()
-        if not self._preferences.welcomed:
-            self._card.show_offers(await self._forecasts.ask(measured_offers))
-
     @Slot(object)
-    def _on_download(self, file: CatalogueFile) -> None:
-        self._models.live.give_budget(file.budget_mib)
-        self._downloads.start(file.spec, load_after=True)
+    def _on_wanted(self, file: ModelFile) -> None:
+        if file.path is not None:
+            self._models.choose(file.path)
+            return
+        self._downloads.start(file.specs[0], load_after=True)
         self._end()
 
     @Slot()

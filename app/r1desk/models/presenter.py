@@ -47,7 +47,7 @@ class ModelsWindow(QMainWindow):
 class ModelPresenter(Presenter):
     """Lets the user choose a model, and offers what helps where one was refused."""
 
-    chooser_opened = Signal(object)  # the ModelChooser
+    chooser_opened = Signal(object)  # the ChooserPresenter
 
     def __init__(
         self,
@@ -111,27 +111,17 @@ class ModelPresenter(Presenter):
 
         The dialog's code, its widgets and its painting are a turn of the loop each.
         """
-        from r1desk.models.files_presenter import FilesPresenter  # noqa: PLC0415 - not at start
+        from r1desk.models.chooser_presenter import ChooserPresenter  # noqa: PLC0415 - not at start
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
         await later_turn(self)
         if self._window.findChild(ModelChooser) is not None:
             return  # the keys were pressed twice, before it was there
-        recent, models = self._preferences.recent_models, self._models
-        chooser = ModelChooser(
-            recent,
-            models.path,
-            self._forecasts,
-            self._window,
-            loaded=models.loaded_path,
-            give_budget=models.live.give_budget,
-        )
-        FilesPresenter(chooser.files, models, chooser.look_again)
-        chooser.chosen.connect(models.choose)
-        models.gone.connect(chooser.forget_loaded)
+        chooser = ModelChooser(self._preferences.load.memory_budget, self._window)
+        recent = self._preferences.recent_models
+        self.chooser_opened.emit(ChooserPresenter(chooser, self._models, self._forecasts, recent))
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
-        self.chooser_opened.emit(chooser)
         await later_turn(chooser)
         chooser.open()
 

@@ -1,158 +1,240 @@
-"""The dialog to choose a model: one of this computer, of the catalogue, or any other."""
+"""The dialog to choose a model: one list with filters, and what is known of the selected one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from PySide6.QtCore import QSize, Signal, Slot
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialogButtonBox, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
-from deepseek_r1.catalogue.installed import resolved
-from deepseek_r1.core.i18n import tr
-from r1desk.models.downloads import ON_ITS_WAY, Download
-from r1desk.models.forecast_service import ForecastService
-from r1desk.models.scan import find_models, free_models_bytes
-from r1desk.models.widgets.catalogue_page import CataloguePage
+from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, hosts_in_order
+from deepseek_r1.catalogue.model_file import ModelFile
+from deepseek_r1.catalogue.recommendation import (
+    Standing,
+    best_for_you,
+    ladder_of,
+    ladder_text,
+    one_of_each,
+    standings,
+)
+from deepseek_r1.core.i18n import N_, tr, trn
+from r1desk.models.file_texts import Present
+from r1desk.models.formatting import format_size
+from r1desk.models.widgets.detail_pane import DetailPane
 from r1desk.models.widgets.download_list import DownloadArea
-from r1desk.models.widgets.files_page import FilesPage
-from r1desk.models.widgets.hub_page import HubPage
-from r1desk.models.widgets.page_parts import open_model_dialog
-from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Tasks, newest_task
+from r1desk.models.widgets.model_table import ModelList
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
-from r1desk.widgets.layouts import with_properties
+from r1desk.widgets.layouts import filled, put_inside, with_properties
+from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.widgets.text_label import NamedBox, push_button, text_label
 
-SUITED = QSize(760, 560)
+SUITED = QSize(1040, 640)
+ALL, HERE, KNOWN, HUB = range(4)
+_NOTES = {
+    Standing.FIRST: N_("recommended"),
+    Standing.ALSO: "",
+    Standing.EXPERIMENTAL: N_("experimental"),
+}
 
 
 class ModelChooser(KeyDialog):
-    """Lets the user pick a model."""
+    """Shows the files that its presenter finds; the filter decides which of them."""
 
-    chosen = Signal(object)  # the Path of the model
+    list_requested = Signal(str, object)  # a repository or an address, and the HubHost
 
-    def __init__(
-        self,
-        recent: Sequence[str],
-        current: Path | None,
-        forecasts: ForecastService,
-        parent: QWidget,
-        *,
-        loaded: Path | None = None,
-        give_budget: Callable[[int], object] = lambda _mib: None,
-    ) -> None:
-        """`current` is selected at first; `loaded` needs no second load.
-
-        `give_budget` sets another memory budget, in MiB.
-        """
+    def __init__(self, budget_mib: int, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Choose a model"))
-        self._loaded = loaded
-        self._recent, self._forecasts = [Path(path) for path in recent], forecasts
-        self.tasks = Tasks(self)
-        self.catalogue = CataloguePage(forecasts, give_budget)
-        self.catalogue.use_requested.connect(self._choose)
-        self.hub = HubPage(forecasts.settings, give_budget)
-        self.files = FilesPage()
-        self.files.show_present(current and resolved(current), loaded and resolved(loaded))
-        self.files.tree.itemActivated.connect(self._on_use)
-        self.files.tree.itemSelectionChanged.connect(self._on_selection)
-        tabs = with_properties(QTabWidget(), accessibleName=self.windowTitle())
-        tabs.addTab(self.files, tr("On this computer"))
-        tabs.addTab(self.catalogue, tr("Models to download"))
-        tabs.addTab(self.hub, tr("Any model"))
-        self.tabs = tabs
-        self.buttons = self._build_buttons()
-        tabs.currentChanged.connect(self._on_page)
-        self.downloads = DownloadArea()
-        layout = QVBoxLayout(self)
-        layout.addWidget(tabs)
+        self._budget_mib = budget_mib
+        self._files: tuple[ModelFile, ...] = ()
+        self._listed: tuple[ModelFile, ...] = ()  # of the repository
+        self._hub_note = tr(
+            "Nothing is sent before “List files” is pressed. Example: unsloth/Qwen3-4B-GGUF"
+        )
+        self._hub_note_role = "dim"
+        self._present = Present()
+        self._free_bytes: int | None = None
+        self.filter = with_properties(QTabBar(), accessibleName=self.windowTitle(), expanding=False)
+        for text in (tr("All"), tr("On this computer"), tr("Models to download"), tr("Any model")):
+            self.filter.addTab(text)
+        self.name = QLineEdit(clearButtonEnabled=True, maxLength=500)
+        self.name.setPlaceholderText(tr("owner/name, or an address"))
+        self.name.setAccessibleName(tr("Repository or address"))
+        self.name.returnPressed.connect(self._on_list)
+        self.list_button = push_button(tr("List files"), self._on_list)
+        self.note = text_label(tr("Looking for models…"), "dim")
+        self.notices = NoticeBar()
+        self.list, self.pane, self.downloads = ModelList(), DetailPane(), DownloadArea()
+        self.file_button = QPushButton(tr("Open a file…"))
+        self._arrange()
+        self.filter.currentChanged.connect(self._on_filter)
+        self.list.selectionModel().currentRowChanged.connect(self._show_selected)
+        self.list.doubleClicked.connect(self._on_double_click)
+        self.pane.download_requested.connect(self._after_download)
+        keys = QKeySequence.StandardKey
+        for key, step in ((keys.NextChild, 1), (keys.PreviousChild, -1)):
+            QShortcut(QKeySequence(key), self, partial(self._go_on, step))
+        QShortcut(
+            QKeySequence(keys.Delete),
+            self.list,
+            self.pane.ask_to_delete,
+            context=Qt.ShortcutContext.WidgetShortcut,
+        )
+        self._on_filter()
+        self.list.setFocus()
+
+    def _arrange(self) -> None:
+        layout = filled(QVBoxLayout(self), self.filter, spacing=8, margins=(12, 10, 12, 12))
+        self._hub_row = QWidget()
+        layout.addWidget(self._hub_row)
+        row = filled(QHBoxLayout(self._hub_row), self.name)
+        self.host = NamedBox(tr("Download from"), self._hub_row)
+        for host in HUB_HOSTS:
+            self.host.addItem(host.name, host)
+        self.host.setCurrentText(hosts_in_order()[0].name)
+        filled(row, self.host, self.list_button).setStretch(0, 1)
+        layout.addWidget(self.note)
+        layout.addWidget(self.notices)
+        parts = filled(put_inside(layout, QHBoxLayout()), self.list, self.pane, spacing=14)
+        layout.setStretch(layout.count() - 1, 1)
+        for place, stretch in enumerate((6, 5)):
+            parts.setStretch(place, stretch)
         layout.addWidget(self.downloads)
-        layout.addWidget(self.buttons)
-        self.files.tree.setFocus()
-        self.look_again()
-
-    def look_again(self) -> None:
-        """Look for the models and the free space anew; what was shown stays until then."""
-        self._find_models()
-        self._find_space()
-
-    @newest_task
-    async def _find_models(self) -> None:
-        async for models in self._forecasts.ask(partial(find_models, self._recent)):
-            self.files.show_models(models)
-            self.catalogue.show_places(models, self._loaded)
-            self._on_selection()
-
-    @newest_task
-    async def _find_space(self) -> None:
-        free = await ask_in_background(free_models_bytes)
-        for page in (self.catalogue.table, self.hub, self.files):
-            page.show_free_space(free)
-
-    @Slot()
-    def forget_loaded(self) -> None:
-        """No model is loaded any more: any can be used."""
-        self._loaded = None
-        self.catalogue.forget_loaded()
-        self._on_selection()
-
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show these, and what is on its way on the pages that offer it."""
-        self.downloads.show_downloads(downloads)
-        arriving = {each.spec.file for each in downloads if each.state in ON_ITS_WAY}
-        for page in (self.catalogue, self.hub):
-            page.show_arriving(arriving)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
+        for button in buttons.findChildren(QPushButton):
+            button.setAutoDefault(False)  # a Return in the field must not close the dialog
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)
+        self.buttons = buttons
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Take the size that suits the pages, within the screen."""
+        """Take the size that suits it, within the screen."""
         self.resize(size_within_screen(self, SUITED))
         super().showEvent(event)
 
-    def _build_buttons(self) -> QDialogButtonBox:
-        buttons = QDialogButtonBox()
-        self.file_button = QPushButton(tr("Open a file…"))
-        self.file_button.clicked.connect(self._on_file)
-        self.use_button = QPushButton(tr("Use this model"))
-        self.use_button.setDefault(True)
-        set_role(self.use_button, "primary")
-        self.use_button.setEnabled(False)
-        self.use_button.clicked.connect(self._on_use)
-        buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
-        buttons.addButton(self.use_button, QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.addButton(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        return buttons
+    # ---- what is shown ----------------------------------------------------------------------
 
-    @Slot(int)
-    def _on_page(self, index: int) -> None:
-        """The catalogue has buttons of its own."""
-        for button in (self.use_button, self.file_button):
-            button.setVisible(index == 0)
+    def show_files(self, files: Sequence[ModelFile], present: Present) -> None:
+        """Show the files of this computer and of the catalogue; the selected one stays selected."""
+        self._files, self._present = tuple(files), present
+        self._fill()
 
-    def _selected_path(self) -> Path | None:
-        found = self.files.tree.selected
-        return found.installed.path if found is not None and found.forecast is not None else None
+    def show_present(self, present: Present) -> None:
+        """Show what is in use, here or on its way."""
+        self.show_files(self._files, present)
+
+    def show_listed(self, files: Sequence[ModelFile], wanted: str, note: str) -> None:
+        """Show the files of a repository, the wanted one selected."""
+        first = not self._listed
+        self._listed = tuple(files)
+        self.show_hub_note("\n".join(text for text in (note, ladder_text(files)) if text))
+        if first:
+            self.list.select([each.key for each in files if each.file == wanted])
+            self.list.setFocus()
+
+    def show_hub_note(self, text: str, role: str = "dim") -> None:
+        """Say how the query of a repository goes."""
+        self._hub_note, self._hub_note_role = text, role
+        self._fill()
+
+    def show_free_space(self, free_bytes: int | None) -> None:
+        """Show how much is free on the drive of the models folder."""
+        self._free_bytes = free_bytes
+        self._fill()
+
+    def _rows(self) -> tuple[ModelFile, ...]:
+        """The files that pass the filter."""
+        here = tuple(each for each in self._files if each.path is not None)
+        return {
+            ALL: (*here, *(each for each in self._recommended if each.path is None)),
+            HERE: here,
+            KNOWN: tuple(each for each in self._files if each.known is not None),
+            HUB: self._listed,
+        }[self.filter.currentIndex()]
+
+    def _go_on(self, step: int) -> None:
+        """The next filter or the one before, as Ctrl+Tab does elsewhere."""
+        self.filter.setCurrentIndex((self.filter.currentIndex() + step) % self.filter.count())
 
     @Slot()
-    def _on_selection(self) -> None:
-        path = self._selected_path()
-        self.use_button.setEnabled(path is not None and path != self._loaded)
+    def _on_filter(self) -> None:
+        hub = self.filter.currentIndex() == HUB
+        self._hub_row.setVisible(hub)
+        self._fill()
+        if hub and not self._listed:
+            self.name.setFocus()
+
+    def _fill(self) -> None:
+        before = self.list.selected
+        keys = [before.key] if before is not None else [self._present.chosen]
+        self._best, self._standings = best_for_you(self._files), standings(self._budget_mib)
+        self._recommended = one_of_each(self._files, self._budget_mib)
+        notes = {
+            each.key: tr(_NOTES[self._standings[each.known.id]])
+            for each in self._recommended
+            if each.known is not None and each.known.id in self._standings
+        }
+        if self._best is not None:
+            notes[self._best.key] = tr("best for you")
+        if self.list.table.show_files(self._rows(), notes, self._present):
+            self.list.select(keys)
+        self._show_note()
+        self._show_selected()
+
+    def _show_note(self) -> None:
+        text, role = self._hub_note, self._hub_note_role
+        if self.filter.currentIndex() != HUB:
+            here = [each for each in self._files if each.path is not None]
+            size = format_size(sum(each.size_bytes or 0 for each in here))
+            text = trn("{size} in {n} model", "{size} in {n} models", len(here), size=size)
+            if self._free_bytes is not None:
+                free = format_size(self._free_bytes)
+                text += " · " + tr("{size} free on the drive of the models folder", size=free)
+            sizes = tr("Most models come in several sizes: smaller is faster and less exact.")
+            dropped = tr("A file can also be dropped onto the window.")
+            text += " · " + (sizes if self.filter.currentIndex() == KNOWN else dropped)
+            text, role = text if here else tr("Looking for models…"), "dim"
+        self.note.setText(text)
+        self.note.setAccessibleName(text)
+        set_role(self.note, role)
 
     @Slot()
-    def _on_use(self) -> None:
-        path = self._selected_path()
-        if path is not None:
-            self._choose(path)
+    def _show_selected(self) -> None:
+        file = self.list.selected
+        standing, ladder = "", ""
+        if file is not None and file.known is not None:
+            standing = tr(self._standings.get(file.known.id, ""))
+            if file is self._best:
+                standing = tr("The best DeepSeek-R1 for this computer")
+            ladder = ladder_text(ladder_of(self._files, file.known))
+        self.pane.show_file(file, standing, ladder, self._present, self._free_bytes)
 
-    @Slot(object)
-    def _choose(self, path: Path) -> None:
-        self.chosen.emit(path)
-        self.accept()
+    # ---- what is asked for ------------------------------------------------------------------
 
     @Slot()
-    def _on_file(self) -> None:
-        open_model_dialog(self, self._choose)
+    def _on_double_click(self) -> None:
+        if (file := self.list.selected) is not None and file.path is not None:
+            self.pane.act()
+
+    @Slot()
+    def _after_download(self) -> None:
+        """The keys are the list's: the next Space must not press another button."""
+        self.list.setFocus()
+
+    @Slot()
+    def _on_list(self) -> None:
+        self._listed = ()
+        self._fill()
+        self.list_requested.emit(self.name.text(), self.host.currentData())

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
-from r1desk.models.widgets.page_parts import open_model_dialog
+from r1desk.models.widgets.open_dialog import open_model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
 from r1desk.widgets.layouts import put_inside, with_properties

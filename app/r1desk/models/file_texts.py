@@ -1,0 +1,144 @@
+"""Sentences on a model's file: its state, its facts, its owner, and why it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
+from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
+from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.memory.forecast import fit_facts
+from r1desk.models.formatting import (
+    format_bill_summary,
+    format_download,
+    format_mib,
+    format_parameters,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Models in use, here or on their way. Paths are without links, files are names."""
+
+    chosen: Path | None = None
+    loaded: Path | None = None
+    arriving: Collection[str] = ()
+    drafts: Collection[str] = ()  # the ids of draft models that are here
+
+    def is_loaded(self, file: ModelFile) -> bool:
+        """True for the file of the loaded model."""
+        return file.real_path is not None and file.real_path == self.loaded
+
+    def is_arriving(self, file: ModelFile) -> bool:
+        """True while it is downloaded, or waits for that."""
+        return any(spec.file in self.arriving for spec in file.specs)
+
+    def state_text(self, file: ModelFile) -> str:
+        """The state of a file in words; empty for nothing special."""
+        if self.is_loaded(file):
+            return tr("loaded")
+        if file.real_path is not None and file.real_path == self.chosen:
+            return tr("chosen, not loaded")
+        return tr("Downloading…") if self.is_arriving(file) else ""
+
+
+def chips(file: ModelFile) -> list[str]:
+    """Fit, speed and memory in a few words each."""
+    if file.error is not None:
+        return [tr("cannot be used")]
+    if file.forecast is None:
+        return []
+    memory = tr("{n} of memory", n=format_mib(file.forecast.bill.total_mib))
+    return [*fit_facts(file.forecast), memory]
+
+
+def details(file: ModelFile, ladder: str, free_bytes: int | None) -> str:
+    """The facts of a file in paragraphs. `ladder` is the sentence on its model's files."""
+    here = _facts_here(file) if file.path is not None else _facts_there(file, free_bytes)
+    paragraphs = ["\n".join(here), ladder]
+    if file.known is not None:
+        paragraphs += [_licence_and_scores(file.known), join_sentences(_of_family(file.known))]
+    return "\n\n".join(text for text in paragraphs if text)
+
+
+def _facts_here(file: ModelFile) -> Iterator[str]:
+    if file.error is not None:
+        yield file.error.text()
+    if file.header is not None:
+        context = tr("context up to {tokens:,} tokens", tokens=file.header.context_trained)
+        kind = (format_parameters(file.header.parameters), file.header.quantisation)
+        yield " · ".join((*kind, context))  # the name may promise another number
+    if file.forecast is not None:
+        yield format_bill_summary(file.forecast.bill)
+
+
+def _facts_there(file: ModelFile, free_bytes: int | None) -> Iterator[str]:
+    if file.size_bytes is not None:
+        yield f"{file.file} · {format_download(file.size_bytes, free_bytes)}"
+    if len(file.specs) > 1:
+        yield tr("It comes in {n} parts.", n=len(file.specs))
+    if not file.verifiable:
+        yield tr("No checksum is known for {file}.", file=file.file)
+    if file.forecast is not None:
+        yield format_bill_summary(file.forecast.bill)
+    else:
+        yield tr("The fit is known after the download.")
+
+
+def _licence_and_scores(model: KnownModel) -> str:
+    """Licence and published scores; the makers' own are called so."""
+    by: dict[str, list[str]] = {}
+    for each in model.scores:
+        by.setdefault(each.by or tr("self-reported"), []).append(f"{each.test} {each.result}")
+    scores = (f"{', '.join(results)} ({who})" for who, results in by.items())
+    return " · ".join((model.licence.name, *scores))
+
+
+def _of_family(model: KnownModel) -> Iterator[str]:
+    """What there is to know of a model's base, thinking and sampling."""
+    family, base = family_of(model), model.base_licence
+    if base is not None:
+        yield tr("Base model {base} under {licence}.", base=model.base, licence=base.name)
+    if family.thinking is Thinking.NEVER:
+        yield tr("It answers without thinking.")
+    else:
+        yield tr("It thinks before it answers; a thinking budget limits that or turns it off.")
+    if family.sampling:
+        values = [f"{name} {value:g}" for name, value in family.sampling.items()]
+        yield tr("Its makers recommend: {values}.", values=", ".join(values))
+
+
+def owner_text(file: ModelFile) -> str:
+    """The name of the owner of a file of this computer."""
+    if file.owner is not None:
+        return tr("Downloads folder") if file.owner is Owner.DOWNLOADS else file.owner.value
+    return {
+        Origin.STARTER: tr("the installation"),
+        Origin.FOLDER: "R1 Desk",
+        Origin.OPENED: tr("a file you opened"),
+        Origin.OTHER_APP: tr("another application"),
+    }[file.origin or Origin.OTHER_APP]
+
+
+def why_kept(file: ModelFile, *, loaded: bool) -> str:
+    """The reason why a file cannot be deleted here; empty where it can."""
+    if file.origin is Origin.STARTER:
+        return tr("It came with the installation and goes with it.")
+    if file.owner is Owner.OLLAMA:
+        return tr(
+            "Ollama keeps a list of its files. Delete it with: ollama rm {name}", name=file.name
+        )
+    return tr("It is loaded. Unload it before you delete it.") if loaded else ""
+
+
+def deletion_note(file: ModelFile) -> str:
+    """The effect of deleting a file for its owner."""
+    if file.owner is None and file.origin is Origin.FOLDER:
+        return tr("It is in the models folder of R1 Desk.")
+    if file.owner is Owner.DOWNLOADS or file.owner is None:
+        return tr("It is not in the models folder of R1 Desk, which only uses it where it is.")
+    return tr(
+        "It belongs to {owner}, which will no longer have this model.", owner=file.owner.value
+    )
