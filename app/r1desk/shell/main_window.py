@@ -325,6 +325,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         stored.window_geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         for name, switch in self._switches.items():
             setattr(stored, name, switch.isChecked())
+        stored.panel_visible &= not self._opened_for_document
 
     def showEvent(self, event: QShowEvent) -> None:
         """Never smaller than is of use; never larger than the screen."""
