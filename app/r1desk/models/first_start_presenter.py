@@ -47,7 +47,6 @@ class FirstStartPresenter(Presenter):
         self._services, self._preferences = services, services.preferences
         self._forecasts = forecasts
         self.tasks = Tasks(self)
-        self._looked = False  # the card has its contents
         p = services.preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
             return
@@ -67,7 +66,6 @@ class FirstStartPresenter(Presenter):
         """Show the ways that need no look at the computer; offers are added to them."""
         if self._preferences.welcomed:
             return
-        self._looked = True
         self._welcome.show_card(True)
         self._timer.start()
         self._find_file()
@@ -95,8 +93,7 @@ class FirstStartPresenter(Presenter):
     @Slot(ErrorReport)
     def _on_load_failed(self, _report: ErrorReport) -> None:
         """Offer the other ways again."""
-        if self._looked:
-            self._welcome.show_card(not self._preferences.welcomed)
+        self._welcome.show_card(not self._preferences.welcomed)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
