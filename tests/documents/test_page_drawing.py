@@ -9,6 +9,7 @@ import pytest
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.memory.meter import tree_mib
 from support import document_files as made
 
 LINES = ("The harbour was closed.", "The ferry sails", "again since June.")
@@ -57,7 +58,25 @@ def test_a_page_that_would_never_end_is_refused(tmp_path: Path):
     drawer.close()
 
 
+def test_a_model_leaves_the_memory_as_long_as_pages_are_drawn(tmp_path: Path):
+    (path := tmp_path / "a.pdf").write_bytes(made.pdf([made.pdf_lines("One")]))
+    left: list[float] = []
+    budget_mib = tree_mib() + 40  # of which a reader needs more
+
+    def reduce_weights(mib: float) -> bool:
+        left.append(mib)
+        return True
+
+    drawer = PageDrawer(
+        path, "a.pdf", ReadingMemory(lambda: budget_mib + sum(left[-1:]), reduce_weights)
+    )
+    drawer.draw(1, 600)
+    assert left[-1] > 0
+    drawer.close()
+    assert left[-1] == 0
+
+
 def test_the_memory_budget_that_leaves_too_little_is_named(tmp_path: Path):
-    memory = ReadingMemory(lambda: 200.0)
-    with pytest.raises(DocumentRefused, match="the memory budget of 200"):
+    memory = ReadingMemory(lambda: 60.0)
+    with pytest.raises(DocumentRefused, match="the memory budget of 60"):
         PageDrawer(tmp_path / "c.pdf", "c.pdf", memory).draw(1, 600)

@@ -91,6 +91,8 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         pane = session.window.document
         qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
         assert (pane.page.value(), pane.page.suffix()) == (1, " / 2")
+        session.window.keep_layout(session.preferences)
+        assert not session.preferences.panel_visible  # it is open for the document alone
         type_text("gate 2")  # the keyboard is in its field
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: pane.page.value() == 2)

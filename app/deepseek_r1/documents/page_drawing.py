@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,49 +35,64 @@ class DrawnPage:
 
 
 class PageDrawer:
-    """Draws the pages of one document, whose process is kept for the next page. Any thread."""
+    """Draws the pages of one document, whose process and memory are kept for the next page.
+
+    Any thread; one page after the other.
+    """
 
     def __init__(self, path: Path, name: str, memory: ReadingMemory) -> None:
         self.path, self._name, self._memory = path, name, memory
-        self._guard, self._child = threading.Lock(), list[ChildCall]()
+        self._drawing = threading.Lock()
+        self._child: ChildCall | None = None
+        self._held = ExitStack()  # the process, and the memory that the model leaves it
+        self._most_mib = 0
 
     def draw(self, page: int, width_px: int, marked: str = "") -> DrawnPage:
         """Draw a page, from 1, so wide. Raises a DocumentRefused, where it takes too long too."""
-        with self._guard, self._memory.for_reader(self._name, READER_MIB + _NEEDED_MIB) as mib:
-            most_mib = min(mib, _MOST_MIB)
-            request = DrawPage(
-                path=str(self.path),
-                name=self._name,
-                page=page,
-                width_px=width_px,
-                marked=marked,
-                memory_mib=most_mib,
-            )
-            try:
-                return self._drawn(request)
-            except (ChildTooLarge, ReaderFull):
-                raise self._memory.too_much(self._name, most_mib) from None
-            except ChildTooSlow:
-                detail = tr("Drawing the page takes too long.")
-                raise DocumentTooLarge(name=self._name, detail=detail) from None
-            except (ChildDied, ProtocolBroken, zlib.error, ValueError, OSError) as error:
-                raise DocumentDamaged(name=self._name, detail=str(error)) from error
+        try:
+            with self._drawing:
+                child = self._running()
+                request = DrawPage(
+                    path=str(self.path),
+                    name=self._name,
+                    page=page,
+                    width_px=width_px,
+                    marked=marked,
+                    memory_mib=self._most_mib,
+                )
+                return _drawn(child, request)
+        except (ChildTooLarge, ReaderFull):
+            raise self._memory.too_much(self._name, self._most_mib) from None
+        except ChildTooSlow:
+            detail = tr("Drawing the page takes too long.")
+            raise DocumentTooLarge(name=self._name, detail=detail) from None
+        except (ChildDied, ProtocolBroken, zlib.error, ValueError, OSError) as error:
+            raise DocumentDamaged(name=self._name, detail=str(error)) from error
 
-    def _drawn(self, request: DrawPage) -> DrawnPage:
-        if not (self._child and self._child[0].running):
-            self._child[:] = [readers.take()]
-        unpacking, pixels = zlib.decompressobj(), bytearray()
-
-        def take(rows: PageRows) -> None:
-            packed = base64.b64decode(rows.pixels, validate=True)
-            pixels.extend(unpacking.decompress(packed, _ROWS_BYTES - len(pixels)))
-
-        drawn: PageDrawn = self._child[0].ask(request, deadline_s=_LONGEST_S, on_progress=take)
-        if len(pixels) != 3 * drawn.width * drawn.height:
-            raise ValueError(f"{len(pixels)} bytes for {drawn.width} x {drawn.height} pixels")
-        return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
+    def _running(self) -> ChildCall:
+        """The process. Raises DocumentNeedsMemory, OSError."""
+        if self._child is None or not self._child.running:
+            self.close()
+            with ExitStack() as held:
+                left = self._memory.for_reader(self._name, READER_MIB + _NEEDED_MIB, _MOST_MIB)
+                self._most_mib = held.enter_context(left)
+                self._child = held.enter_context(readers.take())
+                self._held = held.pop_all()
+        return self._child
 
     def close(self) -> None:
         """End the process; a page that is being drawn ends with an error."""
-        for child in self._child:
-            child.close()
+        self._held.close()
+
+
+def _drawn(child: ChildCall, request: DrawPage) -> DrawnPage:
+    unpacking, pixels = zlib.decompressobj(), bytearray()
+
+    def take(rows: PageRows) -> None:
+        packed = base64.b64decode(rows.pixels, validate=True)
+        pixels.extend(unpacking.decompress(packed, _ROWS_BYTES - len(pixels)))
+
+    drawn: PageDrawn = child.ask(request, deadline_s=_LONGEST_S, on_progress=take)
+    if len(pixels) != 3 * drawn.width * drawn.height:
+        raise ValueError(f"{len(pixels)} bytes for {drawn.width} x {drawn.height} pixels")
+    return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
