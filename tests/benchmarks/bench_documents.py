@@ -197,7 +197,9 @@ def run(given: argparse.Namespace, way: str, budget_mib: int, others: dict[str, 
             outcomes = [f"exit {process.returncode}", *said[-3:]]
             if process.returncode == 0:
                 report = json.loads(out)
-                planned = report.get("planned") or report["memory"]["planned_mb"]
+                planned = (
+                    report["planned"] if "planned" in report else report["memory"]["planned_mb"]
+                )
                 outcomes = report.get("outcomes") or outcomes
         return {
             "planned_mib": round(planned),
