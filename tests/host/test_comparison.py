@@ -267,7 +267,7 @@ def test_the_last_number_of_cores_that_is_sent_is_for_those_that_run(monkeypatch
     del run._running[1]
     second = threading.Thread(target=run._share_cores)
     second.start()
-    second.join(0.3)  # without turns it would be done
+    time.sleep(0.3)  # without turns it would be done
     goes_on.set()
     first.join()
     second.join()

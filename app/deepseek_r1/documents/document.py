@@ -106,7 +106,7 @@ def citations(answer: str) -> Iterator[tuple[int, int, int]]:
 
 
 def claims(answer: str, number: int) -> str:
-    """What the answer says just before each citation of this number."""
+    """The sentences, or their beginnings, before each citation of this number in an answer."""
     starts = [start for start, _, n in citations(answer) if n == number]
     before = (_OPENED.sub("", answer[max(0, start - _CLAIM) : start]) for start in starts)
     return " ".join(_ENDED.split(text.rstrip())[-1] for text in before)

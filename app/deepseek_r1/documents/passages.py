@@ -159,10 +159,10 @@ def excerpt(text: str, question: str, most: int) -> str:
     return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
 
 
-def best_sentence(text: str, words: str) -> str:
-    """The sentence of a text that has most of these words; all of it where none has two of them."""
+def best_sentence(text: str, claim: str) -> str:
+    """The sentence of a text with most words of a claim; all of it where none has two of them."""
     sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
-    counts = [len({stem for _, stem in _stems(sentence, words)}) for sentence in sentences]
+    counts = [len({stem for _, stem in _stems(sentence, claim)}) for sentence in sentences]
     most = max(counts, default=0)
     return sentences[counts.index(most)] if most > 1 else text
 

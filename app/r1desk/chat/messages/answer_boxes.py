@@ -277,8 +277,8 @@ def sources_button(
         for source in sources.shown()[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             text = fit.code(f"[{source.n}] {names[source.n]} · {cited}").replace("&", "&&")
-            words = claims(message.content, source.n) or message.content
-            shows = OpenAttachment(source.passage, words)
+            claim = claims(message.content, source.n) or message.content
+            shows = OpenAttachment(source.passage, claim)
             entry = menu.addAction(text, partial(request, shows))
             entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
 

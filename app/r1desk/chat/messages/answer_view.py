@@ -145,8 +145,8 @@ class AnswerView(EditableMessage):
             self._request(OpenLink(address))
             return
         (source,) = (each for each in sources.sent if address == f"{SOURCE}{each.n}")
-        words = claims(self._message.content, source.n)
-        self._request(OpenAttachment(source.passage, words))
+        claim = claims(self._message.content, source.n)
+        self._request(OpenAttachment(source.passage, claim))
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:

@@ -43,22 +43,22 @@ class DocumentPresenter(Presenter):
         self._pane.copied.connect(self._on_copied)
         self._pane.closed.connect(self._on_closed)
 
-    def show(self, shown: Attachment | Passage, words: str = "") -> None:
-        """Show what is in a file, or a passage, whose sentence with most of `words` is marked."""
+    def show(self, shown: Attachment | Passage, claim: str = "") -> None:
+        """Show what is in a file, or a passage, whose sentence that fits `claim` is marked."""
         passage = shown if isinstance(shown, Passage) else None
         self._window.show_document()
         if passage is not None and self._pane.sha256 == passage.sha256:
-            self._pane.show_passage(passage, best_sentence(passage.text, words))
+            self._pane.show_passage(passage, best_sentence(passage.text, claim))
             return
         self._end_drawing()
         self._pane.begin(shown.name, shown.sha256)
         if isinstance(shown, Attachment) and not shown.sha256:
             self._pane.show_passages(passages_of(shown.content))
         else:
-            self._show_document(shown.sha256, passage, words)
+            self._show_document(shown.sha256, passage, claim)
 
     @newest_task
-    async def _show_document(self, sha256: str, passage: Passage | None, words: str) -> None:
+    async def _show_document(self, sha256: str, passage: Passage | None, claim: str) -> None:
         passages, path = await self._documents.ask(partial(_found, sha256=sha256))
         note = "" if passages else tr("The document is not here any more.")
         known = passages or ([passage] if passage is not None and passage.text else [])
@@ -66,7 +66,7 @@ class DocumentPresenter(Presenter):
             self._drawer = PageDrawer(path, path.name, self._documents.memory)
         self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
         if passage is not None:
-            self._pane.show_passage(passage, best_sentence(passage.text, words))
+            self._pane.show_passage(passage, best_sentence(passage.text, claim))
 
     @newest_task
     async def _draw(self, page: int, width_px: int, marked: str) -> None:

@@ -133,8 +133,8 @@ class RequestHandler(Presenter):
                 attachments.add_text(text)
             case intents.AttachPicture():
                 attachments.refuse(DocumentIsPicture().report())
-            case intents.OpenAttachment(shown, words):
-                self._shown_document.show(shown, words)
+            case intents.OpenAttachment(shown, claim):
+                self._shown_document.show(shown, claim)
             case intents.OpenLink(address):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)

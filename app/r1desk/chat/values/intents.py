@@ -171,11 +171,11 @@ class OpenLink(Intent):
 class OpenAttachment(Intent):
     """Show what is in an attached file, or a passage in its document.
 
-    `words` are what is said with the passage: its sentence that has most of them is marked.
+    `claim` is what an answer says with the passage: its sentence with most words of it is marked.
     """
 
     shown: Attachment | Passage
-    words: str = ""
+    claim: str = ""
 
 
 class ChangePassages(Intent):
