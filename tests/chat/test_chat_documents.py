@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.page_drawing import DrawnPage
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -236,6 +238,35 @@ def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, docume
     assert copied == [("ann-3.", "page 3")]
     pane.show_text_instead("It takes too long.")
     assert (pane.note.text(), pane.field.isVisible()) == ("It takes too long.", True)
+
+
+def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
+    file = attached(documents, pages(60))
+    pane = shown_pane(qtbot)
+    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
+
+    def turn_wheel(by: int) -> None:
+        place, none = QPointF(9, 9), Qt.MouseButton.NoButton
+        by_px, phase = QPoint(0, by), Qt.ScrollPhase.NoScrollPhase
+        keys = Qt.KeyboardModifier.NoModifier
+        event = QWheelEvent(place, place, QPoint(), by_px, none, keys, phase, False)
+        QApplication.sendEvent(pane.sheet.viewport(), event)
+
+    pane.show_page(1, page)
+    turn_wheel(-120)
+    assert (pane.page.value(), bar.value() > 0) == (1, True)  # it scrolls
+    bar.setValue(bar.maximum())
+    turn_wheel(-120)
+    turn_wheel(-120)  # a wheel that runs on turns no further page
+    assert pane.page.value() == 2
+    pane.show_page(2, page)
+    assert bar.value() == 0
+    qtbot.waitUntil(lambda: not pane.sheet._turning.isActive())
+    turn_wheel(120)
+    assert pane.page.value() == 1
+    pane.show_page(1, page)
+    assert bar.value() == bar.maximum()
 
 
 def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QTextCursor,
     QTextDocument,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -43,7 +44,7 @@ from r1desk.widgets.text_label import ElidedLabel, text_label
 _SLICE = 40_000  # characters that are added at a time
 _MARK_ALPHA = 80
 _MARK = QColor("#ffe066")  # of a page, which is paper in dark colours too
-_RESIZED_MS = 150
+_RESIZED_MS, _TURNED_MS = 150, 400
 _BACKWARD = QTextDocument.FindFlag.FindBackward
 
 
@@ -54,9 +55,15 @@ def passages_of(text: str) -> list[Passage]:
 
 
 class PageSheet(QScrollArea):
-    """One drawn page, as wide as there is room."""
+    """One drawn page, as wide as there is room.
+
+    Signals:
+        resized: the page is to be drawn anew.
+        turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
+    """
 
     resized = Signal()
+    turned = Signal(int)
 
     def __init__(self) -> None:
         super().__init__(alignment=Qt.AlignmentFlag.AlignHCenter)
@@ -64,6 +71,8 @@ class PageSheet(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # the width stays
         self.picture = QLabel()
         self.setWidget(self.picture)
+        self._from_end = False
+        self._turning = QTimer(self, singleShot=True, interval=_TURNED_MS)
         self._settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
         self._settled.timeout.connect(self.resized)
 
@@ -73,7 +82,7 @@ class PageSheet(QScrollArea):
         return round(self.viewport().width() * self.devicePixelRatioF())
 
     def show_page(self, page: DrawnPage) -> None:
-        """Show a page at its first mark, or at its top."""
+        """Show a page at its first mark; else at its top, or its end where one turned back."""
         size = page.width, page.height, 3 * page.width
         pixmap = QPixmap.fromImage(QImage(page.pixels, *size, QImage.Format.Format_RGB888))
         painter = QPainter(pixmap)
@@ -87,8 +96,19 @@ class PageSheet(QScrollArea):
         pixmap.setDevicePixelRatio(self.devicePixelRatioF())
         self.picture.setPixmap(pixmap)
         self.picture.adjustSize()
-        bar, top = self.verticalScrollBar(), page.marks[0][1] if page.marks else 0
+        bar, ends = self.verticalScrollBar(), page.height if self._from_end else 0
+        top, self._from_end = page.marks[0][1] if page.marks else ends, False
         bar.setValue(round(top / self.devicePixelRatioF()) - self.viewport().height() // 3)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn the page where this one ends; one page at a time, however far a wheel runs on."""
+        down, bar = event.angleDelta().y() < 0, self.verticalScrollBar()
+        if bar.value() != (bar.maximum() if down else bar.minimum()):
+            super().wheelEvent(event)
+        elif not self._turning.isActive():
+            self._turning.start()
+            self._from_end = not down
+            self.turned.emit(1 if down else -1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Have the page drawn anew, once the width stays."""
@@ -168,6 +188,7 @@ class DocumentPane(QWidget):
         self.sheet = PageSheet()
         self.sheet.setAccessibleName(tr("Page of the file"))
         self.sheet.resized.connect(self._draw)
+        self.sheet.turned.connect(self.page.stepBy)
         column.addWidget(self.note)
         column.addWidget(self.field, 1)
         column.addWidget(self.sheet, 1)
