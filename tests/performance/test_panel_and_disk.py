@@ -82,6 +82,30 @@ def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(panel, qtbo
     assert panel.load.pending
 
 
+def test_a_dragged_budget_counts_where_the_slider_is_let_go(panel, qtbot):
+    panel.show_model(a_model())  # takes 1,580 MiB, and follows what holds it
+    received: list[int] = []
+    panel.load.budget_changed.connect(received.append)
+    row = number(panel, "memory_budget")
+
+    def drag(*budgets: int) -> None:
+        row.slider.setSliderDown(True)
+        for budget in budgets:
+            row.slider.setValue(row._steps.index(budget))
+            qtbot.wait(PLAN_DELAY_MS * 2)  # the hand rests
+
+    drag(1792, 3072)
+    assert received == []
+    row.slider.setSliderDown(False)
+    qtbot.waitUntil(lambda: received == [3072])
+    drag(2048, 1792, 512)
+    row.slider.setSliderDown(False)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert received == [3072]
+    panel.message.undo_button.click()
+    assert row.value == 3072
+
+
 def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel, qtbot):
     panel.show_model(a_streamed_model())
     number(panel, "memory_budget").spin.setValue(256)

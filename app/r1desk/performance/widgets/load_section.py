@@ -77,6 +77,10 @@ class LoadSection(QObject):
             row.changed.connect(partial(self.change, key))
         self._followed_from_mib = float("inf")  # no model is loaded
         self._budget_moved = False
+        self._budget_before = self.applied.memory_budget  # the slider was pressed
+        self._budget_slider = number_row(self.rows, "memory_budget").slider
+        self._budget_slider.sliderPressed.connect(self._on_budget_pressed)
+        self._budget_slider.sliderReleased.connect(self._on_budget_released)
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
         self.rows["graphics"].setVisible(graphics_library() is not None)
@@ -190,7 +194,22 @@ class LoadSection(QObject):
         return budget_mib >= self._followed_from_mib and others == self.applied
 
     @Slot()
+    def _on_budget_pressed(self) -> None:
+        self._budget_before = self.applied.memory_budget
+
+    @Slot()
+    def _on_budget_released(self) -> None:
+        """What the slider passed on its way to a budget that needs a reload was not meant."""
+        if self.edited.memory_budget != self.applied.memory_budget:
+            before = {"memory_budget": self._budget_before}
+            self.applied, self._budget_moved = self.applied.model_copy(update=before), False
+            self.edited_changed.emit()
+
+    @Slot()
     def _on_settled(self) -> None:
+        if self._budget_moved and self._budget_slider.isSliderDown():
+            self._delay.start()
+            return
         if self._budget_moved:
             self._budget_moved = False
             self.budget_changed.emit(self.applied.memory_budget)
