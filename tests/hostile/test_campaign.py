@@ -33,7 +33,6 @@ SEEN = {
     "templates": {"rendered", "refused"},
     "prompt caches": {"the same answer"},
     "imports": {"imported", "refused"},
-    "documents": {"DocumentDamaged"},
 }
 
 
