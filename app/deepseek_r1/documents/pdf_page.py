@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Callable
 from ctypes import byref, c_int
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from unicodedata import normalize
@@ -36,10 +37,8 @@ def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDraw
     packing, pixels = zlib.compressobj(1), memoryview(bitmap.buffer).cast("B")
     for top in range(0, height, _SENT_ROWS):
         rows = range(top, min(top + _SENT_ROWS, height))
-        packed = b"".join(
-            packing.compress(pixels[row * stride : row * stride + 3 * width]) for row in rows
-        )
-        packed += packing.flush(zlib.Z_SYNC_FLUSH)
+        shown = b"".join(pixels[row * stride : row * stride + 3 * width] for row in rows)
+        packed = packing.compress(shown) + packing.flush(zlib.Z_SYNC_FLUSH)
         send(PageRows(pixels=base64.b64encode(packed).decode()))
     marks = tuple(_places(page, request.marked, width, height)[:_MOST_MARKS])
     return PageDrawn(width=width, height=height, marks=marks)
@@ -49,7 +48,8 @@ def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Re
     """The lines of a text on a drawn page; only letters and digits are compared."""
     shown = page.get_textpage()
     letters, places = "", list[int]()
-    for place in range(min(shown.count_chars(), _MOST_CHARACTERS)):
+    count = min(shown.count_chars(), _MOST_CHARACTERS)
+    for place in range(count if text else 0):
         added = _letters(chr(pdfium_c.FPDFText_GetUnicode(shown, place)))
         letters += added
         places += [place] * len(added)
@@ -62,6 +62,7 @@ def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Re
     return [_on_picture(page, shown.get_rect(at), width, height) for at in range(count)]
 
 
+@lru_cache(4_096)  # a page has few different characters
 def _letters(text: str) -> str:
     return "".join(c for c in normalize("NFKC", text).casefold() if c.isalnum())
 
