@@ -246,9 +246,9 @@ def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     pane.show_passages(documents.index.passages(file.sha256), drawn=True)
     page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
 
-    def turn_wheel(by: int) -> None:
+    def turn_wheel(by: int, sideways: int = 0) -> None:
         place, none = QPointF(9, 9), Qt.MouseButton.NoButton
-        by_px, phase = QPoint(0, by), Qt.ScrollPhase.NoScrollPhase
+        by_px, phase = QPoint(sideways, by), Qt.ScrollPhase.NoScrollPhase
         keys = Qt.KeyboardModifier.NoModifier
         event = QWheelEvent(place, place, QPoint(), by_px, none, keys, phase, False)
         QApplication.sendEvent(pane.sheet.viewport(), event)
@@ -257,6 +257,8 @@ def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     turn_wheel(-120)
     assert (pane.page.value(), bar.value() > 0) == (1, True)  # it scrolls
     bar.setValue(bar.maximum())
+    turn_wheel(0, sideways=120)
+    assert pane.page.value() == 1
     turn_wheel(-120)
     turn_wheel(-120)  # a wheel that runs on turns no further page
     assert pane.page.value() == 2

@@ -102,8 +102,9 @@ class PageSheet(QScrollArea):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Turn the page where this one ends; one page at a time, however far a wheel runs on."""
-        down, bar = event.angleDelta().y() < 0, self.verticalScrollBar()
-        if bar.value() != (bar.maximum() if down else bar.minimum()):
+        by, bar = event.angleDelta().y(), self.verticalScrollBar()
+        down = by < 0
+        if by == 0 or bar.value() != (bar.maximum() if down else bar.minimum()):
             super().wheelEvent(event)
         elif not self._turning.isActive():
             self._turning.start()
