@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.hardware import processor
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
 from support.engine_script import EngineScript
@@ -181,3 +183,14 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bills are those of a processor without AMX, whose layout takes more memory."""
+    facts = processor.cpu()
+    features = tuple(each for each in facts.features if not each.startswith("amx"))
+    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
+    processor.packs_weights.cache_clear()
+    yield
+    processor.packs_weights.cache_clear()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from deepseek_r1.catalogue import forecaster
@@ -24,22 +22,13 @@ from deepseek_r1.catalogue.recommendation import (
     standings,
 )
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware import processor
 from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory.forecast import Fit, MachineSpeed, estimate_fit
 
 UNKNOWN = MachineSpeed(threads=2)
 
 
-@pytest.fixture(autouse=True)
-def _without_amx(monkeypatch):
-    """The bills are those of a processor without AMX, whose layout takes more memory."""
-    facts = processor.cpu()
-    features = tuple(each for each in facts.features if not each.startswith("amx"))
-    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
-    processor.packs_weights.cache_clear()
-    yield
-    processor.packs_weights.cache_clear()
+pytestmark = pytest.mark.usefixtures("without_amx")
 
 
 @pytest.fixture

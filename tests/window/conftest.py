@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import forecaster
-from deepseek_r1.hardware import processor
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets.chooser import ModelChooser
@@ -53,14 +51,3 @@ def chooser(qtbot, known_speed, without_amx) -> Iterator[ModelChooser]:
     made.show()
     yield made
     parent.deleteLater()
-
-
-@pytest.fixture
-def without_amx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The bills are those of a processor without AMX, whose layout takes more memory."""
-    facts = processor.cpu()
-    features = tuple(each for each in facts.features if not each.startswith("amx"))
-    monkeypatch.setattr(processor, "cpu", lambda: replace(facts, features=features))
-    processor.packs_weights.cache_clear()
-    yield
-    processor.packs_weights.cache_clear()
