@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 
 import pytest
@@ -221,6 +222,14 @@ def test_a_file_is_imported(model, own_profile):
     assert run_here("plan", "tiny2").returncode == 3
     assert run_here("models", "import", model, "--move", "--link").returncode == 2
     assert run_here("models", "import", model).returncode == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows gives the profile's folder to its user")
+def test_a_profile_that_an_import_makes_is_the_users_alone(model, tmp_path, monkeypatch):
+    profile = tmp_path / "new" / "profile"
+    monkeypatch.setenv("R1DESK_PROFILE", str(profile))
+    assert run_here("models", "import", model).returncode == 0
+    assert profile.stat().st_mode & 0o077 == 0
 
 
 def test_a_link_that_is_moved_leaves_a_file_and_what_it_led_to(model, own_profile, tmp_path):

@@ -163,6 +163,10 @@ def large_bomb(file: Path) -> None:
             r"another kind of file \(.*invalid char",
         ),
         (lambda file: file.write_bytes(b'[{"mapping": {"a": 1}}, {"mapping"'), "another kind"),
+        (
+            lambda file: file.write_text("[]", encoding="utf-16"),
+            r"another kind of file \(it is not UTF-8\)",
+        ),
         (lambda file: file.write_bytes(b"PK\x05\x06" + bytes(18)), "another kind of file"),
         (lambda file: file.write_text('[{"chat_messages": []}]'), "another kind of file"),
     ],

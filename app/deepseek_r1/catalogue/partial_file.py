@@ -27,6 +27,7 @@ from deepseek_r1.catalogue.errors import DownloadRunning, FileNameUnusable
 from deepseek_r1.catalogue.file_rules import checked_name, require_present
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
+from deepseek_r1.core.paths import make_private_dir, profile_dir
 
 PIECE_BYTES = 8 << 20
 STAGING = ".downloads"
@@ -204,6 +205,8 @@ def _read_journal(path: Path) -> tuple[DownloadJournal | None, list[str]]:
 def prepare_staging(folder: Path) -> None:
     """Create the staging folder in the models' folder. Raises FolderUnusable, OSError."""
     require_present(folder)
+    if profile_dir() in folder.parents:
+        make_private_dir(profile_dir())
     (folder / STAGING).mkdir(parents=True, exist_ok=True)
 
 

@@ -22,6 +22,7 @@ from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, WrongUsage
 from deepseek_r1.core.events import LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import converted_models_dir
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.host import comparison as c
@@ -162,7 +163,7 @@ def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
     folder = converted_models_dir()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(folder)
     except OSError as error:
         raise OutputUnwritable(path=str(folder), detail=error.strerror or "") from error
     output = folder / f"{source.stem}-{key}-{chosen.name.lower()}.gguf"

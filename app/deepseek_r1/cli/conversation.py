@@ -16,6 +16,7 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.engine.protocol.base import GenerationResult
 
@@ -84,7 +85,7 @@ class LineInput:
         if self._readline is None:
             return
         try:
-            self._history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_dir(self._history.parent)
             self._history.touch(mode=0o600)  # it holds the user's messages
             self._readline.write_history_file(self._history)
         except OSError as error:

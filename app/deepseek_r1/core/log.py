@@ -8,6 +8,8 @@ import logging.handlers
 from pathlib import Path
 from typing import IO
 
+from deepseek_r1.core.paths import make_private_dir
+
 engine = logging.getLogger("r1.engine")
 host = logging.getLogger("r1.host")
 models = logging.getLogger("r1.models")
@@ -27,7 +29,7 @@ def to_file(folder: Path, name: str) -> None:
     Raises OSError where the folder cannot be written; the caller decides how to continue.
     """
     global _crash_file  # noqa: PLW0603 - faulthandler keeps the descriptor for the process's life
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_dir(folder)
     handler = logging.handlers.RotatingFileHandler(
         folder / f"{name}.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8", delay=True
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
-from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.paths import make_private_dir, profile_dir
 
 MeasuredT = TypeVar("MeasuredT", bound=BaseModel)
 
@@ -22,12 +22,6 @@ MeasuredT = TypeVar("MeasuredT", bound=BaseModel)
 def measured_dir() -> Path:
     """The folder of the files. It may not exist yet."""
     return profile_dir() / "measured"
-
-
-def make_private_dir(folder: Path) -> None:
-    """Make a folder, and the profile around it, for the user alone. Raises OSError."""
-    for each in (folder.parent, folder):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 class _Content(BaseModel, frozen=True):

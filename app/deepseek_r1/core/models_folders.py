@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
-from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.paths import make_private_dir, profile_dir
 
 FILE_NAME = "models-folders.json"
 MOST_EARLIER = 8
@@ -61,7 +61,7 @@ def choose_models_dir(folder: Path | None) -> None:
     earlier = [each for each in (before.folder, *before.earlier) if each is not None]
     chosen = str(folder) if folder is not None else None
     kept = tuple(dict.fromkeys(each for each in earlier if each != chosen))[:MOST_EARLIER]
-    profile_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_dir(profile_dir())
     data = _Choice(folder=chosen, earlier=kept).model_dump_json(indent=2)
     write_atomically(models_folders_file(), data.encode("utf-8"))
 

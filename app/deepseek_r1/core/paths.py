@@ -90,6 +90,15 @@ def profile_dir() -> Path:
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False, roaming=False))
 
 
+def make_private_dir(folder: Path) -> None:
+    """Make a folder and those around it that are missing, for the user alone. Raises OSError.
+
+    `mkdir(parents=True)` would let everybody read the profile around the folder.
+    """
+    for each in (*reversed(folder.parents), folder):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
 def log_dir() -> Path:
     """Return the folder of logs and crash traces, inside the profile."""
     return profile_dir() / "logs"

@@ -19,6 +19,7 @@ from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
 
@@ -292,7 +293,7 @@ class DocumentIndex:
 def _opened(path: Path | None) -> sqlite3.Connection:
     """Open the file, and make its tables. Raises sqlite3.DatabaseError."""
     if path is not None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         path.touch(mode=0o600)  # it holds the user's texts
     db = sqlite3.connect(path or "", timeout=_WAIT_S, check_same_thread=False)
     try:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deepseek_r1.core.measured_file import make_private_dir, measured_dir
+from deepseek_r1.core.measured_file import measured_dir
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid, start_renderer
 from deepseek_r1.host.protocol import PromptCacheFolder

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepseek_r1.core import log
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.measured_file import Measurements, make_private_dir, measured_dir
+from deepseek_r1.core.measured_file import Measurements, measured_dir
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.settings import GRAPHICS_MEASURED, GRAPHICS_OFF, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu

@@ -19,6 +19,7 @@ import apsw
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.paths import make_private_dir
 from r1desk.store import migrations
 from r1desk.store.database import Database, sync_file
 from r1desk.store.errors import (
@@ -112,7 +113,7 @@ def open_database(path: Path) -> Opened:
 
 def _open_writable(path: Path) -> Opened:
     with translated_errors(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:

@@ -139,7 +139,10 @@ def read_prompts(path: Path) -> tuple[SavedPrompt, ...]:
 
 
 def _another_kind(problem: Exception | None = None) -> ArchiveUnreadable:
-    why = f" ({str(problem).splitlines()[0][:_MOST_REASON]})" if str(problem or "") else ""
+    reason = problem.args[0] if problem and problem.args else ""
+    if isinstance(reason, bytes) or isinstance(problem, UnicodeDecodeError):  # ijson has no text
+        reason = tr("it is not UTF-8")
+    why = f" ({reason.splitlines()[0][:_MOST_REASON]})" if reason else ""
     return ArchiveUnreadable(detail=tr("another kind of file") + why)
 
 

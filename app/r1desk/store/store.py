@@ -17,6 +17,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from deepseek_r1.core import log
+from deepseek_r1.core.paths import make_private_dir
 from r1desk.store.branch_store import BranchStore
 from r1desk.store.conversation_store import ConversationStore, KeyValueStore
 from r1desk.store.database_opening import open_database
@@ -57,7 +58,7 @@ class Profile(AbstractContextManager["Profile"]):
         """
         with translated_errors(folder):
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private_dir(folder)
                 if os.name == "posix" and folder.stat().st_mode & 0o077:
                     folder.chmod(0o700)
                 lock = FileLock(folder / "lock", timeout=0, mode=0o600)

@@ -23,6 +23,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
 from deepseek_r1.engine.llama.prompt_cache.segment import (
     CHECKPOINT_SUFFIX,
@@ -88,7 +89,7 @@ class PromptCache:
         self._problem, self._closed = "", False
         self._files: dict[bytes, _File] = {}  # by the segment's id
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_dir(folder)
             self._lock = FileLock(folder / "lock", timeout=lock_wait_s, thread_local=False)
             self._lock.acquire()
         except Timeout as error:
