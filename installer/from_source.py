@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("desktop", "serve", "starter")  # of pyproject.toml: the application is all of them
+EXTRAS = ("desktop", "serve", "starter", "ocr")  # of pyproject.toml: the application is all of them
 UV_VERSION = "0.13.9"
 PYTHONS = ((3, 11), (3, 13))  # first and last minor version that works
 WINDOWS = os.name == "nt"

@@ -23,6 +23,8 @@ class BlockWriter:
     def __init__(self, name: str, send: Callable[[tuple[Block, ...]], object]) -> None:
         self.name, self.heading, self.sheet = name, "", ""
         self.page: int | None = None
+        self.recognises = False  # the text of pictures
+        self.pictures = 0  # pages that are pictures
         self.row: int | None = None
         self.line: int | None = None
         self._send, self._sent_at = send, time.monotonic()

@@ -27,15 +27,17 @@ class DocumentKindUnknown(DocumentRefused):
 
 
 class DocumentIsPicture(DocumentRefused):
-    what = N_("A picture cannot be attached.")
-    why = N_("The models here read text only.")
-    todo = N_("Write what is to be seen in it, or copy its text into the message.")
+    """What reads the text of pictures is not installed."""
+
+    what = N_("{name} is a picture.")
+    why = N_("Reading the text of pictures and scans is an extra that is not installed.")
+    todo = N_('Install it: pip install "r1desk[ocr]". Or copy the text into the message.')
 
 
-class DocumentIsScan(DocumentRefused):
-    what = N_("{name} has no text.")
-    why = N_("None of its {pages} pages has text: they are pictures, as a scanner makes them.")
-    todo = N_("Have the text recognised by another program (OCR), and attach what it saves.")
+class PictureHasNoText(DocumentRefused):
+    what = N_("No text was found in {name}.")
+    why = N_("The models here read text, and cannot see pictures.")
+    todo = N_("Describe what it shows, or attach a sharper picture of the text.")
 
 
 class DocumentEmpty(DocumentRefused):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from pathlib import Path
 from typing import Final
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -16,22 +15,22 @@ from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
     DocumentEncrypted,
-    DocumentIsScan,
+    DocumentIsPicture,
     DocumentTooLarge,
+    PictureHasNoText,
 )
+from deepseek_r1.documents.ocr import models_folder
+from deepseek_r1.documents.plain_text import with_joined_chinese
 
 MAX_PAGES: Final = 10_000
+_DRAWN_SIDE: Final = 2_000  # pixels of a page that is recognised: 170 dots an inch of A4
+_GARBAGE: Final = 0.3  # of a text's characters
 _MAX_BOOKMARKS = 5_000
 # PDFium's sign for a hyphen at a line's end, other signs that are no text; ligatures, and signs of
 # radicals that fonts have in the place of characters.
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
     code: normalize("NFKC", chr(code)) for code in (*range(0xFB00, 0xFB05), *range(0x2E80, 0x2FD6))
 }
-# The end of a full line of Chinese or Japanese that goes on: it would divide words.
-_BROKEN_CHINESE = re.compile(
-    r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
-)
-
 # Not translated: a text has the same tokens whatever language the window speaks.
 _UNREADABLE = "[Page {n} cannot be read.]"
 _PICTURE = "[Page {n} is a picture without text.]"
@@ -50,7 +49,7 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
     headings = _headings(document)
-    with_text = pictures = 0
+    with_text = False
     for number in range(1, pages + 1):
         writer.page = number
         writer.heading = headings.get(number, writer.heading)
@@ -60,23 +59,41 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
         except pdfium.PdfiumError:
             writer.put(_UNREADABLE.format(n=number))
             continue
-        if text:
-            with_text += 1
+        if text and not _is_garbage(text):
+            with_text = True
             writer.put(text)
-        elif any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
-            pictures += 1
-            writer.put(_PICTURE.format(n=number))
+        elif text or any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
+            writer.pictures += 1
+            recognised = _recognised(page, writer)
+            with_text = with_text or bool(recognised)
+            writer.put(recognised or _PICTURE.format(n=number))
         page.close()
         writer.progress()
-    if pictures and not with_text:
-        raise DocumentIsScan(name=writer.name, pages=pages)
+    if writer.pictures and not with_text and (writer.recognises or models_folder() is None):
+        raise (PictureHasNoText if writer.recognises else DocumentIsPicture)(name=writer.name)
+
+
+def _recognised(page: pdfium.PdfPage, writer: BlockWriter) -> str:
+    if not writer.recognises:
+        return ""
+    from deepseek_r1.documents.ocr.page_text import page_text  # noqa: PLC0415 - an extra
+
+    drawn = page.render(scale=_DRAWN_SIDE / max(page.get_size()), rev_byteorder=True)
+    return page_text(drawn.to_pil(), writer.progress)
+
+
+def _is_garbage(text: str) -> bool:
+    """Whether a font without a table of characters has made it."""
+    characters = "".join(text.split())
+    strange = sum(category(each) in {"Co", "Cn", "Cc"} or each == "\ufffd" for each in characters)
+    return strange > len(characters) * _GARBAGE
 
 
 def _text(page: pdfium.PdfPage) -> str:
     """What is seen of the page's text, words that a line's end divides joined again."""
     text = page.get_textpage().get_text_bounded(errors="replace")
     text = "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n"))
-    return _BROKEN_CHINESE.sub("", text).strip()
+    return with_joined_chinese(text).strip()
 
 
 def _headings(document: pdfium.PdfDocument) -> dict[int, str]:

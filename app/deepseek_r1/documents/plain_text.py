@@ -27,8 +27,17 @@ _WEB = ("utf-8", "iso-", "windows-", "gb", "big5", "euc-", "shift-jis", "koi8-",
 _BETWEEN = re.compile(r"\n\n(?=[^\n])")  # further empty lines stay with the block before them
 _HEADING = re.compile(r"#{1,6} +(\S.*)")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
+# The end of a full line of Chinese or Japanese that goes on: it would divide words.
+_BROKEN_CHINESE = re.compile(
+    r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
+)
 # A log or a list has no empty lines: up to 3,000 characters of whole lines, or one longer line.
 _LONG = re.compile(r"(?s)(.{1,3000}(?=\n|\Z)|[^\n]+)\n?")
+
+
+def with_joined_chinese(text: str) -> str:
+    """The text of a page, in which full lines of Chinese go on without a line's end."""
+    return _BROKEN_CHINESE.sub("", text)
 
 
 def decoded(data: bytes, declared: str = "") -> str | None:

@@ -24,6 +24,7 @@ class ReadDocument(frames.PipeMessage):
     path: FilePath
     name: str
     memory_mib: int = MEMORY_MIB
+    recognises: bool = False  # the text of pictures, which takes `OCR_MIB` more
 
 
 class DocumentSlice(ChildProgress):
@@ -39,6 +40,7 @@ class DocumentRead(frames.PipeMessage):
     kind: Literal["read"] = "read"
     format: str = Field(max_length=16)
     pages: int | None
+    pictures: int = 0  # pages whose text could be recognised, and was not
 
 
 class DrawPage(frames.PipeMessage):

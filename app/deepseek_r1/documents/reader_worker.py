@@ -16,6 +16,7 @@ from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents import errors
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.markup_text import MarkupText
+from deepseek_r1.documents.ocr import models_folder
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_text import write_pdf
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
@@ -25,6 +26,7 @@ from deepseek_r1.documents.reader_protocol import (
     DocumentSlice,
     DrawPage,
     PageDrawn,
+    ReadDocument,
     Request,
     requests,
 )
@@ -34,6 +36,7 @@ from deepseek_r1.native.native_library import native
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
+_ADDRESSES_MIB = 256  # of threads' heaps, which are reserved; the owner watches the memory
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
@@ -56,16 +59,24 @@ def _confine(child: Child, path: Path) -> None:
 def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     path = Path(request.path)
     path.stat()
-    limit_memory((request.memory_mib - READER_MIB) << 20)
+    more_mib = request.memory_mib - READER_MIB
+    if isinstance(request, ReadDocument) and request.recognises:
+        from deepseek_r1.documents.ocr.recognition import load_models  # noqa: PLC0415 - an extra
+
+        load_models()  # what they take is more addresses than memory
+        more_mib += _ADDRESSES_MIB
+    limit_memory(more_mib << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
         from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
 
         return draw_page(request, child.send)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
+    writer.recognises = request.recognises
     kind = write_document(path, writer)
     writer.progress(now=True)
-    return DocumentRead(format=kind, pages=writer.page)
+    left = 0 if request.recognises or models_folder() is None else writer.pictures
+    return DocumentRead(format=kind, pages=writer.page, pictures=left)
 
 
 def refused(request: Request, error: Exception) -> R1Error:
@@ -87,8 +98,8 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
-    if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
-        raise errors.DocumentIsPicture
+    if _is_picture(head):
+        return _write_picture(path, writer)
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
         write_pdf(path, writer)
         return "pdf"
@@ -111,6 +122,22 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     if start.startswith(b"{\\rtf"):
         raise _unknown(writer, tr("It is RTF."))
     return _write_text(path, suffix, writer)
+
+
+def _is_picture(head: bytes) -> bool:
+    is_bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
+    return head.startswith(_PICTURES) or head[8:12] == b"WEBP" or is_bitmap
+
+
+def _write_picture(path: Path, writer: BlockWriter) -> str:
+    if models_folder() is None:
+        raise errors.DocumentIsPicture(name=writer.name)
+    if not writer.recognises:
+        writer.pictures = 1
+        return "picture"
+    from deepseek_r1.documents.ocr.pictures import write_picture  # noqa: PLC0415 - an extra
+
+    return write_picture(path, writer)
 
 
 def _unknown(writer: BlockWriter, detail: str) -> errors.DocumentKindUnknown:

@@ -30,12 +30,15 @@ from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Plac
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
     DocumentEmpty,
+    DocumentNeedsMemory,
     DocumentNotRead,
     DocumentTooLarge,
     FolderTooLarge,
+    PictureHasNoText,
     ReaderFull,
     ReadingStopped,
 )
+from deepseek_r1.documents.ocr import OCR_MIB
 from deepseek_r1.documents.reader_protocol import (
     READER_MIB,
     DocumentRead,
@@ -58,12 +61,15 @@ _IN_MEMORY_BYTES = 2**20  # of a document's text
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
 LONGEST_S: Final = 600.0
+LONGEST_RECOGNITION_S: Final = 4 * 3600.0  # a page takes some seconds
 _SUFFIXES = (
     ".pdf .docx .odt .pptx .odp .xlsx .xls .ods .epub .html .htm .xhtml .md .markdown .txt .rst "
     ".tex .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .xml .css .py .js .ts .jsx .tsx "
     ".c .h .cpp .hpp .cc .cs .java .kt .go .rs .rb .php .swift .sh .bat .ps1 .sql .r .m .lua"
 )
 SUFFIXES: Final = frozenset(_SUFFIXES.split())  # other files are read where they are chosen
+# None of a folder: it may have thousands that nobody would ask about.
+PICTURES: Final = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"))
 _NAME_CHARACTERS = 120
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _JOINED_CHARACTERS = 200  # a fourth of a passage
@@ -123,39 +129,73 @@ def read_document(
     thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
-    with (
-        _refusals(name),
-        memory.for_reader(name, _needed_mib(path) - spare_mib, most_mib) as more_mib,
-    ):
-        most_mib = min(more_mib + spare_mib, MEMORY_MIB)
+    document, pictures = _read_within(path, name, stop, memory, most_mib)
+    if pictures:
         try:
-            for _ in range(_TRIES):
-                before = _state(path)
-                document = _read(path, name, stop, memory, most_mib)
-                if before == _state(path):
-                    return document
-        except (ChildTooLarge, ReaderFull):
-            raise memory.too_much(name, most_mib) from None
-        except ChildDied as died:  # without memory native code aborts, and says nothing more
-            if died.returncode == -signal.SIGABRT and died.stderr.startswith(_OUT_OF_MEMORY):
-                raise memory.too_much(name, most_mib) from died
-            raise
+            document, _ = _read_within(path, name, stop, memory, most_mib, recognises=True)
+        except DocumentNeedsMemory:
+            if pictures == document.pages or not _has_text(document):
+                raise
+        if not _has_text(document):
+            raise PictureHasNoText(name=name)
+    elif not _has_text(document):
+        raise DocumentEmpty(name=name)
+    return document
+
+
+def _has_text(document: Document) -> bool:
+    return next(iter(document.blocks), None) is not None
+
+
+def _read_within(
+    path: Path,
+    name: str,
+    stop: threading.Event | None,
+    memory: ReadingMemory,
+    most_mib: int,
+    *,
+    recognises: bool = False,
+) -> tuple[Document, int]:
+    """The text, and how many pages are pictures whose text could be recognised."""
+    spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
+    with _refusals(name):
+        needed_mib = _needed_mib(path) - spare_mib + (OCR_MIB if recognises else 0)
+        with memory.for_reader(name, needed_mib, most_mib) as more_mib:
+            most_mib = min(more_mib + spare_mib, MEMORY_MIB)
+            try:
+                for _ in range(_TRIES):
+                    before = _state(path)
+                    read = _read(path, name, stop, memory, most_mib, recognises=recognises)
+                    if before == _state(path):
+                        return read
+            except (ChildTooLarge, ReaderFull):
+                raise memory.too_much(name, most_mib) from None
+            except ChildDied as died:  # without memory native code aborts, and says nothing more
+                if died.returncode == -signal.SIGABRT and died.stderr.startswith(_OUT_OF_MEMORY):
+                    raise memory.too_much(name, most_mib) from died
+                raise
     raise DocumentNotRead(name=name, detail=tr("it is being written to"))
 
 
 def _read(
-    path: Path, name: str, stop: threading.Event | None, memory: ReadingMemory, most_mib: int
-) -> Document:
+    path: Path,
+    name: str,
+    stop: threading.Event | None,
+    memory: ReadingMemory,
+    most_mib: int,
+    *,
+    recognises: bool,
+) -> tuple[Document, int]:
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
+    longest_s = LONGEST_RECOGNITION_S if recognises else LONGEST_S
 
     def check(_waited_s: float = 0.0) -> None:
         nonlocal watched_at
         now = time.monotonic()
         if stop is not None and stop.is_set():
             raise ReadingStopped(name=name)
-        if now - last_at > STALLED_S or now - began > LONGEST_S:
+        if now - last_at > STALLED_S or now - began > longest_s:
             raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
         if now - watched_at > _WATCH_S:
             watched_at = now
@@ -171,12 +211,10 @@ def _read(
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
-    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib)
+    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
     with readers.take() as child:
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
-    if not blocks.characters:
-        raise DocumentEmpty(name=name)
-    return Document(name, digest, read.format, read.pages, blocks)
+    return Document(name, digest, read.format, read.pages, blocks), read.pictures
 
 
 def _needed_mib(path: Path) -> int:

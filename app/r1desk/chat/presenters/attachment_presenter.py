@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.documents.reading import SUFFIXES
+from deepseek_r1.documents.reading import PICTURES, SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_prefill import DocumentPrefill
@@ -59,7 +59,7 @@ class AttachmentPresenter(Presenter):
     @Slot()
     def choose(self) -> None:
         """Ask for files."""
-        every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES))
+        every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES | PICTURES))
         filters = [tr("Documents, text and code ({patterns})", patterns=every), tr("All files (*)")]
         self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 

@@ -1,0 +1,68 @@
+"""Pictures as documents: PNG, JPEG, WebP, TIFF, BMP and a GIF's first frame, by Pillow."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge
+from deepseek_r1.documents.ocr.page_text import page_text
+
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+_MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
+_MOST_PAGES: Final = 500
+_MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
+
+
+def write_picture(path: Path, writer: BlockWriter) -> str:
+    """A block for each page that has text; returns the format.
+
+    Raises DocumentTooLarge, before anything large is unpacked, and DocumentDamaged.
+    """
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            return _write(picture, writer)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
+        detail = tr("It has more than {n} million pixels.", n=_MOST_PIXELS // 10**6)
+        raise DocumentTooLarge(name=writer.name, detail=detail) from bomb
+    except (UnidentifiedImageError, SyntaxError, EOFError, ValueError) as problem:
+        raise DocumentDamaged(name=writer.name, detail=str(problem)[:200].rstrip(".")) from problem
+
+
+def _write(picture: Image.Image, writer: BlockWriter) -> str:
+    kind = str(picture.format).lower()
+    has_pages = kind == "tiff"
+    for number in range(1, _MOST_PAGES + 2):
+        if number > _MOST_PAGES:
+            detail = tr("It has more than {limit:,} pages.", limit=_MOST_PAGES)
+            raise DocumentTooLarge(name=writer.name, detail=detail)
+        try:
+            picture.seek(number - 1)
+        except EOFError:
+            break
+        writer.page = number if has_pages else None
+        writer.put(page_text(_upright(picture), writer.progress))
+        if not has_pages:
+            break
+    return kind
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The page as it is seen, in colours on white, and not larger than helps."""
+    picture.draft("RGB", (_MOST_SIDE, _MOST_SIDE))  # a large JPEG is unpacked smaller
+    picture.load()
+    small = picture.copy()
+    small.thumbnail((_MOST_SIDE, _MOST_SIDE))
+    seen = ImageOps.exif_transpose(small)
+    if seen.mode in {"RGBA", "LA", "PA"} or "transparency" in seen.info:
+        layer = seen.convert("RGBA")
+        seen = Image.new("RGBA", layer.size, "white")
+        seen.alpha_composite(layer)
+    return seen.convert("RGB")

@@ -1,0 +1,160 @@
+"""Recognises the text of a picture: lines are found, straightened, and read one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+from PIL import Image
+
+from deepseek_r1.documents.ocr import DETECTION, RECOGNITION, models_folder
+from deepseek_r1.documents.ocr.text_boxes import TextBox, text_boxes
+
+_LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
+_STEP: Final = 32
+_LINE_HEIGHT: Final = 48  # pixels; of the second model
+_MOST_WIDTH: Final = 3_200
+_LEAST_WIDTH: Final = 16
+_SURE: Final = 0.5  # what is less sure is no text
+_PROBED: Final = 5  # lines that show which way up a page is
+_DOUBTFUL: Final = 0.8
+_THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedLine:
+    """A line of text in a picture, and how sure it is, from 0 to 1."""
+
+    text: str
+    confidence: float
+    box: TextBox
+
+
+def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[RecognisedLine]:
+    """The lines of an RGB picture, unordered, in pixels of it turned upright.
+
+    `alive` is called after each line.
+    """
+    boxes = _found(picture)
+    if _lies_on_its_side(boxes):
+        picture = picture.transpose(Image.Transpose.ROTATE_90)
+        boxes = _found(picture)
+    lines = list(_read(picture, boxes, alive))
+    longest = sorted(lines, key=lambda line: -line.box.width)[:_PROBED]
+    if lines and _sureness(longest) < _DOUBTFUL:
+        half_turn = [replace(each.box, angle=each.box.angle + math.pi) for each in longest]
+        if _sureness(list(_read(picture, half_turn, alive))) > _sureness(longest):
+            picture = picture.transpose(Image.Transpose.ROTATE_180)
+            lines = list(_read(picture, _found(picture), alive))
+    return [line for line in lines if line.confidence >= _SURE]
+
+
+@cache
+def _session(name: str) -> onnxruntime.InferenceSession:
+    folder = models_folder()
+    if folder is None:
+        raise ModuleNotFoundError("rapidocr")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _THREADS
+    options.enable_cpu_mem_arena = False  # it never gives memory back
+    options.enable_mem_pattern = False  # sizes differ from line to line
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(folder / name, options)
+
+
+@cache
+def _characters() -> tuple[str, ...]:
+    """By the model's numbers; 0 is no character."""
+    metadata = _session(RECOGNITION).get_modelmeta().custom_metadata_map
+    return ("", *metadata["character"].split("\n"), " ")
+
+
+def load_models() -> None:
+    """Load what recognises, which is used until the process ends. Raises MemoryError."""
+    with _memory_errors():
+        _characters()
+        _session(DETECTION)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Models and shapes are ours: where onnxruntime fails, it has no memory."""
+    try:
+        yield
+    except (RuntimeException, Fail) as problem:
+        raise MemoryError from problem
+
+
+def _scores(name: str, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    with _memory_errors():
+        (scores,) = _session(name).run(None, {"x": pixels})
+    return np.asarray(scores[0])
+
+
+def _found(picture: Image.Image) -> list[TextBox]:
+    width, height = picture.size
+    factor = max(1.0, _LEAST_SIDE / min(width, height))
+    factor = min(factor, _MOST_SIDE / max(width, height))
+    seen = _stepped(width * factor), _stepped(height * factor)
+    pixels = _pixels(picture.resize(seen, Image.Resampling.BILINEAR))
+    (probability,) = _scores(DETECTION, pixels)
+    across, down = width / seen[0], height / seen[1]
+    boxes = text_boxes(probability)
+    return [replace(box.scaled(down), x=box.x * across, width=box.width * across) for box in boxes]
+
+
+def _stepped(side: float) -> int:
+    return max(_STEP, round(side / _STEP) * _STEP)
+
+
+def _lies_on_its_side(boxes: Iterable[TextBox]) -> bool:
+    long = [box for box in boxes if box.width > 3 * box.height]
+    turned = sum(box.width for box in long if abs(box.angle) > math.pi / 4)
+    return turned > sum(box.width for box in long) / 2
+
+
+def _read(
+    picture: Image.Image, boxes: Iterable[TextBox], alive: Callable[[], object]
+) -> Iterator[RecognisedLine]:
+    for box in boxes:
+        width = round(box.width * _LINE_HEIGHT / box.height)
+        size = min(max(width, _LEAST_WIDTH), _MOST_WIDTH), _LINE_HEIGHT
+        method, resampling = Image.Transform.QUAD, Image.Resampling.BICUBIC
+        line = picture.transform(size, method, box.corners(), resampling)
+        text, confidence = _decoded(_scores(RECOGNITION, _pixels(line)))
+        if text.strip():
+            yield RecognisedLine(text.strip(), confidence, box)
+        alive()
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.float32]:
+    """As the models take them: one picture, three colours, blue first, from -1 to 1."""
+    values = np.asarray(picture, dtype=np.float32)[:, :, ::-1] / 127.5 - 1
+    return np.ascontiguousarray(values.transpose(2, 0, 1))[np.newaxis]
+
+
+def _decoded(scores: NDArray[np.float32]) -> tuple[str, float]:
+    """The text of one line's scores (places, characters), and how sure it is.
+
+    Connectionist temporal classification: of neighbours that are equal one counts.
+    """
+    best = scores.argmax(axis=1)
+    counts = (best > 0) & (best != np.concatenate(([0], best[:-1])))
+    if not counts.any():
+        return "", 0.0
+    characters = _characters()
+    text = "".join(characters[number] for number in best[counts])
+    return text, float(scores.max(axis=1)[counts].mean())
+
+
+def _sureness(lines: list[RecognisedLine]) -> float:
+    return sum(line.confidence for line in lines) / max(1, len(lines))
