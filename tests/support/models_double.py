@@ -22,8 +22,9 @@ class ModelsDouble:
         self.applied: list[LoadSettings] = []
         self.apply = self.applied.append
 
-    def reduce_weights(self, _mib: float) -> None:
+    async def reduce_weights(self, _mib: float) -> bool:
         """They cannot have less."""
+        return False
 
 
 class SettingsDouble:

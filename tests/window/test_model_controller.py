@@ -271,6 +271,32 @@ def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(q
     assert (last.memory_budget, last.window_mib) == (768, 120.0)
 
 
+def test_memory_for_documents_that_was_refused_is_not_taken_back_later(qapp):
+    made = Models()
+    made.models.ensure_loading()
+    made.succeed(bill(768.0, slots=40.0, window=100.0))
+
+    def reduced(mib: float, reply: errors.R1Error | None) -> float:
+        """Let the engine reply; returns the window's share that it was asked for."""
+        asking = made.models.reduce_weights(mib)
+        asking.send(None)
+        request = made.engine.of_kind(protocol.SetBudgetRequest)[-1]
+        if reply is not None:
+            made.engine.reply(protocol.ErrorReply(id=request.id, report=reply.report()))
+        else:
+            now = bill(768.0, slots=40.0, window=request.window_mib)
+            changed = events.BudgetChanged(bill=now)
+            made.engine.reply(protocol.EventReply(id=request.id, event=changed))
+            made.engine.reply(protocol.DoneReply(id=request.id))
+        with pytest.raises(StopIteration if reply is None else errors.BudgetTooSmall):
+            asking.send(None)
+        return request.window_mib
+
+    assert reduced(400.0, TOO_SMALL) == 500.0
+    assert reduced(60.0, None) == 160.0
+    assert reduced(0.0, None) == 100.0
+
+
 def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_way(one):
     one.models.load(ONE, SHORT)
     overtaken = one.asked

@@ -101,11 +101,17 @@ class LiveSettings(QObject):
         if self._models.current is not None:
             self._models.keep_settings(memory_budget=memory_budget)
 
-    def reduce_weights(self, mib: float) -> EngineRequest | None:
-        """Let the weights have so much less, until the next call; None where they cannot."""
-        if request := self.grow_window_share(mib - self._reduction_mib):
-            self._reduction_mib = mib
-        return request
+    async def reduce_weights(self, mib: float) -> bool:
+        """Let the weights have so much less, until the next call; returns whether they do.
+
+        One call at a time. Raises R1Error, after which the reduction before it holds.
+        """
+        request = self.grow_window_share(mib - self._reduction_mib)
+        if request is None:
+            return False
+        await request
+        self._reduction_mib = mib
+        return True
 
     def grow_window_share(self, more_mib: float) -> EngineRequest | None:
         """Shift `more_mib` of the budget from the model's weights to the window.

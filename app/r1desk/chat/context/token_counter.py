@@ -76,13 +76,7 @@ class TokenCounter(QObject):
 
         Any other thread. Raises R1Error.
         """
-        return self._tasks.result_of(self._reduce(mib))
-
-    async def _reduce(self, mib: float) -> bool:
-        request = self._models.reduce_weights(mib)
-        if request is not None:
-            await request
-        return request is not None
+        return self._tasks.result_of(self._models.reduce_weights(mib))
 
     async def _compare(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
         self.comparing.emit(True)

@@ -9,7 +9,6 @@ from PySide6.QtCore import SignalInstance
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.store import AnswerSources
 
 
@@ -39,7 +38,7 @@ class AnsweringModel(Protocol):
     def choose(self, path: Path) -> None: ...
     def use(self, path: str) -> bool: ...
     def apply(self, settings: LoadSettings) -> None: ...
-    def reduce_weights(self, mib: float) -> EngineRequest | None: ...
+    async def reduce_weights(self, mib: float) -> bool: ...
 
 
 class Defaults(Protocol):
