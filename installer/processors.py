@@ -199,6 +199,7 @@ def tested(
         ["--timeout=3000"] if start else ["-n", str(from_source.workers()), "--dist=loadfile"]
     )
     environment = os.environ | {"LLAMA_CPP_LIB_PATH": str(libraries)}
+    environment.pop("OPENBLAS_CORETYPE", None)  # NumPy's, for the processor that this is not
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
