@@ -53,10 +53,15 @@ class Peaks:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def follow(self, pid: int) -> None:
+        """A process that is being started has its owner's memory, and its command line, still."""
         while not self.ended.wait(SAMPLE_S):
             try:
-                below = psutil.Process(pid).children(recursive=True)
+                process = psutil.Process(pid)
+                own, below = process.cmdline(), process.children(recursive=True)
+                below = [each for each in below if each.cmdline() != own]
             except psutil.NoSuchProcess:
+                if psutil.pid_exists(pid):
+                    continue
                 return
             now_mib = process_mib(pid) + sum(unshared_mib(each.pid) for each in below)
             self.program_mib = max(self.program_mib, now_mib)

@@ -214,7 +214,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
-    for file, said in ((picture, "A picture cannot be"), (empty, "empty.txt is empty")):
+    for file, said in ((picture, "picture.png is damaged"), (empty, "empty.txt is empty")):
         drop(ready.window, file)
         qtbot.waitUntil(lambda said=said: said in notice_text(ready))
     wait_chips(qtbot, ready, 0)

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepseek_r1.core.i18n import tr
@@ -61,6 +62,11 @@ def _upright(picture: Image.Image) -> Image.Image:
     small = picture.copy()
     small.thumbnail((_MOST_SIDE, _MOST_SIDE))
     seen = ImageOps.exif_transpose(small)
+    if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off
+        values = np.asarray(seen, dtype=np.float32)
+        lowest, highest = values.min(), values.max()
+        grey = (values - lowest) * (255 / max(highest - lowest, 1e-6))
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if seen.mode in {"RGBA", "LA", "PA"} or "transparency" in seen.info:
         layer = seen.convert("RGBA")
         seen = Image.new("RGBA", layer.size, "white")

@@ -1,0 +1,218 @@
+"""The text of pictures and scans is recognised, or a sentence says why not."""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+import pytest
+from PIL import Image
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.documents import reader_worker
+from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.document import Block
+from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
+from deepseek_r1.documents.ocr.reading_order import ordered_text
+from deepseek_r1.documents.ocr.recognition import RecognisedLine
+from deepseek_r1.documents.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.documents.reader_worker import refused, write_document
+from deepseek_r1.documents.reading import ReadDocument, read_document
+from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.memory.meter import tree_mib
+from support import document_files as made
+
+LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
+
+
+def page(*lines: str) -> Image.Image:
+    """A page of text at 150 dots an inch, cut to its first lines."""
+    drawn = pypdfium2.PdfDocument(made.pdf([made.pdf_lines(*lines)]))[0].render(scale=150 / 72)
+    return drawn.to_pil().convert("RGB").crop((60, 160, 700, 260 + 42 * len(lines)))
+
+
+def recognised(path: Path) -> str:
+    """The text, as the process reads it, without one. Raises R1Error."""
+    blocks: list[Block] = []
+    writer = BlockWriter(path.name, blocks.extend)
+    writer.recognises = True
+    try:
+        write_document(path, writer)
+    except R1Error:
+        raise
+    except Exception as error:
+        raise refused(ReadDocument(path=str(path), name=path.name), error) from error
+    writer.progress(now=True)
+    return "\n".join(block.text for block in blocks)
+
+
+def saved(folder: Path, kind: str, picture: Image.Image) -> Path:
+    path = folder / f"scan.{kind}"
+    picture.save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "tiff", "bmp", "gif"])
+def test_a_picture_of_every_kind_is_read_and_named_as_its_source(tmp_path, kind):
+    text = recognised(saved(tmp_path, kind, page(*LINES)))
+    head, *lines = text.split("\n")
+    assert head.startswith("[Read from a picture, 9")
+    assert head.endswith("% sure.]")
+    assert lines == list(LINES)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270, 3])
+def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
+    turned = page(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
+    assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
+
+
+def test_chinese_is_read_in_16_bits_a_pixel_too():
+    text = recognised(Path(__file__).with_name("chinese.png"))
+    assert text.endswith("深度学习模型在笔记本电脑上运行。")
+
+
+def test_white_letters_on_what_is_transparent_are_not_lost_with_it(tmp_path):
+    letters = page(*LINES).convert("L").point(lambda value: 255 - value)
+    layer = Image.new("RGBA", letters.size, (0, 0, 0, 0))
+    layer.putalpha(letters)
+    assert recognised(saved(tmp_path, "png", layer)).endswith("\n".join(LINES))
+
+
+def test_a_scan_is_read_in_a_process_of_its_own_page_by_page(tmp_path):
+    page("Gate 45 is closed.").save(
+        tmp_path / "a.pdf", save_all=True, append_images=[page("Use 46.")]
+    )
+    document = read_document(tmp_path / "a.pdf")
+    texts = [(block.place.page, block.text.split("\n")[1]) for block in document.blocks]
+    assert texts == [(1, "Gate 45 is closed."), (2, "Use 46.")]
+
+
+def test_pages_of_a_pdf_with_text_keep_it_and_pictures_among_them_are_read(tmp_path):
+    buffer = io.BytesIO()
+    page("Gate 45 is closed.").save(buffer, "PDF")
+    both = pypdfium2.PdfDocument(made.pdf([made.pdf_lines("Typed text.")]))
+    both.import_pages(pypdfium2.PdfDocument(buffer.getvalue()))
+    both.save(tmp_path / "a.pdf")
+    first, second = recognised(tmp_path / "a.pdf").split("[Read from a picture")
+    assert "Typed text." in first
+    assert "Gate 45 is closed." in second
+
+
+def test_a_picture_without_text_says_so(tmp_path):
+    path = saved(tmp_path, "png", Image.new("RGB", (300, 200), "green"))
+    with pytest.raises(R1Error, match=r"No text was found in scan\.png"):
+        read_document(path)
+    Image.new("RGB", (300, 200), "green").save(tmp_path / "a.pdf")
+    with pytest.raises(R1Error, match=r"No text was found in a\.pdf"):
+        read_document(tmp_path / "a.pdf")
+
+
+def test_without_the_extra_a_picture_names_what_is_to_be_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader_worker, "models_folder", lambda: None)
+    path = saved(tmp_path, "png", page(*LINES))
+    with pytest.raises(DocumentIsPicture, match=r"r1desk\[ocr\]"):
+        write_document(path, BlockWriter("scan.png", list))
+
+
+def test_a_scan_that_the_budget_has_no_room_for_names_the_budget_that_would_do(tmp_path):
+    own_mib = round(tree_mib())
+    with pytest.raises(DocumentNeedsMemory, match=r"Raise the budget to [\d,]+ MiB"):
+        read_document(
+            saved(tmp_path, "png", page(*LINES)), memory=ReadingMemory(lambda: own_mib + 150)
+        )
+
+
+def huge_png() -> bytes:
+    """Says that it has 30,000 x 30,000 pixels."""
+    buffer = io.BytesIO()
+    Image.new("1", (8, 8)).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+def endless_tiff() -> bytes:
+    """A page that is followed by itself."""
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16)).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    start = int.from_bytes(data[4:8], "little")
+    at = start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")
+    data[at : at + 4] = data[4:8]
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (huge_png(), "more than 50 million pixels"),
+        (b"\x89PNG\r\n\x1a\n", "is damaged"),
+        (b"\xff\xd8\xff" + bytes(500), "is damaged"),
+        (b"RIFF\x00\x00\x00\x00WEBP" + bytes(100), "is damaged"),
+        (b"II*\0\x08\0\0\0" + bytes(100), "is damaged"),
+        (b"BM" + bytes(60), "is damaged"),
+        (endless_tiff(), "is damaged|more than 500 pages|No text was found"),
+    ],
+)
+def test_a_hostile_picture_is_refused_in_a_sentence(tmp_path, data, reason):
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(R1Error, match=reason):
+        read_document(tmp_path / "a")
+
+
+def line(text: str, x: float, y: float) -> RecognisedLine:
+    """A line of letters 10 pixels wide and 20 high that begins at a place."""
+    width = 10.0 * len(text)
+    return RecognisedLine(text, 1.0, TextBox(x + width / 2, y, width, 20.0, 0.0))
+
+
+def test_columns_are_read_one_after_the_other_below_what_stands_over_both():
+    left = [line(f"left column, line {n} of it", 0, 40 + 25 * n) for n in range(6)]
+    right = [line(f"right column, line {n} of it", 320, 40 + 25 * n) for n in range(6)]
+    title = line("A title that stands over both of the columns", 60, 10)
+    texts = ordered_text([*right, *left, title]).split("\n")
+    assert texts == [each.text for each in (title, *left, *right)]
+
+
+def test_rows_of_a_table_stay_together():
+    cells = [
+        line(text, 150 * x, 30 * y) for y in range(8) for x, text in enumerate(("a", "12", "x"))
+    ]
+    assert ordered_text(cells).split("\n") == ["a | 12 | x"] * 8
+
+
+def test_rows_of_a_page_that_is_skewed_stay_together():
+    angle = math.radians(4)
+
+    def turned(each: RecognisedLine) -> RecognisedLine:
+        x, y = each.box.x, each.box.y
+        place = {
+            "x": x * math.cos(angle) - y * math.sin(angle),
+            "y": x * math.sin(angle) + y * math.cos(angle),
+        }
+        return replace(each, box=replace(each.box, angle=angle, **place))
+
+    cells = [line(text, 400 * x, 30 * y) for y in range(6) for x, text in enumerate(("name", "7"))]
+    assert ordered_text(map(turned, cells)).split("\n") == ["name | 7"] * 6
+
+
+def test_what_the_model_marks_becomes_boxes_that_are_turned_as_it_is():
+    probability = np.zeros((200, 400), dtype=np.float32)
+    for x in range(300):
+        top = 40 + x // 10
+        probability[top : top + 12, 50 + x] = 0.9
+    probability[150:162, 60:200] = 0.9
+    probability[100:140, 350:390] = 0.31  # too unsure for a line
+    straight, turned = sorted(text_boxes(probability), key=lambda box: -box.y)
+    assert straight.angle == pytest.approx(0, abs=0.02)
+    assert turned.angle == pytest.approx(0.1, abs=0.02)
+    assert (straight.x, straight.y) == pytest.approx((130, 156), abs=1)
+    assert straight.width > 140
+    assert straight.height > 12
