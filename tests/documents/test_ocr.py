@@ -30,12 +30,6 @@ from support import document_files as made
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
 
 
-def page(*lines: str) -> Image.Image:
-    """A page of text at 150 dots an inch, cut to its first lines."""
-    drawn = pypdfium2.PdfDocument(made.pdf([made.pdf_lines(*lines)]))[0].render(scale=150 / 72)
-    return drawn.to_pil().convert("RGB").crop((60, 160, 700, 260 + 42 * len(lines)))
-
-
 def recognised(path: Path) -> str:
     """The text, as the process reads it, without one. Raises R1Error."""
     blocks: list[Block] = []
@@ -59,7 +53,7 @@ def saved(folder: Path, kind: str, picture: Image.Image) -> Path:
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp", "tiff", "bmp", "gif"])
 def test_a_picture_of_every_kind_is_read_and_named_as_its_source(tmp_path, kind):
-    text = recognised(saved(tmp_path, kind, page(*LINES)))
+    text = recognised(saved(tmp_path, kind, made.scan(*LINES)))
     head, *lines = text.split("\n")
     assert head.startswith("[Read from a picture, 9")
     assert head.endswith("% sure.]")
@@ -68,7 +62,7 @@ def test_a_picture_of_every_kind_is_read_and_named_as_its_source(tmp_path, kind)
 
 @pytest.mark.parametrize("degrees", [90, 180, 270, 3])
 def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
-    turned = page(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
+    turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
     assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
 
 
@@ -78,15 +72,15 @@ def test_chinese_is_read_in_16_bits_a_pixel_too():
 
 
 def test_white_letters_on_what_is_transparent_are_not_lost_with_it(tmp_path):
-    letters = page(*LINES).convert("L").point(lambda value: 255 - value)
+    letters = made.scan(*LINES).convert("L").point(lambda value: 255 - value)
     layer = Image.new("RGBA", letters.size, (0, 0, 0, 0))
     layer.putalpha(letters)
     assert recognised(saved(tmp_path, "png", layer)).endswith("\n".join(LINES))
 
 
 def test_a_scan_is_read_in_a_process_of_its_own_page_by_page(tmp_path):
-    page("Gate 45 is closed.").save(
-        tmp_path / "a.pdf", save_all=True, append_images=[page("Use 46.")]
+    made.scan("Gate 45 is closed.").save(
+        tmp_path / "a.pdf", save_all=True, append_images=[made.scan("Use 46.")]
     )
     document = read_document(tmp_path / "a.pdf")
     texts = [(block.place.page, block.text.split("\n")[1]) for block in document.blocks]
@@ -95,7 +89,7 @@ def test_a_scan_is_read_in_a_process_of_its_own_page_by_page(tmp_path):
 
 def test_pages_of_a_pdf_with_text_keep_it_and_pictures_among_them_are_read(tmp_path):
     buffer = io.BytesIO()
-    page("Gate 45 is closed.").save(buffer, "PDF")
+    made.scan("Gate 45 is closed.").save(buffer, "PDF")
     both = pypdfium2.PdfDocument(made.pdf([made.pdf_lines("Typed text.")]))
     both.import_pages(pypdfium2.PdfDocument(buffer.getvalue()))
     both.save(tmp_path / "a.pdf")
@@ -115,7 +109,7 @@ def test_a_picture_without_text_says_so(tmp_path):
 
 def test_without_the_extra_a_picture_names_what_is_to_be_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(reader_worker, "models_folder", lambda: None)
-    path = saved(tmp_path, "png", page(*LINES))
+    path = saved(tmp_path, "png", made.scan(*LINES))
     with pytest.raises(DocumentIsPicture, match=r"r1desk\[ocr\]"):
         write_document(path, BlockWriter("scan.png", list))
 
@@ -124,7 +118,7 @@ def test_a_scan_that_the_budget_has_no_room_for_names_the_budget_that_would_do(t
     own_mib = round(tree_mib())
     with pytest.raises(DocumentNeedsMemory, match=r"Raise the budget to [\d,]+ MiB"):
         read_document(
-            saved(tmp_path, "png", page(*LINES)), memory=ReadingMemory(lambda: own_mib + 150)
+            saved(tmp_path, "png", made.scan(*LINES)), memory=ReadingMemory(lambda: own_mib + 150)
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import io
 import os
 import random
 import threading
@@ -46,7 +47,14 @@ def client(server: RunningServer) -> Iterator[openai.OpenAI]:
 
 
 def ask(client: openai.OpenAI, *files: dict[str, str], **options: object) -> object:
-    parts = [{"type": "file", "file": file} for file in files]
+    return ask_about(client, *({"type": "file", "file": file} for file in files), **options)
+
+
+def ask_about_picture(client: openai.OpenAI, url: str) -> object:
+    return ask_about(client, {"type": "image_url", "image_url": {"url": url}})
+
+
+def ask_about(client: openai.OpenAI, *parts: object, **options: object) -> object:
     content = [*parts, {"type": "text", "text": "When was the harbour closed?"}]
     return client.chat.completions.create(
         model=client.models.list().data[0].id,
@@ -175,6 +183,21 @@ def test_a_chat_about_an_uploaded_file_has_its_passages(client: openai.OpenAI):
     assert "closed in May" in source["text"]
     assert answer.usage.prompt_tokens > 60
     client.files.delete(made.id)
+
+
+def test_a_picture_in_the_message_is_answered_from_its_text(client: openai.OpenAI):
+    picture = io.BytesIO()
+    document_files.scan("The harbour was closed in May.").save(picture, "PNG")
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    answer = ask_about_picture(client, f"data:image/png;base64,{encoded}")
+    (source,) = answer.choices[0].message.sources
+    assert source["text"].startswith("[Read from a picture, ")
+    assert source["text"].endswith("The harbour was closed in May.")
+
+
+def test_a_picture_that_is_elsewhere_is_not_fetched(client: openai.OpenAI):
+    with pytest.raises(openai.BadRequestError, match="nothing is fetched from elsewhere"):
+        ask_about_picture(client, "http://127.0.0.1:1/picture.png")
 
 
 def test_a_chat_about_a_file_in_the_message_streams_its_passages_at_the_end(client):

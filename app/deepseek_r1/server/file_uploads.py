@@ -158,11 +158,11 @@ class FileUploads:
         found: list[str] = []
         for message in messages:
             if isinstance(content := message.get("content"), list):
-                files = [each for each in content if isinstance(each, dict) and "file" in each]
+                files = [each for each in content if _is_file(each)]
                 if len(found) + len(files) > _MOST_IN_MESSAGES:
                     most = f"At most {_MOST_IN_MESSAGES} files are read."
                     raise ApiError(400, most, param="messages")
-                found += [await self._take_one(owner, each["file"]) for each in files]
+                found += [await self._take_one(owner, _file_of(each)) for each in files]
                 message["content"] = [each for each in content if each not in files]
         return list(dict.fromkeys(found))
 
@@ -276,6 +276,23 @@ class FileUploads:
             async with self._removing:  # the same bytes may be arriving
                 for each in gone():
                     await asyncio.to_thread(self._documents.remove, each)
+
+
+def _is_file(part: Any) -> bool:
+    """Whether a part of a message is a file, or a picture, whose text is recognised."""
+    return isinstance(part, dict) and ("file" in part or "image_url" in part)
+
+
+def _file_of(part: dict[str, Any]) -> Any:
+    """The `file` of a part. Raises ApiError for a picture that is elsewhere."""
+    if "file" in part:
+        return part["file"]
+    given = part["image_url"]
+    url = given.get("url") if isinstance(given, dict) else given
+    if not isinstance(url, str) or not url.startswith("data:"):
+        wanted = "`image_url` is a `data:` URL: nothing is fetched from elsewhere."
+        raise ApiError(400, wanted, param="messages")
+    return {"file_data": url, "filename": "image"}
 
 
 class _WaitingModel:

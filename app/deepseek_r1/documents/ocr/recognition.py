@@ -54,7 +54,7 @@ def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[Recogn
         if _sureness(list(_read(picture, half_turn, alive))) > _sureness(longest):
             picture = picture.transpose(Image.Transpose.ROTATE_180)
             lines = list(_read(picture, _found(picture), alive))
-    return [line for line in lines if line.confidence >= _SURE]
+    return [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]
 
 
 @cache
@@ -154,6 +154,11 @@ def _decoded(scores: NDArray[np.float32]) -> tuple[str, float]:
     characters = _characters()
     text = "".join(characters[number] for number in best[counts])
     return text, float(scores.max(axis=1)[counts].mean())
+
+
+def _has_letters(text: str) -> bool:
+    """Edges in photographs are read as signs."""
+    return any(character.isalnum() for character in text)
 
 
 def _sureness(lines: list[RecognisedLine]) -> float:
