@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
+from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -113,6 +115,14 @@ def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, 
     assert sum(source.cited for source in stack.shown[1].sources.sent) == 1
     stack.send("And?")
     assert stack.engine.asked.messages[-3].content == asked
+
+
+def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, documents):
+    text = "A warden of a gate. " * 500
+    with ThreadPoolExecutor(1) as elsewhere:
+        counting = elsewhere.submit(documents.counter.count_tokens, text)
+        qtbot.waitUntil(counting.done)
+    assert counting.result() == pytest.approx(1.2 * estimated_tokens(text))
 
 
 def test_an_embedding_model_orders_the_passages_and_the_window_says_so(

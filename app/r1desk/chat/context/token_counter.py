@@ -16,6 +16,7 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
+_CAUTION = 1.2  # an estimate that is too low makes a message that the context does not hold
 
 
 class NotCounted(Exception):
@@ -57,12 +58,12 @@ class TokenCounter(QObject):
         self._tasks.close()
 
     def count_tokens(self, text: str) -> int:
-        """The tokens of a message, estimated where no model is free. Any other thread."""
+        """The tokens of a message, or rather more where no model is free. Any other thread."""
         counting = self.count((Message(role=Role.USER, content=text),))
         try:
             return self._tasks.result_of(counting, _COUNT_S)
         except (NotCounted, TimeoutError, EngineFailed):
-            return estimated_tokens(text)
+            return round(estimated_tokens(text) * _CAUTION)
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
         """The similarity of each passage to a question, by the embedding model. Any other thread.
