@@ -1,0 +1,126 @@
+"""Recognised pages beside the text that they were drawn from, ours and Tesseract's.
+
+    .venv/bin/python tests/benchmarks/bench_ocr.py PDF... [--pages N] [--tesseract eng+chi_sim]
+
+Each page of prose is drawn in one of five ways in turns: at 100, 150 and 200 dots an inch,
+turned by two degrees, and at 150 with noise as a JPEG of quality 40. A character is right where it
+stands in the longest run of equal ones, in order; blanks and cells' bars are left out. Seconds are
+the processor's, MiB the whole process's. `--tesseract` needs Debian's package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
+
+import numpy as np
+import pypdfium2
+from PIL import Image
+
+from benchmarks.runner import Report, argument_parser
+from deepseek_r1.documents.ocr.page_text import page_text
+
+ENOUGH = 600  # characters of a page
+WAYS = {"100 dpi": 100, "150 dpi": 150, "200 dpi": 200, "turned by 2°": 150, "noise, JPEG 40": 150}
+
+
+def drawn(page: pypdfium2.PdfPage, way: str) -> Image.Image:
+    """The page as a scanner would give it."""
+    picture = page.render(scale=WAYS[way] / 72).to_pil().convert("RGB")
+    if "turned" in way:
+        return picture.rotate(2, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
+    if "noise" in way:
+        values = np.asarray(picture.convert("L"), dtype=np.float32)
+        values += np.random.default_rng(1).normal(0, 25, values.shape)
+        packed = io.BytesIO()
+        grey = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+        grey.save(packed, "JPEG", quality=40)
+        return Image.open(packed).convert("RGB")
+    return picture
+
+
+def by_tesseract(picture: Image.Image, languages: str) -> str:
+    """The text by Debian's package, which reads a picture from standard input."""
+    packed = io.BytesIO()
+    picture.save(packed, "PNG")
+    command = ["tesseract", "-", "-", "-l", languages]
+    done = subprocess.run(command, input=packed.getvalue(), capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def letters(text: str) -> str:
+    """What is compared."""
+    return re.sub(r"\[Read from a picture.*\]|[\s|]", "", text)
+
+
+def is_prose(text: str) -> bool:
+    """Whether there is enough of it, and no table of contents with rows of dots."""
+    compared = letters(text)
+    return len(compared) > ENOUGH and sum(map(str.isalnum, compared)) > 0.8 * len(compared)
+
+
+def share_right(text: str, truth: str) -> float:
+    """The share of the characters of `truth` that `text` has in their order."""
+    found = difflib.SequenceMatcher(None, letters(truth), letters(text), autojunk=False)
+    return sum(each.size for each in found.get_matching_blocks()) / len(letters(truth))
+
+
+def processor_s() -> float:
+    """The processor's seconds of this process and of those that it waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def main() -> int:
+    """Run the command line. Returns the exit status."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("pdfs", nargs="+", type=Path)
+    parser.add_argument("--pages", type=int, default=10, help="of each file")
+    parser.add_argument("--tesseract", default="", metavar="LANGUAGES")
+    given = parser.parse_args()
+    report = Report(given)
+    page_text(Image.new("RGB", (64, 64), "white"), lambda: None)  # loads the models
+    for pdf in given.pdfs:
+        shares, seconds = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+        document, tried = pypdfium2.PdfDocument(pdf), 0
+        for number in range(len(document)):
+            truth = document[number].get_textpage().get_text_bounded()
+            if tried == given.pages or not is_prose(truth):
+                continue
+            way = list(WAYS)[tried % len(WAYS)]
+            tried += 1
+            picture = drawn(document[number], way)
+            arms = {"ours": lambda picture=picture: page_text(picture, lambda: None)}
+            if given.tesseract:
+                arms["Tesseract"] = lambda picture=picture: by_tesseract(picture, given.tesseract)
+            for arm, read in arms.items():
+                began = processor_s()
+                shares[f"{arm}, {way}"].append(share_right(read(), truth))
+                seconds[f"{arm}, {way}"].append(processor_s() - began)
+        for name in sorted(shares):
+            facts = {
+                "share": round(sum(shares[name]) / len(shares[name]), 4),
+                "worst": round(min(shares[name]), 4),
+                "processor_s": round(sum(seconds[name]) / len(seconds[name]), 2),
+                "pages": len(shares[name]),
+            }
+            text = "  ".join(f"{key} {value}" for key, value in facts.items())
+            report.row(f"{pdf.name}  {name}: {text}", file=pdf.name, arm=name, **facts)
+    most_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report.row(f"the process had {most_mib:.0f} MiB", process_mib=round(most_mib))
+    report.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
