@@ -14,6 +14,7 @@ from deepseek_r1.documents.document import (
     citations,
     cited,
     claims,
+    listed,
 )
 from deepseek_r1.documents.document_prompt import nearest_first, plan
 from deepseek_r1.documents.index import DocumentIndex
@@ -233,6 +234,25 @@ def test_the_sentence_that_is_cited_is_the_one_with_most_words_of_the_claim():
 def test_cited_sources_come_first():
     marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
     assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        ("It is [2].", [2]),
+        ("In Brest the harbour was closed for 1,200 days.", [1]),
+        ("For 1200 days.", [1]),
+        ("Brest is in France.", []),  # a name that begins a sentence, and one of elsewhere
+        ("共1200天。", [1]),
+        ("A pin keeps a package.", []),
+    ],
+)
+def test_what_is_listed_is_cited_or_has_names_and_numbers_of_the_answer(answer, numbers):
+    texts = "The harbour of Brest was closed for 1,200 days (一千).", "A ferry.", "Route 12000."
+    sources = [
+        Source(n, Passage("a", "a.txt", n, Place(), text, 0, 1)) for n, text in enumerate(texts, 1)
+    ]
+    assert [each.n for each in listed(answer, sources)] == numbers
 
 
 def test_a_thousand_documents_do_not_fill_the_prompt_with_their_names():

@@ -68,8 +68,10 @@ def answer_events(
     return map(SourcedAnswer(sources, continues), events)
 
 
-def show_sources(sources: Iterable[AnswerSource]) -> None:
-    """Print the sources that an answer cites."""
+def show_sources(sources: Sequence[AnswerSource], documents: DocumentIndex) -> None:
+    """Print the sources of an answer, if there are documents."""
     for each in sources:
-        if each.cited:
-            console.answer(f"[{each.n}] {join_list([each.document, each.place])}\n")
+        note = "" if each.cited else f" ({tr('not cited')})"
+        console.answer(f"[{each.n}] {join_list([each.document, each.place])}{note}\n")
+    if documents.added and not any(each.cited for each in sources):
+        console.aside(tr("The answer cites nothing."))
