@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +92,26 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack
     text = documents.document_text(sources)
     assert "The warden of gate 7 is Ann-7." in text
     assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
+
+
+def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is_chosen(
+    qtbot, stack, documents
+):
+    short, long = (attached(documents, pages(count)) for count in (4, 60))
+    asking = documents.plan("Who is the warden of gate 47?", [short, long])
+    sources = result_of(asking)
+    assert (sources.documents, sources.whole) == ((short.sha256,), False)
+    assert sources.summary(answers=False).startswith("Sources: 1 read whole, ")
+    assert sources.passages()[0].passage.place.page == 47
+    text = documents.document_text(sources)
+    assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)
+    stack.do(stack.chat.send, "Who is the warden of gate 47?", (short, long), sources)
+    assert "Ann-47." in stack.engine.asked.messages[-1].content
+    stack.answer("Ann-47.")
+    qtbot.waitUntil(lambda: documents.shown == (short, long))
+    documents.set_searched([short.sha256], searched=True)
+    qtbot.waitUntil(lambda: documents.shown == (replace(short, searched=True), long))
+    assert result_of(documents.plan("Who is the warden of gate 2?")).documents == ()
 
 
 def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, documents):

@@ -16,7 +16,7 @@ from deepseek_r1.documents.document import (
     claims,
     listed,
 )
-from deepseek_r1.documents.document_prompt import nearest_first, plan
+from deepseek_r1.documents.document_prompt import nearest_first, plan, whole_documents, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import best_sentence
 
@@ -66,6 +66,30 @@ def test_what_fits_is_sent_whole_and_stands_first(index):
     assert all(each.passage.text in made.system for each in made.sources)
     assert len(made.sources) == len(index.passages(SHA))
     assert made.sources[0].passage.place.page == 21
+
+
+def test_short_documents_are_read_whole_beside_a_long_one_that_is_searched(index):
+    shas = ["b" * 64, SHA, "c" * 64]
+    for sha256 in (shas[0], shas[2]):
+        blocks = (Block("The rent is 900 euros. " * 60, Place()),)
+        index.add(Document(f"{sha256[0]}.txt", sha256, "text", None, blocks))
+    question = asked("What happened to the lighthouse?")
+    made = plan(index, shas, question, 9_000, Model())
+    assert (made.documents, made.whole) == ((shas[0], shas[2]), False)
+    assert made.system == whole_text(index, made.documents, "", made.outline)
+    first = made.sources[0]
+    assert (first.passage.place.page, first.passage.sha256) == (21, SHA)
+    assert f"[{first.n}] (page 21)\n{first.passage.text}" in made.question
+    numbers = [each.n for each in made.sources]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert all(f"[{n}]" in made.system + made.question for n in numbers)
+    assert made.tokens == count(f"{made.system}\n\n{made.question}") <= 9_000
+    again = plan(index, shas, question, 9_000, Model(), searched=shas[:1])
+    assert again.documents == (shas[2],)
+    assert plan(index, shas, question, 50_000, Model(), searched=shas).documents == ()
+    assert plan(index, shas, question, 50_000, Model()).whole
+    several = {str(n): 900 for n in range(20)}
+    assert whole_documents(several, (), 9_000) == (), "not some of many that are alike"
 
 
 def test_no_line_of_a_text_begins_as_a_numbered_part_or_a_document_does():

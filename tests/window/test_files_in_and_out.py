@@ -202,9 +202,15 @@ def test_many_files_leave_the_conversation_its_place(qtbot, session, tmp_path):
     drop(session.window, files[0])
     drop(session.window, *files[1:])  # before the first is there
     assert labels(session)[1].startswith("7 files")
-    wait_chips(qtbot, session, 8)
+    wait_chips(qtbot, session, 1)
+    assert labels(session)[0].startswith("8 documents · about ")
+    chips = session.window.composer.attachments.chips
+    click(chips[0].open_button)
+    wait_chips(qtbot, session, 9)
     assert session.window.composer.height() < session.window.height() / 2
     assert session.window.composer.attachments.chips[0].isVisible()
+    click(session.window.composer.attachments.chips[0].open_button)
+    wait_chips(qtbot, session, 1)
 
 
 def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp_path):
@@ -220,11 +226,23 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     wait_chips(qtbot, ready, 0)
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
-    qtbot.waitUntil(lambda: all(label.endswith("· searched") for label in labels(ready)))
+    qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))
     assert "too many" not in ready.window.composer.size_button.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+    choose_way(ready, "Search: ")
+    qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))
+    choose_way(ready, "Read whole: ")
+    qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+
+
+def choose_way(session: Session, way: str) -> None:
+    """Have the first file read whole or searched."""
+    (chip, *_others) = session.window.composer.attachments.chips
+    menu = next(b for b in chip.buttons if b.accessibleName() == "Read whole or search").menu()
+    menu.aboutToShow.emit()
+    next(each for each in menu.actions() if each.text().startswith(way)).trigger()
 
 
 def test_a_question_about_a_long_file_is_sent_at_once_and_asked_again_with_other_passages(

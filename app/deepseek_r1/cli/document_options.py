@@ -62,7 +62,7 @@ def answer_events(
         planned = plan(documents, list(documents.added), messages, most, engine, compares=compares)
         messages, sources = planned.messages, planned.sources
         if not planned.whole:
-            n = len(sources)
+            n = sum(each.passage.sha256 not in planned.documents for each in sources)
             console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
     events = engine.generate(messages, sampling, continues=continues, json_schema=json_schema)
     return map(SourcedAnswer(sources, continues), events)

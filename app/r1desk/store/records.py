@@ -55,14 +55,15 @@ class Attachment:
     tokens: Annotated[int, Field(ge=0, le=2**31)] = 0  # held to where one is imported
     sha256: Annotated[str, Field(max_length=64)] = ""
     pages: Annotated[int, Field(ge=0, le=2**31)] = 0  # 0 where the format has none
+    searched: bool = False  # the user does not want it read whole
 
 
 class AnswerSources(BaseModel):
     """The passages of documents that an answer was given, and their tokens.
 
-    `whole`: the documents, named by their hashes, were read whole; then only the best passages have
-    their text here. Otherwise `outline` stands first in the prompt. `asked` is the question as the
-    model read it, with the passages.
+    `documents`, named by their hashes, were read whole, and only their best passages have a text
+    here; `whole`: there were no others. Otherwise `outline` stands behind them, first in the
+    prompt. `asked` is the question as the model read it, with the passages.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -77,6 +78,10 @@ class AnswerSources(BaseModel):
     def cited_by(self, answer: str) -> AnswerSources:
         """The same, with what this text cites."""
         return self.model_copy(update={"sent": cited(answer, self.sent)})
+
+    def passages(self) -> tuple[Source, ...]:
+        """Those of documents that were searched."""
+        return tuple(s for s in self.sent if s.passage.sha256 not in self.documents)
 
     def names(self) -> dict[int, str]:
         """The document and the place of each passage, by its number."""
@@ -93,8 +98,10 @@ class AnswerSources(BaseModel):
         """One line: what was sent, and how much of it is cited where there is an answer."""
         if not self.sent and not self.whole:
             return tr("Sent without passages: none fits this message")
-        sent = trn("{n:,} passage sent", "{n:,} passages sent", len(self.sent))
-        sent = tr("read whole") if self.whole else sent
+        count = len(self.passages())
+        sent = trn("{n:,} passage sent", "{n:,} passages sent", count)
+        whole = trn("{n:,} read whole", "{n:,} read whole", len(self.documents))
+        sent = tr("read whole") if self.whole else join_list([whole] * bool(self.documents) + [sent])
         cited = sum(source.cited for source in self.sent)
         if not answers:
             tokens = trn("{n:,} token", "{n:,} tokens", self.tokens)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import answer_reserve
+from deepseek_r1.documents.document_prompt import whole_documents
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
@@ -83,13 +84,18 @@ class PromptSizeController(QObject):
         files = sum(tokens_of(each) for each in self._attachments if not each.sha256)
         return estimated_tokens(self._text) + files
 
-    def _new_documents(self) -> int:
-        """The tokens of all documents but those that the history begins with."""
-        branch = self._chat.shown_branch
+    def _whole(self, free: int) -> tuple[tuple[str, ...], int]:
+        """The documents that are read whole, and the tokens of those not in the history.
+
+        `free` is what the context has beside the history and the message.
+        """
+        branch, files = self._chat.shown_branch, (*self._documents.shown, *self._attachments)
         sources = branch[-1].sources if branch else None
-        read = sources.documents if sources is not None and sources.whole else ()
-        new = {d.sha256: tokens_of(d) for d in (*self._documents.shown, *self._attachments)}
-        return sum(tokens for sha256, tokens in new.items() if sha256 and sha256 not in read)
+        read = sources.documents if sources is not None else ()
+        tokens = {d.sha256: tokens_of(d) for d in files if d.sha256}
+        free += sum(tokens.get(each, 0) for each in read)
+        whole = whole_documents(tokens, {d.sha256 for d in files if d.searched}, free)
+        return whole, sum(tokens[each] for each in whole if each not in read)
 
     @Slot()
     def refresh(self) -> None:
@@ -168,9 +174,8 @@ class PromptSizeController(QObject):
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history
             reserve = answer_reserve(context, self._documents.settings[0].max_tokens)
-            documents = self._new_documents()
-            whole = text + documents + history + reserve <= context
-            if whole and not self._is_empty:
+            whole, documents = self._whole(context - reserve - text - history)
+            if not self._is_empty:
                 text += documents
             size = PromptSize(text, history, reserve, context, exact, known, whole)
         if size != self.size:

@@ -272,7 +272,7 @@ def sources_button(
     """
     has_ended = message.state not in {"queued", "streaming"}
     answers = has_ended and bool(message.content)
-    shown = listed(message.content, sources.sent) if answers else sources.sent
+    shown = listed(message.content, sources.sent) if answers else sources.passages()
     button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
     button.setEnabled(bool(shown) or not sources.whole)

@@ -74,7 +74,7 @@ class PassagesDialog(BoundedDialog):
         set_role(self.send, "primary")
         self.buttons.accepted.connect(self.accept)
         self._pressed = _TICKED  # the state of a box before the click
-        self._add((source.passage for source in sources.sent), _TICKED)
+        self._add((source.passage for source in sources.passages()), _TICKED)
         self._on_changed()
         self.query.setFocus()
 
