@@ -224,6 +224,13 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
         drop(ready.window, file)
         qtbot.waitUntil(lambda said=said: said in notice_text(ready))
     wait_chips(qtbot, ready, 0)
+    assert notice_text(ready).startswith("empty.txt is empty")
+    (broken := tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7")
+    drop(ready.window, picture, empty, broken)
+    qtbot.waitUntil(lambda: "3 files were not attached:" in notice_text(ready))
+    assert len(ready.window.notices.rows) == 1
+    assert "PDFium" not in notice_text(ready)
+    wait_chips(qtbot, ready, 0)
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
     qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))

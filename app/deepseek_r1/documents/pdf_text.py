@@ -44,7 +44,7 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
     except pdfium.PdfiumError as error:
         if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
             raise DocumentEncrypted(name=writer.name) from error
-        raise DocumentDamaged(name=writer.name, detail=str(error).rstrip(".")) from error
+        raise
     pages = len(document)
     if pages > MAX_PAGES:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)

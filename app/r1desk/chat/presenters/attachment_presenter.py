@@ -16,6 +16,7 @@ from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text.attachment_chip import (
     Chip,
     ChipButton,
@@ -30,7 +31,6 @@ from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
-from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
 _MOST_CHIPS = 3  # documents that have a chip each
@@ -49,7 +49,7 @@ class AttachmentPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
-        self._prefill = prefill
+        self._prefill, self._refused = prefill, RefusedFiles(window.notices, _FILES)
         self._whole: tuple[str, ...] | None = None  # documents that are read whole; None: no model
         self._unfolded: set[str] = set()  # the first of many documents, which have a chip each
         self._read: Sequence[str] = ()  # documents that the model has read
@@ -84,6 +84,7 @@ class AttachmentPresenter(Presenter):
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
         """Read files, and those of folders, and attach what has text."""
+        self._refused.clear()
         self._documents.files.read(paths)
         self._window.composer.setFocus()
 
@@ -103,7 +104,7 @@ class AttachmentPresenter(Presenter):
         """The message goes, or another one is shown: so does what was said of its files."""
         self.tasks.end(self.add_text)
         self._documents.leave_draft()
-        self._window.notices.withdraw(_FILES)
+        self._refused.clear()
 
     def _remove(self, place: int) -> None:
         """Take one file off the message."""
@@ -241,7 +242,7 @@ class AttachmentPresenter(Presenter):
     @Slot(ErrorReport)
     def refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""
-        self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
+        self._refused.add(report)
 
 
 def _removal(name: str) -> str:

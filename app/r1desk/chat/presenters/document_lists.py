@@ -15,12 +15,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, task
@@ -82,11 +82,11 @@ class DocumentLists(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
-        self._prompts = prompts
+        self._prompts, self._refused = prompts, RefusedFiles(window.notices, _FAILED)
         self.tasks = Tasks(self, store.failed.emit)
         self._dialog: DocumentsDialog | None = None  # the list that was shown last
         self._folder: int | None = None  # of chats, whose documents it has; else all
-        documents.folder_files.refused.connect(self._refuse)
+        documents.folder_files.refused.connect(self._refused.add)
         documents.folder_files.file_read.connect(self._on_read)
         documents.folder_files.changed.connect(self._on_changed)
         window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
@@ -198,6 +198,3 @@ class DocumentLists(Presenter):
         self._show_progress()
         self._refresh()
 
-    @Slot(ErrorReport)
-    def _refuse(self, report: ErrorReport) -> None:
-        self._window.notices.show_notice(Notice(report.text(), topic=_FAILED))
