@@ -275,6 +275,14 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert len(document.sha256) == 64
 
 
+def test_the_process_of_the_next_document_starts_while_one_is_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.txt", "text")
+    read_document(path, more_follow=True)
+    assert reading.readers.has_spare
+    read_document(path)
+    assert not reading.readers.has_spare
+
+
 def test_a_file_without_text_is_empty(tmp_path: Path) -> None:
     with pytest.raises(R1Error, match="is empty"):
         read_document(saved(tmp_path, "a.txt", " \n" * 9_999))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -305,9 +306,17 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         assert "Ann44" in session.chat.shown_branch[-1].sources.asked
 
 
-def test_a_folder_has_documents_which_are_listed_and_removed(
-    qtbot: QtBot, session: Session, tmp_path: Path
+def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rest, read_document = threading.Event(), file_reader.read_document
+
+    def read_two(path: Path, **how: Any) -> object:
+        if path.name == "paper 2.txt":
+            rest.wait()
+        return read_document(path, **how)
+
+    monkeypatch.setattr(file_reader, "read_document", read_two)
     (folder := tmp_path / "papers").mkdir()
     for n in range(3):
         (folder / f"paper {n}.txt").write_text(f"Paper {n}.", encoding="utf-8")
@@ -315,12 +324,17 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     session.chat_feature.show_folder_documents(FolderInfo(made, "Work"))
     dialog = session.window.findChild(DocumentsDialog)
     press_button(dialog, "Add a folder…")
-    chooser = session.window.findChildren(QFileDialog)[-1]
+    chooser = dialog.findChildren(QFileDialog)[-1]
     chooser.filesSelected.emit([str(folder)])
     chooser.reject()
-    assert "Documents are being read" in notice_text(session)
+    try:
+        qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
+        assert dialog.progress.text() == "Reading 3 of 3 files. Pauses on battery."
+        assert dialog.progress.text() in notice_text(session)
+    finally:
+        rest.set()
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3)
-    qtbot.waitUntil(lambda: "being read" not in notice_text(session))
+    qtbot.waitUntil(lambda: dialog.progress.text() == notice_text(session) == "")
     dialog.tree.topLevelItem(1).setSelected(True)
     press_button(dialog, "Remove")
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
@@ -348,7 +362,7 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
     try:
         session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
-        assert notice_text(session).startswith("正在读取文档")
+        assert notice_text(session).startswith("正在读取第 1 个文件")
         qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
     finally:
         reads.set()

@@ -115,12 +115,13 @@ def read_document(
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
+    more_follow: bool = False,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
-    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Not for a window's
-    thread.
+    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
+    the next one's process starts meanwhile. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
@@ -132,7 +133,7 @@ def read_document(
         try:
             for _ in range(_TRIES):
                 before = _state(path)
-                document = _read(path, name, stop, memory, most_mib)
+                document = _read(path, name, stop, memory, most_mib, more_follow)
                 if before == _state(path):
                     return document
         except (ChildTooLarge, ReaderFull):
@@ -145,7 +146,12 @@ def read_document(
 
 
 def _read(
-    path: Path, name: str, stop: threading.Event | None, memory: ReadingMemory, most_mib: int
+    path: Path,
+    name: str,
+    stop: threading.Event | None,
+    memory: ReadingMemory,
+    most_mib: int,
+    more_follow: bool,  # noqa: FBT001 - as above
 ) -> Document:
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
@@ -173,6 +179,8 @@ def _read(
 
     request = ReadDocument(path=str(path), name=name, memory_mib=most_mib)
     with readers.take() as child:
+        if more_follow:
+            readers.prepare(memory.left_mib())
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
     if not blocks.characters:
         raise DocumentEmpty(name=name)
