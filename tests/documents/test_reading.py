@@ -275,6 +275,24 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert len(document.sha256) == 64
 
 
+@pytest.mark.parametrize(
+    ("page", "texts"),
+    [
+        ("<p>a<div style='color:red; DISPLAY : none'>x<div>x</div>x</div>b", ["a", "b"]),
+        ("<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e", "abcde"),
+        ("<input hidden>a<br style='display:none'>", ["a"]),
+        ("<div>a<span hidden>x</div>b", ["a", "b"]),
+        ("<div hidden><p>x<div>x</div></p>x<script>x</script>x</div>a", ["a"]),
+        ("<span style='visibility:hidden'>x</span><i aria-hidden=true>a</i>", ["a"]),
+        ("<body style='display:none'><section hidden=until-found>a</section>", ["a"]),
+        ("<table><tr><td hidden>x<td>a<tr hidden><td>x<tr><td>b</table>", ["a", "b"]),
+    ],
+)
+def test_what_a_page_hides_is_not_read(tmp_path, page, texts):
+    _, blocks = read_here(saved(tmp_path, "a.html", f"<!doctype html>{page}"))
+    assert [text for _, text in blocks] == list(texts)
+
+
 def test_the_process_of_the_next_document_starts_while_one_is_read(tmp_path: Path) -> None:
     path = saved(tmp_path, "a.txt", "text")
     read_document(path, more_follow=True)

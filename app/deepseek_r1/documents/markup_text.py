@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.html_hidden import HiddenPart
 from deepseek_r1.documents.html_tags import walk_page
 
 _PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE = range(8)
@@ -58,6 +59,7 @@ class MarkupText:
         self._left_out, self._depth = "", 0  # the element that is left out, and how often it began
         self._texts = self._inline = self._literal = 0  # open elements of these kinds
         self._is_heading = self._is_title = False
+        self._hidden = HiddenPart()
 
     def write(self, page: str) -> None:
         walk_page(page, self.start, self.end, self.text)
@@ -65,7 +67,10 @@ class MarkupText:
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         role, writer = self._roles.get(name), self._writer
-        if self._left_out or role == _LEFT_OUT:
+        if self._roles is HTML and not self._left_out and self._hidden.start(name, attributes):
+            if role in {_PARAGRAPH, _HEADING}:
+                self._end_paragraph()
+        elif self._left_out or role == _LEFT_OUT:
             self._left_out = self._left_out or name
             self._depth += name == self._left_out
         elif isinstance(role, str):
@@ -100,7 +105,9 @@ class MarkupText:
 
     def end(self, name: str) -> None:
         role = self._roles.get(name)
-        if self._left_out:
+        if not self._left_out and self._hidden.end(name):
+            pass
+        elif self._left_out:
             self._depth -= name == self._left_out
             self._left_out = self._left_out if self._depth else ""
         elif role in {_PARAGRAPH, _HEADING}:
@@ -122,7 +129,7 @@ class MarkupText:
             self._is_heading = False
 
     def text(self, data: str) -> None:
-        if not self._left_out and (self._texts or not self._text_in):
+        if not self._left_out and not self._hidden and (self._texts or not self._text_in):
             keeps_space = self._text_in or self._literal
             self._writer.add(data if keeps_space else _SPACE.sub(" ", data))
 
