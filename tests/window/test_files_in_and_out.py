@@ -235,6 +235,14 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
     qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))
+    menu = composer_button(ready, "How it is searched").menu()
+    menu.aboutToShow.emit()
+    assert [each.text() for each in menu.actions() if each.text()] == [
+        "Too long to be read whole",
+        "Searched by words only. Choose an embedding model…",
+    ]
+    menu.actions()[-1].trigger()
+    assert "Embedding model" in ready.window.focusWidget().accessibleName()
     assert "too many" not in ready.window.composer.size_button.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
@@ -245,10 +253,15 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
 
 
+def composer_button(session: Session, name: str) -> QToolButton:
+    """A button of the first file's chip."""
+    (chip, *_others) = session.window.composer.attachments.chips
+    return next(button for button in chip.buttons if button.accessibleName() == name)
+
+
 def choose_way(session: Session, way: str) -> None:
     """Have the first file read whole or searched."""
-    (chip, *_others) = session.window.composer.attachments.chips
-    menu = next(b for b in chip.buttons if b.accessibleName() == "Read whole or search").menu()
+    menu = composer_button(session, "Read whole or search").menu()
     menu.aboutToShow.emit()
     next(each for each in menu.actions() if each.text().startswith(way)).trigger()
 

@@ -288,6 +288,12 @@ class ChatDocuments(QObject):
         self.refresh()
 
     @property
+    def embedding_model(self) -> str:
+        """The name of the one that is loaded; empty for none."""
+        facts = self._models.facts if self._models.ready else None
+        return facts.embedding_model if facts is not None else ""
+
+    @property
     def searched_tokens(self) -> int:
         """About how many tokens of passages go with a question."""
         readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
@@ -313,8 +319,7 @@ class ChatDocuments(QObject):
         context = self._last_context = self._models.context_length or self._last_context
         sampling, instructions = self._settings.present
         most = most_prompt_tokens(context, sampling.max_tokens)
-        facts = self._models.facts if self._models.ready else None
-        compares = facts is not None and bool(facts.embedding_model)
+        compares = bool(self.embedding_model)
         searched_tokens = self.searched_tokens
         before = [each for each in above if each.role is Role.USER]
         given = [each.sources for each in above if each.sources is not None]

@@ -203,6 +203,9 @@ class AttachmentPresenter(Presenter):
         if whole or mine:
             left += sum(map(tokens_of, mine))
             buttons.append(self._choice([each.sha256 for each in (*whole, *mine)], left, not mine))
+        else:
+            choices = (ChipChoice(tr("Too long to be read whole"), None), self._search_by())
+            buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
         return notes, buttons, fraction
 
     def _choice(self, sha256s: Sequence[str], left: int, is_whole: bool) -> ChipButton:  # noqa: FBT001
@@ -212,14 +215,19 @@ class AttachmentPresenter(Presenter):
             (tr("Read whole: {price}", price=self._price(left)), False),
             (tr("Search: {price}", price=self._price(tokens)), True),
         )
-        return ChipButton(
-            "chevron-down",
-            tr("Read whole or search"),
-            choices=tuple(
-                ChipChoice(label, partial(change, sha256s, searched=searched), searched != is_whole)
-                for label, searched in choices
-            ),
+        ways = (
+            ChipChoice(label, partial(change, sha256s, searched=searched), searched != is_whole)
+            for label, searched in choices
         )
+        title = tr("Read whole or search")
+        return ChipButton("chevron-down", title, choices=(*ways, self._search_by()))
+
+    def _search_by(self) -> ChipChoice:
+        """What orders the passages of a search."""
+        if model := self._documents.embedding_model:
+            return ChipChoice(tr("Searched by words, and by meaning with {name}", name=model), None)
+        label = tr("Searched by words only. Choose an embedding model…")
+        return ChipChoice(label, self._window.open_embedding_choice)
 
     def _price(self, tokens: int) -> str:
         if not tokens:

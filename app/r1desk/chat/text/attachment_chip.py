@@ -27,11 +27,11 @@ _LEAST_PX = 60  # of a label
 
 @dataclass(frozen=True, slots=True)
 class ChipChoice:
-    """An entry of a button's menu, one of several; `chosen` is ticked."""
+    """An entry of a button's menu; of several that exclude each other one is `chosen`."""
 
     label: str
-    act: Callable[[], object]
-    chosen: bool
+    act: Callable[[], object] | None  # None: it only informs
+    chosen: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,12 @@ class AttachmentChip(QWidget):
     def _fill_menu(self, menu: QMenu, at: int) -> None:
         menu.clear()
         for choice in self.chip.buttons[at].choices:
-            entry = menu.addAction(choice.label, choice.act)
-            entry.setCheckable(True)
-            entry.setChecked(choice.chosen)
+            if choice.chosen is None:
+                menu.addSeparator()
+            entry = menu.addAction(choice.label, choice.act or menu.close)
+            entry.setEnabled(choice.act is not None)
+            entry.setCheckable(choice.chosen is not None)
+            entry.setChecked(bool(choice.chosen))
 
     def show_chip(self, chip: Chip) -> None:
         """Show another state of the same file, with the same buttons."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtCore import QSize, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
@@ -148,6 +148,13 @@ class PerformancePanel(QWidget):
             PanelTab.CONVERSATION: number_row(self.load.rows, "context_length").slider,
         }[tab]
         first.setFocus()
+
+    def show_embedding_model(self) -> None:
+        """Open the fold with the embedding model and put the keyboard onto its button."""
+        page, row = self.pages[PanelTab.MODEL], self.load.rows["embedding_model"]
+        page.expert.button.setChecked(True)
+        row.controls[0].setFocus()
+        QTimer.singleShot(0, page, lambda: page.ensureWidgetVisible(row))  # it is laid out first
 
     def show_document(self, *, shown: bool) -> None:
         """Put the document into the first tab, or take it away again."""
