@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
-from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
 from deepseek_r1.host.protocol import (
     CancelRequest,
@@ -239,6 +239,30 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documen
     assert pane.field.toPlainText().startswith("— page 1 —")
     pane.page.setValue(59)
     assert "— page 59 —" in pane.field.textCursor().block().previous().previous().text()
+
+
+def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtbot, documents):
+    place, sheet = Place(heading="1. Rent"), Place(sheet="Costs", row=1)
+    blocks = (
+        Block("1. Rent", place), Block("The rent is 900 euros.", place), Block("• Water", place),
+        Block("fruit | price", sheet), Block("apple | 3", sheet), Block("𝄞 fig | 12", sheet),
+    )  # fmt: skip
+    file = attached(documents, Document("lease.docx", "c" * 64, "docx", None, blocks))
+    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    pane.show_passages(passages)
+    qtbot.waitUntil(lambda: "fig" in pane.field.toPlainText())
+    lines = pane.field.toPlainText().split("\n")
+    assert lines[:5] == ["1. Rent", "", "The rent is 900 euros.", "", "• Water"]
+    assert lines[-3:] == ["fruit │ price", "apple │ 3", "𝄞 fig │ 12"]
+    starts = [pane.field.document().findBlockByNumber(n).begin() for n in (0, 2)]
+    heading, text = (each.fragment().charFormat().fontPointSize() for each in starts)
+    assert heading > text
+    pane.show_passage(passages[-1], "𝄞 fig | 12")
+    (mark,) = pane.field.extraSelections()
+    assert mark.cursor.selectedText() == "fig │ 12"
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    pane.show_passages([Passage("", "a.md", 0, Place(), f"## Rent\n\n- a\n\n{table}", 0, 9)])
+    qtbot.waitUntil(lambda: pane.field.toPlainText() == "Rent\n\n• a\n\na │ b\n1 │ 2")
 
 
 def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, documents):

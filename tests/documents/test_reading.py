@@ -117,7 +117,7 @@ def test_a_web_page_is_read_without_its_scripts(tmp_path: Path) -> None:
     kind, blocks = read_here(path)
     assert kind == "html"
     assert [text for _, text in blocks] == [
-        "標題", "a\nb c", "one", "two", "x\n  y", "n | m", "1 | 2", "end",
+        "標題", "a\nb c", "• one", "• two", "x\n  y", "n | m", "1 | 2", "end",
     ]  # fmt: skip
     assert {place for place, _ in blocks} == {"標題"}
 
@@ -279,7 +279,10 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     ("page", "texts"),
     [
         ("<p>a<div style='color:red; DISPLAY : none'>x<div>x</div>x</div>b", ["a", "b"]),
-        ("<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e", "abcde"),
+        (
+            "<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e",
+            ["a", "b", "• c", "• d", "e"],
+        ),
         ("<input hidden>a<br style='display:none'>", ["a"]),
         ("<div>a<span hidden>x</div>b", ["a", "b"]),
         ("<div hidden><p>x<div>x</div></p>x<script>x</script>x</div>a", ["a"]),

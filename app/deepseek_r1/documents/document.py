@@ -86,6 +86,7 @@ class Passage:
     text: str
     start: int  # in `Document.text()`
     end: int
+    headings: tuple[int, ...] = ()  # where some begin in `text`, each a line
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def plan(
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
     apart = {*searched, *(each.sha256 for each in chosen or ())}
     there = _there(index, sha256s)
-    whole, tokens = _fitting(index, there, apart, question, free, model)
+    whole, tokens = _fitting(index, there, apart, question=question, free=free, model=model)
     others = [each for each in sha256s if each not in whole]
     read = [part for each in whole for part in index.passages(each)]
     text = _parts(read)
@@ -159,6 +159,7 @@ def _fitting(
     index: DocumentIndex,
     there: Mapping[str, IndexedDocument],
     apart: Collection[str],
+    *,
     question: str,
     free: int,
     model: DocumentModel,

@@ -24,8 +24,35 @@ _ENDED_BY: Final = {
     "td": frozenset({"td", "th"}) | _ROWS,
     "th": frozenset({"td", "th"}) | _ROWS,
     "p": frozenset(
-        "address article aside blockquote details div dl fieldset figure footer form h1 h2 h3 h4 h5"
-        " h6 header hr main nav ol p pre section table ul".split()  # noqa: SIM905
+        [
+            "address",
+            "article",
+            "aside",
+            "blockquote",
+            "details",
+            "div",
+            "dl",
+            "fieldset",
+            "figure",
+            "footer",
+            "form",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "header",
+            "hr",
+            "main",
+            "nav",
+            "ol",
+            "p",
+            "pre",
+            "section",
+            "table",
+            "ul",
+        ]
     ),
 }
 

@@ -14,7 +14,6 @@ import pypdfium2.raw as pdfium_c
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import (
-    DocumentDamaged,
     DocumentEncrypted,
     DocumentIsScan,
     DocumentTooLarge,

@@ -151,7 +151,7 @@ def _read(
     stop: threading.Event | None,
     memory: ReadingMemory,
     most_mib: int,
-    more_follow: bool,  # noqa: FBT001 - as above
+    more_follow: bool,
 ) -> Document:
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0

@@ -100,7 +100,7 @@ class AttachmentStore:
         sha256s: Iterable[str],
         conversation_id: int | None,
         folder_id: int | None,
-        searched: bool,  # noqa: FBT001 - as the column
+        searched: bool,
     ) -> None:
         """Have documents of a conversation or a folder searched, or read whole."""
         self._db.execute(

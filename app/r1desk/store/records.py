@@ -101,7 +101,9 @@ class AnswerSources(BaseModel):
         count = len(self.passages())
         sent = trn("{n:,} passage sent", "{n:,} passages sent", count)
         whole = trn("{n:,} read whole", "{n:,} read whole", len(self.documents))
-        sent = tr("read whole") if self.whole else join_list([whole] * bool(self.documents) + [sent])
+        sent = (
+            tr("read whole") if self.whole else join_list([whole] * bool(self.documents) + [sent])
+        )
         cited = sum(source.cited for source in self.sent)
         if not answers:
             tokens = trn("{n:,} token", "{n:,} tokens", self.tokens)

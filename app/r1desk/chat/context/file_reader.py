@@ -202,9 +202,7 @@ class FileReader(QObject):
     ) -> Attachment | ErrorReport:
         try:
             modified_ns = file.stat().st_mtime_ns
-            document = read_document(
-                file, stop=stop, memory=self._memory, more_follow=more_follow
-            )
+            document = read_document(file, stop=stop, memory=self._memory, more_follow=more_follow)
             self._index.add(document, str(file), modified_ns)
             if document.characters() <= _COUNTED:
                 tokens = self._count(document.text())

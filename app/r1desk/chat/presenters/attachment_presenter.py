@@ -208,7 +208,7 @@ class AttachmentPresenter(Presenter):
             buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
         return notes, buttons, fraction
 
-    def _choice(self, sha256s: Sequence[str], left: int, is_whole: bool) -> ChipButton:  # noqa: FBT001
+    def _choice(self, sha256s: Sequence[str], left: int, is_whole: bool) -> ChipButton:
         """The button that has documents read whole or searched, with the price of each."""
         change, tokens = self._documents.set_searched, self._documents.searched_tokens
         choices = (

@@ -205,4 +205,3 @@ class DocumentLists(Presenter):
     def _on_changed(self) -> None:
         self._show_progress()
         self._refresh()
-
