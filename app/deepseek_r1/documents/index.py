@@ -234,10 +234,10 @@ class DocumentIndex:
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
-        for sha256, name, number, place, *text in db.execute(_PASSAGES, span):
+        for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
             known = json.loads(place)
             headings = tuple(known.pop("headings", ()))
-            yield Passage(sha256, name, number, Place(**known), *text, headings)
+            yield Passage(sha256, name, number, Place(**known), text, start, end, headings)
 
     # ---- the file ---------------------------------------------------------------------------
 

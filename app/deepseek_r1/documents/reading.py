@@ -133,7 +133,9 @@ def read_document(
         try:
             for _ in range(_TRIES):
                 before = _state(path)
-                document = _read(path, name, stop, memory, most_mib, more_follow)
+                document = _read(
+                    path, name, stop, memory, most_mib=most_mib, more_follow=more_follow
+                )
                 if before == _state(path):
                     return document
         except (ChildTooLarge, ReaderFull):
@@ -150,6 +152,7 @@ def _read(
     name: str,
     stop: threading.Event | None,
     memory: ReadingMemory,
+    *,
     most_mib: int,
     more_follow: bool,
 ) -> Document:

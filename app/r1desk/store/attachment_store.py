@@ -10,6 +10,7 @@ from r1desk.store.database import Database, transactional
 from r1desk.store.records import Attachment
 from r1desk.store.stored_text import clean, text_of
 
+_COLUMNS = "name, content, tokens, sha256, pages, searched"
 _FIELDS = "CAST(name AS BLOB), CAST(content AS BLOB), tokens, sha256, pages, searched"
 _OF_DRAFT = "message_id IS NULL AND folder_id IS NULL AND conversation_id IS ?"
 
@@ -130,12 +131,12 @@ class AttachmentStore:
         for each in attachments:
             texts = clean(each.name), clean(each.content)
             self._db.execute(
-                f"INSERT INTO attachments ({owner}, name, content, tokens, sha256, pages, searched) "  # noqa: S608
+                f"INSERT INTO attachments ({owner}, {_COLUMNS}) "  # noqa: S608
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (owner_id, *texts, each.tokens, each.sha256, each.pages, each.searched),
             )
 
 
 def _attachment(name: bytes, content: bytes, *numbers: Any) -> Attachment:
-    *facts, searched = numbers
-    return Attachment(text_of(name), text_of(content), *facts, searched=bool(searched))
+    tokens, sha256, pages, searched = numbers
+    return Attachment(text_of(name), text_of(content), tokens, sha256, pages, bool(searched))

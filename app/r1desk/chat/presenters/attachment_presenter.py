@@ -119,7 +119,7 @@ class AttachmentPresenter(Presenter):
         drafted, inside = {each.sha256 for each in documents.draft}, documents.of_folder
         earlier = [each for each in documents.shown if each.sha256 not in drafted]
         shared = [each for each in earlier if each.sha256 in inside]
-        mine = [
+        mine: list[tuple[Attachment, Callable[[], object] | None]] = [
             (each, partial(documents.remove, each.sha256))
             for each in earlier
             if each.sha256 not in inside
