@@ -244,7 +244,7 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documen
 def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtbot, documents):
     place, sheet = Place(heading="1. Rent"), Place(sheet="Costs", row=1)
     blocks = (
-        Block("1. Rent", place), Block("The rent is 900 euros.", place), Block("• Water", place),
+        Block("1. Rent", place), Block("The rent is 900 euros.", place), Block("• Water", place), Block("• Gas", place),
         Block("fruit | price", sheet), Block("apple | 3", sheet), Block("𝄞 fig | 12", sheet),
     )  # fmt: skip
     file = attached(documents, Document("lease.docx", "c" * 64, "docx", None, blocks))
@@ -252,7 +252,7 @@ def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtb
     pane.show_passages(passages)
     qtbot.waitUntil(lambda: "fig" in pane.field.toPlainText())
     lines = pane.field.toPlainText().split("\n")
-    assert lines[:5] == ["1. Rent", "", "The rent is 900 euros.", "", "• Water"]
+    assert lines[:6] == ["1. Rent", "", "The rent is 900 euros.", "", "• Water", "• Gas"]
     assert lines[-3:] == ["fruit │ price", "apple │ 3", "𝄞 fig │ 12"]
     starts = [pane.field.document().findBlockByNumber(n).begin() for n in (0, 2)]
     heading, text = (each.fragment().charFormat().fontPointSize() for each in starts)

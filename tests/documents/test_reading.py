@@ -141,6 +141,12 @@ def test_the_text_of_a_document_is_the_same_whatever_language_the_window_speaks(
         use_language("en")
 
 
+def test_a_space_behind_each_chinese_character_of_a_pdf_is_no_text(tmp_path: Path) -> None:
+    lines = "这 座 塔 在 九 点 开 门", "门 票 12 元"
+    path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))
+    assert read_here(path)[1][0][1] == "这座塔在九点开门\n门票 12 元"
+
+
 def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> None:
     lines = ("第二章", "埃拉托斯特尼筛法是一种古老的算法", "它的步骤如下。", "完成")
     path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))

@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_lists import DocumentsDialog
@@ -82,8 +83,15 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
 
 
 def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
-    qtbot, own_profile, tmp_path, engine
+    qtbot, own_profile, tmp_path, engine, monkeypatch
 ):
+    drawn, draw = list[int](), PageDrawer.draw
+
+    def noting(self: PageDrawer, page: int, *how: Any) -> DrawnPage:
+        drawn.append(page)
+        return draw(self, page, *how)
+
+    monkeypatch.setattr(PageDrawer, "draw", noting)
     (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1"), pdf_lines("Gate 2")]))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         drop(session.window, file)
@@ -92,6 +100,7 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         pane = session.window.document
         qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
         assert (pane.page.value(), pane.page.suffix()) == (1, " / 2")
+        qtbot.waitUntil(lambda: drawn[-1] == 2)  # before it is wanted
         session.window.keep_layout(session.preferences)
         assert not session.preferences.panel_visible  # it is open for the document alone
         type_text("gate 2")  # the keyboard is in its field
@@ -230,6 +239,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     drop(ready.window, picture, empty, broken)
     qtbot.waitUntil(lambda: "3 files were not attached:" in notice_text(ready))
     assert len(ready.window.notices.rows) == 1
+    assert "• picture.png: A picture cannot be attached." in notice_text(ready)
     assert "PDFium" not in notice_text(ready)
     wait_chips(qtbot, ready, 0)
     drop(ready.window, long, short)

@@ -17,6 +17,7 @@ _FOUND: Final = 12  # passages that a search may find
 _COMPARED: Final = 20  # passages that an embedding model compares with the question
 _RANK: Final = 2  # is added to each rank before ranks are summed: Cormack and others, 2009
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
+_LEAST_NEIGHBOUR: Final = 20  # tokens
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_FOUND: Final = 3  # passages that are sent however long they take
 # Weights of the best passage: for less than the first a question is searched with the one before
@@ -255,11 +256,13 @@ def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -
     for rank, passage in enumerate(best):
         around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []
         for each in (passage, *around):
-            wanted.setdefault(each, estimated_tokens(each.text))
+            length = estimated_tokens(each.text)
+            if each is passage or length >= _LEAST_NEIGHBOUR:  # a running head says nothing
+                wanted.setdefault(each, length)
     found, tokens = list[Passage](), 0
     for passage, length in wanted.items():
         tokens += length
-        if tokens > most and len(found) >= _LEAST_FOUND:
+        if len(found) == _FOUND or (tokens > most and len(found) >= _LEAST_FOUND):
             break
         found.append(passage)
     return found

@@ -31,6 +31,10 @@ _BROKEN_CHINESE = re.compile(
     r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])"
 )
 
+_CHINESE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
+# Some programs write a space behind each character, which is no text.
+_SPACED_CHINESE = re.compile(r"([\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])")
+
 # Not translated: a text has the same tokens whatever language the window speaks.
 _UNREADABLE = "[Page {n} cannot be read.]"
 _PICTURE = "[Page {n} is a picture without text.]"
@@ -75,6 +79,8 @@ def _text(page: pdfium.PdfPage) -> str:
     """What is seen of the page's text, words that a line's end divides joined again."""
     text = page.get_textpage().get_text_bounded(errors="replace")
     text = "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n"))
+    if 2 * len(_SPACED_CHINESE.findall(text)) > len(_CHINESE.findall(text)):
+        text = _SPACED_CHINESE.sub(r"\1", text)
     return _BROKEN_CHINESE.sub("", text).strip()
 
 

@@ -87,7 +87,7 @@ def write_document(path: Path, writer: BlockWriter) -> str:
         head = file.read(_HEAD_BYTES)
     start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
     if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
-        raise errors.DocumentIsPicture
+        raise errors.DocumentIsPicture(name=writer.name)
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
         write_pdf(path, writer)
         return "pdf"

@@ -116,7 +116,7 @@ class DocumentPrefill(QObject):
 
     def _show(self) -> None:
         if self.is_running != self._chat.preparing:
-            self._chat.set_preparing(self.is_running)
+            self._chat.set_preparing(self.is_running, documents=True)
         self.changed.emit()
 
     @Slot(object)

@@ -21,6 +21,7 @@ from r1desk.chat.text.attachment_chip import (
     Chip,
     ChipButton,
     ChipChoice,
+    about_tokens,
     short_name,
     size_notes,
 )
@@ -144,7 +145,7 @@ class AttachmentPresenter(Presenter):
         documents = [file for file, _removes in files]
         notes, buttons, fraction = self._reading_of(documents, title)
         tokens = sum(map(tokens_of, documents))
-        notes.insert(0, trn("about {n:,} token", "about {n:,} tokens", tokens))
+        notes.insert(0, about_tokens(tokens))
         unfolds = partial(self._unfold, documents[0].sha256)
         is_open = documents[0].sha256 in self._unfolded
         tip = tr("Show them as one") if is_open else tr("Show each of them")
@@ -233,7 +234,7 @@ class AttachmentPresenter(Presenter):
         if not tokens:
             return tr("read already")
         if (seconds := self._speed.reading_s(tokens)) is None:
-            return trn("about {n:,} token", "about {n:,} tokens", tokens)
+            return about_tokens(tokens)
         return tr("about {duration}", duration=price_text(seconds))
 
     def _in_order(self) -> tuple[str, ...]:

@@ -34,7 +34,12 @@ class RefusedFiles:
             return self._reports[0].text()
         title = trn("{n:,} file was not attached:", "{n:,} files were not attached:", count)
         shown = self._reports[:_MOST_LISTED]
-        lines = [f"• {join_sentences(each.error.sentences()[:2])}" for each in shown]
+        lines = [f"• {_reason(each)}" for each in shown]
         if more := count - len(shown):
             lines.append(tr("… and {n:,} more", n=more))
         return "\n".join([title, *lines])
+
+
+def _reason(report: ErrorReport) -> str:
+    text, name = join_sentences(report.error.sentences()[:2]), str(report.facts.get("name", ""))
+    return text if name in text else f"{name}: {text}"

@@ -64,9 +64,15 @@ class Chip:
 
 def size_notes(attachment: Attachment) -> tuple[str, ...]:
     """The pages and about the tokens of a file, which another model may count otherwise."""
-    tokens = trn("about {n:,} token", "about {n:,} tokens", tokens_of(attachment))
+    tokens = about_tokens(tokens_of(attachment))
     pages = (trn("{n:,} page", "{n:,} pages", attachment.pages),) if attachment.pages else ()
     return (*pages, tokens)
+
+
+def about_tokens(count: int) -> str:
+    """A number of tokens, with the digits that are known of it."""
+    digits = max(0, len(str(count)) - 3)
+    return trn("about {n:,} token", "about {n:,} tokens", round(count, -digits))
 
 
 def short_name(name: str) -> str:
@@ -119,14 +125,22 @@ class AttachmentChip(QWidget):
         self.open_button.setIcon(icon(chip.icon, "text_dim"))
         self.open_button.setAccessibleName(tr("Attached file: {label}", label=chip.label))
         tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
-        tip = chip.tip or tip
+        tip = "\n".join([chip.label, chip.tip or tip])
         self.open_button.setToolTip(fit.plain_tooltip(tip))
         self.update()
 
     def fit(self, width: int) -> None:
-        """Leave the buttons their place where all of the label would not."""
+        """Leave the buttons their place; of the notes those that fit, the last ones."""
         taken = sum(button.sizeHint().width() for button in self.buttons)
         left = max(_LEAST_PX, width - taken - 6)
+        font, name = self.open_button.fontMetrics(), short_name(self.chip.name)
+        self.open_button.setText(self.chip.label)
+        around = self.open_button.sizeHint().width() - font.horizontalAdvance(self.chip.label)
+        for first in range(len(self.chip.notes) + 1):
+            text = " · ".join([name, *self.chip.notes[first:]])
+            if font.horizontalAdvance(text) + around <= left:
+                break
+        self.open_button.setText(text)
         self.open_button.setMinimumWidth(min(left, self.open_button.minimumWidth()))
         self.open_button.setMaximumWidth(left)
 

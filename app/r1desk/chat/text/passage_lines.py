@@ -14,6 +14,7 @@ _CELLS = " | "
 _MARKDOWN_HEADING = re.compile(r" {0,3}#{1,6} +(\S.*)")
 _MARKDOWN_RULE = re.compile(r"\s*\|?[\s:|-]*-{3,}[\s:|-]*\|?\s*")
 _BULLET = re.compile(r"(\s*)[*+-] +(?=\S)")
+_CLOSE = {"ROW", "• "}  # lines that belong together
 _WORDS = 12  # with which a marked text begins and ends
 _MOST_COLUMNS = 72  # characters of a table whose cells stand below each other
 
@@ -54,13 +55,16 @@ def _lines(passage: Passage, markdown: bool) -> Iterator[Line]:
 
 
 def _laid_out(lines: Sequence[Line]) -> Iterator[Line]:
-    """Rows with nothing but a blank line between them are a table."""
+    """Rows with nothing but a blank line between them are a table; items of a list stand close."""
 
-    def is_row(at: int) -> bool:
-        return 0 <= at < len(lines) and lines[at][0] is LineKind.ROW
+    def kind_at(at: int) -> str:
+        kind, text = lines[at] if 0 <= at < len(lines) else (LineKind.TEXT, "")
+        return kind.name if kind is LineKind.ROW else text.lstrip()[:2]
 
     close = [
-        line for at, line in enumerate(lines) if line[1] or not (is_row(at - 1) and is_row(at + 1))
+        line
+        for at, line in enumerate(lines)
+        if line[1] or kind_at(at - 1) != kind_at(at + 1) or kind_at(at - 1) not in _CLOSE
     ]
     for kind, run in groupby(close, key=lambda line: line[0]):
         texts = [text for _, text in run]
