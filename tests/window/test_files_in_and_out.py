@@ -106,8 +106,13 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         type_text("gate 2")  # the keyboard is in its field
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: pane.page.value() == 2)
+        session.window.resize(1_000, 600)
+        assert session.window.composer.isVisible()
+        session.window.resize(760, 500)
+        assert not session.window.composer.isVisible()  # it lies over the chat
         press(Qt.Key.Key_Escape)
         assert not session.window.panel.isVisible()
+        assert session.window.composer.isVisible()
         type_text("And now?")
         assert session.window.composer.text() == "And now?"
 

@@ -168,6 +168,11 @@ class PerformancePanel(QWidget):
         if shown:
             self.tabs.setCurrentWidget(self.document)
 
+    @property
+    def shows_document(self) -> bool:
+        """Whether the document is the tab in front."""
+        return self.tabs.currentWidget() is self.document
+
     @Slot(object, str, object)
     def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
         """The answer to `load.plan_wanted`: the cost of the edited settings.
@@ -285,7 +290,7 @@ class PerformancePanel(QWidget):
 
     @Slot()
     def _on_tab(self) -> None:
-        self.message.setVisible(self.tabs.currentWidget() is not self.document)
+        self.message.setVisible(not self.shows_document)
 
     # ---- done by the user -------------------------------------------------------------------
 
