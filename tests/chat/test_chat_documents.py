@@ -35,6 +35,7 @@ from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.store import AnswerSources, Attachment
+from r1desk.widgets.marked_items import MARKS_ROLE
 from support.awaiting import begun, result_of
 from support.models_double import ModelsDouble, SettingsDouble
 
@@ -174,10 +175,14 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, docum
     sources = planned(documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = PassagesDialog(sources, "Who is it?", documents, [file.sha256], parent)
+    dialog = PassagesDialog(
+        sources, "Who is the warden of gate 7?", documents, [file.sha256], parent
+    )
     dialog.show()
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown
+    text, marks = dialog.list.item(0).text(), dialog.list.item(0).data(MARKS_ROLE)
+    assert {"warden", "gate", "7"} <= {text[start:end] for start, end in marks}
     click_row(qtbot, dialog, 0)
     dialog.query.setText("gate 44 Ann")
     qtbot.keyClick(dialog.query, Qt.Key.Key_Return)

@@ -165,6 +165,20 @@ def excerpt(text: str, question: str, most: int) -> str:
     return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
 
 
+def found_words(text: str, question: str) -> list[tuple[int, int]]:
+    """Where words of a question, or other forms of them, begin and end in a text."""
+    found = []
+    for start, stem in _stems(text, question):
+        end = start + len(stem)
+        if not _UNSPACED.match(stem):
+            if text[start - 1 : start].isalnum():
+                continue  # within another word
+            while end < len(text) and text[end].isalnum():
+                end += 1
+        found.append((start, end))
+    return found
+
+
 def best_sentence(text: str, claim: str) -> str:
     """The sentence of a text with most words of a claim; all of it where none has two of them."""
     sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
