@@ -249,7 +249,8 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documen
 def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtbot, documents):
     place, sheet = Place(heading="1. Rent"), Place(sheet="Costs", row=1)
     blocks = (
-        Block("1. Rent", place), Block("The rent is 900 euros.", place), Block("• Water", place), Block("• Gas", place),
+        Block("1. Rent", place), Block("The rent is 900 euros.", place),
+        Block("• Water", place), Block("• Gas", place),
         Block("fruit | price", sheet), Block("apple | 3", sheet), Block("𝄞 fig | 12", sheet),
     )  # fmt: skip
     file = attached(documents, Document("lease.docx", "c" * 64, "docx", None, blocks))
