@@ -202,16 +202,17 @@ class AttachmentPresenter(Presenter):
                 buttons.append(ChipButton("brain", label, start))
         mine = [each for each in files if each.searched]
         if whole or mine:
-            left += sum(map(tokens_of, mine))
-            buttons.append(self._choice([each.sha256 for each in (*whole, *mine)], left, not mine))
+            buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
             choices = (ChipChoice(tr("Too long to be read whole"), None), self._search_by())
             buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
         return notes, buttons, fraction
 
-    def _choice(self, sha256s: Sequence[str], left: int, is_whole: bool) -> ChipButton:
-        """The button that has documents read whole or searched, with the price of each."""
-        change, tokens = self._documents.set_searched, self._documents.searched_tokens
+    def _choice(self, files: Sequence[Attachment], left: int) -> ChipButton:
+        """The button that has documents read whole or searched; `left` tokens are not read yet."""
+        change, sha256s = self._documents.set_searched, [each.sha256 for each in files]
+        tokens = min(self._documents.searched_tokens, sum(map(tokens_of, files)))
+        is_whole = not any(each.searched for each in files)
         choices = (
             (tr("Read whole: {price}", price=self._price(left)), False),
             (tr("Search: {price}", price=self._price(tokens)), True),

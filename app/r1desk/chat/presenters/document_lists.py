@@ -19,6 +19,7 @@ from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text import display_text as fit
@@ -87,6 +88,7 @@ class DocumentLists(Presenter):
         self._prompts, self._refused = prompts, RefusedFiles(window.notices, _FAILED)
         self.tasks = Tasks(self, store.failed.emit)
         self._dialog: DocumentsDialog | None = None  # the list that was shown last
+        self._noticed: list[FileReading] = []  # those that a notice is about
         self._folder: int | None = None  # of chats, whose documents it has; else all
         documents.folder_files.refused.connect(self._refused.add)
         self._reading = QTimer(self, singleShot=True, interval=_REFRESHED_MS)
@@ -176,7 +178,6 @@ class DocumentLists(Presenter):
 
     def _show_progress(self) -> None:
         files = self._documents.folder_files
-        self._window.notices.withdraw(_READING)
         total, at = files.total, min(files.total, files.total - files.left + 1)
         text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
         actions: dict[str, Callable[[], object]] = {tr("Stop"): partial(files.end, *files.readings)}
@@ -189,11 +190,17 @@ class DocumentLists(Presenter):
             text = tr("Looking for documents…")
         if self._dialog is not None:
             self._dialog.progress.setText(text)
+        if files.readings == self._noticed:  # its buttons stay in their places
+            self._window.notices.change_text(_READING, text)
+            return
+        self._noticed = list(files.readings)
+        self._window.notices.withdraw(_READING)
         if text:
             self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
     def _read_on_battery(self) -> None:
         self._documents.folder_files.waits_for_mains = False
+        self._noticed = []
         self._show_progress()
 
     @Slot()
