@@ -165,7 +165,7 @@ def excerpt(text: str, question: str, most: int) -> str:
     return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
 
 
-def found_words(text: str, question: str) -> list[tuple[int, int]]:
+def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
     """Where words of a question, or other forms of them, begin and end in a text."""
     found = []
     for start, stem in _stems(text, question):

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListW
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
-from deepseek_r1.documents.passages import excerpt, found_words
+from deepseek_r1.documents.passages import excerpt, matched_terms
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
@@ -97,7 +97,7 @@ class PassagesDialog(BoundedDialog):
             text = excerpt(each.text, query, _SHOWN_CHARACTERS)
             shown = fit.prose(f"{label}\n{text}")
             item = QListWidgetItem(shown, self.list)
-            item.setData(MARKS_ROLE, found_words(shown, query))
+            item.setData(MARKS_ROLE, matched_terms(shown, query))
             item.setData(_PASSAGE, each)
             item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)

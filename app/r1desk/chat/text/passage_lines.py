@@ -15,7 +15,7 @@ _MARKDOWN_HEADING = re.compile(r" {0,3}#{1,6} +(\S.*)")
 _MARKDOWN_RULE = re.compile(r"\s*\|?[\s:|-]*-{3,}[\s:|-]*\|?\s*")
 _BULLET = re.compile(r"(\s*)[*+-] +(?=\S)")
 _CLOSE = {"ROW", "• "}  # lines that belong together
-_WORDS = 12  # with which a marked text begins and ends
+_TERMS = 12  # with which a marked text begins and ends
 _MOST_COLUMNS = 72  # characters of a table whose cells stand below each other
 
 
@@ -94,10 +94,10 @@ def _width(text: str) -> int:
 
 def place_of(marked: str, shown: str) -> tuple[int, int] | None:
     """Where a text stands in one that is shown, whose spaces and signs may be others."""
-    words = re.findall(r"\w+", marked)
-    if not words:
+    terms = re.findall(r"\w+", marked)
+    if not terms:
         return None
-    first, last = (r"\W+".join(map(re.escape, some)) for some in (words[:_WORDS], words[-_WORDS:]))
+    first, last = (r"\W+".join(map(re.escape, some)) for some in (terms[:_TERMS], terms[-_TERMS:]))
     if (start := re.search(first, shown)) is None:
         return None
     end = re.compile(rf"{last}[^\w\s]*").search(
