@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
@@ -90,7 +91,7 @@ class DocumentLists(Presenter):
         self._dialog: DocumentsDialog | None = None  # the list that was shown last
         self._noticed: list[FileReading] = []  # those that a notice is about
         self._folder: int | None = None  # of chats, whose documents it has; else all
-        documents.folder_files.refused.connect(self._refused.add)
+        documents.folder_files.refused.connect(self._refuse)
         self._reading = QTimer(self, singleShot=True, interval=_REFRESHED_MS)
         self._reading.timeout.connect(self._on_changed)
         documents.folder_files.file_read.connect(self._on_read)
@@ -202,6 +203,10 @@ class DocumentLists(Presenter):
         self._documents.folder_files.waits_for_mains = False
         self._noticed = []
         self._show_progress()
+
+    @Slot(ErrorReport)
+    def _refuse(self, report: ErrorReport) -> None:
+        self._refused.add(report)
 
     @Slot()
     def _on_read(self) -> None:

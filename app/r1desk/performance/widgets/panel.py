@@ -159,9 +159,10 @@ class PerformancePanel(QWidget):
     def show_document(self, *, shown: bool) -> None:
         """Put the document into the first tab, or take it away again."""
         at = self.tabs.indexOf(self.document)
-        if not shown and at >= 0:
-            self.tabs.removeTab(at)
-            self.document.setParent(self)
+        if not shown:
+            if at >= 0:
+                self.tabs.removeTab(at)
+            self.document.setParent(self)  # whose end it shares
             self.document.hide()
         elif shown and at < 0:
             self.tabs.insertTab(0, self.document, tr("Document"))
