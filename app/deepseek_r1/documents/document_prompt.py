@@ -262,7 +262,7 @@ def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -
     found, tokens = list[Passage](), 0
     for passage, length in wanted.items():
         tokens += length
-        if len(found) == _FOUND or (tokens > most and len(found) >= _LEAST_FOUND):
+        if tokens > most and len(found) >= _LEAST_FOUND:
             break
         found.append(passage)
     return found
