@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
-from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import (
@@ -36,6 +37,7 @@ from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.store import AnswerSources, Attachment
+from r1desk.widgets.marked_items import MARKS_ROLE
 from support.awaiting import begun, result_of
 from support.models_double import ModelsDouble, SettingsDouble
 
@@ -93,6 +95,26 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack
     text = documents.document_text(sources)
     assert "The warden of gate 7 is Ann-7." in text
     assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
+
+
+def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is_chosen(
+    qtbot, stack, documents
+):
+    short, long = (attached(documents, pages(count)) for count in (4, 60))
+    asking = documents.plan("Who is the warden of gate 47?", [short, long])
+    sources = result_of(asking)
+    assert (sources.documents, sources.whole) == ((short.sha256,), False)
+    assert sources.summary(answers=False).startswith("Sources: 1 read whole, ")
+    assert sources.passages()[0].passage.place.page == 47
+    text = documents.document_text(sources)
+    assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)
+    stack.do(stack.chat.send, "Who is the warden of gate 47?", (short, long), sources)
+    assert "Ann-47." in stack.engine.asked.messages[-1].content
+    stack.answer("Ann-47.")
+    qtbot.waitUntil(lambda: documents.shown == (short, long))
+    documents.set_searched([short.sha256], searched=True)
+    qtbot.waitUntil(lambda: documents.shown == (replace(short, searched=True), long))
+    assert result_of(documents.plan("Who is the warden of gate 2?")).documents == ()
 
 
 def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, documents):
@@ -163,10 +185,14 @@ def test_passages_that_are_unticked_are_not_sent_and_found_ones_are(qtbot, docum
     sources = planned(documents, file)
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = PassagesDialog(sources, "Who is it?", documents, [file.sha256], parent)
+    dialog = PassagesDialog(
+        sources, "Who is the warden of gate 7?", documents, [file.sha256], parent
+    )
     dialog.show()
     shown = [source.passage for source in sources.sent]
     assert dialog.chosen() == shown
+    text, marks = dialog.list.item(0).text(), dialog.list.item(0).data(MARKS_ROLE)
+    assert {"warden", "gate", "7"} <= {text[start:end] for start, end in marks}
     click_row(qtbot, dialog, 0)
     dialog.query.setText("gate 44 Ann")
     qtbot.keyClick(dialog.query, Qt.Key.Key_Return)
@@ -228,6 +254,31 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documen
     assert pane.field.toPlainText().startswith("— page 1 —")
     pane.page.setValue(59)
     assert "— page 59 —" in pane.field.textCursor().block().previous().previous().text()
+
+
+def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtbot, documents):
+    place, sheet = Place(heading="1. Rent"), Place(sheet="Costs", row=1)
+    blocks = (
+        Block("1. Rent", place), Block("The rent is 900 euros.", place),
+        Block("• Water", place), Block("• Gas", place),
+        Block("fruit | price", sheet), Block("apple | 3", sheet), Block("𝄞 fig | 12", sheet),
+    )  # fmt: skip
+    file = attached(documents, Document("lease.docx", "c" * 64, "docx", None, blocks))
+    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    pane.show_passages(passages)
+    qtbot.waitUntil(lambda: "fig" in pane.field.toPlainText())
+    lines = pane.field.toPlainText().split("\n")
+    assert lines[:6] == ["1. Rent", "", "The rent is 900 euros.", "", "• Water", "• Gas"]
+    assert lines[-3:] == ["fruit │ price", "apple │ 3", "𝄞 fig │ 12"]
+    starts = [pane.field.document().findBlockByNumber(n).begin() for n in (0, 2)]
+    heading, text = (each.fragment().charFormat().fontPointSize() for each in starts)
+    assert heading > text
+    pane.show_passage(passages[-1], "𝄞 fig | 12")
+    (mark,) = pane.field.extraSelections()
+    assert mark.cursor.selectedText() == "fig │ 12"
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    pane.show_passages([Passage("", "a.md", 0, Place(), f"## Rent\n\n- a\n\n{table}", 0, 9)])
+    qtbot.waitUntil(lambda: pane.field.toPlainText() == "Rent\n\n• a\n\na │ b\n1 │ 2")
 
 
 def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, documents):

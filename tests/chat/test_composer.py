@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton,
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.composer.composer import Composer
+from r1desk.chat.text.attachment_chip import Chip
 from r1desk.chat.values.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
 from r1desk.store.prompt_store import SavedPrompt
 
@@ -101,6 +102,27 @@ def test_blank_text_is_not_sent(composer, field, asked, qtbot):
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == []
     assert composer.text() == "   "
+
+
+def test_enter_with_files_alone_offers_what_to_ask_of_them(composer, field, asked, qtbot):
+    composer.set_chips([Chip("lease.pdf")], attached=True, reading=False)
+    qtbot.waitActive(composer.window())
+    field.setFocus()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert asked == []
+    assert composer.offers.isVisible()
+    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Escape)
+    assert not composer.offers.isVisible()
+    assert field.hasFocus()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.keyClick(field, Qt.Key.Key_W)  # an own question after all
+    assert not composer.offers.isVisible()
+    field.clear()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Right)
+    assert composer.offers.focusWidget().text() == "Key dates and amounts"
+    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Return)
+    assert asked == [Send("List the important dates and amounts, and what each is for.")]
 
 
 def test_the_button_stops_while_busy(composer, field, asked, qtbot):

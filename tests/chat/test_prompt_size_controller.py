@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
@@ -120,6 +121,20 @@ def test_a_count_that_waits_is_estimated_and_not_sent_twice(qtbot: QtBot) -> Non
     assert sizes.size.exact
 
 
+def test_a_text_that_was_counted_is_not_estimated_otherwise_a_moment_later(qtbot: QtBot) -> None:
+    sizes, counter = controller([user(1, "x"), answer(2, "y", stats=STATS)])
+    text = "word " * 100  # 125 tokens by the rule of thumb, 500 of this model's
+    sizes.set_message(text * 2)
+    qtbot.waitUntil(lambda: bool(counter.waiting))
+    counter.serve()
+    counter.serve()
+    assert (sizes.size.text, sizes.size.exact) == (1_000, True)
+    sizes.set_message(text)
+    assert (sizes.size.text, sizes.size.exact) == (250, False), "twice the rule at most"
+    sizes.set_message(text * 2)
+    assert sizes.size.text == 1_000
+
+
 def test_a_count_that_the_engine_gave_up_is_followed_by_others(qtbot: QtBot) -> None:
     sizes, counter = controller([user(1, "x" * 30), answer(2, "y" * 20)])
     sizes.set_message("hello")
@@ -188,8 +203,8 @@ def test_documents_are_counted_once_and_where_they_fit(qtbot: QtBot) -> None:
     sizes.set_message("hello")
     qtbot.waitUntil(lambda: sizes.size is not None)
     alone = sizes.size.text
-    assert sizes.size.whole
+    assert sizes.size.whole == ("b",)
     sizes.set_message("hello", (mine,))
-    assert (sizes.size.text, sizes.size.whole) == (alone + 200, True), "the history has the other"
-    sizes.set_message("hello", (mine, Attachment("c", tokens=900, sha256="c")))
-    assert (sizes.size.text, sizes.size.whole) == (alone, False)
+    assert (sizes.size.text, sizes.size.whole) == (alone + 200, ("b", "a")), "the history has b"
+    sizes.set_message("hello", (replace(mine, searched=True),))
+    assert (sizes.size.text, sizes.size.whole) == (alone, ())

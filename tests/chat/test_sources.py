@@ -23,7 +23,7 @@ def source(n: int, *, cited: bool = False) -> Source:
     return Source(n, Passage("ab" * 32, "report.pdf", n, place, f"Text {n}.", 0, 7), cited)
 
 
-SOURCES = AnswerSources(sent=(source(1, cited=True), source(2)), tokens=1240)
+SOURCES = AnswerSources(sent=(source(1), source(2)), tokens=1240)
 
 
 def links(view: ChatView) -> dict[str, str]:
@@ -40,7 +40,8 @@ def links(view: ChatView) -> dict[str, str]:
 
 
 def show_cited(show: Show, text: str, sources: AnswerSources | None = SOURCES) -> None:
-    show([user(1, "Why?"), answer(2, text, sources=sources)])
+    given = sources and sources.cited_by(text)
+    show([user(1, "Why?"), answer(2, text, sources=given)])
 
 
 def test_a_citation_of_what_was_sent_is_a_link_and_no_other_number(view, show):
@@ -72,20 +73,34 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view,
     qtbot.keyClick(prose, Qt.Key.Key_Tab)
     qtbot.keyClick(prose, Qt.Key.Key_Return)
     button = view.view(2).sources
-    assert button.accessibleName() == "Sources: 2 passages sent, 1 cited, 1,240 tokens"
-    button.menu().aboutToShow.emit()
-    assert [entry.text() for entry in button.menu().actions()] == [
-        "[1] report.pdf, page 11 · cited",
-        "[2] report.pdf, page 12 · not cited",
-        "Change…",
-    ]
+    assert button.accessibleName() == "Sources: 1 cited, 2 passages sent"
+    assert menu_of(button) == ["[2] report.pdf, page 12 · cited", "Change…"]
     button.menu().actions()[0].trigger()
-    button.menu().actions()[2].trigger()
-    shown = [
-        OpenAttachment(SOURCES.sent[1].passage, "See"),  # the claim
-        OpenAttachment(SOURCES.sent[0].passage, "See [2]."),  # or all of the answer
-    ]
+    button.menu().actions()[1].trigger()
+    shown = [OpenAttachment(SOURCES.sent[1].passage, "See")] * 2  # the claim
     assert wanted == [*shown, ChangePassages(2)]
+
+
+def menu_of(button) -> list[str]:
+    button.menu().aboutToShow.emit()
+    return [entry.text() for entry in button.menu().actions()]
+
+
+def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_no_other(view, show):
+    texts = "The ferry of Marlow sails at 9:45.", "Bread and salt.", "At 9:45 nothing happens."
+    given = [
+        Source(n, Passage("ab" * 32, "a.txt", n, Place(), t, 0, 9)) for n, t in enumerate(texts, 1)
+    ]
+    sources = AnswerSources(sent=tuple(given), tokens=1240)
+    show_cited(show, "It sails from Marlow at 9:45.", sources)
+    button = view.view(2).sources
+    assert button.accessibleName() == "The answer cites nothing (3 passages sent)"
+    assert menu_of(button) == ["[1] a.txt · not cited", "Change…"]
+    assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt\n{texts[0]}"
+    assert sources.text("A pin holds a package. [7]") == ""
+    show_cited(show, "Nobody knows.", sources.model_copy(update={"whole": True}))
+    assert not view.view(2).sources.isEnabled()
+    assert view.view(2).sources.text() == "The answer cites nothing (read whole)"
 
 
 def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):
@@ -100,13 +115,15 @@ def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:
     with Store(tmp_path / "one.db") as store, Store(tmp_path / "two.db") as other:
         key = store.conversations.create().id
         question = store.messages.append_user(key, "Why?", None)
-        begun = store.messages.begin_answer(key, question.id, "R1", SOURCES)
+        given = SOURCES.cited_by("Because [1].")
+        begun = store.messages.begin_answer(key, question.id, "R1", given)
         store.messages.finish_answer(begun.id, "Because [1].")
-        assert store.messages.path(key)[-1].sources == SOURCES
+        assert store.messages.path(key)[-1].sources == given
         export_json(store, tmp_path / "all.json")
         (copy,) = import_into(other, tmp_path / "all.json").ids
-        assert other.messages.path(copy)[-1].sources == SOURCES
+        assert other.messages.path(copy)[-1].sources == given
         export_markdown(store, tmp_path / "all.md")
     text = (tmp_path / "all.md").read_text(encoding="utf-8")
-    assert "2 passages sent, 1 cited, 1,240 tokens" in text
+    assert "Sources: 1 cited, 2 passages sent" in text
+    assert "Text 2." not in text
     assert "[1] report.pdf, page 11\nText 1." in text

@@ -28,6 +28,7 @@ from deepseek_r1.documents.reading import file_sha256, read_document
 from deepseek_r1.engine.protocol.base import GenerationResult
 from documents.test_document_prompt import Model
 from support.command import run
+from support.forced_answers import CITING
 from support.gguf_files import tiny_bert
 from support.patience import PATIENCE_S
 
@@ -100,10 +101,10 @@ def test_a_continued_answer_has_cited_what_its_beginning_cites():
 @pytest.mark.slow
 def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_path: Path):
     with CPUInference(starter, context_length=1024) as model:
-        answer = model.complete(QUESTION, 8, temperature=0, documents=[diary])
+        answer = model.complete(QUESTION, documents=[diary], json_schema=CITING)
         assert answer.stats.prompt_tokens > 60
         assert [each.document for each in answer.sources] == ["diary.txt"]
-        *_, last = model.stream(QUESTION, 4, documents=[diary])
+        *_, last = model.stream(QUESTION, documents=[diary], json_schema=CITING)
         assert isinstance(last, GenerationFinished)
         assert last.sources[0].text.startswith("The ferry")
         assert model.generate([QUESTION, "Bread?"], 4, documents=[diary])[1] is not None
@@ -123,14 +124,17 @@ def test_an_embedding_model_orders_what_is_found_in_the_library_and_the_command_
 
     def sources(**options: Path) -> list[str]:
         with CPUInference(shallow_starter, context_length=4096, **options) as model:
-            answer = model.complete(QUESTION, 4, temperature=0, documents=[diary])
+            answer = model.complete(QUESTION, documents=[diary], json_schema=CITING)
             return [each.text for each in answer.sources]
 
     by_both = sources(embedding_model=embedder)
     assert by_both != sources()
-    options = ["--model", shallow_starter, "--context-length", "4096", "--max-tokens", "4"]
-    more = ["--embedding-model", embedder, "--document", diary, "--json"]
-    made = run("generate", QUESTION, *options, *more)
+    (schema := tmp_path / "schema.json").write_text(json.dumps(CITING), encoding="utf-8")
+    options = ["--model", shallow_starter, "--context-length", "4096", "--json-schema", schema]
+    more = ["--embedding-model", embedder, "--document", diary]
+    made = run("generate", QUESTION, *options, *more, "--json")
+    shown = run("generate", QUESTION, *options, *more)
+    assert "[1] diary.txt, line" in shown.stdout
     assert [each["text"] for each in json.loads(made.stdout)["sources"]] == by_both
 
 
@@ -146,7 +150,7 @@ def test_a_file_that_is_being_written_to_is_in_the_prompt(shallow_starter, tmp_p
 
     monkeypatch.setattr(attached_documents, "file_sha256", hash_then_write)
     with CPUInference(shallow_starter, context_length=1024) as model:
-        answer = model.complete(QUESTION, 4, documents=[log])
+        answer = model.complete(QUESTION, documents=[log], json_schema=CITING)
     assert [each.document for each in answer.sources] == ["app.log"]
 
 
@@ -190,7 +194,9 @@ def test_a_cancel_ends_the_reading_of_documents_and_the_answer(shallow_starter, 
 @pytest.mark.slow
 def test_the_command_line_answers_about_documents(starter: Path, diary: Path):
     options = ["--model", starter, "--context-length", "1024", "--max-tokens", "6"]
-    made = run("generate", QUESTION, *options, "--document", diary, "--json")
+    (schema := diary.with_name("schema.json")).write_text(json.dumps(CITING), encoding="utf-8")
+    citing = ["--json-schema", schema, "--max-tokens", "40"]
+    made = run("generate", QUESTION, *options, *citing, "--document", diary, "--json")
     (source,) = json.loads(made.stdout)["sources"]
     assert {"n", "document", "page", "text", "cited"} <= source.keys()
     assert source["document"] == "diary.txt"

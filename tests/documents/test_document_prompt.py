@@ -14,8 +14,9 @@ from deepseek_r1.documents.document import (
     citations,
     cited,
     claims,
+    listed,
 )
-from deepseek_r1.documents.document_prompt import nearest_first, plan
+from deepseek_r1.documents.document_prompt import nearest_first, plan, whole_documents, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import best_sentence
 
@@ -65,6 +66,30 @@ def test_what_fits_is_sent_whole_and_stands_first(index):
     assert all(each.passage.text in made.system for each in made.sources)
     assert len(made.sources) == len(index.passages(SHA))
     assert made.sources[0].passage.place.page == 21
+
+
+def test_short_documents_are_read_whole_beside_a_long_one_that_is_searched(index):
+    shas = ["b" * 64, SHA, "c" * 64]
+    for sha256 in (shas[0], shas[2]):
+        blocks = (Block("The rent is 900 euros. " * 60, Place()),)
+        index.add(Document(f"{sha256[0]}.txt", sha256, "text", None, blocks))
+    question = asked("What happened to the lighthouse?")
+    made = plan(index, shas, question, 9_000, Model())
+    assert (made.documents, made.whole) == ((shas[0], shas[2]), False)
+    assert made.system == whole_text(index, made.documents, "", made.outline)
+    first = made.sources[0]
+    assert (first.passage.place.page, first.passage.sha256) == (21, SHA)
+    assert f"[{first.n}] (page 21)\n{first.passage.text}" in made.question
+    numbers = [each.n for each in made.sources]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert all(f"[{n}]" in made.system + made.question for n in numbers)
+    assert made.tokens == count(f"{made.system}\n\n{made.question}") <= 9_000
+    again = plan(index, shas, question, 9_000, Model(), searched=shas[:1])
+    assert again.documents == (shas[2],)
+    assert plan(index, shas, question, 50_000, Model(), searched=shas).documents == ()
+    assert plan(index, shas, question, 50_000, Model()).whole
+    several = {str(n): 900 for n in range(20)}
+    assert whole_documents(several, (), 9_000) == (), "not some of many that are alike"
 
 
 def test_no_line_of_a_text_begins_as_a_numbered_part_or_a_document_does():
@@ -233,6 +258,25 @@ def test_the_sentence_that_is_cited_is_the_one_with_most_words_of_the_claim():
 def test_cited_sources_come_first():
     marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
     assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        ("It is [2].", [2]),
+        ("In Brest the harbour was closed for 1,200 days.", [1]),
+        ("For 1200 days.", [1]),
+        ("Brest is in France.", []),  # a name that begins a sentence, and one of elsewhere
+        ("共1200天。", [1]),
+        ("A pin keeps a package.", []),
+    ],
+)
+def test_what_is_listed_is_cited_or_has_names_and_numbers_of_the_answer(answer, numbers):
+    texts = "The harbour of Brest was closed for 1,200 days (一千).", "A ferry.", "Route 12000."
+    sources = [
+        Source(n, Passage("a", "a.txt", n, Place(), text, 0, 1)) for n, text in enumerate(texts, 1)
+    ]
+    assert [each.n for each in listed(answer, sources)] == numbers
 
 
 def test_a_thousand_documents_do_not_fill_the_prompt_with_their_names():

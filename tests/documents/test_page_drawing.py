@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_r1.documents import page_drawing
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.documents.reading_memory import ReadingMemory
@@ -42,6 +43,15 @@ def test_a_text_is_found_where_it_is_drawn_whatever_its_spaces_and_signs(drawer:
     assert min(ink) < first < last  # two lines, below the first one
     assert not drawer.draw(2, 600, "another text").marks
     assert not drawer.draw(1, 600, "the ferry").marks
+
+
+def test_a_page_that_was_drawn_is_kept_until_others_take_its_place(drawer, monkeypatch):
+    page = drawer.draw(1, 600)
+    drawer.close()
+    assert drawer.draw(1, 600) is page
+    monkeypatch.setattr(page_drawing, "_KEPT_BYTES", len(page.pixels))
+    drawer.draw(2, 600)
+    assert drawer.draw(1, 600) is not page
 
 
 def test_a_page_that_is_not_there_is_refused_and_the_next_is_drawn(drawer: PageDrawer):

@@ -117,7 +117,7 @@ def test_a_web_page_is_read_without_its_scripts(tmp_path: Path) -> None:
     kind, blocks = read_here(path)
     assert kind == "html"
     assert [text for _, text in blocks] == [
-        "標題", "a\nb c", "one", "two", "x\n  y", "n | m", "1 | 2", "end",
+        "標題", "a\nb c", "• one", "• two", "x\n  y", "n | m", "1 | 2", "end",
     ]  # fmt: skip
     assert {place for place, _ in blocks} == {"標題"}
 
@@ -139,6 +139,12 @@ def test_the_text_of_a_document_is_the_same_whatever_language_the_window_speaks(
         assert read_here(path)[1][1][1] == "[Page 2 is a picture without text.]"
     finally:
         use_language("en")
+
+
+def test_a_space_behind_each_chinese_character_of_a_pdf_is_no_text(tmp_path: Path) -> None:
+    lines = "这 座 塔 在 九 点 开 门", "门 票 12 元"
+    path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))
+    assert read_here(path)[1][0][1] == "这座塔在九点开门\n门票 12 元"
 
 
 def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> None:
@@ -237,11 +243,11 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     (_displaced, "is damaged"), (_entities, "declares entities"), (_bomb, "very much longer"),
     (lambda folder: made.zipped(folder / "x", {
         "_rels/.rels": made.relations(("1", "officeDocument", "word/document.xml"))}),
-     "no item named"),
-    (lambda folder: made.zipped(folder / "x", made.docx_parts("<w:p>")), "mismatched tag"),
+     "incomplete, or not what its name says"),
+    (lambda folder: made.zipped(folder / "x", made.docx_parts("<w:p>")), "incomplete, or"),
     (lambda folder: made.zipped(folder / "x", made.epub_parts(["a"]) | {"META-INF/rights.xml": ""}),
      "is encrypted"),
-    (b"%PDF-1.7\nplain letters\n", "is damaged"),
+    (b"%PDF-1.7\nplain letters\n", "incomplete, or not what its name says"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, data, said):
     path = saved(tmp_path, "x", data) if isinstance(data, bytes) else data(tmp_path)  # type: ignore[operator]
@@ -271,6 +277,35 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert document.text() == "page 1\n\npage 2\n\npage 3"
     assert [block.place.page for block in document.blocks] == [1, 2, 3]
     assert len(document.sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("page", "texts"),
+    [
+        ("<p>a<div style='color:red; DISPLAY : none'>x<div>x</div>x</div>b", ["a", "b"]),
+        (
+            "<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e",
+            ["a", "b", "• c", "• d", "e"],
+        ),
+        ("<input hidden>a<br style='display:none'>", ["a"]),
+        ("<div>a<span hidden>x</div>b", ["a", "b"]),
+        ("<div hidden><p>x<div>x</div></p>x<script>x</script>x</div>a", ["a"]),
+        ("<span style='visibility:hidden'>x</span><i aria-hidden=true>a</i>", ["a"]),
+        ("<body style='display:none'><section hidden=until-found>a</section>", ["a"]),
+        ("<table><tr><td hidden>x<td>a<tr hidden><td>x<tr><td>b</table>", ["a", "b"]),
+    ],
+)
+def test_what_a_page_hides_is_not_read(tmp_path, page, texts):
+    _, blocks = read_here(saved(tmp_path, "a.html", f"<!doctype html>{page}"))
+    assert [text for _, text in blocks] == list(texts)
+
+
+def test_the_process_of_the_next_document_starts_while_one_is_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.txt", "text")
+    read_document(path, more_follow=True)
+    assert reading.readers.has_spare
+    read_document(path)
+    assert not reading.readers.has_spare
 
 
 def test_a_file_without_text_is_empty(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from deepseek_r1.server.file_uploads import FileUploads
 from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
 from support import document_files
+from support.forced_answers import CITING
 from support.gguf_files import EMBEDDING, tiny_bert
 from support.processes import programs_below
 from support.servers import RunningServer, StartServer
@@ -59,8 +60,7 @@ def ask_about(client: openai.OpenAI, *parts: object, **options: object) -> objec
     return client.chat.completions.create(
         model=client.models.list().data[0].id,
         messages=[{"role": "user", "content": content}],
-        max_tokens=24,
-        temperature=0,
+        response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": CITING}},
         **options,
     )
 

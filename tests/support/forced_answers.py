@@ -16,3 +16,6 @@ ENDLESS: Schema = {"type": "array", "items": {"const": 7}, "minItems": 1000, "ma
 def only(text: str) -> Schema:
     """The answer is `text`, as JSON."""
     return {"const": text}
+
+
+CITING: Schema = only(" ".join(f"[{n}]" for n in range(1, 13)))  # passages of documents

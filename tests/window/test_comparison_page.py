@@ -41,7 +41,8 @@ def ask_two(qtbot: QtBot, session: Session, question: str) -> ComparisonPage:
     press(Qt.Key.Key_M, CTRL_SHIFT)
     dialog = session.window.findChildren(ComparisonDialog)[-1]
     qtbot.waitUntil(dialog.start.isEnabled)
-    click(dialog.start)
+    assert dialog.question.toPlainText() == question
+    qtbot.keyClick(dialog.question, Qt.Key.Key_Return)  # as in the message box
     qtbot.waitUntil(lambda: feature.page is not None and feature.page.isVisible())
     session.window.activateWindow()  # a dialog leaves no window active on the offscreen platform
     qtbot.waitUntil(session.window.isActiveWindow)
@@ -264,7 +265,7 @@ def test_no_comparison_begins_beside_a_load(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, engine=engine) as session:
         qtbot.waitUntil(lambda: session.models.loading)
         press(Qt.Key.Key_M, CTRL_SHIFT)
-        qtbot.waitUntil(lambda: "no model loaded" in session.window.notices.text)
+        qtbot.waitUntil(lambda: "Wait until the model has loaded" in session.window.notices.text)
         assert session.window.findChildren(ComparisonDialog) == []
         engine.open_gate("loading")
         qtbot.waitUntil(lambda: session.models.ready)
@@ -319,6 +320,31 @@ def test_columns_are_tabs_in_a_narrow_window(qtbot, own_profile, engine):
         press(Qt.Key.Key_Right)
         assert [column.isVisible() for column in page.columns] == [False, True]
         assert all(isinstance(c.button, QPushButton) for c in page.columns)
+
+
+def test_the_dialog_knows_the_models_of_the_last_time_and_what_is_left_out(qtbot):
+    class NoBills:
+        def plan(self, candidates: list[Candidate]) -> Later[ComparisonPlanned]:
+            planned = ComparisonPlanned((), True, 0.0, 512, 0.0)
+            return ask_in_background(lambda: planned)
+
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    models = [Candidate(Path(f"{name}.gguf"), name=name) for name in "abcd"]
+    dialog = ComparisonDialog(
+        parent,
+        ChatMessage(0, Role.USER, "Why?"),
+        models,
+        NoBills(),
+        last=["gone.gguf", "d.gguf", "a.gguf", "c.gguf"],
+        no_thinking={"d.gguf"},
+        has_documents=True,
+    )
+    dialog.show()
+    assert [each.model.currentText() for each in dialog.choices] == ["a", "d", "c"]
+    assert [each.thinking.isEnabled() for each in dialog.choices] == [True, False, True]
+    assert "not included" in dialog.left_out.text()
+    assert dialog.left_out.isVisible()
 
 
 def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot):

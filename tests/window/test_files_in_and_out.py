@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -11,6 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_lists import DocumentsDialog
@@ -81,8 +83,15 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
 
 
 def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
-    qtbot, own_profile, tmp_path, engine
+    qtbot, own_profile, tmp_path, engine, monkeypatch
 ):
+    drawn, draw = list[int](), PageDrawer.draw
+
+    def noting(self: PageDrawer, page: int, *how: Any) -> DrawnPage:
+        drawn.append(page)
+        return draw(self, page, *how)
+
+    monkeypatch.setattr(PageDrawer, "draw", noting)
     (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1"), pdf_lines("Gate 2")]))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         drop(session.window, file)
@@ -91,13 +100,19 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         pane = session.window.document
         qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
         assert (pane.page.value(), pane.page.suffix()) == (1, " / 2")
+        qtbot.waitUntil(lambda: drawn[-1] == 2)  # before it is wanted
         session.window.keep_layout(session.preferences)
         assert not session.preferences.panel_visible  # it is open for the document alone
         type_text("gate 2")  # the keyboard is in its field
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: pane.page.value() == 2)
+        session.window.resize(1_000, 600)
+        assert session.window.composer.isVisible()
+        session.window.resize(760, 500)
+        assert not session.window.composer.isVisible()  # it lies over the chat
         press(Qt.Key.Key_Escape)
         assert not session.window.panel.isVisible()
+        assert session.window.composer.isVisible()
         type_text("And now?")
         assert session.window.composer.text() == "And now?"
 
@@ -202,9 +217,15 @@ def test_many_files_leave_the_conversation_its_place(qtbot, session, tmp_path):
     drop(session.window, files[0])
     drop(session.window, *files[1:])  # before the first is there
     assert labels(session)[1].startswith("7 files")
-    wait_chips(qtbot, session, 8)
+    wait_chips(qtbot, session, 1)
+    assert labels(session)[0].startswith("8 documents · about ")
+    chips = session.window.composer.attachments.chips
+    click(chips[0].open_button)
+    wait_chips(qtbot, session, 9)
     assert session.window.composer.height() < session.window.height() / 2
     assert session.window.composer.attachments.chips[0].isVisible()
+    click(session.window.composer.attachments.chips[0].open_button)
+    wait_chips(qtbot, session, 1)
 
 
 def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp_path):
@@ -218,13 +239,46 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
         drop(ready.window, file)
         qtbot.waitUntil(lambda said=said: said in notice_text(ready))
     wait_chips(qtbot, ready, 0)
+    assert notice_text(ready).startswith("empty.txt is empty")
+    (broken := tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7")
+    drop(ready.window, picture, empty, broken)
+    qtbot.waitUntil(lambda: "3 files were not attached:" in notice_text(ready))
+    assert len(ready.window.notices.rows) == 1
+    assert "• picture.png: A picture cannot be attached." in notice_text(ready)
+    assert "PDFium" not in notice_text(ready)
+    wait_chips(qtbot, ready, 0)
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
-    qtbot.waitUntil(lambda: all(label.endswith("· searched") for label in labels(ready)))
+    qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))
+    menu = composer_button(ready, "How it is searched").menu()
+    menu.aboutToShow.emit()
+    assert [each.text() for each in menu.actions() if each.text()] == [
+        "Too long to be read whole",
+        "Searched by words only. Choose an embedding model…",
+    ]
+    menu.actions()[-1].trigger()
+    assert "Embedding model" in ready.window.focusWidget().accessibleName()
     assert "too many" not in ready.window.composer.size_button.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+    choose_way(ready, "Search: ")
+    qtbot.waitUntil(lambda: labels(ready)[0].endswith("· searched"))
+    choose_way(ready, "Read whole: ")
+    qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
+
+
+def composer_button(session: Session, name: str) -> QToolButton:
+    """A button of the first file's chip."""
+    (chip, *_others) = session.window.composer.attachments.chips
+    return next(button for button in chip.buttons if button.accessibleName() == name)
+
+
+def choose_way(session: Session, way: str) -> None:
+    """Have the first file read whole or searched."""
+    menu = composer_button(session, "Read whole or search").menu()
+    menu.aboutToShow.emit()
+    next(each for each in menu.actions() if each.text().startswith(way)).trigger()
 
 
 def test_a_question_about_a_long_file_is_sent_at_once_and_asked_again_with_other_passages(
@@ -280,9 +334,17 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         assert "Ann44" in session.chat.shown_branch[-1].sources.asked
 
 
-def test_a_folder_has_documents_which_are_listed_and_removed(
-    qtbot: QtBot, session: Session, tmp_path: Path
+def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rest, read_document = threading.Event(), file_reader.read_document
+
+    def read_two(path: Path, **how: Any) -> object:
+        if path.name == "paper 2.txt":
+            rest.wait()
+        return read_document(path, **how)
+
+    monkeypatch.setattr(file_reader, "read_document", read_two)
     (folder := tmp_path / "papers").mkdir()
     for n in range(3):
         (folder / f"paper {n}.txt").write_text(f"Paper {n}.", encoding="utf-8")
@@ -290,12 +352,18 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     session.chat_feature.show_folder_documents(FolderInfo(made, "Work"))
     dialog = session.window.findChild(DocumentsDialog)
     press_button(dialog, "Add a folder…")
-    chooser = session.window.findChildren(QFileDialog)[-1]
+    chooser = dialog.findChildren(QFileDialog)[-1]
     chooser.filesSelected.emit([str(folder)])
     chooser.reject()
-    assert "Documents are being read" in notice_text(session)
-    qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3)
-    qtbot.waitUntil(lambda: "being read" not in notice_text(session))
+    try:
+        qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
+        assert dialog.progress.text() == "Reading 3 of 3 files. Pauses on battery."
+        assert dialog.progress.text() in notice_text(session)
+        click(session.window.notices.rows[0].close_button)
+    finally:
+        rest.set()
+    qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3 and not dialog.progress.text())
+    assert notice_text(session) == ""  # what was closed stays closed
     dialog.tree.topLevelItem(1).setSelected(True)
     press_button(dialog, "Remove")
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
@@ -323,7 +391,7 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
     try:
         session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
-        assert notice_text(session).startswith("正在读取文档")
+        assert notice_text(session).startswith("正在读取第 1 个文件")
         qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
     finally:
         reads.set()

@@ -263,7 +263,7 @@ class _Session:
 
     def _show_end(self, answer: GenerationResult) -> None:
         console.answer("\n")
-        show_sources(answer.sources)
+        show_sources(answer.sources, self.conversation.documents)
         console.aside(summary(answer.stats), dim=True)
         if (partial := self.conversation.partial) is not None:
             thinking = tr("/continue goes on thinking, /answer answers now.")

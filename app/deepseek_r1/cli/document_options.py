@@ -62,14 +62,16 @@ def answer_events(
         planned = plan(documents, list(documents.added), messages, most, engine, compares=compares)
         messages, sources = planned.messages, planned.sources
         if not planned.whole:
-            n = len(sources)
+            n = sum(each.passage.sha256 not in planned.documents for each in sources)
             console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
     events = engine.generate(messages, sampling, continues=continues, json_schema=json_schema)
     return map(SourcedAnswer(sources, continues), events)
 
 
-def show_sources(sources: Iterable[AnswerSource]) -> None:
-    """Print the sources that an answer cites."""
+def show_sources(sources: Sequence[AnswerSource], documents: DocumentIndex) -> None:
+    """Print the sources of an answer, if there are documents."""
     for each in sources:
-        if each.cited:
-            console.answer(f"[{each.n}] {join_list([each.document, each.place])}\n")
+        note = "" if each.cited else f" ({tr('not cited')})"
+        console.answer(f"[{each.n}] {join_list([each.document, each.place])}{note}\n")
+    if documents.added and not any(each.cited for each in sources):
+        console.aside(tr("The answer cites nothing."))

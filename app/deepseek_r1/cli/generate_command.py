@@ -138,7 +138,7 @@ def generate(
         console.result_json(report)
     elif not json_lines:
         console.answer("\n")
-        show_sources(answer.sources)
+        show_sources(answer.sources, documents)
         console.aside(summary(answer.stats))
     if answer.stats.finish_reason is FinishReason.CANCELLED:
         raise SystemExit(INTERRUPTED)

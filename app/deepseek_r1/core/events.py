@@ -377,7 +377,10 @@ class AnswerSource(_Event):
 
 
 class GenerationFinished(_Event):
-    """The last event of every answer. With documents, `sources` are those it cites, then others."""
+    """The last event of every answer. `sources` are passages of documents.
+
+    Those that the answer cites come first, then those that have names and numbers of it.
+    """
 
     kind: Literal["generation_finished"] = "generation_finished"
     stats: GenerationStats

@@ -6,19 +6,18 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.messages import PartialAnswer
-from deepseek_r1.documents.document import Source, cited
+from deepseek_r1.documents.document import Source, listed
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 
 _EventT = TypeVar("_EventT", bound=Event)
-_LISTED: Final = 12  # sources of an answer, beside those that it cites
 
 
 def add_documents(
@@ -96,8 +95,7 @@ class SourcedAnswer:
             self._text += event.text
         if not isinstance(event, GenerationFinished) or not self._sources:
             return event
-        best = {source.n for source in self._sources[:_LISTED]}
-        listed = tuple(
+        chosen = tuple(
             AnswerSource(
                 n=each.n,
                 document=each.passage.name,
@@ -106,7 +104,6 @@ class SourcedAnswer:
                 text=each.passage.text,
                 cited=each.cited,
             )
-            for each in cited(self._text, self._sources)
-            if each.cited or each.n in best
+            for each in listed(self._text, self._sources)
         )
-        return event.model_copy(update={"sources": listed})
+        return event.model_copy(update={"sources": chosen})

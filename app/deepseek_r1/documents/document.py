@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,6 +20,11 @@ _OPENED = re.compile(
     r"[\[【][\d\s,，、;–-]*\Z"
 )  # a citation of several, before the one that is meant
 _CLAIM: Final = 400  # characters before a citation
+# What has a digit, and words with a capital letter that does not begin a sentence.
+_NUMBER_OR_NAME = re.compile(r"[A-Za-z]*\d+(?:[\w.:/-]*\w)+|(?<=[\w,;:(] )\w+", re.ASCII)
+_THOUSANDS = re.compile(r"(?<=\d)[,\u202f'](?=\d{3})")
+_BEST: Final = 12  # sources that are listed where the answer does not cite them
+_SHARED: Final = 2  # names and numbers that an answer has of a passage which it does not cite
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Passage:
     text: str
     start: int  # in `Document.text()`
     end: int
+    headings: tuple[int, ...] = ()  # where some begin in `text`, each a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +123,29 @@ def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
     numbers = {number for _, _, number in citations(answer)}
     marked = [replace(each, cited=each.n in numbers) for each in sources]
     return tuple(sorted(marked, key=lambda each: not each.cited))
+
+
+def listed(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The sources that an answer cites, then those of the best that have names and numbers of it.
+
+    `sources` come best first.
+    """
+    wanted, best = _names_and_numbers(answer), {each.n for each in sources[:_BEST]}
+    return tuple(
+        each
+        for each in cited(answer, sources)
+        if each.cited or (wanted and each.n in best and _shares(each.passage.text, wanted))
+    )
+
+
+def _names_and_numbers(text: str) -> set[str]:
+    found = _NUMBER_OR_NAME.findall(_THOUSANDS.sub("", _FOUND.sub(" ", text)))
+    return {each.casefold() for each in found if not each.islower() and len(each) > 1}
+
+
+def _shares(text: str, wanted: Collection[str]) -> bool:
+    """Whether it has two of these, or the only one."""
+    plain = _THOUSANDS.sub("", text).casefold()
+    edges = r"(?<![a-z0-9]){}(?![a-z0-9])".format
+    shared = sum(re.search(edges(re.escape(each)), plain) is not None for each in wanted)
+    return shared >= min(_SHARED, len(wanted))

@@ -1,15 +1,15 @@
-"""The part of a prompt that is of documents: their whole text where it fits, or found passages."""
+"""The part of a prompt that is of documents: whole texts that fit, and found passages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Passage, Place, Source
-from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.index import DocumentIndex, IndexedDocument
 from deepseek_r1.documents.passages import UNSPACED, estimated_tokens, is_of_all, only_asks
 
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
@@ -17,6 +17,7 @@ _FOUND: Final = 12  # passages that a search may find
 _COMPARED: Final = 20  # passages that an embedding model compares with the question
 _RANK: Final = 2  # is added to each rank before ranks are summed: Cormack and others, 2009
 _WITH_NEIGHBOURS: Final = 2  # of them, the best
+_LEAST_NEIGHBOUR: Final = 20  # tokens
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_FOUND: Final = 3  # passages that are sent however long they take
 # Weights of the best passage: for less than the first a question is searched with the one before
@@ -51,15 +52,17 @@ class DocumentPrompt:
     """The documents' part of the prompt that a `conversation` makes, which ends with the question.
 
     `system` comes first, before the conversation's own instructions; `question` replaces the last
-    message. `sources` are the parts that are sent, best first, each under its number. `whole`: all
-    of the documents is in `system`, so its tokens are the same for every question in one language.
-    `tokens` are those of both texts.
+    message. `sources` are the parts that are sent, best first, each under its number. `documents`
+    are read whole: `system` begins with them, so its first tokens are the same for every question,
+    and ends with `outline`. `whole`: these are all. `tokens` are those of both texts.
     """
 
     conversation: tuple[Message, ...]
     system: str
     question: str
     sources: tuple[Source, ...] = ()
+    documents: tuple[str, ...] = ()
+    outline: str = ""
     whole: bool = False
     tokens: int = 0
 
@@ -87,6 +90,7 @@ def plan(
     model: DocumentModel,
     *,
     compares: bool = False,
+    searched: Collection[str] = (),
     chosen: Sequence[Passage] | None = None,
     before: str | None = None,
     searched_tokens: int = SEARCHED_TOKENS,
@@ -95,7 +99,8 @@ def plan(
     """Choose what is sent of these documents of the index, in this order.
 
     `messages` end with the question; with the documents they have at most `most_tokens` of the
-    model's. Where it `compares`, by an embedding model, found passages come in a better order.
+    model's. `whole_documents` are read whole, the others searched. Where it `compares`, by an
+    embedding model, found passages come in a better order.
     `chosen` are passages that the user chose from an earlier plan, in place of a search. `before`
     is the question before, which names what a follow-up is about; None takes it from the messages.
     Found passages have about `searched_tokens`, and are at least three. Without `must_send` nothing
@@ -108,46 +113,96 @@ def plan(
         before = next(asked_before, "")
     free = most_tokens - model.count_tokens("\n".join(each.content for each in messages[:-1]))
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
-    there = [each for sha in sha256s if (each := index.document(sha)) is not None]
-    if len(there) < len(sha256s):
-        raise LookupError("a document is not in the index")
-    least = sum(each.passages for each in there) * _LEAST_TOKENS
-    if chosen is None and least <= free:
-        system, everything = whole_text(index, sha256s, question)
-        if (tokens := model.count_tokens(f"{system}\n\n{question}")) <= free:
-            sources = _sources(everything, index.search(question, sha256s, _FOUND))
-            return DocumentPrompt(tuple(messages), system, question, sources, True, tokens)
+    apart = {*searched, *(each.sha256 for each in chosen or ())}
+    there = _there(index, sha256s)
+    whole, tokens = _fitting(index, there, apart, question=question, free=free, model=model)
+    others = [each for each in sha256s if each not in whole]
+    read = [part for each in whole for part in index.passages(each)]
+    text = _parts(read)
+    best = index.search(question, whole, _FOUND) if whole else []
     if chosen is not None:
         found = list(chosen)
-    else:
+    elif others:
         asking = model if compares else None
-        best = _best_with(index, sha256s, question, before, asking, must_send=must_send)
-        found = _with_neighbours(index, best, searched_tokens)
-    if not found:
-        return DocumentPrompt(tuple(messages), "", question)
-    outlines = "\n\n".join(
-        "\n".join([f"Document: {each.name}", *index.outline(each.sha256)])
-        for each in there[:_NAMED]
-    )
-    system = f"{outlines}\n\n{_CITE[language]}"
+        nearest = _best_with(index, others, question, before, asking, must_send=must_send)
+        found = _with_neighbours(index, nearest, searched_tokens)
+    else:
+        found = []
+    outlines = [
+        "\n".join([f"Document: {there[each].name}", *index.outline(each)])
+        for each in others[: _NAMED if found else 0]
+    ]
+    outline = "\n\n".join([*outlines, _CITE[language]]) if found or whole else ""
+    system = "\n\n".join(each for each in (text, outline) if each)
     while True:
         parts = sorted(found, key=lambda each: (sha256s.index(each.sha256), each.number))
-        asked = f"{_parts(parts)}\n\n{_QUESTION[language]} {question}" if parts else question
-        tokens = model.count_tokens(f"{system}\n\n{asked}")
+        passages = _parts(parts, len(read) + 1)
+        asked = f"{passages}\n\n{_QUESTION[language]} {question}" if parts else question
+        tokens = model.count_tokens(f"{system}\n\n{asked}") if outlines else tokens
         if not found or tokens <= free:
-            sources = _sources(parts, found)
-            return DocumentPrompt(tuple(messages), system, asked, sources, False, tokens)
+            sources = _sources([*read, *parts], [*found, *best])
+            return DocumentPrompt(
+                tuple(messages), system, asked, sources, whole, outline, not others, tokens
+            )
         over = (tokens - free) * estimated_tokens(system + asked) / tokens
         while found and over > 0:  # so that the rest is counted once more, not after each
             over -= max(1, estimated_tokens(found.pop().text))
 
 
+def _there(index: DocumentIndex, sha256s: Iterable[str]) -> dict[str, IndexedDocument]:
+    found = {each: known for each in sha256s if (known := index.document(each)) is not None}
+    if missing := set(sha256s) - found.keys():
+        raise LookupError(f"{len(missing)} documents are not in the index")
+    return found
+
+
+def _fitting(
+    index: DocumentIndex,
+    there: Mapping[str, IndexedDocument],
+    apart: Collection[str],
+    *,
+    question: str,
+    free: int,
+    model: DocumentModel,
+) -> tuple[tuple[str, ...], int]:
+    """The documents that are read whole, and their tokens; counted where they may fit."""
+    lengths = {sha256: each.passages * _LEAST_TOKENS for sha256, each in there.items()}
+    before, whole = None, whole_documents(lengths, apart, free)
+    while whole and whole != before:
+        most = free if len(whole) == len(there) else free - SEARCHED_TOKENS
+        tokens = model.count_tokens(f"{whole_text(index, whole, question)}\n\n{question}")
+        if tokens <= most:
+            return whole, tokens
+        more = {each: model.count_tokens(whole_text(index, [each], "")) for each in whole[1:]}
+        lengths |= more | {whole[0]: tokens - sum(more.values())}
+        before, whole = whole, whole_documents(lengths, apart, free)
+    return (), 0
+
+
+def whole_documents(
+    lengths: Mapping[str, int], searched: Collection[str], free: int
+) -> tuple[str, ...]:
+    """Those of these documents that are read whole, in their order.
+
+    All but the `searched`, and those that alone would not fit; none where these do not fit
+    together. `lengths` and `free` are tokens, of which passages have their part where others are
+    searched.
+    """
+    whole = tuple(each for each in lengths if each not in searched and lengths[each] <= free)
+    if len(whole) < len(lengths):
+        free -= SEARCHED_TOKENS
+    return whole if sum(lengths[each] for each in whole) <= free else ()
+
+
 def whole_text(
-    index: DocumentIndex, sha256s: Sequence[str], question: str
-) -> tuple[str, list[Passage]]:
-    """The text with which a prompt begins that has all of these documents, and its parts."""
+    index: DocumentIndex, sha256s: Sequence[str], question: str, outline: str = ""
+) -> str:
+    """The text with which a prompt begins that has all of these documents.
+
+    `outline` stands behind them where others are searched.
+    """
     everything = [part for each in sha256s for part in index.passages(each)]
-    return f"{_parts(everything)}\n\n{_CITE[_language(question)]}", everything
+    return f"{_parts(everything)}\n\n{outline or _CITE[_language(question)]}"
 
 
 def _language(question: str) -> str:
@@ -201,7 +256,9 @@ def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -
     for rank, passage in enumerate(best):
         around = index.neighbours(passage) if rank < _WITH_NEIGHBOURS else []
         for each in (passage, *around):
-            wanted.setdefault(each, estimated_tokens(each.text))
+            length = estimated_tokens(each.text)
+            if each is passage or length >= _LEAST_NEIGHBOUR:  # a running head says nothing
+                wanted.setdefault(each, length)
     found, tokens = list[Passage](), 0
     for passage, length in wanted.items():
         tokens += length
@@ -218,9 +275,9 @@ def _sources(parts: Sequence[Passage], best: Sequence[Passage]) -> tuple[Source,
     return tuple(sorted(sources, key=lambda each: rank.get(each.passage, len(rank))))
 
 
-def _parts(parts: Sequence[Passage]) -> str:
+def _parts(parts: Sequence[Passage], first: int = 1) -> str:
     texts, before = [], ""
-    for n, each in enumerate(parts, 1):
+    for n, each in enumerate(parts, first):
         if each.sha256 != before:
             texts.append(f"Document: {each.name}")
         before, where = each.sha256, _where(each.place)

@@ -106,13 +106,14 @@ class DocumentIndex:
         with self._written() as db:
             note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
             if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
-                facts = (document.sha256, document.name, document.kind, document.pages)
+                columns = (document.sha256, document.name, document.kind, document.pages)
                 insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, 0)"
-                added = db.execute(insert, (*facts, path, modified_ns)).lastrowid or 0
+                added = db.execute(insert, (*columns, path, modified_ns)).lastrowid or 0
                 count = 0
                 for row_id, each in enumerate(passages(document), added * _NUMBERS):
                     count = each.number + 1
-                    known = {k: v for k, v in asdict(each.place).items() if v not in (None, "")}
+                    facts = asdict(each.place) | {"headings": each.headings}
+                    known = {k: v for k, v in facts.items() if v not in (None, "", ())}
                     place = json.dumps(known, ensure_ascii=False)
                     row = (row_id, place, each.start, each.text)
                     db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
@@ -235,7 +236,9 @@ class DocumentIndex:
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
         for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
-            yield Passage(sha256, name, number, Place(**json.loads(place)), text, start, end)
+            known = json.loads(place)
+            headings = tuple(known.pop("headings", ()))
+            yield Passage(sha256, name, number, Place(**known), text, start, end, headings)
 
     # ---- the file ---------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.html_hidden import HiddenPart
 from deepseek_r1.documents.html_tags import walk_page
 
 _PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE = range(8)
@@ -35,6 +36,7 @@ OPEN_DOCUMENT: Final = _roles({
     _SLIDE: "page", _LEFT_OUT: "annotation tracked-changes forms note-citation scripts "
     "automatic-styles font-face-decls desc",
 })  # fmt: skip
+_ITEMS = {"numPr", "list-item"}
 _TITLES = {"title", "ctrTitle"}
 _SPACE = re.compile(r"\s+")
 
@@ -58,6 +60,8 @@ class MarkupText:
         self._left_out, self._depth = "", 0  # the element that is left out, and how often it began
         self._texts = self._inline = self._literal = 0  # open elements of these kinds
         self._is_heading = self._is_title = False
+        self._is_item = False  # of a list, whose text has not begun
+        self._hidden = HiddenPart()
 
     def write(self, page: str) -> None:
         walk_page(page, self.start, self.end, self.text)
@@ -65,7 +69,10 @@ class MarkupText:
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         role, writer = self._roles.get(name), self._writer
-        if self._left_out or role == _LEFT_OUT:
+        if self._roles is HTML and not self._left_out and self._hidden.start(name, attributes):
+            if role in {_PARAGRAPH, _HEADING}:
+                self._end_paragraph()
+        elif self._left_out or role == _LEFT_OUT:
             self._left_out = self._left_out or name
             self._depth += name == self._left_out
         elif isinstance(role, str):
@@ -73,6 +80,7 @@ class MarkupText:
             writer.add(role * int(times if times.isdecimal() else 1))
         elif role in {_PARAGRAPH, _HEADING}:
             self._end_paragraph()
+            self._is_item |= name == "li"
             self._is_heading = role == _HEADING or self._is_title
             self._literal += name == "pre"
         elif role == _ROW:
@@ -91,7 +99,9 @@ class MarkupText:
             self._find_heading(name, attributes)
 
     def _find_heading(self, name: str, attributes: Mapping[str, str]) -> None:
-        if name == "pStyle":
+        if name in _ITEMS:
+            self._is_item = not self._is_heading
+        elif name == "pStyle":
             self._is_heading = attribute(attributes, "val") in self._headings
         elif name == "ph":  # a slide's place for a title
             self._is_title = attributes.get("type") in _TITLES
@@ -100,11 +110,14 @@ class MarkupText:
 
     def end(self, name: str) -> None:
         role = self._roles.get(name)
-        if self._left_out:
+        if not self._left_out and self._hidden.end(name):
+            pass
+        elif self._left_out:
             self._depth -= name == self._left_out
             self._left_out = self._left_out if self._depth else ""
         elif role in {_PARAGRAPH, _HEADING}:
             self._end_paragraph(is_heading=self._is_heading)
+            self._is_item &= name != "li"
             self._literal -= name == "pre" and self._literal > 0
         elif role in {_ROW, _TABLE}:
             self._writer.end_row()
@@ -122,8 +135,11 @@ class MarkupText:
             self._is_heading = False
 
     def text(self, data: str) -> None:
-        if not self._left_out and (self._texts or not self._text_in):
+        if not self._left_out and not self._hidden and (self._texts or not self._text_in):
             keeps_space = self._text_in or self._literal
+            if self._is_item and data.strip():
+                self._is_item = False
+                self._writer.add("• ")
             self._writer.add(data if keeps_space else _SPACE.sub(" ", data))
 
 

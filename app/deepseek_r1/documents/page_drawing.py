@@ -21,6 +21,7 @@ from deepseek_r1.documents.reading_memory import ReadingMemory
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
 _MOST_MIB: Final = 256
 _LONGEST_S: Final = 10.0
+_KEPT_BYTES: Final = 24 << 20  # of pages: some five of a screen's width
 _ROWS_BYTES: Final = 1 << 26  # of a page, uncompressed: more than its largest
 
 
@@ -35,7 +36,7 @@ class DrawnPage:
 
 
 class PageDrawer:
-    """Draws the pages of one document, whose process and memory are kept for the next page.
+    """Draws the pages of one document; process and memory are kept for the next, as some pages.
 
     Any thread; one page after the other.
     """
@@ -46,11 +47,19 @@ class PageDrawer:
         self._child: ChildCall | None = None
         self._held = ExitStack()  # the process, and the memory that the model leaves it
         self._most_mib = 0
+        self._kept: dict[tuple[int, int, str], DrawnPage] = {}  # the latest last
 
     def draw(self, page: int, width_px: int, marked: str = "") -> DrawnPage:
-        """Draw a page, from 1, so wide. Raises a DocumentRefused, where it takes too long too."""
+        """Draw a page, from 1, so wide. Raises a DocumentRefused, where it takes too long too.
+
+        The last ones are kept, up to `_KEPT_BYTES`.
+        """
+        key = page, width_px, marked
         try:
             with self._drawing:
+                if (kept := self._kept.pop(key, None)) is not None:
+                    self._kept[key] = kept
+                    return kept
                 child = self._running()
                 request = DrawPage(
                     path=str(self.path),
@@ -60,7 +69,10 @@ class PageDrawer:
                     marked=marked,
                     memory_mib=self._most_mib,
                 )
-                return _drawn(child, request)
+                self._kept[key] = drawn = _drawn(child, request)
+                while sum(len(each.pixels) for each in self._kept.values()) > _KEPT_BYTES:
+                    del self._kept[next(iter(self._kept))]
+                return drawn
         except (ChildTooLarge, ReaderFull):
             raise self._memory.too_much(self._name, self._most_mib) from None
         except ChildTooSlow:

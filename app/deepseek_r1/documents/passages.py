@@ -64,22 +64,22 @@ def passages(document: Document) -> Iterator[Passage]:
     lines between blocks: `start` and `end` are offsets in `document.text()`.
     """
     text, start, place, tokens = "", 0, Place(), 0
+    headings, of_document = tuple[int, ...](), (document.sha256, document.name)
     between, number = "", 0  # blank text, of which no passage consists
-    for at, part, where in _pieces(document):
+    for at, part, where, is_heading in _pieces(document):
         if not part.strip():
             between += part
             continue
         length = estimated_tokens(part) or 1  # a million short lines are few passages
         if text and not _is_next(place, where, tokens, length):
-            end = start + len(text)
-            yield Passage(document.sha256, document.name, number, place, text, start, end)
+            yield Passage(*of_document, number, place, text, start, start + len(text), headings)
             text, number = "", number + 1
         if not text:
-            between, start, place, tokens = "", at, where, 0
+            between, start, place, tokens, headings = "", at, where, 0, ()
+        headings += (len(text + between),) * is_heading
         text, between, tokens = text + between + part, "", tokens + length
     if text:
-        end = start + len(text)
-        yield Passage(document.sha256, document.name, number, place, text, start, end)
+        yield Passage(*of_document, number, place, text, start, start + len(text), headings)
 
 
 def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
@@ -90,19 +90,25 @@ def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
     return not headed and tokens + more / 2 <= PASSAGE_TOKENS
 
 
-def _pieces(document: Document) -> Iterator[tuple[int, str, Place]]:
-    """The blocks, of long ones their sentences, and what is between blocks."""
+def _pieces(document: Document) -> Iterator[tuple[int, str, Place, bool]]:
+    """The blocks, of long ones their sentences, and what is between; which begins as a heading."""
     at = 0
     for block in document.blocks:
         place = block.place
         long = estimated_tokens(block.text) > _MOST_TOKENS
+        is_heading = bool(place.heading) and _first_line(block.text) == place.heading
         for part in _PART.findall(block.text) if long else [block.text]:
-            yield at, part, place
+            yield at, part, place, is_heading
+            is_heading = False
             at += len(part)
             if place.line is not None:
                 place = replace(place, line=place.line + part.count("\n"))
-        yield at, BETWEEN_BLOCKS, place
+        yield at, BETWEEN_BLOCKS, place, False
         at += len(BETWEEN_BLOCKS)
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.partition("\n")[0].split())
 
 
 def indexed_terms(text: str, *more: str) -> str:
@@ -157,6 +163,20 @@ def excerpt(text: str, question: str, most: int) -> str:
     start = 0 if start == 0 else line.rfind(" ", 0, start) + 1 or start
     shown = line[start : start + most]
     return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
+
+
+def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
+    """Where words of a question, or other forms of them, begin and end in a text."""
+    found = []
+    for start, stem in _stems(text, question):
+        end = start + len(stem)
+        if not _UNSPACED.match(stem):
+            if text[start - 1 : start].isalnum():
+                continue  # within another word
+            while end < len(text) and text[end].isalnum():
+                end += 1
+        found.append((start, end))
+    return found
 
 
 def best_sentence(text: str, claim: str) -> str:

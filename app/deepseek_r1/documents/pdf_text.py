@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,6 @@ import pypdfium2.raw as pdfium_c
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import (
-    DocumentDamaged,
     DocumentEncrypted,
     DocumentIsPicture,
     DocumentTooLarge,
@@ -31,6 +31,12 @@ _MAX_BOOKMARKS = 5_000
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
     code: normalize("NFKC", chr(code)) for code in (*range(0xFB00, 0xFB05), *range(0x2E80, 0x2FD6))
 }
+_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])")
+
+_CHINESE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
+# Some programs write a space behind each character, which is no text.
+_SPACED_CHINESE = re.compile(r"([\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])")
+
 # Not translated: a text has the same tokens whatever language the window speaks.
 _UNREADABLE = "[Page {n} cannot be read.]"
 _PICTURE = "[Page {n} is a picture without text.]"
@@ -43,7 +49,7 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
     except pdfium.PdfiumError as error:
         if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
             raise DocumentEncrypted(name=writer.name) from error
-        raise DocumentDamaged(name=writer.name, detail=str(error).rstrip(".")) from error
+        raise
     pages = len(document)
     if pages > MAX_PAGES:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
@@ -93,6 +99,8 @@ def _text(page: pdfium.PdfPage) -> str:
     """What is seen of the page's text, words that a line's end divides joined again."""
     text = page.get_textpage().get_text_bounded(errors="replace")
     text = "\n".join(line.rstrip() for line in text.translate(_CLEANED).split("\n"))
+    if 2 * len(_SPACED_CHINESE.findall(text)) > len(_CHINESE.findall(text)):
+        text = _SPACED_CHINESE.sub(r"\1", text)
     return with_joined_chinese(text).strip()
 
 

@@ -80,14 +80,13 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
 
 
 def refused(request: Request, error: Exception) -> R1Error:
-    """The refusal that another error means."""
+    """The refusal that another error means; `reason` is a library's own, which is not shown."""
     if isinstance(error, MemoryError | ImportError):  # a library has no room
         return errors.ReaderFull(name=request.name)
-    reason = error.strerror if isinstance(error, OSError) else error.args and error.args[0]
-    detail = str(reason or type(error).__name__)[:200].rstrip(".")
     if isinstance(error, OSError) and error.filename:  # without one, a place in the file was wrong
-        return errors.DocumentNotRead(name=request.name, detail=detail)
-    return errors.DocumentDamaged(name=request.name, detail=detail)
+        return errors.DocumentNotRead(name=request.name, detail=error.strerror or str(error))
+    detail, reason = tr("it is incomplete, or not what its name says"), f"{error!r}"[:200]
+    return errors.DocumentDamaged(name=request.name, detail=detail, reason=reason)
 
 
 def write_document(path: Path, writer: BlockWriter) -> str:

@@ -121,18 +121,21 @@ def read_document(
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
+    more_follow: bool = False,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
-    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Not for a window's
-    thread.
+    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
+    the next one's process starts meanwhile. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    document, pictures = _read_within(path, name, stop, memory, most_mib)
+    document, pictures = _read_within(path, name, stop, memory, most_mib, more_follow=more_follow)
     if pictures:
         try:
-            document, _ = _read_within(path, name, stop, memory, most_mib, recognises=True)
+            document, _ = _read_within(
+                path, name, stop, memory, most_mib, recognises=True, more_follow=more_follow
+            )
         except DocumentNeedsMemory:
             if pictures == document.pages or not _has_text(document):
                 raise
@@ -155,6 +158,7 @@ def _read_within(
     most_mib: int,
     *,
     recognises: bool = False,
+    more_follow: bool = False,
 ) -> tuple[Document, int]:
     """The text, and how many pages are pictures whose text could be recognised."""
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
@@ -165,7 +169,15 @@ def _read_within(
             try:
                 for _ in range(_TRIES):
                     before = _state(path)
-                    read = _read(path, name, stop, memory, most_mib, recognises=recognises)
+                    read = _read(
+                        path,
+                        name,
+                        stop,
+                        memory,
+                        most_mib,
+                        recognises=recognises,
+                        more_follow=more_follow,
+                    )
                     if before == _state(path):
                         return read
             except (ChildTooLarge, ReaderFull):
@@ -185,6 +197,7 @@ def _read(
     most_mib: int,
     *,
     recognises: bool,
+    more_follow: bool,
 ) -> tuple[Document, int]:
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
@@ -213,6 +226,8 @@ def _read(
 
     request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
     with readers.take() as child:
+        if more_follow:
+            readers.prepare(memory.left_mib())
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
     return Document(name, digest, read.format, read.pages, blocks), read.pictures
 

@@ -65,6 +65,7 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
     arrays = first.arrays
     lists = {key: each.values for key, each in arrays.items() if len(each.values) == each.length}
     check_weights(first, tensors, shape, vocabulary)
+    template, markers = keys.text("tokenizer.chat_template"), chat_markers(first)
     return ModelHeader(
         path=first.path,
         parts=tuple(part.path for part in parts),
@@ -76,7 +77,7 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
         tensors=tuple(
             replace(each, part=index) for index, part in enumerate(parts) for each in part.tensors
         ),
-        template=keys.text("tokenizer.chat_template"),
+        template=template,
         vocabulary=vocabulary,
         **asdict(shape),
         quantisation=_quantisation(keys, tensors),
@@ -84,7 +85,8 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
         has_output="output.weight" in tensors,
         tokenizer_model=keys.text("tokenizer.ggml.model") or "",
         tokenizer_pre=keys.text("tokenizer.ggml.pre") or "",
-        markers=chat_markers(first),
+        markers=markers,
+        thinks=any(tag in (template or "") or tag in markers for tag in _THINKING),
         merges=arrays[MERGES].length if MERGES in arrays else 0,
         template_bytes=_bytes_of(first, "tokenizer.chat_template"),
         vocabulary_bytes=_bytes_of(first, TOKENS, MERGES),
@@ -92,6 +94,10 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
         end_text=end_text(first),
         states=tuple(part.state for part in parts),
     )
+
+
+# In chat templates: `engine.output.reasoning` has what stands before and behind them.
+_THINKING = ("<think>", "</think>", "<seed:think>", "<|channel|>analysis")
 
 
 def _bytes_of(file: Container, *keys: str) -> int:

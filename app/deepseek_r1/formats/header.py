@@ -57,6 +57,7 @@ class ModelHeader(ModelShape):
     tokenizer_model: str
     tokenizer_pre: str
     markers: frozenset[str] = frozenset()  # of chat formats, that are tokens of the vocabulary
+    thinks: bool = False  # its chat template, or its vocabulary, has tags of thinking
     merges: int = 0  # of byte pairs in the vocabulary, where the file lists them
     template_bytes: int = 0
     vocabulary_bytes: int = 0  # of the file, for tokens and merges: texts and their lengths

@@ -23,6 +23,8 @@ from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
 from r1desk.widgets.notice_bar import Level, Notice
 
+_KEY = "models compared last"
+
 
 class ComparisonFeature(Feature[ChatWindow]):
     """Asks which models, and shows their answers in place of the chat. Main thread."""
@@ -33,13 +35,21 @@ class ComparisonFeature(Feature[ChatWindow]):
         super().__init__()
         self._services, self._models, self._recent = services, models, recent
         self._chat, self._settings = chat.controller, chat.settings
+        self._documents = chat.documents
         self.controller = ComparisonController(services, chat.controller, models)
         self.tasks = Tasks(self)
         self.page: ComparisonPage | None = None
         self._window: ChatWindow  # set by `attach`
+        self._last: list[str] = []  # the models that were compared last
         self._chat.comparison_wanted.connect(self._on_wanted)
         self._chat.branch_shown.connect(self._on_branch_shown)
         self.controller.begun.connect(self._on_begun)
+        self._read_last()
+
+    @task
+    async def _read_last(self) -> None:
+        last = await self._services.store.ask(lambda store: store.key_value.get(_KEY))
+        self._last = self._last or (list(map(str, last)) if isinstance(last, list) else [])
 
     def attach(self, window: ChatWindow) -> None:
         """Show the comparison in this window."""
@@ -63,7 +73,15 @@ class ComparisonFeature(Feature[ChatWindow]):
         models = self._candidates()
         if self._notify_if_busy() or not models:
             return
-        dialog = ComparisonDialog(self._window, question, models, self.controller)
+        dialog = ComparisonDialog(
+            self._window,
+            question,
+            models,
+            self.controller,
+            last=self._last,
+            no_thinking={str(each.path) for each in self._recent.items if not each.thinks},
+            has_documents=bool(self._documents.of_question(self._documents.draft)),
+        )
         dialog.start_wanted.connect(self._on_start)
         await later_turn(dialog)
         dialog.open()
@@ -71,7 +89,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     def _notify_if_busy(self) -> bool:
         """Say it where no comparison can begin now; returns whether that is so."""
         if self.controller.busy:
-            text = tr("Models are compared when no answer is being written and no model loaded.")
+            text = tr("Wait until the model has loaded or the answer has ended, then compare.")
             self._services.notify(Notice(text, Level.INFO))
         return self.controller.busy
 
@@ -80,6 +98,10 @@ class ComparisonFeature(Feature[ChatWindow]):
         self, question: ChatMessage, candidates: list[Candidate], planned: ComparisonPlanned
     ) -> None:
         if not self._notify_if_busy():  # a load may have begun while the dialog was open
+            self._last = asked = [str(each.model) for each in candidates]
+            self._services.store.call(
+                lambda s: s.key_value.set(_KEY, asked) if s.writable else None
+            )
             self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:

@@ -62,10 +62,11 @@ class RecentModels(QObject):
         if models.current is not None:
             self._names[Path(models.current.facts.path)] = models.current.facts.name
         present = models.next_path if models.loading else models.loaded_path
-        fits = {each.path: each.fit for each in self.items}  # until they are read again
+        before = {each.path: each for each in self.items}  # until they are read again
         known = tuple(
-            RecentModel(path, self.name_of(path), fits.get(path, ""), current=path == present)
+            replace(before.get(path, RecentModel(path, "")), name=name, current=path == present)
             for path in self._paths()
+            for name in [self.name_of(path)]
         )
         self._show(known)
         self._read(known)
@@ -99,7 +100,8 @@ def _read(model: RecentModel, forecaster: Forecaster) -> RecentModel:
         header = forecaster.headers.read_header(model.path)
     except (ModelRefused, ValueError):  # ValueError: no system has such a name
         return replace(model, missing=True)
-    return replace(model, name=header.name, fit=format_fit(forecaster.forecast(header)))
+    fit = format_fit(forecaster.forecast(header))
+    return replace(model, name=header.name, fit=fit, thinks=header.thinks)
 
 
 class PillPresenter(Presenter):

@@ -146,7 +146,8 @@ class PerformancePresenter(Presenter):
         if self._engine.comparison is not None:
             state = tr("Comparing")
         elif self._chat.preparing and self._engine.state is EngineState.IDLE:
-            state = tr("Preparing the next turn")
+            reads = self._chat.reads_documents
+            state = tr("Reading documents") if reads else tr("Preparing the next turn")
         self._gauge.show_values(
             GaugeValues(
                 sample=sample,

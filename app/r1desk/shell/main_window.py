@@ -58,6 +58,7 @@ from r1desk.widgets.text_label import DropTarget, ElidedLabel, tool_button
 SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
+LEAST_BESIDE_PX = 900  # of a window that has a document beside the chat
 MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
 _MOST_LOOKED_AT = 500  # files of a folder that is dropped
 
@@ -116,12 +117,15 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
     def _arrange(self) -> None:
         self.splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
         self.splitter.setHandleWidth(1)
-        for widget in (self.sidebar, self._centre(), self.panel):
+        self._middle = self._centre()
+        for widget in (self.sidebar, self._middle, self.panel):
             self.splitter.addWidget(widget)
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setSizes([SIDEBAR_PX, 10_000, PANEL_PX])
         self.panel_action.setChecked(False)  # the strip below is its door
         self.panel_action.toggled.connect(self._on_panel_toggled)
+        self.panel_action.toggled.connect(self._cover_chat)
+        self.panel.tabs.currentChanged.connect(self._cover_chat)
         whole = QWidget()
         filled(QVBoxLayout(whole), self.splitter, self.gauge, spacing=0).setStretch(0, 1)
         self.setCentralWidget(whole)
@@ -271,6 +275,11 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.panel_action.setChecked(True)
         self.panel.show_tab(tab)
 
+    def open_embedding_choice(self) -> None:
+        """Show the panel where an embedding model is chosen."""
+        self.open_panel(PanelTab.MODEL)
+        self.panel.show_embedding_model()
+
     def show_document(self) -> None:
         """Bring the document beside the chat to the front, with room to be read."""
         if not self.panel_action.isChecked():
@@ -290,6 +299,16 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             self._opened_for_document = False
             self.panel_action.setChecked(False)
         self.composer.setFocus()
+
+    @Slot()
+    def _cover_chat(self) -> None:
+        """Let a document have the place of the chat where both would be too narrow to be read."""
+        shows = self.panel_action.isChecked() and self.panel.shows_document
+        self._middle.setVisible(not (shows and self.width() < LEAST_BESIDE_PX))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._cover_chat()
 
     @Slot()
     def _on_search(self) -> None:

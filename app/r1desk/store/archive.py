@@ -234,8 +234,9 @@ def _section(message: ChatMessage) -> str:
         content = _fenced(attachment.content) if attachment.content else ""
         parts.append(f"**{attachment.name}**\n\n{content}".rstrip())
     parts.append(message.content.strip())
-    if message.sources is not None:
-        parts.append(f"**{message.sources.summary()}**\n\n{_fenced(message.sources.text())}")
+    if (sources := message.sources) is not None:
+        text = sources.text(message.content)
+        parts.append(f"**{sources.summary()}**\n\n{_fenced(text) if text else ''}".rstrip())
     return "\n\n".join(part for part in parts if part)
 
 

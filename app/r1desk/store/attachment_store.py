@@ -10,7 +10,8 @@ from r1desk.store.database import Database, transactional
 from r1desk.store.records import Attachment
 from r1desk.store.stored_text import clean, text_of
 
-_FIELDS = "CAST(name AS BLOB), CAST(content AS BLOB), tokens, sha256, pages"
+_COLUMNS = "name, content, tokens, sha256, pages, searched"
+_FIELDS = "CAST(name AS BLOB), CAST(content AS BLOB), tokens, sha256, pages, searched"
 _OF_DRAFT = "message_id IS NULL AND folder_id IS NULL AND conversation_id IS ?"
 
 Documents = tuple[Attachment, ...]  # each with a `sha256`
@@ -95,6 +96,21 @@ class AttachmentStore:
             (sha256, folder_id, conversation_id),
         )
 
+    def set_searched(
+        self,
+        sha256s: Iterable[str],
+        conversation_id: int | None,
+        folder_id: int | None,
+        searched: bool,
+    ) -> None:
+        """Have documents of a conversation or a folder searched, or read whole."""
+        self._db.execute(
+            "UPDATE attachments SET searched = ?1 "
+            "WHERE sha256 IN (SELECT value FROM json_each(?2)) AND ("
+            "message_id IN (SELECT id FROM messages WHERE conversation_id = ?3) OR folder_id = ?4)",
+            (searched, json.dumps(list(sha256s)), conversation_id, folder_id),
+        )
+
     def replace_document(self, old: str, new: Attachment) -> None:
         """Let folders have a file's new text in place of what it was before."""
         self._db.execute(
@@ -115,11 +131,12 @@ class AttachmentStore:
         for each in attachments:
             texts = clean(each.name), clean(each.content)
             self._db.execute(
-                f"INSERT INTO attachments ({owner}, name, content, tokens, sha256, pages) "  # noqa: S608
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (owner_id, *texts, each.tokens, each.sha256, each.pages),
+                f"INSERT INTO attachments ({owner}, {_COLUMNS}) "  # noqa: S608
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (owner_id, *texts, each.tokens, each.sha256, each.pages, each.searched),
             )
 
 
 def _attachment(name: bytes, content: bytes, *numbers: Any) -> Attachment:
-    return Attachment(text_of(name), text_of(content), *numbers)
+    tokens, sha256, pages, searched = numbers
+    return Attachment(text_of(name), text_of(content), tokens, sha256, pages, bool(searched))

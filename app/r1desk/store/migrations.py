@@ -137,12 +137,21 @@ def m005_documents(db: apsw.Connection) -> None:
     """)
 
 
+def m006_searched_documents(db: apsw.Connection) -> None:
+    """Documents that the user has searched where they could be read whole."""
+    db.execute("""
+        ALTER TABLE attachments
+            ADD COLUMN searched INTEGER NOT NULL DEFAULT 0 CHECK (searched IN (0, 1));
+    """)
+
+
 MIGRATIONS: Sequence[Migration] = (
     m001_conversations_and_search,
     m002_attachments_and_edited_answers,
     m003_memory_start,
     m004_folders_unread_and_prompts,
     m005_documents,
+    m006_searched_documents,
 )
 
 _INDEXED = (("title_index", "conversations", "title"), ("message_index", "messages", "content"))

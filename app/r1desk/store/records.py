@@ -14,7 +14,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.document import Source, cited
+from deepseek_r1.documents.document import Source, cited, listed
 
 
 class MessageState(StrEnum):
@@ -55,14 +55,15 @@ class Attachment:
     tokens: Annotated[int, Field(ge=0, le=2**31)] = 0  # held to where one is imported
     sha256: Annotated[str, Field(max_length=64)] = ""
     pages: Annotated[int, Field(ge=0, le=2**31)] = 0  # 0 where the format has none
+    searched: bool = False  # the user does not want it read whole
 
 
 class AnswerSources(BaseModel):
     """The passages of documents that an answer was given, and their tokens.
 
-    `whole`: the documents, named by their hashes, were read whole; then only the best passages have
-    their text here. Otherwise `outline` stands first in the prompt. `asked` is the question as the
-    model read it, with the passages.
+    `documents`, named by their hashes, were read whole, and only their best passages have a text
+    here; `whole`: there were no others. Otherwise `outline` stands behind them, first in the
+    prompt. `asked` is the question as the model read it, with the passages.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -78,34 +79,38 @@ class AnswerSources(BaseModel):
         """The same, with what this text cites."""
         return self.model_copy(update={"sent": cited(answer, self.sent)})
 
+    def passages(self) -> tuple[Source, ...]:
+        """Those of documents that were searched."""
+        return tuple(s for s in self.sent if s.passage.sha256 not in self.documents)
+
     def names(self) -> dict[int, str]:
         """The document and the place of each passage, by its number."""
         return {s.n: join_list([s.passage.name, s.passage.place.label()]) for s in self.sent}
 
-    def shown(self) -> tuple[Source, ...]:
-        """The passages worth listing: all that were found, and of whole documents the cited."""
-        if not self.whole:
-            return self.sent
-        return tuple(source for source in self.sent if source.cited) or self.sent[:1]
-
-    def text(self) -> str:
-        """The passages worth listing, each below its number and name."""
+    def text(self, answer: str) -> str:
+        """The sources of this answer, each below its number and name."""
         names = self.names()
-        parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in self.shown()]
+        shown = listed(answer, self.sent)
+        parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in shown]
         return "\n\n".join(parts)
 
-    def summary(self, *, has_ended: bool = True) -> str:
-        """One line: passages sent, cited once the answer has ended, their tokens."""
+    def summary(self, *, answers: bool = True) -> str:
+        """One line: what was sent, and how much of it is cited where there is an answer."""
         if not self.sent and not self.whole:
             return tr("Sent without passages: none fits this message")
+        count = len(self.passages())
+        sent = trn("{n:,} passage sent", "{n:,} passages sent", count)
+        whole = trn("{n:,} read whole", "{n:,} read whole", len(self.documents))
+        sent = (
+            tr("read whole") if self.whole else join_list([whole] * bool(self.documents) + [sent])
+        )
         cited = sum(source.cited for source in self.sent)
-        parts = [
-            tr("read whole")
-            if self.whole
-            else trn("{n:,} passage sent", "{n:,} passages sent", len(self.sent)),
-            *[trn("{n:,} cited", "{n:,} cited", cited)] * has_ended,
-            trn("{n:,} token", "{n:,} tokens", self.tokens),
-        ]
+        if not answers:
+            tokens = trn("{n:,} token", "{n:,} tokens", self.tokens)
+            return tr("Sources: {summary}", summary=join_list([sent, tokens]))
+        if not cited:
+            return tr("The answer cites nothing ({sent})", sent=sent)
+        parts = [trn("{n:,} cited", "{n:,} cited", cited), sent]
         return tr("Sources: {summary}", summary=join_list(parts))
 
 

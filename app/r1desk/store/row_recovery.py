@@ -285,7 +285,11 @@ TABLES: dict[str, dict[Callable[[Any], Any], tuple[str, ...]]] = {
         _flag: ("edited", "memory_start"),
     },
     "remembered": {_text: ("key", "value_json")},
-    "attachments": {_text_or_empty: ("name", "content", "sha256"), _count: ("tokens", "pages")},
+    "attachments": {
+        _text_or_empty: ("name", "content", "sha256"),
+        _count: ("tokens", "pages"),
+        _flag: ("searched",),
+    },
     "prompts": {_text_or_empty: ("name", "content")},
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
@@ -131,6 +131,14 @@ class NoticeBar(QWidget):
         self._show_newest()
         if focused is not None and row.isAncestorOf(focused):
             self.keyboard_left.emit()
+
+    def change_text(self, topic: str, text: str) -> None:
+        """Show another text on the notice of a topic, unless it was closed."""
+        for row in self.rows:
+            if row.notice.topic == topic:
+                row.notice = replace(row.notice, text=text)
+                row.setAccessibleName(text)
+                row.label.setText(text)
 
     def withdraw(self, outdated: str) -> None:
         """Take the notices of this topic, or with this text, away."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge
+from deepseek_r1.documents.errors import DocumentTooLarge
 from deepseek_r1.documents.ocr.page_text import page_text
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -23,7 +23,7 @@ _MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
 def write_picture(path: Path, writer: BlockWriter) -> str:
     """A block for each page that has text; returns the format.
 
-    Raises DocumentTooLarge, before anything large is unpacked, and DocumentDamaged.
+    Raises DocumentTooLarge, before anything large is unpacked, and Pillow's errors.
     """
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
@@ -33,8 +33,6 @@ def write_picture(path: Path, writer: BlockWriter) -> str:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
         detail = tr("It has more than {n} million pixels.", n=_MOST_PIXELS // 10**6)
         raise DocumentTooLarge(name=writer.name, detail=detail) from bomb
-    except (UnidentifiedImageError, SyntaxError, EOFError, ValueError) as problem:
-        raise DocumentDamaged(name=writer.name, detail=str(problem)[:200].rstrip(".")) from problem
 
 
 def _write(picture: Image.Image, writer: BlockWriter) -> str:

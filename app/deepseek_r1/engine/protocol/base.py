@@ -33,7 +33,7 @@ class GenerationResult:
     """A whole answer: `text` without the thinking, `thinking`, and the stats.
 
     `logprobs` are those of the answer's tokens, where the settings ask for them. `sources` are
-    passages of documents: those that the answer cites, then others that were sent.
+    passages of documents: those that the answer cites, then those with names and numbers of it.
     """
 
     text: str

@@ -115,7 +115,7 @@ class PromptPreparation(QObject):
             return
         conversation_id = branch[0].conversation_id
         sources = branch[-1].sources
-        whole = sources.documents if sources is not None and sources.whole else ()
+        whole = sources.documents if sources is not None else ()
 
         def read(store: Store) -> tuple[ConversationSettings, str]:
             text = self._documents.document_text(sources)

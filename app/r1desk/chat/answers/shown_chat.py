@@ -46,6 +46,7 @@ class ShownChat(QObject):
         self._is_stored_now = False  # the conversation shown is new, and its question sent
         self.opening = False  # until the branch of the conversation is read
         self.preparing = False  # its next turn is being computed, before it is asked for
+        self.reads_documents = False  # or documents of it, which the user asked for
         store.failed.connect(self.report_failure)
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
@@ -189,9 +190,9 @@ class ShownChat(QObject):
         message = self.pending_writes.shown(stored)
         return self.answer.over(message) if self.answer is not None else message
 
-    def set_preparing(self, preparing: bool) -> None:
+    def set_preparing(self, preparing: bool, *, documents: bool = False) -> None:
         """Say that the next turn is being computed, which `stop` ends, or no longer is."""
-        self.preparing = preparing
+        self.preparing, self.reads_documents = preparing, preparing and documents
         self.preparing_changed.emit()
 
     def _position(self, message_id: int) -> int | None:

@@ -22,6 +22,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_button import PromptSizeButton
+from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
@@ -94,6 +95,8 @@ class Composer(QWidget):
         self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
+        self.offers = QuestionOffers(self)
+        self.offers.chosen.connect(self._on_offered)
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
@@ -117,6 +120,7 @@ class Composer(QWidget):
         pasted = filled(put_inside(column, QHBoxLayout()), self._chip, self.attach_text)
         pasted.addStretch(1)
         column.addWidget(self._attachment_area)
+        column.addWidget(self.offers)
         column.addWidget(self.editor)
         row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
         row.setSpacing(round(em * 0.2))
@@ -227,7 +231,7 @@ class Composer(QWidget):
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
-        `attached`: some go with the message, which may then have no text.
+        `attached`: some go with the message; without a text questions are offered.
         """
         self.attachments.show_chips(chips)
         self._has_attachments, self._reading = attached, reading
@@ -242,6 +246,8 @@ class Composer(QWidget):
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
+        can_offer = can_send and self._has_attachments and not self.text().strip()
+        self.offers.setVisible(can_offer and self.offers.isVisibleTo(self))
         asks = self._unfilled or self._reason
         self._hint_label.setText(asks or self.hint)
         self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
@@ -284,6 +290,7 @@ class Composer(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         self._unfilled = ""
+        self.offers.hide()
         self._refresh()
         self.text_changed.emit(self.text())
         self._draft_timer.start()
@@ -304,9 +311,11 @@ class Composer(QWidget):
 
     @Slot()
     def submit(self) -> None:
-        """Send what is in the box, as Enter does."""
+        """Send what is in the box, as Enter does; for files alone offer what to ask."""
         text = self.text()
-        if self._can_send() and not self._asks_for_fields():
+        if self._can_send() and not text.strip():
+            self.offers.offer()
+        elif self._can_send() and not self._asks_for_fields():
             self.clear()
             self.requested.emit(intents.Send(text))
 
@@ -319,6 +328,13 @@ class Composer(QWidget):
         self._unfilled = tr("{field} is not filled in. Enter sends it as it is.", field=field)
         self._refresh()
         return True
+
+    @Slot(str)
+    def _on_offered(self, question: str) -> None:
+        self.editor.setFocus()
+        self.offers.hide()
+        if question:
+            self.requested.emit(intents.Send(question))
 
     @Slot()
     def _on_stop(self) -> None:

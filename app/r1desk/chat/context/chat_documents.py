@@ -129,14 +129,12 @@ class ChatDocuments(QObject):
     @newest_task
     async def refresh(self) -> None:
         """Read anew which documents the conversation shown has."""
-        key, folder = self._chat.conversation_id, self._chat.new_chat_folder
+        key = self._chat.conversation_id
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
 
         def read(store: Store) -> tuple[tuple[Attachment, ...], frozenset[str], str]:
-            inside = folder
-            with suppress(LookupError):  # it was deleted meanwhile
-                inside = folder if key is None else store.conversations.get(key).folder_id
+            inside = self._folder_of(store, key)
             of_folder = store.attachments.of_folder(inside) if inside is not None else ()
             documents = store.attachments.documents(key, inside)
             return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
@@ -146,18 +144,26 @@ class ChatDocuments(QObject):
             self.shown, self.of_folder, self.text = found
             self.changed.emit()
 
+    def _folder_of(self, store: Store, conversation: int | None) -> int | None:
+        """The folder of a conversation, or of the new one."""
+        if conversation is None:
+            return self._chat.new_chat_folder
+        with suppress(LookupError):  # it was deleted meanwhile
+            return store.conversations.get(conversation).folder_id
+        return None
+
     def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
         """The part of the prompt before all others. Any thread but the main one.
 
         `strict`: for an answer, whose citations count all documents; raises DocumentsMissing.
         Raises DocumentIndexFailed, DocumentIndexDamaged.
         """
-        if sources is None or not sources.whole:
+        if sources is None or not sources.documents:
             return sources.outline if sources is not None else ""
         if strict:
             names = {each.passage.sha256: each.passage.name for each in sources.sent}
             self._require({each: names.get(each, "?") for each in sources.documents})
-        return whole_text(self.index, sources.documents, sources.asked)[0]
+        return whole_text(self.index, sources.documents, sources.asked, sources.outline)
 
     def _require(self, names: Mapping[str, str]) -> None:
         missing = [name for each, name in names.items() if self.index.document(each) is None]
@@ -264,6 +270,35 @@ class ChatDocuments(QObject):
         """The documents of the next question, in the order of its prompt: names by hashes."""
         return {each.sha256: each.name for each in (*self.shown, *draft) if each.sha256}
 
+    @task
+    async def set_searched(self, sha256s: Collection[str], *, searched: bool) -> None:
+        """Have documents of the conversation or the message searched, or read whole if they fit."""
+
+        def changed(each: Attachment) -> Attachment:
+            return replace(each, searched=searched) if each.sha256 in sha256s else each
+
+        if (draft := tuple(map(changed, self.draft))) != self.draft:
+            self.change_draft(draft)
+        key = self._chat.conversation_id
+
+        def keep(store: Store) -> None:
+            store.attachments.set_searched(sha256s, key, self._folder_of(store, key), searched)
+
+        await self._store.ask(keep)
+        self.refresh()
+
+    @property
+    def embedding_model(self) -> str:
+        """The name of the one that is loaded; empty for none."""
+        facts = self._models.facts if self._models.ready else None
+        return facts.embedding_model if facts is not None else ""
+
+    @property
+    def searched_tokens(self) -> int:
+        """About how many tokens of passages go with a question."""
+        readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
+        return min(SEARCHED_TOKENS, readable)
+
     async def plan(
         self,
         question: str,
@@ -279,15 +314,16 @@ class ChatDocuments(QObject):
         """
         names = self.of_question(draft)
         documents = tuple(names)
+        searched = {each.sha256 for each in (*self.shown, *draft) if each.searched}
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
         context = self._last_context = self._models.context_length or self._last_context
         sampling, instructions = self._settings.present
         most = most_prompt_tokens(context, sampling.max_tokens)
-        facts = self._models.facts if self._models.ready else None
-        compares = facts is not None and bool(facts.embedding_model)
-        readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
+        compares = bool(self.embedding_model)
+        searched_tokens = self.searched_tokens
         before = [each for each in above if each.role is Role.USER]
-        outlines = [each.sources.outline for each in above if each.sources is not None]
+        given = [each.sources for each in above if each.sources is not None]
+        outlines = [each.outline for each in given if each.outline]
 
         def work() -> AnswerSources:
             self._require(names)
@@ -300,15 +336,17 @@ class ChatDocuments(QObject):
                 most,
                 self.counter,
                 compares=compares,
+                searched=searched,
                 chosen=chosen,
                 before=before[-1].content if before else "",
-                searched_tokens=min(SEARCHED_TOKENS, readable),
+                searched_tokens=searched_tokens,
                 must_send=any(each.sha256 for each in draft),
             )
             # What the prompts before began with is in the model's context already.
-            outline = prompt.system or (outlines[-1] if outlines else "")
+            found = [s for s in prompt.sources if s.passage.sha256 not in prompt.documents]
+            outline = prompt.outline if found or not outlines else outlines[-1]
             own = self.counter.count_tokens(question) if prompt.sources else 0
-            kept = _TEXTS_KEPT if prompt.whole else len(prompt.sources)
+            kept = len(found) + _TEXTS_KEPT
             others = (
                 replace(s, passage=replace(s.passage, text="")) for s in prompt.sources[kept:]
             )
@@ -316,7 +354,7 @@ class ChatDocuments(QObject):
                 sent=(*prompt.sources[:kept], *others),
                 tokens=max(0, prompt.tokens - own),
                 whole=prompt.whole,
-                documents=documents if prompt.whole else (),
+                documents=prompt.documents,
                 asked=prompt.question,
                 outline="" if prompt.whole else outline,
             )

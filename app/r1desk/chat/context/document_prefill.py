@@ -95,7 +95,7 @@ class DocumentPrefill(QObject):
 
     @newest_task
     async def _read_ahead(self, documents: tuple[str, ...]) -> None:
-        text = await self._documents.ask(lambda index: whole_text(index, documents, "")[0])
+        text = await self._documents.ask(lambda index: whole_text(index, documents, ""))
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
         request = self._engine.submit(
             PrepareRequest, messages=(message,), owner=" ".join(owners), compute=True
@@ -116,14 +116,14 @@ class DocumentPrefill(QObject):
 
     def _show(self) -> None:
         if self.is_running != self._chat.preparing:
-            self._chat.set_preparing(self.is_running)
+            self._chat.set_preparing(self.is_running, documents=True)
         self.changed.emit()
 
     @Slot(object)
     def _on_answer(self, answer: ChatMessage) -> None:
         """One that was stopped before its first token may have read a part of them."""
         sources, stats = answer.sources, answer.stats
-        if sources is None or not sources.whole or not sources.documents or stats is None:
+        if sources is None or not sources.documents or stats is None:
             return
         read = stats.context_used / max(1, sources.tokens)  # they stand first in the prompt
         if answer.state == "complete" or stats.completion_tokens or read >= 1:

@@ -28,6 +28,7 @@ from r1desk.store import Attachment
 
 MAX_FILES = 200  # in one conversation
 _LONGEST_PAUSE_S = 2.0  # between two files of many
+_BRISK_S = 30.0  # files are read so long without pauses, as a few are
 _COUNTED = 400_000  # characters; a longer text is never read whole, and its tokens are estimated
 
 
@@ -46,7 +47,8 @@ class FileReading:
     name: str
     folder: int | None
     stop: threading.Event = field(default_factory=threading.Event)
-    left: int = 0  # files that wait
+    total: int = 0  # files
+    left: int = 0  # of them, which wait
 
 
 class FileReader(QObject):
@@ -96,6 +98,11 @@ class FileReader(QObject):
     def left(self) -> int:
         """The number of files that wait."""
         return sum(each.left for each in self.readings)
+
+    @property
+    def total(self) -> int:
+        """The number of files, with those that were read."""
+        return sum(each.total for each in self.readings)
 
     def read(self, paths: Sequence[str], folder: int | None = None) -> None:
         """Read files, and those of folders."""
@@ -177,21 +184,25 @@ class FileReader(QObject):
         if len(files) > most:
             yield TooManyDocuments(limit=most).report()
         files = files[:most]
-        reading.left = len(files)
+        reading.total = reading.left = len(files)
+        all_began = time.monotonic()
         for done, each in enumerate(files, 1):
             began = time.monotonic()
             if reading.stop.is_set():
                 return
-            file = self._read_one(each, reading.stop)
+            file = self._read_one(each, reading.stop, more_follow=done < len(files))
             reading.left = len(files) - done
             yield file
             if self._gently:
-                self._wait_for_turn(reading.stop, time.monotonic() - began)
+                is_long = began - all_began > _BRISK_S
+                self._wait_for_turn(reading.stop, is_long * (time.monotonic() - began))
 
-    def _read_one(self, file: Path, stop: threading.Event) -> Attachment | ErrorReport:
+    def _read_one(
+        self, file: Path, stop: threading.Event, *, more_follow: bool = False
+    ) -> Attachment | ErrorReport:
         try:
             modified_ns = file.stat().st_mtime_ns
-            document = read_document(file, stop=stop, memory=self._memory)
+            document = read_document(file, stop=stop, memory=self._memory, more_follow=more_follow)
             self._index.add(document, str(file), modified_ns)
             if document.characters() <= _COUNTED:
                 tokens = self._count(document.text())

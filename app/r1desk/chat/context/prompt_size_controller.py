@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import answer_reserve
+from deepseek_r1.documents.document_prompt import whole_documents
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
@@ -27,6 +28,7 @@ from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Attachment
 
 DELAY_MS = 300
+_LEAST_LEARNT = 200  # tokens, from which others are estimated
 SLOW_MS = 600  # without a count an estimate is shown
 
 
@@ -52,6 +54,8 @@ class PromptSizeController(QObject):
         self._text = ""
         self._attachments: tuple[Attachment, ...] = ()
         self._history: int | None = None  # tokens of the conversation shown
+        self._counted: tuple[str, tuple[Attachment, ...]] | None = None
+        self._counted_tokens, self._ratio = 0, 1.0  # of that; of counted tokens to estimated ones
         self._run = 0  # counts the countings, to tell which are outdated
         self._is_counting = False
         self._is_outdated = False  # the text or the conversation has changed during a count
@@ -80,21 +84,28 @@ class PromptSizeController(QObject):
 
     def _estimated_tokens(self) -> int:
         """Runs at each key: what is known of the files is not estimated again."""
+        if (self._text, self._attachments) == self._counted:
+            return self._counted_tokens
         files = sum(tokens_of(each) for each in self._attachments if not each.sha256)
-        return estimated_tokens(self._text) + files
+        return round(estimated_tokens(self._text) * self._ratio) + files
 
-    def _new_documents(self) -> int:
-        """The tokens of all documents but those that the history begins with."""
-        branch = self._chat.shown_branch
+    def _whole(self, free: int) -> tuple[tuple[str, ...], int]:
+        """The documents that are read whole, and the tokens of those not in the history.
+
+        `free` is what the context has beside the history and the message.
+        """
+        branch, files = self._chat.shown_branch, (*self._documents.shown, *self._attachments)
         sources = branch[-1].sources if branch else None
-        read = sources.documents if sources is not None and sources.whole else ()
-        new = {d.sha256: tokens_of(d) for d in (*self._documents.shown, *self._attachments)}
-        return sum(tokens for sha256, tokens in new.items() if sha256 and sha256 not in read)
+        read = sources.documents if sources is not None else ()
+        tokens = {d.sha256: tokens_of(d) for d in files if d.sha256}
+        free += sum(tokens.get(each, 0) for each in read)
+        whole = whole_documents(tokens, {d.sha256 for d in files if d.searched}, free)
+        return whole, sum(tokens[each] for each in whole if each not in read)
 
     @Slot()
     def refresh(self) -> None:
         """Measure anew: another conversation, model or setting."""
-        self._history = None
+        self._history = self._counted = None
         self._run += 1
         self._delay.start()
 
@@ -138,13 +149,14 @@ class PromptSizeController(QObject):
         count = self._counter.count
         before = prompt_messages(self._chat.shown_branch, self._documents.settings[1])
         is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
-        history, tokens = self._history, 0
+        history, tokens, asked = self._history, 0, (self._text, self._attachments)
         with suppress(NotCounted):
             if history is None:
                 history = await count(before) if before else 0
             if not is_empty:
                 message = Message(role=Role.USER, content=text)
                 tokens = max(0, await count((*before, message)) - history)
+                self._learn(asked, tokens)
             if run == self._run:
                 self._history = history
                 self._show(tokens)
@@ -152,6 +164,13 @@ class PromptSizeController(QObject):
         self._slow.stop()
         if self._is_outdated:
             self._delay.start()
+
+    def _learn(self, counted: tuple[str, tuple[Attachment, ...]], tokens: int) -> None:
+        """A text that was counted is not estimated again, and others are nearer."""
+        self._counted, self._counted_tokens = counted, tokens
+        estimate = estimated_tokens(counted[0])
+        if estimate >= _LEAST_LEARNT and not counted[1]:
+            self._ratio = min(max(tokens / estimate, 0.5), 2.0)
 
     def _estimated_history(self) -> int:
         branch = self._chat.shown_branch
@@ -168,9 +187,8 @@ class PromptSizeController(QObject):
         if facts is not None:
             context, known = facts.context_length, self._history is not None or not history
             reserve = answer_reserve(context, self._documents.settings[0].max_tokens)
-            documents = self._new_documents()
-            whole = text + documents + history + reserve <= context
-            if whole and not self._is_empty:
+            whole, documents = self._whole(context - reserve - text - history)
+            if not self._is_empty:
                 text += documents
             size = PromptSize(text, history, reserve, context, exact, known, whole)
         if size != self.size:

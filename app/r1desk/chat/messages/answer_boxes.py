@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.documents.document import claims
+from deepseek_r1.documents.document import claims, listed
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -266,17 +266,24 @@ def sources_button(
     request: Request,
     parent: QWidget,
 ) -> QToolButton:
-    """A button with what the answer was given; its menu shows each passage in its document."""
+    """A button with what the answer was given; its menu shows each passage in its document.
+
+    Where there is an answer, it has only those that this is from.
+    """
     has_ended = message.state not in {"queued", "streaming"}
-    button = text_button("chevron-down", sources.summary(has_ended=has_ended), parent)
+    answers = has_ended and bool(message.content)
+    shown = listed(message.content, sources.sent) if answers else sources.passages()
+    button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
+    button.setEnabled(bool(shown) or not sources.whole)
     menu = QMenu(button, toolTipsVisible=True)
 
     def fill() -> None:
         names = sources.names()
-        for source in sources.shown()[:_MOST_SOURCES] if menu.isEmpty() else ():
+        for source in shown[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
-            text = fit.code(f"[{source.n}] {names[source.n]} · {cited}").replace("&", "&&")
+            label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
+            text = fit.code(" · ".join(label)).replace("&", "&&")
             claim = claims(message.content, source.n) or message.content
             shows = OpenAttachment(source.passage, claim)
             entry = menu.addAction(text, partial(request, shows))

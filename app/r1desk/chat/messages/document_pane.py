@@ -9,12 +9,14 @@ from pathlib import Path
 from PySide6.QtCore import QRect, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QColor,
+    QFont,
     QImage,
     QKeyEvent,
     QPainter,
     QPixmap,
     QRegion,
     QResizeEvent,
+    QTextCharFormat,
     QTextCursor,
     QTextDocument,
     QWheelEvent,
@@ -38,11 +40,14 @@ from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import PlainEdit
+from r1desk.chat.text.passage_lines import LineKind, passage_lines, place_of
+from r1desk.theme.fonts import mono
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, text_label
 
 _SLICE = 40_000  # characters that are added at a time
 _MARK_ALPHA = 80
+_HEADING_SIZE = 1.2  # of the text's
 _MARK = QColor("#ffe066")  # of a page, which is paper in dark colours too
 _RESIZED_MS, _TURNED_MS = 150, 400
 _BACKWARD = QTextDocument.FindFlag.FindBackward
@@ -277,18 +282,29 @@ class DocumentPane(QWidget):
         cursor, added = QTextCursor(self.field.document()), 0
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.beginEditBlock()
+        formats = self._formats()
         while added < _SLICE and len(self._starts) < len(self._passages):
             number = len(self._starts)
-            text = self._shown_text(self._passages[number].text)
-            cursor.insertText(self._gap_above(number))
+            cursor.insertText(self._gap_above(number), formats[LineKind.TEXT])
             self._starts.append(cursor.position())
-            cursor.insertText(text)
-            added += len(text)
+            for kind, line in passage_lines(self._passages[number]):
+                cursor.insertText(self._shown_text(line), formats[kind])
+            added += len(self._passages[number].text)
         cursor.endEditBlock()
         if len(self._starts) == len(self._passages):
             self._filling.stop()
         if self._wanted is not None:
             self._go_to(*self._wanted)
+
+    def _formats(self) -> dict[LineKind, QTextCharFormat]:
+        text, heading, row = QTextCharFormat(), QTextCharFormat(), QTextCharFormat()
+        font = self.field.font()
+        for each in (text, row):
+            each.setFontPointSize(font.pointSizeF())
+        heading.setFontPointSize(font.pointSizeF() * _HEADING_SIZE)
+        heading.setFontWeight(QFont.Weight.DemiBold)
+        row.setFontFamilies(mono(font).families())
+        return {LineKind.TEXT: text, LineKind.HEADING: heading, LineKind.ROW: row}
 
     def _gap_above(self, number: int) -> str:
         """The text between a passage and the one before: blank lines, and a page's number."""
@@ -310,22 +326,37 @@ class DocumentPane(QWidget):
         if number >= len(self._starts):
             self._wanted = number, marked
             return
+        place = self._place_of(number, marked)
         cursor = QTextCursor(self.field.document())
-        text = self._shown_text(self._passages[number].text)
-        place = text.find(self._shown_text(marked)) if marked else -1
-        cursor.setPosition(self._starts[number] + max(0, place))
+        cursor.setPosition(place[0] if place is not None else self._starts[number])
         self.field.setTextCursor(cursor)
         self.field.centerCursor()
         self._show_page(number)
-        if place >= 0:
+        if place is not None:
             selection = QTextEdit.ExtraSelection()
-            end = cursor.position() + len(self._shown_text(marked))
-            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            cursor.setPosition(place[1], QTextCursor.MoveMode.KeepAnchor)
             selection.cursor = cursor
             colour = QColor(chat_colours().accent)
             colour.setAlpha(_MARK_ALPHA)
             selection.format.setBackground(colour)
             self.field.setExtraSelections([selection])
+
+    def _place_of(self, number: int, marked: str) -> tuple[int, int] | None:
+        """The positions of a text of a passage that is shown."""
+        if not marked:
+            return None
+        cursor, start = QTextCursor(self.field.document()), self._starts[number]
+        cursor.setPosition(start)
+        if number + 1 < len(self._starts):
+            cursor.setPosition(self._starts[number + 1], QTextCursor.MoveMode.KeepAnchor)
+        else:
+            cursor.movePosition(cursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        shown = cursor.selectedText()
+        if (found := place_of(self._shown_text(marked), shown)) is None:
+            return None
+        # Qt counts characters beyond the first 65,536 twice.
+        first, last = (len(shown[:at].encode("utf-16-le")) // 2 for at in found)
+        return start + first, start + last
 
     @staticmethod
     def _shown_text(text: str) -> str:

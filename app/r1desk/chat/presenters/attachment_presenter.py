@@ -16,7 +16,15 @@ from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.text.attachment_chip import Chip, ChipButton, short_name, size_notes
+from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.text.attachment_chip import (
+    Chip,
+    ChipButton,
+    ChipChoice,
+    about_tokens,
+    short_name,
+    size_notes,
+)
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.intents import OpenAttachment
 from r1desk.chat.values.prompt import PromptSize, tokens_of
@@ -24,10 +32,9 @@ from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
-from r1desk.widgets.notice_bar import Notice
 
 _FILES = "files of the message"  # a topic of notices
-_MOST_SHARED = 3  # documents of a folder, that have a chip each
+_MOST_CHIPS = 3  # documents that have a chip each
 
 
 class AttachmentPresenter(Presenter):
@@ -43,8 +50,9 @@ class AttachmentPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
-        self._prefill = prefill
-        self._whole: bool | None = None  # whether all documents fit together; None: no model
+        self._prefill, self._refused = prefill, RefusedFiles(window.notices, _FILES)
+        self._whole: tuple[str, ...] | None = None  # documents that are read whole; None: no model
+        self._unfolded: set[str] = set()  # the first of many documents, which have a chip each
         self._read: Sequence[str] = ()  # documents that the model has read
         self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
@@ -77,6 +85,7 @@ class AttachmentPresenter(Presenter):
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
         """Read files, and those of folders, and attach what has text."""
+        self._refused.clear()
         self._documents.files.read(paths)
         self._window.composer.setFocus()
 
@@ -96,7 +105,7 @@ class AttachmentPresenter(Presenter):
         """The message goes, or another one is shown: so does what was said of its files."""
         self.tasks.end(self.add_text)
         self._documents.leave_draft()
-        self._window.notices.withdraw(_FILES)
+        self._refused.clear()
 
     def _remove(self, place: int) -> None:
         """Take one file off the message."""
@@ -108,50 +117,80 @@ class AttachmentPresenter(Presenter):
     def _show(self) -> None:
         documents = self._documents
         self._read = self._prefill.read_of(self._in_order())
-        mine, inside = {each.sha256 for each in documents.draft}, documents.of_folder
-        earlier = [each for each in documents.shown if each.sha256 not in mine]
+        drafted, inside = {each.sha256 for each in documents.draft}, documents.of_folder
+        earlier = [each for each in documents.shown if each.sha256 not in drafted]
         shared = [each for each in earlier if each.sha256 in inside]
-        chips = [
-            self._chip(each, partial(documents.remove, each.sha256))
+        mine: list[tuple[Attachment, Callable[[], object] | None]] = [
+            (each, partial(documents.remove, each.sha256))
             for each in earlier
             if each.sha256 not in inside
         ]
-        as_one = [self._chip_of_folder(shared)] if len(shared) > _MOST_SHARED else []
-        chips += as_one or [self._chip(each, None) for each in shared]
-        chips += [
-            self._chip(each, partial(self._remove, at)) for at, each in enumerate(documents.draft)
-        ]
+        mine += [(each, partial(self._remove, at)) for at, each in enumerate(documents.draft)]
+        count = trn("{n:,} document of the folder", "{n:,} documents of the folder", len(shared))
+        chips = self._chips(count, [(each, None) for each in shared])
+        chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
         for each in documents.files.readings:
             button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
             chips.append(Chip(each.name, (tr("being read"),), None, (button,), icon="clock"))
         attached, reading = bool(documents.draft), bool(documents.files.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
-    def _chip_of_folder(self, documents: Sequence[Attachment]) -> Chip:
-        tokens, count = sum(map(tokens_of, documents)), len(documents)
-        name = trn("{n:,} document of the folder", "{n:,} documents of the folder", count)
-        notes = [trn("about {n:,} token", "about {n:,} tokens", tokens)]
-        if self._whole is False:
-            notes.append(tr("searched"))
-        elif self._whole and {each.sha256 for each in documents} <= set(self._read):
-            notes.append(tr("read already"))
-        return Chip(name, tuple(notes))
+    def _chips(
+        self, title: str, files: Sequence[tuple[Attachment, Callable[[], object] | None]]
+    ) -> list[Chip]:
+        """A chip for each file; of many one for all, which shows the others by a click."""
+        each_one = [self._chip(*file) for file in files]
+        if len(files) <= _MOST_CHIPS:
+            return each_one
+        documents = [file for file, _removes in files]
+        notes, buttons, fraction = self._reading_of(documents, title)
+        tokens = sum(map(tokens_of, documents))
+        notes.insert(0, about_tokens(tokens))
+        unfolds = partial(self._unfold, documents[0].sha256)
+        is_open = documents[0].sha256 in self._unfolded
+        tip = tr("Show them as one") if is_open else tr("Show each of them")
+        sign = "chevron-down" if is_open else "chevron-right"
+        folded = Chip(title, tuple(notes), unfolds, tuple(buttons), fraction, sign, tip)
+        return [folded, *each_one] if is_open else [folded]
+
+    def _unfold(self, first: str) -> None:
+        self._unfolded ^= {first}
+        self._show()
 
     def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
-        name, prefill = short_name(attachment.name), self._prefill
-        notes, buttons, fraction = list(size_notes(attachment)), list[ChipButton](), None
-        if not attachment.sha256 or self._whole is None:
-            pass
-        elif not self._whole:
-            notes.append(tr("searched"))
-        elif attachment.sha256 in self._read:
-            notes.append(tr("read already"))
+        name = short_name(attachment.name)
+        notes, buttons, fraction = self._reading_of([attachment], name)
+        notes[:0] = size_notes(attachment)
+        if removes is not None:
+            buttons.append(ChipButton("close", _removal(name), removes))
         else:
-            if attachment.sha256 in prefill.begun_of(self._in_order()):
+            notes.append(tr("of the folder"))
+        opens = partial(self._window.composer.requested.emit, OpenAttachment(attachment))
+        return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
+
+    def _reading_of(
+        self, files: Sequence[Attachment], name: str
+    ) -> tuple[list[str], list[ChipButton], float | None]:
+        """What becomes of files with the next question: notes, buttons, the fraction read."""
+        notes, buttons, fraction, prefill = list[str](), list[ChipButton](), None, self._prefill
+        if self._whole is None or not all(each.sha256 for each in files):
+            return notes, buttons, fraction
+        whole = [each for each in files if each.sha256 in self._whole]
+        unread = [each for each in whole if each.sha256 not in self._read]
+        if not whole:
+            notes.append(tr("searched"))
+        elif len(whole) < len(files):
+            count = len(files) - len(whole)
+            notes.append(trn("{n:,} of them searched", "{n:,} of them searched", count))
+        if whole and not unread:
+            notes.append(tr("read already"))
+        left = sum(map(tokens_of, unread))
+        if unread:
+            if {each.sha256 for each in unread} <= set(prefill.begun_of(self._in_order())):
                 fraction = prefill.fraction
                 notes.append(tr("{share} read", share=f"{fraction:.0%}"))
-            left = round((1 - (fraction or 0)) * tokens_of(attachment))
+                left = round((1 - fraction) * left)
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if prefill.is_running:
@@ -161,15 +200,48 @@ class AttachmentPresenter(Presenter):
                 label = tr("Let the model read {name} now", name=name)
                 start = partial(prefill.start, self._in_order())
                 buttons.append(ChipButton("brain", label, start))
-        if removes is not None:
-            buttons.append(ChipButton("close", _removal(name), removes))
+        mine = [each for each in files if each.searched]
+        if whole or mine:
+            buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
-            notes.append(tr("of the folder"))
-        opens = partial(self._window.composer.requested.emit, OpenAttachment(attachment))
-        return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
+            choices = (ChipChoice(tr("Too long to be read whole"), None), self._search_by())
+            buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
+        return notes, buttons, fraction
+
+    def _choice(self, files: Sequence[Attachment], left: int) -> ChipButton:
+        """The button that has documents read whole or searched; `left` tokens are not read yet."""
+        change, sha256s = self._documents.set_searched, [each.sha256 for each in files]
+        tokens = min(self._documents.searched_tokens, sum(map(tokens_of, files)))
+        is_whole = not any(each.searched for each in files)
+        choices = (
+            (tr("Read whole: {price}", price=self._price(left)), False),
+            (tr("Search: {price}", price=self._price(tokens)), True),
+        )
+        ways = (
+            ChipChoice(label, partial(change, sha256s, searched=searched), searched != is_whole)
+            for label, searched in choices
+        )
+        title = tr("Read whole or search")
+        return ChipButton("chevron-down", title, choices=(*ways, self._search_by()))
+
+    def _search_by(self) -> ChipChoice:
+        """What orders the passages of a search."""
+        if model := self._documents.embedding_model:
+            return ChipChoice(tr("Searched by words, and by meaning with {name}", name=model), None)
+        label = tr("Searched by words only. Choose an embedding model…")
+        return ChipChoice(label, self._window.open_embedding_choice)
+
+    def _price(self, tokens: int) -> str:
+        if not tokens:
+            return tr("read already")
+        if (seconds := self._speed.reading_s(tokens)) is None:
+            return about_tokens(tokens)
+        return tr("about {duration}", duration=price_text(seconds))
 
     def _in_order(self) -> tuple[str, ...]:
-        return tuple(self._documents.of_question(self._documents.draft))
+        """The documents that are read whole, as in the next prompt."""
+        of_question = self._documents.of_question(self._documents.draft)
+        return tuple(each for each in of_question if each in (self._whole or ()))
 
     def show_size(self, size: PromptSize | None) -> None:
         """The chips say of what fits the same as the composer's row."""
@@ -180,7 +252,7 @@ class AttachmentPresenter(Presenter):
     @Slot(ErrorReport)
     def refuse(self, report: ErrorReport) -> None:
         """Show why, until the message is sent or another conversation is shown."""
-        self._window.notices.show_notice(Notice(report.text(), topic=_FILES))
+        self._refused.add(report)
 
 
 def _removal(name: str) -> str:

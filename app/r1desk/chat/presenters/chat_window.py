@@ -32,5 +32,8 @@ class ChatWindow(QMainWindow):
     def close_document(self) -> None:
         """Take it away again; the keyboard goes back to the message box."""
 
+    def open_embedding_choice(self) -> None:
+        """Show where an embedding model is chosen."""
+
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
@@ -16,11 +16,13 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, task
@@ -34,7 +36,7 @@ from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(620, 420)
 _FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
-_REFRESHED = 50  # files that are read before the list is shown anew
+_REFRESHED_MS = 400  # between two states of a list that grows
 
 
 class DocumentsDialog(BoundedDialog):
@@ -47,12 +49,14 @@ class DocumentsDialog(BoundedDialog):
         self.tree = with_properties(
             QTreeWidget(), rootIsDecorated=False, accessibleName=tr("Documents")
         )
-        columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Read by models")]
+        columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Kept on disk")]
         self.tree.setHeaderLabels(columns)
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.tree.header().setStretchLastSection(False)
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         column.addWidget(self.tree, 1)
+        self.progress = text_label("", "dim")
+        column.addWidget(self.progress)
 
     def show_documents(
         self, documents: Sequence[Attachment], cells_mib: Mapping[str, float]
@@ -82,11 +86,14 @@ class DocumentLists(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
-        self._prompts = prompts
+        self._prompts, self._refused = prompts, RefusedFiles(window.notices, _FAILED)
         self.tasks = Tasks(self, store.failed.emit)
         self._dialog: DocumentsDialog | None = None  # the list that was shown last
+        self._noticed: list[FileReading] = []  # those that a notice is about
         self._folder: int | None = None  # of chats, whose documents it has; else all
         documents.folder_files.refused.connect(self._refuse)
+        self._reading = QTimer(self, singleShot=True, interval=_REFRESHED_MS)
+        self._reading.timeout.connect(self._on_changed)
         documents.folder_files.file_read.connect(self._on_read)
         documents.folder_files.changed.connect(self._on_changed)
         window.chats_menu.addAction(tr("Documents…"), lambda: self.show_documents(None))
@@ -102,20 +109,20 @@ class DocumentLists(Presenter):
         if folder is None:
             size, title = self._documents.index.size_bytes / 2**20, tr("Documents")
             note = tr(
-                "The texts and their index take {size}. A document goes with the last chat or "
-                "folder that has it; deleted here, it is taken out of all of them.",
+                "The texts and their index take {size}. Deleting one removes it from every chat "
+                "and folder.",
                 size=tr("{n:,.1f} MiB", n=size),
             )
         else:
             title = tr("Documents of “{name}”", name=folder.name)
-            note = tr("All chats in this folder are answered from these documents.")
+            note = tr("Every chat in this folder can use these documents.")
         key = folder.id if folder is not None else None
         dialog = DocumentsDialog(self._window, title, note)
         actions: dict[str, Callable[[], object]] = {}
         if key is not None:
             modes = QFileDialog.FileMode
-            actions[tr("Add files…")] = partial(self._choose, key, modes.ExistingFiles)
-            actions[tr("Add a folder…")] = partial(self._choose, key, modes.Directory)
+            actions[tr("Add files…")] = partial(self._choose, key, dialog, modes.ExistingFiles)
+            actions[tr("Add a folder…")] = partial(self._choose, key, dialog, modes.Directory)
         actions[tr("Delete") if key is None else tr("Remove")] = partial(self._remove, key, dialog)
         for label, action in actions.items():
             button = push_button(label, action)
@@ -124,7 +131,7 @@ class DocumentLists(Presenter):
         button.setEnabled(False)
         dialog.finished.connect(self._on_closed)
         self._dialog, self._folder = dialog, key
-        self._refresh()
+        self._on_changed()
         dialog.show()
 
     @Slot()
@@ -161,9 +168,10 @@ class DocumentLists(Presenter):
         self._documents.refresh()
         self._refresh()
 
-    def _choose(self, folder: int, mode: QFileDialog.FileMode) -> None:
-        chooser = file_dialog(self._window, tr("Add documents"), [tr("All files (*)")])
+    def _choose(self, folder: int, dialog: DocumentsDialog, mode: QFileDialog.FileMode) -> None:
+        chooser = file_dialog(dialog, tr("Add documents"), [tr("All files (*)")])
         chooser.setFileMode(mode)
+        chooser.filesSelected.connect(self._refused.clear)
         chooser.filesSelected.connect(
             lambda paths: self._documents.folder_files.read(paths, folder)
         )
@@ -171,33 +179,41 @@ class DocumentLists(Presenter):
 
     def _show_progress(self) -> None:
         files = self._documents.folder_files
-        self._window.notices.withdraw(_READING)
-        if not files.readings:
-            return
+        total, at = files.total, min(files.total, files.total - files.left + 1)
+        text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
         actions: dict[str, Callable[[], object]] = {tr("Stop"): partial(files.end, *files.readings)}
-        text = tr("Documents are being read.")
         if files.waits_for_mains:
-            text = tr("Documents are being read, but not on battery.")
-            actions[tr("Read on battery too")] = self._read_on_battery
-        if files.left:
-            left = trn("{n:,} file is left", "{n:,} files are left", files.left)
-            text = f"{text} ({left})"
-        self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
+            text = join_sentences([text, tr("Pauses on battery.")])
+            actions[tr("Keep going on battery")] = self._read_on_battery
+        if not files.readings:
+            text = ""
+        elif not files.total:
+            text = tr("Looking for documents…")
+        if self._dialog is not None:
+            self._dialog.progress.setText(text)
+        if files.readings == self._noticed:  # its buttons stay in their places
+            self._window.notices.change_text(_READING, text)
+            return
+        self._noticed = list(files.readings)
+        self._window.notices.withdraw(_READING)
+        if text:
+            self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
     def _read_on_battery(self) -> None:
         self._documents.folder_files.waits_for_mains = False
+        self._noticed = []
         self._show_progress()
+
+    @Slot(ErrorReport)
+    def _refuse(self, report: ErrorReport) -> None:
+        self._refused.add(report)
 
     @Slot()
     def _on_read(self) -> None:
-        if self._documents.folder_files.left % _REFRESHED == 0:
-            self._on_changed()
+        if not self._reading.isActive():
+            self._reading.start()
 
     @Slot()
     def _on_changed(self) -> None:
         self._show_progress()
         self._refresh()
-
-    @Slot(ErrorReport)
-    def _refuse(self, report: ErrorReport) -> None:
-        self._window.notices.show_notice(Notice(report.text(), topic=_FAILED))

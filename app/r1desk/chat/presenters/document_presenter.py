@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -78,6 +79,10 @@ class DocumentPresenter(Presenter):
             self._pane.show_text_instead(str(refused))
             return
         self._pane.show_page(page, drawn)
+        for near in (page + 1, page - 1):  # it is there when one turns to it
+            if 1 <= near <= self._pane.page.maximum():
+                with suppress(DocumentRefused):  # it is shown why once it is wanted
+                    await ask_in_background(partial(drawer.draw, near, width_px))
 
     @Slot(Path)
     def _on_file_wanted(self, path: Path) -> None:

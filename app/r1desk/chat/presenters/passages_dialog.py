@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListW
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
-from deepseek_r1.documents.passages import excerpt
+from deepseek_r1.documents.passages import excerpt, matched_terms
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
@@ -19,6 +19,7 @@ from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside, with_properties
+from r1desk.widgets.marked_items import MARKS_ROLE, MarkedItems
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(720, 520)
@@ -52,6 +53,7 @@ class PassagesDialog(BoundedDialog):
         text = tr("Untick what does not matter, or look for more, and ask again with the rest.")
         column.addWidget(text_label(text, "dim"))
         self.list = with_properties(QListWidget(), wordWrap=True, spacing=3)
+        self.list.setItemDelegate(MarkedItems(self.list))
         self.list.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.list.setAccessibleName(tr("Passages"))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -74,7 +76,7 @@ class PassagesDialog(BoundedDialog):
         set_role(self.send, "primary")
         self.buttons.accepted.connect(self.accept)
         self._pressed = _TICKED  # the state of a box before the click
-        self._add((source.passage for source in sources.sent), _TICKED)
+        self._add((source.passage for source in sources.passages()), _TICKED)
         self._on_changed()
         self.query.setFocus()
 
@@ -93,7 +95,9 @@ class PassagesDialog(BoundedDialog):
             label = join_list([each.name, each.place.label()])
             query = f"{self._question} {self.query.text()}"
             text = excerpt(each.text, query, _SHOWN_CHARACTERS)
-            item = QListWidgetItem(fit.prose(f"{label}\n{text}"), self.list)
+            shown = fit.prose(f"{label}\n{text}")
+            item = QListWidgetItem(shown, self.list)
+            item.setData(MARKS_ROLE, matched_terms(shown, query))
             item.setData(_PASSAGE, each)
             item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)

@@ -77,7 +77,7 @@ class QuestionSender(Presenter):
 
     async def _choose(self, sources: AnswerSources, question: str) -> list[Passage] | None:
         """Show the passages; those that are to be sent, None for no question at all."""
-        among = self._documents.of_question(())
+        among = self._documents.of_question(()).keys() - set(sources.documents)
         dialog = PassagesDialog(sources, question, self._documents, among, self._window)
         try:
             return dialog.chosen() if await accepted(dialog) else None

@@ -139,8 +139,6 @@ class RequestHandler(Presenter):
                 question = tr("The model wrote this link. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
-                if self._documents.shown or self._documents.draft:
-                    self._notify(tr("The models are asked without the documents of this chat."))
                 chat.ask_others(self._question(message))
             case intents.LoadModel(path):
                 self._models.choose(Path(path))

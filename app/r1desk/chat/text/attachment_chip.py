@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from PySide6.QtCore import QRectF, QSize
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.text import display_text as fit
@@ -25,12 +26,22 @@ _LEAST_PX = 60  # of a label
 
 
 @dataclass(frozen=True, slots=True)
+class ChipChoice:
+    """An entry of a button's menu; of several that exclude each other one is `chosen`."""
+
+    label: str
+    act: Callable[[], object] | None  # None: it only informs
+    chosen: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChipButton:
-    """A button of a chip: its icon, its name, what it does."""
+    """A button of a chip: its icon, its name, what it does, or the choices of its menu."""
 
     icon: str
     label: str
-    act: Callable[[], object] = field(compare=False)
+    act: Callable[[], object] = field(default=lambda: None, compare=False)
+    choices: tuple[ChipChoice, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Chip:
     buttons: tuple[ChipButton, ...] = ()
     fraction: float | None = None
     icon: str = "file"
+    tip: str = ""  # in place of what a click on a file does
 
     @property
     def label(self) -> str:
@@ -52,9 +64,15 @@ class Chip:
 
 def size_notes(attachment: Attachment) -> tuple[str, ...]:
     """The pages and about the tokens of a file, which another model may count otherwise."""
-    tokens = trn("about {n:,} token", "about {n:,} tokens", tokens_of(attachment))
+    tokens = about_tokens(tokens_of(attachment))
     pages = (trn("{n:,} page", "{n:,} pages", attachment.pages),) if attachment.pages else ()
     return (*pages, tokens)
+
+
+def about_tokens(count: int) -> str:
+    """A number of tokens, with the digits that are known of it."""
+    digits = max(0, len(str(count)) - 3)
+    return trn("about {n:,} token", "about {n:,} tokens", round(count, -digits))
 
 
 def short_name(name: str) -> str:
@@ -77,10 +95,26 @@ class AttachmentChip(QWidget):
         self.buttons: list[QToolButton] = []
         for at, each in enumerate(chip.buttons):
             button = icon_button(each.icon, each.label, self)
-            button.clicked.connect(lambda _checked, at=at: self.chip.buttons[at].act())
+            if each.choices:
+                menu = QMenu(button)
+                menu.aboutToShow.connect(partial(self._fill_menu, menu, at))
+                button.setMenu(menu)
+                button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            else:
+                button.clicked.connect(lambda _checked, at=at: self.chip.buttons[at].act())
             row.addWidget(button)
             self.buttons.append(button)
         self.show_chip(chip)
+
+    def _fill_menu(self, menu: QMenu, at: int) -> None:
+        menu.clear()
+        for choice in self.chip.buttons[at].choices:
+            if choice.chosen is None:
+                menu.addSeparator()
+            entry = menu.addAction(choice.label, choice.act or menu.close)
+            entry.setEnabled(choice.act is not None)
+            entry.setCheckable(choice.chosen is not None)
+            entry.setChecked(bool(choice.chosen))
 
     def show_chip(self, chip: Chip) -> None:
         """Show another state of the same file, with the same buttons."""
@@ -91,13 +125,22 @@ class AttachmentChip(QWidget):
         self.open_button.setIcon(icon(chip.icon, "text_dim"))
         self.open_button.setAccessibleName(tr("Attached file: {label}", label=chip.label))
         tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
+        tip = "\n".join([chip.label, chip.tip or tip])
         self.open_button.setToolTip(fit.plain_tooltip(tip))
         self.update()
 
     def fit(self, width: int) -> None:
-        """Leave the buttons their place where all of the label would not."""
+        """Leave the buttons their place; of the notes those that fit, the last ones."""
         taken = sum(button.sizeHint().width() for button in self.buttons)
         left = max(_LEAST_PX, width - taken - 6)
+        font, name = self.open_button.fontMetrics(), short_name(self.chip.name)
+        self.open_button.setText(self.chip.label)
+        around = self.open_button.sizeHint().width() - font.horizontalAdvance(self.chip.label)
+        for first in range(len(self.chip.notes) + 1):
+            text = " · ".join([name, *self.chip.notes[first:]])
+            if font.horizontalAdvance(text) + around <= left:
+                break
+        self.open_button.setText(text)
         self.open_button.setMinimumWidth(min(left, self.open_button.minimumWidth()))
         self.open_button.setMaximumWidth(left)
 

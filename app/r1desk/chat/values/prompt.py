@@ -16,8 +16,8 @@ NEARLY_FULL_SHARE = 0.8
 class PromptSize:
     """Tokens of the next message's `text`, of the `history` before it, and of the `reserve`.
 
-    `exact` and `history_exact`: False while the text, or the history, is only estimated. `whole`:
-    all documents fit too; `text` has those that the history does not have.
+    `exact` and `history_exact`: False while the text, or the history, is only estimated. `whole`
+    are the hashes of the documents that are read whole; `text` has those that the history has not.
     """
 
     text: int
@@ -26,7 +26,7 @@ class PromptSize:
     context: int
     exact: bool = True
     history_exact: bool = True
-    whole: bool = True
+    whole: tuple[str, ...] = ()
 
     @property
     def used(self) -> int:
@@ -120,6 +120,6 @@ def conversation_tokens(branch: Sequence[ChatMessage]) -> int:
     files = (each for message in branch for each in message.attachments if not each.sha256)
     given = [message.sources for message in branch if message.sources is not None]
     # Whole documents stand once, at the beginning, for the last question alone.
-    passages = sum(each.tokens for each in given[:-1] if not each.whole)
+    passages = sum(each.tokens for each in given[:-1] if not each.documents)
     passages += given[-1].tokens if given else 0
     return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files)) + passages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
+from r1desk.chat.text.editor import MessageField
 from r1desk.chat.values.duration import budget_name
 from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import ChatMessage
@@ -44,9 +45,15 @@ class ColumnChoice(QWidget):
     """
 
     def __init__(
-        self, number: int, models: Sequence[Candidate], chosen: int, parent: QWidget
+        self,
+        number: int,
+        models: Sequence[Candidate],
+        chosen: int,
+        no_thinking: Collection[str],
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
+        self._no_thinking = no_thinking  # paths of models
         first, title = models[0], tr("Column {n}", n=number)
         self.model = NamedBox(title, self)
         self.model.addItem(tr("No model"))
@@ -88,6 +95,18 @@ class ColumnChoice(QWidget):
             else:
                 form.addRow(widget)
             widget.setAccessibleName(f"{title}, {text}")
+        self._form = form
+        self.model.currentIndexChanged.connect(self._show_thinking)
+        self._show_thinking()
+
+    @Slot()
+    def _show_thinking(self) -> None:
+        """A model that does not think has no budget for it; the rows stay beside each other."""
+        model: Candidate | None = self.model.currentData()
+        thinks = model is not None and str(model.model) not in self._no_thinking
+        self.thinking.setEnabled(thinks)
+        tip = "" if thinks or model is None else tr("This model does not think.")
+        self.thinking.setToolTip(tip)
 
     @Slot()
     def _on_disk_clicked(self) -> None:
@@ -124,17 +143,26 @@ class ComparisonDialog(BoundedDialog):
     start_wanted = Signal(object, list, object)
 
     def __init__(
-        self, parent: QWidget, question: ChatMessage, models: Sequence[Candidate], planner: Planner
+        self,
+        parent: QWidget,
+        question: ChatMessage,
+        models: Sequence[Candidate],
+        planner: Planner,
+        *,
+        last: Sequence[str] = (),
+        no_thinking: Collection[str] = (),
+        has_documents: bool = False,
     ) -> None:
-        """Begin with two columns: the first model, and the second where there is one."""
+        """Begin with the first model, and beside it the others of the `last` time, or one more."""
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
         self._asked, self._planner = question, planner
         self.tasks = Tasks(self, self._refuse)
         self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
         stored = bool(question.id)  # it cannot be changed
-        self.question = QPlainTextEdit(
-            question.content, self, readOnly=stored, tabChangesFocus=True
-        )
+        self.question = with_properties(MessageField(self), readOnly=stored, tabChangesFocus=True)
+        self.question.setPlainText(question.content)
+        self.question.sent.connect(self._on_start)
+        self.question.escaped.connect(self.reject)
         self.question.setAccessibleName(tr("Question"))
         self.question.setPlaceholderText(tr("The question for all models"))
         self.question.setFixedHeight(4 * self.fontMetrics().lineSpacing())
@@ -144,11 +172,14 @@ class ComparisonDialog(BoundedDialog):
         keep_place(self.bill, lines=3)
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
+        self.left_out = text_label(tr("The documents of this chat are not included."), "warning")
+        self.left_out.setVisible(has_documents)
+        body.addWidget(self.left_out)
         body.addWidget(self.bill)
         columns = put_inside(body, QHBoxLayout())
         self.choices = [
-            ColumnChoice(number, models, chosen, self)
-            for number, chosen in enumerate((1, min(2, len(models)), 0), 1)
+            ColumnChoice(number, models, chosen, no_thinking, self)
+            for number, chosen in enumerate(_chosen(models, last), 1)
         ]
         for choice in self.choices:
             columns.addWidget(choice, stretch=1)
@@ -210,6 +241,17 @@ class ComparisonDialog(BoundedDialog):
 
     @Slot()
     def _on_start(self) -> None:
+        """By the button, or by Enter in the question, as in the message box."""
+        if not self.start.isEnabled():
+            return
         question = replace(self._asked, content=self.question.toPlainText())
         self.start_wanted.emit(question, self.candidates(), self._planned)
         self.accept()
+
+
+def _chosen(models: Sequence[Candidate], last: Sequence[str]) -> tuple[int, int, int]:
+    """The models of three columns, from 1 on; 0 is none."""
+    there = {str(each.model): place for place, each in enumerate(models, 1)}
+    others = [there[path] for path in last if there.get(path, 1) > 1] or [min(2, len(models))]
+    second, third = [*others, 0, 0][:2]
+    return 1, second, third

@@ -137,7 +137,8 @@ class ConversationExport:
             writer.end_thinking()
         self._write_markdown(writer, message.content)
         if message.sources is not None:
-            writer.add_attachment(message.sources.summary(), message.sources.text())
+            sources = message.sources
+            writer.add_attachment(sources.summary(), sources.text(message.content))
 
     def _write_markdown(self, writer: Writer, source: str) -> None:
         splitter = BlockSplitter()

@@ -85,7 +85,8 @@ class HtmlWriter:
     def add_attachment(self, label: str, content: str) -> None:
         """Add a file of a user's message."""
         text = f"<pre><code>{escape(content)}</code></pre>"
-        self._parts.append(f"<details><summary>{escape(label)}</summary>{text}</details>\n")
+        fold = f"<details><summary>{escape(label)}</summary>{text}</details>\n"
+        self._parts.append(fold if content else f"<p>{escape(label)}</p>\n")
 
     def add_question(self, content: str) -> None:
         """Add a user's message."""

@@ -31,6 +31,7 @@ class RecentModel:
     fit: str = ""  # empty until the file was read
     missing: bool = False
     current: bool = False  # it is loaded, or on its way
+    thinks: bool = True  # or it is not known
 
 
 class PillState(StrEnum):

@@ -43,7 +43,7 @@ class Gauge(QWidget):
         self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
         self.state = Meter("", tr("Loading"), grows=False)
-        self.stop = tool_button("close", tr("Stop preparing the next turn"))
+        self.stop = tool_button("close", tr("Stop reading ahead"))
         self.stop.setFixedSize(BUTTON_PX, BUTTON_PX)
         self.stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtCore import QSize, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
@@ -149,17 +149,30 @@ class PerformancePanel(QWidget):
         }[tab]
         first.setFocus()
 
+    def show_embedding_model(self) -> None:
+        """Open the fold with the embedding model and put the keyboard onto its button."""
+        page, row = self.pages[PanelTab.MODEL], self.load.rows["embedding_model"]
+        page.expert.button.setChecked(True)
+        row.controls[0].setFocus()
+        QTimer.singleShot(0, page, lambda: page.ensureWidgetVisible(row))  # it is laid out first
+
     def show_document(self, *, shown: bool) -> None:
         """Put the document into the first tab, or take it away again."""
         at = self.tabs.indexOf(self.document)
-        if not shown and at >= 0:
-            self.tabs.removeTab(at)
-            self.document.setParent(self)
+        if not shown:
+            if at >= 0:
+                self.tabs.removeTab(at)
+            self.document.setParent(self)  # whose end it shares
             self.document.hide()
         elif shown and at < 0:
             self.tabs.insertTab(0, self.document, tr("Document"))
         if shown:
             self.tabs.setCurrentWidget(self.document)
+
+    @property
+    def shows_document(self) -> bool:
+        """Whether the document is the tab in front."""
+        return self.tabs.currentWidget() is self.document
 
     @Slot(object, str, object)
     def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
@@ -278,7 +291,7 @@ class PerformancePanel(QWidget):
 
     @Slot()
     def _on_tab(self) -> None:
-        self.message.setVisible(self.tabs.currentWidget() is not self.document)
+        self.message.setVisible(not self.shows_document)
 
     # ---- done by the user -------------------------------------------------------------------
 
