@@ -204,7 +204,10 @@ class AttachmentPresenter(Presenter):
         if whole or mine:
             buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
-            choices = (ChipChoice(tr("Too long to be read whole"), None), self._search_by())
+            choices = (
+                ChipChoice(tr("Does not fit whole into what is left of the context"), None),
+                self._search_by(),
+            )
             buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
         return notes, buttons, fraction
 
