@@ -15,7 +15,7 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -116,12 +116,14 @@ def read_document(
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
     more_follow: bool = False,
+    on_page: Callable[[int], object] = lambda _page: None,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
     gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
-    the next one's process starts meanwhile. Not for a window's thread.
+    the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
+    a second. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
@@ -134,7 +136,13 @@ def read_document(
             for _ in range(_TRIES):
                 before = _state(path)
                 document = _read(
-                    path, name, stop, memory, most_mib=most_mib, more_follow=more_follow
+                    path,
+                    name,
+                    stop,
+                    memory,
+                    most_mib=most_mib,
+                    more_follow=more_follow,
+                    on_page=on_page,
                 )
                 if before == _state(path):
                     return document
@@ -155,6 +163,7 @@ def _read(
     *,
     most_mib: int,
     more_follow: bool,
+    on_page: Callable[[int], object],
 ) -> Document:
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
@@ -177,6 +186,8 @@ def _read(
         check()
         for block in some.blocks:
             blocks.append(block)
+        if some.blocks and (page := some.blocks[-1].place.page):
+            on_page(page)
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
