@@ -308,6 +308,12 @@ def test_the_process_of_the_next_document_starts_while_one_is_read(tmp_path: Pat
     assert not reading.readers.has_spare
 
 
+def test_the_page_that_was_read_last_is_known_meanwhile(tmp_path: Path) -> None:
+    content, pages = [made.pdf_lines(f"page {n}") for n in range(1, 9)], list[int]()
+    read_document(saved(tmp_path, "a.pdf", made.pdf(content)), on_page=pages.append)
+    assert pages[-1] == 8
+
+
 def test_a_file_without_text_is_empty(tmp_path: Path) -> None:
     with pytest.raises(R1Error, match="is empty"):
         read_document(saved(tmp_path, "a.txt", " \n" * 9_999))

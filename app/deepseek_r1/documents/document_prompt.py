@@ -13,6 +13,7 @@ from deepseek_r1.documents.index import DocumentIndex, IndexedDocument
 from deepseek_r1.documents.passages import UNSPACED, estimated_tokens, is_of_all, only_asks
 
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
+_LEFT_TOKENS: Final = 1200  # for them, beside documents that are read whole
 _FOUND: Final = 12  # passages that a search may find
 _COMPARED: Final = 20  # passages that an embedding model compares with the question
 _RANK: Final = 2  # is added to each rank before ranks are summed: Cormack and others, 2009
@@ -169,7 +170,7 @@ def _fitting(
     lengths = {sha256: each.passages * _LEAST_TOKENS for sha256, each in there.items()}
     before, whole = None, whole_documents(lengths, apart, free)
     while whole and whole != before:
-        most = free if len(whole) == len(there) else free - SEARCHED_TOKENS
+        most = free if len(whole) == len(there) else free - _LEFT_TOKENS
         tokens = model.count_tokens(f"{whole_text(index, whole, question)}\n\n{question}")
         if tokens <= most:
             return whole, tokens
@@ -190,7 +191,7 @@ def whole_documents(
     """
     whole = tuple(each for each in lengths if each not in searched and lengths[each] <= free)
     if len(whole) < len(lengths):
-        free -= SEARCHED_TOKENS
+        free -= _LEFT_TOKENS
     return whole if sum(lengths[each] for each in whole) <= free else ()
 
 

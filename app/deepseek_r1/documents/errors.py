@@ -27,7 +27,7 @@ class DocumentKindUnknown(DocumentRefused):
 
 
 class DocumentIsPicture(DocumentRefused):
-    """What reads the text of pictures is not installed."""
+    """The extra that reads the text of pictures is not installed."""
 
     what = N_("{name} is a picture.")
     why = N_("Reading the text of pictures and scans is an extra that is not installed.")

@@ -15,8 +15,9 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -122,20 +123,21 @@ def read_document(
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
     more_follow: bool = False,
+    on_page: Callable[[int], object] = lambda _page: None,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
     gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
-    the next one's process starts meanwhile. Not for a window's thread.
+    the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
+    a second. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    document, pictures = _read_within(path, name, stop, memory, most_mib, more_follow=more_follow)
+    reading = _Reading(path, name, stop, memory, more_follow=more_follow, on_page=on_page)
+    document, pictures = _read_within(reading, most_mib, recognises=False)
     if pictures:
         try:
-            document, _ = _read_within(
-                path, name, stop, memory, most_mib, recognises=True, more_follow=more_follow
-            )
+            document, _ = _read_within(reading, most_mib, recognises=True)
         except DocumentNeedsMemory:
             if pictures == document.pages or not _has_text(document):
                 raise
@@ -146,21 +148,25 @@ def read_document(
     return document
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What `read_document` is asked for."""
+
+    path: Path
+    name: str
+    stop: threading.Event | None
+    memory: ReadingMemory
+    more_follow: bool
+    on_page: Callable[[int], object]
+
+
 def _has_text(document: Document) -> bool:
     return next(iter(document.blocks), None) is not None
 
 
-def _read_within(
-    path: Path,
-    name: str,
-    stop: threading.Event | None,
-    memory: ReadingMemory,
-    most_mib: int,
-    *,
-    recognises: bool = False,
-    more_follow: bool = False,
-) -> tuple[Document, int]:
+def _read_within(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
     """The text, and how many pages are pictures whose text could be recognised."""
+    path, name, memory = wanted.path, wanted.name, wanted.memory
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
     with _refusals(name):
         needed_mib = _needed_mib(path) - spare_mib + (OCR_MIB if recognises else 0)
@@ -169,15 +175,7 @@ def _read_within(
             try:
                 for _ in range(_TRIES):
                     before = _state(path)
-                    read = _read(
-                        path,
-                        name,
-                        stop,
-                        memory,
-                        most_mib,
-                        recognises=recognises,
-                        more_follow=more_follow,
-                    )
+                    read = _read(wanted, most_mib, recognises=recognises)
                     if before == _state(path):
                         return read
             except (ChildTooLarge, ReaderFull):
@@ -189,16 +187,8 @@ def _read_within(
     raise DocumentNotRead(name=name, detail=tr("it is being written to"))
 
 
-def _read(
-    path: Path,
-    name: str,
-    stop: threading.Event | None,
-    memory: ReadingMemory,
-    most_mib: int,
-    *,
-    recognises: bool,
-    more_follow: bool,
-) -> tuple[Document, int]:
+def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
+    path, name, stop, memory = wanted.path, wanted.name, wanted.stop, wanted.memory
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
     longest_s = LONGEST_RECOGNITION_S if recognises else LONGEST_S
@@ -221,12 +211,14 @@ def _read(
         check()
         for block in some.blocks:
             blocks.append(block)
+        if some.blocks and (page := some.blocks[-1].place.page):
+            wanted.on_page(page)
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
     request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
     with readers.take() as child:
-        if more_follow:
+        if wanted.more_follow:
             readers.prepare(memory.left_mib())
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
     return Document(name, digest, read.format, read.pages, blocks), read.pictures

@@ -50,8 +50,8 @@ def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[Recogn
     lines = list(_read(picture, boxes, alive))
     longest = sorted(lines, key=lambda line: -line.box.width)[:_PROBED]
     if lines and _sureness(longest) < _DOUBTFUL:
-        half_turn = [replace(each.box, angle=each.box.angle + math.pi) for each in longest]
-        if _sureness(list(_read(picture, half_turn, alive))) > _sureness(longest):
+        upside_down = [replace(each.box, angle=each.box.angle + math.pi) for each in longest]
+        if _sureness(list(_read(picture, upside_down, alive))) > _sureness(longest):
             picture = picture.transpose(Image.Transpose.ROTATE_180)
             lines = list(_read(picture, _found(picture), alive))
     return [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict, Unpack
 
 from PySide6.QtCore import QObject, Signal
 
@@ -49,6 +50,14 @@ class FileReading:
     stop: threading.Event = field(default_factory=threading.Event)
     total: int = 0  # files
     left: int = 0  # of them, which wait
+    page: int = 0  # of the file being read; 0 where it has none
+
+
+class _ReadingOptions(TypedDict, total=False):
+    """Those of `read_document`."""
+
+    more_follow: bool
+    on_page: Callable[[int], object]
 
 
 class FileReader(QObject):
@@ -58,11 +67,13 @@ class FileReader(QObject):
         file_read: the FileReading, and an Attachment; one that was read while it was stopped too.
         refused: the ErrorReport of a file.
         changed: other `readings`.
+        page_read: of one that is not read gently.
     """
 
     file_read = Signal(object, object)
     refused = Signal(ErrorReport)
     changed = Signal()
+    page_read = Signal()
 
     def __init__(
         self,
@@ -190,19 +201,27 @@ class FileReader(QObject):
             began = time.monotonic()
             if reading.stop.is_set():
                 return
-            file = self._read_one(each, reading.stop, more_follow=done < len(files))
+            show = partial(self._on_page, reading)
+            more = done < len(files)
+            file = self._read_one(each, reading.stop, more_follow=more, on_page=show)
+            reading.page = 0
             reading.left = len(files) - done
             yield file
             if self._gently:
                 is_long = began - all_began > _BRISK_S
                 self._wait_for_turn(reading.stop, is_long * (time.monotonic() - began))
 
+    def _on_page(self, reading: FileReading, page: int) -> None:
+        reading.page = page
+        if not self._gently:
+            self.page_read.emit()
+
     def _read_one(
-        self, file: Path, stop: threading.Event, *, more_follow: bool = False
+        self, file: Path, stop: threading.Event, **options: Unpack[_ReadingOptions]
     ) -> Attachment | ErrorReport:
         try:
             modified_ns = file.stat().st_mtime_ns
-            document = read_document(file, stop=stop, memory=self._memory, more_follow=more_follow)
+            document = read_document(file, stop=stop, memory=self._memory, **options)
             self._index.add(document, str(file), modified_ns)
             if document.characters() <= _COUNTED:
                 tokens = self._count(document.text())

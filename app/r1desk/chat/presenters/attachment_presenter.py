@@ -61,6 +61,7 @@ class AttachmentPresenter(Presenter):
         documents.files.refused.connect(self.refuse)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
+        documents.files.page_read.connect(self._show)
         for others in (chat.branch_shown, chat.busy_changed, prefill.changed, speed.changed):
             others.connect(self._show)
 
@@ -131,7 +132,8 @@ class AttachmentPresenter(Presenter):
         chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
         for each in documents.files.readings:
             button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
-            chips.append(Chip(each.name, (tr("being read"),), None, (button,), icon="clock"))
+            notes = (tr("being read"), *[tr("page {n}", n=f"{each.page:,}")] * bool(each.page))
+            chips.append(Chip(each.name, notes, None, (button,), icon="clock"))
         attached, reading = bool(documents.draft), bool(documents.files.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
@@ -204,7 +206,10 @@ class AttachmentPresenter(Presenter):
         if whole or mine:
             buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
-            choices = (ChipChoice(tr("Too long to be read whole"), None), self._search_by())
+            choices = (
+                ChipChoice(tr("Does not fit whole into what is left of the context"), None),
+                self._search_by(),
+            )
             buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))
         return notes, buttons, fraction
 
