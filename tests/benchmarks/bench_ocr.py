@@ -28,7 +28,7 @@ import pypdfium2
 from PIL import Image
 
 from benchmarks.runner import Report, argument_parser
-from deepseek_r1.documents.ocr.page_text import page_text
+from deepseek_r1.documents.picture_text import page_text
 
 ENOUGH = 600  # characters of a page
 WAYS = {"100 dpi": 100, "150 dpi": 150, "200 dpi": 200, "turned by 2°": 150, "noise, JPEG 40": 150}

@@ -18,13 +18,13 @@ from deepseek_r1.documents import reader_worker
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
-from deepseek_r1.documents.ocr.reading_order import ordered_text
-from deepseek_r1.documents.ocr.recognition import RecognisedLine
-from deepseek_r1.documents.ocr.text_boxes import TextBox, text_boxes
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
+from deepseek_r1.ocr.reading_order import ordered_text
+from deepseek_r1.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
 from support import document_files as made
 
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")

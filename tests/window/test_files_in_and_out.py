@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -29,10 +29,10 @@ from r1desk.shell.session import Session
 from r1desk.store import FolderInfo
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
-from support.document_files import pdf, pdf_lines
+from support.document_files import pdf, pdf_lines, scan
 from support.engine_script import EngineScript, reads, waits_for
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
-from window.session_fixture import notice_text, ready_session, running_session, wait_answered
+from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
 
 
@@ -228,6 +228,23 @@ def test_many_files_leave_the_conversation_its_place(qtbot, session, tmp_path):
     wait_chips(qtbot, session, 1)
 
 
+def test_a_picture_that_is_pasted_is_read_and_a_question_about_it_has_its_text(qtbot, ready):
+    letters = scan("The safe opens with 4711.")
+    size = letters.width, letters.height, 3 * letters.width
+    picture = QImage(letters.tobytes(), *size, QImage.Format.Format_RGB888)
+    QGuiApplication.clipboard().setImage(picture)
+    ready.window.composer.setFocus()
+    press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    assert labels(ready)[0].startswith("Pasted picture")
+    wait_chips(qtbot, ready, 1)
+    qtbot.waitUntil(lambda: not ready.chat_feature.documents.files.readings)
+    ask(qtbot, ready, "What opens the safe?")
+    qtbot.waitUntil(lambda: len(ready.chat.shown_branch) == 2)
+    wait_answered(qtbot, ready)
+    (source,) = ready.chat.shown_branch[1].sources.sent
+    assert source.passage.text.endswith("The safe opens with 4711.")
+
+
 def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp_path):
     picture, empty = tmp_path / "picture.png", tmp_path / "empty.txt"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
@@ -244,7 +261,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     drop(ready.window, picture, empty, broken)
     qtbot.waitUntil(lambda: "3 files were not attached:" in notice_text(ready))
     assert len(ready.window.notices.rows) == 1
-    assert "• picture.png: A picture cannot be attached." in notice_text(ready)
+    assert "• picture.png is damaged." in notice_text(ready)
     assert "PDFium" not in notice_text(ready)
     wait_chips(qtbot, ready, 0)
     drop(ready.window, long, short)

@@ -19,8 +19,8 @@ from deepseek_r1.documents.errors import (
     DocumentTooLarge,
     PictureHasNoText,
 )
-from deepseek_r1.documents.ocr import models_folder
 from deepseek_r1.documents.plain_text import with_joined_chinese
+from deepseek_r1.ocr import models_folder
 
 MAX_PAGES: Final = 10_000
 _DRAWN_SIDE: Final = 2_000  # pixels of a page that is recognised: 170 dots an inch of A4
@@ -82,7 +82,7 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
 def _recognised(page: pdfium.PdfPage, writer: BlockWriter) -> str:
     if not writer.recognises:
         return ""
-    from deepseek_r1.documents.ocr.page_text import page_text  # noqa: PLC0415 - an extra
+    from deepseek_r1.documents.picture_text import page_text  # noqa: PLC0415 - an extra
 
     drawn = page.render(scale=_DRAWN_SIDE / max(page.get_size()), rev_byteorder=True)
     return page_text(drawn.to_pil(), writer.progress)

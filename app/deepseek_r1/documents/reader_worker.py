@@ -16,7 +16,6 @@ from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents import errors
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.markup_text import MarkupText
-from deepseek_r1.documents.ocr import models_folder
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_text import write_pdf
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
@@ -33,6 +32,7 @@ from deepseek_r1.documents.reader_protocol import (
 from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
+from deepseek_r1.ocr import models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
@@ -61,7 +61,7 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     path.stat()
     more_mib = request.memory_mib - READER_MIB
     if isinstance(request, ReadDocument) and request.recognises:
-        from deepseek_r1.documents.ocr.recognition import load_models  # noqa: PLC0415 - an extra
+        from deepseek_r1.ocr.recognition import load_models  # noqa: PLC0415 - an extra
 
         load_models()  # what they take is more addresses than memory
         more_mib += _ADDRESSES_MIB
@@ -134,7 +134,7 @@ def _write_picture(path: Path, writer: BlockWriter) -> str:
     if not writer.recognises:
         writer.pictures = 1
         return "picture"
-    from deepseek_r1.documents.ocr.pictures import write_picture  # noqa: PLC0415 - an extra
+    from deepseek_r1.documents.picture_text import write_picture  # noqa: PLC0415 - an extra
 
     return write_picture(path, writer)
 

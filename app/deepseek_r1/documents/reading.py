@@ -39,7 +39,6 @@ from deepseek_r1.documents.errors import (
     ReaderFull,
     ReadingStopped,
 )
-from deepseek_r1.documents.ocr import OCR_MIB
 from deepseek_r1.documents.reader_protocol import (
     READER_MIB,
     DocumentRead,
@@ -50,6 +49,7 @@ from deepseek_r1.documents.reader_protocol import (
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
+from deepseek_r1.ocr import OCR_MIB
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens

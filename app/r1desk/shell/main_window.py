@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QImage,
     QKeySequence,
     QResizeEvent,
     QShowEvent,
@@ -382,7 +383,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             else:
                 self.composer.requested.emit(AttachFiles(tuple(dropped)))
         elif is_picture(event.mimeData()):
-            self.composer.requested.emit(AttachPicture())
+            self.composer.requested.emit(AttachPicture(QImage(event.mimeData().imageData())))
 
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""

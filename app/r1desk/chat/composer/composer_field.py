@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMimeData, QRegularExpression, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent, QTextCursor, QTextDocument
+from PySide6.QtGui import (
+    QFocusEvent,
+    QImage,
+    QInputMethodEvent,
+    QKeyEvent,
+    QTextCursor,
+    QTextDocument,
+)
 from PySide6.QtWidgets import QFrame, QWidget
 
 from r1desk.chat.text.editor import MessageField
@@ -91,7 +98,7 @@ class ComposerField(MessageField):
             return
         text = source.text()
         if is_picture(source):
-            self._request(AttachPicture())
+            self._request(AttachPicture(QImage(source.imageData())))
         elif len(text) > LARGE_PASTE:
             self.large_pasted.emit(text)
         else:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypedDict, Unpack
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.heap import trim_heap
-from deepseek_r1.core.i18n import N_, trn
+from deepseek_r1.core.i18n import N_, tr, trn
 from deepseek_r1.documents.errors import DocumentNotRead
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
@@ -58,6 +61,9 @@ class _ReadingOptions(TypedDict, total=False):
 
     more_follow: bool
     on_page: Callable[[int], object]
+
+
+_Result = Attachment | ErrorReport
 
 
 class FileReader(QObject):
@@ -120,13 +126,21 @@ class FileReader(QObject):
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
         reading = FileReading(name, folder)
         self.readings.append(reading)
-        self._read(tuple(paths), reading)
-        self.changed.emit()
+        self._read(partial(self._read_all, tuple(paths)), reading)
+
+    def read_picture(self, picture: QImage) -> None:
+        """Read a picture that is in no file."""
+        reading = FileReading(tr("Pasted picture"), None)
+        self.readings.append(reading)
+        self._read(partial(self._read_picture, picture), reading)
 
     @task
-    async def _read(self, paths: tuple[str, ...], reading: FileReading) -> None:
+    async def _read(
+        self, read: Callable[[FileReading], Iterator[_Result]], reading: FileReading
+    ) -> None:
+        self.changed.emit()
         try:
-            async for file in stream_in_background(partial(self._read_all, paths, reading)):
+            async for file in stream_in_background(partial(read, reading)):
                 if isinstance(file, Attachment):
                     self.file_read.emit(reading, file)
                 elif not reading.stop.is_set():
@@ -143,6 +157,16 @@ class FileReader(QObject):
             file = Path(folder, name)
             file.write_text(text, encoding="utf-8", errors="replace")
             return self._read_one(file, self._closed)
+
+    def _read_picture(self, picture: QImage, reading: FileReading) -> Iterator[_Result]:
+        reading.total = reading.left = 1
+        with TemporaryDirectory() as folder:
+            file = Path(folder, f"{reading.name}.png")
+            if not picture.save(str(file)):
+                raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
+            result = self._read_one(file, reading.stop)
+            reading.left = 0
+            yield result
 
     def _refuse(self, error: Exception) -> None:
         self.refused.emit(report_of(error))

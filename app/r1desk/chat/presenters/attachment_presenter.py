@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import ErrorReport
@@ -89,6 +90,11 @@ class AttachmentPresenter(Presenter):
         self._refused.clear()
         self._documents.files.read(paths)
         self._window.composer.setFocus()
+
+    def add_picture(self, picture: QImage) -> None:
+        """Read the text of a picture that was copied or dragged without a file, and attach it."""
+        self._refused.clear()
+        self._documents.files.read_picture(picture)
 
     @newest_task
     async def add_text(self, text: str) -> None:

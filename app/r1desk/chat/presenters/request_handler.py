@@ -11,7 +11,6 @@ from PySide6.QtGui import QKeySequence
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
-from deepseek_r1.documents.errors import DocumentIsPicture
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -131,8 +130,8 @@ class RequestHandler(Presenter):
                 attachments.add_paths(paths)
             case intents.AttachText(text):
                 attachments.add_text(text)
-            case intents.AttachPicture():
-                attachments.refuse(DocumentIsPicture().report())
+            case intents.AttachPicture(picture):
+                attachments.add_picture(picture)
             case intents.OpenAttachment(shown, claim):
                 self._shown_document.show(shown, claim)
             case intents.OpenLink(address):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import dataclass_transform
 
+from PySide6.QtGui import QImage
+
 from deepseek_r1.documents.document import Passage
 from r1desk.store import Attachment
 
@@ -79,7 +81,9 @@ class SavePrompt(Intent):
 
 
 class AttachPicture(Intent):
-    """Attach a picture that was copied or dragged without a file, which no model here can see."""
+    """Attach the text of a picture that was copied or dragged without a file."""
+
+    picture: QImage
 
 
 class SendExample(Intent):

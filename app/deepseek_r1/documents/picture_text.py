@@ -1,8 +1,9 @@
-"""Pictures as documents: PNG, JPEG, WebP, TIFF, BMP and a GIF's first frame, by Pillow."""
+"""The text of pictures: PNG, JPEG, WebP, TIFF, BMP and a GIF's first frame, opened by Pillow."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,28 @@ from PIL import Image, ImageOps
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import DocumentTooLarge
-from deepseek_r1.documents.ocr.page_text import page_text
+from deepseek_r1.documents.plain_text import with_joined_chinese
+from deepseek_r1.ocr.reading_order import ordered_text
+from deepseek_r1.ocr.recognition import recognised
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
 _MOST_PAGES: Final = 500
 _MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
+# Not translated: a text has the same tokens whatever language the window speaks.
+_MARK = "[Read from a picture, {sure:.0%} sure.]\n{text}"
+
+
+def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
+    """The text, behind a line that names its source; "" where there is none.
+
+    `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
+    """
+    lines = recognised(picture.convert("RGB"), alive)
+    characters = sum(len(line.text) for line in lines)
+    sure = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
+    text = with_joined_chinese(ordered_text(lines))
+    return _MARK.format(sure=sure, text=text) if lines else ""
 
 
 def write_picture(path: Path, writer: BlockWriter) -> str:

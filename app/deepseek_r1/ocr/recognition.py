@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 from PIL import Image
 
-from deepseek_r1.documents.ocr import DETECTION, RECOGNITION, models_folder
-from deepseek_r1.documents.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.ocr import DETECTION, RECOGNITION, models_folder
+from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
 
 _LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
 _STEP: Final = 32

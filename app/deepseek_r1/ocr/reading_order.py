@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from deepseek_r1.documents.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.recognition import RecognisedLine
 
 _CELL_GAP: Final = 1.5  # heights of a line between two cells of a row
 _GUTTER_GAP: Final = 0.8  # heights of a line between two columns
