@@ -65,6 +65,7 @@ class Preferences(BaseModel):
     system_notices: bool = True  # when an answer is ready and the window is not in front
     window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[FilePath] = []
+    model_titles: dict[FilePath, str] = {}  # as their files name themselves
     chat_templates: dict[FilePath, str] = {}  # the chosen ones, by the path of the model's file
     chat_template_files: dict[FilePath, str] = {}  # of files they were read from
     serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080

@@ -289,8 +289,9 @@ def test_code_and_formulas_of_a_users_message_are_set_and_all_else_is_as_typed(v
 
 
 def test_the_numbers_under_an_answer() -> None:
-    assert stats_line(STATS) == "9.8 tok/s · 412 tokens"
-    assert stats_line(STATS.model_copy(update={"decode_s": 6.5})) == "63 tok/s · 412 tokens"
+    assert stats_line(STATS, "") == "9.8 tok/s · 412 tokens"
+    fast = STATS.model_copy(update={"decode_s": 6.5})
+    assert stats_line(fast, "DeepSeek R1 Distill Qwen 7B Q4_K_M") == "R1 7B · 63 tok/s · 412 tokens"
     assert "First token after 1.9 s" in stats_details(STATS, "")
     for reason, words in {
         FinishReason.LENGTH: "length limit reached",
@@ -298,7 +299,7 @@ def test_the_numbers_under_an_answer() -> None:
         FinishReason.CANCELLED: "stopped",
         FinishReason.ERROR: "engine failed",
     }.items():
-        assert stats_line(STATS.model_copy(update={"finish_reason": reason})).endswith(words)
+        assert stats_line(STATS.model_copy(update={"finish_reason": reason}), "").endswith(words)
 
 
 def test_every_button_has_a_name(view: ChatView, show: Show) -> None:

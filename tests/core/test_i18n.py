@@ -24,6 +24,12 @@ def test_the_catalogues_are_complete_and_in_step_with_the_code() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_text_can_be_read_with_its_place_in_one_go():
+    listing = [sys.executable, str(ROOT / "installer/translations.py"), "--list"]
+    lines = subprocess.run(listing, capture_output=True, encoding="utf-8", check=True).stdout
+    assert "app/r1desk/models/widgets/model_pill.py\tModel: {name}\t模型：{name}\n" in lines
+
+
 def test_every_translation_has_the_places_of_its_text() -> None:
     def places(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}

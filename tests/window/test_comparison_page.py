@@ -14,7 +14,7 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed
 from deepseek_r1.core.messages import Role
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from deepseek_r1.host.sharing_protocol import ModelWanted
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
@@ -110,7 +110,7 @@ def test_the_model_of_the_answer_that_is_gone_on_with_writes_the_next_ones(
         type_text("And a nut?")
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: shown_texts(session)[2:] == ["And a nut?", "A pear."])
-        assert session.chat.shown_branch[-1].model_name == starter_model().stem
+        assert session.chat.shown_branch[-1].model_name == STARTER_NAME
         page = ask_two(qtbot, session, "And now?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
         wait_ended(qtbot, session)

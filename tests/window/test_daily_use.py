@@ -560,8 +560,10 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
         buttons = session.window.chat.findChildren
-        qtbot.waitUntil(lambda: any("other-7b" in b.text() for b in buttons(QPushButton)))
-        offer = next(b for b in buttons(QPushButton) if "other-7b" in b.text())
+        qtbot.waitUntil(
+            lambda: any(b.text() == "Switch back to other 7B" for b in buttons(QPushButton))
+        )
+        offer = next(b for b in buttons(QPushButton) if "other 7B" in b.text())
         qtbot.waitUntil(offer.isVisible)
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
@@ -569,6 +571,6 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         qtbot.waitUntil(offer.isHidden)  # this one has answered now
         chosen: list[Path] = []
         session.models.load_started.connect(chosen.append)
-        session.window.chat.offer_model(str(file))
+        session.window.chat.offer_model(str(file), "other 7B")
         click(offer)
         assert chosen == [str(file)]

@@ -106,8 +106,8 @@ class ChatFeature(Feature[ChatWindow]):
             outcome.connect(self._hold_open_while_unsaved)
 
     @Slot(object)
-    def _on_model_loaded(self, loaded: ModelLoaded) -> None:
-        self._speed.reset(self.controller.shown_branch, loaded.facts.name)
+    def _on_model_loaded(self, _loaded: ModelLoaded) -> None:
+        self._speed.reset(self.controller.shown_branch, self._models.name)
         self.overflow.refresh()
 
     @Slot(object, list)

@@ -93,7 +93,7 @@ class ComparisonFeature(Feature[ChatWindow]):
                 sampling=sampling,
                 system=system,
                 chat_template=of.template_of(each.path).template,
-                name=each.name,
+                name=each.title,
             )
             for each in sorted(known, key=lambda each: each.path != of.path)
         ]

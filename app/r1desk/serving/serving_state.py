@@ -51,6 +51,7 @@ class ServingState:
     key: str = ""
     port: int = 0
     model: str = ""  # the name for clients; empty while none is loaded
+    model_name: str = ""  # the short one for people
     clients: tuple[SharingClient, ...] = ()
     problem: str = ""
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
-from r1desk.theme import set_role
+from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside, with_properties
@@ -145,7 +145,9 @@ class ServingDialog(BoundedDialog):
         self.address.setText(state.address or f"http://127.0.0.1:{state.port}/v1")
         self.address.setEnabled(bool(state.address))
         self._show_key()
-        self.model.setText(state.model or tr("No model is loaded."))
+        self.model.setText(state.model_name or tr("No model is loaded."))
+        programs = tr("Its name for programs: {name}", name=state.model) if state.model else ""
+        explain(self.model, programs)
         with QSignalBlocker(self.port):
             self.port.setValue(state.port)
         for control in (self.port, self.new_key):

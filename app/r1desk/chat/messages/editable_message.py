@@ -150,7 +150,7 @@ class Footer(FittedWidget):
     def _add_numbers(self, row: QHBoxLayout) -> None:
         message = self._message
         if message.stats:
-            text = stats_line(message.stats)
+            text = stats_line(message.stats, message.model_name)
             tooltip = stats_details(message.stats, message.model_name)
         elif message.edited:
             text, tooltip = tr("edited by you"), message.model_name

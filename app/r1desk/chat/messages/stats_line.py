@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.model_names import short_name
 from r1desk.chat.values.duration import price_text
 
 LEAST_S = 2.0  # of reading, before a rate is worth showing
@@ -19,9 +20,9 @@ _REASONS = {
 }
 
 
-def stats_line(stats: GenerationStats) -> str:
-    """Rate, tokens, and why it ended early."""
-    parts = _rate(stats)
+def stats_line(stats: GenerationStats, model_name: str) -> str:
+    """Who wrote it, rate, tokens, and why it ended early."""
+    parts = [short_name(model_name), *_rate(stats)] if model_name else _rate(stats)
     if stats.completion_tokens:
         parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
     if reason := _REASONS.get(stats.finish_reason):

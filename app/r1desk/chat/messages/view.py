@@ -36,7 +36,7 @@ from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage
-from r1desk.theme import icon
+from r1desk.theme import explain, icon
 from r1desk.widgets.layouts import filled, put_inside
 
 STYLE_SHEET = """
@@ -79,7 +79,6 @@ class ChatView(QWidget):
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
-        self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
         self._model_offer.clicked.connect(
             lambda: self.requested.emit(LoadModel(self._offered_model))
         )
@@ -109,12 +108,11 @@ class ChatView(QWidget):
         """The messages shown, first one first."""
         return list(self._messages.values())
 
-    def offer_model(self, path: str) -> None:
+    def offer_model(self, path: str, name: str = "") -> None:
         """Offer to load the model that answered here before; an empty path offers nothing."""
         self._offered_model = path
-        name = PurePath(path).stem
-        self._model_offer.setText(tr("Load {name}, which answered here before", name=name))
-        self._model_offer.setAccessibleName(self._model_offer.text())
+        self._model_offer.setText(tr("Switch back to {name}", name=name))
+        explain(self._model_offer, PurePath(path).name)
         self._model_offer.setVisible(bool(path))
 
     def show_branch(self, messages: Sequence[ChatMessage]) -> None:

@@ -6,6 +6,7 @@ from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
@@ -118,7 +119,8 @@ class ChatPresenter(Presenter):
             "For real questions choose one of DeepSeek-R1's models at the top of the window."
         )
         is_starter = loaded.facts.name == STARTER_NAME
-        self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
+        name = short_name(loaded.facts.name)
+        self._window.chat.welcome.set_model_name(name, note if is_starter else "")
         self._window.composer.thinking.setVisible(loaded.facts.reasons)
         self._forwarder.take_idle_focus()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_names
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.values.duration import budget_name
@@ -50,8 +52,9 @@ class ColumnChoice(QWidget):
         first, title = models[0], tr("Column {n}", n=number)
         self.model = NamedBox(title, self)
         self.model.addItem(tr("No model"))
-        for place, each in enumerate(models, 1):
-            self.model.addItem(each.name, each)
+        names = short_names([(each.name, Path(each.model).stem) for each in models])
+        for place, (name, each) in enumerate(zip(names, models, strict=True), 1):
+            self.model.addItem(name, each)
             self.model.setItemData(place, str(each.model), Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(chosen)
         self.model.setMinimumContentsLength(10)

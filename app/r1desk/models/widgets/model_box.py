@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_name
 from r1desk.models.formatting import breakable_address, format_size
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled
@@ -68,7 +69,8 @@ class ModelBox(QFrame):
         self._show_state(tr("Unloaded. The next message loads it again."))
 
     def _show_facts(self, loaded: ModelLoaded) -> None:
-        self.show_name(loaded.facts.name)
+        self.show_name(short_name(loaded.facts.name))
+        explain(self.name, loaded.facts.title)
         self.facts.setText(facts_text(loaded.facts))
         loaded_in = tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s)
         explain(self.facts, f"{loaded.facts.path}\n{loaded.facts.engine}\n{loaded_in}")
@@ -77,7 +79,6 @@ class ModelBox(QFrame):
     def show_name(self, name: str) -> None:
         """Show the model's name."""
         self.name.setText(breakable_address(name))  # file names have no spaces to break at
-        explain(self.name, name)
 
     def _show_state(self, text: str, role: str = "dim") -> None:
         explain(self.state, "")
