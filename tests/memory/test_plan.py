@@ -202,7 +202,7 @@ def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model,
         with_swap = chosen.model_copy(update={"swap_enabled": True})
         needed = math.ceil(billed(model, with_swap).total_mib)
         swap = "" if chosen.swap_enabled else "weights read from the disk and "
-        assert advice.text.startswith(f"It needs {swap}a budget of at least {needed:,} MiB.")
+        assert advice.text.startswith(f"It needs {swap}a memory budget of at least {needed:,} MiB.")
         named = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) MiB", advice.text)]
         assert chosen.memory_budget < min(named)
     else:

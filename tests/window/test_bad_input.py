@@ -87,7 +87,7 @@ def test_a_budget_that_is_too_small_is_refused_and_forgotten(qtbot, own_profile,
         engine.loads(refuses(refusal))
         with answering_window(), qtbot.waitSignal(session.models.load_failed):
             session.models.apply(panel.load.edited)  # as if the bill had come too late
-        assert "256 MiB" in session.window.notices.text
+        assert "0.2 GB" in session.window.notices.text
         assert session.models.current is not None
         assert session.preferences.load == before
         assert_still_answers(qtbot, session)

@@ -64,7 +64,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
-        assert row.offered.text() == "Download about 381 MiB"
+        assert row.offered.text() == "Download about 0.4 GB"
         row.offered.setFocus()
         with qtbot.waitSignal(session.downloads.finished):
             row.offered.click()

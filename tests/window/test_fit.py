@@ -131,7 +131,7 @@ def test_a_refusal_offers_a_larger_budget_and_the_disk_each_with_its_speed(monke
     refused = refusal.Refusal(Path("/models/7b.gguf"), SETTINGS, report)
     (found,) = refusal.memory_ways(refused, 0.0, Forecaster(SETTINGS, headers))
     larger, disk = found.ways
-    assert larger == "Give it 4.8 GiB · 2.3 tok/s"
+    assert larger == "Give it 4.8 GB · 2.3 tok/s"
     assert disk.startswith("Run it from the disk · 0.")
     assert [way.swap_enabled for way in found.ways.values()] == [False, True]
     assert [way.memory_budget for way in found.ways.values()] == [4928, 2048]

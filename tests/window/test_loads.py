@@ -60,7 +60,7 @@ def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, ready: 
     click(take)
     assert panel.load.edited.memory_budget == 256
     assert panel.load.edited != panel.load.applied.model_copy(update={"memory_budget": 256})
-    qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text())
+    qtbot.waitUntil(lambda: "/ 0.2 GB" in panel.message.text.text())
     assert panel.message.apply_button.isEnabled()
     assert not take.isVisible()
 
@@ -109,7 +109,7 @@ def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(qtb
     ready.window.panel_action.setChecked(True)
     panel = ready.window.panel
     panel.load.rows["memory_budget"].spin.setValue(1500)
-    qtbot.waitUntil(lambda: "of 1,500 MiB" in panel.message.text.text())
+    qtbot.waitUntil(lambda: "/ 1.5 GB" in panel.message.text.text())
     ask(qtbot, ready, "Are you there?")
     wait_answered(qtbot, ready)
     assert ready.preferences.load.memory_budget == 1500

@@ -384,7 +384,7 @@ def test_a_conversation_that_is_deleted_for_good_leaves_nothing(qtbot, own_profi
         answered(qtbot, session, QUESTION)
         row = session.window.panel.next_turn.rows["disk_mib"]
         qtbot.waitUntil(lambda: bool(segments(own_profile)))
-        assert "MiB on disk" in row.cost.text()
+        assert "on the disk" in row.cost.text()
         row.spin.setValue(0)
         qtbot.waitUntil(lambda: not segments(own_profile))
         assert session.preferences.prompts.disk_mib == 0

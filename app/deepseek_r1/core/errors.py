@@ -12,6 +12,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from deepseek_r1.core.i18n import N_, join_sentences, tr
+from deepseek_r1.core.units import in_sentence
 
 Fact = str | int | float
 
@@ -53,8 +54,7 @@ class R1Error(Exception):
 
     def sentences(self) -> tuple[str, str, str]:
         """Return what happened, why, and what to do, in the current language."""
-        grouped = {k: f"{v:,}" if isinstance(v, int) else v for k, v in self.facts.items()}
-        facts = _Facts(grouped)
+        facts = _Facts({key: _shown(key, value) for key, value in self.facts.items()})
         what, why, todo = (tr(text).format_map(facts) for text in (self.what, self.why, self.todo))
         return what, why, todo
 
@@ -64,6 +64,12 @@ class R1Error(Exception):
     def report(self) -> ErrorReport:
         """Return this error as a value."""
         return ErrorReport(code=type(self).__name__, facts=self.facts)
+
+
+def _shown(key: str, value: Fact) -> Fact:
+    if key.endswith("_mib") and isinstance(value, int | float):
+        return in_sentence(value, up=key.startswith("needed"))
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 class _Facts(dict[str, Fact]):
@@ -180,8 +186,8 @@ class ContextTooLarge(ModelRefused):
 class BudgetTooSmall(ModelRefused):
     """The bill exceeds the budget; `advice` is the nearest configuration that fits."""
 
-    what = N_("This model needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
-    why = N_("Weights take {weights_mib} MiB, the context {kv_mib} MiB, the rest {rest_mib} MiB.")
+    what = N_("This model needs {needed_mib} and the memory budget is {budget_mib}.")
+    why = N_("Weights take {weights_mib}, the context {kv_mib}, the rest {rest_mib}.")
     todo = N_("{advice}")
 
 

@@ -9,13 +9,9 @@ from pathlib import Path
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
 from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
 from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.memory.forecast import fit_facts
-from r1desk.models.formatting import (
-    format_bill_summary,
-    format_download,
-    format_mib,
-    format_parameters,
-)
+from r1desk.models.formatting import format_bill_summary, format_download, format_parameters
 
 
 @dataclass(frozen=True, slots=True)

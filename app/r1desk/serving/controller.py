@@ -153,7 +153,9 @@ class ServingController(QObject):
             return
         left = int(loaded.bill.budget_mib - loaded.bill.total_mib)
         if left < SERVER_MIB:
-            raise NoMemoryForServer(need=SERVER_MIB, left=left, more=SERVER_MIB - left)
+            raise NoMemoryForServer(
+                needed_mib=SERVER_MIB, left_mib=left, needed_more_mib=SERVER_MIB - left
+            )
 
     def _release_memory(self) -> None:
         """Give the server's memory back to the weights of a model that runs from the disk."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
 from r1desk.theme import explain, set_role
@@ -154,9 +155,9 @@ class ServingDialog(BoundedDialog):
             control.setEnabled(off)
         self.clients.setText("\n".join(map(client_text, state.clients)) or tr("Nobody yet."))
 
-    def show_memory(self, server_mib: float, budget_mib: float) -> None:
+    def show_memory(self, server_mib: float) -> None:
         """Show the memory of the server's process; 0 while it is off."""
-        self.memory.setText(memory_text(server_mib, budget_mib))
+        self.memory.setText(memory_text(server_mib))
 
     @Slot()
     def _show_key(self) -> None:
@@ -180,15 +181,10 @@ def client_text(client: SharingClient) -> str:
     return line + tr(", being answered: {n}", n=client.running) if client.running else line
 
 
-def memory_text(server_mib: float, budget_mib: float) -> str:
-    """The server's part of the budget in a sentence."""
+def memory_text(server_mib: float) -> str:
+    """The server's memory in a sentence."""
     if server_mib <= 0:
-        return tr("Switched on, the server takes about {n} MiB of the memory budget.", n=SERVER_MIB)
-    if budget_mib <= 0:
-        return tr("The server takes {n:,.0f} MiB, which count as the window's.", n=server_mib)
+        return tr("Switched on, the server takes about {memory}.", memory=format_mib(SERVER_MIB))
     return tr(
-        "The server takes {n:,.0f} of the budget's {budget:,.0f} MiB; they count as the window's. "
-        "The model is in memory once.",
-        n=server_mib,
-        budget=budget_mib,
+        "The server takes {memory}, included in the window's share.", memory=format_mib(server_mib)
     )

@@ -8,6 +8,7 @@ from math import ceil
 from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.measured_speed import MeasuredSpeed
@@ -188,17 +189,14 @@ def longer_option(
     """The offer of `settings`, of which `chosen` fits."""
     bill = estimate.bill
     title = tr("Longer context: {length} tokens", length=f"{settings.context_length:,}")
-    numbers = {
-        "more": f"{max(0.0, bill.total_mib - present.total_mib):,.0f}",
-        "total": f"{bill.total_mib:,.0f}",
-        "budget": f"{bill.budget_mib:,.0f}",
-    }
-    parts = [tr("{more} MiB more memory, {total} of {budget} MiB.", **numbers)]
+    more = format_mib(max(0.0, bill.total_mib - present.total_mib))
+    part = format_part(bill.total_mib, bill.budget_mib)
+    parts = [tr("{more} more memory ({part}).", more=more, part=part)]
     if chosen is None:
         parts.append(tr("This computer does not have that much memory free."))
     elif chosen.memory_budget > settings.memory_budget:
-        budget = f"{chosen.memory_budget:,}"
-        parts.append(tr("The memory budget is raised to {budget} MiB for it.", budget=budget))
+        budget = format_mib(chosen.memory_budget)
+        parts.append(tr("The memory budget is raised to {budget} for it.", budget=budget))
     elif chosen != settings:
         parts.append(estimate.advice.text)
     if chosen is not None:

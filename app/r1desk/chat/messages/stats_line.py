@@ -8,6 +8,7 @@ from collections.abc import Callable
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr, trn
 from deepseek_r1.core.model_names import short_name
+from deepseek_r1.core.units import format_mib
 from r1desk.chat.values.duration import price_text
 
 LEAST_S = 2.0  # of reading, before a rate is worth showing
@@ -40,13 +41,13 @@ def compared_line(stats: GenerationStats, loaded: ModelLoaded | None) -> str:
     parts = [
         *_rate(stats),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
-        tr("Peak {mib} MiB", mib=f"{stats.peak_mib:,.0f}"),
+        tr("Peak {memory}", memory=format_mib(stats.peak_mib)),
     ]
     if loaded is not None:
         parts.append(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s))
     if stats.weights is not None:
         each = stats.weights.read_mib / max(1, stats.completion_tokens)
-        parts.append(tr("{n:,.0f} MiB read a token", n=each))
+        parts.append(tr("{memory} read per token", memory=format_mib(each)))
     return " · ".join(parts)
 
 
@@ -77,7 +78,7 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
     if stats.draft_released:
         lines.append(tr("The draft model was freed: its memory makes the model faster."))
     if stats.peak_mib:
-        lines.append(tr("Peak memory of the engine: {mib} MiB", mib=f"{stats.peak_mib:,.0f}"))
+        lines.append(tr("Most memory in use: {memory}", memory=format_mib(stats.peak_mib)))
     if model_name:
         lines.insert(0, model_name)
     return "\n".join(lines)

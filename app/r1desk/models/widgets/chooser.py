@@ -28,8 +28,8 @@ from deepseek_r1.catalogue.recommendation import (
     standings,
 )
 from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.units import format_size
 from r1desk.models.file_texts import Present
-from r1desk.models.formatting import format_size
 from r1desk.models.widgets.detail_pane import DetailPane
 from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_table import ModelList

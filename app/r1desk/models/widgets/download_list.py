@@ -20,8 +20,9 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.download_spec import DownloadPhase, other_source
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.models.downloads import Download, DownloadState
-from r1desk.models.formatting import format_duration, format_size
+from r1desk.models.formatting import format_duration
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, text_label, tool_button

@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QPushButton, QVBoxLayout, QWid
 
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.file_texts import owner_text
-from r1desk.models.formatting import format_download, format_size
+from r1desk.models.formatting import format_download
 from r1desk.models.widgets.file_summary import FileSummary
 from r1desk.theme import explain, set_role
 from r1desk.theme.fonts import scaled

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
+from deepseek_r1.core.units import format_mib
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.performance.hints import format_context_left
 from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
@@ -101,12 +102,14 @@ class NextTurnSection(QWidget):
             text = tr("Chats are not kept ready: {problem}", problem=state.problem)
         else:
             text = tr(
-                "{used:,.0f} MiB on disk, {written:,.0f} MiB written today",
-                used=state.disk_mib,
-                written=state.written_today_mib,
+                "{used} on the disk, {written} written today",
+                used=format_mib(state.disk_mib),
+                written=format_mib(state.written_today_mib),
             )
             if state.checkpoints_mib:
-                text += "\n" + tr("{n:,.0f} MiB of it checkpoints", n=state.checkpoints_mib)
+                text += "\n" + tr(
+                    "{memory} of it checkpoints", memory=format_mib(state.checkpoints_mib)
+                )
         row.show_cost(text)
 
     def _on_changed(self, key: str, value: object) -> None:

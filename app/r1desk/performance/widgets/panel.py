@@ -15,6 +15,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_part
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.answer_section import AnswerSection
@@ -176,9 +177,8 @@ class PerformancePanel(QWidget):
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
         total = tr(
-            "After the reload: {total:,.0f} of {budget:,.0f} MiB",
-            total=bill.total_mib,
-            budget=bill.budget_mib,
+            "After the reload: {part}",
+            part=format_part(bill.total_mib, bill.budget_mib),
         )
         self._show_message(total, "dim" if bill.fits else "danger")
 
@@ -209,10 +209,10 @@ class PerformancePanel(QWidget):
         """The highest use since the load; an engine of 0 MiB has none."""
         self._peak_text = (
             tr(
-                "Peak: {total:,.0f} MiB (engine {engine:,.0f}, window {window:,.0f})",
-                total=engine_mib + window_mib,
-                engine=engine_mib,
-                window=window_mib,
+                "Peak: {total} (engine {engine}, window {window})",
+                total=format_mib(engine_mib + window_mib),
+                engine=format_mib(engine_mib),
+                window=format_mib(window_mib),
             )
             if engine_mib > 0
             else ""
