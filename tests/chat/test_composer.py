@@ -115,11 +115,11 @@ def test_the_button_stops_while_busy(composer, field, asked, qtbot):
 
 
 def test_the_hint_stays_in_view_while_something_is_typed(composer, field, qtbot):
-    composer.set_state(hint="Enter: sent when this answer is finished")
-    assert field.placeholderText() == "Enter: sent when this answer is finished"
+    composer.set_state(hint="Press Enter to queue")
+    assert field.placeholderText() == "Press Enter to queue"
     qtbot.keyClicks(field, "next")
     label = next(label for label in composer.findChildren(QLabel) if label.isVisible())
-    assert label.text() == "Enter: sent when this answer is finished"
+    assert label.text() == "Press Enter to queue"
     composer.set_state()
     assert not label.isVisible()
 

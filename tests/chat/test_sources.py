@@ -72,7 +72,7 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view,
     qtbot.keyClick(prose, Qt.Key.Key_Tab)
     qtbot.keyClick(prose, Qt.Key.Key_Return)
     button = view.view(2).sources
-    assert button.accessibleName() == "Sources: 2 passages sent, 1 cited, 1,240 tokens"
+    assert button.accessibleName() == "1 source · 2 passages"
     button.menu().aboutToShow.emit()
     assert [entry.text() for entry in button.menu().actions()] == [
         "[1] report.pdf, page 11 · cited",
@@ -92,7 +92,7 @@ def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show)
     show([user(1, "Why?"), answer(2, "It is", sources=SOURCES, state="streaming")])
     button = view.view(2).sources
     assert button.isVisible()
-    assert button.accessibleName() == "Sources: 2 passages sent, 1,240 tokens"
+    assert button.accessibleName() == "2 passages"
     assert button.geometry().bottom() <= view.view(2).body.geometry().top()
 
 
@@ -108,5 +108,5 @@ def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:
         assert other.messages.path(copy)[-1].sources == SOURCES
         export_markdown(store, tmp_path / "all.md")
     text = (tmp_path / "all.md").read_text(encoding="utf-8")
-    assert "2 passages sent, 1 cited, 1,240 tokens" in text
+    assert "1 source · 2 passages" in text
     assert "[1] report.pdf, page 11\nText 1." in text

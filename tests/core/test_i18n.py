@@ -51,7 +51,7 @@ def test_a_number_decides_the_form_of_a_text() -> None:
     assert texts == ["0 tokens", "1 token", "2 tokens", "1,500 tokens"]
     use_language("zh_CN")
     assert trn("{n:,} token", "{n:,} tokens", 1) == "1 个 token"
-    assert trn("{n} conversation imported.", "{n} conversations imported.", 2).endswith("个对话。")
+    assert trn("{n} chat imported.", "{n} chats imported.", 2).endswith("个对话。")
 
 
 def test_a_text_is_answered_in_the_language_in_force() -> None:

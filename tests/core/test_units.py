@@ -28,8 +28,14 @@ def test_parts_and_files_have_the_same_unit():
 
 def test_a_refusal_is_in_gb_in_the_window_and_in_mib_where_options_are():
     refused = BudgetTooSmall(
-        needed_mib=1384, budget_mib=512, weights_mib=900, kv_mib=400, rest_mib=84, advice=""
+        model="R1 7B",
+        needed_mib=1384,
+        budget_mib=512,
+        weights_mib=900,
+        kv_mib=400,
+        rest_mib=84,
+        advice="",
     )
-    assert "needs 1,384 MiB and the memory budget is 512 MiB" in str(refused)
+    assert "R1 7B needs 1,384 MiB and the memory budget is 512 MiB" in str(refused)
     use_gigabytes(True)
     assert "needs 1.4 GB and the memory budget is 0.5 GB" in str(refused)

@@ -282,7 +282,7 @@ def test_a_refusal_names_the_numbers_and_the_way_out():
         require_fit(header(), chosen, OVERHEAD)
     needed = math.ceil(billed(header(), chosen).total_mib)
     what, why, todo = caught.value.sentences()
-    assert what == f"This model needs {needed:,} MiB and the memory budget is 512 MiB."
+    assert what == f"{header().name} needs {needed:,} MiB and the memory budget is 512 MiB."
     assert sum(int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", why)) == needed
     assert todo == "It fits with weights read from the disk."
     assert caught.value.exit_code == 3

@@ -39,7 +39,7 @@ def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: P
     panel.load.set_settings(LoadSettings(swap_enabled=True))
     panel.show_plan(a_bill(), "")
     swap = panel.load.rows["swap_enabled"].cost
-    assert swap.text() == "Not needed: the model fits into the budget."
+    assert swap.text() == "Not needed: the model fits in memory."
 
 
 def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):

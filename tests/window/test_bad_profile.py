@@ -169,7 +169,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(qt
         disk.free()
         with qtbot.waitSignal(session.chat.recovered):
             pass
-        saved = "What could not be saved before is saved now."
+        saved = "Everything is saved again."
         qtbot.waitUntil(lambda: notice_text(session) == saved)  # nothing is said of the full drive
         assert session.chat.shown_branch[1].state == "complete"
     with running_session(qtbot, profile) as session:

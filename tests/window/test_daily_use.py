@@ -303,7 +303,7 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(qtbot, own_pr
         press_button(session.window.chat, next(iter(EXAMPLES)))
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
-        press_button(last_view(session), "Answer again")
+        press_button(last_view(session), "Try again")
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
 
@@ -353,7 +353,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         wait_shown(qtbot, session, "Yellow.")
         type_text("And apples?")
         hint = session.window.composer.hint
-        assert hint == "Enter: sent when the answer in the other conversation is finished"
+        assert hint == "Press Enter to queue: another chat is being answered"
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)

@@ -48,7 +48,7 @@ def labels(session: Session) -> list[str]:
 def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
     """Until so many files were read."""
     qtbot.waitUntil(
-        lambda: len(labels(session)) == count and "being read" not in " ".join(labels(session))
+        lambda: len(labels(session)) == count and "Reading…" not in " ".join(labels(session))
     )
 
 
@@ -68,7 +68,7 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         assert answer.stats.prompt_tokens > question.attachments[0].tokens > 5
         assert answer.sources.whole
         assert answer.sources.documents == (question.attachments[0].sha256,)
-        qtbot.waitUntil(lambda: labels(session)[0].endswith("read already"))  # it stays
+        qtbot.waitUntil(lambda: labels(session)[0].endswith("Read"))  # it stays
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
         pane = session.window.document
@@ -118,7 +118,7 @@ def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_b
         press(Qt.Key.Key_Escape)
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "stopped")
         qtbot.waitUntil(lambda: "% read" in labels(session)[0])
-        assert "read already" not in labels(session)[0]
+        assert "Read" not in labels(session)[0]
         (chip,) = session.window.composer.attachments.chips
         names = [button.accessibleName() for button in chip.buttons]
         assert "Let the model read story.txt now" in names
@@ -269,7 +269,7 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         QGuiApplication.clipboard().setText("\n\n".join(gates))
         press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(composer.attach_text.isVisible)
-        press_button(composer, "Attach it as a document")
+        press_button(composer, "Attach as a document")
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].startswith("Pasted text, ")
         assert composer.text() == ""
@@ -295,7 +295,7 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     chooser.reject()
     assert "Documents are being read" in notice_text(session)
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3)
-    qtbot.waitUntil(lambda: "being read" not in notice_text(session))
+    qtbot.waitUntil(lambda: "Reading…" not in notice_text(session))
     dialog.tree.topLevelItem(1).setSelected(True)
     press_button(dialog, "Remove")
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)

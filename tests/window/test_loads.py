@@ -211,14 +211,14 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         menu = open_menu(qtbot, pill)
         choose(qtbot, menu, copy)
         menu.close()
-        assert "waits for the answer" in pill.text()
-        assert session.window.panel.model.state.text() == "It is loaded once the answer is written."
+        assert "waiting for the answer" in pill.text()
+        assert session.window.panel.model.state.text() == "It loads once the answer is finished."
         gauge = session.window.gauge
         for _ in range(3):  # readings: by then the file was accepted and waits for a process
             before = gauge.values
             qtbot.waitUntil(lambda before=before: gauge.values is not before)
             assert gauge.values.state == "Writing"
-        assert "waits for the answer" in pill.text()
+        assert "waiting for the answer" in pill.text()
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()

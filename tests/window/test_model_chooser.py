@@ -49,7 +49,7 @@ def test_purpose_licence_scores_bill_and_the_recommended_size_are_said_of_a_mode
     click_row(chooser.list, "VibeThinker-1.5B")
     pane = chooser.pane
     assert [chip.text() for chip in pane.summary.chips][:2] == ["fits", "7.3 tok/s"]
-    assert pane.standing.text() == "Recommended for the memory budget"
+    assert pane.standing.text() == "Recommended for your memory"
     text = pane.text.text()
     assert "MIT · AIME 2024 80.3, " in text
     assert "(self-reported)" in text
@@ -123,7 +123,7 @@ def test_a_file_at_an_address_is_downloaded_only_after_a_question(qtbot, chooser
     qtbot.waitUntil(lambda: not chooser.findChild(QMessageBox))
     assert not wanted
     click(chooser.pane.button)
-    press_button(chooser.findChild(QMessageBox), "Download all the same")
+    press_button(chooser.findChild(QMessageBox), "Download anyway")
     assert [spec.accept_unverified for spec in wanted] == [True]
 
 

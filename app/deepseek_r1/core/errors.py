@@ -91,7 +91,7 @@ class ModelRefused(R1Error):
 
 class ModelFileMissing(ModelRefused):
     what = N_("The model file {path} does not exist.")
-    why = N_("It was moved, renamed or deleted, or its drive is not connected.")
+    why = N_("It was moved, renamed or deleted, or the drive is not connected.")
     todo = N_("Choose the file again, or pick another model.")
 
 
@@ -103,7 +103,7 @@ class ModelFileUnreadable(ModelRefused):
 
 class ModelFileEmpty(ModelRefused):
     what = N_("The model file {path} is empty.")
-    why = N_("A download or a copy probably did not finish.")
+    why = N_("The download or copy probably did not finish.")
     todo = N_("Download or copy the file again.")
 
 
@@ -186,7 +186,7 @@ class ContextTooLarge(ModelRefused):
 class BudgetTooSmall(ModelRefused):
     """The bill exceeds the budget; `advice` is the nearest configuration that fits."""
 
-    what = N_("This model needs {needed_mib} and the memory budget is {budget_mib}.")
+    what = N_("{model} needs {needed_mib} and the memory budget is {budget_mib}.")
     why = N_("Weights take {weights_mib}, the context {kv_mib}, the rest {rest_mib}.")
     todo = N_("{advice}")
 
@@ -237,8 +237,8 @@ class TemplateUnusable(ModelRefused):
 
 
 class ConversationRefused(TemplateUnusable):
-    what = N_("The chat template has no form for this conversation.")
-    todo = N_("Change the conversation, or choose another chat template.")
+    what = N_("The chat template cannot show this chat.")
+    todo = N_("Change the chat, or choose another chat template.")
 
 
 # ---- a request is refused -------------------------------------------------------------------
@@ -258,20 +258,15 @@ class TemplateFileUnusable(WrongUsage):
 
 
 class PromptTooLong(R1Error):
-    what = N_("The conversation has {tokens} tokens and the context holds {context}.")
-    why = N_(
-        "No part of a conversation is dropped silently, so the message was not sent to the model."
-    )
-    todo = N_(
-        "Shorten the message, start a new conversation, or set a larger context if the model was "
-        "trained for one."
-    )
+    what = N_("The chat has {tokens} tokens and the context holds {context}.")
+    why = N_("Nothing is left out without asking you, so the message was not sent to the model.")
+    todo = N_("Shorten the message, start a new chat, or set a longer context.")
 
 
 class TextTooLong(PromptTooLong):
     """The conversation is far too long for the context. `tokens` is the least it may have."""
 
-    what = N_("The conversation has at least {tokens} tokens and the context holds {context}.")
+    what = N_("The chat has at least {tokens} tokens and the context holds {context}.")
 
 
 class ModelNotLoaded(R1Error):

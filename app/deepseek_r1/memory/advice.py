@@ -9,6 +9,7 @@ from math import ceil
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_list, join_sentences, tr
+from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings
 from deepseek_r1.core.units import in_sentence
 from deepseek_r1.formats.gguf import ModelHeader
@@ -149,15 +150,17 @@ def refuse_misfit(
     """Raise BudgetTooSmall with the advice for a bill over its budget."""
     if bill.fits:
         return
-    raise too_small(bill, settings.memory_budget, advise(header, settings, overhead).text)
+    advice = advise(header, settings, overhead).text
+    raise too_small(bill, settings.memory_budget, advice, short_name(header.name))
 
 
-def too_small(bill: Bill, budget_mib: int, advice: str) -> BudgetTooSmall:
+def too_small(bill: Bill, budget_mib: int, advice: str, model: str = "") -> BudgetTooSmall:
     """The error that this budget is too small for what the bill needs."""
     needed = ceil(bill.total_mib)
     weights = round(bill.mib_of(*WEIGHT_ITEMS))
     context = round(bill.mib_of(BillItem.KV_CACHE, BillItem.STATE))
     return BudgetTooSmall(
+        model=model or tr("This model"),
         needed_mib=needed,
         budget_mib=budget_mib,
         weights_mib=weights,

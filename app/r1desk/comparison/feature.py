@@ -71,7 +71,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     def _notify_if_busy(self) -> bool:
         """Say it where no comparison can begin now; returns whether that is so."""
         if self.controller.busy:
-            text = tr("Models are compared when no answer is being written and no model loaded.")
+            text = tr("Wait until the answer is finished or the model has loaded.")
             self._services.notify(Notice(text, Level.INFO))
         return self.controller.busy
 

@@ -140,7 +140,7 @@ class PillPresenter(Presenter):
 
     @Slot()
     def _on_load_started(self) -> None:
-        self._show_load(tr("waits for the answer") if self._models.load_waits else tr("loading"))
+        self._show_load(tr("waiting for the answer") if self._models.load_waits else tr("loading"))
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:

@@ -21,7 +21,7 @@ class BillPart(StrEnum):
 
     MODEL = N_("Model")
     CONVERSATION = N_("Context")
-    APPLICATION = N_("Application")
+    APPLICATION = N_("R1 Desk")
 
 
 _PARTS = {
@@ -109,7 +109,7 @@ def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
     """The cost of running from the disk; empty where the setting changes nothing."""
     if not bill.streams:
         if bill.fits and settings.swap_enabled:
-            return tr("Not needed: the model fits into the budget.")
+            return tr("Not needed: the model fits in memory.")
         return ""
     kept = tr(
         "{held} of the model stay in memory, {few} are read for each token.",
@@ -130,7 +130,7 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
         if not bill.drafted_tok_s:
             return size
         gain = tr(
-            "About {each:.1f} tokens a pass: {rate:.1f} tok/s instead of {now:.1f}.",
+            "About {rate:.1f} tok/s instead of {now:.1f}.",
             each=bill.tokens_per_pass,
             rate=bill.drafted_tok_s,
             now=bill.undrafted_tok_s,
@@ -156,7 +156,7 @@ def format_context_left(used: int, length: int) -> str:
         return tr("The chat is measured once a model is loaded.")
     answers = max(0, length - used) // LONG_ANSWER_TOKENS
     if answers == 0:
-        text = N_("{used:,} of {length:,} tokens used; another long answer may not fit")
+        text = N_("{used:,} of {length:,} tokens used · another long answer may not fit")
     else:
-        text = N_("{used:,} of {length:,} tokens used, about {n} more long answers")
+        text = N_("{used:,} of {length:,} tokens used · about {n} long answers left")
     return tr(text, used=used, length=length, n=answers)

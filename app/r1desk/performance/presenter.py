@@ -146,7 +146,7 @@ class PerformancePresenter(Presenter):
         if self._engine.comparison is not None:
             state = tr("Comparing")
         elif self._chat.preparing and self._engine.state is EngineState.IDLE:
-            state = tr("Preparing the next turn")
+            state = tr("Preparing your next message")
         self._gauge.show_values(
             GaugeValues(
                 sample=sample,

@@ -119,7 +119,7 @@ def format_engine_state(state: EngineState, activity: Activity) -> str:
         EngineState.READY: tr("No model"),
         EngineState.LOADING: tr("Loading"),
         EngineState.IDLE: tr("Ready"),
-        EngineState.FAILED: tr("Stopped after failures"),
+        EngineState.FAILED: tr("Stopped after several failures"),
     }[state]
 
 

@@ -93,10 +93,9 @@ class ServingDialog(BoundedDialog):
         column.addWidget(
             text_label(
                 tr(
-                    "Other programs of this computer can use the loaded model through OpenAI's "
-                    "API. It cannot be reached from the network. Your own messages come first: "
-                    "an answer for a program waits while yours is written. The server is off "
-                    "after every start."
+                    "Other programs on this computer can use the model through an "
+                    "OpenAI-compatible API; the network cannot reach it. Your own messages come "
+                    "first. It is off after each start of R1 Desk."
                 ),
                 "dim",
             )
@@ -153,7 +152,7 @@ class ServingDialog(BoundedDialog):
             self.port.setValue(state.port)
         for control in (self.port, self.new_key):
             control.setEnabled(off)
-        self.clients.setText("\n".join(map(client_text, state.clients)) or tr("Nobody yet."))
+        self.clients.setText("\n".join(map(client_text, state.clients)) or tr("None yet"))
 
     def show_memory(self, server_mib: float) -> None:
         """Show the memory of the server's process; 0 while it is off."""
@@ -162,7 +161,9 @@ class ServingDialog(BoundedDialog):
     @Slot()
     def _show_key(self) -> None:
         key, shown = self._state.key, self.show_key.isChecked()
-        self.key.setText((key if shown else _HIDDEN_KEY) if key else tr("Made at the first start."))
+        self.key.setText(
+            (key if shown else _HIDDEN_KEY) if key else tr("Created when first switched on.")
+        )
         self.show_key.setText(tr("Hide") if shown else tr("Show"))
         for button in (self.show_key, self.copy_key):
             button.setEnabled(bool(key))

@@ -192,10 +192,10 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self._fill_chats_menu()
         self.stop_action = self.answer_menu.addAction(tr("Stop the answer"), "Esc")
         self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
-        self.sidebar_action = self._toggle(
-            "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
+        self.sidebar_action = self._toggle("panel-left", tr("Chats"), "Ctrl+B", self.sidebar)
+        self.panel_action = self._toggle(
+            "panel-right", tr("Model and memory"), "Ctrl+J", self.panel
         )
-        self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
         view.addSeparator()
         resized = self.text_size_changed.emit
         larger = view.addAction(tr("Larger text"), lambda: resized(1))
@@ -211,7 +211,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             (tr("New chat"), "Ctrl+N", new_chat),
             (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
             (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
-            (tr("Search conversations"), "Ctrl+K", self._on_search),
+            (tr("Search chats"), "Ctrl+K", self._on_search),
             (tr("Trash"), "", self._on_trash),
         ):
             self.chats_menu.addAction(text, keys, chosen)

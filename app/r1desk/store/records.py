@@ -95,18 +95,17 @@ class AnswerSources(BaseModel):
         return "\n\n".join(parts)
 
     def summary(self, *, has_ended: bool = True) -> str:
-        """One line: passages sent, cited once the answer has ended, their tokens."""
+        """One line: the cited ones once the answer has ended, out of what was read."""
         if not self.sent and not self.whole:
-            return tr("Sent without passages: none fits this message")
+            return tr("Nothing in the documents fits this message")
         cited = sum(source.cited for source in self.sent)
-        parts = [
-            tr("read whole")
+        read = (
+            trn("whole document", "whole documents", len(self.documents))
             if self.whole
-            else trn("{n:,} passage sent", "{n:,} passages sent", len(self.sent)),
-            *[trn("{n:,} cited", "{n:,} cited", cited)] * has_ended,
-            trn("{n:,} token", "{n:,} tokens", self.tokens),
-        ]
-        return tr("Sources: {summary}", summary=join_list(parts))
+            else trn("{n:,} passage", "{n:,} passages", len(self.sent))
+        )
+        found = trn("{n:,} source", "{n:,} sources", cited) if cited else tr("No source cited")
+        return f"{found} · {read}" if has_ended else read
 
 
 @dataclass(frozen=True, slots=True)

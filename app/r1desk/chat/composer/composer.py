@@ -87,7 +87,7 @@ class Composer(QWidget):
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
-        self.attach_text = push_button(tr("Attach it as a document"), self._on_attach_text)
+        self.attach_text = push_button(tr("Attach as a document"), self._on_attach_text)
         self.attach_text.setToolTip(tr("It is searched for each question."))
         set_role(self.attach_text, "primary")
         self._is_too_long = False
@@ -248,7 +248,7 @@ class Composer(QWidget):
         self._chip.setVisible(bool(self._large))
         if self._large:
             count = f"{len(self._large):,}"
-            self._chip.setText(tr("Pasted text, {count} characters", count=count))
+            self._chip.setText(tr("Pasted text · {count} characters", count=count))
             self._chip.setAccessibleName(
                 tr("Remove the pasted text of {count} characters", count=count)
             )
@@ -316,7 +316,9 @@ class Composer(QWidget):
         if self._unfilled or not self.editor.select_field(start):
             return False
         field = self.editor.textCursor().selectedText()
-        self._unfilled = tr("{field} is not filled in. Enter sends it as it is.", field=field)
+        self._unfilled = tr(
+            "{field} is still empty. Press Enter again to send it anyway.", field=field
+        )
         self._refresh()
         return True
 

@@ -13,7 +13,7 @@ from r1desk.chat.values.duration import price_text
 
 LEAST_S = 2.0  # of reading, before a rate is worth showing
 _REASONS = {
-    FinishReason.LENGTH: N_("length limit reached"),
+    FinishReason.LENGTH: N_("length limit"),
     FinishReason.CONTEXT: N_("context full"),
     FinishReason.REPETITION: N_("repeated itself"),
     FinishReason.CANCELLED: N_("stopped"),
@@ -55,13 +55,14 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
     """Every count, one a line."""
     reading = f"{stats.prefill_tok_s:.0f}"
     lines = [
-        tr("Prompt: {count} tokens, {cached} of them remembered",
+        tr("Read: {count} tokens, {cached} of them remembered",
            count=f"{stats.prompt_tokens:,}", cached=f"{stats.cached_tokens:,}"),
-        tr("Reading: {seconds} s ({rate} tok/s)", seconds=f"{stats.prefill_s:.1f}", rate=reading),
+        tr("Reading took {seconds} s ({rate} tok/s)",
+           seconds=f"{stats.prefill_s:.1f}", rate=reading),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
         tr("Answer: {count} tokens, {thinking} of them thinking",
            count=f"{stats.completion_tokens:,}", thinking=f"{stats.thinking_tokens:,}"),
-        tr("Writing: {seconds} s ({rate} tok/s)",
+        tr("Writing took {seconds} s ({rate} tok/s)",
            seconds=f"{stats.decode_s:.1f}", rate=f"{stats.decode_tok_s:.1f}"),
         tr("Context used: {count} tokens", count=f"{stats.context_used:,}"),
         tr("Seed: {seed}", seed=stats.seed),
@@ -69,14 +70,14 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
     if stats.drafted:
         lines.append(
             tr(
-                "Drafted: {right} of {count} tokens were right, {each} tokens a pass",
+                "Guessed ahead: {right} of {count} tokens were right",
                 right=f"{stats.accepted:,}",
                 count=f"{stats.drafted:,}",
                 each=f"{stats.tokens_per_pass:.2f}",
             )
         )
     if stats.draft_released:
-        lines.append(tr("The draft model was freed: its memory makes the model faster."))
+        lines.append(tr("The draft model was unloaded: the model is faster with its memory."))
     if stats.peak_mib:
         lines.append(tr("Most memory in use: {memory}", memory=format_mib(stats.peak_mib)))
     if model_name:

@@ -83,7 +83,7 @@ class AttachmentPresenter(Presenter):
     @newest_task
     async def add_text(self, text: str) -> None:
         """Attach a text of the message as a document, and take it out of the message."""
-        name = tr("Pasted text, {count} characters", count=f"{len(text):,}")
+        name = tr("Pasted text · {count} characters", count=f"{len(text):,}")
         file = await self._documents.files.read_text(f"{name}.txt", text)
         if isinstance(file, ErrorReport):
             self.refuse(file)
@@ -123,7 +123,7 @@ class AttachmentPresenter(Presenter):
         ]
         for each in documents.files.readings:
             button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
-            chips.append(Chip(each.name, (tr("being read"),), None, (button,), icon="clock"))
+            chips.append(Chip(each.name, (tr("Reading…"),), None, (button,), icon="clock"))
         attached, reading = bool(documents.draft), bool(documents.files.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
@@ -134,7 +134,7 @@ class AttachmentPresenter(Presenter):
         if self._whole is False:
             notes.append(tr("searched"))
         elif self._whole and {each.sha256 for each in documents} <= set(self._read):
-            notes.append(tr("read already"))
+            notes.append(tr("Read"))
         return Chip(name, tuple(notes))
 
     def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
@@ -146,7 +146,7 @@ class AttachmentPresenter(Presenter):
         elif not self._whole:
             notes.append(tr("searched"))
         elif attachment.sha256 in self._read:
-            notes.append(tr("read already"))
+            notes.append(tr("Read"))
         else:
             if attachment.sha256 in prefill.begun_of(self._in_order()):
                 fraction = prefill.fraction
@@ -155,10 +155,10 @@ class AttachmentPresenter(Presenter):
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if prefill.is_running:
-                label = tr("Pause the reading of {name}", name=name)
+                label = tr("Pause reading {name}", name=name)
                 buttons.append(ChipButton("pause", label, prefill.pause))
             elif not self._chat.busy:
-                label = tr("Let the model read {name} now", name=name)
+                label = tr("Read {name} now", name=name)
                 start = partial(prefill.start, self._in_order())
                 buttons.append(ChipButton("brain", label, start))
         if removes is not None:

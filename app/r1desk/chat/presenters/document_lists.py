@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
@@ -48,7 +48,7 @@ class DocumentsDialog(BoundedDialog):
         self.tree = with_properties(
             QTreeWidget(), rootIsDecorated=False, accessibleName=tr("Documents")
         )
-        columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Read by models")]
+        columns = [tr("Document"), tr("Pages"), tr("Tokens"), tr("Kept on disk")]
         self.tree.setHeaderLabels(columns)
         self.tree.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.tree.header().setStretchLastSection(False)
@@ -103,13 +103,12 @@ class DocumentLists(Presenter):
         if folder is None:
             size, title = self._documents.index.size_bytes / 2**20, tr("Documents")
             note = tr(
-                "The texts and their index take {size}. A document goes with the last chat or "
-                "folder that has it; deleted here, it is taken out of all of them.",
+                "All documents take {size}. Deleting one removes it from every chat and folder.",
                 size=format_mib(size),
             )
         else:
             title = tr("Documents of “{name}”", name=folder.name)
-            note = tr("All chats in this folder are answered from these documents.")
+            note = tr("Every chat in this folder can use these documents.")
         key = folder.id if folder is not None else None
         dialog = DocumentsDialog(self._window, title, note)
         actions: dict[str, Callable[[], object]] = {}
@@ -176,13 +175,12 @@ class DocumentLists(Presenter):
         if not files.readings:
             return
         actions: dict[str, Callable[[], object]] = {tr("Stop"): partial(files.end, *files.readings)}
-        text = tr("Documents are being read.")
-        if files.waits_for_mains:
-            text = tr("Documents are being read, but not on battery.")
-            actions[tr("Read on battery too")] = self._read_on_battery
+        text = tr("Reading documents…")
         if files.left:
-            left = trn("{n:,} file is left", "{n:,} files are left", files.left)
-            text = f"{text} ({left})"
+            text = trn("Reading {n:,} more file…", "Reading {n:,} more files…", files.left)
+        if files.waits_for_mains:
+            text = join_sentences((text, tr("Paused on battery.")))
+            actions[tr("Keep going on battery")] = self._read_on_battery
         self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
 
     def _read_on_battery(self) -> None:

@@ -159,7 +159,7 @@ class ComparisonDialog(BoundedDialog):
             for changed in (choice.model.currentIndexChanged, *boxes):
                 changed.connect(self._on_changed)
         body.addStretch(1)
-        self.start = self.buttons.addButton(tr("Ask them"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.start = self.buttons.addButton(tr("Compare"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
@@ -195,7 +195,7 @@ class ComparisonDialog(BoundedDialog):
         self._planned = None
         self._refresh()
         candidates = self.candidates()
-        self.bill.setText(tr("The bill is being made…") if candidates else "")
+        self.bill.setText(tr("Checking the memory…") if candidates else "")
         if candidates:
             self._plan(candidates)
 

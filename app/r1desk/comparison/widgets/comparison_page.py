@@ -46,7 +46,7 @@ class ColumnView(QWidget):
         self.chat = ChatView(self, welcomes=False)
         self.chat.show_branch([message])
         if not (message.content or message.thinking):
-            self.chat.stream_status(self.key, tr("Waiting for its turn"))
+            self.chat.stream_status(self.key, tr("Waiting"))
         layout = filled(QVBoxLayout(self), spacing=4, margins=(8, 0, 8, 0))
         head = put_inside(layout, QHBoxLayout())
         head.addWidget(self.name, stretch=1)

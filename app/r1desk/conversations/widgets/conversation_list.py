@@ -50,7 +50,7 @@ class ConversationList(QTreeView):
         self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
-        self.setAccessibleName(tr("Conversations"))
+        self.setAccessibleName(tr("Chats"))
         self.setModel(self.rows)
         self.setItemDelegate(self._delegate)
         self.setMouseTracking(True)
@@ -247,7 +247,7 @@ class ConversationList(QTreeView):
     def startDrag(self, _actions: Qt.DropAction) -> None:
         """Drag what is selected; a sign of how many there are leaves the rows below in sight."""
         count = len(self.selected_ids())
-        sign = text_label(trn("{n} conversation", "{n} conversations", count), "badge")
+        sign = text_label(trn("{n} chat", "{n} chats", count), "badge")
         sign.setMargin(4)
         drag = QDrag(self)
         drag.setMimeData(self.rows.mimeData(self.selectedIndexes()))

@@ -114,9 +114,9 @@ class RowMenu(QObject):
         """What new chats in a folder begin with."""
         known, everywhere = {f.id: f.settings for f in self.folders}, ConversationSettings()
         take = partial(self._request, intents.SetFolderSettings(folder, as_shown=True))
-        menu.addAction(icon("settings"), tr("Begin new chats like the one shown"), take)
+        menu.addAction(icon("settings"), tr("Use this chat's settings for new chats"), take)
         forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
-        usual = menu.addAction(tr("Begin new chats as everywhere else"), forget)
+        usual = menu.addAction(tr("Use default settings for new chats"), forget)
         documents = partial(self._request, intents.ShowFolderDocuments(folder))
         menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
         usual.setEnabled(known.get(folder, everywhere) != everywhere)

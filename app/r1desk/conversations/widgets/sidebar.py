@@ -116,7 +116,7 @@ class Sidebar(QWidget):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         emit = self.requested.emit
-        menu.addAction(tr("Export all conversations…"), lambda: emit(intents.ExportConversations()))
+        menu.addAction(tr("Export all chats…"), lambda: emit(intents.ExportConversations()))
         menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
         self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
@@ -145,9 +145,9 @@ class Sidebar(QWidget):
         """Show these, which are in the trash, unless the list is wanted again by now."""
         if self.trash_button.isChecked():
             self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
-            empty = tr("The trash is empty. What you move here stays for 30 days.")
+            empty = tr("The trash is empty. Deleted chats stay here for 30 days.")
             self._show_empty_note(
-                tr("Conversations stay here for 30 days.") if conversations else empty
+                tr("Deleted chats stay here for 30 days.") if conversations else empty
             )
 
     def set_current(self, conversation_id: int | None, new_in: int | None = None) -> None:
@@ -175,7 +175,7 @@ class Sidebar(QWidget):
         folders = self._menu.folders
         self.list.show_rows(rows_by_day(self.conversations, now, folders, self._new_in))
         empty = not self.conversations and not folders
-        self._show_empty_note(tr("Your conversations appear here.") if empty else "")
+        self._show_empty_note(tr("Your chats appear here.") if empty else "")
 
     def _show_empty_note(self, text: str) -> None:
         self.nothing.setText(text)

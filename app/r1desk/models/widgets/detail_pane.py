@@ -168,7 +168,7 @@ class DetailPane(QWidget):
         size = format_size(draft.about_bytes)
         self.draft.setText(tr("With its draft model, about {size} more", size=size))
         lines = (
-            tr("A small model that can make answers faster where the model runs from the disk."),
+            tr("A small model that can speed up answers while the model runs from the disk."),
             tr("Its licence is stated on {page}", page=str(draft.origin)),
             spec_for_draft(draft).url,
         )
@@ -218,10 +218,10 @@ class DetailPane(QWidget):
             self._download(accept_unverified=False)
         else:
             text = tr("No checksum is known for {file}.", file=file.file)
-            details = tr("Without one the downloaded file cannot be verified.")
+            details = tr("The downloaded file cannot be checked.")
             role = QMessageBox.ButtonRole.DestructiveRole
             download = partial(self._download, accept_unverified=True)
-            ask(self, text, details, (tr("Download all the same"), role, download))
+            ask(self, text, details, (tr("Download anyway"), role, download))
 
     def _download(self, *, accept_unverified: bool) -> None:
         wanted = self._draft if self.draft.isChecked() else None
@@ -248,7 +248,7 @@ class DetailPane(QWidget):
         lines = (
             breakable_address(str(file.path)),
             deletion_note(file),
-            tr("The trash keeps the file, and its space, until the trash is emptied."),
+            tr("The space is free once the trash is emptied."),
         )
         size = format_size(file.size_bytes or 0)
         text = tr("Delete {name} ({size})?", name=file.name, size=size)

@@ -154,13 +154,13 @@ def _format_status(download: Download) -> str:
         amount = tr("{done} of {total}", done=amount, total=format_size(progress.total_bytes))
     match download.state:
         case DownloadState.QUEUED:
-            return tr("Waiting for the download before it")
+            return tr("Waiting for another download")
         case DownloadState.PAUSED:
             return tr("Paused at {amount}", amount=amount)
         case DownloadState.DONE:
             if not download.spec.verifiable:
-                return tr("Downloaded. No checksum is known to verify it.")
-            return tr("Downloaded and verified by its checksum.")
+                return tr("Downloaded. There is no checksum to check it against.")
+            return tr("Downloaded and checked.")
         case DownloadState.FAILED:
             return download.report.text() if download.report is not None else ""
         case DownloadState.RUNNING:

@@ -112,7 +112,7 @@ class FirstStartCard(WelcomeCard):
 
     def show_offers(self, offers: Sequence[ModelFile], free_bytes: int | None) -> None:
         """Show the models, the best one last; where none fits the budget, say so."""
-        none = tr("No DeepSeek-R1 model fits into this computer's memory")
+        none = tr("No DeepSeek-R1 model fits in this computer's memory")
         self.heading.setText(tr("For this computer") if offers else none)
         for box, file in zip((self.best, self.small), reversed(offers), strict=False):
             self._show(box, file, free_bytes)

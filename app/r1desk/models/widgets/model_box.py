@@ -39,7 +39,7 @@ class ModelBox(QFrame):
         self.facts.hide()
         self.show_progress(0.0)
         if waits:
-            self._show_state(tr("It is loaded once the answer is written."))
+            self._show_state(tr("It loads once the answer is finished."))
 
     @Slot(float)
     def show_progress(self, fraction: float) -> None:
@@ -61,13 +61,13 @@ class ModelBox(QFrame):
             self._show_state(text, "danger")
             return
         self._show_facts(present)  # the reason must not look as if it were about this one
-        self._show_state(tr("Still in use: the last load failed."), "warning")
+        self._show_state(tr("Still in use. The other model could not be loaded."), "warning")
         explain(self.state, text)
 
     def show_unloaded(self) -> None:
         """The model was unloaded; its name and facts stay."""
         self.progress.hide()
-        self._show_state(tr("Unloaded. The next message loads it again."))
+        self._show_state(tr("Unloaded. It reloads with your next message."))
 
     def _show_facts(self, loaded: ModelLoaded) -> None:
         self.show_name(short_name(loaded.facts.name))

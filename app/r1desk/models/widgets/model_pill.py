@@ -39,9 +39,9 @@ class PillState(StrEnum):
 
     NONE = N_("No model is loaded")
     LOADING = N_("Loading the model")
-    RESTING = N_("Unloaded; the next message loads it again")
+    RESTING = N_("Unloaded. It reloads with your next message.")
     READY = N_("Ready")
-    STREAMING = N_("Ready; it runs from the disk")
+    STREAMING = N_("Ready. Runs from the disk.")
 
 
 # The colour of the dot, a field of `Tokens`.
@@ -100,4 +100,4 @@ class ModelPill(QToolButton):
             else:
                 action.triggered.connect(partial(self.model_chosen.emit, model.path))
         menu.addSeparator()
-        menu.addAction(tr("Choose model…"), self.choose_requested.emit)
+        menu.addAction(tr("Choose a model…"), self.choose_requested.emit)

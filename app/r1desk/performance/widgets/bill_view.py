@@ -111,7 +111,9 @@ class BillView(QWidget):
         self._bill = bill
         self.bar.show_picture(bill)
         self.legend.show_bill(bill)
-        self.total.setText(bill_total(bill) if bill else tr("The bill appears with the model."))
+        self.total.setText(
+            bill_total(bill) if bill else tr("The memory bill appears once a model is chosen.")
+        )
         set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
         self._fill_table(bill)
         self.setAccessibleDescription(bill_summary(bill) if bill else self.total.text())

@@ -226,7 +226,7 @@ class LoadSection(QObject):
         if settings.drafts in (DraftMode.AUTO, DraftMode.MODEL):
             self.rows["draft_model"].enable()
         else:
-            self.rows["draft_model"].disable(tr("Not used with this choice of drafts."))
+            self.rows["draft_model"].disable(tr("Not used with these drafts."))
 
     def _show_thread_costs(self) -> None:
         most = cpu().logical_cores

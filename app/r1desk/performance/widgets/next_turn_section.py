@@ -30,7 +30,7 @@ class ContextMeter(QWidget):
         super().__init__()
         self.text = text_label("", "dim")
         self._bar = _Bar()
-        heading = text_label(tr("This conversation"), "heading")
+        heading = text_label(tr("This chat"), "heading")
         filled(QVBoxLayout(self), heading, self._bar, self.text, spacing=6)
         self.show_size(None)
 
@@ -99,7 +99,7 @@ class NextTurnSection(QWidget):
         if state is None:
             text = tr(row.info.help)
         elif state.problem:
-            text = tr("Chats are not kept ready: {problem}", problem=state.problem)
+            text = tr("Chats cannot be kept ready: {problem}", problem=state.problem)
         else:
             text = tr(
                 "{used} on the disk, {written} written today",

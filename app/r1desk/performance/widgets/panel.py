@@ -39,7 +39,7 @@ class PanelTab(StrEnum):
 
     MODEL = N_("Model")
     ANSWERS = N_("Answers")
-    CONVERSATION = N_("Conversation memory")
+    CONVERSATION = N_("Context")
 
 
 class PerformancePanel(QWidget):
@@ -54,7 +54,7 @@ class PerformancePanel(QWidget):
     def __init__(self, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""
         super().__init__()
-        self.setAccessibleName(tr("Performance"))
+        self.setAccessibleName(tr("Model and memory"))
         self._bill: Bill | None = None  # of the settings in force
         self._fits_with: LoadSettings | None = None  # the settings that the advice means
         self._advice = ""
@@ -72,7 +72,7 @@ class PerformancePanel(QWidget):
         keep_place(self.model.progress)
         self.message = PanelMessage()
         self.tabs = with_properties(
-            QTabWidget(), accessibleName=tr("Performance"), documentMode=True
+            QTabWidget(), accessibleName=tr("Model and memory"), documentMode=True
         )
         self.tabs.setObjectName("panel_tabs")
         self.tabs.tabBar().setExpanding(False)
@@ -290,7 +290,7 @@ class PerformancePanel(QWidget):
         self._advice, self._fits_with = "", None
         self.message.apply_button.setEnabled(True)
         explain(self.message.apply_button, "")
-        waiting = tr("In force after the model is loaded again.")
+        waiting = tr("Takes effect after a reload.")
         self._show_message(waiting if self.load.pending else "")
 
     @Slot()

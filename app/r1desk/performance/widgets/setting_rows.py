@@ -97,7 +97,7 @@ class SettingRow(QWidget):
         self._title = text_label(tr(info.title))
         self.badge = text_label("\u21bb", "dim")  # an arrow; a word would look like a button
         self.badge.setAccessibleName(tr("needs a reload"))
-        explain(self.badge, tr("In force after the model is loaded again."))
+        explain(self.badge, tr("Takes effect after a reload."))
         self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.cost = text_label("", "dim")
         self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -191,7 +191,7 @@ def grey_out(rows: Mapping[str, SettingRow], facts: ModelFacts) -> None:
         if key in facts.ignored:
             row.disable(
                 tr(
-                    "{engine}, which runs {format} files, cannot do this.",
+                    "Not available for {format} files ({engine}).",
                     engine=facts.engine.split()[0],
                     format=facts.format,
                 )
