@@ -22,6 +22,7 @@ from deepseek_r1.core.settings import (
     default_budget,
 )
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
+from deepseek_r1.memory.forecast import FREE_SHARE
 
 FILE_NAME = "preferences.json"
 VERSION = 3
@@ -75,7 +76,6 @@ class Preferences(BaseModel):
     welcomed: bool = False  # the card of the first start has been answered
 
 
-FREE_SHARE = 0.5  # of the memory that is free at the first start, for the application
 _SMALL_MACHINE_MIB = 8_000_000_000 / (1 << 20)
 _BUDGET_STEP_MIB = 256
 

@@ -223,7 +223,7 @@ def test_the_fields_of_a_prompt_are_filled_in_by_tab_and_none_is_forgotten(
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert not asked
     hints = [label.text() for label in composer.findChildren(QLabel) if label.isVisible()]
-    assert "{{the language}} is not filled in. Enter sends it as it is." in hints
+    assert "{{the language}} is still empty. Press Enter again to send it anyway." in hints
     qtbot.keyClicks(field, "French")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == [Send("🙂 Say hi in French, polite, not {{ x }}.")]

@@ -187,7 +187,7 @@ def test_siblings_and_regeneration_are_asked_for(view: ChatView, qtbot: QtBot, s
     for name, intent in {
         "Previous version": SelectVersion(7, -1),
         "Next version": SelectVersion(7, 1),
-        "Try again": Regenerate(7),
+        "Regenerate": Regenerate(7),
     }.items():
         with qtbot.waitSignal(view.requested) as asked:
             button(view.view(7), name).click()

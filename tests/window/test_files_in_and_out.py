@@ -24,7 +24,7 @@ from r1desk.conversations.conversation_intents import (
     TrashConversations,
 )
 from r1desk.shell.session import Session
-from r1desk.store import FolderInfo
+from r1desk.store import FolderInfo, Profile, Store
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
 from support.document_files import pdf, pdf_lines
@@ -411,6 +411,7 @@ def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     store_conversation(own_profile, "Explain {{topic}} to me", "Yes.")
+    begin_with_an_empty_library(own_profile)
     file = tmp_path / "prompts.json"
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
@@ -445,6 +446,7 @@ def test_a_prompt_that_is_made_or_imported_meanwhile_outlives_an_undo_and_a_dial
     file = tmp_path / "prompts.json"
     imported = PromptFile(prompts=[SavedPrompt(name="Imported", content="Why?")])
     file.write_text(imported.model_dump_json(), "utf-8")
+    begin_with_an_empty_library(own_profile)
     with running_session(qtbot, own_profile) as session:
         save_prompt(new_prompt(session), "Apple")
         qtbot.waitUntil(lambda: prompt_names(session) == ["Apple"])
@@ -463,6 +465,43 @@ def test_a_prompt_that_is_made_or_imported_meanwhile_outlives_an_undo_and_a_dial
         qtbot.waitUntil(lambda: prompt_names(session) == every)
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: prompt_names(session) == every)
+
+
+def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 8)
+        delete_first_prompt(qtbot, session)
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
+        activate(qtbot, session)
+        session.window.composer.setFocus()
+        type_text("/tr")
+        press(Qt.Key.Key_Return)
+        assert "{{language}}" in session.window.composer.text()
+
+
+def test_a_name_that_no_prompt_has_is_not_sent_but_a_path_is_written_on(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    begin_with_an_empty_library(own_profile)
+    with running_session(qtbot, own_profile) as session:
+        activate(qtbot, session)
+        session.window.composer.setFocus()
+        type_text("/tr")
+        found = session.window.palette_list
+        press(Qt.Key.Key_Return)
+        assert found.isVisible()
+        assert found.list.topLevelItem(0).text(0) == "No prompt begins with “tr”."
+        assert session.chat.shown_branch == []
+        type_text("ue/false")
+        assert not found.isVisible()
+        assert session.window.composer.text() == "/true/false"
+
+
+def begin_with_an_empty_library(profile: Path) -> None:
+    with Profile.open(profile) as opened, Store(opened.database) as store:
+        store.prompts.first(())
 
 
 def activate(qtbot: QtBot, session: Session) -> None:

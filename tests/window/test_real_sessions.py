@@ -553,7 +553,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
 
     with session_with(qtbot, own_profile, small_budget, None) as session:
         rows = session.window.notices.rows
-        qtbot.waitUntil(lambda: any("Give it 576" in "".join(row.notice.actions) for row in rows))
+        qtbot.waitUntil(lambda: any("Give it 0." in "".join(row.notice.actions) for row in rows))
         button = rows[0].buttons[0]
         assert session.models.current is None
         assert (
