@@ -28,8 +28,10 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
 from r1desk.chat.values.prompt import PromptSize
+from r1desk.platform.qt_application import application
 from r1desk.store.prompt_store import SavedPrompt
 from r1desk.theme import set_role
+from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import push_button
@@ -104,6 +106,7 @@ class Composer(QWidget):
         self._button.clicked.connect(self._on_button)
         self._draft_timer = QTimer(self, singleShot=True, interval=_DRAFT_MS)
         self._draft_timer.timeout.connect(self._report_draft)
+        find_theme(application()).changed.connect(self._fit_height)  # chips have other sizes
         self._arrange()
         self.setFocusProxy(self.editor)
         self._refresh()
@@ -259,6 +262,7 @@ class Composer(QWidget):
         has_something = bool(self.text().strip()) or self._has_attachments
         return has_something and not self._reason and not self._reading
 
+    @Slot()
     def _fit_height(self) -> None:
         if self.attachments.chips:
             layout = self.layout()

@@ -57,10 +57,10 @@ class ChatView(QWidget):
     def __init__(self, parent: QWidget | None = None, *, welcomes: bool = True) -> None:
         """`welcomes`: it has a page for a conversation without messages."""
         super().__init__(parent)
+        self._messages: dict[int, ChatMessage] = {}
         self.setStyleSheet(STYLE_SHEET)
         # It takes what the others leave; its own wish must not squeeze a notice above it.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
-        self._messages: dict[int, ChatMessage] = {}
         self._streaming: int | None = None
         self._memory_line: int | None = None  # the message above which the line is drawn
         self._context_options: ContextOptions | None = None
@@ -290,9 +290,11 @@ class ChatView(QWidget):
     # ---- events of Qt
 
     def changeEvent(self, event: QEvent) -> None:
-        """Other colours or another font: build what is visible anew."""
+        """Other colours, another font or style sheet: build what is visible anew."""
         super().changeEvent(event)
         kinds = QEvent.Type
+        if event.type() == kinds.StyleChange and self._messages:
+            self.column.rebuild()  # what was built during the change has the sizes of no style
         if event.type() in {kinds.PaletteChange, kinds.FontChange, kinds.ApplicationFontChange}:
             style = TextStyle.of(self.font(), self._formulas)
             if style != self._style:
