@@ -52,11 +52,11 @@ def test_purpose_licence_scores_bill_and_the_recommended_size_are_said_of_a_mode
     assert pane.standing.text() == "Recommended for your memory"
     text = pane.text.text()
     assert "MIT · AIME 2024 80.3, " in text
-    assert "(self-reported)" in text
+    assert "(makers' own figures)" in text
     assert "/ 2.0 GB" in text
     assert (
-        "Recommended here is Q6_K: 7.3 tok/s from memory, perplexity +0.3 %. Q8_0 is the most "
-        "exact that runs here: 5.8 tok/s from the disk, perplexity +0.04 %." in text
+        "Recommended: Q6_K (7.3 tok/s from memory, quality loss 0.3 %). Best that runs here: "
+        "Q8_0 (5.8 tok/s from the disk, quality loss 0.04 %)." in text
     )
     click_row(chooser.list, "Qwen3.5-4B")
     assert "Its makers recommend: temperature 1, top_p 0.95" in pane.text.text()

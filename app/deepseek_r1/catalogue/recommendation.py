@@ -119,8 +119,8 @@ def loss_text(quantisation: str) -> str:
     """The known loss in words."""
     loss = loss_of(quantisation)
     if loss is None:
-        return tr("accuracy unknown")
-    return tr("{loss} % less accurate", loss=f"{loss:.1f}" if loss >= 0.1 else f"{loss:g}")
+        return tr("quality loss unknown")
+    return tr("quality loss {loss} %", loss=f"{loss:.1f}" if loss >= 0.1 else f"{loss:g}")
 
 
 def _loss(file: ModelFile) -> float:
