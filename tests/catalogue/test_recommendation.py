@@ -92,9 +92,7 @@ def test_the_best_for_you_is_what_the_list_and_the_sentence_recommend(
     assert best is None or listed[0] is best
     for file in listed:
         text = ladder_text(ladder_of(found, file.known))
-        assert (
-            not text or f"Recommended: {file.quantisation} ({speed_and_loss(file)})" in text
-        )
+        assert not text or f"Recommended: {file.quantisation} ({speed_and_loss(file)})" in text
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(view, show
         ]
     )
     cut, stopped, whole = (view.view(number).note for number in (1, 2, 3))
-    assert cut.label.text().startswith("It was still thinking when the longest answer was reached")
+    assert cut.label.text().startswith("It reached the longest answer before it finished thinking")
     assert stopped.label.text() == "Stopped while thinking."
     assert whole is None
 

@@ -154,8 +154,7 @@ class Archives(QObject):
             self._chat.open(done.ids[0])
         elif done.ids:
             ways[tr("Open")] = partial(self._chat.open, done.ids[0])
-        text, level = _outcome(done), Level.WARNING if any(done.left_out.values()) else Level.INFO
-        self.window.notices.show_notice(Notice(text, level, ways, _IMPORT))
+        self.window.notices.show_notice(Notice(_outcome(done), Level.INFO, ways, _IMPORT))
 
     @contextmanager
     def _waiting(

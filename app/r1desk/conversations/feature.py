@@ -68,6 +68,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._window = window
         self.unseen.window = self._archives.window = window
         window.sidebar.requested.connect(self.handle)
+        window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)
 

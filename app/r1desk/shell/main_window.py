@@ -131,11 +131,11 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         centre.setObjectName("centre")
         layout = filled(QVBoxLayout(centre), spacing=6, margins=(0, 0, 0, 8))
         self._fill_header(put_inside(layout, QHBoxLayout()))
-        notices = put_inside(layout, QVBoxLayout())
-        filled(notices, self.notices, self.downloads, margins=(16, 0, 16, 0))
+        filled(put_inside(layout, QVBoxLayout()), self.downloads, margins=(16, 0, 16, 0))
         self.notices.keyboard_left.connect(self.composer.setFocus)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
+        self.notices.float_over(centre, self.composer)
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:

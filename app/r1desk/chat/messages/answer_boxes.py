@@ -57,7 +57,6 @@ _STILL_THINKING = {
 _CUT = {
     FinishReason.LENGTH: N_("The answer reached the longest length allowed."),
     FinishReason.REPETITION: N_("The text only repeated itself, so it was stopped."),
-    FinishReason.CANCELLED: N_("Stopped."),
     FinishReason.ERROR: N_("The engine failed during the answer."),
 }
 

@@ -141,13 +141,17 @@ class UserView(EditableMessage):
         if self._attached and not self._message.content:
             self._bubble = QRectF()
             y = top
-        y += round(em * 0.15)
         footer = self._footer or self._add_footer()
         size = footer.sizeHint()
-        footer.setGeometry(
-            width - size.width() + round(em * BUTTON_INSET_EM), y, size.width(), size.height()
-        )
-        y += size.height()
+        beside = round(self._bubble.left() - size.width())
+        if self._bubble.height() >= size.height() and beside >= 0:  # no empty row below
+            footer.setGeometry(beside, y - size.height(), size.width(), size.height())
+            y += round(em * 0.5)
+        else:
+            y += round(em * 0.15)
+            left = width - size.width() + round(em * BUTTON_INSET_EM)
+            footer.setGeometry(left, y, size.width(), size.height())
+            y += size.height()
         self.resize(width, y)
         self.update()
         return y

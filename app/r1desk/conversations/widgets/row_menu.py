@@ -41,6 +41,7 @@ class RowMenu(QObject):
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
+        self.of_open_chat = (self._move, self._trash)  # a click on a chat leaves the list
 
     def _action(self, name: str, text: str, slot: object, keys: str = "") -> QAction:
         action = QAction(text, self, shortcut=QKeySequence(keys))

@@ -90,8 +90,8 @@ class Sidebar(QWidget):
         self.list = ConversationList(self.requested.emit)
         self.list.left_upwards.connect(self.focus_search)
         self.step = self.list.step  # to the next conversation, or the one before
-        self._menu = RowMenu(self.list, self.requested.emit)
-        self.name_action = self._menu.name  # in the menu of the window too
+        self.menu = RowMenu(self.list, self.requested.emit)
+        self.name_action = self.menu.name  # in the menu of the window too
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = with_properties(
@@ -127,8 +127,8 @@ class Sidebar(QWidget):
         self, conversations: Sequence[ConversationInfo], folders: Sequence[FolderInfo] = ()
     ) -> None:
         """The whole list; while a search is shown, what it finds is asked for again."""
-        self.conversations = self._menu.conversations = conversations
-        self._menu.folders = by_name(folders)
+        self.conversations = self.menu.conversations = conversations
+        self.menu.folders = by_name(folders)
         self._on_search()
 
     def show_hits(self, query: str, hits: Sequence[SearchHit]) -> None:
@@ -172,7 +172,7 @@ class Sidebar(QWidget):
 
     def _show_list(self) -> None:
         now = datetime.now().astimezone()
-        folders = self._menu.folders
+        folders = self.menu.folders
         self.list.show_rows(rows_by_day(self.conversations, now, folders, self._new_in))
         empty = not self.conversations and not folders
         self._show_empty_note(tr("Your chats appear here.") if empty else "")

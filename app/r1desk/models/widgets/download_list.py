@@ -102,11 +102,14 @@ class DownloadRow(QFrame):
             host, spec = other
             self.other_button.setText(tr("From {host} instead", host=host))
             explain(self.other_button, spec.url)
-        self.delete_button.setVisible(not done)
-        amount = format_size(progress.done_bytes)
-        explain(self.delete_button, tr("Delete the {amount} already downloaded", amount=amount))
+        ended = done or failed or state is DownloadState.PAUSED
+        here = max(download.part_bytes, progress.done_bytes)
+        self.delete_button.setVisible(not ended or bool(here and not done))
+        self.delete_button.setText(tr("Delete…") if here else tr("Cancel"))
+        amount = tr("Delete the {amount} already downloaded", amount=format_size(here))
+        explain(self.delete_button, amount if here else "")
         self.dismiss_button.setVisible(state is not DownloadState.RUNNING)
-        self.bar.setVisible(not done)
+        self.bar.setVisible(not done and bool(here or not ended))
         if progress.total_bytes:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(min(_STEPS, progress.done_bytes * _STEPS // progress.total_bytes))
