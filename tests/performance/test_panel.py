@@ -499,3 +499,16 @@ def test_the_budget_is_typed_in_gb_and_stays_exact_where_nobody_types(panel):
     row.spin.lineEdit().setText("2.5")
     row.spin.interpretText()
     assert row.value == 2560
+
+
+def test_the_model_card_has_no_empty_lines_and_keeps_its_height_during_a_load(panel, qtbot):
+    panel.show_model(a_model())
+    card = panel.model
+    qtbot.waitUntil(lambda: card.height() > 0)
+    loaded = card.sizeHint().expandedTo(card.minimumSizeHint()).height()
+    used = card.name.sizeHint().height() + card.facts.sizeHint().height()
+    assert loaded - used <= 3 * card.fontMetrics().height()
+    card.show_loading("R1 7B")
+    card.show_progress(0.5)
+    during = card.sizeHint().expandedTo(card.minimumSizeHint()).height()
+    assert abs(during - loaded) <= card.fontMetrics().height() // 2

@@ -72,8 +72,8 @@ def title_from(text: str) -> str:
     """A title from a user's message: its first sentence, at most 60 characters.
 
     A greeting or another short sentence takes the next one with it. Markdown signs and code fences
-    at the beginning are left out, and a full stop or colon at the end. A long sentence is cut at the end of
-    a word where one is near, and gets an ellipsis.
+    at the beginning are left out, and a full stop or colon at the end. A long sentence is cut at
+    the end of a word where one is near, and gets an ellipsis.
     """
     lines = (_printable(_MARKUP.sub("", line)) for line in clean(text)[:10_000].splitlines())
     line = next((line for line in lines if any(c.isalnum() for c in line)), "")

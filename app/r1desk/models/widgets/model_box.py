@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QEvent, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
@@ -13,6 +13,8 @@ from r1desk.models.formatting import breakable_address
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
+
+_PADDING_PX, _SPACING_PX = 12, 6
 
 
 class ModelBox(QFrame):
@@ -28,10 +30,21 @@ class ModelBox(QFrame):
         self.progress = QProgressBar(textVisible=False, maximum=1000)
         self.progress.setAccessibleName(tr("Loading the model"))
         parts = (self.name, self.facts, self.progress, self.state)
-        filled(QVBoxLayout(self), *parts, spacing=6, margins=(12, 10, 12, 12))
+        filled(QVBoxLayout(self), *parts, spacing=_SPACING_PX, margins=(_PADDING_PX,) * 4)
         self._show_state("")
         self.facts.hide()
         self.progress.hide()
+        self._fit_height()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        """Keep the place of two lines below the name: facts, or the progress of a load."""
+        two = 2 * self.facts.fontMetrics().lineSpacing() + _SPACING_PX
+        self.setMinimumHeight(self.name.sizeHint().height() + two + 2 * _PADDING_PX)
 
     def show_loading(self, name: str, *, waits: bool = False) -> None:
         """A load began, or waits for the end of an answer."""

@@ -26,7 +26,7 @@ from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, Pan
 from r1desk.performance.widgets.preset_row import PresetRow
 from r1desk.performance.widgets.setting_rows import grey_out, number_row
 from r1desk.theme import explain
-from r1desk.widgets.layouts import filled, keep_place, with_properties
+from r1desk.widgets.layouts import filled, with_properties
 from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX = 320, 340
@@ -67,9 +67,6 @@ class PerformancePanel(QWidget):
         self.preset_row = PresetRow()
         self.context = ContextMeter()
         self.next_turn = NextTurnSection()
-        keep_place(self.model.facts, lines=3)
-        keep_place(self.model.state, lines=1)
-        keep_place(self.model.progress)
         self.message = PanelMessage()
         self.tabs = with_properties(
             QTabWidget(), accessibleName=tr("Model and memory"), documentMode=True
