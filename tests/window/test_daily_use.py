@@ -171,7 +171,7 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         sidebar.list.setFocus()
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         question = session.window.findChild(QMessageBox)
-        assert question.text() == "Delete 1 conversation for good?"
+        assert question.text() == "Delete 1 chat for good?"
         press_button(question, "Cancel")
         sidebar.requested.emit(RestoreConversations((trashed,)))
         qtbot.waitUntil(lambda: not has_row(sidebar.list, "Apples"))
@@ -188,7 +188,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     settings.apply(SamplingSettings(temperature=0.2), "Be short.")
     sidebar.requested.emit(SetFolderSettings(garden, as_shown=True))
     settings.apply(SamplingSettings(), "")
-    qtbot.waitUntil(lambda: bool(sidebar._menu.folders[0].settings.system_prompt))
+    qtbot.waitUntil(lambda: bool(sidebar.menu.folders[0].settings.system_prompt))
     click_row(rows, "Garden")
     press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert row_of(rows, "Garden").model().index(0, 0, row_of(rows, "Garden")).data() == "New chat"
@@ -303,7 +303,7 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(qtbot, own_pr
         press_button(session.window.chat, next(iter(EXAMPLES)))
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
-        press_button(last_view(session), "Try again")
+        press_button(last_view(session), "Regenerate")
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
 

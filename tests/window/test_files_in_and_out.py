@@ -121,7 +121,7 @@ def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_b
         assert "Read" not in labels(session)[0]
         (chip,) = session.window.composer.attachments.chips
         names = [button.accessibleName() for button in chip.buttons]
-        assert "Let the model read story.txt now" in names
+        assert "Read story.txt now" in names
 
 
 def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(qtbot, own_profile, notes):
@@ -202,7 +202,9 @@ def test_many_files_leave_the_conversation_its_place(qtbot, session, tmp_path):
     drop(session.window, files[0])
     drop(session.window, *files[1:])  # before the first is there
     assert labels(session)[1].startswith("7 files")
-    wait_chips(qtbot, session, 8)
+    qtbot.waitUntil(lambda: labels(session) == ["8 documents"])
+    click(session.window.composer.attachments.chips[0].open_button)
+    wait_chips(qtbot, session, 9)
     assert session.window.composer.height() < session.window.height() / 2
     assert session.window.composer.attachments.chips[0].isVisible()
 
@@ -293,7 +295,7 @@ def test_a_folder_has_documents_which_are_listed_and_removed(
     chooser = session.window.findChildren(QFileDialog)[-1]
     chooser.filesSelected.emit([str(folder)])
     chooser.reject()
-    assert "Documents are being read" in notice_text(session)
+    assert "Reading 3 more files" in notice_text(session)
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3)
     qtbot.waitUntil(lambda: "Reading…" not in notice_text(session))
     dialog.tree.topLevelItem(1).setSelected(True)
@@ -323,7 +325,7 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
     try:
         session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
-        assert notice_text(session).startswith("正在读取文档")
+        assert notice_text(session).startswith("正在读取")
         qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
     finally:
         reads.set()
@@ -380,10 +382,10 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         choose(session, "Export all", file)
         wait_notice(qtbot, session, "Exported to")
         choose(session, "Import", file)
-        wait_notice(qtbot, session, "0 conversations imported. 1 was here already.")
+        wait_notice(qtbot, session, "0 chats imported. 1 was here already.")
         file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
         choose(session, "Import", file)
-        wait_notice(qtbot, session, "1 conversation imported")
+        wait_notice(qtbot, session, "1 chat imported")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
 
 
@@ -397,7 +399,7 @@ def test_the_end_of_an_import_leaves_alone_who_is_typing(qtbot, own_profile, tmp
         shown, editor = session.chat.conversation_id, session.window.composer.editor
         choose(session, "Import", file)
         editor.insertPlainText("The password of my sis")
-        wait_notice(qtbot, session, "1 conversation imported")
+        wait_notice(qtbot, session, "1 chat imported")
         editor.insertPlainText("ter is")
         qtbot.wait(100)  # for what would be opened
         assert session.chat.conversation_id == shown

@@ -18,11 +18,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_button import PromptSizeButton
-from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
+from r1desk.chat.text.attachment_chip import AttachmentRow, Chip, ChipButton
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
@@ -37,6 +37,7 @@ from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import push_button
 
 _MAX_LINES = 8
+_MOST_CHIPS = 3  # more are folded into one
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
 _DRAFT_MS = 500
 _LEAST_DOCUMENT = 2_000  # characters that are worth searching
@@ -75,6 +76,8 @@ class Composer(QWidget):
         self._reason = self.hint = ""
         self._unfilled = ""  # why Enter did not send: a second one does
         self.prompts: Sequence[SavedPrompt] = ()
+        self._chips: Sequence[Chip] = ()
+        self._unfolded = False  # the chips, where they are many
         self._large = ""
         self._reported_draft = ""
         self.setStyleSheet(_SHEET)
@@ -232,9 +235,28 @@ class Composer(QWidget):
 
         `attached`: some go with the message, which may then have no text.
         """
-        self.attachments.show_chips(chips)
+        self._chips = chips
         self._has_attachments, self._reading = attached, reading
+        self._show_chips()
+
+    def _show_chips(self) -> None:
+        """Show the files, or their number where they are many and nobody unfolded them."""
+        chips, count = self._chips, len(self._chips)
+        if count > _MOST_CHIPS:
+            name = trn("{n:,} document", "{n:,} documents", count)
+            label, sign = tr("Show all documents"), "chevron-right"
+            if self._unfolded:
+                label, sign = tr("Show fewer documents"), "chevron-down"
+            buttons = (ChipButton(sign, label, self._fold),)
+            picture = "clock" if any(each.icon == "clock" for each in chips) else "file"
+            fold = Chip(name, opens=self._fold, buttons=buttons, icon=picture)
+            chips = (fold, *chips) if self._unfolded else (fold,)
+        self.attachments.show_chips(chips)
         self._refresh()
+
+    def _fold(self) -> None:
+        self._unfolded = not self._unfolded
+        self._show_chips()
 
     def _refresh(self) -> None:
         name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
@@ -251,7 +273,7 @@ class Composer(QWidget):
         self._chip.setVisible(bool(self._large))
         if self._large:
             count = f"{len(self._large):,}"
-            self._chip.setText(tr("Pasted text · {count} characters", count=count))
+            self._chip.setText(tr("Pasted text, {count} characters", count=count))
             self._chip.setAccessibleName(
                 tr("Remove the pasted text of {count} characters", count=count)
             )
