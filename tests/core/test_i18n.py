@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import subprocess
 import sys
@@ -28,6 +29,9 @@ def test_every_text_can_be_read_with_its_place_in_one_go():
     listing = [sys.executable, str(ROOT / "installer/translations.py"), "--list"]
     lines = subprocess.run(listing, capture_output=True, encoding="utf-8", check=True).stdout
     assert "app/r1desk/models/widgets/model_pill.py\tModel: {name}\t模型：{name}\n" in lines
+    window = [line.split("\t")[1] for line in lines.splitlines() if line.startswith("app/r1desk/")]
+    banned = re.compile(r"(?i)conversation|system prompt|[GM]iB .|\\bperplexity")
+    assert [text for text in window if banned.search(text)] == [], "one word for one thing"
 
 
 def test_every_translation_has_the_places_of_its_text() -> None:

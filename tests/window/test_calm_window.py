@@ -20,7 +20,7 @@ from r1desk.theme.theme import tokens
 from r1desk.widgets import notice_bar
 from r1desk.widgets.notice_bar import Level, Notice
 from support.patience import PatientQtBot
-from window.mouse_and_keys import press, press_button, type_text
+from window.mouse_and_keys import click, press, press_button, type_text
 from window.session_fixture import ask, wait_answered
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -137,3 +137,12 @@ def test_many_documents_are_one_chip_until_it_is_unfolded(qtbot: PatientQtBot) -
     assert len(composer.attachments.chips) == 11
     composer.attachments.chips[0].open_button.click()
     assert len(composer.attachments.chips) == 1
+
+
+def test_escape_leaves_the_trash(qtbot: PatientQtBot, answered: Session) -> None:
+    sidebar = answered.window.sidebar
+    click(sidebar.trash_button)
+    qtbot.waitUntil(lambda: "The trash is empty" in sidebar.nothing.text())
+    press(Qt.Key.Key_Escape)
+    assert not sidebar.trash_button.isChecked()
+    assert sidebar.list.selected_ids() == [answered.chat.conversation_id]

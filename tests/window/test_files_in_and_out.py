@@ -326,7 +326,7 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
         session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
         assert notice_text(session).startswith("正在读取")
-        qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
+        qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取…"])
     finally:
         reads.set()
         session.set_language("en")

@@ -109,14 +109,16 @@ class TrashPresenter(QObject):
             self._delete_folder(folder, ())
             return
         text = tr("Delete the folder “{name}”?", name=folder.name)
-        count = trn("{n} conversation is in it.", "{n} conversations are in it.", len(inside))
+        count = trn("It has {n} chat.", "It has {n} chats.", len(inside))
+        keep = trn("Keep it in the list", "Keep them in the list", len(inside))
+        move = trn("Move it to the trash", "Move them to the trash", len(inside))
         delete, roles = partial(self._delete_folder, folder), QMessageBox.ButtonRole
         box = ask(
             parent,
             text,
             count,
-            (tr("Keep them in the list"), roles.AcceptRole, lambda: delete(())),
-            (tr("Move them to the trash"), roles.DestructiveRole, lambda: delete(inside)),
+            (keep, roles.AcceptRole, lambda: delete(())),
+            (move, roles.DestructiveRole, lambda: delete(inside)),
             icon=QMessageBox.Icon.Question,
         )
         box.setWindowTitle(tr("Delete the folder"))

@@ -201,10 +201,11 @@ class ConversationList(QTreeView):
     # ---- keys and mouse ---------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Leave printable keys alone; Up in the first row goes back to the search field."""
+        """Leave letters and Escape alone; Up in the first row goes back to the search field."""
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
         printable = event.text().isprintable() and event.text().strip()
-        if printable and modifiers == Qt.KeyboardModifier.NoModifier:
+        plain = modifiers == Qt.KeyboardModifier.NoModifier
+        if plain and (printable or event.key() == Qt.Key.Key_Escape):
             event.ignore()
             return
         before = self.currentIndex()

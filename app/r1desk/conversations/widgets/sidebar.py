@@ -123,6 +123,13 @@ class Sidebar(QWidget):
         self.addActions(menu.actions())  # for the palette
         return button
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape leaves the trash."""
+        if event.key() == Qt.Key.Key_Escape and self.trash_button.isChecked():
+            self.end_search()
+        else:
+            super().keyPressEvent(event)
+
     def show_conversations(
         self, conversations: Sequence[ConversationInfo], folders: Sequence[FolderInfo] = ()
     ) -> None:
@@ -147,7 +154,9 @@ class Sidebar(QWidget):
             self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
             empty = tr("The trash is empty. Deleted chats stay here for 30 days.")
             self._show_empty_note(
-                tr("Deleted chats stay here for 30 days.") if conversations else empty
+                tr("Deleted chats stay here for 30 days. Esc goes back.")
+                if conversations
+                else empty
             )
 
     def set_current(self, conversation_id: int | None, new_in: int | None = None) -> None:
@@ -193,6 +202,8 @@ class Sidebar(QWidget):
         with QSignalBlocker(self.search):
             self.search.clear()
         self._on_search()
+        if self.trash_button.isChecked():
+            self.list.setFocus()  # Escape leaves it
 
     @Slot()
     def _on_search_entered(self) -> None:
