@@ -264,7 +264,7 @@ def test_no_comparison_begins_beside_a_load(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, engine=engine) as session:
         qtbot.waitUntil(lambda: session.models.loading)
         press(Qt.Key.Key_M, CTRL_SHIFT)
-        qtbot.waitUntil(lambda: "no model loaded" in session.window.notices.text)
+        qtbot.waitUntil(lambda: "Wait until the answer" in session.window.notices.text)
         assert session.window.findChildren(ComparisonDialog) == []
         engine.open_gate("loading")
         qtbot.waitUntil(lambda: session.models.ready)

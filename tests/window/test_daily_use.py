@@ -541,7 +541,7 @@ def test_a_model_that_was_replaced_before_it_answered_is_not_offered(qtbot, read
     wait_answered(qtbot, ready)
     assert ready.models.path == other
     offers = ready.window.chat.findChildren(QPushButton)
-    assert not any("answered here before" in b.text() for b in offers if b.isVisible())
+    assert not any("Switch back" in b.text() for b in offers if b.isVisible())
 
 
 def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(

@@ -223,7 +223,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     drop(ready.window, long, short)
     wait_chips(qtbot, ready, 2)
     qtbot.waitUntil(lambda: all(label.endswith("· searched") for label in labels(ready)))
-    assert "too many" not in ready.window.composer.size_button.text()
+    assert "too long" not in ready.window.composer.size_button.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])

@@ -88,8 +88,8 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     wait_unloaded(qtbot, ready)
     pill, panel = ready.window.model_pill, ready.window.panel
     assert "unloaded" in pill.text()
-    assert "next message loads it again" in pill.accessibleDescription()
-    assert "next message loads it again" in panel.model.state.text()
+    assert "reloads with your next message" in pill.accessibleDescription()
+    assert "reloads with your next message" in panel.model.state.text()
     gauge = ready.window.gauge
     qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.state == "Unloaded")
     click(ready.window.sidebar.new_button)

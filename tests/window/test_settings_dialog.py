@@ -111,7 +111,7 @@ def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(qtbot, own_profil
         choose(dialog, other)
         qtbot.waitUntil(lambda: session.downloads.folder == other)
         assert user_models_dir() == other
-        assert "Nothing was moved" in dialog.folder_note.text()
+        assert "stay where they are" in dialog.folder_note.text()
         assert model.exists()
         click(dialog.default_folder)
         qtbot.waitUntil(lambda: session.downloads.folder == old)
