@@ -24,9 +24,9 @@ def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePan
 
 def test_before_a_model_needs_it_the_row_says_what_swap_is_for(panel: PerformancePanel):
     swap = panel.load.rows["swap_enabled"].cost
-    assert "larger than the budget" in swap.text()
+    assert "larger than the memory budget" in swap.text()
     panel.show_plan(a_bill(), "")
-    assert "larger than the budget" in swap.text()
+    assert "larger than the memory budget" in swap.text()
 
 
 def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
