@@ -3,6 +3,7 @@
 
     python installer/translations.py            # collect, merge, compile; list what is missing
     python installer/translations.py --check    # fail if a text is missing or a file is stale
+    python installer/translations.py --list     # each text with its place and its translation
 
 Texts are marked `tr("…")` or `N_("…")`; `trn("…", "…", n)` or `Nn_("…", "…")` where a number
 decides the form.
@@ -60,6 +61,9 @@ def main() -> int:
     """Update or check every language. Returns 1 if something is left to do."""
     check = "--check" in sys.argv[1:]
     template = collect()
+    if "--list" in sys.argv[1:]:
+        print("\n".join(listed(template)))
+        return 0
     return max(update(language, template, check=check) for language in LANGUAGES)
 
 
@@ -89,6 +93,17 @@ def marked(tree: ast.AST) -> list[str | tuple[str, str]]:
             case name, [str(one), str(many), *_] if name in PLURAL_MARKS:
                 found.append((one, many))
     return found
+
+
+def listed(template: Catalog) -> Iterator[str]:
+    """Yields a line for each text, by its first place: place, English, then each language."""
+    known = [read_po(io.BytesIO(file.read_bytes())) for file in sorted(FOLDER.rglob("*.po"))]
+    by_place = sorted(((m.locations[0][0], m.id) for m in template if m.id), key=str)
+    for place, text in by_place:
+        found = [catalog.get(text if isinstance(text, str) else text[0]) for catalog in known]
+        texts = [text, *(m.string for m in found if m is not None)]
+        shown = [" / ".join((t,) if isinstance(t, str) else t) for t in texts]
+        yield "\t".join((place, *shown)).replace("\n", "\\n")
 
 
 def update(language: str, template: Catalog, *, check: bool) -> int:

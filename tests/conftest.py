@@ -28,6 +28,7 @@ from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.units import use_gigabytes
 from deepseek_r1.hardware import processor
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
@@ -130,6 +131,7 @@ def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[Patien
 @pytest.fixture(autouse=True)
 def english() -> None:
     use_language("en")
+    use_gigabytes(False)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from deepseek_r1.core.settings import (
     default_budget,
 )
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
+from deepseek_r1.memory.forecast import FREE_SHARE
 
 FILE_NAME = "preferences.json"
 VERSION = 3
@@ -65,6 +66,7 @@ class Preferences(BaseModel):
     system_notices: bool = True  # when an answer is ready and the window is not in front
     window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[FilePath] = []
+    model_titles: dict[FilePath, str] = {}  # as their files name themselves
     chat_templates: dict[FilePath, str] = {}  # the chosen ones, by the path of the model's file
     chat_template_files: dict[FilePath, str] = {}  # of files they were read from
     serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080
@@ -74,7 +76,6 @@ class Preferences(BaseModel):
     welcomed: bool = False  # the card of the first start has been answered
 
 
-FREE_SHARE = 0.5  # of the memory that is free at the first start, for the application
 _SMALL_MACHINE_MIB = 8_000_000_000 / (1 << 20)
 _BUDGET_STEP_MIB = 256
 

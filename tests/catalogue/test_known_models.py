@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import ValidationError
 
+from deepseek_r1.catalogue import known_models as module
 from deepseek_r1.catalogue.known_models import (
     CATALOGUE_FILE,
     Catalogue,
@@ -116,8 +117,16 @@ def test_every_model_says_what_it_is_for_and_belongs_to_a_family() -> None:
         assert {"en", "zh_CN"} == set(model.purpose)
         assert model.purpose["en"].endswith(".")
         assert model.scores
-        assert family_of(model).sampling or model.family in ("smallthinker", "bonsai")
+        assert family_of(model).sampling or model.family in ("smallthinker", "bonsai", "minicpm5")
         assert (model.base == "") == (model.base_licence is None)
+
+
+def test_a_model_that_the_installed_engine_is_too_old_for_is_not_listed(monkeypatch):
+    assert "minicpm5-2b" in {model.id for model in known_models()}
+    monkeypatch.setattr(module, "installed_engine", lambda: "0.3.9")
+    listed = {model.id for model in known_models()}
+    assert "minicpm5-2b" not in listed, "it would write garbage"
+    assert "deepseek-r1-distill-qwen-1.5b" in listed
 
 
 def test_the_models_to_choose_from_are_in_the_catalogue_for_each_budget() -> None:

@@ -69,15 +69,15 @@ def test_one_file_is_recommended_and_the_most_exact_that_runs_is_named_beside_it
     seven = ladder("deepseek-r1-distill-qwen-7b", budget_mib, disk_mib_s)
     assert recommended(seven).quantisation == chosen
     text = ladder_text(seven)
-    assert f"Recommended here is {chosen}: " in text
-    assert text.startswith("None writes as fast as one reads. ") is (budget_mib == 2048)
-    assert f"{exact} is the most exact that runs here: " in text
+    assert f"Recommended: {chosen} (" in text
+    assert text.startswith("All are slower than reading. ") is (budget_mib == 2048)
+    assert f"Best that runs here: {exact} (" in text
 
 
 def test_one_file_can_be_both(ladder):
     text = ladder_text(ladder("deepseek-r1-distill-qwen-1.5b", 8192))
-    assert text.startswith("Recommended here is Q8_0: ")
-    assert text.endswith("tok/s from memory, perplexity +0.04 %.")
+    assert text.startswith("Recommended: Q8_0 (")
+    assert text.endswith("tok/s from memory, quality loss 0.04 %).")
 
 
 @pytest.mark.parametrize("budget_mib", [1024, 2048, 4096, 8192, 16_384, 24_000])
@@ -92,9 +92,7 @@ def test_the_best_for_you_is_what_the_list_and_the_sentence_recommend(
     assert best is None or listed[0] is best
     for file in listed:
         text = ladder_text(ladder_of(found, file.known))
-        assert (
-            not text or f"Recommended here is {file.quantisation}: {speed_and_loss(file)}" in text
-        )
+        assert not text or f"Recommended: {file.quantisation} ({speed_and_loss(file)})" in text
 
 
 @pytest.mark.parametrize(

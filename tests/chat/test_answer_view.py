@@ -236,7 +236,7 @@ def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -
     assert box.answer_now.isVisible()
     view.stream(50, ThinkingFinished(seconds=187.4, end=ThinkingEnd.BUDGET))
     assert box.last_line.text() == "Then I *count* the apples"
-    assert box.end_note.text() == "The thinking budget was used up, so the model had to answer."
+    assert box.end_note.text() == "The thinking budget was used up, so it answered."
     assert not box.answer_now.isVisible()
     assert box.header.text() == "Thought for 3 min 7 s"
 
@@ -251,15 +251,15 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(view, show
         ]
     )
     cut, stopped, whole = (view.view(number).note for number in (1, 2, 3))
-    assert cut.label.text().startswith("It was still thinking when the longest answer was reached")
-    assert stopped.label.text() == "It was stopped while it was still thinking."
+    assert cut.label.text().startswith("It reached the longest answer before it finished thinking")
+    assert stopped.label.text() == "Stopped while thinking."
     assert whole is None
 
 
 def test_a_queued_answer_says_what_it_waits_for_until_it_begins(view, show, drawn, qtbot):
     show([answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")])
     waiting = view.view(4).queued_row
-    assert waiting.accessibleName() == "Waits until the answer being written is finished."
+    assert waiting.accessibleName() == "Queued"
     with qtbot.waitSignal(view.requested) as requested:
         qtbot.mouseClick(waiting.button, Qt.MouseButton.LeftButton)
     assert requested.args == [WithdrawQuestion(4)]

@@ -224,7 +224,7 @@ def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_befo
     later = result_of(documents.plan("Thanks, that helps!"))
     assert later.sent == ()
     assert (later.outline, later.asked) == (sources.outline, "Thanks, that helps!")
-    assert "Sent without passages" in later.summary()
+    assert "Nothing in the documents fits" in later.summary()
     follow_up = result_of(documents.plan("And of gate 8?"))
     assert 8 in {each.passage.place.page for each in follow_up.sent}
 

@@ -137,11 +137,11 @@ def test_the_button_stops_while_busy(composer, field, asked, qtbot):
 
 
 def test_the_hint_stays_in_view_while_something_is_typed(composer, field, qtbot):
-    composer.set_state(hint="Enter: sent when this answer is finished")
-    assert field.placeholderText() == "Enter: sent when this answer is finished"
+    composer.set_state(hint="Press Enter to queue")
+    assert field.placeholderText() == "Press Enter to queue"
     qtbot.keyClicks(field, "next")
     label = next(label for label in composer.findChildren(QLabel) if label.isVisible())
-    assert label.text() == "Enter: sent when this answer is finished"
+    assert label.text() == "Press Enter to queue"
     composer.set_state()
     assert not label.isVisible()
 
@@ -245,7 +245,7 @@ def test_the_fields_of_a_prompt_are_filled_in_by_tab_and_none_is_forgotten(
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert not asked
     hints = [label.text() for label in composer.findChildren(QLabel) if label.isVisible()]
-    assert "{{the language}} is not filled in. Enter sends it as it is." in hints
+    assert "{{the language}} is still empty. Press Enter again to send it anyway." in hints
     qtbot.keyClicks(field, "French")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert asked == [Send("🙂 Say hi in French, polite, not {{ x }}.")]

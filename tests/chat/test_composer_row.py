@@ -54,7 +54,7 @@ def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -
     bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192, exact=False))
     assert bar.accessibleName() == "≈ 4,200 of 8,192 tokens"
     bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
-    assert bar.accessibleName() == "1,032 tokens too many for the context of 8,192"
+    assert bar.accessibleName() == "1,032 tokens too long for the context of 8,192"
     bar.show_size(None)
     assert bar.accessibleName() == "Context"
     assert not bar.isEnabled()  # Tab does not stop at nothing

@@ -112,7 +112,7 @@ def test_all_ways_are_offered_with_their_price(full: Overflow) -> None:
     options = full.overflow.options
     assert isinstance(options, ContextOptions)
     assert options.message_id == full.stack.shown[-1].id
-    assert "80 are kept for the answer" in options.heading
+    assert "80 more for the answer" in options.heading
     ways = [option.way for option in options.options]
     assert ways == [
         ContextWay.LONGER, ContextWay.LEAVE_OUT, ContextWay.SUMMARY, ContextWay.ANYWAY,
@@ -161,7 +161,7 @@ def test_after_a_longer_context_from_elsewhere_it_just_goes_on(full: Overflow) -
     options = full.overflow.options
     assert options is not None
     assert [option.way for option in options.options] == [ContextWay.FITS]
-    assert "fits by now" in options.heading
+    assert "fits now" in options.heading
     full.choose(ContextWay.FITS)
     assert full.prompt[-1] == "How many?"
 

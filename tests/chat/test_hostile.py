@@ -88,7 +88,7 @@ def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(tmp_path, qtbo
     red.save(str(path))
     body = make_body()
     load(qtbot, body, f"![alt]({path})")
-    assert text_of(body) == "[image blocked: alt]"
+    assert text_of(body) == "[image not loaded: alt]"
     prose = body.findChild(ProseView)
     kinds = QTextDocument.ResourceType
     for url in (str(path), f"file://{path}", "qrc:/x", "http://127.0.0.1:9/", "//host/x"):

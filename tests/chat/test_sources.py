@@ -73,7 +73,7 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view,
     qtbot.keyClick(prose, Qt.Key.Key_Tab)
     qtbot.keyClick(prose, Qt.Key.Key_Return)
     button = view.view(2).sources
-    assert button.accessibleName() == "Sources: 1 cited, 2 passages sent"
+    assert button.accessibleName() == "1 source · 2 passages"
     assert menu_of(button) == ["[2] report.pdf, page 12 · cited", "Change…"]
     button.menu().actions()[0].trigger()
     button.menu().actions()[1].trigger()
@@ -107,7 +107,7 @@ def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show)
     show([user(1, "Why?"), answer(2, "It is", sources=SOURCES, state="streaming")])
     button = view.view(2).sources
     assert button.isVisible()
-    assert button.accessibleName() == "Sources: 2 passages sent, 1,240 tokens"
+    assert button.accessibleName() == "2 passages"
     assert button.geometry().bottom() <= view.view(2).body.geometry().top()
 
 
@@ -124,6 +124,6 @@ def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:
         assert other.messages.path(copy)[-1].sources == given
         export_markdown(store, tmp_path / "all.md")
     text = (tmp_path / "all.md").read_text(encoding="utf-8")
-    assert "Sources: 1 cited, 2 passages sent" in text
+    assert "1 source · 2 passages" in text
     assert "Text 2." not in text
     assert "[1] report.pdf, page 11\nText 1." in text

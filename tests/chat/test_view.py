@@ -183,11 +183,11 @@ def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
 
 def test_siblings_and_regeneration_are_asked_for(view: ChatView, qtbot: QtBot, show: Show) -> None:
     show([answer(6, "one", sibling_count=2), answer(7, "two", sibling_index=1, sibling_count=3)])
-    assert not button(view.view(6), "Version before").isEnabled()
+    assert not button(view.view(6), "Previous version").isEnabled()
     for name, intent in {
-        "Version before": SelectVersion(7, -1),
+        "Previous version": SelectVersion(7, -1),
         "Next version": SelectVersion(7, 1),
-        "Answer again": Regenerate(7),
+        "Regenerate": Regenerate(7),
     }.items():
         with qtbot.waitSignal(view.requested) as asked:
             button(view.view(7), name).click()
@@ -221,7 +221,7 @@ def test_editing_sends_the_new_text_with_enter(modifiers, view, qtbot, show):
 
 def test_escape_leaves_the_editor_and_changes_nothing(view, qtbot, show):
     show([user(3, "hello")])
-    button(view.view(3), "Edit and send again").click()
+    button(view.view(3), "Edit").click()
     with qtbot.waitSignal(view.requested) as asked:
         qtbot.keyClick(view.view(3).editor.findChild(QPlainTextEdit), Qt.Key.Key_Escape)
     assert asked.args == [ReturnToComposer()]
@@ -289,16 +289,17 @@ def test_code_and_formulas_of_a_users_message_are_set_and_all_else_is_as_typed(v
 
 
 def test_the_numbers_under_an_answer() -> None:
-    assert stats_line(STATS) == "9.8 tok/s · 412 tokens"
-    assert stats_line(STATS.model_copy(update={"decode_s": 6.5})) == "63 tok/s · 412 tokens"
+    assert stats_line(STATS, "") == "9.8 tok/s · 412 tokens"
+    fast = STATS.model_copy(update={"decode_s": 6.5})
+    assert stats_line(fast, "DeepSeek R1 Distill Qwen 7B Q4_K_M") == "R1 7B · 63 tok/s · 412 tokens"
     assert "First token after 1.9 s" in stats_details(STATS, "")
     for reason, words in {
-        FinishReason.LENGTH: "length limit reached",
+        FinishReason.LENGTH: "length limit",
         FinishReason.CONTEXT: "context full",
         FinishReason.CANCELLED: "stopped",
         FinishReason.ERROR: "engine failed",
     }.items():
-        assert stats_line(STATS.model_copy(update={"finish_reason": reason})).endswith(words)
+        assert stats_line(STATS.model_copy(update={"finish_reason": reason}), "").endswith(words)
 
 
 def test_every_button_has_a_name(view: ChatView, show: Show) -> None:

@@ -31,7 +31,7 @@ def test_the_findings_are_shown_with_what_to_do(qtbot, monkeypatch):
     assert "Looking" in page.note.text()
     qtbot.waitUntil(lambda: bool(page.findings))
     assert threads[0] is not threading.main_thread()
-    assert page.note.text() == "What could be better: 1"
+    assert page.note.text() == "Suggestions: 1"
     shown = [label.text() for label in page.findChildren(QLabel)]
     assert "300 of 4000 MiB\nClose <b>programs</b>." in shown
     page.copy.click()

@@ -45,7 +45,7 @@ def test_the_best_of_the_list_is_the_recommended_file_of_its_model(known_speed):
     assert text in run_here("models", "list", "--available").stdout
     name, _, quantisation = best["path"].partition("/")
     advice = json.loads(run_here("models", "files", name, "--json").stdout)["advice"]
-    assert advice.startswith(f"Recommended here is {quantisation}: ")
+    assert advice.startswith(f"Recommended: {quantisation} (")
 
 
 def test_what_can_be_downloaded_is_listed_with_what_to_type():
@@ -306,7 +306,7 @@ def test_the_files_of_a_known_model_are_priced_for_the_budget_and_two_of_them_na
         assert [each["quantisation"] for each in found["files"]][::4] == ["Q3_K_M", "Q8_0"]
         assert {each["fits"] for each in found["files"]} == {fits}
         assert all(each["drafted_tok_s"] == 0 for each in found["files"]) or not fits
-    assert "Q8_0 is the most exact that runs here" in found["advice"]
+    assert "Best that runs here: Q8_0" in found["advice"]
 
 
 def test_a_name_that_is_no_repository_is_wrong_usage():

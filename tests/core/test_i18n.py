@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import subprocess
 import sys
@@ -22,6 +23,15 @@ def test_the_catalogues_are_complete_and_in_step_with_the_code() -> None:
     check = [sys.executable, str(ROOT / "installer/translations.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_text_can_be_read_with_its_place_in_one_go():
+    listing = [sys.executable, str(ROOT / "installer/translations.py"), "--list"]
+    lines = subprocess.run(listing, capture_output=True, encoding="utf-8", check=True).stdout
+    assert "app/r1desk/models/widgets/model_pill.py\tModel: {name}\t模型：{name}\n" in lines
+    window = [line.split("\t")[1] for line in lines.splitlines() if line.startswith("app/r1desk/")]
+    banned = re.compile(r"(?i)conversation|system prompt|[GM]iB .|\\bperplexity")
+    assert [text for text in window if banned.search(text)] == [], "one word for one thing"
 
 
 def test_every_translation_has_the_places_of_its_text() -> None:
@@ -45,7 +55,7 @@ def test_a_number_decides_the_form_of_a_text() -> None:
     assert texts == ["0 tokens", "1 token", "2 tokens", "1,500 tokens"]
     use_language("zh_CN")
     assert trn("{n:,} token", "{n:,} tokens", 1) == "1 个 token"
-    assert trn("{n} conversation imported.", "{n} conversations imported.", 2).endswith("个对话。")
+    assert trn("{n} chat imported.", "{n} chats imported.", 2).endswith("个对话。")
 
 
 def test_a_text_is_answered_in_the_language_in_force() -> None:

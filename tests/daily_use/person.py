@@ -15,7 +15,7 @@ from outside import StoredChats, ticks_in
 from window_tree import Control, NotSeen, WindowTree
 
 MOST_TICKS = 12  # of all children in three seconds after a stop: more would be computing
-LIST, COMPOSER = "Conversations", "Message"
+LIST, COMPOSER = "Chats", "Message"
 
 
 class StepFailed(Exception):
@@ -304,7 +304,7 @@ class Person:
                     continue
                 if self.tree.look("button", "Back to the chat"):
                     self.press("button", "Back to the chat")
-                panel = self.tree.look("check box", "Performance")
+                panel = self.tree.look("check box", "Model and memory")
                 if panel and "checked" in panel.states:
                     click(panel.centre)
                 search = self.tree.look("text", "Search in titles and messages")

@@ -117,7 +117,7 @@ def another_answer(me: Person) -> None:
         if me.random.random() < 0.5:
             key("ctrl+r")
         else:
-            click(me.lowest("Answer again")[-1].centre)
+            click(me.lowest("Try again")[-1].centre)
         me.sees(lambda: me.chats.one(count, last) > before, "another version", 30)
         me.answered(last)
     with me.step("look at the version before"):
@@ -471,7 +471,7 @@ def compare(me: Person) -> None:
         same = [each for each in boxes if each.name == boxes[0].name]
         assert len(same) >= 2, f"not the same model twice: {[each.name for each in boxes]}"
     with me.step("ask them, and read both answers"):
-        me.press("button", "Ask them", timeout_s=30)
+        me.press("button", "Compare", timeout_s=30)
         me.no_dialog()
 
         def both() -> bool:
@@ -508,7 +508,7 @@ def scroll(me: Person) -> None:
         me.sees(lambda: me.chats.shown() == chat or me.chats.titles()[me.chats.shown()] == title,
                 "the chat shown", 20)  # fmt: skip
     with me.step("scroll through it"):
-        view = me.tree.find("filler", "Conversation")
+        view = me.tree.find("filler", "Chat")
         for ticks in (-30, 10, -60, 40):
             me.roll(view, ticks)
             me.tree.pump(0.5)

@@ -231,22 +231,22 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    (b"\x7fELF\x02\x01\x01\x00", "neither text nor"),
-    (random.Random(1).randbytes(5_000), "neither text nor"),
-    (b"\xff\xfe\x00\xd8", "neither text nor"),  # half a character of UTF-16
+    (b"\x7fELF\x02\x01\x01\x00", "kind of file is not supported"),
+    (random.Random(1).randbytes(5_000), "kind of file is not supported"),
+    (b"\xff\xfe\x00\xd8", "kind of file is not supported"),  # half a character of UTF-16
     (b"{\\rtf1\\ansi Hello}", "It is RTF."),
-    (bytes(9999), "neither text nor"),
+    (bytes(9999), "kind of file is not supported"),
     (b"PK\x03\x04" + bytes(64), "is damaged"),
     (lambda folder: made.zipped(folder / "x", {"a.txt": "a"}), "It is an archive"),
-    (OLE + "EncryptedPackage".encode("utf-16-le"), "is encrypted"), (OLE, "old format"),
-    (_encrypted_odt, "is encrypted"), (_locked_pdf, "is encrypted"),
+    (OLE + "EncryptedPackage".encode("utf-16-le"), "is password-protected"), (OLE, "old format"),
+    (_encrypted_odt, "is password-protected"), (_locked_pdf, "is password-protected"),
     (_displaced, "is damaged"), (_entities, "declares entities"), (_bomb, "very much longer"),
     (lambda folder: made.zipped(folder / "x", {
         "_rels/.rels": made.relations(("1", "officeDocument", "word/document.xml"))}),
      "incomplete, or not what its name says"),
     (lambda folder: made.zipped(folder / "x", made.docx_parts("<w:p>")), "incomplete, or"),
     (lambda folder: made.zipped(folder / "x", made.epub_parts(["a"]) | {"META-INF/rights.xml": ""}),
-     "is encrypted"),
+     "is password-protected"),
     (b"%PDF-1.7\nplain letters\n", "incomplete, or not what its name says"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, data, said):
@@ -338,7 +338,7 @@ def test_folders_pipes_missing_and_huge_files_are_refused_at_once(tmp_path: Path
             read_document(path)
     with (tmp_path / "huge.txt").open("wb") as sparse:
         sparse.truncate(2**40 if os.name == "posix" else 2**29)  # elsewhere it is not sparse
-    with pytest.raises(R1Error, match="at most 256 are read"):
+    with pytest.raises(R1Error, match="at most 256 MiB are read"):
         read_document(tmp_path / "huge.txt")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.txt")

@@ -202,7 +202,7 @@ def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model,
         with_swap = chosen.model_copy(update={"swap_enabled": True})
         needed = math.ceil(billed(model, with_swap).total_mib)
         swap = "" if chosen.swap_enabled else "weights read from the disk and "
-        assert advice.text.startswith(f"It needs {swap}a budget of at least {needed:,} MiB.")
+        assert advice.text.startswith(f"It needs {swap}a memory budget of at least {needed:,} MiB.")
         named = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) MiB", advice.text)]
         assert chosen.memory_budget < min(named)
     else:
@@ -282,7 +282,7 @@ def test_a_refusal_names_the_numbers_and_the_way_out():
         require_fit(header(), chosen, OVERHEAD)
     needed = math.ceil(billed(header(), chosen).total_mib)
     what, why, todo = caught.value.sentences()
-    assert what == f"This model needs {needed:,} MiB and the memory budget is 512 MiB."
+    assert what == f"{header().name} needs {needed:,} MiB and the memory budget is 512 MiB."
     assert sum(int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", why)) == needed
     assert todo == "It fits with weights read from the disk."
     assert caught.value.exit_code == 3

@@ -76,7 +76,7 @@ def test_a_refusal_is_over_the_least_that_can_run():
         require_fit(streamable(28, 2 << 20, embedding_bytes=600 << 20), swapping(300), OVERHEAD)
     facts = caught.value.facts
     assert facts["weights_mib"] + facts["kv_mib"] + facts["rest_mib"] == facts["needed_mib"]
-    needed = f"It needs a budget of at least {facts['needed_mib']:,} MiB."
+    needed = f"It needs a memory budget of at least {facts['needed_mib']:,} MiB."
     assert facts["advice"].startswith(needed)
     assert 600 < facts["weights_mib"] < 640  # the output and two slots, not the other matrices
 

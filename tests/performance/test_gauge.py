@@ -126,26 +126,26 @@ def test_a_model_from_the_disk_fills_its_budget_without_a_warning():
     assert level_colour(1.05, LIGHT, full_is_fine=True).name() == LIGHT.danger
 
 
-def test_exact_values_are_in_the_tooltips(gauge: Gauge):
+def test_the_parts_of_the_memory_are_in_the_tooltip(gauge: Gauge):
     gauge.show_values(gauge_values())
-    assert "window 112.0, engine 300.0" in gauge.memory.toolTip()
+    assert "window 0.1 GB, engine 0.3 GB" in gauge.memory.toolTip()
 
 
 def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
     gauge.show_values(gauge_values())
     first = gauge.accessibleDescription()
-    assert "Memory 412 of 2,048 MiB" in first
+    assert "Memory 0.4 / 2.0 GB" in first
     clock.now_s += 4
     gauge.show_values(gauge_values(engine_mib=788.0))
     assert gauge.accessibleDescription() == first
     clock.now_s += 1.5
     gauge.show_values(gauge_values(engine_mib=789.0))
-    assert "Memory 901 of" in gauge.accessibleDescription()
+    assert "Memory 0.9 /" in gauge.accessibleDescription()
 
 
 def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
     gauge.show_values(gauge_values(budget_mib=0.0, cores=()))
-    assert gauge.memory._value == "412 MiB"
+    assert gauge.memory._value == "0.4 GB"
 
 
 STREAMING = StreamingRates(
@@ -158,8 +158,8 @@ def test_the_disk_is_shown_while_a_model_runs_from_it(gauge: Gauge):
     assert not gauge._disk.isVisible()
     gauge.show_values(gauge_values(streaming=STREAMING))
     assert gauge._disk.isVisible()
-    assert gauge._disk._value == "1,234 MiB/s"
-    for words in ("in memory: 560 MiB", "every pass: 400 MiB", "memory: 58%", "disk: 41% of"):
+    assert gauge._disk._value == "1.2 GB/s"
+    for words in ("In memory: 0.5 GB", "each token: 0.4 GB", "memory: 58%", "disk: 41% of"):
         assert words in gauge._disk.toolTip()
     gauge.show_values(gauge_values())
     assert not gauge._disk.isVisible()
@@ -167,7 +167,7 @@ def test_the_disk_is_shown_while_a_model_runs_from_it(gauge: Gauge):
 
 def test_a_screen_reader_hears_of_the_disk(gauge: Gauge):
     gauge.show_values(gauge_values(streaming=STREAMING))
-    assert "Reading 1,234 MiB a second from the disk" in gauge.accessibleDescription()
+    assert "Reading 1.2 GB a second from the disk" in gauge.accessibleDescription()
 
 
 @pytest.mark.parametrize("part", ["memory", "state"])

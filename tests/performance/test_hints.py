@@ -16,7 +16,7 @@ from r1desk.performance.hints import (
 
 
 def test_a_missing_amount_says_how_much_more_it_needs() -> None:
-    assert format_budget_hint(a_bill(budget_mib=1000)) == "Needs 580 MiB more."
+    assert format_budget_hint(a_bill(budget_mib=1000)) == "Needs 0.6 GB more."
 
 
 def test_a_model_in_memory_has_one_least_budget_what_it_takes() -> None:

@@ -122,7 +122,7 @@ def test_after_a_load_that_failed_there_are_no_numbers(panel: PerformancePanel) 
     case.models.choose(Path("other.gguf"))
     case.accept(700.0)
     case.engine.last(LoadRequest).close(ErrorReply(id=1, report=LoadStopped().report()))
-    assert panel.bill.total.text() == "The bill appears with the model."
+    assert panel.bill.total.text() == "The memory bill appears once a model is chosen."
 
 
 def test_a_budget_that_is_moved_during_a_load_waits_for_the_next_one(case: Case) -> None:

@@ -125,7 +125,7 @@ def test_the_plan_is_shown_before_the_reload(panel: PerformancePanel):
     number(panel, "context_length").spin.setValue(8192)
     panel.show_plan(a_bill(), "")
     assert panel.load.pending
-    assert "1,580 of 2,048" in panel.message.text.text()
+    assert "1.5 / 2.0 GB" in panel.message.text.text()
     assert panel.message.apply_button.isEnabled()
 
 
@@ -194,7 +194,7 @@ def test_undo_brings_back_settings_and_bill(panel: PerformancePanel, qtbot):
     panel.show_plan(a_bill(budget_mib=1024), "Too little.")
     qtbot.mouseClick(panel.message.undo_button, Qt.MouseButton.LeftButton)
     assert number(panel, "memory_budget").value == 2048
-    assert "of 2,048 MiB" in panel.bill.total.text()
+    assert "/ 2.0 GB" in panel.bill.total.text()
     assert "Too little" not in panel.message.text.text()
     assert not panel.load.pending
 
@@ -266,9 +266,9 @@ def test_the_slider_and_the_field_say_the_same(panel: PerformancePanel):
 
 def test_each_setting_says_what_it_costs(panel: PerformancePanel):
     panel.show_model(a_model())
-    assert number(panel, "context_length").cost.text() == "112 MiB (full precision)"
-    assert number(panel, "micro_batch").cost.text() == "222 MiB for computing"
-    assert number(panel, "memory_budget").cost.text() == "468 MiB of the budget unused"
+    assert number(panel, "context_length").cost.text() == "0.1 GB (full precision)"
+    assert number(panel, "micro_batch").cost.text() == "0.2 GB for computing"
+    assert number(panel, "memory_budget").cost.text() == "0.5 GB unused"
 
 
 def test_the_bill_shows_planned_beside_measured(panel: PerformancePanel):
@@ -279,7 +279,7 @@ def test_the_bill_shows_planned_beside_measured(panel: PerformancePanel):
 
 def test_the_bill_can_be_received(panel: PerformancePanel):
     panel.show_plan(a_bill(), "")
-    assert panel.bill.accessibleDescription().startswith("1,580 of 2,048 MiB: Weights 1,065 MiB")
+    assert panel.bill.accessibleDescription().startswith("1.5 / 2.0 GB: Weights 1.0 GB")
 
 
 def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(panel):
@@ -467,10 +467,10 @@ def texts(section: NextTurnSection) -> str:
 
 def test_what_is_on_disk_and_what_was_written_today_are_numbers(section: NextTurnSection) -> None:
     section.show_state(PromptCacheState(disk_mib=1234.4, budget_mib=2048, written_today_mib=56.6))
-    assert "1,234 MiB on disk, 57 MiB written today" in texts(section)
+    assert "1.2 GB on the disk, 57 MB written today" in texts(section)
     assert "checkpoints" not in texts(section)
     section.show_state(PromptCacheState(disk_mib=1234.4, checkpoints_mib=150.2))
-    assert "150 MiB of it checkpoints" in texts(section)
+    assert "0.1 GB of it checkpoints" in texts(section)
 
 
 def test_a_disk_that_refuses_is_named_there(section: NextTurnSection) -> None:
@@ -488,3 +488,27 @@ def test_a_screen_reader_hears_the_label_of_every_choice(panel: PerformancePanel
         relations = QAccessible.queryAccessibleInterface(choice).relations()
         labels = [other.text(QAccessible.Text.Name) for other, _ in relations]
         assert labels in ([choice.accessibleName()], ["This chat"])
+
+
+def test_the_budget_is_typed_in_gb_and_stays_exact_where_nobody_types(panel):
+    row = number(panel, "memory_budget")
+    row.set_value(1907)
+    assert (row.spin.text(), row.value) == ("1.9", 1907)
+    row.spin.interpretText()
+    assert row.value == 1907
+    row.spin.lineEdit().setText("2.5")
+    row.spin.interpretText()
+    assert row.value == 2560
+
+
+def test_the_model_card_has_no_empty_lines_and_keeps_its_height_during_a_load(panel, qtbot):
+    panel.show_model(a_model())
+    card = panel.model
+    qtbot.waitUntil(lambda: card.height() > 0)
+    loaded = card.sizeHint().expandedTo(card.minimumSizeHint()).height()
+    used = card.name.sizeHint().height() + card.facts.sizeHint().height()
+    assert loaded - used <= 3 * card.fontMetrics().height()
+    card.show_loading("R1 7B")
+    card.show_progress(0.5)
+    during = card.sizeHint().expandedTo(card.minimumSizeHint()).height()
+    assert abs(during - loaded) <= card.fontMetrics().height() // 2

@@ -24,22 +24,22 @@ def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePan
 
 def test_before_a_model_needs_it_the_row_says_what_swap_is_for(panel: PerformancePanel):
     swap = panel.load.rows["swap_enabled"].cost
-    assert "larger than the budget" in swap.text()
+    assert "larger than the memory budget" in swap.text()
     panel.show_plan(a_bill(), "")
-    assert "larger than the budget" in swap.text()
+    assert "larger than the memory budget" in swap.text()
 
 
 def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
     assert panel.load.rows["swap_enabled"].cost.text() == (
-        "About 3.0 tok/s. 560 MiB of the model stay in memory, 400 MiB are read for each token."
+        "About 3.0 tok/s. 0.5 GB of the model stay in memory, 0.4 GB are read for each token."
     )
     budget = number(panel, "memory_budget").cost
-    assert budget.text() == "With 256 MiB more: 8.3 tok/s instead of 3.0"
+    assert budget.text() == "With 0.2 GB more: 8.3 tok/s instead of 3.0"
     panel.load.set_settings(LoadSettings(swap_enabled=True))
     panel.show_plan(a_bill(), "")
     swap = panel.load.rows["swap_enabled"].cost
-    assert swap.text() == "Not needed: the model fits into the budget."
+    assert swap.text() == "Not needed: the model fits in memory."
 
 
 def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
@@ -122,6 +122,6 @@ def test_a_moved_budget_shows_its_own_bill_also_after_the_plan(panel):
     panel.show_model(loaded)
     moved = a_streamed_bill(budget_mib=900)
     panel.show_budget(moved)
-    assert "of 900 MiB" in panel.bill.total.text()
+    assert "/ 0.9 GB" in panel.bill.total.text()
     panel.show_plan(a_streamed_bill(budget_mib=900).model_copy(update={"lines": ()}), "")
     assert len(panel.bill._bill.lines) == len(moved.lines)  # the one in force, with its lines

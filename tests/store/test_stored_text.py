@@ -52,6 +52,8 @@ def test_cleaned_text_is_utf8_without_nuls_and_keeps_its_other_characters(text: 
         ("请解释什么是量子纠缠。然后举一个例子。", "请解释什么是量子纠缠"),
         ("你好！请问什么是质数？谢谢。", "你好！请问什么是质数？"),
         (".", "."),
+        ("My code:\n\nx = 1", "My code"),
+        ("这是我的代码：", "这是我的代码"),
     ],
 )
 def test_the_title_is_the_first_sentence(text: str, title: str) -> None:

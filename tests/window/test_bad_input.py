@@ -19,6 +19,7 @@ from deepseek_r1.core import errors
 from deepseek_r1.core.events import LoadProgress, TemplateSource
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.template_names import COMPLETION
+from deepseek_r1.core.units import format_part
 from r1desk import preferences as prefs
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, refuses
@@ -50,7 +51,7 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(qtbot, re
         assert "Still in use" in ready.window.panel.model.state.text()
     assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
     assert ready.models.current == before
-    total = f"{before.bill.total_mib:,.0f} of"
+    total = format_part(before.bill.total_mib, before.bill.budget_mib)
     assert ready.window.panel.bill.total.text().startswith(total), "its bill again"
     assert ready.preferences.recent_models == []
     assert_still_answers(qtbot, ready)
@@ -87,7 +88,7 @@ def test_a_budget_that_is_too_small_is_refused_and_forgotten(qtbot, own_profile,
         engine.loads(refuses(refusal))
         with answering_window(), qtbot.waitSignal(session.models.load_failed):
             session.models.apply(panel.load.edited)  # as if the bill had come too late
-        assert "256 MiB" in session.window.notices.text
+        assert "0.2 GB" in session.window.notices.text
         assert session.models.current is not None
         assert session.preferences.load == before
         assert_still_answers(qtbot, session)
@@ -143,7 +144,7 @@ def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
     click(bar.rows[0].buttons[0])
     qtbot.waitUntil(lambda: ready.models.loaded_path == path)
     assert not bar.isVisible(), "the refusal is over"
-    assert ready.window.composer.template.text() == "Template: none, text is continued"
+    assert ready.window.composer.template.text() == "Template: none, it continues text"
 
 
 def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(

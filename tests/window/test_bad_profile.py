@@ -169,7 +169,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(qt
         disk.free()
         with qtbot.waitSignal(session.chat.recovered):
             pass
-        saved = "What could not be saved before is saved now."
+        saved = "Everything is saved again."
         qtbot.waitUntil(lambda: notice_text(session) == saved)  # nothing is said of the full drive
         assert session.chat.shown_branch[1].state == "complete"
     with running_session(qtbot, profile) as session:
@@ -222,7 +222,7 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(qtbot, own_p
         file.seek(100)
         file.write(b"\xff" * 60)
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice_text(session))
+        qtbot.waitUntil(lambda: "file with your chats was damaged" in notice_text(session))
         [aside] = own_profile.glob("conversations.damaged-*.db")
         assert aside.name in notice_text(session)
         assert "settings file was damaged" in notice_text(session)

@@ -83,10 +83,10 @@ def test_every_file_is_listed_with_size_state_and_owner_and_no_header_is_read_he
     qtbot, files, read_here
 ):
     size, fit, state = rows(files)["SmolLM2-135M-Instruct Q4_1"]
-    assert (size, state) == ("94 MiB", "loaded")
+    assert (size, state) == ("94 MB", "loaded")
     assert fit.startswith("fits · ")
     assert {note for *_, note in rows(files).values()} == {"loaded", "R1 Desk", "LM Studio"}
-    qtbot.waitUntil(lambda: "free on the drive" in files.note.text())
+    qtbot.waitUntil(lambda: "free for models" in files.note.text())
     assert "in 3 models" in files.note.text()
     assert not read_here
     assert files.list.selected.name == "SmolLM2-135M-Instruct"
@@ -115,7 +115,7 @@ def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot, files, mine):
 def test_a_file_of_another_application_is_deleted_only_under_its_name(qtbot, files, theirs):
     click_row(files.list, "Tiny llama")
     click(files.pane.delete_button)
-    assert "It belongs to LM Studio" in answer_box(files, "Delete for good")
+    assert "LM Studio will no longer have" in answer_box(files, "Delete for good")
     qtbot.waitUntil(lambda: not theirs.exists())
 
 
@@ -167,7 +167,7 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(qtbot, own_profil
         qtbot.waitUntil(lambda: "part.gguf" in listed)
         row = listed["part.gguf"]
         assert row.resume_button.isVisible()
-        assert row.status.text().startswith("Paused at 9 MiB")
+        assert row.status.text().startswith("Paused at 9 MB")
         click(row.delete_button)
         QApplication.activeModalWidget().reject()
         assert list((folder / STAGING).glob("part.gguf.*"))
@@ -219,7 +219,7 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     assert list(rows(hub)) == ["m-Q4_K_M", "m-Q8_0"]
     assert hub.list.selected.quantisation == "Q8_0"
     assert "Q8_0" in hub.note.text()
-    assert "MiB of the budget" in hub.pane.text.text()
+    assert "Memory: " in hub.pane.text.text()
     assert hub.pane.address.text().endswith("/resolve/main/m-Q8_0.gguf")
     assert hub.list.hasFocus()
 
@@ -231,7 +231,7 @@ def test_a_click_downloads_and_verifies_the_selected_file(qtbot, ready, hub, ser
     assert done.args[0].path.read_bytes() == model
     listed = hub.downloads.list.rows
     qtbot.waitUntil(lambda: bool(listed))
-    assert "verified" in next(iter(listed.values())).status.text()
+    assert "checked" in next(iter(listed.values())).status.text()
 
 
 def test_the_parts_of_a_split_model_are_all_downloaded(qtbot, ready, hub, tmp_path):

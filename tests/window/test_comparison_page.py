@@ -14,7 +14,7 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed
 from deepseek_r1.core.messages import Role
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from deepseek_r1.host.sharing_protocol import ModelWanted
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
@@ -111,7 +111,7 @@ def test_the_model_of_the_answer_that_is_gone_on_with_writes_the_next_ones(
         type_text("And a nut?")
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: shown_texts(session)[2:] == ["And a nut?", "A pear."])
-        assert session.chat.shown_branch[-1].model_name == starter_model().stem
+        assert session.chat.shown_branch[-1].model_name == STARTER_NAME
         page = ask_two(qtbot, session, "And now?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
         wait_ended(qtbot, session)
@@ -225,7 +225,7 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(qtbot, own_profil
         assert all("and on" in text for text in texts(page))
         assert page.plan.text() == plan
         memory = session.window.gauge.memory
-        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget:,} MiB"))
+        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget / 1024:.1f} GB"))
         session.window.activateWindow()
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.sidebar.list.setFocus()
@@ -265,7 +265,7 @@ def test_no_comparison_begins_beside_a_load(qtbot, own_profile, engine):
     with running_session(qtbot, own_profile, engine=engine) as session:
         qtbot.waitUntil(lambda: session.models.loading)
         press(Qt.Key.Key_M, CTRL_SHIFT)
-        qtbot.waitUntil(lambda: "Wait until the model has loaded" in session.window.notices.text)
+        qtbot.waitUntil(lambda: "Wait until the answer" in session.window.notices.text)
         assert session.window.findChildren(ComparisonDialog) == []
         engine.open_gate("loading")
         qtbot.waitUntil(lambda: session.models.ready)

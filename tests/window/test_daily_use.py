@@ -171,7 +171,7 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         sidebar.list.setFocus()
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         question = session.window.findChild(QMessageBox)
-        assert question.text() == "Delete 1 conversation for good?"
+        assert question.text() == "Delete 1 chat for good?"
         press_button(question, "Cancel")
         sidebar.requested.emit(RestoreConversations((trashed,)))
         qtbot.waitUntil(lambda: not has_row(sidebar.list, "Apples"))
@@ -188,7 +188,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     settings.apply(SamplingSettings(temperature=0.2), "Be short.")
     sidebar.requested.emit(SetFolderSettings(garden, as_shown=True))
     settings.apply(SamplingSettings(), "")
-    qtbot.waitUntil(lambda: bool(sidebar._menu.folders[0].settings.system_prompt))
+    qtbot.waitUntil(lambda: bool(sidebar.menu.folders[0].settings.system_prompt))
     click_row(rows, "Garden")
     press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert row_of(rows, "Garden").model().index(0, 0, row_of(rows, "Garden")).data() == "New chat"
@@ -201,7 +201,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     click_row(rows, "Garden")
     rows.setFocus()
     press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
-    press_button(ready.window.findChildren(QMessageBox)[-1], "Move them to the trash")
+    press_button(ready.window.findChildren(QMessageBox)[-1], "Move it to the trash")
     qtbot.waitUntil(lambda: not has_row(rows, "Garden"))
     assert ready.store.run(lambda store: store.conversations.get(roses)).trashed_at
     ready.chat_feature.history.undo()
@@ -303,7 +303,7 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(qtbot, own_pr
         press_button(session.window.chat, next(iter(EXAMPLES)))
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
-        press_button(last_view(session), "Answer again")
+        press_button(last_view(session), "Regenerate")
         qtbot.waitUntil(editor.hasFocus)
         wait_answered(qtbot, session)
 
@@ -353,7 +353,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         wait_shown(qtbot, session, "Yellow.")
         type_text("And apples?")
         hint = session.window.composer.hint
-        assert hint == "Enter: sent when the answer in the other conversation is finished"
+        assert hint == "Press Enter to queue: another chat is being answered"
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
@@ -541,7 +541,7 @@ def test_a_model_that_was_replaced_before_it_answered_is_not_offered(qtbot, read
     wait_answered(qtbot, ready)
     assert ready.models.path == other
     offers = ready.window.chat.findChildren(QPushButton)
-    assert not any("answered here before" in b.text() for b in offers if b.isVisible())
+    assert not any("Switch back" in b.text() for b in offers if b.isVisible())
 
 
 def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
@@ -560,8 +560,10 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
         buttons = session.window.chat.findChildren
-        qtbot.waitUntil(lambda: any("other-7b" in b.text() for b in buttons(QPushButton)))
-        offer = next(b for b in buttons(QPushButton) if "other-7b" in b.text())
+        qtbot.waitUntil(
+            lambda: any(b.text() == "Switch back to other 7B" for b in buttons(QPushButton))
+        )
+        offer = next(b for b in buttons(QPushButton) if "other 7B" in b.text())
         qtbot.waitUntil(offer.isVisible)
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
@@ -569,6 +571,6 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         qtbot.waitUntil(offer.isHidden)  # this one has answered now
         chosen: list[Path] = []
         session.models.load_started.connect(chosen.append)
-        session.window.chat.offer_model(str(file))
+        session.window.chat.offer_model(str(file), "other 7B")
         click(offer)
         assert chosen == [str(file)]

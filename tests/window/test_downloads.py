@@ -170,7 +170,7 @@ def test_the_process_of_a_download_counts_as_the_windows_memory(qtbot, downloads
 def test_a_half_download_survives_a_restart_and_then_talks(
     qtbot: QtBot, own_profile: Path, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
-    size = f"{len(content) / (1 << 20):.0f} MiB"
+    size = f"{len(content) / (1 << 20):.0f} MB"
     with running_session(qtbot, own_profile) as session:
         session.downloads.policy = QUICK
         session.downloads.start(spec)
@@ -182,7 +182,7 @@ def test_a_half_download_survives_a_restart_and_then_talks(
         wait_state(qtbot, session.downloads, DownloadState.PAUSED)
         row = session.window.downloads.rows[FILE]
         assert row.isVisible()
-        assert re.match(rf"Paused at (1\d|20) MiB of {size}", row.status.text())
+        assert re.match(rf"Paused at (1\d|20) MB of {size}", row.status.text())
         assert len(server.requests) == 1  # nothing goes on by itself
         row.resume_button.click()
         wait_state(qtbot, session.downloads, DownloadState.DONE)

@@ -64,14 +64,14 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
-        assert row.offered.text() == "Download about 381 MiB"
+        assert row.offered.text() == "Download about 0.4 GB"
         row.offered.setFocus()
         with qtbot.waitSignal(session.downloads.finished):
             row.offered.click()
             assert row.offered.text() == "Downloading…"
         assert row.offered.text() == "Load with it"
         listed = session.window.downloads.rows[draft.file]
-        assert listed.status.text() == "Downloaded and verified by its checksum."
+        assert listed.status.text() == "Downloaded and checked."
         assert listed.load_button.text() == "Load the model with it"
         with qtbot.waitSignal(session.models.loaded):
             click(listed.load_button)
@@ -99,5 +99,5 @@ def test_a_draft_model_of_another_model_has_no_button(qtbot, ready, hub, draft):
     with qtbot.waitSignal(ready.downloads.finished):
         ready.downloads.start(download_spec.spec_for_draft(draft))
     listed = ready.window.downloads.rows[draft.file]
-    assert listed.status.text() == "Downloaded and verified by its checksum."
+    assert listed.status.text() == "Downloaded and checked."
     assert not listed.load_button.isVisible()

@@ -26,7 +26,7 @@ from r1desk.conversations.conversation_intents import (
     TrashConversations,
 )
 from r1desk.shell.session import Session
-from r1desk.store import FolderInfo
+from r1desk.store import FolderInfo, Profile, Store
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
 from support.document_files import pdf, pdf_lines, scan
@@ -50,7 +50,7 @@ def labels(session: Session) -> list[str]:
 def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
     """Until so many files were read."""
     qtbot.waitUntil(
-        lambda: len(labels(session)) == count and "being read" not in " ".join(labels(session))
+        lambda: len(labels(session)) == count and "Reading…" not in " ".join(labels(session))
     )
 
 
@@ -70,7 +70,7 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         assert answer.stats.prompt_tokens > question.attachments[0].tokens > 5
         assert answer.sources.whole
         assert answer.sources.documents == (question.attachments[0].sha256,)
-        qtbot.waitUntil(lambda: labels(session)[0].endswith("read already"))  # it stays
+        qtbot.waitUntil(lambda: labels(session)[0].endswith("Read"))  # it stays
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
         pane = session.window.document
@@ -133,10 +133,10 @@ def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_b
         press(Qt.Key.Key_Escape)
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "stopped")
         qtbot.waitUntil(lambda: "% read" in labels(session)[0])
-        assert "read already" not in labels(session)[0]
+        assert "Read" not in labels(session)[0]
         (chip,) = session.window.composer.attachments.chips
         names = [button.accessibleName() for button in chip.buttons]
-        assert "Let the model read story.txt now" in names
+        assert "Read story.txt now" in names
 
 
 def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(qtbot, own_profile, notes):
@@ -275,7 +275,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     ]
     menu.actions()[-1].trigger()
     assert "Embedding model" in ready.window.focusWidget().accessibleName()
-    assert "too many" not in ready.window.composer.size_button.text()
+    assert "too long" not in ready.window.composer.size_button.text()
     ready.window.composer.attachments.chips[0].findChildren(QToolButton)[-1].click()
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: "searched" not in labels(ready)[0])
@@ -340,7 +340,7 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         QGuiApplication.clipboard().setText("\n\n".join(gates))
         press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(composer.attach_text.isVisible)
-        press_button(composer, "Attach it as a document")
+        press_button(composer, "Attach as a document")
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].startswith("Pasted text, ")
         assert composer.text() == ""
@@ -409,7 +409,7 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
         session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not old and session.window.updatesEnabled())
         assert notice_text(session).startswith("正在读取第 1 个文件")
-        qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取"])
+        qtbot.waitUntil(lambda: labels(session) == ["notes.md · 正在读取…"])
     finally:
         reads.set()
         session.set_language("en")
@@ -465,10 +465,10 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         choose(session, "Export all", file)
         wait_notice(qtbot, session, "Exported to")
         choose(session, "Import", file)
-        wait_notice(qtbot, session, "0 conversations imported. 1 was here already.")
+        wait_notice(qtbot, session, "0 chats imported. 1 was here already.")
         file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
         choose(session, "Import", file)
-        wait_notice(qtbot, session, "1 conversation imported")
+        wait_notice(qtbot, session, "1 chat imported")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
 
 
@@ -482,7 +482,7 @@ def test_the_end_of_an_import_leaves_alone_who_is_typing(qtbot, own_profile, tmp
         shown, editor = session.chat.conversation_id, session.window.composer.editor
         choose(session, "Import", file)
         editor.insertPlainText("The password of my sis")
-        wait_notice(qtbot, session, "1 conversation imported")
+        wait_notice(qtbot, session, "1 chat imported")
         editor.insertPlainText("ter is")
         qtbot.wait(100)  # for what would be opened
         assert session.chat.conversation_id == shown
@@ -496,6 +496,7 @@ def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     store_conversation(own_profile, "Explain {{topic}} to me", "Yes.")
+    begin_with_an_empty_library(own_profile)
     file = tmp_path / "prompts.json"
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: len(session.window.chat.messages) == 2)
@@ -530,6 +531,7 @@ def test_a_prompt_that_is_made_or_imported_meanwhile_outlives_an_undo_and_a_dial
     file = tmp_path / "prompts.json"
     imported = PromptFile(prompts=[SavedPrompt(name="Imported", content="Why?")])
     file.write_text(imported.model_dump_json(), "utf-8")
+    begin_with_an_empty_library(own_profile)
     with running_session(qtbot, own_profile) as session:
         save_prompt(new_prompt(session), "Apple")
         qtbot.waitUntil(lambda: prompt_names(session) == ["Apple"])
@@ -548,6 +550,43 @@ def test_a_prompt_that_is_made_or_imported_meanwhile_outlives_an_undo_and_a_dial
         qtbot.waitUntil(lambda: prompt_names(session) == every)
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: prompt_names(session) == every)
+
+
+def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 8)
+        delete_first_prompt(qtbot, session)
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
+        activate(qtbot, session)
+        session.window.composer.setFocus()
+        type_text("/tr")
+        press(Qt.Key.Key_Return)
+        assert "{{language}}" in session.window.composer.text()
+
+
+def test_a_name_that_no_prompt_has_is_not_sent_but_a_path_is_written_on(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    begin_with_an_empty_library(own_profile)
+    with running_session(qtbot, own_profile) as session:
+        activate(qtbot, session)
+        session.window.composer.setFocus()
+        type_text("/tr")
+        found = session.window.palette_list
+        press(Qt.Key.Key_Return)
+        assert found.isVisible()
+        assert found.list.topLevelItem(0).text(0) == "No prompt begins with “tr”."
+        assert session.chat.shown_branch == []
+        type_text("ue/false")
+        assert not found.isVisible()
+        assert session.window.composer.text() == "/true/false"
+
+
+def begin_with_an_empty_library(profile: Path) -> None:
+    with Profile.open(profile) as opened, Store(opened.database) as store:
+        store.prompts.first(())
 
 
 def activate(qtbot: QtBot, session: Session) -> None:

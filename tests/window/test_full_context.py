@@ -140,7 +140,7 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     assert ready.preferences.sampling.thinking_budget is None
     button.menu().aboutToShow.emit()
     default = button.menu().actions()[-1]
-    assert default.text() == "“Off” for new chats too"
+    assert default.text() == "Use “Off” for new chats too"
     default.trigger()
     assert ready.preferences.sampling.thinking_budget == 0
     button.menu().aboutToShow.emit()

@@ -60,7 +60,7 @@ def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, ready: 
     click(take)
     assert panel.load.edited.memory_budget == 256
     assert panel.load.edited != panel.load.applied.model_copy(update={"memory_budget": 256})
-    qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text())
+    qtbot.waitUntil(lambda: "/ 0.2 GB" in panel.message.text.text())
     assert panel.message.apply_button.isEnabled()
     assert not take.isVisible()
 
@@ -88,8 +88,8 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     wait_unloaded(qtbot, ready)
     pill, panel = ready.window.model_pill, ready.window.panel
     assert "unloaded" in pill.text()
-    assert "next message loads it again" in pill.accessibleDescription()
-    assert "next message loads it again" in panel.model.state.text()
+    assert "reloads with your next message" in pill.accessibleDescription()
+    assert "reloads with your next message" in panel.model.state.text()
     gauge = ready.window.gauge
     qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.state == "Unloaded")
     click(ready.window.sidebar.new_button)
@@ -109,7 +109,7 @@ def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(qtb
     ready.window.panel_action.setChecked(True)
     panel = ready.window.panel
     panel.load.rows["memory_budget"].spin.setValue(1500)
-    qtbot.waitUntil(lambda: "of 1,500 MiB" in panel.message.text.text())
+    qtbot.waitUntil(lambda: "/ 1.5 GB" in panel.message.text.text())
     ask(qtbot, ready, "Are you there?")
     wait_answered(qtbot, ready)
     assert ready.preferences.load.memory_budget == 1500
@@ -211,14 +211,14 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         menu = open_menu(qtbot, pill)
         choose(qtbot, menu, copy)
         menu.close()
-        assert "waits for the answer" in pill.text()
-        assert session.window.panel.model.state.text() == "It is loaded once the answer is written."
+        assert "waiting for the answer" in pill.text()
+        assert session.window.panel.model.state.text() == "It loads once the answer is finished."
         gauge = session.window.gauge
         for _ in range(3):  # readings: by then the file was accepted and waits for a process
             before = gauge.values
             qtbot.waitUntil(lambda before=before: gauge.values is not before)
             assert gauge.values.state == "Writing"
-        assert "waits for the answer" in pill.text()
+        assert "waiting for the answer" in pill.text()
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()

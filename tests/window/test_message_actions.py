@@ -177,7 +177,7 @@ def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
         press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
         qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
-        assert notice_text(session).startswith("Undone")
+        assert notice_text(session).startswith("1 chat restored")
 
 
 def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> None:

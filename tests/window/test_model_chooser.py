@@ -26,7 +26,7 @@ def test_each_model_has_one_row_of_its_recommended_file_and_the_best_for_you_is_
     shown = list(rows(chooser).items())
     assert shown[0] == (
         "DeepSeek-R1-Distill-Qwen-1.5B Q6_K",
-        ("1.36 GiB", "fits · 7.3 tok/s", "best for you"),
+        ("1.4 GB", "fits · 7.3 tok/s", "best for you"),
     )
     assert [name for name, (*_, note) in shown if note == "recommended"] == [
         "Qwen3.5-2B Q6_K",
@@ -49,14 +49,14 @@ def test_purpose_licence_scores_bill_and_the_recommended_size_are_said_of_a_mode
     click_row(chooser.list, "VibeThinker-1.5B")
     pane = chooser.pane
     assert [chip.text() for chip in pane.summary.chips][:2] == ["fits", "7.3 tok/s"]
-    assert pane.standing.text() == "Recommended for the memory budget"
+    assert pane.standing.text() == "Recommended for your memory"
     text = pane.text.text()
     assert "MIT · AIME 2024 80.3, " in text
-    assert "(self-reported)" in text
-    assert "MiB of the budget of 2,048 MiB" in text
+    assert "(makers' own figures)" in text
+    assert "/ 2.0 GB" in text
     assert (
-        "Recommended here is Q6_K: 7.3 tok/s from memory, perplexity +0.3 %. Q8_0 is the most "
-        "exact that runs here: 5.8 tok/s from the disk, perplexity +0.04 %." in text
+        "Recommended: Q6_K (7.3 tok/s from memory, quality loss 0.3 %). Best that runs here: "
+        "Q8_0 (5.8 tok/s from the disk, quality loss 0.04 %)." in text
     )
     click_row(chooser.list, "Qwen3.5-4B")
     assert "Its makers recommend: temperature 1, top_p 0.95" in pane.text.text()
@@ -77,7 +77,7 @@ def test_address_and_free_space_are_shown_before_anything_is_fetched(chooser, wa
     chooser.show_free_space(50_000_000_000)
     click_row(chooser.list, "DeepSeek-R1-Distill-Llama-8B")
     pane = chooser.pane
-    assert "4.58 GiB to download, 46.57 GiB free on the drive" in pane.text.text()
+    assert "4.6 GB to download, 46.6 GB free on the drive" in pane.text.text()
     assert pane.address.text().startswith("https://huggingface.co/")
     click(pane.button)
     assert [spec.url for spec in wanted] == [pane.address.text()]
@@ -123,7 +123,7 @@ def test_a_file_at_an_address_is_downloaded_only_after_a_question(qtbot, chooser
     qtbot.waitUntil(lambda: not chooser.findChild(QMessageBox))
     assert not wanted
     click(chooser.pane.button)
-    press_button(chooser.findChild(QMessageBox), "Download all the same")
+    press_button(chooser.findChild(QMessageBox), "Download anyway")
     assert [spec.accept_unverified for spec in wanted] == [True]
 
 
@@ -149,7 +149,7 @@ def test_a_model_from_the_disk_comes_with_its_draft_model_unless_the_user_says_n
     click_row(chooser.list, SEVEN)
     box = chooser.pane.draft
     assert box.isChecked()
-    assert "about 381 MiB more" in box.text()
+    assert "about 0.4 GB more" in box.text()
     assert draft.repository in box.toolTip(), "the address is shown before the click"
     click(chooser.pane.button)
     assert [spec.file for spec in wanted] == [chooser.list.selected.file, draft.file]
@@ -191,7 +191,7 @@ def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
 ):
     show(qtbot, chooser, shown)
     assert rows(chooser)[SEVEN] == (
-        "4.36 GiB",
+        "4.4 GB",
         " · ".join(fit_facts(here.forecast)),
         "Downloads folder",
     )
@@ -235,7 +235,7 @@ def test_all_is_done_by_keys(qtbot, chooser, here, wanted):
 def test_a_row_is_one_sentence_for_a_screen_reader(chooser):
     first = chooser.list.table.index(0, 0)
     assert first.data(Qt.ItemDataRole.AccessibleTextRole) == (
-        "DeepSeek-R1-Distill-Qwen-1.5B Q6_K, 1.36 GiB, fits · 7.3 tok/s, best for you"
+        "DeepSeek-R1-Distill-Qwen-1.5B Q6_K, 1.4 GB, fits · 7.3 tok/s, best for you"
     )
 
 

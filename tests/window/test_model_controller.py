@@ -333,3 +333,11 @@ def test_what_is_changed_during_a_load_that_fails_holds_for_the_model_that_stays
 def test_an_answer_has_the_name_of_the_model_that_is_being_loaded_for_it(one: Models) -> None:
     one.models.choose(TWO)
     assert one.models.name == TWO.stem
+
+
+def test_a_model_that_was_loaded_before_keeps_the_name_in_its_file(one: Models) -> None:
+    one.load(TWO)
+    one.load(ONE)
+    one.models.choose(TWO)
+    assert one.models.name == "two Q4_K_M"
+    assert one.stored.model_titles == {str(ONE): "one Q4_K_M", str(TWO): "two Q4_K_M"}

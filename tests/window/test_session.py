@@ -111,7 +111,7 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         window.panel_action.trigger()
         assert window.panel.isVisible()
         press(Qt.Key.Key_P, control)
-        type_text("search con")
+        type_text("search ch")
         press(Qt.Key.Key_Return)
         assert window.focusWidget() is window.sidebar.search
 

@@ -111,7 +111,7 @@ def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(qtbot, own_profil
         choose(dialog, other)
         qtbot.waitUntil(lambda: session.downloads.folder == other)
         assert user_models_dir() == other
-        assert "Nothing was moved" in dialog.folder_note.text()
+        assert "stay where they are" in dialog.folder_note.text()
         assert model.exists()
         click(dialog.default_folder)
         qtbot.waitUntil(lambda: session.downloads.folder == old)
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
     qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text())
     monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
     choose(dialog, tmp_path)
-    qtbot.waitUntil(lambda: "MiB are free" in dialog.folder_note.text())
+    qtbot.waitUntil(lambda: "GB free" in dialog.folder_note.text())
     assert user_models_dir() == own_profile / "models"
     assert ready.downloads.folder == own_profile / "models"
 

@@ -51,7 +51,7 @@ class ProxyUnusable(DownloadFailed):
 
 class NoSpace(DownloadFailed):
     what = N_("There is not enough space for {file}.")
-    why = N_("It needs {needed_mib} MiB on the drive of {folder}, where {free_mib} MiB are free.")
+    why = N_("It needs {needed_mib} on the drive of {folder}, which has {free_mib} free.")
     todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
 
 
@@ -63,7 +63,7 @@ class FolderUnusable(DownloadFailed):
 
 class FolderFull(FolderUnusable):
     what = N_("The folder {folder} cannot be used for models.")
-    why = N_("Only {free_mib} MiB are free on its drive.")
+    why = N_("Its drive has only {free_mib} free.")
     todo = N_("Choose a folder on a drive with more space.")
 
 

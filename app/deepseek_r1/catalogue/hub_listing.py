@@ -5,7 +5,6 @@ The list comes from a server and is checked: its length, its entries, every name
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -34,13 +33,11 @@ from deepseek_r1.catalogue.outline import ModelOutline, read_outline
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import QUANTISATION
 
 MOST_LIST_BYTES = 4 << 20
 OUTLINE_BYTES = 64 << 10
 _MOST_ENTRIES = 10_000
-_QUANTISATION = re.compile(
-    r"(?i)(?:^|[-._])((?:UD-)?(?:I?Q\d[A-Z0-9_]*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4\w*))$"
-)
 _NOT_MODELS = ("mmproj", "imatrix")
 
 
@@ -184,7 +181,7 @@ def quantisation_of(name: str) -> str:
     """The type in a file's name, for example Q4_K_M; empty where it has none."""
     part = part_of(name)
     stem = part[0] if part is not None else name.removesuffix(".gguf")
-    found = _QUANTISATION.search(stem)
+    found = QUANTISATION.search(stem)
     return found[1].upper() if found is not None else ""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
@@ -111,7 +113,8 @@ class KnownModel(_Data):
     """A model with its quantisations, the smallest first. `draft` is the id of a `KnownDraft`.
 
     `base` is empty for a model that stands for itself. `tied`: embedding and output are one weight.
-    `extra` are further numbers of its header. `purpose` is a sentence in each language.
+    `extra` are further numbers of its header. `purpose` is a sentence in each language. `engine` is
+    the first llama-cpp-python that computes it right; empty where any does.
     """
 
     id: str
@@ -132,6 +135,7 @@ class KnownModel(_Data):
     repository: Repository
     repository_modelscope: Repository | None
     draft: str | None = None
+    engine: Annotated[str, Field(pattern=r"^(\d+(\.\d+)*)?$")] = ""
     files: tuple[KnownFile, ...]
 
     def header(self, file: KnownFile) -> ModelHeader:
@@ -196,8 +200,22 @@ def catalogue() -> Catalogue:
 
 
 def known_models() -> tuple[KnownModel, ...]:
-    """Returns all known models, the smallest first."""
-    return catalogue().models
+    """Returns the known models that the installed engine computes, the smallest first."""
+    installed = _numbers(installed_engine())
+    return tuple(each for each in catalogue().models if _numbers(each.engine) <= installed)
+
+
+@cache
+def installed_engine() -> str:
+    """Returns the version of llama-cpp-python; a high one where none is here to be too old."""
+    try:
+        return version("llama-cpp-python")
+    except PackageNotFoundError:
+        return "9999"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text)))
 
 
 def family_of(model: KnownModel) -> ModelFamily:

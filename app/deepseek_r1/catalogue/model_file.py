@@ -18,6 +18,7 @@ from deepseek_r1.catalogue.known_models import (
     known_models,
 )
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.model_names import title
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.forecast import Fit, Forecast
 from deepseek_r1.memory.plan import preferred_context
@@ -79,8 +80,7 @@ class ModelFile:
     @property
     def title(self) -> str:
         """The names of model and type."""
-        shown = self.quantisation and self.quantisation.casefold() not in self.name.casefold()
-        return f"{self.name} {self.quantisation}" if shown else self.name
+        return title(self.name, self.quantisation)
 
     @property
     def verifiable(self) -> bool:

@@ -35,7 +35,7 @@ _R1_FAMILY: Final = "deepseek-r1"
 class Standing(StrEnum):
     """The catalogue's opinion of a model for a budget."""
 
-    FIRST = N_("Recommended for the memory budget")
+    FIRST = N_("Recommended for your memory")
     ALSO = N_("Good for some purposes, or slower")
     EXPERIMENTAL = N_("Experimental")
 
@@ -119,8 +119,8 @@ def loss_text(quantisation: str) -> str:
     """The known loss in words."""
     loss = loss_of(quantisation)
     if loss is None:
-        return tr("loss unknown")
-    return tr("perplexity +{loss} %", loss=f"{loss:.1f}" if loss >= 0.1 else f"{loss:g}")
+        return tr("quality loss unknown")
+    return tr("quality loss {loss} %", loss=f"{loss:.1f}" if loss >= 0.1 else f"{loss:g}")
 
 
 def _loss(file: ModelFile) -> float:
@@ -155,15 +155,15 @@ def ladder_text(ladder: Sequence[ModelFile]) -> str:
     file = recommended(running)
     if len(ladder) < 2 or file is None:
         return ""
-    text = N_("Recommended here is {file}: {facts}.")
+    text = N_("Recommended: {file} ({facts}).")
     if max(each.tok_s for each in running) < READING_TOK_S:
-        text = N_("None writes as fast as one reads. Recommended here is {file}: {facts}.")
+        text = N_("All are slower than reading. Recommended: {file} ({facts}).")
     sentence = tr(text, file=file.quantisation, facts=speed_and_loss(file))
     best = min(running, key=_loss)
     if best is file:
         return sentence
     exact = tr(
-        "{file} is the most exact that runs here: {facts}.",
+        "Best that runs here: {file} ({facts}).",
         file=best.quantisation,
         facts=speed_and_loss(best),
     )

@@ -49,7 +49,7 @@ def _native() -> Iterator[Finding]:
 
 def process_lock_finding(missing: Sequence[str]) -> Finding:
     """Reports what the system cannot take away from the engine's process."""
-    title = tr("Lock of the engine's process")
+    title = tr("Engine sandbox")
     if not missing:
         value = tr("no network, no other programs or processes, only the model's files")
         return Finding("lock", title, value)

@@ -103,12 +103,12 @@ class OutputBusy(ConversionRefused):
 
 class DiskTooSmall(ConversionRefused):
     what = N_("There is not enough space for {path}.")
-    why = N_("It needs {needed_mib} MiB and the disk has {free_mib} MiB free.")
+    why = N_("It needs {needed_mib} and the disk has {free_mib} free.")
     todo = N_("Free some space and convert again; the finished part is kept and used.")
 
 
 class BudgetTooSmallToConvert(ConversionRefused):
     """The smallest piece needs more memory than the budget allows."""
 
-    what = N_("Converting needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
+    what = N_("Converting needs {needed_mib} and the memory budget is {budget_mib}.")
     todo = N_("Raise --memory-budget.")

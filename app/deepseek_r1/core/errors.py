@@ -12,6 +12,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from deepseek_r1.core.i18n import N_, join_sentences, tr
+from deepseek_r1.core.units import in_sentence
 
 Fact = str | int | float
 
@@ -53,8 +54,7 @@ class R1Error(Exception):
 
     def sentences(self) -> tuple[str, str, str]:
         """Return what happened, why, and what to do, in the current language."""
-        grouped = {k: f"{v:,}" if isinstance(v, int) else v for k, v in self.facts.items()}
-        facts = _Facts(grouped)
+        facts = _Facts({key: _shown(key, value) for key, value in self.facts.items()})
         what, why, todo = (tr(text).format_map(facts) for text in (self.what, self.why, self.todo))
         return what, why, todo
 
@@ -64,6 +64,12 @@ class R1Error(Exception):
     def report(self) -> ErrorReport:
         """Return this error as a value."""
         return ErrorReport(code=type(self).__name__, facts=self.facts)
+
+
+def _shown(key: str, value: Fact) -> Fact:
+    if key.endswith("_mib") and isinstance(value, int | float):
+        return in_sentence(value, up=key.startswith("needed"))
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 class _Facts(dict[str, Fact]):
@@ -85,7 +91,7 @@ class ModelRefused(R1Error):
 
 class ModelFileMissing(ModelRefused):
     what = N_("The model file {path} does not exist.")
-    why = N_("It was moved, renamed or deleted, or its drive is not connected.")
+    why = N_("It was moved, renamed or deleted, or the drive is not connected.")
     todo = N_("Choose the file again, or pick another model.")
 
 
@@ -97,7 +103,7 @@ class ModelFileUnreadable(ModelRefused):
 
 class ModelFileEmpty(ModelRefused):
     what = N_("The model file {path} is empty.")
-    why = N_("A download or a copy probably did not finish.")
+    why = N_("The download or copy probably did not finish.")
     todo = N_("Download or copy the file again.")
 
 
@@ -180,8 +186,8 @@ class ContextTooLarge(ModelRefused):
 class BudgetTooSmall(ModelRefused):
     """The bill exceeds the budget; `advice` is the nearest configuration that fits."""
 
-    what = N_("This model needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
-    why = N_("Weights take {weights_mib} MiB, the context {kv_mib} MiB, the rest {rest_mib} MiB.")
+    what = N_("{model} needs {needed_mib} and the memory budget is {budget_mib}.")
+    why = N_("Weights take {weights_mib}, the context {kv_mib}, the rest {rest_mib}.")
     todo = N_("{advice}")
 
 
@@ -231,8 +237,8 @@ class TemplateUnusable(ModelRefused):
 
 
 class ConversationRefused(TemplateUnusable):
-    what = N_("The chat template has no form for this conversation.")
-    todo = N_("Change the conversation, or choose another chat template.")
+    what = N_("The chat template cannot show this chat.")
+    todo = N_("Change the chat, or choose another chat template.")
 
 
 # ---- a request is refused -------------------------------------------------------------------
@@ -252,20 +258,15 @@ class TemplateFileUnusable(WrongUsage):
 
 
 class PromptTooLong(R1Error):
-    what = N_("The conversation has {tokens} tokens and the context holds {context}.")
-    why = N_(
-        "No part of a conversation is dropped silently, so the message was not sent to the model."
-    )
-    todo = N_(
-        "Shorten the message, start a new conversation, or set a larger context if the model was "
-        "trained for one."
-    )
+    what = N_("The chat has {tokens} tokens and the context holds {context}.")
+    why = N_("Nothing is left out without asking you, so the message was not sent to the model.")
+    todo = N_("Shorten the message, start a new chat, or set a longer context.")
 
 
 class TextTooLong(PromptTooLong):
     """The conversation is far too long for the context. `tokens` is the least it may have."""
 
-    what = N_("The conversation has at least {tokens} tokens and the context holds {context}.")
+    what = N_("The chat has at least {tokens} tokens and the context holds {context}.")
 
 
 class ModelNotLoaded(R1Error):

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.file_path import FilePath
+from deepseek_r1.core.model_names import title
 from deepseek_r1.core.settings import CacheStrategy
 
 
@@ -190,6 +191,11 @@ class ModelFacts(_Event):
     template: TemplateUsed = TemplateUsed()
     graphics: GraphicsUse = GraphicsUse()
     embedding_model: str = ""  # the name of one that was loaded too
+
+    @property
+    def title(self) -> str:
+        """The model's name with the type of its weights."""
+        return title(self.name, self.quantisation)
 
 
 class ModelLoaded(_Event):

@@ -121,28 +121,28 @@ class LoadSettings(_Settings):
     memory_budget: int = _on_reload(
         2048,
         N_("Memory budget"),
-        N_("The most memory the whole application may use: window, engine, weights and context."),
+        N_("The most memory R1 Desk may use in all: window, engine, model and context."),
         unit="MiB",
         between=(LEAST_BUDGET_MIB, 1_048_576),
     )
     threads: int = _at_once(
         0,
         N_("Threads for writing"),
-        N_("Processor cores used to write an answer. Automatic follows the computer's load."),
+        N_("Processor cores for writing. Automatic follows how busy the computer is."),
         between=(0, 512),
     )
     threads_prefill: int = _at_once(
         0,
         N_("Threads for reading"),
-        N_("Processor cores used to read your message. Automatic uses all physical cores."),
+        N_("Processor cores for reading. Automatic uses all physical cores."),
         between=(0, 512),
     )
     context_length: int = _on_reload(
         0,
-        N_("Conversation memory"),
+        N_("Context"),
         N_(
-            "How much of the conversation the model can see. Every token takes memory. Automatic "
-            "takes up to a quarter of the budget."
+            "How much of the chat the model can read at once. A longer context takes more "
+            "memory; automatic uses up to a quarter of the budget."
         ),
         unit=N_("tokens"),
         between=(0, 1_048_576),
@@ -150,22 +150,22 @@ class LoadSettings(_Settings):
     micro_batch: int = _on_reload(
         256,
         N_("Batch"),
-        N_("Tokens read at once. A larger batch reads long messages faster and needs more memory."),
+        N_("Tokens read at once. More read long messages faster but take more memory."),
         unit=N_("tokens"),
         between=(16, 2048),
     )
     kv_type: KVType = _on_reload(
         KVType.AUTO,
-        N_("Memory precision"),
+        N_("Context precision"),
         N_(
-            "q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it. "
-            "Automatic is f16, and q8_0 on old processors, which are slow with f16."
+            "Half takes half the memory with hardly any loss; a quarter loses more. "
+            "Automatic is full, or half on old processors."
         ),
     )
     swap_enabled: bool = _on_reload(
         False,
         N_("Run larger models from the disk"),
-        N_("A model larger than the budget runs from the disk: slower, but it runs."),
+        N_("Lets a model larger than the memory budget run from the disk, more slowly."),
     )
     cache_strategy: CacheStrategy = _on_reload(
         CacheStrategy.AUTO,
@@ -199,19 +199,15 @@ class LoadSettings(_Settings):
         DraftMode.AUTO,
         N_("Drafts"),
         N_(
-            "Several tokens are guessed and confirmed in one pass over the weights, which is "
-            "faster while a model runs from the disk. The guesses come from the text so far, or "
-            "also from a small draft model. Confirmed tokens are those that the model would have "
-            "written."
+            "Guesses several tokens ahead and checks them together, which is faster while "
+            "a model runs from the disk. The answer stays the same. Guesses come from the "
+            "text so far, or from a small draft model."
         ),
     )
     draft_model: FilePath = _on_reload(
         "",
         N_("Draft model"),
-        N_(
-            "A small model of the same family that guesses the next tokens. It is loaded within "
-            "the same memory budget."
-        ),
+        N_("A small model of the same family that guesses ahead. It shares the memory budget."),
         max_length=4096,
     )
 
@@ -219,8 +215,8 @@ class LoadSettings(_Settings):
         "",
         N_("Embedding model"),
         N_(
-            "A second, small model that compares the passages of documents with the question, by "
-            "their meaning. It is loaded within the same memory budget."
+            "A small model that finds passages of documents by meaning. It shares the "
+            "memory budget."
         ),
         max_length=4096,
     )
@@ -254,17 +250,14 @@ class PromptCacheSettings(_Settings):
     disk_mib: int = _at_once(
         2048,
         N_("Chats ready on disk"),
-        N_(
-            "A reopened chat continues at once, because what the model has read is saved on the "
-            "disk."
-        ),
+        N_("Reopened chats continue at once: what the model has read is kept on the disk."),
         unit="MiB",
         between=(0, 65_536),
     )
     prepare_next_turn: bool = _at_once(
         True,
-        N_("Prepare the next turn"),
-        N_("After an answer, the model prepares what it will need for your next message."),
+        N_("Prepare the next message"),
+        N_("After an answer, the model gets ready for your next message."),
     )
 
 
@@ -360,17 +353,14 @@ class SamplingSettings(_Settings):
     max_tokens: int = _next_answer(
         2048,
         N_("Longest answer"),
-        N_("The answer ends after this many tokens. Thinking does not count."),
+        N_("Longest answer in tokens, without the thinking."),
         unit=N_("tokens"),
         between=(1, 1_048_576),
     )
     thinking_budget: int | None = _next_answer(
         None,
         N_("Thinking budget"),
-        N_(
-            "After this many tokens the thinking is closed and the model answers; 0 turns thinking "
-            "off."
-        ),
+        N_("The model stops thinking after this many tokens and answers. 0 turns thinking off."),
         unit=N_("tokens"),
         between=(0, 1_048_576),
     )
@@ -382,7 +372,7 @@ class SamplingSettings(_Settings):
     seed: int = _next_answer(
         -1,
         N_("Seed"),
-        N_("The same seed gives the same answer; -1 picks a new seed each time."),
+        N_("The same seed gives the same answer. -1 picks a new one each time."),
         between=(-1, 4_294_967_294),
     )
 

@@ -20,10 +20,7 @@ class DocumentNotRead(DocumentRefused):
 class DocumentKindUnknown(DocumentRefused):
     what = N_("{name} is no document that can be read.")
     why = N_("{detail}")
-    todo = N_(
-        "Save it as PDF, DOCX, ODT, PPTX, XLSX, EPUB, HTML or plain text, or copy its text into "
-        "the message."
-    )
+    todo = N_("Save it as PDF, DOCX, ODT, PPTX, XLSX, EPUB, HTML or plain text, or paste its text.")
 
 
 class DocumentIsPicture(DocumentRefused):
@@ -42,14 +39,14 @@ class PictureHasNoText(DocumentRefused):
 
 class DocumentEmpty(DocumentRefused):
     what = N_("{name} is empty.")
-    why = N_("There is no text in it.")
+    why = N_("It contains no text.")
     todo = N_("Choose another file.")
 
 
 class DocumentEncrypted(DocumentRefused):
-    what = N_("{name} is encrypted.")
-    why = N_("It can be read with its password only, which is not asked for here.")
-    todo = N_("Open it in its own program, and save a copy without a password.")
+    what = N_("{name} could not be opened.")
+    why = N_("It is password-protected.")
+    todo = N_("Save a copy without the password.")
 
 
 class DocumentDamaged(DocumentRefused):
@@ -61,13 +58,13 @@ class DocumentDamaged(DocumentRefused):
 class DocumentTooLarge(DocumentRefused):
     what = N_("{name} is too large to be read.")
     why = N_("{detail}")
-    todo = N_("Copy the part that matters into a smaller file.")
+    todo = N_("Copy the part you need into a smaller file.")
 
 
 class FolderTooLarge(DocumentRefused):
     what = N_("The folder {name} is too large to be read.")
     why = N_("It has more than {limit} files.")
-    todo = N_("Choose a folder in it, or the files that matter.")
+    todo = N_("Choose a folder inside it, or the files you need.")
 
 
 class DocumentNeedsMemory(DocumentRefused):

@@ -151,7 +151,7 @@ def _write_text(path: Path, suffix: str, writer: BlockWriter) -> str:
     is_page = suffix in _PAGES or start.startswith((b"<!doctype html", b"<html"))
     text = decoded_page(data) if is_page else decoded(data)
     if text is None:
-        raise _unknown(writer, tr("It is neither text nor a document of a known kind."))
+        raise _unknown(writer, tr("This kind of file is not supported."))
     if is_page:
         MarkupText(writer).write(text)
         return "html"

@@ -27,6 +27,7 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildDied, ChildTooLarge
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
@@ -108,8 +109,8 @@ def file_sha256(path: Path, name: str = "") -> str:
         if not stat.S_ISREG(found.st_mode):  # reading a device or a pipe may never end
             raise DocumentNotRead(name=name, detail=tr("it is no file"))
         if found.st_size > MAX_BYTES:
-            mib = {"mib": found.st_size >> 20, "limit": MAX_BYTES >> 20}
-            detail = tr("It has {mib:,} MiB; at most {limit:,} are read.", **mib)
+            size, limit = in_sentence(found.st_size >> 20), in_sentence(MAX_BYTES >> 20)
+            detail = tr("It has {size}; at most {limit} are read.", size=size, limit=limit)
             raise DocumentTooLarge(name=name, detail=detail)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from typing import Final
 from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed, ModelNotLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.documents.errors import DocumentNeedsMemory, DocumentTooLarge
 from deepseek_r1.memory.meter import tree_mib
 
@@ -79,25 +80,23 @@ class ReadingMemory:
     def _refusal(self, name: str, needed_mib: int, left_mib: float) -> DocumentNeedsMemory:
         budget_mib = self._budget_mib()
         text = tr(
-            "Reading it takes {needed:,} MiB, and the memory budget of {budget:,} leaves {left:,}.",
-            needed=needed_mib,
-            budget=round(budget_mib),
-            left=max(0, int(left_mib)),
+            "Reading it takes {needed}, and the memory budget of {budget} has {left} left.",
+            needed=in_sentence(needed_mib, up=True),
+            budget=in_sentence(budget_mib),
+            left=in_sentence(max(0, int(left_mib))),
         )
-        todo = tr(
-            "Raise the budget to {enough:,} MiB.", enough=ceil(budget_mib + needed_mib - left_mib)
-        )
+        enough = in_sentence(ceil(budget_mib + needed_mib - left_mib), up=True)
+        todo = tr("Raise the budget to {enough}.", enough=enough)
         return DocumentNeedsMemory(name=name, detail=text, todo=todo)
 
     def too_much(self, name: str, had_mib: int) -> DocumentTooLarge | DocumentNeedsMemory:
         """The refusal of a document that would take more than the `had_mib` of its reader."""
-        detail = tr("Reading it takes more than {had:,} MiB.", had=had_mib)
+        detail = tr("Reading it takes more than {had}.", had=in_sentence(had_mib))
         if had_mib >= MEMORY_MIB or (budget_mib := self._budget_mib()) == float("inf"):
             return DocumentTooLarge(name=name, detail=detail)
         todo = tr(
-            "With a memory budget of {enough:,} MiB it gets {most:,}, the most that a document "
-            "may take.",
-            enough=ceil(budget_mib) + MEMORY_MIB - had_mib,
-            most=MEMORY_MIB,
+            "With a memory budget of {enough} it gets {most}, the most that a document may take.",
+            enough=in_sentence(ceil(budget_mib) + MEMORY_MIB - had_mib, up=True),
+            most=in_sentence(MEMORY_MIB),
         )
         return DocumentNeedsMemory(name=name, detail=detail, todo=todo)

@@ -20,6 +20,7 @@ from deepseek_r1.core.errors import (
     SplitPartMissing,
 )
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import with_size
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
 from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
@@ -72,7 +73,7 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
         file_bytes=sum(part.file_bytes for part in parts),
         version=first.version,
         architecture=architecture,
-        name=_name(keys.text("general.name"), first.path),
+        name=_name(keys, first.path),
         metadata={**first.values, **lists},
         tensors=tuple(
             replace(each, part=index) for index, part in enumerate(parts) for each in part.tensors
@@ -147,9 +148,10 @@ def _quantisation(keys: Metadata, tensors: Mapping[str, TensorInfo]) -> str:
     return weights.most_common(1)[0][0]
 
 
-def _name(stated: str | None, path: Path) -> str:
+def _name(keys: Metadata, path: Path) -> str:
     """The model's name for people. The starter's file contains that of a training run instead."""
     if path.name == STARTER_FILE:
         return STARTER_NAME
-    printable = "".join(c if c.isprintable() else " " for c in (stated or "")[:NAME_CHARACTERS])
-    return printable.strip() or path.stem
+    stated = (keys.text("general.name") or "")[:NAME_CHARACTERS]
+    name = "".join(c if c.isprintable() else " " for c in stated).strip() or path.stem
+    return with_size(name, keys.text("general.size_label"))

@@ -24,6 +24,7 @@ from deepseek_r1.core.events import Bill, Event
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings, default_budget
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import SetThreadsRequest
@@ -57,10 +58,10 @@ class ComparisonPlanned:
 
     def text(self) -> str:
         """Returns how the candidates run, and what they take."""
-        budget, needed = self.memory_budget, round(self.together_mib)
+        budget, needed = in_sentence(self.memory_budget), in_sentence(self.together_mib)
         if not self.together:
-            return tr("One after the other, each with all of {budget:,} MiB.", budget=budget)
-        return tr("Together, in about {needed:,} of {budget:,} MiB.", needed=needed, budget=budget)
+            return tr("They take turns, each with all of {budget}.", budget=budget)
+        return tr("They fit together: {needed} of {budget}.", needed=needed, budget=budget)
 
 
 @dataclass(frozen=True, slots=True)

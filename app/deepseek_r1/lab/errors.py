@@ -32,8 +32,7 @@ class VocabulariesDiffer(MeasuringRefused):
 
 class NoSpaceForLogits(MeasuringRefused):
     what = N_(
-        "The base model's predictions need {needed_mib} MiB of disk space, and "
-        "{given_mib} MiB are allowed."
+        "The base model's predictions need {needed_mib} of disk space, and {given_mib} are allowed."
     )
     todo = N_("Raise --disk-limit, choose another --scratch folder, or a smaller --window.")
 

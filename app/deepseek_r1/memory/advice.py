@@ -9,7 +9,9 @@ from math import ceil
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_list, join_sentences, tr
+from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory import cost_model
 from deepseek_r1.memory.plan import (
@@ -75,21 +77,21 @@ def advise(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhea
                 return Advice(candidate, tr("It fits with {changes}.", changes=changes), bill)
     needed = ceil(plan(header, ways[-1], overhead).bill.total_mib)
     raised = ways[-1].model_copy(update={"memory_budget": needed})
-    text = tr("It needs a budget of at least {needed:,} MiB.", needed=needed)
+    enough = in_sentence(needed, up=True)
+    text = tr("It needs a memory budget of at least {needed}.", needed=enough)
     if raised.swap_enabled and not settings.swap_enabled:
         text = tr(
-            "It needs weights read from the disk and a budget of at least {needed:,} MiB.",
-            needed=needed,
+            "It needs weights read from the disk and a memory budget of at least {needed}.",
+            needed=enough,
         )
     *_, smallest = _concessions(header, ways[-1], overhead)
     smallest = with_length(smallest, min(smallest.context_length, LEAST_CONTEXT))
     least = ceil(plan(header, smallest, overhead).bill.total_mib)
     if least < needed:
         changes = _changes_text(raised, smallest)
-        enough = tr(
-            "With {changes} a budget of {least:,} MiB is enough.", least=least, changes=changes
-        )
-        text = join_sentences((text, enough))
+        small = in_sentence(least, up=True)
+        less = tr("With {changes} a budget of {least} is enough.", least=small, changes=changes)
+        text = join_sentences((text, less))
     return Advice(raised, text)
 
 
@@ -148,15 +150,17 @@ def refuse_misfit(
     """Raise BudgetTooSmall with the advice for a bill over its budget."""
     if bill.fits:
         return
-    raise too_small(bill, settings.memory_budget, advise(header, settings, overhead).text)
+    advice = advise(header, settings, overhead).text
+    raise too_small(bill, settings.memory_budget, advice, short_name(header.name))
 
 
-def too_small(bill: Bill, budget_mib: int, advice: str) -> BudgetTooSmall:
+def too_small(bill: Bill, budget_mib: int, advice: str, model: str = "") -> BudgetTooSmall:
     """The error that this budget is too small for what the bill needs."""
     needed = ceil(bill.total_mib)
     weights = round(bill.mib_of(*WEIGHT_ITEMS))
     context = round(bill.mib_of(BillItem.KV_CACHE, BillItem.STATE))
     return BudgetTooSmall(
+        model=model or tr("This model"),
         needed_mib=needed,
         budget_mib=budget_mib,
         weights_mib=weights,

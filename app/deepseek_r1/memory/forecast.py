@@ -8,7 +8,7 @@ from math import ceil
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
@@ -20,10 +20,12 @@ from deepseek_r1.memory.estimate import (
     planned_share,
     unhidden_compute_s,
 )
-from deepseek_r1.memory.plan import ProcessOverhead, plan
+from deepseek_r1.memory.plan import AUTOMATIC_SHARE, AUTOMATIC_SPARE, ProcessOverhead, plan
 
 BUDGET_STEP_MIB = 64
 LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
+FREE_SHARE = 0.5  # of the free memory, for a context longer than the least
+LONG_CONTEXT = 16_384  # tokens, that a larger budget is offered for
 # The memory that the window may grow to. A model that fits only beside a fresh window would be
 # refused after its download.
 WINDOW_MAX_MIB = 200.0
@@ -135,12 +137,25 @@ def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:
 def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> LoadSettings | None:
     """The settings with a budget that holds all of `bill`, where so much memory is free.
 
-    A model in memory is several times faster than one that runs from the disk.
+    A model in memory is several times faster than one that runs from the disk. An automatic context
+    is given more than it has in `bill` as long as half of the free memory stays free.
     """
     budget = ceil(bill.total_mib / BUDGET_STEP_MIB) * BUDGET_STEP_MIB
     if bill.streams or budget <= settings.memory_budget or budget + LEFT_FREE_MIB > available_mib:
         return None
+    if not settings.context_length and bill.context_length:
+        most = available_mib * FREE_SHARE // BUDGET_STEP_MIB * BUDGET_STEP_MIB
+        budget = max(budget, min(_budget_of_long_context(bill), int(most)))
     return settings.model_copy(update={"memory_budget": budget})
+
+
+def _budget_of_long_context(bill: Bill) -> int:
+    """The budget in MiB at which an automatic context has `LONG_CONTEXT` tokens."""
+    context_mib = bill.mib_of(BillItem.KV_CACHE)
+    long_mib = context_mib / bill.context_length * LONG_CONTEXT
+    whole_mib = (bill.total_mib + long_mib - context_mib) / (1 - AUTOMATIC_SPARE)
+    budget_mib = max(whole_mib, long_mib / AUTOMATIC_SHARE)
+    return ceil(budget_mib / BUDGET_STEP_MIB) * BUDGET_STEP_MIB
 
 
 def fit_facts(forecast: Forecast) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import Measurements, measured_dir
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.settings import GRAPHICS_MEASURED, GRAPHICS_OFF, LoadSettings
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
 
@@ -191,5 +192,7 @@ def graphics_text(use: GraphicsUse) -> str:
         return ""
     parts = [tr("{device} reads long prompts", device=use.device)]
     parts += [tr("{n:.1f} times as fast as the processor", n=use.ratio)] if use.ratio else []
-    parts += [tr("{n:,.0f} MiB of its own memory", n=use.own_mib)] if use.own_mib else []
+    parts += (
+        [tr("{memory} of its own memory", memory=in_sentence(use.own_mib))] if use.own_mib else []
+    )
     return ", ".join(parts)

@@ -45,8 +45,8 @@ LOOKUP_MIB = 2.0  # of the automata in which drafts are looked up
 _SHORT_CELLS = 512  # the cells that the beginning of a conversation uses
 LEAST_CONTEXT = 512  # an answer needs some context; neither advice nor automatic goes below
 _PREFERRED_CONTEXT = 4096  # automatic: as much as this before weights are left to the disk
-_AUTOMATIC_SHARE = 1 / 4  # of the budget at most for a context beyond the preferred one
-_AUTOMATIC_SPARE = 1 / 16  # of the budget that such a context leaves free beside weights in memory
+AUTOMATIC_SHARE = 1 / 4  # of the budget at most for a context beyond the preferred one
+AUTOMATIC_SPARE = 1 / 16  # of the budget that such a context leaves free beside weights in memory
 RENDERER_MIB = 14.0  # measured: 12, without the libraries that it shares, and 2 for any template
 LEGACY_PROCESS_MIB = 48.0  # of the process that holds an old file, without the model
 FIRST_ANSWER_MIB = 2.0  # of the libraries, which the first answer pages in
@@ -169,10 +169,10 @@ def with_context(
     def allowed(length: int) -> bool:
         tried = with_length(settings, length)
         share = cost_model.kv_cache_bytes(header, tried) / _MIB / settings.memory_budget
-        if length > preferred and share > _AUTOMATIC_SHARE:
+        if length > preferred and share > AUTOMATIC_SHARE:
             return False
         if not streams:
-            spare = _AUTOMATIC_SPARE if length > preferred else 0.0
+            spare = AUTOMATIC_SPARE if length > preferred else 0.0
             whole_mib = _resident_bill(header, tried, overhead).total_mib
             return whole_mib <= settings.memory_budget * (1 - spare)
         return weights_mib + _streaming_mib(header, tried, overhead) <= settings.memory_budget

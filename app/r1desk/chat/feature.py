@@ -106,8 +106,8 @@ class ChatFeature(Feature[ChatWindow]):
             outcome.connect(self._hold_open_while_unsaved)
 
     @Slot(object)
-    def _on_model_loaded(self, loaded: ModelLoaded) -> None:
-        self._speed.reset(self.controller.shown_branch, loaded.facts.name)
+    def _on_model_loaded(self, _loaded: ModelLoaded) -> None:
+        self._speed.reset(self.controller.shown_branch, self._models.name)
         self.overflow.refresh()
 
     @Slot(object, list)
@@ -121,9 +121,7 @@ class ChatFeature(Feature[ChatWindow]):
         """Show the chat in this window."""
         self._window, chat, engine = window, self.controller, self._services.engine
         find = QKeySequence(QKeySequence.StandardKey.Find)
-        window.chats_menu.addAction(
-            tr("Find in this conversation"), find, window.chat.find_bar.open_bar
-        )
+        window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)
         files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
         self._presenter = presenter = ChatPresenter(window, chat, engine, self._models)
         row = ComposerRowPresenter(
@@ -241,5 +239,5 @@ class ChatFeature(Feature[ChatWindow]):
     @Slot()
     def _on_recovered(self) -> None:
         self._services.withdraw(NOT_SAVED)
-        text = tr("What could not be saved before is saved now.")
+        text = tr("Everything is saved again.")
         self._services.notify(Notice(text, Level.INFO))

@@ -89,7 +89,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     def _notify_if_busy(self) -> bool:
         """Say it where no comparison can begin now; returns whether that is so."""
         if self.controller.busy:
-            text = tr("Wait until the model has loaded or the answer has ended, then compare.")
+            text = tr("Wait until the answer is finished or the model has loaded.")
             self._services.notify(Notice(text, Level.INFO))
         return self.controller.busy
 
@@ -115,7 +115,7 @@ class ComparisonFeature(Feature[ChatWindow]):
                 sampling=sampling,
                 system=system,
                 chat_template=of.template_of(each.path).template,
-                name=each.name,
+                name=each.title,
             )
             for each in sorted(known, key=lambda each: each.path != of.path)
         ]

@@ -83,8 +83,8 @@ class Archives(QObject):
     def choose_import(self) -> None:
         """Ask what is to be imported: a file, a folder, or another program's on this computer."""
         details = tr(
-            "From a file or zip that R1 Desk, ChatGPT or Open WebUI exported, or from the"
-            " folder where LM Studio or Jan keep their chats."
+            "Choose an export of R1 Desk, ChatGPT or Open WebUI (a file or zip), or the "
+            "folder where LM Studio or Jan keep their chats."
         )
         choices = {
             tr("File…"): partial(self._choose_source, QFileDialog.FileMode.ExistingFile),
@@ -93,14 +93,14 @@ class Archives(QObject):
             program.value: partial(self.import_file, folder)
             for program, folder in chats_of_programs().items()
         }
-        role, title = QMessageBox.ButtonRole.ActionRole, tr("Import conversations")
+        role, title = QMessageBox.ButtonRole.ActionRole, tr("Import chats")
         buttons = [(text, role, choose) for text, choose in choices.items()]
         ask(self.window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
 
     @task
     async def _choose_source(self, mode: QFileDialog.FileMode) -> None:
-        filters = [tr("Exported conversations (*.json *.zip)"), tr("All files (*)")]
-        dialog = file_dialog(self.window, tr("Import conversations"), filters)
+        filters = [tr("Exported chats (*.json *.zip)"), tr("All files (*)")]
+        dialog = file_dialog(self.window, tr("Import chats"), filters)
         dialog.setFileMode(mode)
         if path := await chosen_file(dialog):
             self.import_file(Path(path))
@@ -154,8 +154,7 @@ class Archives(QObject):
             self._chat.open(done.ids[0])
         elif done.ids:
             ways[tr("Open")] = partial(self._chat.open, done.ids[0])
-        text, level = _outcome(done), Level.WARNING if any(done.left_out.values()) else Level.INFO
-        self.window.notices.show_notice(Notice(text, level, ways, _IMPORT))
+        self.window.notices.show_notice(Notice(_outcome(done), Level.INFO, ways, _IMPORT))
 
     @contextmanager
     def _waiting(
@@ -184,7 +183,7 @@ class Archives(QObject):
 
 def _outcome(done: ImportedConversations) -> str:
     """What an import came to."""
-    texts = [trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))]
+    texts = [trn("{n} chat imported.", "{n} chats imported.", len(done.ids))]
     if done.already_here:
         texts.append(trn("{n} was here already.", "{n} were here already.", done.already_here))
     if kinds := [f"{tr(kind.value)} ({n:,})" for kind, n in done.left_out.items() if n]:

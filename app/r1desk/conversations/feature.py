@@ -68,6 +68,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._window = window
         self.unseen.window = self._archives.window = window
         window.sidebar.requested.connect(self.handle)
+        window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)
 
@@ -126,7 +127,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
             case intents.NameConversation(conversation):
                 self._titler.start(conversation)
             case intents.ExportConversations(conversations):
-                everything = tr("All conversations")
+                everything = tr("All chats")
                 name = self._name_of(conversations) if conversations else everything
                 self._archives.choose_export(conversations, name)
             case intents.ImportConversations():
@@ -197,9 +198,9 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         settings = self._chat_feature.shown_settings() if as_shown else ConversationSettings()
         changed = replace(folder, settings=settings)
         if as_shown:
-            text = N_("New chats in “{name}” begin with the model and the settings of this chat.")
+            text = N_("New chats in “{name}” use this chat's model and settings.")
         else:
-            text = N_("New chats in “{name}” begin as everywhere else.")
+            text = N_("New chats in “{name}” use the default settings.")
         await self._store.ask(lambda store: store.folders.save(changed))
         self.refresh()
         self._notify(Notice(tr(text, name=folder.name), Level.INFO))
@@ -254,7 +255,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         """The title of one conversation, the number of several."""
         if len(conversation_ids) == 1:
             return self._title_of(conversation_ids[0])
-        return trn("{n} conversation", "{n} conversations", len(conversation_ids))
+        return trn("{n} chat", "{n} chats", len(conversation_ids))
 
     @task
     async def _make_folder(self, conversations: tuple[int, ...]) -> None:

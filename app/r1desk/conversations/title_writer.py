@@ -32,7 +32,7 @@ class NoTitle(R1Error):
     """The model said nothing that could be a title."""
 
     what = N_("The model wrote no title.")
-    todo = N_("Name the chat yourself: F2 in the list.")
+    todo = N_("Rename it yourself: press F2 in the list.")
 
 
 class TitleWriter(QObject):
@@ -60,7 +60,7 @@ class TitleWriter(QObject):
 
         messages = await self._services.store.ask(read)
         instruction = tr(
-            "Write a title for this conversation, in the language of its messages: at most eight "
+            "Write a title for this chat, in the language of its messages: at most eight "
             "words, and nothing else."
         )
         request = self._services.engine.submit(

@@ -65,7 +65,8 @@ class TrashPresenter(QObject):
 
         self._leave(ids)
         self.changed.emit()
-        self._history.add(text, shown, undo)
+        restored = trn("{n} chat restored", "{n} chats restored", len(ids))
+        self._history.add(text, shown, undo, restored if ids else "")
 
     def _leave(self, gone: tuple[int, ...]) -> None:
         if self._chat.conversation_id in gone:
@@ -81,9 +82,7 @@ class TrashPresenter(QObject):
 
     def ask_to_purge(self, ids: tuple[int, ...], parent: QWidget) -> None:
         """Delete conversations for good, once the user has confirmed it."""
-        text = trn(
-            "Delete {n} conversation for good?", "Delete {n} conversations for good?", len(ids)
-        )
+        text = trn("Delete {n} chat for good?", "Delete {n} chats for good?", len(ids))
         role, purge = QMessageBox.ButtonRole.DestructiveRole, partial(self._purge, ids)
         ask(parent, text, tr("This cannot be undone."), (tr("Delete"), role, purge))
 
@@ -110,14 +109,16 @@ class TrashPresenter(QObject):
             self._delete_folder(folder, ())
             return
         text = tr("Delete the folder “{name}”?", name=folder.name)
-        count = trn("{n} conversation is in it.", "{n} conversations are in it.", len(inside))
+        count = trn("It has {n} chat.", "It has {n} chats.", len(inside))
+        keep = trn("Keep it in the list", "Keep them in the list", len(inside))
+        move = trn("Move it to the trash", "Move them to the trash", len(inside))
         delete, roles = partial(self._delete_folder, folder), QMessageBox.ButtonRole
         box = ask(
             parent,
             text,
             count,
-            (tr("Keep them in the list"), roles.AcceptRole, lambda: delete(())),
-            (tr("Move them to the trash"), roles.DestructiveRole, lambda: delete(inside)),
+            (keep, roles.AcceptRole, lambda: delete(())),
+            (move, roles.DestructiveRole, lambda: delete(inside)),
             icon=QMessageBox.Icon.Question,
         )
         box.setWindowTitle(tr("Delete the folder"))

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, R1Error, TemplateUnusable
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
@@ -69,9 +69,12 @@ class ModelController(QObject):
     @property
     def name(self) -> str:
         """The name, for its answers, of the model that answers next."""
-        if self.current is not None and not self.loading:
-            return self.current.facts.name
-        return self.next_path.stem if self.next_path else ""
+        return self.title_of(self.next_path) if self.next_path is not None else ""
+
+    def title_of(self, path: Path) -> str:
+        """The model's name and type as its file states them, once it was loaded; its file's."""
+        starter = STARTER_NAME if path == starter_model() else path.stem
+        return self._preferences.model_titles.get(str(path), starter)
 
     @property
     def loaded_path(self) -> Path | None:
@@ -245,7 +248,7 @@ class ModelController(QObject):
         self._preferences.load = self._new_settings or self._preferences.load
         self._new_settings = None
         self._templates.accept(Path(loaded.facts.path))
-        self._remember(Path(loaded.facts.path))
+        self._remember(Path(loaded.facts.path), loaded.facts.title)
         self.loaded.emit(loaded)
 
     def take_bill(self, loaded: events.ModelLoaded, bill: events.Bill) -> events.ModelLoaded:
@@ -258,13 +261,15 @@ class ModelController(QObject):
         """Say that the settings stay as they are remembered."""
         self.settings_refused.emit(self._preferences.load)
 
-    def _remember(self, path: Path) -> None:
+    def _remember(self, path: Path, title: str) -> None:
         """Remember the model, and what another one needs in another way."""
         p, starter = self._preferences, starter_model()
         p.model_path = None if path == starter else str(path)
         if path != starter:
             others = [known for known in p.recent_models if known != str(path)]
             p.recent_models = [str(path), *others][:RECENT_MODELS]
+            titles = p.model_titles | {str(path): title}
+            p.model_titles = {known: titles[known] for known in p.recent_models if known in titles}
         own = {key: getattr(p.load, key) for key in OwnSettings.model_fields}
         p.own_settings[str(path)] = OwnSettings(**own)
         self.preferences_changed.emit()

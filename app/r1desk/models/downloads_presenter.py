@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QMessageBox
 from deepseek_r1.catalogue.download_spec import other_source
 from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.chat.answers.controller import ChatController
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
-from r1desk.models.formatting import format_size
 from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask

@@ -142,6 +142,9 @@ class ModelsFeature(Feature[ModelsWindow]):
     def _on_chat_model(self, path: str) -> None:
         """Offer the model that answered last in this conversation, where it is another one."""
         current = self.controller.current
-        here = any(str(each.path) == path and not each.missing for each in self.recent.items)
+        here = path and any(
+            str(each.path) == path and not each.missing for each in self.recent.items
+        )
         differs = here and current is not None and Path(path) != Path(current.facts.path)
-        self._window.chat.offer_model(path if path and differs else "")
+        name = self.recent.name_of(Path(path)) if differs else ""
+        self._window.chat.offer_model(path if differs else "", name)

@@ -9,13 +9,9 @@ from pathlib import Path
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
 from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
 from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.memory.forecast import fit_facts
-from r1desk.models.formatting import (
-    format_bill_summary,
-    format_download,
-    format_mib,
-    format_parameters,
-)
+from r1desk.models.formatting import format_bill_summary, format_download, format_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +80,14 @@ def _facts_there(file: ModelFile, free_bytes: int | None) -> Iterator[str]:
     if file.forecast is not None:
         yield format_bill_summary(file.forecast.bill)
     else:
-        yield tr("The fit is known after the download.")
+        yield tr("Whether it fits shows after the download.")
 
 
 def _licence_and_scores(model: KnownModel) -> str:
     """Licence and published scores; the makers' own are called so."""
     by: dict[str, list[str]] = {}
     for each in model.scores:
-        by.setdefault(each.by or tr("self-reported"), []).append(f"{each.test} {each.result}")
+        by.setdefault(each.by or tr("makers' own figures"), []).append(f"{each.test} {each.result}")
     scores = (f"{', '.join(results)} ({who})" for who, results in by.items())
     return " · ".join((model.licence.name, *scores))
 
@@ -104,7 +100,7 @@ def _of_family(model: KnownModel) -> Iterator[str]:
     if family.thinking is Thinking.NEVER:
         yield tr("It answers without thinking.")
     else:
-        yield tr("It thinks before it answers; a thinking budget limits that or turns it off.")
+        yield tr("It thinks before it answers. You can limit that or turn it off.")
     if family.sampling:
         values = [f"{name} {value:g}" for name, value in family.sampling.items()]
         yield tr("Its makers recommend: {values}.", values=", ".join(values))
@@ -115,30 +111,28 @@ def owner_text(file: ModelFile) -> str:
     if file.owner is not None:
         return tr("Downloads folder") if file.owner is Owner.DOWNLOADS else file.owner.value
     return {
-        Origin.STARTER: tr("the installation"),
+        Origin.STARTER: tr("built in"),
         Origin.FOLDER: "R1 Desk",
-        Origin.OPENED: tr("a file you opened"),
-        Origin.OTHER_APP: tr("another application"),
+        Origin.OPENED: tr("opened by you"),
+        Origin.OTHER_APP: tr("another app"),
     }[file.origin or Origin.OTHER_APP]
 
 
 def why_kept(file: ModelFile, *, loaded: bool) -> str:
     """The reason why a file cannot be deleted here; empty where it can."""
     if file.origin is Origin.STARTER:
-        return tr("It came with the installation and goes with it.")
+        return tr("Built in")
     if file.owner is Owner.OLLAMA:
         return tr(
             "Ollama keeps a list of its files. Delete it with: ollama rm {name}", name=file.name
         )
-    return tr("It is loaded. Unload it before you delete it.") if loaded else ""
+    return tr("It is in use. Unload it first.") if loaded else ""
 
 
 def deletion_note(file: ModelFile) -> str:
     """The effect of deleting a file for its owner."""
     if file.owner is None and file.origin is Origin.FOLDER:
-        return tr("It is in the models folder of R1 Desk.")
+        return tr("It is in the models folder.")
     if file.owner is Owner.DOWNLOADS or file.owner is None:
-        return tr("It is not in the models folder of R1 Desk, which only uses it where it is.")
-    return tr(
-        "It belongs to {owner}, which will no longer have this model.", owner=file.owner.value
-    )
+        return tr("It is outside the models folder.")
+    return tr("{owner} will no longer have this model either.", owner=file.owner.value)

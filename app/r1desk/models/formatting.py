@@ -6,21 +6,11 @@ import re
 
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_mib, format_part, format_size
 
-GIB, MIB = 1 << 30, 1 << 20
 BREAK = "\u200b"  # zero-width: a line may be broken there
 _HOST = re.compile(r"\w+://[^/]*")
 _PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
-
-
-def format_size(nbytes: int) -> str:
-    """A file's size, in the units of memory."""
-    return f"{nbytes / GIB:.2f} GiB" if nbytes >= GIB else f"{nbytes / MIB:.0f} MiB"
-
-
-def format_mib(mib: float) -> str:
-    """An amount of memory for people."""
-    return f"{mib / 1024:.1f} GiB" if mib >= 1000 else f"{mib:,.0f} MiB"
 
 
 def format_parameters(count: int) -> str:
@@ -66,11 +56,9 @@ def format_bill_summary(bill: Bill) -> str:
     weights = parts.get(BillItem.WEIGHTS, split)
     rest = bill.total_mib - weights - parts[BillItem.KV_CACHE]
     return tr(
-        "Memory: {total:,.0f} MiB of the budget of {budget:,.0f} MiB "
-        "(weights {weights:,.0f}, context {context:,.0f}, the rest {rest:,.0f})",
-        total=bill.total_mib,
-        budget=bill.budget_mib,
-        weights=weights,
-        context=parts[BillItem.KV_CACHE],
-        rest=rest,
+        "Memory: {part} (weights {weights}, context {context}, the rest {rest})",
+        part=format_part(bill.total_mib, bill.budget_mib),
+        weights=format_mib(weights),
+        context=format_mib(parts[BillItem.KV_CACHE]),
+        rest=format_mib(rest),
     )

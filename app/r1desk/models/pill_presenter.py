@@ -14,8 +14,9 @@ from deepseek_r1.catalogue.installed import model_files, resolved
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_name, short_names, title
 from deepseek_r1.core.models_folders import models_dirs
-from deepseek_r1.core.paths import STARTER_NAME, starter_model
+from deepseek_r1.core.paths import starter_model
 from deepseek_r1.memory.forecast import format_fit, format_rate
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
@@ -39,34 +40,40 @@ class RecentModels(QObject):
         self._preferences = preferences
         self.forecasts = forecasts
         self.tasks = Tasks(self)
-        self._names: dict[Path, str] = {}  # as the files call themselves
+        self._titles: dict[Path, str] = {}  # as the files name themselves
         self.items: tuple[RecentModel, ...] = ()
         for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
             signal.connect(self.refresh)
-        self._show(tuple(RecentModel(path, self.name_of(path)) for path in self._paths()))
+        self._show(tuple(RecentModel(path, self._title_of(path)) for path in self._paths()))
 
     def _paths(self) -> tuple[Path, ...]:
         recent = map(Path, self._preferences.recent_models)
         known = (starter_model(), *recent, self._models.next_path)
         return tuple(dict.fromkeys(path for path in known if path is not None))
 
+    def _title_of(self, path: Path) -> str:
+        return self._titles.get(path) or self._models.title_of(path)
+
     def name_of(self, path: Path) -> str:
-        """The name in the file, once it was read, as the panel shows it for a loaded model."""
-        known = STARTER_NAME if path == starter_model() else path.stem
-        return self._names.get(path, known)
+        """A short name that no other model at hand has."""
+        known = next((each.name for each in self.items if each.path == path), "")
+        return known or short_name(self._title_of(path))
 
     @Slot()
     def refresh(self) -> None:
         """Read the files again; `changed` follows."""
         models = self._models
         if models.current is not None:
-            self._names[Path(models.current.facts.path)] = models.current.facts.name
+            self._titles[Path(models.current.facts.path)] = models.current.facts.title
         present = models.next_path if models.loading else models.loaded_path
         before = {each.path: each for each in self.items}  # until they are read again
         known = tuple(
-            replace(before.get(path, RecentModel(path, "")), name=name, current=path == present)
+            replace(
+                before.get(path, RecentModel(path, "")),
+                title=self._title_of(path),
+                current=path == present,
+            )
             for path in self._paths()
-            for name in [self.name_of(path)]
         )
         self._show(known)
         self._read(known)
@@ -74,10 +81,12 @@ class RecentModels(QObject):
     @newest_task
     async def _read(self, known: tuple[RecentModel, ...]) -> None:
         async for items in self.forecasts.ask(partial(_read_all, known)):
-            self._names |= {each.path: each.name for each in items}
+            self._titles |= {each.path: each.title for each in items}
             self._show(items)
 
     def _show(self, items: tuple[RecentModel, ...]) -> None:
+        names = short_names([(each.title, each.path.stem, str(each.path)) for each in items])
+        items = tuple(replace(each, name=name) for each, name in zip(items, names, strict=True))
         if items != self.items:
             self.items = items
             self.changed.emit()
@@ -100,8 +109,8 @@ def _read(model: RecentModel, forecaster: Forecaster) -> RecentModel:
         header = forecaster.headers.read_header(model.path)
     except (ModelRefused, ValueError):  # ValueError: no system has such a name
         return replace(model, missing=True)
-    fit = format_fit(forecaster.forecast(header))
-    return replace(model, name=header.name, fit=fit, thinks=header.thinks)
+    named, fit = title(header.name, header.quantisation), format_fit(forecaster.forecast(header))
+    return replace(model, title=named, fit=fit, thinks=header.thinks)
 
 
 class PillPresenter(Presenter):
@@ -135,7 +144,7 @@ class PillPresenter(Presenter):
 
     @Slot()
     def _on_load_started(self) -> None:
-        self._show_load(tr("waits for the answer") if self._models.load_waits else tr("loading"))
+        self._show_load(tr("waiting for the answer") if self._models.load_waits else tr("loading"))
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
@@ -144,7 +153,7 @@ class PillPresenter(Presenter):
     def _show_load(self, note: str) -> None:
         path = self._models.next_path
         if path is not None:
-            self._pill.show_state(self._recent.name_of(path), PillState.LOADING, note)
+            self._show_state(path, PillState.LOADING, note)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
@@ -163,12 +172,15 @@ class PillPresenter(Presenter):
         if self._models.loading:
             return  # the progress is shown until the load ends
         if loaded is None and self._models.resting and self._models.path is not None:
-            name = self._recent.name_of(self._models.path)
-            self._pill.show_state(name, PillState.RESTING, tr("unloaded"))
+            self._show_state(self._models.path, PillState.RESTING, tr("unloaded"))
             return
         if loaded is None:
-            self._pill.show_state(self._models.name, PillState.NONE, tr("not loaded"))
+            self._show_state(self._models.path, PillState.NONE, tr("not loaded"))
             return
         state = PillState.STREAMING if loaded.bill.streams else PillState.READY
         note = tr("{rate} tok/s", rate=format_rate(self._tok_s)) if self._tok_s else ""
-        self._pill.show_state(self._recent.name_of(Path(loaded.facts.path)), state, note)
+        self._show_state(Path(loaded.facts.path), state, note)
+
+    def _show_state(self, path: Path | None, state: PillState, note: str) -> None:
+        name = self._recent.name_of(path) if path is not None else ""
+        self._pill.show_state(name, state, note, path.name if path is not None else "")

@@ -169,15 +169,14 @@ class TemplatePresenter(Presenter):
         self._show(loaded)
         if used.source is TemplateSource.FAMILY:
             text = tr(
-                "{name} has no chat template. The template of its family is used: {template}.",
+                "{name} has no chat template. The one of its family is used: {template}.",
                 name=name,
                 template=used.name,
             )
         elif used.source is TemplateSource.COMPLETION:
             text = tr(
-                "{name} has no chat template and seems to be a base model, or one of an unknown "
-                "family, so it continues your text. A template can be chosen below the message "
-                "box.",
+                "{name} has no chat template, so it only continues your text. If it was made "
+                "for chatting, choose a template below the message box.",
                 name=name,
             )
         else:

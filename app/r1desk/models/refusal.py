@@ -16,12 +16,12 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
 from deepseek_r1.memory.other_models import with_other_models
-from r1desk.models.formatting import format_mib
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
+from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware import converts_f16_slowly
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, lost_by_draft_text
 from deepseek_r1.memory.plan import with_precision
@@ -19,8 +20,8 @@ class BillPart(StrEnum):
     """The three parts that the bar shows, with their names."""
 
     MODEL = N_("Model")
-    CONVERSATION = N_("Conversation")
-    APPLICATION = N_("Application")
+    CONVERSATION = N_("Context")
+    APPLICATION = N_("R1 Desk")
 
 
 _PARTS = {
@@ -35,9 +36,9 @@ _PARTS = {
 }
 
 _CONTEXT_SIZES = {
-    KVType.F16: N_("{n:,.0f} MiB (full precision)"),
-    KVType.Q8_0: N_("{n:,.0f} MiB (half precision)"),
-    KVType.Q4_0: N_("{n:,.0f} MiB (quarter precision)"),
+    KVType.F16: N_("{memory} (full precision)"),
+    KVType.Q8_0: N_("{memory} (half precision)"),
+    KVType.Q4_0: N_("{memory} (quarter precision)"),
 }
 
 
@@ -56,12 +57,12 @@ def part_of(line: BillItem) -> BillPart:
 
 def bill_total(bill: Bill) -> str:
     """The total beside the budget."""
-    return tr("{total:,.0f} of {budget:,.0f} MiB", total=bill.total_mib, budget=bill.budget_mib)
+    return format_part(bill.total_mib, bill.budget_mib)
 
 
 def bill_summary(bill: Bill) -> str:
     """The bill as a sentence for a screen reader."""
-    lines = (f"{tr(ITEM_NAMES[line.name])} {line.planned_mib:,.0f} MiB" for line in bill.lines)
+    lines = (f"{tr(ITEM_NAMES[line.name])} {format_mib(line.planned_mib)}" for line in bill.lines)
     return f"{bill_total(bill)}: {', '.join(lines)}"
 
 
@@ -69,15 +70,15 @@ def format_budget_hint(bill: Bill) -> str:
     """The unused part of the budget; for a model that runs from the disk, the gain of one step."""
     free = bill.budget_mib - bill.total_mib
     if free < 0:
-        return tr("Needs {n:,.0f} MiB more.", n=-free)
+        return tr("Needs {memory} more.", memory=format_mib(-free, up=True))
     if not bill.streams or not bill.disk_tok_s:
-        return tr("{n:,.0f} MiB of the budget unused", n=free)
-    left = bill.short_streamed_mib - MORE_MIB
+        return tr("{memory} unused", memory=format_mib(free))
+    left, more = bill.short_streamed_mib - MORE_MIB, format_mib(MORE_MIB)
     if left <= 0:
-        return tr("With {n:,.0f} MiB more the whole model fits in memory.", n=MORE_MIB)
+        return tr("With {memory} more the whole model fits in memory.", memory=more)
     return tr(
-        "With {n:,.0f} MiB more: {rate:.1f} tok/s instead of {now:.1f}",
-        n=MORE_MIB,
+        "With {memory} more: {rate:.1f} tok/s instead of {now:.1f}",
+        memory=more,
         rate=bill.tok_s_reading(left),
         now=bill.disk_tok_s,
     )
@@ -97,22 +98,23 @@ def budget_range(bill: Bill) -> tuple[float, float]:
 def format_budget_range(bill: Bill) -> str:
     """The same in words, for the tooltip of the budget's slider."""
     smallest, whole = budget_range(bill)
-    fits = tr("The whole model fits from {n:,.0f} MiB on.", n=whole)
+    fits = tr("The whole model fits from {memory} on.", memory=format_mib(whole, up=True))
     if not bill.streams:
         return fits
-    return tr("Smallest possible: about {n:,.0f} MiB.", n=smallest) + " " + fits
+    least = tr("Smallest possible: about {memory}.", memory=format_mib(smallest, up=True))
+    return join_sentences((least, fits))
 
 
 def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
     """The cost of running from the disk; empty where the setting changes nothing."""
     if not bill.streams:
         if bill.fits and settings.swap_enabled:
-            return tr("Not needed: the model fits into the budget.")
+            return tr("Not needed: the model fits in memory.")
         return ""
     kept = tr(
-        "{held:,.0f} MiB of the model stay in memory, {few:,.0f} MiB are read for each token.",
-        held=bill.mib_of(BillItem.PINNED, BillItem.EXPERTS),
-        few=bill.short_streamed_mib,
+        "{held} of the model stay in memory, {few} are read for each token.",
+        held=format_mib(bill.mib_of(BillItem.PINNED, BillItem.EXPERTS)),
+        few=format_mib(bill.short_streamed_mib),
     )
     kept = join_sentences((kept, experts_text(bill, settings.cache_strategy)))
     if not bill.disk_tok_s:
@@ -124,11 +126,11 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
     """The memory of a draft model and what it brings; else when tokens are drafted."""
     mib = bill.mib_of(BillItem.DRAFT)
     if mib:
-        size = tr("The draft model takes {n:,.0f} MiB.", n=mib)
+        size = tr("The draft model takes {memory}.", memory=format_mib(mib))
         if not bill.drafted_tok_s:
             return size
         gain = tr(
-            "About {each:.1f} tokens a pass: {rate:.1f} tok/s instead of {now:.1f}.",
+            "About {rate:.1f} tok/s instead of {now:.1f}.",
             each=bill.tokens_per_pass,
             rate=bill.drafted_tok_s,
             now=bill.undrafted_tok_s,
@@ -142,7 +144,7 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
 def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
     """The memory that the full context takes, and its length where that is automatic."""
     precision = with_precision(settings, slow_f16=converts_f16_slowly()).kv_type
-    size = tr(_CONTEXT_SIZES[precision], n=bill.mib_of(BillItem.KV_CACHE))
+    size = tr(_CONTEXT_SIZES[precision], memory=format_mib(bill.mib_of(BillItem.KV_CACHE)))
     if settings.context_length or not bill.context_length:
         return size
     return tr("Automatic: {n:,} tokens, {size}", n=bill.context_length, size=size)
@@ -151,10 +153,10 @@ def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
 def format_context_left(used: int, length: int) -> str:
     """The used part of the context, and how many long answers still fit."""
     if length <= 0:
-        return tr("The conversation is measured once a model is loaded.")
+        return tr("The chat is measured once a model is loaded.")
     answers = max(0, length - used) // LONG_ANSWER_TOKENS
     if answers == 0:
-        text = N_("{used:,} of {length:,} tokens used; another long answer may not fit")
+        text = N_("{used:,} of {length:,} tokens used · another long answer may not fit")
     else:
-        text = N_("{used:,} of {length:,} tokens used, about {n} more long answers")
+        text = N_("{used:,} of {length:,} tokens used · about {n} long answers left")
     return tr(text, used=used, length=length, n=answers)

@@ -11,10 +11,10 @@ from deepseek_r1.catalogue.known_models import KnownDraft, draft_for_file
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import BillItem, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import ON_ITS_WAY, Downloads
-from r1desk.models.formatting import format_size
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel

@@ -147,7 +147,7 @@ class PerformancePresenter(Presenter):
             state = tr("Comparing")
         elif self._chat.preparing and self._engine.state is EngineState.IDLE:
             reads = self._chat.reads_documents
-            state = tr("Reading documents") if reads else tr("Preparing the next turn")
+            state = tr("Reading documents") if reads else tr("Preparing your next message")
         self._gauge.show_values(
             GaugeValues(
                 sample=sample,

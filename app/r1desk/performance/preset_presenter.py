@@ -8,6 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QAction
 
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_name
 from r1desk.chat.answers.presets import Preset, PresetController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.features import Presenter
@@ -114,7 +115,7 @@ class PresetPresenter(Presenter):
     @task
     async def _on_save(self) -> None:
         title, name = tr("Save as a preset"), tr("My preset")
-        dialog = PresetDialog(self._window, title, name, self._models.name)
+        dialog = PresetDialog(self._window, title, name, short_name(self._models.name))
         if await accepted(dialog):
             path = str(self._models.path or "") if dialog.with_model.isChecked() else ""
             preset = Preset(name=dialog.name.text(), model_path=path)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from deepseek_r1.core import events
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.host.supervisor_events import EngineState
 
 
@@ -50,14 +51,14 @@ class StreamingRateMeter:
 def rates_tooltip(rates: StreamingRates) -> str:
     """All numbers, one a line."""
     return tr(
-        "Weights in memory: {pinned:,.0f} MiB\n"
-        "Read in every pass: {streamed:,.0f} MiB, a token or a few of them\n"
-        "Reading: {rate:,.0f} MiB a second\n"
+        "In memory: {pinned}\n"
+        "Read from the disk for each token: {streamed}\n"
+        "Reading: {rate} a second\n"
         "Found in memory: {hits:.0%}\n"
         "Waiting for the disk: {wait:.0%} of the time",
-        pinned=rates.pinned_mib,
-        streamed=rates.streamed_mib,
-        rate=rates.read_mib_s,
+        pinned=format_mib(rates.pinned_mib),
+        streamed=format_mib(rates.streamed_mib),
+        rate=format_mib(rates.read_mib_s),
         hits=rates.hit_rate,
         wait=rates.wait_share,
     )
@@ -66,8 +67,8 @@ def rates_tooltip(rates: StreamingRates) -> str:
 def rates_summary(rates: StreamingRates) -> str:
     """One sentence for a screen reader."""
     return tr(
-        "Reading {rate:,.0f} MiB a second from the disk, {hits:.0%} found in memory.",
-        rate=rates.read_mib_s,
+        "Reading {rate} a second from the disk, {hits:.0%} found in memory.",
+        rate=format_mib(rates.read_mib_s),
         hits=rates.hit_rate,
     )
 
@@ -118,7 +119,7 @@ def format_engine_state(state: EngineState, activity: Activity) -> str:
         EngineState.READY: tr("No model"),
         EngineState.LOADING: tr("Loading"),
         EngineState.IDLE: tr("Ready"),
-        EngineState.FAILED: tr("Stopped after failures"),
+        EngineState.FAILED: tr("Stopped after several failures"),
     }[state]
 
 

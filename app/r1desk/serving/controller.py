@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.model_names import short_name
 from deepseek_r1.host.protocol import (
     CancelRequest,
     ClosingReply,
@@ -151,7 +153,9 @@ class ServingController(QObject):
             return
         left = int(loaded.bill.budget_mib - loaded.bill.total_mib)
         if left < SERVER_MIB:
-            raise NoMemoryForServer(need=SERVER_MIB, left=left, more=SERVER_MIB - left)
+            raise NoMemoryForServer(
+                needed_mib=SERVER_MIB, left_mib=left, needed_more_mib=SERVER_MIB - left
+            )
 
     def _release_memory(self) -> None:
         """Give the server's memory back to the weights of a model that runs from the disk."""
@@ -167,9 +171,10 @@ class ServingController(QObject):
     @Slot()
     def _on_model_changed(self) -> None:
         loaded = self._models.current if self._models.ready else None
-        name = self._models.loaded_path.stem if loaded and self._models.loaded_path else ""
+        name = Path(loaded.facts.path).stem if loaded else ""
         self._send(ModelShared(loaded=loaded, name=name))
-        self._set(replace(self.state, model=name))
+        people = short_name(loaded.facts.name) if loaded else ""
+        self._set(replace(self.state, model=name, model_name=people))
 
     @Slot(object)
     def _send(self, message: ModelShared | Heartbeat | EventReply | ClosingReply) -> None:

@@ -76,6 +76,5 @@ class ServingPresenter(Presenter):
     def _show_memory(self) -> None:
         if self._dialog is None:
             return
-        pid, loaded = self._serving.pid, self._models.current
-        budget_mib = loaded.bill.budget_mib if loaded is not None else 0.0
-        self._dialog.show_memory(meter.process_mib(pid) if pid else 0.0, budget_mib)
+        pid = self._serving.pid
+        self._dialog.show_memory(meter.process_mib(pid) if pid else 0.0)

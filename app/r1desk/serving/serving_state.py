@@ -15,8 +15,8 @@ SERVER_MIB = 64  # of the server's process, measured
 class NoMemoryForServer(R1Error):
     """The budget has no room for the server's process."""
 
-    what = N_("The server needs {need} MiB of the memory budget, and {left} MiB are left.")
-    todo = N_("Raise the memory budget by {more} MiB, or choose a smaller model.")
+    what = N_("The server needs {needed_mib} of the memory budget, which has {left_mib} left.")
+    todo = N_("Raise the memory budget by {needed_more_mib}, or choose a smaller model.")
 
 
 class ServerEnded(R1Error):
@@ -51,6 +51,7 @@ class ServingState:
     key: str = ""
     port: int = 0
     model: str = ""  # the name for clients; empty while none is loaded
+    model_name: str = ""  # the short one for people
     clients: tuple[SharingClient, ...] = ()
     problem: str = ""
 

@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
-from r1desk.theme import set_role
+from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside, with_properties
@@ -92,10 +93,9 @@ class ServingDialog(BoundedDialog):
         column.addWidget(
             text_label(
                 tr(
-                    "Other programs of this computer can use the loaded model through OpenAI's "
-                    "API. It cannot be reached from the network. Your own messages come first: "
-                    "an answer for a program waits while yours is written. The server is off "
-                    "after every start."
+                    "Other programs on this computer can use the model through an "
+                    "OpenAI-compatible API; the network cannot reach it. Your own messages come "
+                    "first. It is off after each start of R1 Desk."
                 ),
                 "dim",
             )
@@ -145,21 +145,25 @@ class ServingDialog(BoundedDialog):
         self.address.setText(state.address or f"http://127.0.0.1:{state.port}/v1")
         self.address.setEnabled(bool(state.address))
         self._show_key()
-        self.model.setText(state.model or tr("No model is loaded."))
+        self.model.setText(state.model_name or tr("No model is loaded."))
+        programs = tr("Its name for programs: {name}", name=state.model) if state.model else ""
+        explain(self.model, programs)
         with QSignalBlocker(self.port):
             self.port.setValue(state.port)
         for control in (self.port, self.new_key):
             control.setEnabled(off)
-        self.clients.setText("\n".join(map(client_text, state.clients)) or tr("Nobody yet."))
+        self.clients.setText("\n".join(map(client_text, state.clients)) or tr("None yet"))
 
-    def show_memory(self, server_mib: float, budget_mib: float) -> None:
+    def show_memory(self, server_mib: float) -> None:
         """Show the memory of the server's process; 0 while it is off."""
-        self.memory.setText(memory_text(server_mib, budget_mib))
+        self.memory.setText(memory_text(server_mib))
 
     @Slot()
     def _show_key(self) -> None:
         key, shown = self._state.key, self.show_key.isChecked()
-        self.key.setText((key if shown else _HIDDEN_KEY) if key else tr("Made at the first start."))
+        self.key.setText(
+            (key if shown else _HIDDEN_KEY) if key else tr("Created when first switched on.")
+        )
         self.show_key.setText(tr("Hide") if shown else tr("Show"))
         for button in (self.show_key, self.copy_key):
             button.setEnabled(bool(key))
@@ -178,15 +182,10 @@ def client_text(client: SharingClient) -> str:
     return line + tr(", being answered: {n}", n=client.running) if client.running else line
 
 
-def memory_text(server_mib: float, budget_mib: float) -> str:
-    """The server's part of the budget in a sentence."""
+def memory_text(server_mib: float) -> str:
+    """The server's memory in a sentence."""
     if server_mib <= 0:
-        return tr("Switched on, the server takes about {n} MiB of the memory budget.", n=SERVER_MIB)
-    if budget_mib <= 0:
-        return tr("The server takes {n:,.0f} MiB, which count as the window's.", n=server_mib)
+        return tr("Switched on, the server takes about {memory}.", memory=format_mib(SERVER_MIB))
     return tr(
-        "The server takes {n:,.0f} of the budget's {budget:,.0f} MiB; they count as the window's. "
-        "The model is in memory once.",
-        n=server_mib,
-        budget=budget_mib,
+        "The server takes {memory}, included in the window's share.", memory=format_mib(server_mib)
     )

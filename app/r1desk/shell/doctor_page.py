@@ -48,7 +48,7 @@ class DoctorPage(BoundedDialog):
         self.copy.setEnabled(True)
         troubles = sum(f.verdict in (Severity.WARNING, Severity.PROBLEM) for f in findings)
         self.note.setText(
-            tr("What could be better: {n}", n=troubles) if troubles else tr("All is well.")
+            tr("Suggestions: {n}", n=troubles) if troubles else tr("No problems found.")
         )
         self.set_body(_table(findings))
 

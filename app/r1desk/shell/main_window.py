@@ -136,11 +136,11 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         centre.setObjectName("centre")
         layout = filled(QVBoxLayout(centre), spacing=6, margins=(0, 0, 0, 8))
         self._fill_header(put_inside(layout, QHBoxLayout()))
-        notices = put_inside(layout, QVBoxLayout())
-        filled(notices, self.notices, self.downloads, margins=(16, 0, 16, 0))
+        filled(put_inside(layout, QVBoxLayout()), self.downloads, margins=(16, 0, 16, 0))
         self.notices.keyboard_left.connect(self.composer.setFocus)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
+        self.notices.float_over(centre, self.composer)
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:
@@ -197,10 +197,10 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self._fill_chats_menu()
         self.stop_action = self.answer_menu.addAction(tr("Stop the answer"), "Esc")
         self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
-        self.sidebar_action = self._toggle(
-            "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
+        self.sidebar_action = self._toggle("panel-left", tr("Chats"), "Ctrl+B", self.sidebar)
+        self.panel_action = self._toggle(
+            "panel-right", tr("Model and memory"), "Ctrl+J", self.panel
         )
-        self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
         view.addSeparator()
         resized = self.text_size_changed.emit
         larger = view.addAction(tr("Larger text"), lambda: resized(1))
@@ -216,7 +216,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             (tr("New chat"), "Ctrl+N", new_chat),
             (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
             (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
-            (tr("Search conversations"), "Ctrl+K", self._on_search),
+            (tr("Search chats"), "Ctrl+K", self._on_search),
             (tr("Trash"), "", self._on_trash),
         ):
             self.chats_menu.addAction(text, keys, chosen)

@@ -89,7 +89,7 @@ class MenuFeature(Feature[MainWindow]):
         profile = self._services.profile
         folders = {
             tr("Models"): user_models_dir(),
-            tr("Conversations and settings"): profile,
+            tr("Chats and settings"): profile,
             tr("Chats ready on disk"): profile / PROMPTS_FOLDER,
             tr("Logs"): log_dir(),
         }

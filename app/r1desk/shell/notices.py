@@ -14,8 +14,8 @@ PREFERENCES = "preferences"  # not saved, as long as that is so
 def unexpected(detail: str, profile: Path) -> Notice:
     """Report a bug of the application."""
     text = tr(
-        "Something unexpected happened inside the application ({detail}). "
-        "Your conversations are saved. The log in {folder} has the details.",
+        "Something went wrong in R1 Desk ({detail}). Your chats are saved. Details are "
+        "in the log in {folder}.",
         detail=detail,
         folder=str(profile / "logs"),
     )
@@ -29,8 +29,8 @@ def store_opened(opening: Opening, profile: Path) -> Notice | None:
     if opening.set_aside is None:
         return None
     text = tr(
-        "The conversation file was damaged. What could be read was kept; "
-        "the damaged file is set aside as {file}.",
+        "The file with your chats was damaged. What could be read was kept; the "
+        "damaged file is now {file}.",
         file=opening.set_aside.name,
     )
     return Notice(text, Level.WARNING)
@@ -42,13 +42,13 @@ def view_only(opening: Opening, profile: Path) -> str:
         return ""
     if isinstance(opening.problem, StoreFull):
         return tr(
-            "The drive of the folder {folder} is full. You can read your conversations; to "
-            "send messages, free some space and start the application again.",
+            "The drive of {folder} is full. You can read your chats; to send messages, "
+            "free some space and restart R1 Desk.",
             folder=str(profile),
         )
     return tr(
-        "The folder {folder} cannot be written. You can read your conversations; "
-        "new messages cannot be saved, so none can be sent.",
+        "{folder} cannot be written to. You can read your chats, but not send "
+        "messages, because they could not be saved.",
         folder=str(profile),
     )
 
@@ -56,8 +56,7 @@ def view_only(opening: Opening, profile: Path) -> str:
 def preferences_damaged(set_aside: Path) -> Notice:
     """Report that the preferences could not be read."""
     text = tr(
-        "The settings file was damaged and has been set aside as {file}. "
-        "The settings are back to their defaults.",
+        "The settings file was damaged, so the defaults are used. The damaged file is now {file}.",
         file=set_aside.name,
     )
     return Notice(text, Level.WARNING)

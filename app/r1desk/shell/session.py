@@ -15,6 +15,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport, ModelFileMissing
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.units import use_gigabytes
 from r1desk import preferences as prefs
 from r1desk.chat.feature import ChatFeature
 from r1desk.comparison.feature import ComparisonFeature
@@ -54,6 +55,7 @@ class Session(QObject):
         engine_command: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
+        use_gigabytes(True)
         self._collector = MainThreadCollector(self)
         self._folder = profile.folder
         self.preferences = stored

@@ -92,18 +92,21 @@ class SettingsDialog(BoundedDialog):
             form.addRow(title, combo)
             return combo
 
-        languages: dict[str | None, str] = {None: tr("Like the system"), **dict(LANGUAGES.items())}
+        languages: dict[str | None, str] = {None: tr("System default"), **dict(LANGUAGES.items())}
         self.language = choice(tr("Language"), present.language, languages, appearance.set_language)
         self.theme = choice(tr("Appearance"), present.theme, _themes(), appearance.set_theme)
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
-        sizes = {0: tr("Like the system"), **{pt: tr("{n} points", n=pt) for pt in points}}
+        sizes = {0: tr("System default"), **{pt: tr("{n} points", n=pt) for pt in points}}
         self.text_size = choice(
             tr("Text size"), present.text_size_pt, sizes, appearance.set_text_size
         )
         self.reading_width = choice(
             tr("Reading width"), present.reading_width, _widths(), appearance.set_width
         )
-        notices = {True: tr("Notice with the chat's title"), False: tr("Sign in the task bar")}
+        notices = {
+            True: tr("Notification with the chat's title"),
+            False: tr("Only mark the task bar"),
+        }
         if OFFERED:
             self.notices = choice(
                 tr("When an answer is ready"),
@@ -113,7 +116,7 @@ class SettingsDialog(BoundedDialog):
             )
         times = _unload_times(present.unload_after_min)
         self.unload_after = choice(
-            tr("Unload the unused model"),
+            tr("Unload when idle"),
             present.unload_after_min,
             times,
             appearance.set_unload_time,
@@ -124,8 +127,8 @@ class SettingsDialog(BoundedDialog):
         row = QWidget()
         column = filled(QVBoxLayout(row))
         buttons = put_inside(column, QHBoxLayout())
-        self.change_folder = push_button(tr("Another folder for models…"), self._on_change_folder)
-        self.default_folder = push_button(tr("Use the usual folder"), self._use_default)
+        self.change_folder = push_button(tr("Change models folder…"), self._on_change_folder)
+        self.default_folder = push_button(tr("Use the default folder"), self._use_default)
         filled(buttons, self.change_folder, self.default_folder).addStretch()
         self.folder_note = text_label("", "dim")
         column.addWidget(self.folder_note)
@@ -157,8 +160,8 @@ class SettingsDialog(BoundedDialog):
         self._paths[name].setToolTip(str(folder))
         self._show_folder_state(
             tr(
-                "New downloads go to this folder. Nothing was moved: the models in the folder "
-                "before are still listed."
+                "New downloads go here. Models in the previous folder stay where they are and "
+                "are still listed."
             )
         )
 
@@ -190,7 +193,7 @@ class SettingsDialog(BoundedDialog):
 
 def _themes() -> dict[ThemeName, str]:
     return {
-        ThemeChoice.SYSTEM.value: tr("Like the system"),
+        ThemeChoice.SYSTEM.value: tr("System default"),
         ThemeChoice.LIGHT.value: tr("Light"),
         ThemeChoice.DARK.value: tr("Dark"),
         ThemeChoice.HIGH_CONTRAST.value: tr("High contrast"),

@@ -21,14 +21,14 @@ from deepseek_r1.core.i18n import N_
 class StoreError(R1Error):
     """Base of what the store tells a user."""
 
-    what = N_("Your conversations could not be read or saved.")
+    what = N_("Your chats could not be read or saved.")
     exit_code = 5
 
 
 class StoreFull(StoreError):
     """No space left on the drive, or a quota is used up."""
 
-    what = N_("Your conversations could not be saved: the drive is full.")
+    what = N_("Your chats could not be saved: the drive is full.")
     why = N_("There is no space left for {path}.")
     todo = N_("Free some space and try again. What was saved before is safe.")
 
@@ -36,7 +36,7 @@ class StoreFull(StoreError):
 class StoreReadOnly(StoreError):
     """The profile can be read and not written."""
 
-    what = N_("Your conversations can be read but not changed.")
+    what = N_("Your chats can be read but not changed.")
     why = N_("The system does not allow writing to {path}.")
     todo = N_("Check the permissions of this folder, or choose another profile folder.")
 
@@ -44,15 +44,15 @@ class StoreReadOnly(StoreError):
 class StoreDamaged(StoreError):
     """The database is inconsistent. The next start sets it aside and recovers what it can."""
 
-    what = N_("The file with your conversations is damaged.")
+    what = N_("The file with your chats is damaged.")
     why = N_("The database reports: {detail}.")
-    todo = N_("Close and start the application: it keeps a copy of {path} and recovers the rest.")
+    todo = N_("Restart R1 Desk: it keeps a copy of {path} and recovers the rest.")
 
 
 class StoreLocked(StoreError):
     """Another program holds the database."""
 
-    what = N_("Another program is using the file with your conversations.")
+    what = N_("Another program is using the file with your chats.")
     why = N_("{path} is locked, perhaps by a backup, a virus scan or a second window.")
     todo = N_("Close that program, or wait a moment and try again.")
 
@@ -60,7 +60,7 @@ class StoreLocked(StoreError):
 class StoreNewer(StoreError):
     """Written by a later version of the application."""
 
-    what = N_("Your conversations were saved by a newer version of this application.")
+    what = N_("Your chats were saved by a newer version of R1 Desk.")
     why = N_("{path} has format {found}; this version knows the formats up to {known}.")
     todo = N_("Update the application. Nothing was changed.")
 
@@ -68,7 +68,7 @@ class StoreNewer(StoreError):
 class StoreFailed(StoreError):
     """The drive or the system failed in another way."""
 
-    what = N_("The drive failed while your conversations were read or saved.")
+    what = N_("The drive failed while reading or saving your chats.")
     why = N_("The system says about {path}: {detail}.")
     todo = N_("Check that the drive is connected and healthy, then try again.")
 
@@ -76,7 +76,7 @@ class StoreFailed(StoreError):
 class ArchiveUnreadable(StoreError):
     """A file that should hold conversations or prompts is of another kind, or damaged."""
 
-    what = N_("This file holds nothing that can be imported.")
+    what = N_("There is nothing to import in this file.")
     why = N_("What was found: {detail}.")
     todo = N_(
         "Choose an export of R1 Desk, ChatGPT, Open WebUI, LM Studio or Jan. Nothing changed."
@@ -110,7 +110,7 @@ class SearchIndexRepaired(StoreError):
     """The index for searching was damaged, the texts were not."""
 
     what = N_("The search index was damaged and has been made anew.")
-    why = N_("Your conversations in {path} were not affected, but the last action was not done.")
+    why = N_("Your chats in {path} are unchanged, but the last action was not done.")
     todo = N_("Try it again.")
 
 

@@ -36,7 +36,7 @@ class Omitted(StrEnum):
     """The kinds of what is not imported, with their names."""
 
     FILES = N_("pictures and files")
-    TOOLS = N_("calls of tools")
+    TOOLS = N_("tool calls")
     DAMAGED = N_("damaged files")
     OTHER = N_("unknown parts")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from r1desk.store.database import Database, transactional
 from r1desk.store.stored_text import clean, text_of
 
 NAME_CHARACTERS, CONTENT_CHARACTERS = 80, 20_000
+_BEGUN = "library_begun"  # remembered once the shipped prompts were added
 
 
 class SavedPrompt(BaseModel):
@@ -45,6 +47,15 @@ class PromptStore:
             for name, content in rows
         )
         return tuple(sorted(prompts, key=lambda prompt: prompt.name.casefold()))
+
+    def first(self, shipped: Sequence[SavedPrompt]) -> tuple[SavedPrompt, ...]:
+        """All prompts; a new library begins with `shipped` ones, once."""
+        begun = self._db.first("SELECT 1 FROM remembered WHERE key = ?", (_BEGUN,))
+        if begun is not None:
+            return self.all()
+        with self._db.transaction():
+            self._db.execute("INSERT INTO remembered VALUES (?, 'true')", (_BEGUN,))
+            return self.all() or self.add(*shipped)
 
     @transactional
     def add(self, *prompts: SavedPrompt) -> tuple[SavedPrompt, ...]:

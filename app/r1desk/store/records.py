@@ -97,21 +97,20 @@ class AnswerSources(BaseModel):
     def summary(self, *, answers: bool = True) -> str:
         """One line: what was sent, and how much of it is cited where there is an answer."""
         if not self.sent and not self.whole:
-            return tr("Sent without passages: none fits this message")
+            return tr("Nothing in the documents fits this message")
         count = len(self.passages())
-        sent = trn("{n:,} passage sent", "{n:,} passages sent", count)
-        whole = trn("{n:,} read whole", "{n:,} read whole", len(self.documents))
+        passages = trn("{n:,} passage", "{n:,} passages", count)
+        documents = trn("{n:,} whole document", "{n:,} whole documents", len(self.documents))
         sent = (
-            tr("read whole") if self.whole else join_list([whole] * bool(self.documents) + [sent])
+            documents if self.whole else join_list([documents] * bool(self.documents) + [passages])
         )
-        cited = sum(source.cited for source in self.sent)
         if not answers:
-            tokens = trn("{n:,} token", "{n:,} tokens", self.tokens)
-            return tr("Sources: {summary}", summary=join_list([sent, tokens]))
-        if not cited:
-            return tr("The answer cites nothing ({sent})", sent=sent)
-        parts = [trn("{n:,} cited", "{n:,} cited", cited), sent]
-        return tr("Sources: {summary}", summary=join_list(parts))
+            return sent
+        cited = sum(source.cited for source in self.sent)
+        found = (
+            trn("{n:,} source", "{n:,} sources", cited) if cited else tr("The answer cites nothing")
+        )
+        return f"{found} · {sent}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ def title_from(text: str) -> str:
     """A title from a user's message: its first sentence, at most 60 characters.
 
     A greeting or another short sentence takes the next one with it. Markdown signs and code fences
-    at the beginning are left out, and a full stop at the end. A long sentence is cut at the end of
-    a word where one is near, and gets an ellipsis.
+    at the beginning are left out, and a full stop or colon at the end. A long sentence is cut at
+    the end of a word where one is near, and gets an ellipsis.
     """
     lines = (_printable(_MARKUP.sub("", line)) for line in clean(text)[:10_000].splitlines())
     line = next((line for line in lines if any(c.isalnum() for c in line)), "")
@@ -91,7 +91,11 @@ def _first_sentence(line: str) -> str:
         if len(sentence) + wide >= _LEAST_SENTENCE:
             line = sentence
             break
-    return line.rstrip("。") if line.endswith("。") else re.sub(r"(?<=[^.\s])\.$", "", line)
+    return (
+        line.rstrip("。：:") or line
+        if line[-1:] in "。：:"
+        else re.sub(r"(?<=[^.\s])\.$", "", line)
+    )
 
 
 def _printable(line: str) -> str:

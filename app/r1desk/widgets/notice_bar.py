@@ -1,4 +1,4 @@
-"""Notices above the conversation. They never cover other widgets and never block."""
+"""Notices in a corner of the chat, or in a column of a dialog. They never block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -14,7 +14,9 @@ from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import selectable_label, tool_button
 
-INFO_SHOWN_MS = 8000
+INFO_SHOWN_MS = 6000
+_WIDE_EM = 30  # of a bar that floats
+_MARGIN_PX = 16
 MOST_SHOWN = 3  # the others wait until one of these goes
 
 
@@ -100,8 +102,37 @@ class NoticeBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rows: list[NoticeRow] = []
+        self._area: QWidget | None = None
+        self._below: QWidget | None = None
         self._column = filled(QVBoxLayout(self), spacing=6)
         self.hide()
+
+    def float_over(self, area: QWidget, below: QWidget) -> None:
+        """Stand in the lower right corner of `area`, above `below`: nothing there moves."""
+        self._area, self._below = area, below
+        self.setParent(area)
+        for widget in (area, below):
+            widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move):
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def event(self, event: QEvent) -> bool:
+        """Another notice has another height."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._place()
+        return super().event(event)
+
+    def _place(self) -> None:
+        if self._area is None or self._below is None:
+            return
+        width = min(_WIDE_EM * self.fontMetrics().height(), self._area.width() - 2 * _MARGIN_PX)
+        height = max(self._column.heightForWidth(width), self._column.minimumSize().height())
+        left = self._area.width() - _MARGIN_PX - width
+        self.setGeometry(left, self._below.y() - 8 - height, width, height)
+        self.raise_()
 
     @property
     def text(self) -> str:
@@ -123,6 +154,7 @@ class NoticeBar(QWidget):
         for place, row in enumerate(self.rows):
             row.setVisible(place < MOST_SHOWN)
         self.setVisible(bool(self.rows))
+        self._place()
 
     def _remove(self, row: NoticeRow) -> None:
         focused = self.window().focusWidget()

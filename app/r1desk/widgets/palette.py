@@ -100,7 +100,8 @@ class Palette(QFrame):
     ) -> None:
         """Show these, over the window's top or right above a widget.
 
-        `unused` is given what was typed where the palette is left with Esc, or nothing matches.
+        `unused` is given what was typed where the palette is left with Esc, or where it is more
+        than a word and nothing matches.
         """
         self._entries, self._above, self._unused = entries, above, unused
         self._before = QApplication.focusWidget()
@@ -138,12 +139,16 @@ class Palette(QFrame):
 
     @Slot()
     def _fill(self) -> None:
-        groups = matching(self._entries, self.field.text())
+        text = self.field.text()
+        groups = matching(self._entries, text)
+        nothing = tr("Nothing found.")
         if not groups and self._unused is not None:
-            self._give_up()
-            return
+            if not text.isalnum():  # no name is being typed
+                self._give_up()
+                return
+            nothing = tr("No prompt begins with “{name}”.", name=text)
         self.list.clear()
-        for group, entries in (groups or {tr("Nothing found."): []}).items():
+        for group, entries in (groups or {nothing: []}).items():
             heading = QTreeWidgetItem(self.list, [group])
             heading.setFlags(Qt.ItemFlag.NoItemFlags)
             heading.setFirstColumnSpanned(True)

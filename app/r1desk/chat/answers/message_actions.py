@@ -22,11 +22,12 @@ Undo = Callable[[], Work[None]]  # raises what the disk refuses
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UndoableChange:
-    """A change in a conversation; `text` names it, `undo` reverses it."""
+    """A change in a conversation; `text` names it, `undo` reverses it, then `undone` is so."""
 
     text: str
     conversation_id: int
     undo: Undo
+    undone: str = ""
 
 
 class UndoHistory(QObject):
@@ -48,9 +49,10 @@ class UndoHistory(QObject):
         self.tasks = Tasks(self)
         self.changes: list[UndoableChange] = []
 
-    def add(self, text: str, conversation_id: int, undo: Undo) -> None:
+    def add(self, text: str, conversation_id: int, undo: Undo, undone: str = "") -> None:
         """Remember a change that was made; `added` follows."""
-        change = UndoableChange(text, conversation_id, undo)
+        undone = undone or tr("Undone: {change}", change=text)
+        change = UndoableChange(text, conversation_id, undo, undone)
         self._keep(change)
         self.added.emit(change)
 

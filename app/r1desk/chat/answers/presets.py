@@ -58,7 +58,7 @@ def built_in_presets() -> tuple[Preset, ...]:
     english = tr("Translate every message into English. Write the translation and nothing else.")
     chinese = tr("Translate every message into Chinese. Write the translation and nothing else.")
     return (
-        Preset(name=tr("R1 as DeepSeek advises")),
+        Preset(name=tr("Default")),
         Preset(name=tr("Mathematics"), system_prompt=mathematics),
         Preset(name=tr("Code"), system_prompt=code, sampling=exact),
         Preset(name=tr("Short answers"), system_prompt=short),

@@ -29,8 +29,10 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
 from r1desk.chat.values.prompt import PromptSize
+from r1desk.platform.qt_application import application
 from r1desk.store.prompt_store import SavedPrompt
 from r1desk.theme import set_role
+from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import push_button
@@ -88,7 +90,7 @@ class Composer(QWidget):
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
-        self.attach_text = push_button(tr("Attach it as a document"), self._on_attach_text)
+        self.attach_text = push_button(tr("Attach as a document"), self._on_attach_text)
         self.attach_text.setToolTip(tr("It is searched for each question."))
         set_role(self.attach_text, "primary")
         self._is_too_long = False
@@ -107,6 +109,7 @@ class Composer(QWidget):
         self._button.clicked.connect(self._on_button)
         self._draft_timer = QTimer(self, singleShot=True, interval=_DRAFT_MS)
         self._draft_timer.timeout.connect(self._report_draft)
+        find_theme(application()).changed.connect(self._fit_height)  # chips have other sizes
         self._arrange()
         self.setFocusProxy(self.editor)
         self._refresh()
@@ -265,6 +268,7 @@ class Composer(QWidget):
         has_something = bool(self.text().strip()) or self._has_attachments
         return has_something and not self._reason and not self._reading
 
+    @Slot()
     def _fit_height(self) -> None:
         if self.attachments.chips:
             layout = self.layout()
@@ -325,7 +329,9 @@ class Composer(QWidget):
         if self._unfilled or not self.editor.select_field(start):
             return False
         field = self.editor.textCursor().selectedText()
-        self._unfilled = tr("{field} is not filled in. Enter sends it as it is.", field=field)
+        self._unfilled = tr(
+            "{field} is still empty. Press Enter again to send it anyway.", field=field
+        )
         self._refresh()
         return True
 

@@ -22,15 +22,13 @@ _FIRST_NUMBER = 1_024
 _MOST = 1_048_576
 _NAME_CHARACTERS = 32
 _REASONS = {
-    TemplateSource.FILE: N_("The chat template is the model file's own."),
-    TemplateSource.FAMILY: N_(
-        "The model file has no chat template. This is the template of its family."
-    ),
+    TemplateSource.FILE: N_("The chat template comes with the model."),
+    TemplateSource.FAMILY: N_("This model has no chat template. The one of its family is used."),
     TemplateSource.COMPLETION: N_(
-        "The model file has no chat template and does not show that it was trained for "
-        "conversations, so the model continues the text. Choose a template if it was."
+        "This model has no chat template, so it only continues your text. If it was "
+        "made for chatting, choose a template."
     ),
-    TemplateSource.CHOSEN: N_("This chat template was chosen here for this model file."),
+    TemplateSource.CHOSEN: N_("You chose this chat template for this model."),
 }
 
 
@@ -92,7 +90,7 @@ class ThinkingButton(_MenuButton):
         self.setText(text)
         self.setAccessibleName(text)
         cost = budget_cost(budget, decode_tok_s)
-        self.setToolTip(tr("How long the model may think before it answers: {cost}", cost=cost))
+        self.setToolTip(tr("Thinking time before the answer: {cost}", cost=cost))
         self.setAccessibleDescription(self.toolTip())
 
     def _fill(self) -> None:
@@ -104,7 +102,7 @@ class ThinkingButton(_MenuButton):
         self._menu.addSeparator()
         self._menu.addAction(tr("Another number…")).triggered.connect(self._on_number)
         for_all = self._menu.addAction(
-            tr("“{budget}” for new chats too", budget=budget_name(self._budget))
+            tr("Use “{budget}” for new chats too", budget=budget_name(self._budget))
         )
         for_all.setEnabled(self._budget != self._default)
         for_all.triggered.connect(lambda: self.default_chosen.emit(self._budget))
@@ -122,7 +120,7 @@ class ThinkingButton(_MenuButton):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setInputMode(QInputDialog.InputMode.IntInput)
         dialog.setWindowTitle(tr("Thinking budget"))
-        dialog.setLabelText(tr("The most tokens that the model thinks before it answers:"))
+        dialog.setLabelText(tr("Most tokens to think before the answer:"))
         dialog.setIntRange(0, _MOST)
         dialog.setIntStep(256)
         dialog.setIntValue(self._budget or _FIRST_NUMBER)
@@ -176,7 +174,7 @@ class TemplateButton(_MenuButton):
 def template_title(name: str, file_name: str = "") -> str:
     """A template's name for people; that of its file is shortened, for a menu and a button."""
     if name == COMPLETION:
-        return tr("none, text is continued")
+        return tr("none, it continues text")
     if len(file_name) > _NAME_CHARACTERS:
         file_name = f"{file_name[: _NAME_CHARACTERS - 1]}…"
     return name or file_name.replace("&", "&&") or tr("from a file")

@@ -43,7 +43,7 @@ class PromptSizeButton(QToolButton):
 def _line(size: PromptSize) -> str:
     if not size.fits:
         over, context = f"{size.total - size.context:,}", f"{size.context:,}"
-        return tr("{over} tokens too many for the context of {context}", over=over, context=context)
+        return tr("{over} tokens too long for the context of {context}", over=over, context=context)
     about = "" if size.exact and size.history_exact else "≈ "
     used = f"{about}{size.used:,}"
     line = tr("{used} of {context} tokens", used=used, context=f"{size.context:,}")
@@ -52,8 +52,8 @@ def _line(size: PromptSize) -> str:
 
 def _details(size: PromptSize) -> str:
     return tr(
-        "Message: {message} tokens\nConversation so far: {history} tokens\n"
-        "Kept free for the answer: {reserve} tokens\nContext: {context} tokens",
+        "Message: {message} tokens\nChat so far: {history} tokens\nKept free for the "
+        "answer: {reserve} tokens\nContext: {context} tokens",
         message=f"{size.text:,}" if size.exact else f"≈ {size.text:,}",
         history=f"{size.history:,}" if size.history_exact else f"≈ {size.history:,}",
         reserve=f"{size.reserve:,}",

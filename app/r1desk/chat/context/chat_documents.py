@@ -44,7 +44,7 @@ class DocumentsMissing(R1Error):
     """Documents of an imported chat, or of an index that was damaged."""
 
     what = N_("The text of {names} is not on this computer.")
-    why = N_("The chat came from another computer, or the index of documents was damaged.")
+    why = N_("The chat comes from another computer, or the document index was damaged.")
     todo = N_("Attach the file again, or remove it from the chat.")
 
 

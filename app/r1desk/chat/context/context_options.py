@@ -8,6 +8,7 @@ from math import ceil
 from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.measured_speed import MeasuredSpeed
@@ -45,10 +46,10 @@ def heading_text(total: int, reserve: int, context: int, *, was_cut: bool) -> st
     """Why the conversation cannot simply go on."""
     numbers = {"total": f"{total:,}", "reserve": f"{reserve:,}", "context": f"{context:,}"}
     if was_cut:
-        return tr("The context of {context} tokens is full, so the answer ended early.", **numbers)
+        return tr("The answer ended early: the context of {context} tokens is full.", **numbers)
     return tr(
-        "The conversation has {total} tokens and {reserve} are kept for the answer: together more "
-        "than the context of {context}. Nothing was cut off. How should it go on?",
+        "This chat is too long for the model: {total} tokens, and {reserve} more for "
+        "the answer, in a context of {context}. Nothing was cut. How should it go on?",
         **numbers,
     )
 
@@ -56,7 +57,7 @@ def heading_text(total: int, reserve: int, context: int, *, was_cut: bool) -> st
 def fitting_options(message_id: int, total: int, context: int, *, was_cut: bool) -> ContextOptions:
     """The context was enlarged elsewhere: the answer can simply be written."""
     heading = tr(
-        "The conversation fits by now: {total} of {context} tokens.",
+        "The chat fits now: {total} of {context} tokens.",
         total=f"{total:,}",
         context=f"{context:,}",
     )
@@ -71,19 +72,19 @@ def leave_out_option(left: LeftOut | None, total: int, speed: MeasuredSpeed) -> 
         return ContextOption(
             ContextWay.LEAVE_OUT,
             tr("Leave out the oldest messages"),
-            tr("The last message alone is too long for this context."),
+            tr("Your last message alone is too long for this context."),
             possible=False,
         )
     parts = [
         tr(
-            "{count} tokens fewer, {left} remain. Nothing is deleted: a line shows where the "
-            "memory begins, and can be moved.",
+            "{count} tokens fewer, {left} remain. Nothing is deleted: a line shows where "
+            "the model starts reading, and you can move it.",
             count=f"{max(0, total - left.tokens):,}",
             left=f"{left.tokens:,}",
         )
     ]
     if (seconds := speed.reading_s(left.tokens)) is not None:
-        parts.append(tr("Reading them: about {duration}.", duration=_unbroken(seconds)))
+        parts.append(tr("Reading takes about {duration}.", duration=_unbroken(seconds)))
     title = trn("Leave out the oldest message", "Leave out the oldest {n} messages", left.messages)
     return ContextOption(ContextWay.LEAVE_OUT, title, join_sentences(parts))
 
@@ -92,19 +93,19 @@ def summary_option(
     summary: SummaryOffer | None, speed: MeasuredSpeed, *, has_history: bool
 ) -> ContextOption:
     """A new branch that begins with a summary."""
-    title = tr("New branch with a summary")
+    title = tr("Continue from a summary")
     if summary is None:
         price = (
-            tr("Not even the last turn fits into this context together with a summary.")
+            tr("Even the last message and a summary are too long for this context.")
             if has_history
-            else tr("There is nothing before this message to summarise.")
+            else tr("Nothing before this message to summarise.")
         )
         return ContextOption(ContextWay.SUMMARY, title, price, possible=False)
     numbers = {"read": f"{summary.tokens:,}", "most": f"{summary.most:,}"}
     parts = [
         tr(
-            "The model reads {read} tokens and writes at most {most}, then answers. This branch "
-            "stays.",
+            "Reads {read} tokens and writes a summary of {most} at most. This branch stays "
+            "as it is.",
             **numbers,
         )
     ]
@@ -115,8 +116,8 @@ def summary_option(
     if count := summary.not_fitting:
         parts.append(
             trn(
-                "The oldest message does not fit into it.",
-                "The oldest {n} messages do not fit into it.",
+                "The oldest message does not fit.",
+                "The oldest {n} messages do not fit.",
                 count,
             )
         )
@@ -126,7 +127,7 @@ def summary_option(
 def summary_request() -> str:
     """The message that asks for a summary; it is part of the new branch and can be read there."""
     return tr(
-        "Summarise our conversation so far in at most 200 words, so that it can go on from the "
+        "Summarise our chat so far in at most 200 words, so that it can go on from the "
         "summary alone: facts, names, numbers, decisions and open questions."
     )
 
@@ -142,7 +143,7 @@ def anyway_option(total: int, context: int) -> ContextOption | None:
         return None
     return ContextOption(
         ContextWay.ANYWAY,
-        tr("Answer all the same"),
+        tr("Answer anyway"),
         tr("{left} tokens are left for the answer.", left=f"{context - total:,}"),
     )
 
@@ -160,7 +161,7 @@ def longer_context(facts: ModelFacts, needed: int) -> int | None:
 def too_long_option(facts: ModelFacts) -> ContextOption:
     """The model was not trained for more."""
     price = tr(
-        "This model was trained for {trained} tokens at most.", trained=f"{facts.context_trained:,}"
+        "This model can read {trained} tokens at most.", trained=f"{facts.context_trained:,}"
     )
     return ContextOption(ContextWay.LONGER, tr("Longer context"), price, possible=False)
 
@@ -188,21 +189,18 @@ def longer_option(
     """The offer of `settings`, of which `chosen` fits."""
     bill = estimate.bill
     title = tr("Longer context: {length} tokens", length=f"{settings.context_length:,}")
-    numbers = {
-        "more": f"{max(0.0, bill.total_mib - present.total_mib):,.0f}",
-        "total": f"{bill.total_mib:,.0f}",
-        "budget": f"{bill.budget_mib:,.0f}",
-    }
-    parts = [tr("{more} MiB more memory, {total} of {budget} MiB.", **numbers)]
+    more = format_mib(max(0.0, bill.total_mib - present.total_mib))
+    part = format_part(bill.total_mib, bill.budget_mib)
+    parts = [tr("{more} more memory ({part}).", more=more, part=part)]
     if chosen is None:
-        parts.append(tr("This computer does not have that much memory free."))
+        parts.append(tr("Not enough free memory on this computer."))
     elif chosen.memory_budget > settings.memory_budget:
-        budget = f"{chosen.memory_budget:,}"
-        parts.append(tr("The memory budget is raised to {budget} MiB for it.", budget=budget))
+        budget = format_mib(chosen.memory_budget)
+        parts.append(tr("The memory budget is raised to {budget} for it.", budget=budget))
     elif chosen != settings:
         parts.append(estimate.advice.text)
     if chosen is not None:
-        parts.append(tr("The model is loaded again and reads the conversation anew."))
+        parts.append(tr("The model reloads and reads the chat again."))
     return ContextOption(
         ContextWay.LONGER, title, join_sentences(parts), possible=chosen is not None
     )

@@ -40,7 +40,7 @@ class TooManyDocuments(R1Error):
     """More files than one conversation takes."""
 
     what = N_("Not all files were attached.")
-    why = N_("A conversation takes at most {limit} files.")
+    why = N_("A chat can have {limit} files at most.")
     todo = N_("Put them into a folder of chats, or begin another chat.")
 
 

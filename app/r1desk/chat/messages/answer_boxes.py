@@ -43,23 +43,20 @@ _MAX_ERROR = 4_000
 _MOST_SOURCES = 40  # in the menu
 _TOOLTIP_CHARACTERS = 600
 _STILL_THINKING = {
-    FinishReason.STOP: N_("The model ended inside of its thinking and wrote no answer."),
+    FinishReason.STOP: N_("The model stopped while thinking and wrote no answer."),
     FinishReason.LENGTH: N_(
-        "It was still thinking when the longest answer was reached. A larger “Longest answer” "
-        "leaves more tokens for it."
+        "It reached the longest answer before it finished thinking. Raise “Longest answer”."
     ),
     FinishReason.CONTEXT: N_(
-        "It was still thinking when the context was full. A larger context leaves more tokens "
-        "for it."
+        "The context was full before it finished thinking. Give it a longer context."
     ),
-    FinishReason.REPETITION: N_("It was still thinking when its text repeated itself."),
-    FinishReason.CANCELLED: N_("It was stopped while it was still thinking."),
-    FinishReason.ERROR: N_("The engine failed while the model was still thinking."),
+    FinishReason.REPETITION: N_("It began to repeat itself while thinking."),
+    FinishReason.CANCELLED: N_("Stopped while thinking."),
+    FinishReason.ERROR: N_("The engine failed while the model was thinking."),
 }
 _CUT = {
-    FinishReason.LENGTH: N_("The answer reached its maximum length."),
-    FinishReason.REPETITION: N_("The text only repeated itself, so it was ended."),
-    FinishReason.CANCELLED: N_("The answer was stopped."),
+    FinishReason.LENGTH: N_("The answer reached the longest length allowed."),
+    FinishReason.REPETITION: N_("The text only repeated itself, so it was stopped."),
     FinishReason.ERROR: N_("The engine failed during the answer."),
 }
 
@@ -71,7 +68,7 @@ def note_for(message: ChatMessage) -> str:
         return ""
     if ended_inside_thinking(message):
         return tr(_STILL_THINKING[_reason(message)])
-    return tr("It thought, then wrote no answer.")
+    return tr("It finished thinking but wrote no answer.")
 
 
 def can_continue(message: ChatMessage) -> bool:
@@ -135,7 +132,7 @@ class QueuedRow(FittedWidget):
     ) -> None:
         super().__init__(parent)
         if message.state == "queued":
-            text = tr("Waits until the answer being written is finished.")
+            text = tr("Queued")
             sign, name = "close", tr("Withdraw")
             intent: Intent = WithdrawQuestion(message.id)
         else:
@@ -241,10 +238,10 @@ class ContinueRow(FittedWidget):
         if inside := ended_inside_thinking(message):
             ways = {
                 tr("Answer now"): ContinueAnswer(message.id, closes_thinking=True),
-                tr("Go on thinking"): ContinueAnswer(message.id),
+                tr("Keep thinking"): ContinueAnswer(message.id),
             }
         elif not message.content.strip():
-            ways = {tr("Write the answer"): ContinueAnswer(message.id)}
+            ways = {tr("Answer now"): ContinueAnswer(message.id)}
         row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.5))
         self.buttons: list[QPushButton] = []
         for text, intent in ways.items():

@@ -151,7 +151,7 @@ class DocumentPane(QWidget):
         self.title = ElidedLabel()
         self.open_button = icon_button("file", tr("Open the file"), self)
         self.open_button.clicked.connect(self._on_open)
-        self.copy_button = icon_button("copy", tr("Copy with its source"), self)
+        self.copy_button = icon_button("copy", tr("Copy with source"), self)
         self.copy_button.clicked.connect(self._on_copy)
         self.as_text = with_properties(
             QToolButton(),

@@ -66,7 +66,7 @@ class MessageMenu(QMenu):
             keep = partial(request, SavePrompt(message.content))
             self._add("prompt", tr("Save as a prompt…"), keep)
         self.addSeparator()
-        label = tr("Edit the answer…") if message.is_answer else tr("Edit and send again…")
+        label = tr("Edit the answer…") if message.is_answer else tr("Edit…")
         self._add("edit", label, edit, "pencil")
         self._add(
             "branch", tr("New chat from here"), partial(request, BranchOff(message.id)), "plus"
@@ -117,11 +117,11 @@ class Footer(FittedWidget):
         row = filled(QHBoxLayout(self), copy, spacing=2)
         self.edit_button: QToolButton | None = None
         if message.is_answer:
-            again = icon_button("refresh", tr("Answer again"), self)
+            again = icon_button("refresh", tr("Regenerate"), self)
             again.clicked.connect(lambda: request(Regenerate(message.id)))
             row.addWidget(again)
         else:
-            self.edit_button = icon_button("pencil", tr("Edit and send again"), self)
+            self.edit_button = icon_button("pencil", tr("Edit"), self)
             row.addWidget(self.edit_button)
         self.menu_button = icon_button("more", tr("More"), self)
         row.addWidget(self.menu_button)
@@ -133,7 +133,7 @@ class Footer(FittedWidget):
 
     def _add_versions(self, row: QHBoxLayout) -> None:
         index, count = self._message.sibling_index, self._message.sibling_count
-        back = self._version_button("chevron-left", tr("Version before"), -1)
+        back = self._version_button("chevron-left", tr("Previous version"), -1)
         back.setEnabled(index > 0)
         onward = self._version_button("chevron-right", tr("Next version"), 1)
         onward.setEnabled(index < count - 1)
@@ -150,7 +150,7 @@ class Footer(FittedWidget):
     def _add_numbers(self, row: QHBoxLayout) -> None:
         message = self._message
         if message.stats:
-            text = stats_line(message.stats)
+            text = stats_line(message.stats, message.model_name)
             tooltip = stats_details(message.stats, message.model_name)
         elif message.edited:
             text, tooltip = tr("edited by you"), message.model_name

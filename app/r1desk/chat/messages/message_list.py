@@ -52,7 +52,7 @@ class MessageList(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self.setAccessibleName(tr("Conversation"))
+        self.setAccessibleName(tr("Chat"))
         self._content = QWidget()
         self.setWidget(self._content)
         self._content.setAutoFillBackground(False)

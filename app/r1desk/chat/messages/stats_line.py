@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.model_names import short_name
+from deepseek_r1.core.units import format_mib
 from r1desk.chat.values.duration import price_text
 
 LEAST_S = 2.0  # of reading, before a rate is worth showing
 _REASONS = {
-    FinishReason.LENGTH: N_("length limit reached"),
+    FinishReason.LENGTH: N_("length limit"),
     FinishReason.CONTEXT: N_("context full"),
     FinishReason.REPETITION: N_("repeated itself"),
     FinishReason.CANCELLED: N_("stopped"),
@@ -19,9 +21,9 @@ _REASONS = {
 }
 
 
-def stats_line(stats: GenerationStats) -> str:
-    """Rate, tokens, and why it ended early."""
-    parts = _rate(stats)
+def stats_line(stats: GenerationStats, model_name: str) -> str:
+    """Who wrote it, rate, tokens, and why it ended early."""
+    parts = [short_name(model_name), *_rate(stats)] if model_name else _rate(stats)
     if stats.completion_tokens:
         parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
     if reason := _REASONS.get(stats.finish_reason):
@@ -39,13 +41,13 @@ def compared_line(stats: GenerationStats, loaded: ModelLoaded | None) -> str:
     parts = [
         *_rate(stats),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
-        tr("Peak {mib} MiB", mib=f"{stats.peak_mib:,.0f}"),
+        tr("Peak {memory}", memory=format_mib(stats.peak_mib)),
     ]
     if loaded is not None:
         parts.append(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s))
     if stats.weights is not None:
         each = stats.weights.read_mib / max(1, stats.completion_tokens)
-        parts.append(tr("{n:,.0f} MiB read a token", n=each))
+        parts.append(tr("{memory} read per token", memory=format_mib(each)))
     return " · ".join(parts)
 
 
@@ -53,13 +55,14 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
     """Every count, one a line."""
     reading = f"{stats.prefill_tok_s:.0f}"
     lines = [
-        tr("Prompt: {count} tokens, {cached} of them remembered",
+        tr("Read: {count} tokens, {cached} of them remembered",
            count=f"{stats.prompt_tokens:,}", cached=f"{stats.cached_tokens:,}"),
-        tr("Reading: {seconds} s ({rate} tok/s)", seconds=f"{stats.prefill_s:.1f}", rate=reading),
+        tr("Reading took {seconds} s ({rate} tok/s)",
+           seconds=f"{stats.prefill_s:.1f}", rate=reading),
         tr("First token after {seconds} s", seconds=f"{stats.ttft_s:.1f}"),
         tr("Answer: {count} tokens, {thinking} of them thinking",
            count=f"{stats.completion_tokens:,}", thinking=f"{stats.thinking_tokens:,}"),
-        tr("Writing: {seconds} s ({rate} tok/s)",
+        tr("Writing took {seconds} s ({rate} tok/s)",
            seconds=f"{stats.decode_s:.1f}", rate=f"{stats.decode_tok_s:.1f}"),
         tr("Context used: {count} tokens", count=f"{stats.context_used:,}"),
         tr("Seed: {seed}", seed=stats.seed),
@@ -67,16 +70,16 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
     if stats.drafted:
         lines.append(
             tr(
-                "Drafted: {right} of {count} tokens were right, {each} tokens a pass",
+                "Guessed ahead: {right} of {count} tokens were right",
                 right=f"{stats.accepted:,}",
                 count=f"{stats.drafted:,}",
                 each=f"{stats.tokens_per_pass:.2f}",
             )
         )
     if stats.draft_released:
-        lines.append(tr("The draft model was freed: its memory makes the model faster."))
+        lines.append(tr("The draft model was unloaded: the model is faster with its memory."))
     if stats.peak_mib:
-        lines.append(tr("Peak memory of the engine: {mib} MiB", mib=f"{stats.peak_mib:,.0f}"))
+        lines.append(tr("Most memory in use: {memory}", memory=format_mib(stats.peak_mib)))
     if model_name:
         lines.insert(0, model_name)
     return "\n".join(lines)

@@ -25,8 +25,8 @@ from r1desk.widgets.text_label import ElidedLabel
 _TICK_MS = 1_000
 _MOMENT_S = 2.0
 _END_NOTES = {
-    ThinkingEnd.BUDGET: N_("The thinking budget was used up, so the model had to answer."),
-    ThinkingEnd.REPETITION: N_("The thinking only repeated itself, so the model had to answer."),
+    ThinkingEnd.BUDGET: N_("The thinking budget was used up, so it answered."),
+    ThinkingEnd.REPETITION: N_("The thinking only repeated itself, so it answered."),
     ThinkingEnd.REQUEST: N_("Ended by “Answer now”."),
 }
 _LAST_LINE_CHARACTERS = 400  # of the end of the thinking, searched for its last line

@@ -64,7 +64,7 @@ class FindBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.field = FindField(tr("Find in this conversation"), self)
+        self.field = FindField(tr("Find in this chat"), self)
         self.field.setMaxLength(200)
         self._count = QLabel(self)
         self._count.setForegroundRole(QPalette.ColorRole.PlaceholderText)

@@ -33,15 +33,15 @@ class MemoryLine(FittedWidget):
     def __init__(self, style: TextStyle, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
         self._style, self._request = style, request
-        self._label = QLabel(tr("The model reads from here on"), self)
+        self._label = QLabel(tr("The model reads from here"), self)
         style.dress(self._label, scale=0.88)
         self.setAccessibleName(self._label.text())
         self._row = row = filled(QHBoxLayout(self), spacing=0)
         row.addWidget(self._label, 1, Qt.AlignmentFlag.AlignHCenter)
         self.buttons = [
-            self._button("chevron-up", tr("Begin one turn earlier"), -1),
-            self._button("chevron-down", tr("Begin one turn later"), 1),
-            self._button("close", tr("Read the whole conversation"), 0),
+            self._button("chevron-up", tr("Start one message earlier"), -1),
+            self._button("chevron-down", tr("Start one message later"), 1),
+            self._button("close", tr("Read the whole chat"), 0),
         ]
 
     def _button(self, name: str, label: str, turns: int) -> QToolButton:
@@ -141,13 +141,17 @@ class UserView(EditableMessage):
         if self._attached and not self._message.content:
             self._bubble = QRectF()
             y = top
-        y += round(em * 0.15)
         footer = self._footer or self._add_footer()
         size = footer.sizeHint()
-        footer.setGeometry(
-            width - size.width() + round(em * BUTTON_INSET_EM), y, size.width(), size.height()
-        )
-        y += size.height()
+        beside = round(self._bubble.left() - size.width())
+        if self._bubble.height() >= size.height() and beside >= 0:  # no empty row below
+            footer.setGeometry(beside, y - size.height(), size.width(), size.height())
+            y += round(em * 0.5)
+        else:
+            y += round(em * 0.15)
+            left = width - size.width() + round(em * BUTTON_INSET_EM)
+            footer.setGeometry(left, y, size.width(), size.height())
+            y += size.height()
         self.resize(width, y)
         self.update()
         return y

@@ -36,7 +36,7 @@ from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage
-from r1desk.theme import icon
+from r1desk.theme import explain, icon
 from r1desk.widgets.layouts import filled, put_inside
 
 STYLE_SHEET = """
@@ -57,10 +57,10 @@ class ChatView(QWidget):
     def __init__(self, parent: QWidget | None = None, *, welcomes: bool = True) -> None:
         """`welcomes`: it has a page for a conversation without messages."""
         super().__init__(parent)
+        self._messages: dict[int, ChatMessage] = {}
         self.setStyleSheet(STYLE_SHEET)
         # It takes what the others leave; its own wish must not squeeze a notice above it.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
-        self._messages: dict[int, ChatMessage] = {}
         self._streaming: int | None = None
         self._memory_line: int | None = None  # the message above which the line is drawn
         self._context_options: ContextOptions | None = None
@@ -79,7 +79,6 @@ class ChatView(QWidget):
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
-        self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
         self._model_offer.clicked.connect(
             lambda: self.requested.emit(LoadModel(self._offered_model))
         )
@@ -109,12 +108,11 @@ class ChatView(QWidget):
         """The messages shown, first one first."""
         return list(self._messages.values())
 
-    def offer_model(self, path: str) -> None:
+    def offer_model(self, path: str, name: str = "") -> None:
         """Offer to load the model that answered here before; an empty path offers nothing."""
         self._offered_model = path
-        name = PurePath(path).stem
-        self._model_offer.setText(tr("Load {name}, which answered here before", name=name))
-        self._model_offer.setAccessibleName(self._model_offer.text())
+        self._model_offer.setText(tr("Switch back to {name}", name=name))
+        explain(self._model_offer, PurePath(path).name)
         self._model_offer.setVisible(bool(path))
 
     def show_branch(self, messages: Sequence[ChatMessage]) -> None:
@@ -292,9 +290,11 @@ class ChatView(QWidget):
     # ---- events of Qt
 
     def changeEvent(self, event: QEvent) -> None:
-        """Other colours or another font: build what is visible anew."""
+        """Other colours, another font or style sheet: build what is visible anew."""
         super().changeEvent(event)
         kinds = QEvent.Type
+        if event.type() == kinds.StyleChange and self._messages:
+            self.column.rebuild()  # what was built during the change has the sizes of no style
         if event.type() in {kinds.PaletteChange, kinds.FontChange, kinds.ApplicationFontChange}:
             style = TextStyle.of(self.font(), self._formulas)
             if style != self._style:

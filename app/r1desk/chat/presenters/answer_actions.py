@@ -31,7 +31,7 @@ class AnswerActions(Presenter):
         self._again = add(tr("Another answer"), "Ctrl+R", partial(self._ask, Regenerate))
         more = partial(self._ask, ContinueAnswer)
         self._go_on = add(tr("Continue the answer"), "Ctrl+Shift+Return", more)
-        self._before = add(tr("Version before"), "Alt+Left", partial(self._ask_version, -1))
+        self._before = add(tr("Previous version"), "Alt+Left", partial(self._ask_version, -1))
         self._next = add(tr("Next version"), "Alt+Right", partial(self._ask_version, 1))
         self._copy = add(tr("Copy the last answer"), "Ctrl+Shift+C", self._on_copy)
         self._copy_code = add(tr("Copy the last code block"), "Ctrl+Shift+X", self._on_copy_code)

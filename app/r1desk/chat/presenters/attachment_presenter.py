@@ -138,7 +138,7 @@ class AttachmentPresenter(Presenter):
         chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
         for each in documents.files.readings:
             button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
-            notes = (tr("being read"), *[tr("page {n}", n=f"{each.page:,}")] * bool(each.page))
+            notes = (tr("Reading…"), *[tr("page {n}", n=f"{each.page:,}")] * bool(each.page))
             chips.append(Chip(each.name, notes, None, (button,), icon="clock"))
         attached, reading = bool(documents.draft), bool(documents.files.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
@@ -192,7 +192,7 @@ class AttachmentPresenter(Presenter):
             count = len(files) - len(whole)
             notes.append(trn("{n:,} of them searched", "{n:,} of them searched", count))
         if whole and not unread:
-            notes.append(tr("read already"))
+            notes.append(tr("Read"))
         left = sum(map(tokens_of, unread))
         if unread:
             if {each.sha256 for each in unread} <= set(prefill.begun_of(self._in_order())):
@@ -202,10 +202,10 @@ class AttachmentPresenter(Presenter):
             if (seconds := self._speed.reading_s(left)) is not None:
                 notes.append(tr("about {duration} to read", duration=price_text(seconds)))
             if prefill.is_running:
-                label = tr("Pause the reading of {name}", name=name)
+                label = tr("Pause reading {name}", name=name)
                 buttons.append(ChipButton("pause", label, prefill.pause))
             elif not self._chat.busy:
-                label = tr("Let the model read {name} now", name=name)
+                label = tr("Read {name} now", name=name)
                 start = partial(prefill.start, self._in_order())
                 buttons.append(ChipButton("brain", label, start))
         mine = [each for each in files if each.searched]
@@ -244,7 +244,7 @@ class AttachmentPresenter(Presenter):
 
     def _price(self, tokens: int) -> str:
         if not tokens:
-            return tr("read already")
+            return tr("Read")
         if (seconds := self._speed.reading_s(tokens)) is None:
             return about_tokens(tokens)
         return tr("about {duration}", duration=price_text(seconds))

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import join_sentences, tr, trn
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
@@ -66,7 +67,7 @@ class DocumentsDialog(BoundedDialog):
         for each in documents:
             pages, tokens = each.pages and f"{each.pages:,}", each.tokens and f"≈ {each.tokens:,}"
             (owner,) = document_owners([each.sha256])
-            cells = tr("{n:,.1f} MiB", n=cells_mib[owner]) if owner in cells_mib else ""
+            cells = format_mib(cells_mib[owner]) if owner in cells_mib else ""
             texts = [fit.prose(each.name), pages or "", tokens or "", cells]
             item = QTreeWidgetItem(self.tree, texts)
             item.setData(0, Qt.ItemDataRole.UserRole, each.sha256)
@@ -109,9 +110,8 @@ class DocumentLists(Presenter):
         if folder is None:
             size, title = self._documents.index.size_bytes / 2**20, tr("Documents")
             note = tr(
-                "The texts and their index take {size}. Deleting one removes it from every chat "
-                "and folder.",
-                size=tr("{n:,.1f} MiB", n=size),
+                "All documents take {size}. Deleting one removes it from every chat and folder.",
+                size=format_mib(size),
             )
         else:
             title = tr("Documents of “{name}”", name=folder.name)

@@ -61,7 +61,7 @@ class DocumentPresenter(Presenter):
     @newest_task
     async def _show_document(self, sha256: str, passage: Passage | None, claim: str) -> None:
         passages, path = await self._documents.ask(partial(_found, sha256=sha256))
-        note = "" if passages else tr("The document is not here any more.")
+        note = "" if passages else tr("This document is no longer here.")
         known = passages or ([passage] if passage is not None and passage.text else [])
         if path is not None and path.suffix.lower() == _DRAWN:
             self._drawer = PageDrawer(path, path.name, self._documents.memory)

@@ -6,6 +6,7 @@ from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
@@ -63,7 +64,7 @@ class ChatPresenter(Presenter):
         if self._models.ready:
             text = tr("Reading…")
         else:
-            text = tr("The message is saved and goes to the model as soon as it is loaded.")
+            text = tr("Saved. It is sent once the model has loaded.")
         self._window.chat.stream_status(answer.message_id, text, None)
 
     @Slot()
@@ -87,7 +88,7 @@ class ChatPresenter(Presenter):
     @Slot()
     def _on_busy_changed(self) -> None:
         self._window.stop_action.setEnabled(self._chat.busy_here or self._chat.preparing)
-        trashed = tr("This conversation is in the trash. Restore it to write in it.")
+        trashed = tr("This chat is in the trash. Restore it to go on.")
         self._window.composer.set_state(
             busy=self._chat.busy_here,
             reason=self._view_only or (trashed if self._chat.trashed else ""),
@@ -99,8 +100,8 @@ class ChatPresenter(Presenter):
         if self._chat.answering is None:
             return ""
         if self._chat.busy_here:
-            return tr("Enter: sent when this answer is finished")
-        return tr("Enter: sent when the answer in the other conversation is finished")
+            return tr("Press Enter to queue")
+        return tr("Press Enter to queue: another chat is being answered")
 
     def set_view_only(self, reason: str) -> None:
         """Nothing can be sent in this profile, and why; empty where it can."""
@@ -114,11 +115,13 @@ class ChatPresenter(Presenter):
         It may be one that does not think.
         """
         note = tr(
-            "It is a very small model to try things out with: English only, and often wrong.\n"
-            "For real questions choose one of DeepSeek-R1's models at the top of the window."
+            "This is a very small model for trying things out: English only, and often "
+            "wrong.\nFor real questions, choose a DeepSeek-R1 model at the top of the "
+            "window."
         )
         is_starter = loaded.facts.name == STARTER_NAME
-        self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
+        name = short_name(loaded.facts.name)
+        self._window.chat.welcome.set_model_name(name, note if is_starter else "")
         self._window.composer.thinking.setVisible(loaded.facts.reasons)
         self._forwarder.take_idle_focus()
 

@@ -11,10 +11,12 @@ from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.shipped_prompts import shipped_prompts
 from r1desk.chat.text.editor import PlainEdit
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.store import Store
 from r1desk.store.archive import export_prompts
 from r1desk.store.export_process import import_prompts
 from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, PromptStore, SavedPrompt
@@ -87,12 +89,20 @@ class PromptLibrary(Presenter):
         add(tr("Import prompts…"), self._on_import)
         window.composer.editor.slash_typed.connect(self._on_slash)
         self._show(())
-        self._change(PromptStore.all)
+        self._begin()
 
     def _show(self, prompts: Sequence[SavedPrompt]) -> None:
         self._window.composer.prompts = tuple(prompts)
         for action in (self._edit, self._export):
             action.setEnabled(bool(prompts))
+
+    @task
+    async def _begin(self) -> None:
+        def read(store: Store) -> Sequence[SavedPrompt]:
+            prompts = store.prompts
+            return prompts.first(shipped_prompts()) if store.writable else prompts.all()
+
+        self._show(await self._store.ask(read))
 
     @task
     async def _change(self, change: Callable[[PromptStore], Sequence[SavedPrompt]]) -> None:
@@ -101,7 +111,7 @@ class PromptLibrary(Presenter):
 
     @Slot()
     def _on_slash(self) -> None:
-        """Offer the prompts for the message; what is typed and is none of them stays there."""
+        """Offer the prompts for the message; what is typed and is more than a name stays there."""
         composer = self._window.composer
 
         def write_one() -> None:

@@ -56,7 +56,7 @@ class QuestionSender(Presenter):
     @Slot(bool)
     def _on_comparing(self, begins: bool) -> None:
         if begins:  # it takes seconds
-            text = tr("Comparing passages with the question…")
+            text = tr("Searching the documents…")
             self._window.notices.show_notice(Notice(text, Level.INFO, topic=_COMPARING))
         else:
             self._window.notices.withdraw(_COMPARING)

@@ -135,7 +135,7 @@ class RequestHandler(Presenter):
             case intents.OpenAttachment(shown, claim):
                 self._shown_document.show(shown, claim)
             case intents.OpenLink(address):
-                question = tr("The model wrote this link. Open it in your browser?")
+                question = tr("This link was written by the model. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
                 chat.ask_others(self._question(message))
@@ -170,12 +170,12 @@ class RequestHandler(Presenter):
     def _on_undone(self, change: UndoableChange) -> None:
         """Name the change: its own notice may have gone long ago."""
         self._window.notices.withdraw(change.text)
-        self._notify(tr("Undone: {change}", change=change.text))
+        self._notify(change.undone)
 
     @Slot(object, object)
     def _on_refused(self, change: UndoableChange, report: ErrorReport) -> None:
         """Take the word back, and offer to try again."""
-        self._window.notices.withdraw(tr("Undone: {change}", change=change.text))
+        self._window.notices.withdraw(change.undone)
         text = f"{tr('Not undone: {change}', change=change.text)}\n{report.text()}"
         self._notify(text, Level.ERROR, can_undo=True)
 

@@ -59,12 +59,15 @@ class MessageField(PlainEdit):
         self._composing = False  # an input method shows a word that is not chosen yet
 
     def event(self, event: QEvent) -> bool:
-        """Take Escape; leave the window an idle Ctrl+Z."""
-        override, undo = event.type() == QEvent.Type.ShortcutOverride, QKeySequence.StandardKey.Undo
-        undoes = override and isinstance(event, QKeyEvent) and event.matches(undo)
-        if undoes and not self.document().isUndoAvailable():
-            event.ignore()
-            return False
+        """Take Escape, and Ctrl+Del in a text; leave the window an idle Ctrl+Z."""
+        keys, document = QKeySequence.StandardKey, self.document()
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            if event.matches(keys.Undo) and not document.isUndoAvailable():
+                event.ignore()
+                return False
+            if event.matches(keys.DeleteEndOfWord) and not document.isEmpty():
+                event.accept()
+                return True
         return takes_escape(event) or super().event(event)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:

@@ -95,7 +95,7 @@ class InlineRenderer:
                 shown.setToolTip(display_text.plain_tooltip(sources[number]))
                 shown.setForeground(QBrush(self._style.colours.link))
             else:
-                shown.setToolTip(tr("No passage with the number {n} was sent.", n=number))
+                shown.setToolTip(tr("There is no passage {n}.", n=number))
                 shown.setForeground(QBrush(self._style.colours.dim))
                 shown.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
             self._insert(content[start:end], shown)
@@ -121,7 +121,9 @@ class InlineRenderer:
         note.setForeground(QBrush(self._style.colours.dim))
         note.setFontItalic(True)
         alt = token.content.strip()
-        self._insert(tr("[image blocked: {alt}]", alt=alt) if alt else tr("[image blocked]"), note)
+        self._insert(
+            tr("[image not loaded: {alt}]", alt=alt) if alt else tr("[image not loaded]"), note
+        )
 
     def _link(self, fmt: QTextCharFormat, href: str) -> QTextCharFormat:
         address = web_address(href)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_names
 from deepseek_r1.core.settings import THINKING_BUDGETS, DraftMode, SamplingSettings
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.text.editor import MessageField
@@ -57,8 +59,9 @@ class ColumnChoice(QWidget):
         first, title = models[0], tr("Column {n}", n=number)
         self.model = NamedBox(title, self)
         self.model.addItem(tr("No model"))
-        for place, each in enumerate(models, 1):
-            self.model.addItem(each.name, each)
+        names = short_names([(each.name, Path(each.model).stem) for each in models])
+        for place, (name, each) in enumerate(zip(names, models, strict=True), 1):
+            self.model.addItem(name, each)
             self.model.setItemData(place, str(each.model), Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(chosen)
         self.model.setMinimumContentsLength(10)
@@ -187,7 +190,7 @@ class ComparisonDialog(BoundedDialog):
             for changed in (choice.model.currentIndexChanged, *boxes):
                 changed.connect(self._on_changed)
         body.addStretch(1)
-        self.start = self.buttons.addButton(tr("Ask them"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.start = self.buttons.addButton(tr("Compare"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
@@ -223,7 +226,7 @@ class ComparisonDialog(BoundedDialog):
         self._planned = None
         self._refresh()
         candidates = self.candidates()
-        self.bill.setText(tr("The bill is being made…") if candidates else "")
+        self.bill.setText(tr("Checking the memory…") if candidates else "")
         if candidates:
             self._plan(candidates)
 

@@ -13,13 +13,14 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTabBar, QToolButton, QV
 
 from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import short_names
 from r1desk.chat.messages.stats_line import compared_line
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.message_selection import mark, matches_in
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import ChatMessage, MessageState
-from r1desk.theme import set_role
+from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled, keep_place, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
 
@@ -30,12 +31,13 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 class ColumnView(QWidget):
     """One column: the model's name, its answer and its numbers."""
 
-    def __init__(self, message: ChatMessage, parent: QWidget) -> None:
+    def __init__(self, message: ChatMessage, name: str, parent: QWidget) -> None:
         super().__init__(parent)
         self.key = message.id
         self.loaded: ModelLoaded | None = None
         self.finished = False  # its answer can be continued with
-        self.name = ElidedLabel(message.model_name)
+        self.name = ElidedLabel(name)
+        explain(self.name, message.model_name)
         set_role(self.name, "heading")
         self.numbers = text_label("", "dim")
         self.numbers.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -44,14 +46,14 @@ class ColumnView(QWidget):
         self.chat = ChatView(self, welcomes=False)
         self.chat.show_branch([message])
         if not (message.content or message.thinking):
-            self.chat.stream_status(self.key, tr("Waiting for its turn"))
+            self.chat.stream_status(self.key, tr("Waiting"))
         layout = filled(QVBoxLayout(self), spacing=4, margins=(8, 0, 8, 0))
         head = put_inside(layout, QHBoxLayout())
         head.addWidget(self.name, stretch=1)
         head.addWidget(self.button)
         layout.addWidget(self.numbers)
         layout.addWidget(self.chat, stretch=1)
-        self.setAccessibleName(message.model_name)
+        self.setAccessibleName(name)
 
 
 class ComparisonPage(QWidget):
@@ -74,7 +76,8 @@ class ComparisonPage(QWidget):
     ) -> None:
         """Widgets have their parents from the beginning: Qt styles again what gets one later."""
         super().__init__(parent)
-        self.columns = [ColumnView(each, self) for each in answers]
+        names = short_names([(each.model_name,) for each in answers])
+        self.columns = [ColumnView(*each, self) for each in zip(answers, names, strict=True)]
         self._moving = False  # a column brings the others to its place
         self.tasks = Tasks(self)
         asked = ElidedLabel(" ".join(question.split()))

@@ -119,7 +119,7 @@ class ConversationExport:
 
     def _writer(self, formulas: WaitingFormulas, title: str) -> Writer:
         if self._file.suffix.lower() == PDF_SUFFIX:
-            return PdfWriter(formulas, self._pause, title or tr("All conversations"))
+            return PdfWriter(formulas, self._pause, title or tr("All chats"))
         return HtmlWriter(formulas, self._pause)
 
     def _write_message(self, writer: Writer, message: ChatMessage) -> None:

@@ -118,7 +118,7 @@ class HtmlWriter:
 
     def document(self) -> bytes:
         """The whole file, in UTF-8."""
-        title = escape(self._titles[0] if len(self._titles) == 1 else tr("All conversations"))
+        title = escape(self._titles[0] if len(self._titles) == 1 else tr("All chats"))
         language = escape(current_language().replace("_", "-"), quote=True)
         dark = f"@media (prefers-color-scheme: dark) {{ {_code_style(DARK)} }}"
         style = f"{_STYLE}{_code_style(LIGHT)}\n{dark}\n"
@@ -178,7 +178,7 @@ class _HtmlTokens(RendererHTML):
     def image(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
         """The description of a picture, which is not loaded."""
         alt = tokens[index].content.strip()
-        note = tr("[image blocked: {alt}]", alt=alt) if alt else tr("[image blocked]")
+        note = tr("[image not loaded: {alt}]", alt=alt) if alt else tr("[image not loaded]")
         return f"<em>{escape(note)}</em>"
 
     def link_open(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:

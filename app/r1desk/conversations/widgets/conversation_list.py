@@ -50,7 +50,7 @@ class ConversationList(QTreeView):
         self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
-        self.setAccessibleName(tr("Conversations"))
+        self.setAccessibleName(tr("Chats"))
         self.setModel(self.rows)
         self.setItemDelegate(self._delegate)
         self.setMouseTracking(True)
@@ -201,10 +201,11 @@ class ConversationList(QTreeView):
     # ---- keys and mouse ---------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Leave printable keys alone; Up in the first row goes back to the search field."""
+        """Leave letters and Escape alone; Up in the first row goes back to the search field."""
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
         printable = event.text().isprintable() and event.text().strip()
-        if printable and modifiers == Qt.KeyboardModifier.NoModifier:
+        plain = modifiers == Qt.KeyboardModifier.NoModifier
+        if plain and (printable or event.key() == Qt.Key.Key_Escape):
             event.ignore()
             return
         before = self.currentIndex()
@@ -247,7 +248,7 @@ class ConversationList(QTreeView):
     def startDrag(self, _actions: Qt.DropAction) -> None:
         """Drag what is selected; a sign of how many there are leaves the rows below in sight."""
         count = len(self.selected_ids())
-        sign = text_label(trn("{n} conversation", "{n} conversations", count), "badge")
+        sign = text_label(trn("{n} chat", "{n} chats", count), "badge")
         sign.setMargin(4)
         drag = QDrag(self)
         drag.setMimeData(self.rows.mimeData(self.selectedIndexes()))

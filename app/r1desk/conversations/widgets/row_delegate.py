@@ -63,8 +63,8 @@ class RowDelegate(QStyledItemDelegate):
     ) -> None:
         is_folder = row.folder_id is not None
         unfolded = bool(option.state & QStyle.StateFlag.State_Open)
-        strong = self._paint_background(painter, option, index, unfolded=unfolded)
-        text, sign, dim = ("selection_text",) * 3 if strong else ("text", "accent", "text_dim")
+        self._paint_background(painter, option, index, unfolded=unfolded)
+        text, sign, dim = "text", "accent", "text_dim"
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
         middle = box.top() + option.fontMetrics.height() // 2
         if is_folder:
@@ -125,26 +125,23 @@ class RowDelegate(QStyledItemDelegate):
 
     def _paint_background(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index, *, unfolded: bool
-    ) -> bool:
-        """Fill behind an open, selected or hovered row; True where its text is on the selection.
+    ) -> None:
+        """Fill behind a row that is open, selected, asked about or hovered: one colour each.
 
-        What is selected is strong only while the list has the keyboard.
+        A ring is around the row that has the keyboard.
         """
         state, at = option.state, QStyle.StateFlag
-        selected, current = bool(state & at.State_Selected), bool(state & at.State_HasFocus)
         is_open = index.data(ItemRole.IS_OPEN) and not unfolded
-        strong = selected and option.widget.hasFocus()
-        fill = tokens().selection if strong else tokens().pressed
+        chosen = is_open or bool(state & at.State_Selected) or index == self.outlined
         box = option.rect.adjusted(1, 1, -1, -1)
         painter.setPen(Qt.PenStyle.NoPen)
-        if selected or is_open or state & at.State_MouseOver:
-            painter.setBrush(QColor(fill if selected or is_open else tokens().hover))
+        if chosen or state & at.State_MouseOver:
+            painter.setBrush(QColor(tokens().pressed if chosen else tokens().hover))
             painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-        if index == self.outlined or (current and not selected):
+        if state & at.State_HasFocus:
             painter.setPen(QPen(QColor(tokens().focus), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box, RADIUS_PX, RADIUS_PX)
-        return strong
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
         editor = super().createEditor(parent, option, index)

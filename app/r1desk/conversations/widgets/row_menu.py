@@ -41,6 +41,7 @@ class RowMenu(QObject):
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
+        self.of_open_chat = (self._move, self._trash)  # a click on a chat leaves the list
 
     def _action(self, name: str, text: str, slot: object, keys: str = "") -> QAction:
         action = QAction(text, self, shortcut=QKeySequence(keys))
@@ -114,9 +115,9 @@ class RowMenu(QObject):
         """What new chats in a folder begin with."""
         known, everywhere = {f.id: f.settings for f in self.folders}, ConversationSettings()
         take = partial(self._request, intents.SetFolderSettings(folder, as_shown=True))
-        menu.addAction(icon("settings"), tr("Begin new chats like the one shown"), take)
+        menu.addAction(icon("settings"), tr("Use this chat's settings for new chats"), take)
         forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
-        usual = menu.addAction(tr("Begin new chats as everywhere else"), forget)
+        usual = menu.addAction(tr("Use default settings for new chats"), forget)
         documents = partial(self._request, intents.ShowFolderDocuments(folder))
         menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
         usual.setEnabled(known.get(folder, everywhere) != everywhere)

@@ -42,8 +42,8 @@ class RowState(Enum):
     """State of a conversation; the value is for people who do not see its sign."""
 
     NONE = ""
-    ANSWERING = N_("An answer is being written")
-    QUEUED = N_("A message waits until another answer is finished")
+    ANSWERING = N_("Writing an answer")
+    QUEUED = N_("A message is queued")
     UNREAD = N_("Not read yet")
 
 
@@ -120,7 +120,7 @@ class RowModel(QAbstractItemModel):
 
     def headerData(self, _section: int, _way: Qt.Orientation, role: int = 0) -> str | None:
         """Name the column, which is not shown, for screen readers."""
-        return tr("Conversations") if role == Qt.ItemDataRole.DisplayRole else None
+        return tr("Chats") if role == Qt.ItemDataRole.DisplayRole else None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self._row(index)

@@ -90,8 +90,8 @@ class Sidebar(QWidget):
         self.list = ConversationList(self.requested.emit)
         self.list.left_upwards.connect(self.focus_search)
         self.step = self.list.step  # to the next conversation, or the one before
-        self._menu = RowMenu(self.list, self.requested.emit)
-        self.name_action = self._menu.name  # in the menu of the window too
+        self.menu = RowMenu(self.list, self.requested.emit)
+        self.name_action = self.menu.name  # in the menu of the window too
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = with_properties(
@@ -116,19 +116,26 @@ class Sidebar(QWidget):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         emit = self.requested.emit
-        menu.addAction(tr("Export all conversations…"), lambda: emit(intents.ExportConversations()))
+        menu.addAction(tr("Export all chats…"), lambda: emit(intents.ExportConversations()))
         menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
         self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
         self.addActions(menu.actions())  # for the palette
         return button
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape leaves the trash."""
+        if event.key() == Qt.Key.Key_Escape and self.trash_button.isChecked():
+            self.end_search()
+        else:
+            super().keyPressEvent(event)
+
     def show_conversations(
         self, conversations: Sequence[ConversationInfo], folders: Sequence[FolderInfo] = ()
     ) -> None:
         """The whole list; while a search is shown, what it finds is asked for again."""
-        self.conversations = self._menu.conversations = conversations
-        self._menu.folders = by_name(folders)
+        self.conversations = self.menu.conversations = conversations
+        self.menu.folders = by_name(folders)
         self._on_search()
 
     def show_hits(self, query: str, hits: Sequence[SearchHit]) -> None:
@@ -145,9 +152,11 @@ class Sidebar(QWidget):
         """Show these, which are in the trash, unless the list is wanted again by now."""
         if self.trash_button.isChecked():
             self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
-            empty = tr("The trash is empty. What you move here stays for 30 days.")
+            empty = tr("The trash is empty. Deleted chats stay here for 30 days.")
             self._show_empty_note(
-                tr("Conversations stay here for 30 days.") if conversations else empty
+                tr("Deleted chats stay here for 30 days. Esc goes back.")
+                if conversations
+                else empty
             )
 
     def set_current(self, conversation_id: int | None, new_in: int | None = None) -> None:
@@ -172,10 +181,10 @@ class Sidebar(QWidget):
 
     def _show_list(self) -> None:
         now = datetime.now().astimezone()
-        folders = self._menu.folders
+        folders = self.menu.folders
         self.list.show_rows(rows_by_day(self.conversations, now, folders, self._new_in))
         empty = not self.conversations and not folders
-        self._show_empty_note(tr("Your conversations appear here.") if empty else "")
+        self._show_empty_note(tr("Your chats appear here.") if empty else "")
 
     def _show_empty_note(self, text: str) -> None:
         self.nothing.setText(text)
@@ -193,6 +202,8 @@ class Sidebar(QWidget):
         with QSignalBlocker(self.search):
             self.search.clear()
         self._on_search()
+        if self.trash_button.isChecked():
+            self.list.setFocus()  # Escape leaves it
 
     @Slot()
     def _on_search_entered(self) -> None:

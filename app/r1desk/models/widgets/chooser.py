@@ -28,8 +28,8 @@ from deepseek_r1.catalogue.recommendation import (
     standings,
 )
 from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.units import format_size
 from r1desk.models.file_texts import Present
-from r1desk.models.formatting import format_size
 from r1desk.models.widgets.detail_pane import DetailPane
 from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_table import ModelList
@@ -60,7 +60,7 @@ class ModelChooser(KeyDialog):
         self._files: tuple[ModelFile, ...] = ()
         self._listed: tuple[ModelFile, ...] = ()  # of the repository
         self._hub_note = tr(
-            "Nothing is sent before “List files” is pressed. Example: unsloth/Qwen3-4B-GGUF"
+            "Nothing is sent until you press “List files”. Example: unsloth/Qwen3-4B-GGUF"
         )
         self._hub_note_role = "dim"
         self._present = Present()
@@ -201,9 +201,11 @@ class ModelChooser(KeyDialog):
             text = trn("{size} in {n} model", "{size} in {n} models", len(here), size=size)
             if self._free_bytes is not None:
                 free = format_size(self._free_bytes)
-                text += " · " + tr("{size} free on the drive of the models folder", size=free)
-            sizes = tr("Most models come in several sizes: smaller is faster and less exact.")
-            dropped = tr("A file can also be dropped onto the window.")
+                text += " · " + tr("{size} free for models", size=free)
+            sizes = tr(
+                "Most models come in several sizes: smaller is faster, larger is more accurate."
+            )
+            dropped = tr("You can also drop a file onto the window.")
             text += " · " + (sizes if self.filter.currentIndex() == KNOWN else dropped)
             text, role = text if here else tr("Looking for models…"), "dim"
         self.note.setText(text)

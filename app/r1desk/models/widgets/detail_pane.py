@@ -26,10 +26,11 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_draft
 from deepseek_r1.catalogue.known_models import KnownDraft
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.units import format_mib, format_size
 from deepseek_r1.memory.forecast import with_rate
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.file_texts import Present, deletion_note, details, why_kept
-from r1desk.models.formatting import breakable_address, format_mib, format_size
+from r1desk.models.formatting import breakable_address
 from r1desk.models.widgets.file_summary import FileSummary
 from r1desk.platform.file_manager import show_in_folder
 from r1desk.theme import explain, set_role
@@ -167,7 +168,7 @@ class DetailPane(QWidget):
         size = format_size(draft.about_bytes)
         self.draft.setText(tr("With its draft model, about {size} more", size=size))
         lines = (
-            tr("A small model that can make answers faster where the model runs from the disk."),
+            tr("A small model that can speed up answers while the model runs from the disk."),
             tr("Its licence is stated on {page}", page=str(draft.origin)),
             spec_for_draft(draft).url,
         )
@@ -217,10 +218,10 @@ class DetailPane(QWidget):
             self._download(accept_unverified=False)
         else:
             text = tr("No checksum is known for {file}.", file=file.file)
-            details = tr("Without one the downloaded file cannot be verified.")
+            details = tr("The downloaded file cannot be checked.")
             role = QMessageBox.ButtonRole.DestructiveRole
             download = partial(self._download, accept_unverified=True)
-            ask(self, text, details, (tr("Download all the same"), role, download))
+            ask(self, text, details, (tr("Download anyway"), role, download))
 
     def _download(self, *, accept_unverified: bool) -> None:
         wanted = self._draft if self.draft.isChecked() else None
@@ -247,7 +248,7 @@ class DetailPane(QWidget):
         lines = (
             breakable_address(str(file.path)),
             deletion_note(file),
-            tr("The trash keeps the file, and its space, until the trash is emptied."),
+            tr("The space is free once the trash is emptied."),
         )
         size = format_size(file.size_bytes or 0)
         text = tr("Delete {name} ({size})?", name=file.name, size=size)

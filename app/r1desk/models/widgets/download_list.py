@@ -20,8 +20,9 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.download_spec import DownloadPhase, other_source
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.models.downloads import Download, DownloadState
-from r1desk.models.formatting import format_duration, format_size
+from r1desk.models.formatting import format_duration
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, text_label, tool_button
@@ -101,11 +102,14 @@ class DownloadRow(QFrame):
             host, spec = other
             self.other_button.setText(tr("From {host} instead", host=host))
             explain(self.other_button, spec.url)
-        self.delete_button.setVisible(not done)
-        amount = format_size(progress.done_bytes)
-        explain(self.delete_button, tr("Delete the {amount} already downloaded", amount=amount))
+        ended = done or failed or state is DownloadState.PAUSED
+        here = max(download.part_bytes, progress.done_bytes)
+        self.delete_button.setVisible(not ended or bool(here and not done))
+        self.delete_button.setText(tr("Delete…") if here else tr("Cancel"))
+        amount = tr("Delete the {amount} already downloaded", amount=format_size(here))
+        explain(self.delete_button, amount if here else "")
         self.dismiss_button.setVisible(state is not DownloadState.RUNNING)
-        self.bar.setVisible(not done)
+        self.bar.setVisible(not done and bool(here or not ended))
         if progress.total_bytes:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(min(_STEPS, progress.done_bytes * _STEPS // progress.total_bytes))
@@ -153,13 +157,13 @@ def _format_status(download: Download) -> str:
         amount = tr("{done} of {total}", done=amount, total=format_size(progress.total_bytes))
     match download.state:
         case DownloadState.QUEUED:
-            return tr("Waiting for the download before it")
+            return tr("Waiting for another download")
         case DownloadState.PAUSED:
             return tr("Paused at {amount}", amount=amount)
         case DownloadState.DONE:
             if not download.spec.verifiable:
-                return tr("Downloaded. No checksum is known to verify it.")
-            return tr("Downloaded and verified by its checksum.")
+                return tr("Downloaded. There is no checksum to check it against.")
+            return tr("Downloaded and checked.")
         case DownloadState.FAILED:
             return download.report.text() if download.report is not None else ""
         case DownloadState.RUNNING:

@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QPushButton, QVBoxLayout, QWid
 
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.file_texts import owner_text
-from r1desk.models.formatting import format_download, format_size
+from r1desk.models.formatting import format_download
 from r1desk.models.widgets.file_summary import FileSummary
 from r1desk.theme import explain, set_role
 from r1desk.theme.fonts import scaled
@@ -111,7 +112,7 @@ class FirstStartCard(WelcomeCard):
 
     def show_offers(self, offers: Sequence[ModelFile], free_bytes: int | None) -> None:
         """Show the models, the best one last; where none fits the budget, say so."""
-        none = tr("No DeepSeek-R1 model fits into this computer's memory")
+        none = tr("No DeepSeek-R1 model fits in this computer's memory")
         self.heading.setText(tr("For this computer") if offers else none)
         for box, file in zip((self.best, self.small), reversed(offers), strict=False):
             self._show(box, file, free_bytes)

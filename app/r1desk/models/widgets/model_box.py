@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QEvent, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from r1desk.models.formatting import breakable_address, format_size
+from deepseek_r1.core.model_names import short_name
+from deepseek_r1.core.units import format_size
+from r1desk.models.formatting import breakable_address
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
+
+_PADDING_PX, _SPACING_PX = 12, 6
 
 
 class ModelBox(QFrame):
@@ -26,10 +30,21 @@ class ModelBox(QFrame):
         self.progress = QProgressBar(textVisible=False, maximum=1000)
         self.progress.setAccessibleName(tr("Loading the model"))
         parts = (self.name, self.facts, self.progress, self.state)
-        filled(QVBoxLayout(self), *parts, spacing=6, margins=(12, 10, 12, 12))
+        filled(QVBoxLayout(self), *parts, spacing=_SPACING_PX, margins=(_PADDING_PX,) * 4)
         self._show_state("")
         self.facts.hide()
         self.progress.hide()
+        self._fit_height()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        """Keep the place of two lines below the name: facts, or the progress of a load."""
+        two = 2 * self.facts.fontMetrics().lineSpacing() + _SPACING_PX
+        self.setMinimumHeight(self.name.sizeHint().height() + two + 2 * _PADDING_PX)
 
     def show_loading(self, name: str, *, waits: bool = False) -> None:
         """A load began, or waits for the end of an answer."""
@@ -37,7 +52,7 @@ class ModelBox(QFrame):
         self.facts.hide()
         self.show_progress(0.0)
         if waits:
-            self._show_state(tr("It is loaded once the answer is written."))
+            self._show_state(tr("It loads once the answer is finished."))
 
     @Slot(float)
     def show_progress(self, fraction: float) -> None:
@@ -59,16 +74,17 @@ class ModelBox(QFrame):
             self._show_state(text, "danger")
             return
         self._show_facts(present)  # the reason must not look as if it were about this one
-        self._show_state(tr("Still in use: the last load failed."), "warning")
+        self._show_state(tr("Still in use. The other model could not be loaded."), "warning")
         explain(self.state, text)
 
     def show_unloaded(self) -> None:
         """The model was unloaded; its name and facts stay."""
         self.progress.hide()
-        self._show_state(tr("Unloaded. The next message loads it again."))
+        self._show_state(tr("Unloaded. It reloads with your next message."))
 
     def _show_facts(self, loaded: ModelLoaded) -> None:
-        self.show_name(loaded.facts.name)
+        self.show_name(short_name(loaded.facts.name))
+        explain(self.name, loaded.facts.title)
         self.facts.setText(facts_text(loaded.facts))
         loaded_in = tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s)
         explain(self.facts, f"{loaded.facts.path}\n{loaded.facts.engine}\n{loaded_in}")
@@ -77,7 +93,6 @@ class ModelBox(QFrame):
     def show_name(self, name: str) -> None:
         """Show the model's name."""
         self.name.setText(breakable_address(name))  # file names have no spaces to break at
-        explain(self.name, name)
 
     def _show_state(self, text: str, role: str = "dim") -> None:
         explain(self.state, "")

@@ -27,11 +27,12 @@ class RecentModel:
     """A model that can be loaded with one click, unless its file is missing."""
 
     path: Path
-    name: str
+    title: str  # the name and type in the file, once it was read
     fit: str = ""  # empty until the file was read
     missing: bool = False
     current: bool = False  # it is loaded, or on its way
     thinks: bool = True  # or it is not known
+    name: str = ""  # short, and no other one's
 
 
 class PillState(StrEnum):
@@ -39,9 +40,9 @@ class PillState(StrEnum):
 
     NONE = N_("No model is loaded")
     LOADING = N_("Loading the model")
-    RESTING = N_("Unloaded; the next message loads it again")
+    RESTING = N_("Unloaded. It reloads with your next message.")
     READY = N_("Ready")
-    STREAMING = N_("Ready; it runs from the disk")
+    STREAMING = N_("Ready. Runs from the disk.")
 
 
 # The colour of the dot, a field of `Tokens`.
@@ -72,14 +73,14 @@ class ModelPill(QToolButton):
         self.menu().aboutToShow.connect(self._fill_menu)
         self.show_state("", PillState.NONE)
 
-    def show_state(self, name: str, state: PillState, note: str = "") -> None:
-        """Show the model's name, its state, and a short note: a speed or a percentage."""
+    def show_state(self, name: str, state: PillState, note: str = "", file: str = "") -> None:
+        """Show the model's name, its state, a note (a speed, a percentage); its file in the tip."""
         shown = name or tr("No model")
         width = _MAX_NAME_EMS * self.fontMetrics().height()
         elided = self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideMiddle, width)
         text = f"{elided} · {note}" if note else elided
         self.setText(text.replace("&", "&&") + " ▾")
-        explain(self, f"{shown}\n{tr(state)}")
+        explain(self, "\n".join(filter(None, (file or shown, tr(state)))))
         self.setAccessibleName(tr("Model: {name}", name=f"{shown} {note}".strip()))
         self.setAccessibleDescription(tr(state))
         self.setIcon(icon("dot", _COLOURS[state]))
@@ -100,4 +101,4 @@ class ModelPill(QToolButton):
             else:
                 action.triggered.connect(partial(self.model_chosen.emit, model.path))
         menu.addSeparator()
-        menu.addAction(tr("Choose model…"), self.choose_requested.emit)
+        menu.addAction(tr("Choose a model…"), self.choose_requested.emit)

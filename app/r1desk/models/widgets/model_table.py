@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QHeaderView, QTreeView
 
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.units import format_size
 from deepseek_r1.memory.forecast import Fit, fit_facts
 from r1desk.models.file_texts import Present, owner_text
-from r1desk.models.formatting import format_size
 from r1desk.theme import icon
 
 NAME, SIZE, FIT, NOTE = range(4)

@@ -46,7 +46,7 @@ class AnswerSection(QObject):
         self.system_prompt = ""
         self.rows = _create_rows()
         self.reset = QPushButton(tr("Reset"))
-        explain(self.reset, tr("Back to the defaults."))
+        explain(self.reset, tr("Restore the defaults."))
         self.reset.clicked.connect(lambda: self.change(**SamplingSettings().model_dump()))
         for key, row in self.rows.items():
             row.show_cost(tr(row.info.help))
@@ -55,9 +55,7 @@ class AnswerSection(QObject):
         self._delay.timeout.connect(lambda: self.changed.emit(self.settings, self.system_prompt))
         self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
         self.editor.setFixedHeight(96)
-        note = tr(
-            "DeepSeek advises to leave this empty for R1 and to put everything in the message."
-        )
+        note = tr("For R1, DeepSeek recommends leaving this empty.")
         self.editor.setAccessibleName(tr("System prompt"))
         self.editor.setAccessibleDescription(note)
         self.editor.textChanged.connect(self._on_typed)

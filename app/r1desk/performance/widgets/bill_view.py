@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVB
 
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.memory.advice import ITEM_NAMES
 from r1desk.performance.hints import BillPart, bill_parts, bill_summary, bill_total, part_of
 from r1desk.performance.widgets.meters import Picture
@@ -63,7 +64,7 @@ class BillBar(Picture):
 
 
 class BillLegend(QWidget):
-    """A coloured square, a name and the MiB of each part."""
+    """A coloured square, a name and the memory of each part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class BillLegend(QWidget):
         sums = bill_parts(bill) if bill is not None else {}
         for part in BillPart:
             self._squares[part].setPixmap(_square(part))
-            self.texts[part].setText(f"{tr(part)} {sums[part]:,.0f}" if sums else tr(part))
+            self.texts[part].setText(f"{tr(part)} {format_mib(sums[part])}" if sums else tr(part))
 
 
 class BillView(QWidget):
@@ -111,7 +112,9 @@ class BillView(QWidget):
         self._bill = bill
         self.bar.show_picture(bill)
         self.legend.show_bill(bill)
-        self.total.setText(bill_total(bill) if bill else tr("The bill appears with the model."))
+        self.total.setText(
+            bill_total(bill) if bill else tr("The memory bill appears once a model is chosen.")
+        )
         set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
         self._fill_table(bill)
         self.setAccessibleDescription(bill_summary(bill) if bill else self.total.text())

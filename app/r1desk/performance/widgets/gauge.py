@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.units import format_mib, format_part
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
 from r1desk.performance.widgets.meters import Meter
 from r1desk.theme import tokens
@@ -38,24 +39,24 @@ class Gauge(QWidget):
         self._summarised_s = float("-inf")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumHeight(HEIGHT_PX)
-        self.setAccessibleName(tr("Live gauge"))
-        self.memory = Meter(tr("Memory"), "88,888 / 88,888 MiB")
-        self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
+        self.setAccessibleName(tr("Status bar"))
+        self.memory = Meter(tr("Memory"), "88.8 / 88.8 GB")
+        self._machine = Meter(tr("Computer"), "88.8 / 88.8 GB")
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
         self.state = Meter("", tr("Loading"), grows=False)
-        self.stop = tool_button("close", tr("Stop reading ahead"))
+        self.stop = tool_button("close", tr("Stop preparing"))
         self.stop.setFixedSize(BUTTON_PX, BUTTON_PX)
         self.stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
-        self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
-        self.all_button = tool_button("cpu", tr("All readings"), "text_dim")
+        self._disk = Meter(tr("Disk"), "88.8 GB/s", grows=False)
+        self.all_button = tool_button("cpu", tr("More readings"), "text_dim")
         self.all_button.setCheckable(True)
         self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
         self.all_button.toggled.connect(self._fit)
         self.memory.setMaximumWidth(MEMORY_PX)
         self._machine.setMaximumWidth(MEMORY_PX)
         self.memory.make_button(tr("Memory: open the panel"))
-        self.state.make_button(tr("State: show the chat that is answered"))
+        self.state.make_button(tr("State: show the chat being answered"))
         margins = MARGIN_PX, 4, MARGIN_PX, 4
         layout = filled(QHBoxLayout(self), spacing=SPACING_PX, margins=margins)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
@@ -82,14 +83,13 @@ class Gauge(QWidget):
     def _show(self, values: GaugeValues) -> None:
         sample = values.sample
         budget = values.budget_mib
-        used = f"{sample.app_mib:,.0f}"
         self.memory.show_value(
-            f"{used} / {budget:,.0f} MiB" if budget else f"{used} MiB",
+            format_part(sample.app_mib, budget) if budget else format_mib(sample.app_mib),
             _share(sample.app_mib, budget),
             full_is_fine=values.streaming is not None,  # it takes what the budget allows
         )
         self._machine.show_value(
-            f"{sample.machine_used_mib / 1024:.1f} / {sample.machine_total_mib / 1024:.1f} GiB",
+            format_part(sample.machine_used_mib, sample.machine_total_mib),
             _share(sample.machine_used_mib, sample.machine_total_mib),
         )
         self._cpu.show_value(f"{sample.cpu:.0%}".replace("%", " %"), None)
@@ -97,7 +97,7 @@ class Gauge(QWidget):
         self.stop.setVisible(values.preparing)
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
         streaming = values.streaming
-        self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
+        self._disk.show_value(f"{format_mib(streaming.read_mib_s)}/s" if streaming else "", None)
         self._set_tooltips(values)
         self._fit()
 
@@ -105,17 +105,16 @@ class Gauge(QWidget):
         sample = values.sample
         self.memory.setToolTip(
             tr(
-                "The application: {app:,.1f} MiB (window {window:,.1f}, engine {engine:,.1f})",
-                app=sample.app_mib,
-                window=sample.window_mib,
-                engine=sample.engine_mib,
+                "R1 Desk uses {app} (window {window}, engine {engine})",
+                app=format_mib(sample.app_mib),
+                window=format_mib(sample.window_mib),
+                engine=format_mib(sample.engine_mib),
             )
         )
         self._machine.setToolTip(
             tr(
-                "The whole machine: {used:,.0f} of {total:,.0f} MiB in use",
-                used=sample.machine_used_mib,
-                total=sample.machine_total_mib,
+                "All programs of this computer use {part}",
+                part=format_part(sample.machine_used_mib, sample.machine_total_mib),
             )
         )
         self._speed.setToolTip(tr("Tokens written per second"))
@@ -175,15 +174,12 @@ def _share(part: float, whole: float) -> float | None:
 
 def gauge_summary(values: GaugeValues) -> str:
     """The gauge as sentences."""
-    known = N_(
-        "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
-        "{tok_s:.1f} tokens per second."
-    )
+    app_mib, budget_mib = values.sample.app_mib, values.budget_mib
+    known = N_("{state}. Memory {memory}. Processor {cpu:.0%}. {tok_s:.1f} tokens per second.")
     text = tr(
-        known if values.budget_mib else N_("{state}. Memory {app:,.0f} MiB. Processor {cpu:.0%}."),
+        known if budget_mib else N_("{state}. Memory {memory}. Processor {cpu:.0%}."),
         state=values.state,
-        app=values.sample.app_mib,
-        budget=values.budget_mib,
+        memory=format_part(app_mib, budget_mib) if budget_mib else format_mib(app_mib),
         cpu=values.sample.cpu,
         tok_s=values.tok_s,
     )

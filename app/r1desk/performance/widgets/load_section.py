@@ -19,6 +19,7 @@ from deepseek_r1.core.settings import (
     KVType,
     LoadSettings,
 )
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.memory.graphics import graphics_text
 from deepseek_r1.native.native_library import graphics_library
@@ -148,8 +149,9 @@ class LoadSection(QObject):
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
         self.rows["drafts"].show_cost(format_draft_hint(bill, self.edited))
+        computing = bill.mib_of(BillItem.COMPUTE, BillItem.OUTPUT)
         self.rows["micro_batch"].show_cost(
-            tr("{n:,.0f} MiB for computing", n=bill.mib_of(BillItem.COMPUTE, BillItem.OUTPUT))
+            tr("{memory} for computing", memory=format_mib(computing))
         )
 
     @Slot()
@@ -224,7 +226,7 @@ class LoadSection(QObject):
         if settings.drafts in (DraftMode.AUTO, DraftMode.MODEL):
             self.rows["draft_model"].enable()
         else:
-            self.rows["draft_model"].disable(tr("Not used with this choice of drafts."))
+            self.rows["draft_model"].disable(tr("Not used with these drafts."))
 
     def _show_thread_costs(self) -> None:
         most = cpu().logical_cores

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
+from deepseek_r1.core.units import format_mib
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.performance.hints import format_context_left
 from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
@@ -29,7 +30,7 @@ class ContextMeter(QWidget):
         super().__init__()
         self.text = text_label("", "dim")
         self._bar = _Bar()
-        heading = text_label(tr("This conversation"), "heading")
+        heading = text_label(tr("This chat"), "heading")
         filled(QVBoxLayout(self), heading, self._bar, self.text, spacing=6)
         self.show_size(None)
 
@@ -98,15 +99,17 @@ class NextTurnSection(QWidget):
         if state is None:
             text = tr(row.info.help)
         elif state.problem:
-            text = tr("Chats are not kept ready: {problem}", problem=state.problem)
+            text = tr("Chats cannot be kept ready: {problem}", problem=state.problem)
         else:
             text = tr(
-                "{used:,.0f} MiB on disk, {written:,.0f} MiB written today",
-                used=state.disk_mib,
-                written=state.written_today_mib,
+                "{used} on the disk, {written} written today",
+                used=format_mib(state.disk_mib),
+                written=format_mib(state.written_today_mib),
             )
             if state.checkpoints_mib:
-                text += "\n" + tr("{n:,.0f} MiB of it checkpoints", n=state.checkpoints_mib)
+                text += "\n" + tr(
+                    "{memory} of it checkpoints", memory=format_mib(state.checkpoints_mib)
+                )
         row.show_cost(text)
 
     def _on_changed(self, key: str, value: object) -> None:

@@ -15,6 +15,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_part
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.answer_section import AnswerSection
@@ -25,7 +26,7 @@ from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, Pan
 from r1desk.performance.widgets.preset_row import PresetRow
 from r1desk.performance.widgets.setting_rows import grey_out, number_row
 from r1desk.theme import explain
-from r1desk.widgets.layouts import filled, keep_place, with_properties
+from r1desk.widgets.layouts import filled, with_properties
 from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX = 320, 340
@@ -38,7 +39,7 @@ class PanelTab(StrEnum):
 
     MODEL = N_("Model")
     ANSWERS = N_("Answers")
-    CONVERSATION = N_("Conversation memory")
+    CONVERSATION = N_("Context")
 
 
 class PerformancePanel(QWidget):
@@ -53,7 +54,7 @@ class PerformancePanel(QWidget):
     def __init__(self, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""
         super().__init__()
-        self.setAccessibleName(tr("Performance"))
+        self.setAccessibleName(tr("Model and memory"))
         self._bill: Bill | None = None  # of the settings in force
         self._fits_with: LoadSettings | None = None  # the settings that the advice means
         self._advice = ""
@@ -66,12 +67,9 @@ class PerformancePanel(QWidget):
         self.preset_row = PresetRow()
         self.context = ContextMeter()
         self.next_turn = NextTurnSection()
-        keep_place(self.model.facts, lines=3)
-        keep_place(self.model.state, lines=1)
-        keep_place(self.model.progress)
         self.message = PanelMessage()
         self.tabs = with_properties(
-            QTabWidget(), accessibleName=tr("Performance"), documentMode=True
+            QTabWidget(), accessibleName=tr("Model and memory"), documentMode=True
         )
         self.tabs.setObjectName("panel_tabs")
         self.tabs.tabBar().setExpanding(False)
@@ -189,9 +187,8 @@ class PerformancePanel(QWidget):
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
         total = tr(
-            "After the reload: {total:,.0f} of {budget:,.0f} MiB",
-            total=bill.total_mib,
-            budget=bill.budget_mib,
+            "After the reload: {part}",
+            part=format_part(bill.total_mib, bill.budget_mib),
         )
         self._show_message(total, "dim" if bill.fits else "danger")
 
@@ -222,10 +219,10 @@ class PerformancePanel(QWidget):
         """The highest use since the load; an engine of 0 MiB has none."""
         self._peak_text = (
             tr(
-                "Peak: {total:,.0f} MiB (engine {engine:,.0f}, window {window:,.0f})",
-                total=engine_mib + window_mib,
-                engine=engine_mib,
-                window=window_mib,
+                "Peak: {total} (engine {engine}, window {window})",
+                total=format_mib(engine_mib + window_mib),
+                engine=format_mib(engine_mib),
+                window=format_mib(window_mib),
             )
             if engine_mib > 0
             else ""
@@ -303,7 +300,7 @@ class PerformancePanel(QWidget):
         self._advice, self._fits_with = "", None
         self.message.apply_button.setEnabled(True)
         explain(self.message.apply_button, "")
-        waiting = tr("In force after the model is loaded again.")
+        waiting = tr("Takes effect after a reload.")
         self._show_message(waiting if self.load.pending else "")
 
     @Slot()

@@ -109,7 +109,7 @@ class PanelPage(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         inner, rule, content = QWidget(), QFrame(), ScrolledColumn()
         filled(QVBoxLayout(inner), *expert, spacing=_SPACING_PX)
-        self.expert = Collapsible(tr("Expert"), inner)
+        self.expert = Collapsible(tr("Advanced"), inner)
         set_role(rule, "rule")
         column = QVBoxLayout(content)
         margins = 14, 12, 14, 14

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QValidator
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -97,7 +97,7 @@ class SettingRow(QWidget):
         self._title = text_label(tr(info.title))
         self.badge = text_label("\u21bb", "dim")  # an arrow; a word would look like a button
         self.badge.setAccessibleName(tr("needs a reload"))
-        explain(self.badge, tr("In force after the model is loaded again."))
+        explain(self.badge, tr("Takes effect after a reload."))
         self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.cost = text_label("", "dim")
         self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -191,13 +191,31 @@ def grey_out(rows: Mapping[str, SettingRow], facts: ModelFacts) -> None:
         if key in facts.ignored:
             row.disable(
                 tr(
-                    "{engine}, which runs {format} files, cannot do this.",
+                    "Not available for {format} files ({engine}).",
                     engine=facts.engine.split()[0],
                     format=facts.format,
                 )
             )
         else:
             row.enable()
+
+
+class MemorySpin(QDoubleSpinBox):
+    """A field of MiB that shows and takes GB with one digit; what nobody types stays exact."""
+
+    def textFromValue(self, value: float) -> str:
+        return QLocale().toString(value / 1024, "f", 1)
+
+    def valueFromText(self, text: str) -> float:
+        if text == self.textFromValue(self.value()):
+            return self.value()
+        number, is_number = QLocale().toDouble(text.strip())
+        return round(number * 1024) if is_number else self.value()
+
+    def validate(self, text: str, place: int) -> tuple[QValidator.State, str, int]:
+        _number, is_number = QLocale().toDouble(text.strip() or "0")
+        state = QValidator.State
+        return (state.Acceptable if is_number else state.Invalid), text, place
 
 
 class NumberRow(SettingRow):
@@ -212,8 +230,12 @@ class NumberRow(SettingRow):
     ) -> None:
         super().__init__(info)
         self._decimals = decimals
+        in_gb = info.unit == "MiB"
         self.spin = with_properties(
-            QDoubleSpinBox(), decimals=decimals, groupSeparatorShown=True, keyboardTracking=False
+            MemorySpin() if in_gb else QDoubleSpinBox(),
+            decimals=decimals,
+            groupSeparatorShown=True,
+            keyboardTracking=False,
         )
         self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
@@ -222,7 +244,7 @@ class NumberRow(SettingRow):
         self._set_up(self.spin, self.slider)
         self._head.addWidget(self.spin)
         if info.unit:
-            self._head.addWidget(text_label(tr(info.unit), "unit"))
+            self._head.addWidget(text_label("GB" if in_gb else tr(info.unit), "unit"))
         self._box.addWidget(self.slider)
         self._box.addWidget(self.cost)
         self.set_steps(steps, bounds)

@@ -1,0 +1,148 @@
+"""Keys work where a person just clicked, and nothing moves that nobody moved."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QApplication, QMenu
+
+from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, DownloadSpec
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.text.attachment_chip import Chip
+from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.models.downloads import Download, DownloadState
+from r1desk.models.widgets.download_list import DownloadRow
+from r1desk.shell.session import Session
+from r1desk.theme.theme import tokens
+from r1desk.widgets import notice_bar
+from r1desk.widgets.notice_bar import Level, Notice
+from support.patience import PatientQtBot
+from window.mouse_and_keys import click, press, press_button, type_text
+from window.session_fixture import ask, wait_answered
+
+CONTROL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def answered(qtbot: PatientQtBot, ready: Session) -> Session:
+    """A chat with one answer; the keyboard is in the message box, as after a click on a chat."""
+    ask(qtbot, ready, "Hello")
+    wait_answered(qtbot, ready)
+    ready.window.composer.setFocus()
+    qtbot.waitUntil(lambda: ready.window.sidebar.list.selected_ids() != [])
+    return ready
+
+
+def test_ctrl_delete_moves_the_shown_chat_to_the_trash_from_an_empty_message_box(qtbot, answered):
+    type_text("two words")
+    press(Qt.Key.Key_Home)
+    press(Qt.Key.Key_Delete, CONTROL)
+    assert answered.window.composer.text() == "words", "in a text it deletes a word"
+    answered.window.composer.clear()
+    press(Qt.Key.Key_Delete, CONTROL)
+    qtbot.waitUntil(lambda: answered.chat.conversation_id is None)
+    press_button(answered.window.notices, "Undo")
+    qtbot.waitUntil(lambda: "1 chat restored" in answered.window.notices.text)
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support")  # a menu takes the keyboard
+def test_ctrl_m_offers_folders_for_the_shown_chat_from_the_message_box(answered):
+    press(Qt.Key.Key_M, CONTROL)
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    assert [each.text() for each in menu.actions() if each.text()] == ["New folder"]
+    menu.close()
+
+
+def test_a_notice_stands_in_the_corner_and_moves_nothing(qtbot, answered):
+    window = answered.window
+    before = window.chat.geometry()
+    window.notices.show_notice(Notice("Something happened. " * 8, Level.ERROR))
+    bar = window.notices
+    qtbot.waitUntil(lambda: bar.geometry().bottom() < window.composer.geometry().top())
+    assert window.chat.geometry() == before
+    assert bar.geometry().right() > before.right() - 40
+    assert bar.height() >= bar.rows[0].label.heightForWidth(bar.rows[0].label.width())
+
+
+def test_information_goes_by_itself_and_an_error_stays(qtbot, ready, monkeypatch):
+    monkeypatch.setattr(notice_bar, "INFO_SHOWN_MS", 1)
+    bar = ready.window.notices
+    bar.show_notice(Notice("It failed.", Level.ERROR))
+    bar.show_notice(Notice("4 chats imported.", Level.INFO))
+    qtbot.waitUntil(lambda: bar.text == "It failed.")
+
+
+def test_an_answer_begins_right_below_its_question(answered):
+    views = [answered.window.chat.view(each.id) for each in answered.window.chat.messages]
+    question, answer = views
+    assert isinstance(question, UserView)
+    assert isinstance(answer, AnswerView)
+    buttons = question._footer.geometry()
+    assert not buttons.intersects(question.body.geometry())
+    room = answer.y() - (question.y() + question._bubble.bottom())
+    assert room < 2 * question.fontMetrics().height()
+
+
+def fill_of(sidebar: Sidebar) -> QColor:
+    """The colour behind the selected row, right of its text."""
+    view = sidebar.list
+    box: QRect = view.visualRect(view.selectionModel().selectedIndexes()[0])
+    image: QImage = view.viewport().grab().toImage()
+    at = QPoint(box.right() - 40, box.bottom() - 4) * image.devicePixelRatio()
+    return image.pixelColor(at)
+
+
+def test_a_selected_chat_has_one_colour_with_the_keyboard_and_without(qtbot, answered):
+    sidebar = answered.window.sidebar
+    without = fill_of(sidebar)
+    sidebar.list.setFocus()
+    qtbot.waitUntil(sidebar.list.hasFocus)
+    assert fill_of(sidebar) == without == QColor(tokens().pressed)
+
+
+def progress(done: int, total: int | None) -> DownloadProgress:
+    return DownloadProgress("a.gguf", DownloadPhase.RECEIVING, done, total)
+
+
+def test_a_download_that_failed_before_its_first_byte_has_no_bar_and_nothing_to_delete(qtbot):
+    spec = DownloadSpec("https://example.com/a.gguf", "a.gguf", "0" * 64, 50_000_000)
+    row = DownloadRow("a.gguf", lambda *_unused: None)
+    qtbot.addWidget(row)
+    for state, shown in ((DownloadState.RUNNING, True), (DownloadState.FAILED, False)):
+        row.show_download(Download(spec, state, progress(0, None)))
+        assert row.bar.isHidden() is not shown
+        assert row.delete_button.isHidden() is not shown
+        assert row.delete_button.text() == "Cancel"
+    row.show_download(Download(spec, DownloadState.FAILED, progress(9, 50), 9))
+    assert not row.delete_button.isHidden()
+    assert row.delete_button.text() == "Delete…"
+
+
+def test_many_documents_are_one_chip_until_it_is_unfolded(qtbot: PatientQtBot) -> None:
+    composer = Composer()
+    qtbot.addWidget(composer)
+    composer.resize(700, 120)
+    composer.show()
+    files = [Chip(f"file {n}.txt") for n in range(10)]
+    composer.set_chips(files[:3], attached=True, reading=False)
+    assert len(composer.attachments.chips) == 3
+    composer.set_chips(files, attached=True, reading=False)
+    (folded,) = composer.attachments.chips
+    assert folded.chip.name == "10 documents"
+    folded.open_button.click()
+    assert len(composer.attachments.chips) == 11
+    composer.attachments.chips[0].open_button.click()
+    assert len(composer.attachments.chips) == 1
+
+
+def test_escape_leaves_the_trash(qtbot: PatientQtBot, answered: Session) -> None:
+    sidebar = answered.window.sidebar
+    click(sidebar.trash_button)
+    qtbot.waitUntil(lambda: "The trash is empty" in sidebar.nothing.text())
+    press(Qt.Key.Key_Escape)
+    assert not sidebar.trash_button.isChecked()
+    assert sidebar.list.selected_ids() == [answered.chat.conversation_id]
