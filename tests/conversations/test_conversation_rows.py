@@ -67,7 +67,7 @@ def test_conversations_being_answered_or_waiting_are_marked_and_only_titles_are_
     model.answering, model.queued = 2, frozenset({1})
     marked = [model.index(number).data(ItemRole.STATE) for number in range(3)]
     assert marked == [RowState.NONE, RowState.QUEUED, RowState.ANSWERING]
-    assert "being written" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
+    assert "Writing an answer" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
     renamed: list[tuple[Row, str]] = []
     model.renamed.connect(lambda row, title: renamed.append((row, title)))
     assert not model.setData(model.index(0), "Tomorrow")
