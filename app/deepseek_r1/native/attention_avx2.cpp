@@ -7,8 +7,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+TARGET_BEGIN("avx2,fma,f16c")
 
 namespace streaming::avx2 {
 
@@ -65,7 +64,7 @@ inline void store_sums(float *to, const Vector (&sums)[score_cells]) {
 
 }  // namespace streaming::avx2
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::AttendFunction streaming::attend_avx2() { return avx2::attend; }
 #else
