@@ -20,6 +20,7 @@ from build_cache import HERE, ROOT, cached, link_tree, run
 
 sys.path.insert(0, str(ROOT / "installer"))
 import from_source
+import toolchain
 
 MINOR = "3.13"
 PLATFORM = "x86_64-pc-windows-msvc"
@@ -28,7 +29,7 @@ DEBIAN = ("libpython3.13-stdlib", "libpython3.13-minimal")
 LEFT_OUT = ("cp313t", "_tkinter", "winsound")
 DLLS = ("libffi-8.dll", "libcrypto-3.dll", "libssl-3.dll", "sqlite3.dll")
 NOT_WANTED = ("test", "idlelib", "turtledemo", "tkinter", "lib-dynload", "sitecustomize.py")
-FORWARDED = re.compile(r"\b_?Py[A-Za-z_0-9]+$", re.MULTILINE)
+EXPORTED = re.compile(rb"(?<=\0)_?Py[A-Z_][A-Za-z_0-9]+(?=\0)")
 ENTRY = "int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }\n"
 
 
@@ -62,8 +63,8 @@ def _make_interpreter(place: Path) -> None:
 
 def _download(work: Path) -> None:
     """Fetch the packages of packages.txt, whose hashes pip checks."""
-    builder = Path(_uv()).with_name("python")
-    wanted = [builder, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    wanted = toolchain.pip_command(_uv(), sys.executable)
+    wanted += ["download", "--quiet", "--disable-pip-version-check"]
     wanted += ["--platform", "win_amd64", "--python-version", MINOR, "--only-binary=:all:"]
     run(*wanted, "--no-deps", "--dest", work, "--requirement", HERE / "packages.txt")
 
@@ -103,22 +104,18 @@ def _take_standard_library(place: Path, work: Path) -> None:
 
 def _compile(place: Path, work: Path) -> None:
     """Make python.exe, pythonw.exe, icuuc.dll, and python3.dll for modules of the stable ABI."""
+    zig, _ = windows_llama.compiler()
     (work / "python.def").write_text("LIBRARY python313.dll\nEXPORTS\nPy_Main\n", encoding="ascii")
-    run(windows_llama.tool("dlltool"), "-d", work / "python.def", "-l", work / "libpython313.a")
-    compiler = [windows_llama.tool("gcc-posix"), "-O2", "-s"]
+    tool = [zig, "dlltool", "-m", "i386:x86-64"]
+    run(*tool, "-d", work / "python.def", "-l", work / "libpython313.a")
+    compiler = [zig, "cc", "-target", "x86_64-windows-gnu", "-O2", "-s"]
     link = [HERE / "python.c", f"-L{work}", "-lpython313"]
     run(*compiler, "-municode", *link, "-o", place / "python.exe")
     windowed = ["-municode", "-mwindows", "-DWITHOUT_CONSOLE"]
     run(*compiler, *windowed, *link, "-o", place / "pythonw.exe")
     run(*compiler, "-shared", HERE / "icuuc.c", "-o", place / "icuuc.dll")
-    listed = subprocess.run(
-        [windows_llama.tool("objdump"), "-p", str(place / "python313.dll")],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    names = sorted(set(FORWARDED.findall(listed.stdout)))
-    forwards = "".join(f"{name} = python313.{name}\n" for name in names)
+    names = sorted(set(EXPORTED.findall((place / "python313.dll").read_bytes())))
+    forwards = "".join(f"{each.decode()} = python313.{each.decode()}\n" for each in names)
     (work / "python3.def").write_text(f"LIBRARY python3.dll\nEXPORTS\n{forwards}", encoding="ascii")
     (work / "entry.c").write_text(ENTRY, encoding="ascii")
     bare = ["-shared", "-nostdlib", "-nostartfiles", "-e", "DllMainCRTStartup"]
@@ -142,7 +139,7 @@ def _install_packages(place: Path) -> None:
 
 
 def _uv() -> str:
-    found = from_source.find_uv(from_source.usable_python() or sys.executable)
+    found = toolchain.find_uv()
     if found is None:
         raise SystemExit(1)
     return found
