@@ -9,10 +9,9 @@
 
 What follows `check`, `test` or `test-all` goes to pytest, what follows `run` to the application.
 
-Needs Python 3.11 to 3.13; everything else comes from PyPI in the versions of `uv.lock`, into
-`build` and `.venv` here. The first time takes about five minutes: llama.cpp is compiled for this
-machine's processor, on Linux by the system's compiler where there is one. Uses nothing but the
-standard library.
+Needs Python 3.11 to 3.13 and a C/C++ compiler; everything else comes from PyPI in the versions of
+`uv.lock`, into `build` and `.venv` here. The first time takes about five minutes: llama.cpp is
+compiled for this machine's processor. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -76,7 +75,9 @@ def prepare(command: str, arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return native_library.UNSUPPORTED
     python = usable_python()
-    if python is None or not qt_libraries_found(command, arguments):
+    if python is None or not toolchain.compiler_found():
+        return 1
+    if not qt_libraries_found(command, arguments):
         return 1
     return 0 if install(python, with_tests=command != "run") else 1
 
@@ -137,9 +138,7 @@ def install(python: str, *, with_tests: bool) -> bool:
     uv = toolchain.find_uv()
     if uv is None:
         return False
-    environment = toolchain.build_environment(python)
-    if environment is None:
-        return False
+    environment = toolchain.own_environment()
     sync = [*toolchain.sync_command(uv, python), "--compile-bytecode"]
     sync += [f"--extra={extra}" for extra in EXTRAS]
     # Without --inexact a `run` after a `test` would take the test tools away again.

@@ -104,19 +104,6 @@ def build(target: str, made: Path, zig: Path) -> Path:
     return made
 
 
-def cmake_variables(zig: Path, target: str) -> dict[str, str]:
-    """Returns environment variables with which CMake compiles by clang, with Ninja.
-
-    An option of the project for another processor (`-march=native`, `-mavx2`) counts more than the
-    oldest one here.
-    """
-    chosen = TARGETS[target]
-    machine = f"-target {chosen.triple} -mcpu={chosen.processor}"
-    start = f'"{zig.as_posix()}"'
-    compilers = {"CC": f"{start} cc {machine}", "CXX": f"{start} c++ {machine}"}
-    return compilers | {"RC": f"{start} rc", "CMAKE_GENERATOR": "Ninja"}
-
-
 def main() -> int:
     """Compile what the arguments name. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])

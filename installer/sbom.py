@@ -27,8 +27,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__)
         return 2
-    python = from_source.usable_python()
-    uv = None if python is None else toolchain.find_uv()
+    uv = toolchain.find_uv()
     if uv is None:
         return 1
     export = [uv, "export", "--frozen", "--no-dev", "--format", "cyclonedx1.5"]

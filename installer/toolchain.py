@@ -1,7 +1,6 @@
-"""The tools that build the project from its source: uv, and a compiler for llama.cpp.
+"""The tools that build the project from its source: uv and clang, in the versions of `uv.lock`.
 
-All of it comes from PyPI in the versions of `uv.lock` where the system has none, so that Python is
-the only program that has to be there. Uses nothing but the standard library.
+llama.cpp is compiled by the system's compiler. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -30,42 +29,25 @@ COMPILER = ROOT / "build" / "compiler"
 TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
 
 
-def build_environment(python: str) -> dict[str, str] | None:
-    """The environment in which CMake finds a compiler: the system's, or clang from PyPI.
-
-    GCC's llama.cpp waits by OpenMP, which clang from PyPI does not have.
-    """
-    own = own_environment()
-    if compiler_found():
-        return own
-    if sys.platform == "darwin":
-        return complain("llama.cpp has to be compiled.", "xcode-select --install")
-    folder = find_compiler(python)
-    if folder is None:
-        return None
-    own.pop("CXXFLAGS", None)
-    variables = native_library.cmake_variables(zig_in(folder), native_library.own_target())
-    search = os.pathsep.join((str(folder / BIN), own.get("PATH", os.defpath)))
-    options = f"{own.get('CMAKE_ARGS', '')} -DGGML_OPENMP=OFF".strip()
-    return own | variables | {"PATH": search, "CMAKE_ARGS": options}
-
-
 def compiler_found() -> bool:
-    """Whether the system has a C++ compiler that is used."""
-    if WINDOWS:
-        return False
-    if sys.platform == "darwin":  # where c++ is there without its compiler, and asks for it
-        asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
-        return asked.returncode == 0
-    return any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++"))
+    """True where llama.cpp can be compiled or already is."""
+    if WINDOWS or (ROOT / ".venv").is_dir():  # CMake finds Visual Studio by itself
+        return True
+    if any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
+        return True
+    complain(
+        "No C++ compiler was found; llama.cpp has to be compiled.",
+        "Debian, Ubuntu: sudo apt install g++    macOS: xcode-select --install",
+    )
+    return False
 
 
 def find_compiler(python: str) -> Path | None:
-    """The environment with clang, CMake and Ninja, in the versions of the lock file."""
+    """The environment with clang, in the version of the lock file."""
     uv = find_uv()
     if uv is None:
         return None
-    print("Fetching the compiler: 150 MB.", flush=True)
+    print("Fetching clang: 100 MB.", flush=True)
     sync = [*sync_command(uv, python), "--only-group=compiler"]
     place = {"UV_PROJECT_ENVIRONMENT": str(COMPILER)}
     if subprocess.run(sync, cwd=ROOT, env=own_environment() | place, check=False).returncode != 0:
@@ -165,11 +147,9 @@ def fetched(wheel: dict[str, Any]) -> bytes:
 
 def certificates() -> bool:
     """Whether this system has certificates of authorities."""
-    return (
-        WINDOWS
-        or sys.platform == "darwin"
-        or bool(ssl.create_default_context().cert_store_stats()["x509_ca"])
-    )
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    return WINDOWS or paths.cafile is not None or (folder is not None and any(folder.iterdir()))
 
 
 def complain(what: str, todo: str) -> None:

@@ -39,9 +39,9 @@ def main() -> int:
     native_only: bool = parser.parse_args().native
     python = from_source.usable_python()
     uv = None if python is None else toolchain.find_uv()
-    environment = None if python is None else toolchain.build_environment(python)
-    if python is None or uv is None or environment is None:
+    if python is None or uv is None or not toolchain.compiler_found():
         return 1
+    environment = toolchain.own_environment()
     try:
         freeze(prepare(uv, python, environment, native_only=native_only))
     except subprocess.CalledProcessError as stopped:

@@ -92,17 +92,6 @@ def test_an_unsupported_machine_is_named_before_anything_is_installed(monkeypatc
     assert capsys.readouterr().err.count("riscv64") == 1
 
 
-def test_without_a_compiler_of_the_system_clang_compiles_with_threads_of_its_own(monkeypatch):
-    monkeypatch.setattr(toolchain, "compiler_found", lambda: False)
-    monkeypatch.setattr(toolchain, "find_compiler", lambda _python: Path("/compiler"))
-    monkeypatch.setattr(toolchain, "zig_in", lambda folder: folder / "the zig")
-    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
-    built_with = toolchain.build_environment("python3")
-    assert shlex.split(built_with["CXX"])[:2] == ["/compiler/the zig", "c++"]
-    assert built_with["CMAKE_ARGS"].split() == ["-DGGML_NATIVE=OFF", "-DGGML_OPENMP=OFF"]
-    assert built_with["PATH"].startswith(str(Path("/compiler", toolchain.BIN)))
-
-
 def test_a_wheel_with_other_bytes_than_the_locked_ones_is_refused(tmp_path):
     (file := tmp_path / "uv-1-py3-none-any.whl").write_bytes(b"other bytes")
     locked = toolchain.locked_package("uv")["wheels"][0] | {"url": file.as_uri()}

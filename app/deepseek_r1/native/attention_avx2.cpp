@@ -60,6 +60,8 @@ inline void store_sums(float *to, const Vector (&sums)[score_cells]) {
                              _mm_shuffle_ps(pairs, pairs, _MM_SHUFFLE(3, 1, 3, 1))));
 }
 
+inline float f32_of_f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
 #include "attention_kernel.hpp"
 
 }  // namespace streaming::avx2

@@ -51,6 +51,8 @@ inline void store_sums(float *to, const Vector (&sums)[score_cells]) {
     _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1)));
 }
 
+inline float f32_of_f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
 #include "attention_kernel.hpp"
 
 }  // namespace streaming::avx512

@@ -95,5 +95,6 @@ using AttendFunction = void (*)(const AttentionNode &, const Block &, Scratch &)
 // Null where the compiler cannot make them for this kind of processor.
 AttendFunction attend_avx2();
 AttendFunction attend_avx512();
+AttendFunction attend_neon();
 
 }  // namespace streaming

@@ -128,12 +128,15 @@ EXPORT bool kernels_on_node(char *node, bool ask, const NodeKernels *kernels) {
 
 // How many bits the widest vectors have that attention can be computed with here; 0 for none.
 EXPORT int attention_vector_bits() {
+    if (attend_neon() != nullptr) return 128;
     if (!x86_features().avx2) return 0;
     return x86_features().avx512 ? 512 : 256;
 }
 
 EXPORT Attention *attention_new(int vector_bits) {
-    return new Attention(vector_bits == 512 ? attend_avx512() : attend_avx2());
+    return new Attention(vector_bits == 512   ? attend_avx512()
+                         : vector_bits == 256 ? attend_avx2()
+                                              : attend_neon());
 }
 
 EXPORT void attention_set_layout(Attention *attention, const CustomNodeLayout *layout) {

@@ -1,7 +1,8 @@
-"""llama.cpp and the native library for Windows, compiled on Linux by the same compiler as there.
+"""llama.cpp for Windows, compiled on Linux by mingw-w64, and the native library, by clang.
 
-The source is the one in uv.lock, with the options of the release (`bundle/native.py`). Compiled
-files are kept, and further CPU variants are added to them.
+The source is the one in uv.lock, with the options of the release (`bundle/native.py`). OpenMP is
+left out: mingw's would be one more library. Compiled files are kept, and further CPU variants are
+added to them. For tests only: releases are compiled on Windows by Microsoft's compiler.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
-from build_cache import BUILT, ROOT, cached, digest
+from build_cache import BUILT, HERE, ROOT, cached, digest, run
 
 sys.path[:0] = [str(ROOT / "installer"), str(ROOT / "installer" / "bundle")]
 import from_source  # noqa: E402 - below this folder
@@ -29,11 +30,11 @@ ALL = "all"
 USUAL = "haswell"
 """The variant that most processors can run: AVX2."""
 TARGET = "windows-x86_64"
+TRIPLE = "x86_64-w64-mingw32"
+RUNTIME = ("libstdc++-6.dll", "libgcc_s_seh-1.dll", "libwinpthread-1.dll")
 OPTIONS = native.OPTIONS | {
     "BUILD_SHARED_LIBS": "ON",
     "CMAKE_BUILD_TYPE": "Release",
-    "CMAKE_SYSTEM_NAME": "Windows",
-    "CMAKE_SYSTEM_PROCESSOR": "AMD64",
     "GGML_OPENMP": "OFF",
     **{f"LLAMA_BUILD_{part}": "OFF" for part in ("COMMON", "EXAMPLES", "SERVER", "TESTS", "TOOLS")},
 }
@@ -45,14 +46,9 @@ CHOICE = """
 """
 
 
-def compiler() -> tuple[Path, dict[str, str]]:
-    """Returns clang, and the environment in which CMake finds and uses it. Raises SystemExit."""
-    folder = toolchain.find_compiler(from_source.usable_python() or sys.executable)
-    if folder is None:
-        raise SystemExit(1)
-    zig = toolchain.zig_in(folder)
-    search = os.pathsep.join((str(folder / toolchain.BIN), os.environ["PATH"]))
-    return zig, os.environ | own.cmake_variables(zig, TARGET) | {"PATH": search}
+def tool(name: str) -> str:
+    """Returns the name of a mingw-w64 program on Debian."""
+    return f"{TRIPLE}-{name}"
 
 
 def libraries(variants: str) -> Path:
@@ -64,9 +60,10 @@ def libraries(variants: str) -> Path:
     source = native.locked_source(ROOT / "uv.lock")
     made_of = [
         source.sha256,
+        HERE / "mingw.cmake",
         repr(sorted(OPTIONS.items())),
-        repr(own.TARGETS[TARGET]),
         variants,
+        "stripped",
     ]
 
     def make(place: Path) -> None:
@@ -78,6 +75,10 @@ def libraries(variants: str) -> Path:
             variant = file.stem.removeprefix("ggml-cpu-")
             if variant == file.stem or variants == ALL or variant in variants.split(";"):
                 shutil.copy(file, package / "lib")
+        for name in RUNTIME:
+            shutil.copy(_runtime(name), package / "lib")
+        # Wine reads a DLL into memory as a whole: the debugging sections of libstdc++ are 20 MiB.
+        run(tool("strip"), "--strip-debug", *(package / "lib").glob("*.dll"))
         metadata = place / f"llama_cpp_python-{source.version}.dist-info"
         metadata.mkdir()
         shutil.copy(_unpacked(source) / "PKG-INFO", metadata / "METADATA")
@@ -93,7 +94,10 @@ def native_library() -> Path:
     beside = own.library(TARGET)
 
     def compile_in(place: Path) -> None:
-        own.build(TARGET, place / beside.name, compiler()[0])
+        folder = toolchain.find_compiler(from_source.usable_python() or sys.executable)
+        if folder is None:
+            raise SystemExit(1)
+        own.build(TARGET, place / beside.name, toolchain.zig_in(folder))
 
     sources = sorted(own.FOLDER.glob("*.?pp"))
     made = cached("native", [*sources, Path(own.__file__)], compile_in) / beside.name
@@ -103,7 +107,7 @@ def native_library() -> Path:
 
 
 def _tree(source: native.Source) -> Path:
-    return BUILT / f"llama-make-{digest([source.sha256, repr(own.TARGETS[TARGET])])}"
+    return BUILT / f"llama-make-{digest([source.sha256, HERE / 'mingw.cmake'])}"
 
 
 def _unpacked(source: native.Source) -> Path:
@@ -135,12 +139,17 @@ def _compile(source: native.Source, variants: str) -> Path:
     """Compile llama.cpp. Returns the folder of its DLLs."""
     made = _tree(source) / "make"
     options = OPTIONS | {"R1_VARIANTS": "" if variants == ALL else variants}
+    options["CMAKE_TOOLCHAIN_FILE"] = str(HERE / "mingw.cmake")
     configure = ["cmake", "-G", "Ninja", "-S", str(_unpacked(source) / "vendor" / "llama.cpp")]
     configure += ["-B", str(made), *(f"-D{key}={value}" for key, value in options.items())]
-    _, environment = compiler()
-    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL, env=environment)
+    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
     print(f"Compiling llama.cpp for Windows, variants: {variants}.", flush=True)
     jobs = str(max(1, (os.cpu_count() or 1) - 1))
-    build = ["nice", "-n", "19", "ninja", "-C", str(made), "-j", jobs, "--quiet", "llama"]
-    subprocess.run(build, check=True, env=environment)
+    run("nice", "-n", "19", "ninja", "-C", made, "-j", jobs, "--quiet", "llama")
     return made / "bin"
+
+
+def _runtime(name: str) -> Path:
+    """Returns the path of one of mingw's own libraries."""
+    ask = [tool("g++-posix"), f"-print-file-name={name}"]
+    return Path(subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip())

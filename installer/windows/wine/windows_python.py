@@ -29,7 +29,7 @@ DEBIAN = ("libpython3.13-stdlib", "libpython3.13-minimal")
 LEFT_OUT = ("cp313t", "_tkinter", "winsound")
 DLLS = ("libffi-8.dll", "libcrypto-3.dll", "libssl-3.dll", "sqlite3.dll")
 NOT_WANTED = ("test", "idlelib", "turtledemo", "tkinter", "lib-dynload", "sitecustomize.py")
-EXPORTED = re.compile(rb"(?<=\0)_?Py[A-Z_][A-Za-z_0-9]+(?=\0)")
+FORWARDED = re.compile(r"\b_?Py[A-Za-z_0-9]+$", re.MULTILINE)
 ENTRY = "int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }\n"
 
 
@@ -104,18 +104,22 @@ def _take_standard_library(place: Path, work: Path) -> None:
 
 def _compile(place: Path, work: Path) -> None:
     """Make python.exe, pythonw.exe, icuuc.dll, and python3.dll for modules of the stable ABI."""
-    zig, _ = windows_llama.compiler()
     (work / "python.def").write_text("LIBRARY python313.dll\nEXPORTS\nPy_Main\n", encoding="ascii")
-    tool = [zig, "dlltool", "-m", "i386:x86-64"]
-    run(*tool, "-d", work / "python.def", "-l", work / "libpython313.a")
-    compiler = [zig, "cc", "-target", "x86_64-windows-gnu", "-O2", "-s"]
+    run(windows_llama.tool("dlltool"), "-d", work / "python.def", "-l", work / "libpython313.a")
+    compiler = [windows_llama.tool("gcc-posix"), "-O2", "-s"]
     link = [HERE / "python.c", f"-L{work}", "-lpython313"]
     run(*compiler, "-municode", *link, "-o", place / "python.exe")
     windowed = ["-municode", "-mwindows", "-DWITHOUT_CONSOLE"]
     run(*compiler, *windowed, *link, "-o", place / "pythonw.exe")
     run(*compiler, "-shared", HERE / "icuuc.c", "-o", place / "icuuc.dll")
-    names = sorted(set(EXPORTED.findall((place / "python313.dll").read_bytes())))
-    forwards = "".join(f"{each.decode()} = python313.{each.decode()}\n" for each in names)
+    listed = subprocess.run(
+        [windows_llama.tool("objdump"), "-p", str(place / "python313.dll")],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    names = sorted(set(FORWARDED.findall(listed.stdout)))
+    forwards = "".join(f"{name} = python313.{name}\n" for name in names)
     (work / "python3.def").write_text(f"LIBRARY python3.dll\nEXPORTS\n{forwards}", encoding="ascii")
     (work / "entry.c").write_text(ENTRY, encoding="ascii")
     bare = ["-shared", "-nostdlib", "-nostartfiles", "-e", "DllMainCRTStartup"]

@@ -45,9 +45,9 @@ def supported_kernels(library: Library) -> list[MulMatKernel]:
 
 
 def attention_vector_bits() -> int:
-    """Return the bits of the vectors that attention has here: 512, 256, or 0 without kernels.
+    """Return the bits of the vectors that attention has here: 512, 256, 128, or 0 without kernels.
 
-    They need a processor with AVX2, FMA and F16C.
+    128 are NEON's, of every 64-bit ARM processor; x86 needs AVX2, FMA and F16C.
     """
     bits: int = native().attention_vector_bits()
     return bits
