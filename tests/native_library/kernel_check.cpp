@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -22,9 +23,10 @@ float between(float least, float most) {
     return std::uniform_real_distribution<float>(least, most)(random_bits);
 }
 
-uint16_t f16_of(float value) {  // of values in its normal range; rounds towards 0
+uint16_t f16_of(float value) {  // of values in its normal range
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
+    bits += 0xfff + (bits >> 13 & 1);  // to the nearest, halves to even
     const uint32_t exponent = (bits >> 23 & 255) - 112;
     return static_cast<uint16_t>(bits >> 16 & 0x8000) |
            static_cast<uint16_t>(exponent << 10 | (bits >> 13 & 1023));
@@ -113,7 +115,7 @@ void to_q8_0(const float *from, void *to, int64_t /*count*/) {
     for (int i = 0; i < block_values; i++) most = std::max(most, std::abs(from[i]));
     block.scale = f16_of(most / 127);
     for (int i = 0; i < block_values; i++)
-        block.quants[i] = static_cast<int8_t>(std::lround(from[i] / (most / 127)));
+        block.quants[i] = static_cast<int8_t>(std::nearbyint(from[i] * (127 / most)));
 }
 
 void values_of(const BlockQ80 &block, double *to) {
@@ -196,7 +198,7 @@ void check_products(const char *kernel, const char *type, const WeightFormat *fo
             }
         char what[40];
         std::snprintf(what, sizeof what, "%s, %d rows", type, static_cast<int>(rows));
-        report(kernel, what, error, 1e-5);
+        report(kernel, what, error, 1e-6);
     }
 }
 
