@@ -16,10 +16,11 @@ class NativeLibrary(BuildHookInterface[Any]):
     """Runs for wheels and for editable installations."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Raises setuptools' CompileError or LinkError."""
-        made = native_library.build()
+        """Raises CalledProcessError, UnsupportedMachineError, ModuleNotFoundError."""
+        target = native_library.own_target()
+        made = native_library.library(target)
+        native_library.build(target, made, native_library.own_zig())
         build_data["artifacts"].append(made.relative_to(self.root).as_posix())
         build_data["pure_python"] = False
         # The native library knows nothing of Python: one wheel is for all versions of it.
-        platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{native_library.TARGETS[target].wheels}"

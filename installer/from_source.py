@@ -10,8 +10,8 @@
 What follows `check`, `test` or `test-all` goes to pytest, what follows `run` to the application.
 
 Needs Python 3.11 to 3.13 and a C/C++ compiler; everything else comes from PyPI in the versions of
-`uv.lock`, into `.venv` here. The first time takes about five minutes: llama.cpp is compiled for
-this machine's processor. Uses nothing but the standard library.
+`uv.lock`, into `build` and `.venv` here. The first time takes about five minutes: llama.cpp is
+compiled for this machine's processor. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import toolchain
+from toolchain import BIN, WINDOWS
+
+import native_library
+
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("desktop", "serve", "starter", "ocr")  # of pyproject.toml: the application is all of them
-UV_VERSION = "0.13.9"
 PYTHONS = ((3, 11), (3, 13))  # first and last minor version that works
-WINDOWS = os.name == "nt"
-BIN = "Scripts" if WINDOWS else "bin"
 LIBRARY = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 NATIVE = ROOT / "app" / "deepseek_r1" / "native"
-TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
 
 STATIC_CHECKS = (
     ["ruff", "check", "."],
@@ -54,11 +56,8 @@ def main() -> int:
         print(__doc__)
         return 2
     command, rest = arguments[0], arguments[1:]
-    python = usable_python()
-    if python is None or not compiler_found() or not qt_libraries_found(command, rest):
-        return 1
-    if not install(python, with_tests=command != "run"):
-        return 1
+    if status := prepare(command, rest):
+        return status
     if command == "run":
         return start([tool("r1desk"), *rest])
     if command == "setup":
@@ -66,6 +65,21 @@ def main() -> int:
     static = run_all(STATIC_CHECKS) if command in ("check", "test") else []
     tests = run_all(pytest_commands(command, rest))
     return worst_status(static, tests, selected=bool(rest))
+
+
+def prepare(command: str, arguments: list[str]) -> int:
+    """Install what a command needs. Returns the exit status."""
+    try:
+        native_library.own_target()
+    except native_library.UnsupportedMachineError as error:
+        print(error, file=sys.stderr)
+        return native_library.UNSUPPORTED
+    python = usable_python()
+    if python is None or not toolchain.compiler_found():
+        return 1
+    if not qt_libraries_found(command, arguments):
+        return 1
+    return 0 if install(python, with_tests=command != "run") else 1
 
 
 def usable_python() -> str | None:
@@ -77,24 +91,11 @@ def usable_python() -> str | None:
         other = shutil.which(f"python3.{minor}")
         if other:
             return other
-    return complain(
+    return toolchain.complain(
         f"Python {sys.version_info.major}.{sys.version_info.minor} runs this script; the"
         f" application needs 3.{first[1]} to 3.{last[1]}.",
         "Install one of them (https://www.python.org/downloads/) and start again with it.",
     )
-
-
-def compiler_found() -> bool:
-    """True where llama.cpp can be compiled or already is."""
-    if WINDOWS or (ROOT / ".venv").is_dir():  # CMake finds Visual Studio by itself
-        return True
-    if any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
-        return True
-    complain(
-        "No C++ compiler was found; llama.cpp has to be compiled.",
-        "Debian, Ubuntu: sudo apt install g++ make    macOS: xcode-select --install",
-    )
-    return False
 
 
 def qt_libraries_found(command: str, arguments: list[str]) -> bool:
@@ -106,7 +107,7 @@ def qt_libraries_found(command: str, arguments: list[str]) -> bool:
     platforms = display.platforms(arguments=arguments) if command == "run" else ["offscreen"]
     missing = display.missing_packages(platforms) if platforms else []
     if missing:
-        complain(
+        toolchain.complain(
             "Some system libraries that the window needs are missing.",
             "Debian, Ubuntu: sudo apt install " + " ".join(missing),
         )
@@ -134,11 +135,11 @@ def native_library_is_current(folder: Path = NATIVE) -> bool:
 
 def install(python: str, *, with_tests: bool) -> bool:
     """Bring `.venv` to the state of the lock file."""
-    uv = find_uv(python)
+    uv = toolchain.find_uv()
     if uv is None:
         return False
-    # The system's certificates: a company's proxy may have its own.
-    sync = [uv, "sync", "--frozen", "--system-certs", "--compile-bytecode", "--python", python]
+    environment = toolchain.own_environment()
+    sync = [*toolchain.sync_command(uv, python), "--compile-bytecode"]
     sync += [f"--extra={extra}" for extra in EXTRAS]
     # Without --inexact a `run` after a `test` would take the test tools away again.
     sync += [] if with_tests else ["--no-dev", "--inexact"]
@@ -149,47 +150,12 @@ def install(python: str, *, with_tests: bool) -> bool:
     # Locked processes may write no file, so Python could not keep what it compiles of theirs.
     compile_app = [tool("python"), "-m", "compileall", "-q", "app"]
     for step in (sync, compile_app):
-        if subprocess.run(step, cwd=ROOT, env=own_environment(), check=False).returncode != 0:
-            complain(
+        if subprocess.run(step, cwd=ROOT, env=environment, check=False).returncode != 0:
+            toolchain.complain(
                 "The installation stopped; the reason stands above.", "Mend it and start again."
             )
             return False
     return True
-
-
-def find_uv(python: str) -> str | None:
-    """The installer `uv` in the version this project was locked with."""
-    place = ROOT / "build" / "uv"
-    uv = place / BIN / ("uv.exe" if WINDOWS else "uv")
-    if uv.is_file():
-        return str(uv)
-    if subprocess.run([python, "-m", "venv", str(place)], check=False).returncode != 0:
-        shutil.rmtree(place, ignore_errors=True)
-        return complain(
-            "Python could not make a virtual environment.",
-            "Debian, Ubuntu: sudo apt install python3-venv",
-        )
-    pip = [str(place / BIN / "python"), "-m", "pip", "install", "--quiet"]
-    pip += ["--disable-pip-version-check", f"uv=={UV_VERSION}"]
-    if subprocess.run(pip, check=False).returncode != 0:
-        return complain("uv could not be installed.", "Check the network connection to PyPI.")
-    return str(uv)
-
-
-def own_environment() -> dict[str, str]:
-    """The environment without another project's virtual environment in it.
-
-    On macOS llama.cpp would be compiled for Apple's graphics and matrix libraries, whose memory the
-    budget does not count. On Linux a mistake of older GCCs is mended for it.
-    """
-    own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    if sys.platform == "linux":
-        chosen = own.get("CXXFLAGS", "")
-        own["CXXFLAGS"] = f"{chosen} -include {shlex.quote(str(TILE_CONFIG))}".strip()
-    if sys.platform == "darwin":
-        chosen = own.get("CMAKE_ARGS", "")
-        own["CMAKE_ARGS"] = f"{chosen} -DGGML_METAL=OFF -DGGML_BLAS=OFF".strip()
-    return own
 
 
 def start(command: list[str]) -> int:
@@ -257,11 +223,6 @@ def worst_status(static: list[int], tests: list[int], *, selected: bool) -> int:
 def tool(name: str) -> str:
     """A command of the project's own environment."""
     return str(ROOT / ".venv" / BIN / (name + ".exe" if WINDOWS else name))
-
-
-def complain(what: str, todo: str) -> None:
-    """Say what is wrong and what to do."""
-    print(f"{what}\n{todo}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,53 +1,131 @@
 #!/usr/bin/env python3
-"""Compile app/deepseek_r1/native into the library that Python loads beside its sources.
+"""Compile app/deepseek_r1/native, for this machine or for others. Prints the path of each library.
 
-    python installer/native_library.py      # needs setuptools, which finds the compiler
+    python installer/native_library.py                     # beside its sources
+    python installer/native_library.py --target all        # below build/native, for every target
+    python installer/native_library.py --target windows-x86_64 macos-arm64
 
-Plain C++ without Python's headers: one library suits every version of Python.
+Needs the package `ziglang`: clang with the C++ library of every system, so each target is compiled
+anywhere. Plain C++ without Python's headers: one library suits every version of Python.
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
+import importlib.util
+import platform
+import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-
-from setuptools._distutils.ccompiler import new_compiler
-from setuptools._distutils.sysconfig import customize_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "app" / "deepseek_r1" / "native"
-SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-LIBRARY = FOLDER / f"streaming{SUFFIX}"
+UNSUPPORTED = 3  # the exit status
+OPTIONS = ("-std=c++17", "-O3", "-g0", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden",
+           "-shared", "-s")  # fmt: skip
+_SYSTEMS = {"win32": "windows", "darwin": "macos"}
+_PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def build() -> Path:
-    """Compile the library and return its path. Raises setuptools' CompileError or LinkError."""
-    compiler = new_compiler()
-    customize_compiler(compiler)
-    windows = compiler.compiler_type == "msvc"
-    options = (
-        ["/std:c++17", "/EHsc", "/O2"] if windows else ["-std=c++17", "-O3", "-g0", "-pthread"]
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A system as clang names it and as wheels do, its oldest processor, and how libraries end."""
+
+    triple: str
+    processor: str
+    suffix: str
+    wheels: str
+
+
+# Kernels for newer processors are chosen when the program runs.
+TARGETS = {
+    "linux-x86_64": Target("x86_64-linux-gnu.2.28", "x86_64", ".so", "manylinux_2_28_x86_64"),
+    "linux-aarch64": Target("aarch64-linux-gnu.2.28", "generic", ".so", "manylinux_2_28_aarch64"),
+    "macos-arm64": Target("aarch64-macos.12.0", "apple_m1", ".dylib", "macosx_12_0_arm64"),
+    "macos-x86_64": Target("x86_64-macos.12.0", "x86_64", ".dylib", "macosx_12_0_x86_64"),
+    "windows-x86_64": Target("x86_64-windows-gnu", "x86_64", ".dll", "win_amd64"),
+    "windows-aarch64": Target("aarch64-windows-gnu", "generic", ".dll", "win_arm64"),
+}
+
+
+class UnsupportedMachineError(Exception):
+    """There is no target for this machine."""
+
+
+def own_target() -> str:
+    """Returns the name of this machine's target. Raises UnsupportedMachineError."""
+    machine = platform.machine()
+    processor = _PROCESSORS.get(machine.lower(), machine.lower())
+    system = _SYSTEMS.get(sys.platform, sys.platform)
+    for name, target in TARGETS.items():
+        if name.startswith(f"{system}-") and target.triple.startswith(f"{processor}-"):
+            return name
+    raise UnsupportedMachineError(
+        f"R1 Desk is not made for {machine} with {sys.platform}, but for: {', '.join(TARGETS)}."
     )
-    options += [] if windows else ["-fPIC", "-fvisibility=hidden"]
-    with tempfile.TemporaryDirectory() as folder:
-        sources = [str(file.relative_to(ROOT)) for file in sorted(FOLDER.glob("*.cpp"))]
-        with contextlib.chdir(ROOT):
-            objects = compiler.compile(sources, output_dir=folder, extra_preargs=options)
-        made = Path(folder) / LIBRARY.name
-        compiler.link_shared_object(
-            objects,
-            str(made),
-            extra_postargs=[] if windows else ["-pthread"],
-            target_lang="c++",
-        )
+
+
+def library(target: str) -> Path:
+    """Returns the path of the library that Python loads where it runs on this target."""
+    return FOLDER / f"streaming{TARGETS[target].suffix}"
+
+
+def zig_of(packages: Path) -> Path:
+    """Returns the compiler in a folder of packages."""
+    return packages / "ziglang" / ("zig.exe" if sys.platform == "win32" else "zig")
+
+
+def own_zig() -> Path:
+    """Returns this interpreter's compiler. Raises ModuleNotFoundError."""
+    found = importlib.util.find_spec("ziglang")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("The package ziglang is not installed.", name="ziglang")
+    return zig_of(Path(found.origin).parents[1])
+
+
+def build(target: str, made: Path, zig: Path) -> Path:
+    """Compile the library for a target and return its path.
+
+    Raises CalledProcessError after the compiler's messages.
+    """
+    made.parent.mkdir(parents=True, exist_ok=True)
+    chosen = TARGETS[target]
+    options = [*OPTIONS, "-target", chosen.triple, f"-mcpu={chosen.processor}"]
+    options += [] if chosen.suffix == ".dll" else ["-fPIC", "-pthread"]
+    sources = [file.name for file in sorted(FOLDER.glob("*.cpp"))]
+    with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+        new = Path(folder) / made.name
+        command = [str(zig), "c++", *options, "-o", str(new), *sources]
+        subprocess.run(command, cwd=FOLDER, check=True)
         # Replaced in one step: a process that has loaded the old library keeps it.
-        beside = LIBRARY.with_suffix(".new")
-        beside.write_bytes(made.read_bytes())
-        beside.replace(LIBRARY)
-    return LIBRARY
+        new.replace(made)
+    return made
+
+
+def main() -> int:
+    """Compile what the arguments name. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    names = ("all", *TARGETS)
+    parser.add_argument("--target", nargs="+", choices=names, default=[], metavar="NAME",
+                        help=f"of {', '.join(names)}")  # fmt: skip
+    asked = parser.parse_args().target
+    try:
+        zig = own_zig()
+        if not asked:
+            print(build(own_target(), library(own_target()), zig))
+        for name in TARGETS if "all" in asked else asked:
+            place = ROOT / "build" / "native" / name / library(name).name
+            print(build(name, place, zig), flush=True)
+    except (UnsupportedMachineError, ModuleNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return UNSUPPORTED
+    except subprocess.CalledProcessError as error:
+        print(f"The compiler stopped with status {error.returncode}.", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    print(build())
+    sys.exit(main())

@@ -33,6 +33,7 @@ sys.path[:0] = [str(ROOT / "installer"), str(ROOT / "installer" / "bundle")]
 import from_source  # noqa: E402 - beside this file
 import native  # noqa: E402
 import old_processors  # noqa: E402
+import toolchain  # noqa: E402
 
 BUILT = ROOT / "build" / "processors"
 LIBRARIES = "lib/python*/site-packages/llama_cpp/lib"
@@ -155,7 +156,7 @@ def compiled(source: Path, variant: Variant) -> Path:
                 if each not in variant.sets]  # fmt: skip
     build_it = ["--build", str(build), "--target", "ggml-cpu", "--parallel", str(os.cpu_count())]
     for arguments in (["-S", str(source), "-B", str(build), *options], build_it):
-        environment = from_source.own_environment()
+        environment = toolchain.own_environment()
         subprocess.run(
             [*cmake(), *arguments], check=True, stdout=subprocess.DEVNULL, env=environment
         )
@@ -172,7 +173,7 @@ def cmake() -> list[str]:
     """Returns the command of CMake: the system's, or PyPI's by uv."""
     if shutil.which("cmake"):
         return ["cmake"]
-    uv = from_source.find_uv(sys.executable)
+    uv = toolchain.find_uv()
     return [str(uv), "tool", "run", "--quiet", "cmake"]
 
 

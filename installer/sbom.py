@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "installer"))
 import from_source  # noqa: E402 - beside this file
+import toolchain  # noqa: E402
 
 
 def main() -> int:
@@ -26,8 +27,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__)
         return 2
-    python = from_source.usable_python()
-    uv = None if python is None else from_source.find_uv(python)
+    uv = toolchain.find_uv()
     if uv is None:
         return 1
     export = [uv, "export", "--frozen", "--no-dev", "--format", "cyclonedx1.5"]

@@ -24,7 +24,8 @@ LICENCE_NAMES = re.compile(r"(?i)^(licen[cs]e|copying|notice|ofl-)")
 
 # Packages of the build alone: nothing of them is copied into the bundle but PyInstaller's starter
 # program, whose licence allows that for any program.
-BUILD_ONLY = {"altgraph", "packaging", "pip", "pyinstaller-hooks-contrib", "setuptools", "wheel"}
+BUILD_ONLY = {"altgraph", "cmake", "ninja", "packaging", "pip", "pyinstaller-hooks-contrib",
+              "setuptools", "uv", "wheel", "ziglang"}  # fmt: skip
 
 # Packages that name a licence without bringing its text. Qt and its binding are used under LGPL
 # 3, which extends GPL 3: both texts are needed.

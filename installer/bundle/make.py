@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "installer"))
 import from_source  # noqa: E402 - beside this folder
 import native  # noqa: E402
 import needs  # noqa: E402
+import toolchain  # noqa: E402
 
 BUILT = ROOT / "build" / "bundle"
 FOLDER = ROOT / "dist" / "r1desk"
@@ -37,36 +38,42 @@ def main() -> int:
     parser.add_argument("--native", action="store_true", help="for this machine's processor only")
     native_only: bool = parser.parse_args().native
     python = from_source.usable_python()
-    uv = None if python is None else from_source.find_uv(python)
-    if python is None or uv is None or not from_source.compiler_found():
+    uv = None if python is None else toolchain.find_uv()
+    if python is None or uv is None or not toolchain.compiler_found():
         return 1
+    environment = toolchain.own_environment()
     try:
-        freeze(prepare(uv, python, native_only=native_only))
+        freeze(prepare(uv, python, environment, native_only=native_only))
     except subprocess.CalledProcessError as stopped:
         print(f"Stopped: {stopped}. The reason stands above.", file=sys.stderr)
         return 1
     return report()
 
 
-def prepare(uv: str, python: str, *, native_only: bool) -> str:
+def prepare(uv: str, python: str, environment: dict[str, str], *, native_only: bool) -> str:
     """Make the build environment with the requested llama.cpp. Returns its interpreter.
 
     Raises CalledProcessError.
     """
     # Both kinds of llama.cpp have one version: in a common environment the wrong one would stay.
     venv = BUILT / ("venv-native" if native_only else "venv")
-    suffix = ".exe" if from_source.WINDOWS else ""
-    interpreter = venv / from_source.BIN / f"python{suffix}"
-    environment = from_source.own_environment() | {"UV_PROJECT_ENVIRONMENT": str(venv)}
-    sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
-    sync += ["--no-dev", "--group", "bundle", "--no-install-project"]
+    suffix = ".exe" if toolchain.WINDOWS else ""
+    interpreter = venv / toolchain.BIN / f"python{suffix}"
+    environment |= {"UV_PROJECT_ENVIRONMENT": str(venv)}
+    sync = [
+        *toolchain.sync_command(uv, python),
+        "--no-dev",
+        "--group",
+        "bundle",
+        "--no-install-project",
+    ]
     sync += [f"--extra={extra}" for extra in from_source.EXTRAS]
     if not native_only:
         sync += ["--no-install-package", native.PACKAGE, "--inexact"]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
     if not native_only:
-        builder = str(Path(uv).with_name(f"python{suffix}"))
-        wheel = native.wheel_with_variants(BUILT / "wheels", ROOT / "uv.lock", builder)
+        pip = toolchain.pip_command(uv, python)
+        wheel = native.wheel_with_variants(BUILT / "wheels", ROOT / "uv.lock", pip, environment)
         install = [uv, "pip", "install", "--python", str(interpreter), "--no-deps", "--reinstall"]
         subprocess.run([*install, str(wheel)], env=environment, check=True)
     return str(interpreter)
@@ -84,7 +91,7 @@ def freeze(interpreter: str) -> None:
     subprocess.run(
         [*command, str(ROOT / "build.spec")],
         cwd=ROOT,
-        env=from_source.own_environment() | {"PYTHONHASHSEED": "1"},
+        env=toolchain.own_environment() | {"PYTHONHASHSEED": "1"},
         check=True,
     )
     drop_debug_symbols()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import from_source
+import toolchain
 
 PACKAGE = "llama-cpp-python"
 
@@ -55,13 +55,15 @@ def kept_place(folder: Path, source: Source) -> Path:
     """Returns the path of the wheel of this source and these options. It suits every Python."""
     asked = [source.sha256, *(f"{key}={value}" for key, value in sorted(OPTIONS.items()))]
     asked += [sys.platform, os.environ.get("CMAKE_ARGS", "")]
-    asked.append(from_source.TILE_CONFIG.read_text(encoding="utf-8"))
+    asked.append(toolchain.TILE_CONFIG.read_text(encoding="utf-8"))
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
     return folder / f"{source.version}-{digest}"
 
 
-def wheel_with_variants(folder: Path, lock: Path, python: str) -> Path:
-    """Returns the wheel below `folder`, compiled by `python` -m pip if it is missing.
+def wheel_with_variants(
+    folder: Path, lock: Path, pip: list[str], environment: dict[str, str]
+) -> Path:
+    """Returns the wheel below `folder`, compiled by the command `pip` if it is missing.
 
     Raises CalledProcessError if the compilation fails, after its output.
     """
@@ -72,9 +74,9 @@ def wheel_with_variants(folder: Path, lock: Path, python: str) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     print("Compiling llama.cpp for all processors: about 15 minutes on two cores.", flush=True)
     # pip would take a wheel from its cache without asking with which options it was made.
-    command = [python, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir"]
+    command = [*pip, "wheel", "--no-deps", "--no-cache-dir"]
     command += ["--wheel-dir", str(place), f"{PACKAGE} @ {source.url}#sha256={source.sha256}"]
     # The options apply to packages on the command line, not to a requirements file.
     command += [f"--config-settings=cmake.define.{key}={value}" for key, value in OPTIONS.items()]
-    subprocess.run(command, check=True, env=from_source.own_environment())
+    subprocess.run(command, check=True, env=environment)
     return sorted(place.glob("*.whl"))[0]

@@ -44,8 +44,6 @@ LEFT_OUT = {
     "smg launch": "is a gateway before other computers: tests/server/test_gateway.py",
     "make ": "builds the application: tests/installer",
     "python3 installer": "builds packages: tests/installer",
-    "CC=gcc-12": "builds a wheel: tests/installer",
-    "uvx ": "repairs that wheel",
     "sudo ": "needs the rights of root",
     "{": "is the shape of an answer",
 }

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import from_source
 import pytest
+import toolchain
+
+import native_library
 
 
 @pytest.mark.parametrize(
@@ -76,10 +79,31 @@ def test_the_look_for_a_screen_is_loaded_before_anything_is_installed() -> None:
 
 def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(monkeypatch):
     monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
-    assert from_source.own_environment()["CMAKE_ARGS"] == "-DGGML_NATIVE=OFF"
+    assert toolchain.own_environment()["CMAKE_ARGS"] == "-DGGML_NATIVE=OFF"
     monkeypatch.setattr(from_source.sys, "platform", "darwin")
-    built_with = from_source.own_environment()["CMAKE_ARGS"].split()
+    built_with = toolchain.own_environment()["CMAKE_ARGS"].split()
     assert built_with == ["-DGGML_NATIVE=OFF", "-DGGML_METAL=OFF", "-DGGML_BLAS=OFF"]
+
+
+def test_an_unsupported_machine_is_named_before_anything_is_installed(monkeypatch, capsys):
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(sys, "argv", ["from_source.py", "setup"])
+    assert from_source.main() == 3
+    assert capsys.readouterr().err.count("riscv64") == 1
+
+
+def test_a_wheel_with_other_bytes_than_the_locked_ones_is_refused(tmp_path):
+    (file := tmp_path / "uv-1-py3-none-any.whl").write_bytes(b"other bytes")
+    locked = toolchain.locked_package("uv")["wheels"][0] | {"url": file.as_uri()}
+    with pytest.raises(OSError, match=r"not the file of uv\.lock"):
+        toolchain.fetched(locked)
+
+
+@pytest.mark.parametrize("target", native_library.TARGETS)
+def test_every_target_has_its_tools_in_the_lock_file(target: str) -> None:
+    for name in ("uv", "ziglang"):
+        wheel = toolchain.locked_wheel(toolchain.locked_package(name), target)
+        assert wheel["hash"].startswith("sha256:")
 
 
 @pytest.mark.skipif(
@@ -95,7 +119,7 @@ def test_all_bytes_of_the_configuration_of_tiles_are_written(tmp_path):
         "  _tile_loadconfig(bytes);\n"
         "}\n"
     )
-    flags = shlex.split(from_source.own_environment()["CXXFLAGS"])
+    flags = shlex.split(toolchain.own_environment()["CXXFLAGS"])
     command = ["g++", *flags, "-O3", "-mavx2", "-mamx-tile", "-S", "-o", "-", str(program)]
     assembly = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert re.search(r"movb\s+%dil, ", assembly)

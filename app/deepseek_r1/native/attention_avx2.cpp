@@ -7,8 +7,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+TARGET_BEGIN("avx2,fma,f16c")
 
 namespace streaming::avx2 {
 
@@ -61,11 +60,13 @@ inline void store_sums(float *to, const Vector (&sums)[score_cells]) {
                              _mm_shuffle_ps(pairs, pairs, _MM_SHUFFLE(3, 1, 3, 1))));
 }
 
+inline float f32_of_f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
 #include "attention_kernel.hpp"
 
 }  // namespace streaming::avx2
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::AttendFunction streaming::attend_avx2() { return avx2::attend; }
 #else

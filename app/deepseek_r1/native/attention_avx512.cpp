@@ -1,4 +1,4 @@
-// Attention with the 512-bit vectors of AVX-512F.
+// Attention with the 512-bit vectors of AVX-512: F, and VL, so that clang uses all 32 registers.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -7,8 +7,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx2,fma,f16c")
+TARGET_BEGIN("avx512f,avx512vl,avx2,fma,f16c")
 
 namespace streaming::avx512 {
 
@@ -52,11 +51,13 @@ inline void store_sums(float *to, const Vector (&sums)[score_cells]) {
     _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1)));
 }
 
+inline float f32_of_f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
 #include "attention_kernel.hpp"
 
 }  // namespace streaming::avx512
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::AttendFunction streaming::attend_avx512() { return avx512::attend; }
 #else

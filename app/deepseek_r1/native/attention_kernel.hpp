@@ -1,7 +1,7 @@
 // Attention of one block of rows over a range of cells, for one width of vectors.
 //
-// No include guard: `attention_avx2.cpp` and `attention_avx512.cpp` include it, each in its own
-// namespace, with `lanes`, `Vector` and the functions on vectors defined before.
+// No include guard: `attention_avx2.cpp` and the others include it, each in its own namespace, with
+// `lanes`, `Vector`, the functions on vectors and `f32_of_f16` defined before.
 //
 // A row is one head of one token. The heads of a group share their keys and values, so a block has
 // rows of all tokens and heads of one group, and each tile of keys and values is converted to f32
@@ -13,7 +13,7 @@ constexpr float no_weight = -std::numeric_limits<float>::infinity();
 inline float f16_at(const char *from) {
     uint16_t bits;
     std::memcpy(&bits, from, sizeof bits);
-    return _cvtsh_ss(bits);
+    return f32_of_f16(bits);
 }
 
 inline void convert_f16(const char *from, float *to, int64_t count) {

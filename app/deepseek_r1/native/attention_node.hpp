@@ -1,8 +1,10 @@
 // The operands of one attention node of llama.cpp's graph, and the parts that it is computed in.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <vector>
 
 #include "x86_kernels.hpp"
@@ -62,9 +64,25 @@ struct RowState {
     float sum;      // of the weights so far, relative to that maximum
 };
 
+// Memory that begins with a line of the cache, so that no vector lies in two of them.
+template <class Value>
+struct LineAllocator {
+    using value_type = Value;
+    LineAllocator() = default;
+    template <class Other>
+    LineAllocator(const LineAllocator<Other> &) {}
+    Value *allocate(size_t count) {
+        return static_cast<Value *>(::operator new(count * sizeof(Value), std::align_val_t{64}));
+    }
+    void deallocate(Value *from, size_t) { ::operator delete(from, std::align_val_t{64}); }
+    bool operator==(const LineAllocator &) const { return true; }
+    bool operator!=(const LineAllocator &) const { return false; }
+};
+using Floats = std::vector<float, LineAllocator<float>>;
+
 // What one thread needs for a block.
 struct Scratch {
-    std::vector<float> queries, keys, values, scores, outputs;
+    Floats queries, keys, values, scores, outputs;
     std::vector<RowState> states;
 
     // Copies the queries of a block, scaled, and clears its outputs.
@@ -77,5 +95,6 @@ using AttendFunction = void (*)(const AttentionNode &, const Block &, Scratch &)
 // Null where the compiler cannot make them for this kind of processor.
 AttendFunction attend_avx2();
 AttendFunction attend_avx512();
+AttendFunction attend_neon();
 
 }  // namespace streaming

@@ -126,54 +126,17 @@ EXPORT bool kernels_on_node(char *node, bool ask, const NodeKernels *kernels) {
     return !ask;
 }
 
-namespace {
-
-bool has_sse42() {
-#if HAS_X86_KERNELS
-    return __builtin_cpu_supports("sse4.2");
-#else
-    return false;
-#endif
-}
-
-bool has_avx2() {
-#if HAS_X86_KERNELS
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
-#else
-    return false;
-#endif
-}
-
-bool has_avx_vnni() {
-#if HAS_X86_KERNELS
-    return has_avx2() && __builtin_cpu_supports("avxvnni");
-#else
-    return false;
-#endif
-}
-
-bool has_avx512_vnni() {
-#if HAS_X86_KERNELS
-    return has_avx2() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-#else
-    return false;
-#endif
-}
-
-}  // namespace
-
 // How many bits the widest vectors have that attention can be computed with here; 0 for none.
 EXPORT int attention_vector_bits() {
-#if HAS_X86_KERNELS
-    if (has_avx2()) return __builtin_cpu_supports("avx512f") ? 512 : 256;
-#endif
-    return 0;
+    if (attend_neon() != nullptr) return 128;
+    if (!x86_features().avx2) return 0;
+    return x86_features().avx512 ? 512 : 256;
 }
 
 EXPORT Attention *attention_new(int vector_bits) {
-    return new Attention(vector_bits == 512 ? attend_avx512() : attend_avx2());
+    return new Attention(vector_bits == 512   ? attend_avx512()
+                         : vector_bits == 256 ? attend_avx2()
+                                              : attend_neon());
 }
 
 EXPORT void attention_set_layout(Attention *attention, const CustomNodeLayout *layout) {
@@ -193,10 +156,10 @@ enum MulMatKernel { SSE42 = 1, AVX2 = 2, AVX_VNNI = 3, AVX512_VNNI = 4 };
 
 EXPORT int mul_mat_supported(MulMatKernel kernel) {
     switch (kernel) {
-        case SSE42: return has_sse42();
-        case AVX2: return has_avx2();
-        case AVX_VNNI: return has_avx_vnni();
-        case AVX512_VNNI: return has_avx512_vnni();
+        case SSE42: return x86_features().sse42;
+        case AVX2: return x86_features().avx2;
+        case AVX_VNNI: return x86_features().avx_vnni;
+        case AVX512_VNNI: return x86_features().avx512_vnni;
     }
     return false;
 }

@@ -6,8 +6,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+TARGET_BEGIN("avx2,fma,f16c")
 
 namespace streaming::mul_mat_avx2 {
 
@@ -27,7 +26,7 @@ inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
 
 }  // namespace streaming::mul_mat_avx2
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::WeightFormats streaming::formats_avx2() { return mul_mat_avx2::formats; }
 #else

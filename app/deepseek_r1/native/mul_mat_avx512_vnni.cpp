@@ -6,8 +6,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")
+TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")
 
 namespace streaming::mul_mat_avx512_vnni {
 
@@ -23,10 +22,12 @@ inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
 }
 inline Integers extended(__m256i x) { return _mm512_zextsi256_si512(x); }
 inline Integers add_integers(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
+// Clang would make two instructions of `_mm512_dpwssd_epi32`.
 inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,
                              Integers scales) {
-    return _mm512_dpwssd_epi32(sums, _mm512_maddubs_epi16(quants, _mm512_loadu_si512(activations)),
-                               scales);
+    const __m512i words = _mm512_maddubs_epi16(quants, _mm512_loadu_si512(activations));
+    asm("vpdpwssd %2, %1, %0" : "+v"(sums) : "v"(words), "v"(scales));
+    return sums;
 }
 
 // All words of the lower half, and all of the upper half.
@@ -217,7 +218,7 @@ inline SignFloats block_scales(const BlockQ10 *const *rows, int64_t block) {
 
 }  // namespace streaming::mul_mat_avx512_vnni
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::WeightFormats streaming::formats_avx512_vnni() { return mul_mat_avx512_vnni::formats; }
 #else

@@ -9,8 +9,7 @@
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
-#pragma GCC push_options
-#pragma GCC target("sse4.2,no-avx")  // without FMA, whatever the compiler's options are
+TARGET_BEGIN("sse4.2,no-avx")  // without FMA, whatever the compiler's options are
 
 namespace streaming::mul_mat_sse42 {
 
@@ -87,7 +86,7 @@ constexpr WeightFormat formats[] = {block_types::format_of<block_types::Unpacked
 
 }  // namespace streaming::mul_mat_sse42
 
-#pragma GCC pop_options
+TARGET_END
 
 streaming::WeightFormats streaming::formats_sse42() { return mul_mat_sse42::formats; }
 #else

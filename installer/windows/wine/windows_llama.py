@@ -1,4 +1,4 @@
-"""llama.cpp and the native library for Windows, compiled on Linux by mingw-w64.
+"""llama.cpp for Windows, compiled on Linux by mingw-w64, and the native library, by clang.
 
 The source is the one in uv.lock, with the options of the release (`bundle/native.py`). OpenMP is
 left out: mingw's would be one more library. Compiled files are kept, and further CPU variants are
@@ -18,14 +18,18 @@ from pathlib import Path
 
 from build_cache import BUILT, HERE, ROOT, cached, digest, run
 
-sys.path.insert(0, str(ROOT / "installer" / "bundle"))
-import native
+sys.path[:0] = [str(ROOT / "installer"), str(ROOT / "installer" / "bundle")]
+import from_source  # noqa: E402 - below this folder
+import native  # noqa: E402
+import toolchain  # noqa: E402
+
+import native_library as own  # noqa: E402
 
 PACKAGE = native.PACKAGE
 ALL = "all"
 USUAL = "haswell"
 """The variant that most processors can run: AVX2."""
-NATIVE = "streaming.dll"
+TARGET = "windows-x86_64"
 TRIPLE = "x86_64-w64-mingw32"
 RUNTIME = ("libstdc++-6.dll", "libgcc_s_seh-1.dll", "libwinpthread-1.dll")
 OPTIONS = native.OPTIONS | {
@@ -87,16 +91,16 @@ def libraries(variants: str) -> Path:
 
 def native_library() -> Path:
     """Put streaming.dll beside its sources, compiled if they have changed. Returns its path."""
-    folder = ROOT / "app" / "deepseek_r1" / "native"
-    sources = sorted(folder.glob("*.cpp"))
+    beside = own.library(TARGET)
 
     def compile_in(place: Path) -> None:
-        options = ["-std=c++17", "-O2", "-pthread", "-fvisibility=hidden", "-shared"]
-        options += ["-static", "-s"]  # static: it needs no library of mingw's
-        run(tool("g++-posix"), *sources, *options, "-o", place / NATIVE)
+        folder = toolchain.find_compiler(from_source.usable_python() or sys.executable)
+        if folder is None:
+            raise SystemExit(1)
+        own.build(TARGET, place / beside.name, toolchain.zig_in(folder))
 
-    made = cached("native", sorted(folder.glob("*.?pp")), compile_in) / NATIVE
-    beside = folder / NATIVE
+    sources = sorted(own.FOLDER.glob("*.?pp"))
+    made = cached("native", [*sources, Path(own.__file__)], compile_in) / beside.name
     if not beside.is_file() or beside.read_bytes() != made.read_bytes():
         shutil.copy(made, beside)
     return beside

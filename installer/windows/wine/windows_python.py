@@ -20,6 +20,7 @@ from build_cache import HERE, ROOT, cached, link_tree, run
 
 sys.path.insert(0, str(ROOT / "installer"))
 import from_source
+import toolchain
 
 MINOR = "3.13"
 PLATFORM = "x86_64-pc-windows-msvc"
@@ -62,8 +63,8 @@ def _make_interpreter(place: Path) -> None:
 
 def _download(work: Path) -> None:
     """Fetch the packages of packages.txt, whose hashes pip checks."""
-    builder = Path(_uv()).with_name("python")
-    wanted = [builder, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    wanted = toolchain.pip_command(_uv(), sys.executable)
+    wanted += ["download", "--quiet", "--disable-pip-version-check"]
     wanted += ["--platform", "win_amd64", "--python-version", MINOR, "--only-binary=:all:"]
     run(*wanted, "--no-deps", "--dest", work, "--requirement", HERE / "packages.txt")
 
@@ -142,7 +143,7 @@ def _install_packages(place: Path) -> None:
 
 
 def _uv() -> str:
-    found = from_source.find_uv(from_source.usable_python() or sys.executable)
+    found = toolchain.find_uv()
     if found is None:
         raise SystemExit(1)
     return found

@@ -32,8 +32,7 @@ _AVX2_NEEDS: Final = frozenset(("AVX2", "FMA", "F16C"))
 def supported_kernels(library: Library) -> list[MulMatKernel]:
     """Return the kernels that this processor runs and that give this llama.cpp's bits, best first.
 
-    None on Windows, in a library that another compiler than GCC made, and where llama.cpp was built
-    with AVX but not with AVX2, FMA and F16C.
+    None where llama.cpp was built with AVX but not with AVX2, FMA and F16C.
     """
     features = library.cpu_variant.features
     same_bits: list[MulMatKernel] = []
@@ -46,9 +45,9 @@ def supported_kernels(library: Library) -> list[MulMatKernel]:
 
 
 def attention_vector_bits() -> int:
-    """Return the bits of the vectors that attention has here: 512, 256, or 0 without kernels.
+    """Return the bits of the vectors that attention has here: 512, 256, 128, or 0 without kernels.
 
-    They need a processor with AVX2, FMA and F16C, and a library compiled by GCC, not for Windows.
+    128 are NEON's, of every 64-bit ARM processor; x86 needs AVX2, FMA and F16C.
     """
     bits: int = native().attention_vector_bits()
     return bits

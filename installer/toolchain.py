@@ -1,0 +1,157 @@
+"""The tools that build the project from its source: uv and clang, in the versions of `uv.lock`.
+
+llama.cpp is compiled by the system's compiler. Uses nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+import tomllib
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import native_library
+
+ROOT = Path(__file__).resolve().parent.parent
+WINDOWS = os.name == "nt"
+BIN = "Scripts" if WINDOWS else "bin"
+COMPILER = ROOT / "build" / "compiler"
+TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
+
+
+def compiler_found() -> bool:
+    """True where llama.cpp can be compiled or already is."""
+    if WINDOWS or (ROOT / ".venv").is_dir():  # CMake finds Visual Studio by itself
+        return True
+    if any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
+        return True
+    complain(
+        "No C++ compiler was found; llama.cpp has to be compiled.",
+        "Debian, Ubuntu: sudo apt install g++    macOS: xcode-select --install",
+    )
+    return False
+
+
+def find_compiler(python: str) -> Path | None:
+    """The environment with clang, in the version of the lock file."""
+    uv = find_uv()
+    if uv is None:
+        return None
+    print("Fetching clang: 100 MB.", flush=True)
+    sync = [*sync_command(uv, python), "--only-group=compiler"]
+    place = {"UV_PROJECT_ENVIRONMENT": str(COMPILER)}
+    if subprocess.run(sync, cwd=ROOT, env=own_environment() | place, check=False).returncode != 0:
+        return complain("The compiler could not be installed.", "The reason stands above.")
+    return COMPILER
+
+
+def zig_in(environment: Path) -> Path:
+    """The compiler in an environment."""
+    packages = [*environment.glob("lib/python*/site-packages"), environment / "Lib/site-packages"]
+    return native_library.zig_of(packages[0])
+
+
+def own_environment() -> dict[str, str]:
+    """The environment without another project's virtual environment in it.
+
+    On macOS llama.cpp would be compiled for Apple's graphics and matrix libraries, whose memory the
+    budget does not count. On Linux a mistake of older GCCs is mended for it.
+    """
+    own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    if sys.platform == "linux":
+        chosen = own.get("CXXFLAGS", "")
+        own["CXXFLAGS"] = f"{chosen} -include {shlex.quote(str(TILE_CONFIG))}".strip()
+    if sys.platform == "darwin":
+        chosen = own.get("CMAKE_ARGS", "")
+        own["CMAKE_ARGS"] = f"{chosen} -DGGML_METAL=OFF -DGGML_BLAS=OFF".strip()
+    return own
+
+
+def sync_command(uv: str, python: str) -> list[str]:
+    """The start of a command that brings an environment to the state of the lock file."""
+    # The system's certificates, where it has any: a company's proxy may have its own.
+    trusted = ["--system-certs"] if certificates() else []
+    return [uv, "sync", "--frozen", *trusted, "--python", python]
+
+
+def pip_command(uv: str, python: str) -> list[str]:
+    """The start of a command of pip, which is in no environment here."""
+    run = [uv, "run", "--no-project", "--quiet", "--python", python]
+    return [*run, "--with", "pip", "python", "-m", "pip"]
+
+
+def find_uv() -> str | None:
+    """The installer `uv`, the wheel in the lock file: where Python is, pip need not be.
+
+    Raises UnsupportedMachineError.
+    """
+    locked = locked_package("uv")
+    uv = ROOT / "build" / f"uv-{locked['version']}{'.exe' if WINDOWS else ''}"
+    if uv.is_file():
+        return str(uv)
+    try:
+        wheel = fetched(locked_wheel(locked, native_library.own_target()))
+    except OSError as error:
+        return complain(f"uv could not be fetched: {error}", "Check the connection to PyPI.")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as packed:
+        (name,) = (each for each in packed.namelist() if Path(each).stem == "uv")
+        uv.parent.mkdir(parents=True, exist_ok=True)
+        partly = uv.with_name(uv.name + ".part")
+        partly.write_bytes(packed.read(name))
+    partly.chmod(0o755)
+    partly.replace(uv)
+    return str(uv)
+
+
+def locked_package(name: str) -> dict[str, Any]:
+    """What the lock file says of a package."""
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    return next(each for each in lock["package"] if each["name"] == name)
+
+
+def locked_wheel(package: dict[str, Any], target: str) -> dict[str, Any]:
+    """The wheel of a package for a target of `native_library`."""
+    wanted = native_library.TARGETS[target].wheels
+    system, processor = wanted.split("_")[0], wanted.partition("_")[2].lstrip("0123456789_")
+    for wheel in package["wheels"]:
+        tags = wheel["url"].removesuffix(".whl").rpartition("-")[2].split(".")
+        if any(tag.startswith(system) and tag.endswith(f"_{processor}") for tag in tags):
+            return dict(wheel)
+    raise native_library.UnsupportedMachineError(f"{package['name']} has no wheel for {target}.")
+
+
+def fetched(wheel: dict[str, Any]) -> bytes:
+    """The bytes of a wheel in the lock file. Raises OSError, also for other bytes than its hash's.
+
+    A bare system has no certificates. The hash alone decides whether the bytes are trusted.
+    """
+    context = ssl.create_default_context()
+    if not certificates():
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(wheel["url"], context=context) as answer:  # noqa: S310 - of the lock file
+        found: bytes = answer.read()
+    if f"sha256:{hashlib.sha256(found).hexdigest()}" != wheel["hash"]:
+        raise OSError(f"{wheel['url']} is not the file of uv.lock")
+    return found
+
+
+def certificates() -> bool:
+    """Whether this system has certificates of authorities."""
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    return WINDOWS or paths.cafile is not None or (folder is not None and any(folder.iterdir()))
+
+
+def complain(what: str, todo: str) -> None:
+    """Say what is wrong and what to do."""
+    print(f"{what}\n{todo}", file=sys.stderr)

@@ -1,0 +1,52 @@
+"""The kernels on other processors and systems: a program of theirs, compiled by clang from PyPI."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "installer"))
+import native_library
+
+SOURCES = ("attention*.cpp", "mul_mat_*.cpp", "activations.cpp", "x86_features.cpp")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def compiled(program: Path, triple: str, processor: str) -> Path:
+    """The program that compares the kernels with exact sums."""
+    files = sorted({file for each in SOURCES for file in native_library.FOLDER.glob(each)})
+    command = [native_library.own_zig(), "c++", "-target", triple, f"-mcpu={processor}", "-O3"]
+    command += ["-std=c++17", "-static", f"-I{native_library.FOLDER}", "-o", program]
+    subprocess.run([*command, HERE / "kernel_check.cpp", *files], check=True)
+    return program
+
+
+def checked(command: list[str | Path]) -> list[str]:
+    """The lines of the program. Fails where an error is too large."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("qemu-aarch64"), reason="needs qemu-user")
+def test_attention_on_old_and_new_arm_processors_is_within_the_stated_error(tmp_path):
+    program = compiled(tmp_path / "check", "aarch64-linux-musl", "generic")
+    for processor in ("cortex-a72", "max"):
+        lines = checked(["qemu-aarch64", "-cpu", processor, program])
+        assert sum(line.startswith("NEON attention") for line in lines) == 9
+
+
+@pytest.mark.skipif(not shutil.which("wine"), reason="needs Wine")
+def test_the_kernels_of_windows_are_within_the_stated_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("WINEDEBUG", "-all")
+    monkeypatch.setenv("WINEPREFIX", str(tmp_path / "prefix"))
+    target = native_library.TARGETS["windows-x86_64"]
+    program = compiled(tmp_path / "check.exe", target.triple, target.processor)
+    assert any(line.startswith("SSE4.2 Q4_K") for line in checked(["wine", program]))
