@@ -1,6 +1,6 @@
 """Recognised pages beside the text that they were drawn from, ours and Tesseract's.
 
-    .venv/bin/python tests/benchmarks/bench_ocr.py PDF... [--pages N] [--tesseract eng+chi_sim]
+    .venv/bin/python tests/benchmarks/bench_ocr.py --pdf FILE... [--pages N] [--tesseract eng+chi_sim]
 
 Each page of prose is drawn in one of five ways in turns: at 100, 150 and 200 dots an inch,
 turned by two degrees, and at 150 with noise as a JPEG of quality 40. A character is right where it
@@ -84,13 +84,13 @@ def processor_s() -> float:
 def main() -> int:
     """Run the command line. Returns the exit status."""
     parser = argument_parser(__doc__)
-    parser.add_argument("pdfs", nargs="+", type=Path)
+    parser.add_argument("--pdf", nargs="+", type=Path, required=True)
     parser.add_argument("--pages", type=int, default=10, help="of each file")
     parser.add_argument("--tesseract", default="", metavar="LANGUAGES")
     given = parser.parse_args()
     report = Report(given)
     page_text(Image.new("RGB", (64, 64), "white"), lambda: None)  # loads the models
-    for pdf in given.pdfs:
+    for pdf in given.pdf:
         shares, seconds = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
         document, tried = pypdfium2.PdfDocument(pdf), 0
         for number in range(len(document)):

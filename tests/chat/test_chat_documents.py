@@ -104,7 +104,7 @@ def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is
     asking = documents.plan("Who is the warden of gate 47?", [short, long])
     sources = result_of(asking)
     assert (sources.documents, sources.whole) == ((short.sha256,), False)
-    assert sources.summary(answers=False).startswith("Sources: 1 read whole, ")
+    assert sources.summary(answers=False).startswith("whole document, ")
     assert sources.passages()[0].passage.place.page == 47
     text = documents.document_text(sources)
     assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)

@@ -94,13 +94,13 @@ def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_n
     sources = AnswerSources(sent=tuple(given), tokens=1240)
     show_cited(show, "It sails from Marlow at 9:45.", sources)
     button = view.view(2).sources
-    assert button.accessibleName() == "The answer cites nothing (3 passages sent)"
+    assert button.accessibleName() == "The answer cites nothing · 3 passages"
     assert menu_of(button) == ["[1] a.txt · not cited", "Change…"]
     assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt\n{texts[0]}"
     assert sources.text("A pin holds a package. [7]") == ""
     show_cited(show, "Nobody knows.", sources.model_copy(update={"whole": True}))
     assert not view.view(2).sources.isEnabled()
-    assert view.view(2).sources.text() == "The answer cites nothing (read whole)"
+    assert view.view(2).sources.text() == "The answer cites nothing · whole document"
 
 
 def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):

@@ -100,7 +100,7 @@ class AnswerSources(BaseModel):
             return tr("Nothing in the documents fits this message")
         count = len(self.passages())
         passages = trn("{n:,} passage", "{n:,} passages", count)
-        documents = trn("{n:,} whole document", "{n:,} whole documents", len(self.documents))
+        documents = trn("whole document", "whole documents", max(1, len(self.documents)))
         sent = (
             documents if self.whole else join_list([documents] * bool(self.documents) + [passages])
         )
