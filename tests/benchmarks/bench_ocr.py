@@ -1,6 +1,6 @@
 """Recognised pages beside the text that they were drawn from, ours and Tesseract's.
 
-    .venv/bin/python tests/benchmarks/bench_ocr.py --pdf FILE... [--pages N] [--tesseract eng+chi_sim]
+    bench_ocr.py --pdf FILE… [--pages N] [--tesseract eng+chi_sim]
 
 Each page of prose is drawn in one of five ways in turns: at 100, 150 and 200 dots an inch,
 turned by two degrees, and at 150 with noise as a JPEG of quality 40. A character is right where it

@@ -156,7 +156,7 @@ def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
     engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
     drop(ready.window, path)
     qtbot.waitUntil(lambda: button.text() == "Template: gemma")
-    assert "The template of its family is used: gemma." in shown.text
+    assert "The one of its family is used: gemma." in shown.text
     engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
     drop(ready.window, path)
     qtbot.waitUntil(lambda: "has no chat template" in shown.text)

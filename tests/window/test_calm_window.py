@@ -8,10 +8,8 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication, QMenu
 
 from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, DownloadSpec
-from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.user_view import UserView
-from r1desk.chat.text.attachment_chip import Chip
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.widgets.download_list import DownloadRow
@@ -120,23 +118,6 @@ def test_a_download_that_failed_before_its_first_byte_has_no_bar_and_nothing_to_
     row.show_download(Download(spec, DownloadState.FAILED, progress(9, 50), 9))
     assert not row.delete_button.isHidden()
     assert row.delete_button.text() == "Delete…"
-
-
-def test_many_documents_are_one_chip_until_it_is_unfolded(qtbot: PatientQtBot) -> None:
-    composer = Composer()
-    qtbot.addWidget(composer)
-    composer.resize(700, 120)
-    composer.show()
-    files = [Chip(f"file {n}.txt") for n in range(10)]
-    composer.set_chips(files[:3], attached=True, reading=False)
-    assert len(composer.attachments.chips) == 3
-    composer.set_chips(files, attached=True, reading=False)
-    (folded,) = composer.attachments.chips
-    assert folded.chip.name == "10 documents"
-    folded.open_button.click()
-    assert len(composer.attachments.chips) == 11
-    composer.attachments.chips[0].open_button.click()
-    assert len(composer.attachments.chips) == 1
 
 
 def test_escape_leaves_the_trash(qtbot: PatientQtBot, answered: Session) -> None:

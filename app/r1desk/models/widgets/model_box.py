@@ -44,7 +44,9 @@ class ModelBox(QFrame):
     def _fit_height(self) -> None:
         """Keep the place of two lines below the name: facts, or the progress of a load."""
         two = 2 * self.facts.fontMetrics().lineSpacing() + _SPACING_PX
-        self.setMinimumHeight(self.name.sizeHint().height() + two + 2 * _PADDING_PX)
+        border = self.contentsMargins()
+        around = 2 * _PADDING_PX + border.top() + border.bottom()
+        self.setMinimumHeight(self.name.sizeHint().height() + two + around)
 
     def show_loading(self, name: str, *, waits: bool = False) -> None:
         """A load began, or waits for the end of an answer."""
