@@ -49,7 +49,10 @@ HIDDEN_MODULES = [
 # Modules that something imports somewhere and the application never needs.
 EXCLUDED_MODULES = [
     "IPython",
-    "PIL",
+    "PIL.ImageQt",
+    "PIL.ImageTk",
+    "PIL._avif",
+    "PIL._imagingtk",
     "PyInstaller",
     "_pytest",
     "ctransformers.hub",
@@ -70,6 +73,11 @@ EXCLUDED_MODULES = [
     "numpy.polynomial",
     "numpy.random",
     "numpy.testing",
+    "onnxruntime.datasets",
+    "onnxruntime.quantization",
+    "onnxruntime.tools",
+    "onnxruntime.training",
+    "onnxruntime.transformers",
     "pip",
     "pydantic.mypy",
     "pydoc",

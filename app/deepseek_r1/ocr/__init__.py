@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from deepseek_r1.core.paths import catalogue_dir
+
 DETECTION: Final = "PP-OCRv6_det_small.onnx"
 RECOGNITION: Final = "PP-OCRv6_rec_small.onnx"
 OCR_MIB: Final = 300  # that a reader takes more for a page of any size; measured
@@ -21,7 +23,8 @@ def models_folder() -> Path | None:
     """The folder of the models; None where the extra `ocr` is not installed."""
     if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "PIL")):
         return None
+    folders = [catalogue_dir() / "ocr"]  # of the bundle
     spec = importlib.util.find_spec("rapidocr")
-    places = spec.submodule_search_locations if spec is not None else None
-    folders = (Path(place, "models") for place in places or ())
+    if spec is not None and spec.submodule_search_locations:
+        folders += [Path(place, "models") for place in spec.submodule_search_locations]
     return next((each for each in folders if (each / RECOGNITION).is_file()), None)
