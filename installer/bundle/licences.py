@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LICENCE_NAMES = re.compile(r"(?i)^(licen[cs]e|copying|notice|ofl-)")
+LICENCE_NAMES = re.compile(r"(?i)^(licen[cs]e|copying|notice|thirdpartynotice|ofl-)")
 
 # Packages of the build alone: nothing of them is copied into the bundle but PyInstaller's starter
 # program, whose licence allows that for any program.
@@ -102,7 +102,7 @@ def _texts(package: metadata.Distribution) -> list[Path]:
     texts = [
         Path(str(package.locate_file(file)))
         for file in package.files or []
-        if ".dist-info" in file.parts[0]
+        if (".dist-info" in file.parts[0] or len(file.parts) == 2)
         and (LICENCE_NAMES.match(file.name) or "licenses" in file.parts[1:-1])
     ]
     return [text for text in texts if text.is_file()]
