@@ -17,10 +17,9 @@ class NativeLibrary(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Raises CalledProcessError, UnsupportedMachineError, ModuleNotFoundError."""
-        target = native_library.own_target()
-        made = native_library.library(target)
-        native_library.build(target, made, native_library.own_zig())
+        made = native_library.build_here()
         build_data["artifacts"].append(made.relative_to(self.root).as_posix())
         build_data["pure_python"] = False
         # The native library knows nothing of Python: one wheel is for all versions of it.
-        build_data["tag"] = f"py3-none-{native_library.TARGETS[target].wheels}"
+        platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
+        build_data["tag"] = f"py3-none-{platform}"

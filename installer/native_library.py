@@ -5,15 +5,21 @@
     python installer/native_library.py --target all        # below build/native, for every target
     python installer/native_library.py --target windows-x86_64 macos-arm64
 
-Needs the package `ziglang`: clang with the C++ library of every system, so each target is compiled
-anywhere. Plain C++ without Python's headers: one library suits every version of Python.
+For this machine by the compiler that compiles llama.cpp, where there is one: llama.cpp throws
+exceptions through this library, and only the same C++ library catches them. For others, and without
+a compiler, by the package `ziglang`: clang with the C++ library of every system.
+
+Plain C++ without Python's headers: one library suits every version of Python.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import platform
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +29,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "app" / "deepseek_r1" / "native"
 UNSUPPORTED = 3  # the exit status
-OPTIONS = ("-std=c++17", "-O3", "-g0", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden",
-           "-shared", "-s")  # fmt: skip
+OPTIONS = ("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-shared", "-s")
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _SYSTEMS = {"win32": "windows", "darwin": "macos"}
 _PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -85,20 +91,42 @@ def own_zig() -> Path:
     return zig_of(Path(found.origin).parents[1])
 
 
+def system_compiler() -> list[str]:
+    """Returns the start of the system compiler's command; empty where there is none."""
+    if sys.platform == "win32":
+        return []
+    names = shlex.split(os.environ.get("CXX", "")), ["c++"], ["g++"], ["clang++"]
+    return next((name for name in names if name and shutil.which(name[0])), [])
+
+
+def build_here() -> Path:
+    """Compile this machine's library beside its sources and return its path.
+
+    Raises CalledProcessError, UnsupportedMachineError, ModuleNotFoundError.
+    """
+    target = own_target()
+    if compiler := system_compiler():
+        return _compiled(library(target), [*compiler, *OPTIONS, "-fPIC", "-pthread"])
+    return build(target, library(target), own_zig())
+
+
 def build(target: str, made: Path, zig: Path) -> Path:
-    """Compile the library for a target and return its path.
+    """Compile the library for a target by clang and return its path.
 
     Raises CalledProcessError after the compiler's messages.
     """
-    made.parent.mkdir(parents=True, exist_ok=True)
     chosen = TARGETS[target]
-    options = [*OPTIONS, "-target", chosen.triple, f"-mcpu={chosen.processor}"]
+    options = [*OPTIONS, *WARNINGS, "-target", chosen.triple, f"-mcpu={chosen.processor}"]
     options += [] if chosen.suffix == ".dll" else ["-fPIC", "-pthread"]
+    return _compiled(made, [str(zig), "c++", *options])
+
+
+def _compiled(made: Path, compiler: list[str]) -> Path:
+    made.parent.mkdir(parents=True, exist_ok=True)
     sources = [file.name for file in sorted(FOLDER.glob("*.cpp"))]
     with tempfile.TemporaryDirectory(dir=made.parent) as folder:
         new = Path(folder) / made.name
-        command = [str(zig), "c++", *options, "-o", str(new), *sources]
-        subprocess.run(command, cwd=FOLDER, check=True)
+        subprocess.run([*compiler, "-o", str(new), *sources], cwd=FOLDER, check=True)
         # Replaced in one step: a process that has loaded the old library keeps it.
         new.replace(made)
     return made
@@ -112,12 +140,11 @@ def main() -> int:
                         help=f"of {', '.join(names)}")  # fmt: skip
     asked = parser.parse_args().target
     try:
-        zig = own_zig()
         if not asked:
-            print(build(own_target(), library(own_target()), zig))
+            print(build_here())
         for name in TARGETS if "all" in asked else asked:
             place = ROOT / "build" / "native" / name / library(name).name
-            print(build(name, place, zig), flush=True)
+            print(build(name, place, own_zig()), flush=True)
     except (UnsupportedMachineError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return UNSUPPORTED
