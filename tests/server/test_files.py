@@ -227,7 +227,7 @@ def test_reading_a_file_stays_in_the_budget_or_is_refused(start_server: StartSer
         before_mib = meter.process_mib(server.process.pid)
         client.files.create(file=("rows.csv", rows), purpose="user_data")
         assert meter.peak_mib(server.process.pid) - before_mib < 40
-        with pytest.raises(openai.BadRequestError, match="memory budget of 300 leaves"):
+        with pytest.raises(openai.BadRequestError, match="memory budget of 300 MiB has"):
             client.files.create(file=("a.csv", b"harbour " * 1_900_000), purpose="user_data")
         client.files.create(file=("again.txt", REPORT), purpose="user_data")
 
