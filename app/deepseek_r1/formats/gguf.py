@@ -154,4 +154,4 @@ def _name(keys: Metadata, path: Path) -> str:
         return STARTER_NAME
     stated = (keys.text("general.name") or "")[:NAME_CHARACTERS]
     name = "".join(c if c.isprintable() else " " for c in stated).strip() or path.stem
-    return with_size(name, keys.text("general.size_label"))
+    return with_size(name, keys.text("general.size_label"))[:NAME_CHARACTERS]
