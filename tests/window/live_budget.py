@@ -77,7 +77,7 @@ def kept(found: dict[str, Any], within_s: float) -> bool:
         and found["answering_then"]
         and after_mib < found["before_mib"] <= before_mib
         and found["under_after_s"] <= within_s
-        and f"of {after_mib:,}" in found["bill_says"]
+        and found["bill_says"].endswith(f"/ {after_mib / 1024:.1f} GB")
     )
 
 

@@ -12,7 +12,7 @@ QUANTISATION = re.compile(
 MOST_CHARACTERS = 32  # of a short name; files may state anything
 _SIZE = re.compile(r"(?i)(?<![a-z0-9.])((?:\d+x|[ea])?\d+(?:\.\d+)?[bm])(?![a-z0-9])")
 _R1 = re.compile(r"(?i)deepseek[-_ ]?r1")
-_ENDINGS = re.compile(r"(?i)(?:[-_. ](?:instruct|chat|it|distill|gguf|awq|gptq))+$")
+_ENDING = re.compile(r"(?i)[-_. ](?:instruct|chat|it|distill|gguf|awq|gptq)$")
 
 
 def title(name: str, quantisation: str) -> str:
@@ -35,7 +35,9 @@ def short_name(name: str) -> str:
     name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     found = _SIZE.search(name)
     family = name[: found.start()] if found else QUANTISATION.sub("", name)
-    family = _ENDINGS.sub("", family.rpartition("/")[2].rstrip("-_.: "))
+    family, before = family.rpartition("/")[2].rstrip("-_.: "), ""
+    while family != before:
+        family, before = _ENDING.sub("", family), family
     family = "R1" if _R1.search(family) else family
     short = f"{family} {found[1][:-1]}{found[1][-1].upper()}" if found else family
     return short[:MOST_CHARACTERS].strip() if family else name[:MOST_CHARACTERS]

@@ -13,7 +13,7 @@ from deepseek_r1.documents.document import Passage
 _CELLS = " | "
 _MARKDOWN_HEADING = re.compile(r" {0,3}#{1,6} +(\S.*)")
 _MARKDOWN_RULE = re.compile(r"\s*\|?[\s:|-]*-{3,}[\s:|-]*\|?\s*")
-_BULLET = re.compile(r"(\s*)[*+-] +(?=\S)")
+_BULLET = re.compile(r"^(\s*+)[*+-] ++(?=\S)")
 _CLOSE = {"ROW", "• "}  # lines that belong together
 _TERMS = 12  # with which a marked text begins and ends
 _MOST_COLUMNS = 72  # characters of a table whose cells stand below each other
