@@ -21,7 +21,7 @@ _OPENED = re.compile(
 )  # a citation of several, before the one that is meant
 _CLAIM: Final = 400  # characters before a citation
 # What has a digit, and words with a capital letter that does not begin a sentence.
-_NUMBER_OR_NAME = re.compile(r"[A-Za-z]*\d+(?:[\w.:/-]*\w)+|(?<=[\w,;:(] )\w+", re.ASCII)
+_NUMBER_OR_NAME = re.compile(r"(?<![A-Za-z\d])[A-Za-z]*+\d[\w.:/-]*\w|(?<=[\w,;:(] )\w+", re.ASCII)
 _THOUSANDS = re.compile(r"(?<=\d)[,\u202f'](?=\d{3})")
 _BEST: Final = 12  # sources that are listed where the answer does not cite them
 _SHARED: Final = 2  # names and numbers that an answer has of a passage which it does not cite

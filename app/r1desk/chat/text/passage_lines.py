@@ -12,7 +12,7 @@ from deepseek_r1.documents.document import Passage
 
 _CELLS = " | "
 _MARKDOWN_HEADING = re.compile(r" {0,3}#{1,6} +(\S.*)")
-_MARKDOWN_RULE = re.compile(r"\s*\|?[\s:|-]*-{3,}[\s:|-]*\|?\s*")
+_MARKDOWN_RULE = re.compile(r"^(?=[\s:|]*+-{3})[\s:|-]++")
 _BULLET = re.compile(r"^(\s*+)[*+-] ++(?=\S)")
 _CLOSE = {"ROW", "• "}  # lines that belong together
 _TERMS = 12  # with which a marked text begins and ends
