@@ -74,8 +74,9 @@ def _upright(picture: Image.Image) -> Image.Image:
     """The page as it is seen, in colours on white, and not larger than helps."""
     picture.draft("RGB", (_MOST_SIDE, _MOST_SIDE))  # a large JPEG is unpacked smaller
     picture.load()
-    small = picture.copy()
-    small.thumbnail((_MOST_SIDE, _MOST_SIDE))
+    share = min(1.0, _MOST_SIDE / max(picture.size))
+    width, height = (max(1, round(side * share)) for side in picture.size)
+    small = picture if share == 1.0 else picture.resize((width, height))
     seen = ImageOps.exif_transpose(small)
     if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off
         values = np.asarray(seen, dtype=np.float32)

@@ -47,7 +47,7 @@ class TextBox:
 
 
 def text_boxes(probability: _Map) -> list[TextBox]:
-    """The boxes of a map of probabilities (rows, columns), the tallest lists of them cut short."""
+    """The largest boxes of a map of probabilities (rows, columns), at most `_MOST_BOXES`."""
     found = []
     for ys, xs in _components(probability > _TEXT):
         if len(ys) >= _LEAST_PX**2 and probability[ys, xs].mean() >= _LINE:
