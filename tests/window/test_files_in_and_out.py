@@ -413,8 +413,8 @@ def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp
     finally:
         reads.set()
         session.set_language("en")
-    wait_chips(qtbot, session, 1)
     qtbot.waitUntil(lambda: session.window.sidebar.new_button.text() == "New chat")
+    wait_chips(qtbot, session, 1)
     qtbot.waitUntil(lambda: session.window.updatesEnabled() and notice_text(session) == "")
     of_folder = session.store.run(lambda store: store.attachments.of_folder(folder))
     assert [each.name for each in of_folder] == ["paper.txt"]
