@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtWidgets import QApplication
 
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.theme import ThemeChoice, apply_theme
 
@@ -12,7 +13,7 @@ from r1desk.theme import ThemeChoice, apply_theme
 @pytest.fixture
 def panel(qapp: QApplication, qtbot) -> PerformancePanel:
     apply_theme(qapp, ThemeChoice.LIGHT)
-    panel = PerformancePanel()
+    panel = PerformancePanel(DocumentPane())
     qtbot.addWidget(panel)
     panel.resize(340, 700)
     panel.show()

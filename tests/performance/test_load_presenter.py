@@ -15,6 +15,7 @@ from deepseek_r1.core.events import Bill, LoadProgress
 from deepseek_r1.host.protocol import ErrorReply, LoadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from performance.samples import a_bill, a_model
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
@@ -143,7 +144,7 @@ def test_a_budget_that_is_moved_after_the_engine_ended_is_that_of_the_next_load(
 
 def test_what_waits_for_a_load_is_shown_in_a_new_window_too(case: Case, qtbot: QtBot) -> None:
     case.panel.load.rows["context_length"].spin.setValue(4096)
-    other = PerformancePanel(LoadSection())
+    other = PerformancePanel(DocumentPane(), LoadSection())
     qtbot.addWidget(other)
     LoadPresenter(other, case.models, case.recent, Preferences())
     assert other.load.rows["context_length"].spin.value() == 4096

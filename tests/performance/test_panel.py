@@ -21,6 +21,7 @@ from deepseek_r1.core.settings import (
 )
 from deepseek_r1.hardware import machine_memory_mib
 from performance.samples import LINES, a_bill, a_model, number
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_pill import ModelPill, RecentModel
 from r1desk.performance.hints import BillPart, bill_parts
 from r1desk.performance.widgets.bill_view import part_colour
@@ -410,7 +411,7 @@ def test_nothing_is_cut_off_at_the_side(qapp: QApplication, qtbot, text_pt: int)
     large.setPointSize(text_pt)
     qapp.setFont(large)
     try:
-        panel = PerformancePanel()
+        panel = PerformancePanel(DocumentPane())
         qtbot.addWidget(panel)
         open_all(panel)
         panel.show_model(a_model())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import itertools
 import math
@@ -30,12 +31,21 @@ _FIXED = {"match", "fullmatch"}
 
 
 def seconds(work: Callable[[], object], times: int = 1) -> float:
-    """The least processor time of some runs in this thread: other programs count little in it."""
-    best = math.inf
-    for _ in range(times):
-        began = time.thread_time()
-        work()
-        best = min(best, time.thread_time() - began)
+    """The least processor time of some runs in this thread: other programs count little in it.
+
+    Python's collector rests: it would walk all that the process has, once for a long text and not
+    for a short one.
+    """
+    best, collects = math.inf, gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(times):
+            began = time.thread_time()
+            work()
+            best = min(best, time.thread_time() - began)
+    finally:
+        if collects:
+            gc.enable()
     return best
 
 

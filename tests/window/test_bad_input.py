@@ -57,6 +57,16 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(qtbot, re
     assert_still_answers(qtbot, ready)
 
 
+def test_a_panel_that_is_opened_after_a_refusal_has_its_reason(qtbot, session, tmp_path):
+    wait_ready(qtbot, session)
+    (path := tmp_path / "hostile.gguf").write_bytes(b"GGUF" + b"\xff" * 100)
+    with qtbot.waitSignal(session.models.load_failed) as refused:
+        drop(session.window, path)
+    click(session.window.gauge.memory)
+    assert "Still in use" in session.window.panel.model.state.text()
+    assert refused.args[0].text() in session.window.panel.model.state.toolTip()
+
+
 @pytest.mark.quiet
 def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(qtbot, ready, engine):
     panel, before = ready.window.panel, ready.preferences.load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -470,6 +471,22 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         choose(session, "Import", file)
         wait_notice(qtbot, session, "1 chat imported")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
+
+
+def test_the_latest_of_several_that_are_imported_is_opened(qtbot, own_profile, tmp_path):
+    for fruit in ("Apples?", "Bananas?", "Pears?"):
+        store_conversation(own_profile, fruit, "Yellow.")
+    file = tmp_path / "all.json"
+    with running_session(qtbot, own_profile) as session:
+        choose(session, "Export all", file)
+        wait_notice(qtbot, session, "Exported to")
+        exported = json.loads(file.read_text(encoding="utf-8").replace("Yellow.", "Green."))
+        exported["conversations"].sort(key=lambda each: each["updated_at"])
+        file.write_text(json.dumps(exported), "utf-8")
+        choose(session, "Import", file)
+        wait_notice(qtbot, session, "3 chats imported")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
+        assert session.chat.shown_branch[0].content == "Pears?"
 
 
 def test_the_end_of_an_import_leaves_alone_who_is_typing(qtbot, own_profile, tmp_path):

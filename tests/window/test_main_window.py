@@ -64,8 +64,13 @@ def test_nothing_is_a_window_of_its_own_while_the_window_is_made(qapp, qtbot):
     assert shown.kinds == []
 
 
-def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
+def test_the_chat_has_the_window_to_itself_until_the_panel_is_wanted(qapp, window):
+    assert window.made_panel is None  # it has more widgets than all else
+    shown = Shown()
+    qapp.installEventFilter(shown)
     assert not window.panel.isVisible()
+    qapp.removeEventFilter(shown)
+    assert set(shown.kinds) <= {"QSplitterHandle"}
 
 
 @pytest.mark.parametrize(

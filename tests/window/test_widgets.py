@@ -211,6 +211,21 @@ def requested(sidebar: Sidebar) -> list[object]:
     return requested
 
 
+def test_the_open_conversation_is_in_sight_and_then_the_list_is_the_users(sidebar, qtbot):
+    many = [a_conversation(number) for number in range(80, 0, -1)]
+    sidebar.show_conversations(many)
+    sidebar.set_current(OLD)
+    seen = sidebar.list.viewport().rect()
+    assert seen.contains(centre_of(sidebar, OLD))
+    sidebar.list.verticalScrollBar().setValue(0)
+    sidebar.show_conversations([replace(many[0], title="Other"), *many[1:]])
+    assert not seen.contains(centre_of(sidebar, OLD))
+    sidebar.search.setText("Talk 79")
+    sidebar.show_hits("Talk 79", [SearchHit(79, "Talk 79", 79.0, None, "", ())])
+    qtbot.keyClick(sidebar.search, Qt.Key.Key_Escape)
+    assert seen.contains(centre_of(sidebar, OLD))
+
+
 def centre_of(sidebar: Sidebar, conversation: int) -> QPoint:
     return sidebar.list.visualRect(sidebar.list.rows.index_of(conversation)).center()
 

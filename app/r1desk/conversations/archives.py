@@ -136,7 +136,7 @@ class Archives(QObject):
     async def import_file(self, file: Path) -> None:
         """Store the conversations of an export as new ones, but for those that are here already.
 
-        The first is opened, unless the user has gone on to something else meanwhile.
+        The latest is opened, unless the user has gone on to something else meanwhile.
         """
         self.window.notices.withdraw(_IMPORT)
         stop, shown_before = threading.Event(), self._chat.conversation_id
@@ -150,10 +150,12 @@ class Archives(QObject):
         ways: dict[str, Callable[[], object]] = {}
         # What is typed belongs to the conversation shown.
         writes = self.window.composer.text() or self.window.chat.column.editing
-        if done.ids and self._chat.conversation_id == shown_before and not writes:
-            self._chat.open(done.ids[0])
-        elif done.ids:
-            ways[tr("Open")] = partial(self._chat.open, done.ids[0])
+        if done.ids:
+            latest = await self._store.ask(lambda store: store.conversations.latest_of(done.ids))
+            if self._chat.conversation_id == shown_before and not writes:
+                self._chat.open(latest)
+            else:
+                ways[tr("Open")] = partial(self._chat.open, latest)
         self.window.notices.show_notice(Notice(_outcome(done), Level.INFO, ways, _IMPORT))
 
     @contextmanager
@@ -209,4 +211,4 @@ def suffix_of(name_filter: str) -> str:
 def file_name(title: str) -> str:
     """A name that every system takes, from a conversation's title."""
     kept = "".join(" " if c in _NOT_IN_NAMES or not c.isprintable() else c for c in title)
-    return " ".join(kept.split())[:_NAME_CHARACTERS].strip(" .") or "conversation"
+    return " ".join(kept.split())[:_NAME_CHARACTERS].strip(" .…") or "conversation"

@@ -49,6 +49,7 @@ class ModelController(QObject):
         self._templates = ChosenTemplates(preferences)
         self.template_of = self._templates.of
         self.current: events.ModelLoaded | None = None
+        self.failure: ErrorReport | None = None  # of the last load, if it failed
         self.resting = False  # unloaded on purpose: the next message loads it again
         self.live = LiveSettings(self, engine, preferences)
         self.reduce_weights = self.live.reduce_weights
@@ -213,7 +214,7 @@ class ModelController(QObject):
         if self._load is not None:
             self._load.cancel()
         self._loading_path, self._new_settings = path, settings
-        self.resting = False
+        self.resting, self.failure = False, None
         self.load_started.emit(str(path))
         self._load = self._engine.submit(
             LoadRequest,
@@ -279,6 +280,7 @@ class ModelController(QObject):
         self._load = None
         is_own = not self._templates.of(path).template
         self._templates.discard()
+        self.failure = report
         self.load_failed.emit(report)
         self._new_settings = None
         if settings != self._preferences.load:

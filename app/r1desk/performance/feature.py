@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Slot
+
 from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
@@ -9,6 +11,7 @@ from r1desk.performance.load_presenter import DraftOfferPresenter, LoadPresenter
 from r1desk.performance.presenter import PerformancePresenter, PerformanceWindow
 from r1desk.performance.preset_presenter import PresetPresenter
 from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
+from r1desk.performance.widgets.panel import PerformancePanel
 
 
 class PerformanceFeature(Feature[PerformanceWindow]):
@@ -22,19 +25,30 @@ class PerformanceFeature(Feature[PerformanceWindow]):
 
     def attach(self, window: PerformanceWindow) -> None:
         """Show the measurements and the settings in this window."""
-        chat, settings, panel = self._chat, self._chat.settings, window.panel
-        models = self._models.controller
-        engine, preferences = self._services.engine, self._services.preferences
+        chat, models, engine = self._chat, self._models.controller, self._services.engine
+        self._presets = PresetPresenter(window, chat.presets, chat.settings, models)
         self.presenters = [
-            PresetPresenter(window, chat.presets, settings, models),
+            self._presets,
+            PerformancePresenter(window, engine, models, chat.controller, self.guard),
+        ]
+        window.panel_made.connect(self._attach_panel)
+        if window.made_panel is not None:
+            self._attach_panel(window.made_panel)
+
+    @Slot(object)
+    def _attach_panel(self, panel: PerformancePanel) -> None:
+        """Show in the panel what is so by now, and what changes from now on."""
+        chat, settings, models = self._chat, self._chat.settings, self._models.controller
+        preferences = self._services.preferences
+        self._presets.attach_row(panel)
+        self.presenters += [
             LoadPresenter(panel, models, self._models.recent, preferences),
             DraftOfferPresenter(panel.load, models, self._models.downloads),
-            PerformancePresenter(window, engine, models, chat.controller, self.guard),
         ]
         panel.answers.changed.connect(settings.change)
         chat.controller.leaving.connect(panel.answers.flush)
         settings.shown.connect(panel.answers.show_settings)
-        settings.emit_shown()
+        panel.answers.show_settings(*settings.present)
         chat.sizes.changed.connect(panel.context.show_size)
         panel.context.show_size(chat.sizes.size)
         panel.next_turn.set_settings(preferences.prompts)

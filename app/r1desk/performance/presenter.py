@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QMainWindow, QMenu
 
 from deepseek_r1.core import events
@@ -36,7 +36,8 @@ class PerformanceWindow(QMainWindow):
 
     chat: ChatView
     gauge: Gauge
-    panel: PerformancePanel
+    made_panel: PerformancePanel | None  # which is made when it is first wanted
+    panel_made = Signal(object)
     presets_menu: QMenu
     notices: NoticeBar
 
@@ -53,7 +54,7 @@ class PerformancePresenter(Presenter):
         guard: BudgetGuard,
     ) -> None:
         super().__init__(window.gauge)
-        self._gauge, self._panel, self._notices = window.gauge, window.panel, window.notices
+        self._window, self._gauge, self._notices = window, window.gauge, window.notices
         self._engine, self._models, self._chat, self._guard = engine, models, chat, guard
         self._beat: Heartbeat | None = None
         self._activity = EngineActivity()
@@ -139,7 +140,8 @@ class PerformancePresenter(Presenter):
             return
         loaded = self._models.current
         engine_mib, window_mib = self._peak_mib
-        self._panel.show_peak(engine_mib if loaded else 0.0, window_mib)
+        if (panel := self._window.made_panel) is not None:
+            panel.show_peak(engine_mib if loaded else 0.0, window_mib)
         state = format_engine_state(self._engine.state, self._activity.activity)
         if self._models.resting and self._engine.state is EngineState.READY:
             state = tr("Unloaded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -14,7 +15,8 @@ from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.presenter import PerformanceWindow
-from r1desk.performance.widgets.preset_row import PresetDialog
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
 from r1desk.widgets.bounded_dialog import accepted
@@ -32,24 +34,34 @@ class PresetPresenter(Presenter):
         models: ModelController,
     ) -> None:
         super().__init__(window)
-        self._window, self._panel = window, window.panel
+        self._window = window
+        self._panel: PerformancePanel | None = None
         self._presets, self._settings, self._models = presets, settings, models
         self.tasks = Tasks(self)
-        self._row = window.panel.preset_row
-        self._row.chosen.connect(self.apply)
-        self._row.menu_button.menu().aboutToShow.connect(self._fill_row_menu)
         window.presets_menu.aboutToShow.connect(self._fill_menu)
         window.chat.welcome.preset_button.setMenu(window.presets_menu)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)
         settings.defaults_changed.connect(self._show)
-        self._row.default_button.clicked.connect(self._on_default)
         self._show()
+
+    def attach_row(self, panel: PerformancePanel) -> None:
+        """Connect the row of the panel, as soon as there is one."""
+        self._panel, row = panel, panel.preset_row
+        row.chosen.connect(self.apply)
+        row.menu_button.menu().aboutToShow.connect(partial(self._fill_row_menu, row))
+        row.default_button.clicked.connect(self._on_default)
+        self._show()
+
+    def _flush(self) -> None:
+        """Take what is being typed into the panel."""
+        if self._panel is not None:
+            self._panel.answers.flush()
 
     @Slot(object)
     def apply(self, preset: Preset) -> None:
         """Put a preset in force for the conversation shown; its model is loaded."""
-        self._panel.answers.flush()
+        self._flush()
         sampling = preset.sampling
         if sampling.thinking_budget is None:  # then the conversation's own stays
             budget = self._settings.present[0].thinking_budget
@@ -72,13 +84,15 @@ class PresetPresenter(Presenter):
     @Slot()
     def _show(self) -> None:
         current = self._current()
-        self._row.show_presets(self._presets.presets, current)
         self._window.chat.welcome.show_preset(current.name if current else "")
-        self._row.default_button.setVisible(not self._settings.are_defaults)
+        if self._panel is not None:
+            row = self._panel.preset_row
+            row.show_presets(self._presets.presets, current)
+            row.default_button.setVisible(not self._settings.are_defaults)
 
     @Slot()
     def _on_default(self) -> None:
-        self._panel.answers.flush()
+        self._flush()
         self._settings.make_defaults()
 
     @Slot()
@@ -94,15 +108,14 @@ class PresetPresenter(Presenter):
         menu.addSeparator()
         menu.addAction(tr("Save as a preset…"), self._on_save)
 
-    @Slot()
-    def _fill_row_menu(self) -> None:
+    def _fill_row_menu(self, row: PresetRow) -> None:
         """What can be done with the preset in force."""
-        menu, own = self._row.menu_button.menu(), self._row.last
+        menu, own = row.menu_button.menu(), row.last
         menu.clear()
         menu.addAction(tr("Save as a preset…"), self._on_save)
         if own is None or own.is_built_in:
             return
-        if self._row.box.currentIndex() < 0:
+        if row.box.currentIndex() < 0:
             saving = tr("Save the changes in “{name}”", name=own.name)
             menu.addAction(saving, lambda: self._presets.replace(self._with_present_settings(own)))
         renaming = tr("Rename “{name}”…", name=own.name)
@@ -122,7 +135,7 @@ class PresetPresenter(Presenter):
             self._presets.save(self._with_present_settings(preset))
 
     def _with_present_settings(self, preset: Preset) -> Preset:
-        self._panel.answers.flush()
+        self._flush()
         sampling, system_prompt = self._settings.present
         changes = {"sampling": sampling, "system_prompt": system_prompt}
         return preset.model_copy(update=changes)

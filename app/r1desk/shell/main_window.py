@@ -34,6 +34,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.composer_field import is_picture, local_files
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
@@ -64,11 +65,13 @@ MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
 _MOST_LOOKED_AT = 500  # files of a folder that is dropped
 
 
-def window_in_turns() -> Generator[None, None, MainWindow]:
-    """Make a window in three turns of the event loop, each short enough for keys and clicks."""
+def window_in_turns(*, with_panel: bool) -> Generator[None, None, MainWindow]:
+    """Make a window in turns of the event loop, each short enough for keys and clicks."""
+    if not with_panel:
+        return MainWindow()
     load = LoadSection()
     yield
-    panel = PerformancePanel(load)
+    panel = PerformancePanel(DocumentPane(), load)
     yield
     return MainWindow(panel)
 
@@ -85,6 +88,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.setWindowTitle("R1 Desk")
         self.setWindowIcon(app_icon())
         self._reason_to_stay = ""
+        self.made_panel = None
         self._sidebar_made_way = False  # for the panel, in a narrow window
         self._opened_for_document = False  # the panel, which was closed
         self.setAcceptDrops(True)
@@ -94,8 +98,10 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.notices = NoticeBar()
         self.palette_list = Palette(self)
         self.downloads = DownloadList(most=2)
-        self.panel = panel or PerformancePanel()
-        self.document = self.panel.document
+        self.document = panel.document if panel is not None else DocumentPane()
+        if panel is None:  # until there is one
+            self.document.setParent(self)
+            self.document.hide()
         self.gauge = Gauge()
         self.serving_button = ServingButton()
         self._create_actions()
@@ -105,6 +111,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             "readings_visible": self.gauge.all_button,
         }
         self._arrange()
+        if panel is not None:
+            self._add_panel(panel)
         self.drop_target = DropTarget(self)
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
@@ -119,17 +127,32 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
         self.splitter.setHandleWidth(1)
         self._middle = self._centre()
-        for widget in (self.sidebar, self._middle, self.panel):
+        for widget in (self.sidebar, self._middle):
             self.splitter.addWidget(widget)
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([SIDEBAR_PX, 10_000, PANEL_PX])
-        self.panel_action.setChecked(False)  # the strip below is its door
+        self.splitter.setSizes([SIDEBAR_PX, 10_000])
         self.panel_action.toggled.connect(self._on_panel_toggled)
         self.panel_action.toggled.connect(self._cover_chat)
-        self.panel.tabs.currentChanged.connect(self._cover_chat)
         whole = QWidget()
         filled(QVBoxLayout(whole), self.splitter, self.gauge, spacing=0).setStretch(0, 1)
         self.setCentralWidget(whole)
+
+    @property
+    def panel(self) -> PerformancePanel:
+        """The performance panel, made when it is first wanted: it has most of all widgets."""
+        if self.made_panel is None:
+            self._add_panel(PerformancePanel(self.document))
+        assert self.made_panel is not None  # noqa: S101 - for the type checker
+        return self.made_panel
+
+    def _add_panel(self, panel: PerformancePanel) -> None:
+        self.made_panel = panel
+        panel.hide()
+        sizes = self.splitter.sizes()
+        self.splitter.addWidget(panel)
+        self.splitter.setSizes([*sizes, PANEL_PX])
+        panel.tabs.currentChanged.connect(self._cover_chat)
+        self.panel_made.emit(panel)
 
     def _centre(self) -> QWidget:
         centre = QWidget()
@@ -197,10 +220,11 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self._fill_chats_menu()
         self.stop_action = self.answer_menu.addAction(tr("Stop the answer"), "Esc")
         self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
-        self.sidebar_action = self._toggle("panel-left", tr("Chats"), "Ctrl+B", self.sidebar)
-        self.panel_action = self._toggle(
-            "panel-right", tr("Model and memory"), "Ctrl+J", self.panel
-        )
+        self.sidebar_action = self._toggle("panel-left", tr("Chats"), "Ctrl+B")
+        self.sidebar_action.setChecked(True)
+        self.sidebar_action.toggled.connect(partial(self._show_side, self.sidebar))
+        # The strip below is the panel's door.
+        self.panel_action = self._toggle("panel-right", tr("Model and memory"), "Ctrl+J")
         view.addSeparator()
         resized = self.text_size_changed.emit
         larger = view.addAction(tr("Larger text"), lambda: resized(1))
@@ -236,12 +260,10 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         of_chats += [action for action in more if action not in of_chats]
         return found
 
-    def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
+    def _toggle(self, name: str, text: str, keys: str) -> QAction:
         action = self.view_menu.addAction(icon(name), text, keys)
         action.setCheckable(True)
-        action.setChecked(True)
         action.setToolTip(f"{text} ({action.shortcut().toString()})")
-        action.toggled.connect(partial(self._show_side, widget))
         return action
 
     def _show_side(self, side: QWidget, shown: bool) -> None:
@@ -254,7 +276,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
 
     @Slot(bool)
     def _on_panel_toggled(self, opened: bool) -> None:
-        """Close the sidebar while the panel is open, where both leave too little for the chat."""
+        """Show or hide the panel, and close the sidebar where both leave the chat too little."""
+        if opened or self.made_panel is not None:
+            self._show_side(self.panel, opened)
         if opened:
             taken = self.panel.minimumSizeHint().width() + SIDEBAR_PX
             if self.sidebar_action.isChecked() and self.width() - taken < LEAST_CHAT_PX:
@@ -295,7 +319,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
 
     def close_document(self) -> None:
         """Take it away again; the keyboard goes back to the message box."""
-        self.panel.show_document(shown=False)
+        if self.made_panel is not None:
+            self.made_panel.show_document(shown=False)
         if self._opened_for_document:
             self._opened_for_document = False
             self.panel_action.setChecked(False)
@@ -304,8 +329,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
     @Slot()
     def _cover_chat(self) -> None:
         """Let a document have the place of the chat where both would be too narrow to be read."""
-        shows = self.panel_action.isChecked() and self.panel.shows_document
-        self._middle.setVisible(not (shows and self.width() < LEAST_BESIDE_PX))
+        shows = self.made_panel is not None and self.made_panel.shows_document
+        covered = shows and self.panel_action.isChecked() and self.width() < LEAST_BESIDE_PX
+        self._middle.setVisible(not covered)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

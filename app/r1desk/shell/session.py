@@ -159,7 +159,8 @@ class Session(QObject):
 
     def _replace_window(self) -> Iterator[None]:
         """A new window in place of the old, with the same conversation, in turns."""
-        window = yield from window_in_turns()
+        with_panel = self.window.made_panel is not None
+        window = yield from window_in_turns(with_panel=with_panel)
         yield
         old = self.window
         self.window.keep_layout(self.preferences)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -121,6 +121,11 @@ class ConversationStore:
         pinned = self._key_value.ids(_PINNED)
         infos = [_info(row, pinned=row[0] in pinned) for row in rows]
         return sorted(infos, key=lambda info: not info.pinned)
+
+    def latest_of(self, conversation_ids: Sequence[int]) -> int:
+        """The one of these that was changed last; the first where none is in the list any more."""
+        listed = (info.id for info in self.infos() if info.id in conversation_ids)
+        return next(listed, conversation_ids[0])
 
     @transactional
     def rename(self, conversation_id: int, title: str) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QPoint,
     QSignalBlocker,
     Qt,
+    QTimer,
     Signal,
     Slot,
 )
@@ -27,6 +28,7 @@ from r1desk.conversations.widgets.row_model import Index, ItemRole, RowModel
 from r1desk.widgets.text_label import text_label
 
 _SELECT = QItemSelectionModel.SelectionFlag
+_PULSE_MS = 600
 
 
 class ConversationList(QTreeView):
@@ -45,6 +47,9 @@ class ConversationList(QTreeView):
     def __init__(self, request: Request) -> None:
         super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
         self._request = request
+        self._revealed: int | None = None  # the open conversation that was scrolled to
+        self._pulse = QTimer(self, interval=_PULSE_MS)  # while an answer is being written
+        self._pulse.timeout.connect(self._on_pulse)
         self.rows = RowModel()
         self.rows.renamed.connect(self._on_renamed)
         self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
@@ -70,7 +75,11 @@ class ConversationList(QTreeView):
     # ---- what is shown ----------------------------------------------------------------------
 
     def show_rows(self, rows: list[Row]) -> None:
-        """Replace all rows; what is selected, current and in sight stays so."""
+        """Replace all rows; what is selected, current and in sight stays so.
+
+        After a search the conversation that is shown is brought into sight.
+        """
+        searched = bool(row_of(self.first_conversation()).query)
         selected, folder = self.selected_ids(), row_of(self.currentIndex()).folder_id
         place = self.verticalScrollBar().value()
         with QSignalBlocker(self), QSignalBlocker(self.selectionModel()):
@@ -87,6 +96,7 @@ class ConversationList(QTreeView):
                 self.selectionModel().select(self.rows.index_of(key), _SELECT.Select)
         self.executeDelayedItemsLayout()
         self.verticalScrollBar().setValue(place)
+        self._reveal_open(again=searched)
 
     def set_open(self, conversation_id: int | None) -> None:
         """Mark the conversation that is shown; None for a new one."""
@@ -99,11 +109,30 @@ class ConversationList(QTreeView):
             index, flag = index.parent(), _SELECT.Clear
         with QSignalBlocker(self.selectionModel()):
             self.selectionModel().setCurrentIndex(index, flag)
+        self._reveal_open()
         self.viewport().update()
+
+    def _reveal_open(self, *, again: bool = False) -> None:
+        """Scroll to the conversation that is shown, once: afterwards the list is the user's."""
+        index = self.rows.index_of(self.rows.open)
+        if index.isValid() and (again or self.rows.open != self._revealed):
+            folder = index.parent()
+            self.scrollTo(index if self.isExpanded(folder) or not folder.isValid() else folder)
+        if index.isValid() or self.rows.open is None:
+            self._revealed = self.rows.open
 
     def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
         """Mark the conversation whose answer is being written, and those whose turn comes."""
         self.rows.answering, self.rows.queued = conversation_id, queued
+        if conversation_id is None:
+            self._pulse.stop()
+        elif not self._pulse.isActive():
+            self._pulse.start()
+        self.viewport().update()
+
+    @Slot()
+    def _on_pulse(self) -> None:
+        self._delegate.pale = not self._delegate.pale
         self.viewport().update()
 
     def outline(self, index: QModelIndex = QModelIndex()) -> None:  # noqa: B008 - is no state

@@ -24,6 +24,7 @@ PADDING_PX = 8
 RADIUS_PX = 6
 DOT_PX = 8
 ICON_PX = 16
+_PALE = 0.35  # of the sign's colour
 SMALL = 0.88  # of the font, for headings, dates and snippets
 MORE_PX = 28  # what opens the menu of a row, at its end
 STOP_PX = 20  # left of it: what ends an answer
@@ -34,12 +35,14 @@ ELIDE = Qt.TextElideMode.ElideRight
 class RowDelegate(QStyledItemDelegate):
     """Draws headings small and dim, folders with their signs, conversations with a selection.
 
-    `outlined` is the row whose menu is open, or the folder that something is held over.
+    `outlined` is the row whose menu is open, or the folder that something is held over; `pale` is
+    every other moment of an answer that is being written.
     """
 
     def __init__(self, view: QAbstractItemView) -> None:
         super().__init__(view)
         self.outlined = QPersistentModelIndex()
+        self.pale = False
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         lines = 2 if index.data(ItemRole.ROW).subtitle else 1
@@ -89,7 +92,10 @@ class RowDelegate(QStyledItemDelegate):
             box.setRight(box.right() - 2 * DOT_PX)
             place = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
             place.moveCenter(QPoint(box.right() + DOT_PX, middle))
-            paint_state(painter, place, state, sign)
+            colour = QColor(getattr(tokens(), sign))
+            if state is RowState.ANSWERING and self.pale:
+                colour.setAlphaF(_PALE)
+            paint_state(painter, place, state, colour)
         self._paint_text(painter, option, box, row, aside=aside, colours=(text, dim))
 
     def _paint_text(
@@ -149,16 +155,18 @@ class RowDelegate(QStyledItemDelegate):
         return editor
 
 
-def paint_state(painter: QPainter, box: QRect, state: RowState, colour: str) -> None:
-    """The sign of a state: three dots as of someone who types, a clock, or one large dot."""
+def paint_state(painter: QPainter, box: QRect, state: RowState, colour: QColor) -> None:
+    """The sign of a state: a ring around an answer's dot, a clock, or the dot of what is unread."""
     if state is RowState.QUEUED:
-        icon("clock", colour).paint(painter, box)
+        icon("clock", "accent").paint(painter, box)
         return
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(getattr(tokens(), colour)))
-    steps, radius = ((-1, 0, 1), 1.7) if state is RowState.ANSWERING else ((0,), DOT_PX / 2)
-    for step in steps:
-        painter.drawEllipse(QPointF(box.center()) + QPointF(step * 5, 0), radius, radius)
+    painter.setBrush(colour)
+    painter.drawEllipse(QPointF(box.center()), DOT_PX / 2, DOT_PX / 2)
+    if state is RowState.ANSWERING:
+        painter.setPen(QPen(colour, 1.0))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(QPointF(box.center()), DOT_PX / 2 + 2, DOT_PX / 2 + 2)
 
 
 def paint_marked(

@@ -51,7 +51,7 @@ class PerformancePanel(QWidget):
 
     settings_applied = Signal(object)
 
-    def __init__(self, load: LoadSection | None = None) -> None:
+    def __init__(self, document: DocumentPane, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""
         super().__init__()
         self.setAccessibleName(tr("Model and memory"))
@@ -73,15 +73,15 @@ class PerformancePanel(QWidget):
         )
         self.tabs.setObjectName("panel_tabs")
         self.tabs.tabBar().setExpanding(False)
-        pages = self._model_page(), self._answers_page(), self._conversation_page()
-        self.pages: dict[PanelTab, PanelPage] = dict(zip(PanelTab, pages, strict=True))
-        for tab, page in self.pages.items():
-            self.tabs.addTab(page, tr(tab))
-        self.document = DocumentPane()
-        self.show_document(shown=False)
-        self.tabs.currentChanged.connect(self._on_tab)
         layout = filled(QVBoxLayout(self), self.tabs, self.message, spacing=0, margins=(0, 6, 0, 0))
         layout.setStretch(0, 1)
+        self.pages = {tab: PanelPage() for tab in PanelTab}
+        for tab, page in self.pages.items():
+            self.tabs.addTab(page, tr(tab))
+        self._fill_pages()
+        self.document = document
+        self.show_document(shown=False)
+        self.tabs.currentChanged.connect(self._on_tab)
         self._edited_with: QWidget = number_row(self.load.rows, "memory_budget").spin
         self.load.edited_changed.connect(self._on_edited)
         self.message.apply_button.clicked.connect(self._on_apply)
@@ -90,10 +90,10 @@ class PerformancePanel(QWidget):
 
     # ---- arrangement ------------------------------------------------------------------------
 
-    def _model_page(self) -> PanelPage:
-        rows = self.load.rows
+    def _fill_pages(self) -> None:
+        rows, answers = self.load.rows, dict(self.answers.rows)
         self.bill_fold = Collapsible(tr("All lines of the bill"), self.bill.details)
-        return PanelPage(
+        self.pages[PanelTab.MODEL].fill(
             [self.model, self.bill, rows["memory_budget"], rows["swap_enabled"]],
             [
                 self.bill_fold,
@@ -104,23 +104,19 @@ class PerformancePanel(QWidget):
                 rows["graphics"],
             ],
         )
-
-    def _answers_page(self) -> PanelPage:
-        rows = dict(self.answers.rows)
-        return PanelPage(
+        self.pages[PanelTab.ANSWERS].fill(
             [
                 self.preset_row,
-                rows.pop("temperature"),
-                rows.pop("max_tokens"),
+                answers.pop("temperature"),
+                answers.pop("max_tokens"),
                 text_label(tr("System prompt"), "heading"),
                 self.answers.prompt_box,
             ],
-            [*rows.values(), self.answers.reset],
+            [*answers.values(), self.answers.reset],
         )
-
-    def _conversation_page(self) -> PanelPage:
-        rows = self.load.rows
-        return PanelPage([self.context, rows["context_length"], self.next_turn], [rows["kv_type"]])
+        self.pages[PanelTab.CONVERSATION].fill(
+            [self.context, rows["context_length"], self.next_turn], [rows["kv_type"]]
+        )
 
     def minimumSizeHint(self) -> QSize:
         inner = max(page.minimumSizeHint().width() for page in self.pages.values())

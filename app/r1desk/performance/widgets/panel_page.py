@@ -104,21 +104,26 @@ class PanelMessage(QFrame):
 class PanelPage(QScrollArea):
     """The everyday widgets of a tab, and the expert ones behind a fold."""
 
-    def __init__(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
+    def __init__(self) -> None:
         super().__init__(widgetResizable=True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        inner, rule, content = QWidget(), QFrame(), ScrolledColumn()
-        filled(QVBoxLayout(inner), *expert, spacing=_SPACING_PX)
-        self.expert = Collapsible(tr("Advanced"), inner)
-        set_role(rule, "rule")
-        column = QVBoxLayout(content)
-        margins = 14, 12, 14, 14
-        filled(column, *simple, rule, self.expert, spacing=_SPACING_PX, margins=margins)
-        column.addStretch(1)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        content, rule, self._inner = ScrolledColumn(), QFrame(), QWidget()
         self.setWidget(content)
         content.installEventFilter(self)
+        self._column = QVBoxLayout(content)
+        self.expert = Collapsible(tr("Advanced"), self._inner)
+        set_role(rule, "rule")
+        margins = 14, 12, 14, 14
+        filled(self._column, rule, self.expert, spacing=_SPACING_PX, margins=margins)
+        self._column.addStretch(1)
+
+    def fill(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
+        """Put the widgets in, once the page has its place: Qt styles all below a new child anew."""
+        for at, widget in enumerate(simple):
+            self._column.insertWidget(at, widget)
+        filled(QVBoxLayout(self._inner), *expert, spacing=_SPACING_PX)
 
     def minimumSizeHint(self) -> QSize:
         # A scroll area asks for nothing at the side: with large text, the rows would be cut off.
