@@ -16,6 +16,7 @@ from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
+from deepseek_r1.host.protocol import GenerateRequest
 from deepseek_r1.host.sharing_protocol import ModelWanted
 from r1desk.chat.values.intents import AnswerNow, AskOthers, Regenerate
 from r1desk.comparison.feature import ComparisonFeature
@@ -27,7 +28,7 @@ from r1desk.platform.tasks import Later
 from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
-from window.mouse_and_keys import click, press, press_button, type_text
+from window.mouse_and_keys import click, drop, press, press_button, type_text
 from window.session_fixture import ready_session, running_session, shown_texts
 
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
@@ -322,7 +323,30 @@ def test_columns_are_tabs_in_a_narrow_window(qtbot, own_profile, engine):
         assert all(isinstance(c.button, QPushButton) for c in page.columns)
 
 
-def test_the_dialog_knows_the_models_of_the_last_time_and_what_is_left_out(qtbot):
+def test_all_columns_are_given_the_same_passages_of_the_chats_documents(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, tmp_path: Path
+) -> None:
+    gates = (f"Gate {n}. The warden is Ann{n}. " + "Nothing happened. " * 40 for n in range(300))
+    (gazette := tmp_path / "gates.txt").write_text("\n\n".join(gates), encoding="utf-8")
+    engine.answers(says("Ann44 [1]."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        drop(session.window, gazette)
+        qtbot.waitUntil(lambda: len(session.chat_feature.documents.draft) == 1)
+        page = ask_two(qtbot, session, "Who is the warden of gate 44?")
+        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
+        wait_ended(qtbot, session)
+        asked = [each.messages for each in engine.received(GenerateRequest)]
+        assert len(asked) == 2
+        assert asked[0] == asked[1]
+        assert "Ann44" in asked[0][-1].content
+        assert asked[0][-1].content.endswith("Who is the warden of gate 44?")
+        click(page.columns[1].button)
+        qtbot.waitUntil(session.window.composer.isVisible)
+        sent = session.chat.shown_branch[-1].sources.sent
+        assert any("Ann44" in each.passage.text for each in sent)
+
+
+def test_the_dialog_knows_the_models_of_the_last_time(qtbot):
     class NoBills:
         def plan(self, candidates: list[Candidate]) -> Later[ComparisonPlanned]:
             planned = ComparisonPlanned((), True, 0.0, 512, 0.0)
@@ -338,13 +362,10 @@ def test_the_dialog_knows_the_models_of_the_last_time_and_what_is_left_out(qtbot
         NoBills(),
         last=["gone.gguf", "d.gguf", "a.gguf", "c.gguf"],
         no_thinking={"d.gguf"},
-        has_documents=True,
     )
     dialog.show()
     assert [each.model.currentText() for each in dialog.choices] == ["a", "d", "c"]
     assert [each.thinking.isEnabled() for each in dialog.choices] == [True, False, True]
-    assert "not included" in dialog.left_out.text()
-    assert dialog.left_out.isVisible()
 
 
 def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot):

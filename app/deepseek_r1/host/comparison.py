@@ -194,13 +194,13 @@ class Comparison:
         self._share_cores()
         if not self._planned.together:
             threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
-        system = [Message(role=Role.SYSTEM, content=chosen.system)] if chosen.system else []
         for question, messages in enumerate(self._questions):
             if index in self._cancelled:
                 break
             self._question[index] = question
             try:
-                for event in engine.generate([*system, *messages], chosen.sampling):
+                asked = _instructed(messages, chosen.system)
+                for event in engine.generate(asked, chosen.sampling):
                     self._hand_on(index, event)
             except R1Error as error:
                 self._fail(index, error)
@@ -239,6 +239,14 @@ class Comparison:
         with suppress(OSError), path.open("rb", buffering=0) as file:  # its load says what is wrong
             while free_mib > 0 and index in self._running and file.readinto(piece):
                 free_mib -= 1
+
+
+def _instructed(messages: Sequence[Message], system: str) -> list[Message]:
+    """The messages after a candidate's instructions, which stand behind what all are given."""
+    given = [each.content for each in messages[:1] if each.role is Role.SYSTEM]
+    texts = [text for text in (*given, system) if text]
+    first = [Message(role=Role.SYSTEM, content="\n\n".join(texts))] if texts else []
+    return [*first, *messages[len(given) :]]
 
 
 def plan(candidates: Sequence[Candidate], budget_mib: int, window_mib: float) -> ComparisonPlanned:

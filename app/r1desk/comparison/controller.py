@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -15,13 +16,14 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
+from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.values.prompt import prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.tasks import Later, Tasks, later_turn, task
-from r1desk.store import ChatMessage, MessageState, Store
+from r1desk.store import AnswerSources, ChatMessage, MessageState, Store
 
 _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page; measured: 76 and 4
 
@@ -39,11 +41,17 @@ class ComparisonController(QObject):
     streamed = Signal(int, object)
     ended = Signal(int, object)
 
-    def __init__(self, services: Services, chat: ChatController, models: ModelController) -> None:
+    def __init__(
+        self,
+        services: Services,
+        chat: ChatController,
+        models: ModelController,
+        documents: ChatDocuments,
+    ) -> None:
         super().__init__()
         self._services, self._engine = services, services.engine
         self.tasks = Tasks(self, chat.report_failure)
-        self._chat, self._models = chat, models
+        self._chat, self._models, self._documents = chat, models, documents
         self.question: ChatMessage | None = None  # that of the page, until it is closed
         self.planned: c.ComparisonPlanned  # set with the question
         self._candidates: Sequence[c.Candidate] = ()
@@ -80,8 +88,14 @@ class ComparisonController(QObject):
     async def begin(
         self, question: ChatMessage, candidates: Sequence[c.Candidate], planned: c.ComparisonPlanned
     ) -> None:
-        """Store the question, unless it is, and an empty answer for each column; then ask them."""
+        """Store the question, unless it is, and an empty answer for each column; then ask them.
+
+        All columns are given the same of the chat's documents.
+        """
         chat, branch, append = self._chat, self._chat.shown_branch, None
+        sources = await self._sources_of(question)
+        text_of = partial(self._documents.document_text, sources, strict=True)
+        document_text = await ask_in_background(text_of)
         if not question.id:
             parent = branch[-1].id if branch else None
             append = chat.appending(question.content, parent, question.attachments)
@@ -90,7 +104,7 @@ class ComparisonController(QObject):
             with store.transaction():
                 asked = append(store) if append is not None else question
                 key, begin = asked.conversation_id, store.messages.begin_answer
-                answers = [begin(key, asked.id, each.name) for each in candidates]
+                answers = [begin(key, asked.id, each.name, sources) for each in candidates]
                 return store.messages.path_to(asked.id), answers
 
         chat.answers.hold(True)
@@ -101,7 +115,8 @@ class ComparisonController(QObject):
             raise
         self.question, self.planned, self._candidates = before[-1], planned, candidates
         self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
-        run = c.Comparison([prompt_messages(before, "")], candidates, planned, self._engine.command)
+        prompt = prompt_messages(before, "", sources, document_text)
+        run = c.Comparison([prompt], candidates, planned, self._engine.command)
         self._engine.set_comparison(run)
         self._save_timer.start()
         self.begun.emit()
@@ -118,6 +133,15 @@ class ComparisonController(QObject):
             async for event in stream_in_background(run.events):
                 self._on_event(event)
         self._end_run()
+
+    async def _sources_of(self, question: ChatMessage) -> AnswerSources | None:
+        """What its answer has been given of the documents; of a new question what is found."""
+        for asked, answer in pairwise(self._chat.shown_branch):
+            if question.id and asked.id == question.id:
+                return answer.sources
+        if not self._documents.of_question(question.attachments):
+            return None
+        return await self._documents.plan(question.content, question.attachments)
 
     def stop(self, *places: int) -> None:
         """End these answers, or all; what is there stays."""

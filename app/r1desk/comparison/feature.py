@@ -35,8 +35,7 @@ class ComparisonFeature(Feature[ChatWindow]):
         super().__init__()
         self._services, self._models, self._recent = services, models, recent
         self._chat, self._settings = chat.controller, chat.settings
-        self._documents = chat.documents
-        self.controller = ComparisonController(services, chat.controller, models)
+        self.controller = ComparisonController(services, chat.controller, models, chat.documents)
         self.tasks = Tasks(self)
         self.page: ComparisonPage | None = None
         self._window: ChatWindow  # set by `attach`
@@ -80,7 +79,6 @@ class ComparisonFeature(Feature[ChatWindow]):
             self.controller,
             last=self._last,
             no_thinking={str(each.path) for each in self._recent.items if not each.thinks},
-            has_documents=bool(self._documents.of_question(self._documents.draft)),
         )
         dialog.start_wanted.connect(self._on_start)
         await later_turn(dialog)

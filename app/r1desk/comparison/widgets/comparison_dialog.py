@@ -122,7 +122,7 @@ class ColumnChoice(QWidget):
             return None
         own = DraftMode.AUTO if model.load.drafts is DraftMode.OFF else model.load.drafts
         drafts = own if self.drafts.isChecked() else DraftMode.OFF
-        without = {"embedding_model": ""}  # no documents are asked about
+        without = {"embedding_model": ""}  # the documents are searched by the chat's
         load = {"swap_enabled": self.from_disk.isChecked(), "drafts": drafts, **without}
         sampling = {
             "temperature": round(self.temperature.value(), 2),
@@ -154,7 +154,6 @@ class ComparisonDialog(BoundedDialog):
         *,
         last: Sequence[str] = (),
         no_thinking: Collection[str] = (),
-        has_documents: bool = False,
     ) -> None:
         """Begin with the first model, and beside it the others of the `last` time, or one more."""
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
@@ -175,9 +174,6 @@ class ComparisonDialog(BoundedDialog):
         keep_place(self.bill, lines=3)
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
-        self.left_out = text_label(tr("The documents of this chat are not included."), "warning")
-        self.left_out.setVisible(has_documents)
-        body.addWidget(self.left_out)
         body.addWidget(self.bill)
         columns = put_inside(body, QHBoxLayout())
         self.choices = [
