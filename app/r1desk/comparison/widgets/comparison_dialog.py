@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
     QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
+    QGridLayout,
     QPlainTextEdit,
     QWidget,
 )
@@ -40,24 +39,26 @@ class Planner(Protocol):
         """Ask how these will run."""
 
 
-class ColumnChoice(QWidget):
+class ColumnChoice(QObject):
     """A column: its model, the first one `chosen` of these from 1 on, or none; and its settings.
 
-    Only the first one shows what its rows are, so that three fit beside each other.
+    Its widgets go into the grid of the dialog, whose first column names the rows.
     """
 
     def __init__(
         self,
         number: int,
+        grid: QGridLayout,
         models: Sequence[Candidate],
         chosen: int,
+        *,
         no_thinking: Collection[str],
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._no_thinking = no_thinking  # paths of models
         first, title = models[0], tr("Column {n}", n=number)
-        self.model = NamedBox(title, self)
+        self.model = NamedBox(title, parent)
         self.model.addItem(tr("No model"))
         names = short_names([(each.name, Path(each.model).stem) for each in models])
         for place, (name, each) in enumerate(zip(names, models, strict=True), 1):
@@ -67,38 +68,38 @@ class ColumnChoice(QWidget):
         self.model.setMinimumContentsLength(10)
         least, most = SamplingSettings.bounds("temperature")
         self.temperature = QDoubleSpinBox(
-            self, minimum=least, maximum=most, singleStep=0.1, decimals=2
+            parent, minimum=least, maximum=most, singleStep=0.1, decimals=2
         )
         self.temperature.setValue(first.sampling.temperature)
         self.temperature.lineEdit().setTextMargins(6, 0, 6, 0)
-        self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}", self)
+        self.thinking = NamedBox(f"{title}, {tr('Thinking budget')}", parent)
         for budget in dict.fromkeys((*THINKING_BUDGETS.values(), first.sampling.thinking_budget)):
             self.thinking.addItem(budget_name(budget), budget)
         self.thinking.setCurrentIndex(self.thinking.findData(first.sampling.thinking_budget))
-        self.instructions = QPlainTextEdit(first.system, self, tabChangesFocus=True)
+        self.instructions = QPlainTextEdit(first.system, parent, tabChangesFocus=True)
         self.instructions.setFixedHeight(3 * self.instructions.fontMetrics().lineSpacing())
-        self.from_disk = with_properties(QCheckBox(self), checked=first.load.swap_enabled)
+        self.from_disk = with_properties(QCheckBox(parent), checked=first.load.swap_enabled)
         self.disk_is_chosen = False  # by the user, who is not overruled
         self.from_disk.clicked.connect(self._on_disk_clicked)
         self.drafts = with_properties(
-            QCheckBox(self), checked=first.load.drafts is not DraftMode.OFF
+            QCheckBox(parent), checked=first.load.drafts is not DraftMode.OFF
         )
-        form = QFormLayout(self)
-        form.addRow(text_label(title, "heading"))
-        form.addRow(self.model)
-        for text, widget in (
-            (tr("Temperature"), self.temperature),
-            (tr("Thinking budget"), self.thinking),
-            (tr("Instructions"), self.instructions),
-            (tr("From the disk"), self.from_disk),
-            (tr("Drafts"), self.drafts),
+        grid.addWidget(text_label(title, "heading"), 0, number)
+        grid.addWidget(self.model, 1, number)
+        for row, (text, widget) in enumerate(
+            (
+                (tr("Temperature"), self.temperature),
+                (tr("Thinking budget"), self.thinking),
+                (tr("Instructions"), self.instructions),
+                (tr("From the disk"), self.from_disk),
+                (tr("Drafts"), self.drafts),
+            ),
+            2,
         ):
             if number == 1:
-                form.addRow(text_label(text), widget)
-            else:
-                form.addRow(widget)
+                grid.addWidget(text_label(text), row, 0)
+            grid.addWidget(widget, row, number)
             widget.setAccessibleName(f"{title}, {text}")
-        self._form = form
         self.model.currentIndexChanged.connect(self._show_thinking)
         self._show_thinking()
 
@@ -175,13 +176,14 @@ class ComparisonDialog(BoundedDialog):
         body = self.fill_column(spacing=10)
         body.addWidget(self.question)
         body.addWidget(self.bill)
-        columns = put_inside(body, QHBoxLayout())
+        columns = put_inside(body, QGridLayout())
+        columns.setHorizontalSpacing(16)
         self.choices = [
-            ColumnChoice(number, models, chosen, no_thinking, self)
+            ColumnChoice(number, columns, models, chosen, no_thinking=no_thinking, parent=self)
             for number, chosen in enumerate(_chosen(models, last), 1)
         ]
-        for choice in self.choices:
-            columns.addWidget(choice, stretch=1)
+        for number, choice in enumerate(self.choices, 1):
+            columns.setColumnStretch(number, 1)
             boxes = choice.from_disk.toggled, choice.drafts.toggled
             for changed in (choice.model.currentIndexChanged, *boxes):
                 changed.connect(self._on_changed)
