@@ -29,6 +29,7 @@ from shiboken6 import isValid
 from r1desk.conversations.conversation_intents import (
     FoldFolder,
     MoveToFolder,
+    NewChat,
     OpenConversation,
     SearchConversations,
     TrashConversations,
@@ -285,6 +286,18 @@ def test_screen_readers_hear_the_entries_of_a_menu_that_is_opened_again(sidebar,
         assert first.text(QAccessible.Text.Name) == "Rename"
         menu.close()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@TAKES_KEYBOARD
+def test_a_chat_is_begun_in_the_folder_of_a_menu(sidebar, requested):
+    at = sidebar.list.visualRect(sidebar.list.rows.index_of_folder(FOLDER)).center()
+    viewport = sidebar.list.viewport()
+    arguments = (QContextMenuEvent.Reason.Mouse, at, viewport.mapToGlobal(at))
+    QApplication.sendEvent(viewport, QContextMenuEvent(*arguments))
+    menu = QApplication.activePopupWidget()
+    next(each for each in menu.actions() if each.text() == "New chat here").trigger()
+    menu.close()
+    assert requested == [NewChat(FOLDER)]
 
 
 @TAKES_KEYBOARD

@@ -6,7 +6,9 @@ from r1desk.chat.values.intents import Intent
 
 
 class NewChat(Intent):
-    """Show an empty conversation, in the folder that is current in the list."""
+    """Show an empty conversation in a folder; in the one that is current in the list for None."""
+
+    folder: int | None = None
 
 
 class OpenConversation(Intent):

@@ -113,8 +113,8 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def handle(self, intent: Intent) -> None:  # noqa: PLR0912 - one case for each
         """Carry out what a person asks for."""
         match intent:
-            case intents.NewChat():
-                self._new_chat()
+            case intents.NewChat(folder):
+                self._new_chat(folder)
             case intents.OpenConversation(conversation, message, query):
                 self._chat.open(conversation, message, query)
                 self.opened.emit()
@@ -180,11 +180,12 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         trashed = await self._store.ask(lambda store: store.conversations.infos(trashed=True))
         self._window.sidebar.show_trash(trashed)
 
-    def _new_chat(self) -> None:
-        """Begin a chat in the folder that is current in the list; the list shows it there."""
+    def _new_chat(self, chosen: int | None) -> None:
+        """Begin a chat in a folder, else in the one that is current; the list shows it there."""
         sidebar = self._window.sidebar
         shown = self._info_of(self._chat.conversation_id)
-        chosen = sidebar.list.current_folder() or (shown.folder_id if shown is not None else None)
+        chosen = chosen or sidebar.list.current_folder()
+        chosen = chosen or (shown.folder_id if shown is not None else None)
         folder = self._folder_infos.get(chosen or 0)
         self._chat_feature.begin_chat(folder)
         sidebar.end_search()

@@ -16,6 +16,7 @@ TRIGRAM = 3
 QUERY_CHARACTERS = 200
 SNIPPET_CHARACTERS = 120
 _LEAD_CHARACTERS = 30
+_SIGNS = re.compile(r"\*\*|`+|(?m:^#{1,6} )")  # of Markdown, which a snippet has no use for
 
 
 class Query:
@@ -136,7 +137,7 @@ def snippet_of(text: str, pattern: re.Pattern[str]) -> tuple[str, tuple[tuple[in
     if start and (space := text.find(" ", start, first.start() if first else start)) != -1:
         start = space + 1
     piece = text[start : start + SNIPPET_CHARACTERS]
-    line = re.sub(r"\s+", " ", piece).strip()
+    line = re.sub(r"\s+", " ", _SIGNS.sub("", piece)).strip()
     line = ("…" if start else "") + line
     line += "…" if start + SNIPPET_CHARACTERS < len(text) else ""
     return line, tuple((m.start(), m.end() - m.start()) for m in pattern.finditer(line))

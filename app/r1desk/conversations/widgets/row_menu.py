@@ -92,6 +92,8 @@ class RowMenu(QObject):
         for before in menu.findChildren(QMenu):
             before.deleteLater()
         if row.folder_id is not None:
+            begin = partial(self._request, intents.NewChat(row.folder_id))
+            menu.addAction(icon("plus"), tr("New chat here"), begin)
             menu.addAction(self._rename)
             self._add_settings(menu, row.folder_id)
             menu.addSeparator()
