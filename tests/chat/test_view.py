@@ -55,6 +55,10 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
     view.welcome.show_questions(False)
     assert not any(button(view, example).isVisible() for example in EXAMPLES)
     assert view.welcome.preset_button.isVisible()
+    view.welcome.show_presets([("Default", "chat"), ("Code", "code")], 0)
+    with qtbot.waitSignal(view.welcome.preset_cards.chosen) as preset:
+        click(button(view, "Code"))
+    assert preset.args == [1]
 
 
 # ---- where things are

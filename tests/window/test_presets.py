@@ -52,6 +52,17 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
     qtbot.waitUntil(session.window.isActiveWindow)
 
 
+def test_a_preset_is_chosen_by_its_card_and_the_keyboard_stays_in_the_message(qtbot, own_profile):
+    with ready_session(qtbot, own_profile) as session:
+        welcome = session.window.chat.welcome
+        welcome.show_questions(False)
+        click(welcome.preset_cards.cards[1])
+        assert [card.isChecked() for card in welcome.preset_cards.cards].index(True) == 1
+        assert welcome.preset_button.text() == "Preset: Mathematics ▾"
+        type_text("1 + 1?")
+        assert session.window.composer.text() == "1 + 1?"
+
+
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
         button = session.window.chat.welcome.preset_button

@@ -13,6 +13,7 @@ from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.view import ChatView
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
@@ -35,6 +36,7 @@ class PerformanceWindow(QMainWindow):
     """The main window, as the measurements use it."""
 
     chat: ChatView
+    composer: Composer
     gauge: Gauge
     made_panel: PerformancePanel | None  # which is made when it is first wanted
     panel_made = Signal(object)

@@ -40,6 +40,7 @@ class PresetPresenter(Presenter):
         self.tasks = Tasks(self)
         window.presets_menu.aboutToShow.connect(self._fill_menu)
         window.chat.welcome.preset_button.setMenu(window.presets_menu)
+        window.chat.welcome.preset_cards.chosen.connect(self._on_card)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)
         settings.defaults_changed.connect(self._show)
@@ -76,6 +77,12 @@ class PresetPresenter(Presenter):
             missing = tr("The model of this preset no longer exists: {file}", file=path.name)
             self._window.notices.show_notice(Notice(missing, Level.WARNING))
 
+    @Slot(int)
+    def _on_card(self, at: int) -> None:
+        self.apply(self._presets.presets[at])
+        self._show()  # the card of the preset in force stays marked
+        self._window.composer.setFocus()
+
     def _current(self) -> Preset | None:
         sampling, system_prompt = self._settings.present
         fitting = (p for p in self._presets.presets if p.matches(sampling, system_prompt))
@@ -84,7 +91,10 @@ class PresetPresenter(Presenter):
     @Slot()
     def _show(self) -> None:
         current = self._current()
-        self._window.chat.welcome.show_preset(current.name if current else "")
+        presets = self._presets.presets
+        shown = [(each.name, each.icon) for each in presets]
+        at = presets.index(current) if current is not None else None
+        self._window.chat.welcome.show_presets(shown, at)
         if self._panel is not None:
             row = self._panel.preset_row
             row.show_presets(self._presets.presets, current)

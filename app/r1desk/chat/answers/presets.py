@@ -30,6 +30,7 @@ class Preset(BaseModel):
     sampling: SamplingSettings = SamplingSettings()
     model_path: str = ""  # "" keeps the model that is loaded
     key: str = ""
+    icon: str = "pencil"
 
     @property
     def is_built_in(self) -> bool:
@@ -58,13 +59,23 @@ def built_in_presets() -> tuple[Preset, ...]:
     english = tr("Translate every message into English. Write the translation and nothing else.")
     chinese = tr("Translate every message into Chinese. Write the translation and nothing else.")
     return (
-        Preset(name=tr("Default")),
-        Preset(name=tr("Mathematics"), system_prompt=mathematics),
-        Preset(name=tr("Code"), system_prompt=code, sampling=exact),
-        Preset(name=tr("Short answers"), system_prompt=short),
-        Preset(name=tr("Translate into English"), system_prompt=english, sampling=exact),
-        Preset(name=tr("Translate into Chinese"), system_prompt=chinese, sampling=exact),
-        Preset(name=tr("Creative"), sampling=creative),
+        Preset(name=tr("Default"), icon="chat"),
+        Preset(name=tr("Mathematics"), system_prompt=mathematics, icon="sum"),
+        Preset(name=tr("Code"), system_prompt=code, sampling=exact, icon="code"),
+        Preset(name=tr("Short answers"), system_prompt=short, icon="short-text"),
+        Preset(
+            name=tr("Translate into English"),
+            system_prompt=english,
+            sampling=exact,
+            icon="language",
+        ),
+        Preset(
+            name=tr("Translate into Chinese"),
+            system_prompt=chinese,
+            sampling=exact,
+            icon="language",
+        ),
+        Preset(name=tr("Creative"), sampling=creative, icon="bulb"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
@@ -16,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.messages.preset_cards import PresetCards
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
@@ -62,7 +65,7 @@ class Welcome(QWidget):
         em = self.fontMetrics().height()
         self.preset_button = text_button("settings", "", self)
         self.preset_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.show_preset("")
+        self.preset_cards = PresetCards(self)
         self.request = request
         self._questions = self._made_questions(request)
         self._inner = inner = QWidget(self)
@@ -70,7 +73,7 @@ class Welcome(QWidget):
         column.addStretch(3)
         for label in self._labels:
             column.addWidget(label)
-        for part in (self.preset_button, self._questions):
+        for part in (self.preset_button, self._questions, self.preset_cards):
             column.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(4)
         area = QScrollArea(self)  # a card too tall for the window is read by scrolling
@@ -83,6 +86,7 @@ class Welcome(QWidget):
         area.setWidget(inner)
         inner.setAutoFillBackground(False)
         filled(QHBoxLayout(self), area)
+        self.show_presets((), None)
 
     def _made_questions(self, request: Request) -> QWidget:
         questions = QWidget(self)
@@ -112,14 +116,16 @@ class Welcome(QWidget):
         width, gap = self._inner_width(), 12
         texts = self._labels[:2] if self._card_shown else self._labels
         above = sum(label.heightForWidth(width) + gap for label in texts if label.text())
-        below = self.preset_button.sizeHint().height() + self._questions.sizeHint().height()
+        offers = self._questions if self._wants_questions else self.preset_cards
+        below = self.preset_button.sizeHint().height() + offers.sizeHint().height()
         if self._card_shown and self.card is not None:
             below = self.card.heightForWidth(self.card.width())
         fits = above + below + 2 * self.fontMetrics().height() <= self.height()
         for label in (self._title, self._line):
             label.setVisible(fits or not self._card_shown)
         self.preset_button.setVisible(not self._card_shown)
-        self._questions.setVisible(fits and self._wants_questions and not self._card_shown)
+        for each in (self._questions, self.preset_cards):
+            each.setVisible(each is offers and fits and not self._card_shown)
 
     def minimumSizeHint(self) -> QSize:
         """Narrow windows are fine."""
@@ -141,15 +147,18 @@ class Welcome(QWidget):
         self._show_what_fits()
 
     def show_questions(self, wanted: bool) -> None:
-        """Offer questions, or none to a person who knows what to ask."""
+        """Offer questions, or presets to a person who knows what to ask."""
         self._wants_questions = wanted
         self._show_what_fits()
 
-    def show_preset(self, name: str) -> None:
-        """Name the preset of this conversation; its menu is the window's."""
+    def show_presets(self, presets: Sequence[tuple[str, str]], current: int | None) -> None:
+        """Show the presets, names and icons, and the one in force; the menu is the window's."""
+        self.preset_cards.show_presets(presets, current)
+        name = presets[current][0] if current is not None else ""
         text = tr("Preset: {name}", name=name) if name else tr("Choose a preset…")
         self.preset_button.setText(f"{text} ▾")
         self.preset_button.setAccessibleName(text)
+        self._show_what_fits()
 
     def set_model_name(self, name: str, note: str = "") -> None:
         """Say who answers, and what to expect of it."""
