@@ -198,6 +198,12 @@ def test_siblings_and_regeneration_are_asked_for(view: ChatView, qtbot: QtBot, s
         assert asked.args == [intent]
 
 
+def test_versions_of_a_question_are_drawn_without_the_mouse(view, show):
+    show([user(1, "one"), answer(2, "two"), user(3, "three", sibling_count=2), answer(4, "four")])
+    drawn = [not button(view.view(n), "Copy").parent().veil.isEnabled() for n in (1, 2, 3, 4)]
+    assert drawn == [False, False, True, True]
+
+
 def test_a_failed_answer_says_why_and_can_be_tried_again(view, qtbot, show):
     died = EngineFailed(detail="The engine <b>died</b>.").report()
     show([answer(7, "half", state="failed", error=died)])
