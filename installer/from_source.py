@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +46,7 @@ STATIC_CHECKS = (
     ["lint-imports"],
 )
 MOST_WORKERS = 4  # each loads models: more of them need more memory than a laptop has
+WORKERS_A_CORE = 2  # a test often waits: for a process, a file, the event loop
 COMMANDS = ("run", "check", "test", "test-all", "setup")
 NO_TESTS_COLLECTED = 5  # pytest's exit status
 
@@ -62,9 +64,15 @@ def main() -> int:
         return start([tool("r1desk"), *rest])
     if command == "setup":
         return 0
-    static = run_all(STATIC_CHECKS) if command in ("check", "test") else []
-    tests = run_all(pytest_commands(command, rest))
-    return worst_status(static, tests, selected=bool(rest))
+    beside_others, *alone = pytest_commands(command, rest)
+    with ThreadPoolExecutor(1) as thread:
+        static = thread.submit(checked, STATIC_CHECKS if command in ("check", "test") else ())
+        tests = run_all([beside_others])
+        checks = static.result()
+    for command_line, _status, output in checks:
+        print(f"\n$ {command_line}\n{output}", end="", flush=True)
+    tests += run_all(alone)
+    return worst_status([status for _, status, _ in checks], tests, selected=bool(rest))
 
 
 def prepare(command: str, arguments: list[str]) -> int:
@@ -192,7 +200,7 @@ def quiet_files() -> list[str]:
 
 def workers() -> int:
     """How many processes run tests at once."""
-    return max(1, min(os.cpu_count() or 1, MOST_WORKERS))
+    return max(1, min(WORKERS_A_CORE * (os.cpu_count() or 1), MOST_WORKERS))
 
 
 def run_all(commands: Iterable[list[str]]) -> list[int]:
@@ -208,6 +216,21 @@ def run_all(commands: Iterable[list[str]]) -> list[int]:
         done = subprocess.run(line, cwd=ROOT, env=environment, check=False)
         statuses.append(abs(done.returncode))
     return statuses
+
+
+def checked(commands: Iterable[list[str]]) -> list[tuple[str, int, str]]:
+    """Run checks one after the other: each command line, its status and its output.
+
+    They take one core a minute, and tests beside them wait often enough.
+    """
+    found = []
+    for command in commands:
+        line = [tool(command[0]), *command[1:]]
+        done = subprocess.run(
+            line, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        found.append((shlex.join(command), abs(done.returncode), done.stdout))
+    return found
 
 
 def worst_status(static: list[int], tests: list[int], *, selected: bool) -> int:

@@ -46,7 +46,7 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
-    """Give each of several workers a core of its own.
+    """Give each of several workers one core.
 
     Otherwise each worker's engine computes with a thread on every core, and the threads of one
     wait at every operation for those of the other. Also lets Ctrl-C through: a shell starts what

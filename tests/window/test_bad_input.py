@@ -132,10 +132,10 @@ def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(session, tmp_p
     window = session.window
     held = files_of(tmp_path / "model.gguf")
     drag(window, held)
-    assert window.drop_target.isVisible()
-    assert window.drop_target.size() == window.size()
+    assert window.drops.target.isVisible()
+    assert window.drops.target.size() == window.size()
     QApplication.sendEvent(window, QDragLeaveEvent())
-    assert not window.drop_target.isVisible()
+    assert not window.drops.target.isVisible()
 
 
 # ---- chat templates -----------------------------------------------------------------------------

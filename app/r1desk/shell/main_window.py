@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from itertools import islice
-from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
-    QImage,
     QKeySequence,
     QResizeEvent,
     QShowEvent,
@@ -33,10 +27,8 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.composer_field import is_picture, local_files
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.feature import ConversationsWindow
 from r1desk.conversations.widgets.sidebar import Sidebar
@@ -50,19 +42,18 @@ from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.preferences import Preferences
 from r1desk.serving.feature import ServingWindow
 from r1desk.serving.widgets import ServingButton
+from r1desk.shell.file_drops import FileDrops
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
-from r1desk.widgets.text_label import DropTarget, ElidedLabel, tool_button
+from r1desk.widgets.text_label import ElidedLabel, tool_button
 
 SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
 LEAST_BESIDE_PX = 900  # of a window that has a document beside the chat
-MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
-_MOST_LOOKED_AT = 500  # files of a folder that is dropped
 
 
 def window_in_turns(*, with_panel: bool) -> Generator[None, None, MainWindow]:
@@ -91,7 +82,6 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.made_panel = None
         self._sidebar_made_way = False  # for the panel, in a narrow window
         self._opened_for_document = False  # the panel, which was closed
-        self.setAcceptDrops(True)
         self.sidebar = Sidebar()
         self.chat = ChatView()
         self.composer = Composer()
@@ -113,7 +103,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self._arrange()
         if panel is not None:
             self._add_panel(panel)
-        self.drop_target = DropTarget(self)
+        self.drops = FileDrops(self)
+        self.drops.model_dropped.connect(self.model_dropped)
+        self.drops.requested.connect(self.composer.requested)
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         self.gauge.memory.clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
@@ -385,32 +377,6 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.raise_()
         self.activateWindow()
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dragged := local_files(event.mimeData()):
-            event.acceptProposedAction()
-            self.drop_target.show_over_parent(
-                tr("Drop a model file (GGUF) to load it")
-                if is_model_file(dragged[0])
-                else tr("Drop documents to attach them")
-            )
-        elif is_picture(event.mimeData()):
-            event.acceptProposedAction()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        self.drop_target.hide()
-        super().dragLeaveEvent(event)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self.drop_target.hide()
-        if dropped := local_files(event.mimeData()):
-            event.acceptProposedAction()
-            if is_model_file(dropped[0]):
-                self.model_dropped.emit(Path(dropped[0]))
-            else:
-                self.composer.requested.emit(AttachFiles(tuple(dropped)))
-        elif is_picture(event.mimeData()):
-            self.composer.requested.emit(AttachPicture(QImage(event.mimeData().imageData())))
-
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""
         self._reason_to_stay = reason
@@ -428,13 +394,3 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
     def _on_close_anyway(self) -> None:
         self._reason_to_stay = ""
         self.close()
-
-
-def is_model_file(path: str) -> bool:
-    """True for what a model is kept in, or for a folder with such a file; all else is attached."""
-    folder = Path(path)
-    try:
-        names = [each.name for each in islice(folder.iterdir(), _MOST_LOOKED_AT)]
-    except OSError:  # no folder
-        names = [folder.name]
-    return any(name.lower().endswith(MODEL_SUFFIXES) for name in names)

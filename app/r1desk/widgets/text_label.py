@@ -73,23 +73,3 @@ class ElidedLabel(QLabel):
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.drawText(self.contentsRect(), self.alignment(), self.shown())
         painter.end()
-
-
-class DropTarget(QLabel):
-    """Covers its parent while a file is dragged over it. Takes no mouse events; hidden at first."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._covered = parent
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        set_role(self, "drop")
-        self.hide()
-
-    def show_over_parent(self, text: str) -> None:
-        """Cover the parent with `text`, which says what a drop does."""
-        self.setText(text)
-        self.setGeometry(self._covered.rect())
-        self.raise_()
-        self.show()
