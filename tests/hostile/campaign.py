@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import secrets
 import sys
 import tempfile
@@ -41,6 +42,14 @@ class Case:
     bad: str = ""
     data: bytes | str = b""
     suffix: str = ".txt"
+
+
+def processor_s() -> float:
+    """What this process and the ended ones below it have used: other programs do not count in it.
+
+    What waits for ever is ended after `STUCK_S`.
+    """
+    return sum(os.times()[:4])
 
 
 Hunter = Callable[[int, Path], Iterator[Case]]  # of a seed and a folder of its own

@@ -17,7 +17,7 @@ import psutil
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.documents.reading import LONGEST_S, STALLED_S, read_document
-from hostile.campaign import Case
+from hostile.campaign import Case, processor_s
 from support import document_files as made
 
 LATE_S = 10.0  # for a process to start and to end
@@ -388,18 +388,10 @@ def documents(seed: int, folder: Path) -> Iterator[Case]:
             yield tried(f"changed {kind}", path, server)
 
 
-def _processor_s() -> float:
-    """What this process and the ended ones below it have used: other programs do not count in it.
-
-    What waits for ever is ended by `campaign.STUCK_S`.
-    """
-    return sum(os.times()[:4])
-
-
 def tried(name: str, path: Path, server: socket.socket) -> Case:
     """Read one document and see what became of it."""
     around = sorted(path.parent.iterdir())
-    began, verdict, bad = _processor_s(), "", ""
+    began, verdict, bad = processor_s(), "", ""
     try:
         document = read_document(path)
         verdict = f"read as {document.kind}"
@@ -408,7 +400,7 @@ def tried(name: str, path: Path, server: socket.socket) -> Case:
         bad = "" if str(error).count(".") >= 2 and "?" not in str(error) else f"it says: {error}"
     except Exception as error:  # noqa: BLE001 - exactly what this looks for
         verdict, bad = "failed", f"{type(error).__name__}: {error}"
-    if (took_s := _processor_s() - began) > (
+    if (took_s := processor_s() - began) > (
         LATE_S + STALLED_S if "Large" in verdict else LONGEST_S / 10
     ):
         bad = f"{verdict} after {took_s:.1f} s of a processor"

@@ -62,9 +62,10 @@ def exponent(
             return 1.0
         length *= 4
     least = math.log(seconds(partial(work, length * 3)) / took, 3)
-    for _ in range(_ATTEMPTS):  # another program may have had the processor meanwhile
-        if least < MOST_EXPONENT:
+    for _ in range(_ATTEMPTS):  # another program may have had the processor meanwhile, and a
+        if least < MOST_EXPONENT:  # square that is bounded is one no more in a longer text
             break
+        length = max(length, min(2 * length, last // 3))
         took, longer = (seconds(partial(work, each), 2) for each in (length, length * 3))
         least = min(least, math.log(longer / took, 3))
     return least
