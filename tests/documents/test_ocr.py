@@ -171,7 +171,7 @@ def test_columns_are_read_one_after_the_other_below_what_stands_over_both():
     left = [line(f"left column, line {n} of it", 0, 40 + 25 * n) for n in range(6)]
     right = [line(f"right column, line {n} of it", 320, 40 + 25 * n) for n in range(6)]
     title = line("A title that stands over both of the columns", 60, 10)
-    texts = ordered_text([*right, *left, title]).split("\n")
+    texts = ordered_text([*right, *left, title])[0].split("\n")
     assert texts == [each.text for each in (title, *left, *right)]
 
 
@@ -179,7 +179,7 @@ def test_rows_of_a_table_stay_together():
     cells = [
         line(text, 150 * x, 30 * y) for y in range(8) for x, text in enumerate(("a", "12", "x"))
     ]
-    assert ordered_text(cells).split("\n") == ["a | 12 | x"] * 8
+    assert ordered_text(cells)[0].split("\n") == ["a | 12 | x"] * 8
 
 
 def test_rows_of_a_page_that_is_skewed_stay_together():
@@ -194,7 +194,7 @@ def test_rows_of_a_page_that_is_skewed_stay_together():
         return replace(each, box=replace(each.box, angle=angle, **place))
 
     cells = [line(text, 400 * x, 30 * y) for y in range(6) for x, text in enumerate(("name", "7"))]
-    assert ordered_text(map(turned, cells)).split("\n") == ["name | 7"] * 6
+    assert ordered_text(map(turned, cells))[0].split("\n") == ["name | 7"] * 6
 
 
 def test_what_the_model_marks_becomes_boxes_that_are_turned_as_it_is():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
+from deepseek_r1.ocr.recognised_word import RecognisedWord
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
 _BLOCK_CHARACTERS = 2**14
 _HEADING_CHARACTERS = 200
+_MOST_WORDS, _WORD_CHARACTERS = 8_000, 40  # of a page, with their places
 
 
 class BlockWriter:
@@ -33,16 +35,20 @@ class BlockWriter:
         self._text: list[str] = []  # of the paragraph
         self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
-    def put(self, text: str) -> None:
-        """A block, as it is; several where it is very long."""
+    def put(
+        self, text: str, sure: float | None = None, words: Sequence[RecognisedWord] = ()
+    ) -> None:
+        """A block, as it is; several where it is very long. `sure` and `words` of a picture."""
         sheet = self.sheet[:_HEADING_CHARACTERS]
-        place = Place(self.page, self.heading, sheet, self.row, self.line)
+        place = Place(self.page, self.heading, sheet, self.row, self.line, sure)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
+                kept = tuple(words[:_MOST_WORDS]) if start == 0 else ()
                 self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
-                self._slice.append(Block(piece, place))
+                self._characters += len(kept) * _WORD_CHARACTERS
+                self._slice.append(Block(piece, place, kept))
                 self.progress()
 
     def _spend(self, characters: int) -> None:

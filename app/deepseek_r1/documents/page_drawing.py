@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import threading
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.document import place_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, ReaderFull
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.ocr.recognised_word import DOUBTFUL, RecognisedWord
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
 _MOST_MIB: Final = 256
@@ -25,14 +28,21 @@ _KEPT_BYTES: Final = 24 << 20  # of pages: some five of a screen's width
 _ROWS_BYTES: Final = 1 << 26  # of a page, uncompressed: more than its largest
 
 
+Rectangle = tuple[int, int, int, int]  # left, top, width, height
+
+
 @dataclass(frozen=True, slots=True)
 class DrawnPage:
-    """A page's pixels, three bytes each, red first; where its text was found, in pixels."""
+    """A page's pixels, three bytes each, red first; where its text was found, in pixels.
+
+    `doubtful` are the words of a picture that were recognised, and may be others.
+    """
 
     width: int
     height: int
     pixels: bytes
-    marks: tuple[tuple[int, int, int, int], ...]  # left, top, width, height
+    marks: tuple[Rectangle, ...]
+    doubtful: tuple[Rectangle, ...] = ()
 
 
 class PageDrawer:
@@ -41,8 +51,15 @@ class PageDrawer:
     Any thread; one page after the other.
     """
 
-    def __init__(self, path: Path, name: str, memory: ReadingMemory) -> None:
-        self.path, self._name, self._memory = path, name, memory
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        memory: ReadingMemory,
+        words: Callable[[int], Sequence[RecognisedWord]] = lambda _page: (),
+    ) -> None:
+        """`words` are those that were recognised on a page; any thread, and errors of the index."""
+        self.path, self._name, self._memory, self._words = path, name, memory, words
         self._drawing = threading.Lock()
         self._child: ChildCall | None = None
         self._held = ExitStack()  # the process, and the memory that the model leaves it
@@ -69,7 +86,8 @@ class PageDrawer:
                     marked=marked,
                     memory_mib=self._most_mib,
                 )
-                self._kept[key] = drawn = _drawn(child, request)
+                drawn = with_words(_drawn(child, request), self._words(page), marked)
+                self._kept[key] = drawn
                 while sum(len(each.pixels) for each in self._kept.values()) > _KEPT_BYTES:
                     del self._kept[next(iter(self._kept))]
                 return drawn
@@ -108,3 +126,22 @@ def _drawn(child: ChildCall, request: DrawPage) -> DrawnPage:
     if len(pixels) != 3 * drawn.width * drawn.height:
         raise ValueError(f"{len(pixels)} bytes for {drawn.width} x {drawn.height} pixels")
     return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
+
+
+def with_words(page: DrawnPage, words: Sequence[RecognisedWord], marked: str) -> DrawnPage:
+    """The page of a picture with its doubtful words, and those of the text that is marked."""
+    if not words:
+        return page
+
+    def places(some: Iterable[RecognisedWord]) -> tuple[Rectangle, ...]:
+        return tuple(_place(word, page.width, page.height) for word in some)
+
+    found = place_of_letters(marked, (word.text for word in words))
+    shown = words[found[0] : found[1] + 1] if found is not None else ()
+    doubtful = [word for word in words if word.sure < DOUBTFUL]
+    return replace(page, marks=places(shown), doubtful=places(doubtful))
+
+
+def _place(word: RecognisedWord, width: int, height: int) -> Rectangle:
+    left, top = round(word.left * width), round(word.top * height)
+    return left, top, round(word.right * width) - left, round(word.bottom * height) - top

@@ -68,15 +68,25 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     limit_memory(more_mib << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
-        from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
-
-        return draw_page(request, child.send)
+        return _drawn(path, request, child)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
     writer.recognises = request.recognises
     kind = write_document(path, writer)
     writer.progress(now=True)
     left = 0 if request.recognises or models_folder() is None else writer.pictures
     return DocumentRead(format=kind, pages=writer.page, pictures=left)
+
+
+def _drawn(path: Path, request: DrawPage, child: Child) -> PageDrawn:
+    with path.open("rb") as file:
+        is_picture = _is_picture(file.read(_HEAD_BYTES))
+    if is_picture:
+        from deepseek_r1.documents.picture_text import draw_picture  # noqa: PLC0415 - an extra
+
+        return draw_picture(request, child.send)
+    from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
+
+    return draw_page(request, child.send)
 
 
 def refused(request: Request, error: Exception) -> R1Error:

@@ -51,6 +51,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.ocr import OCR_MIB
+from deepseek_r1.ocr.recognised_word import RecognisedWord
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
@@ -249,19 +250,20 @@ class _StoredBlocks(Iterable[Block]):
         """Raises OSError."""
         self.characters += len(block.text) + BLOCK_CHARACTERS
         if (last := self._last) is not None and _joins(last, block):
-            block = Block(f"{last.text}{BETWEEN_BLOCKS}{block.text}", last.place)
+            text = f"{last.text}{BETWEEN_BLOCKS}{block.text}"
+            block = Block(text, last.place, last.words + block.words)
         elif last is not None:
             place = last.place
-            fields = place.page, place.heading, place.sheet, place.row, place.line
-            self._file.write(f"{json.dumps((last.text, fields))}\n")
+            fields = place.page, place.heading, place.sheet, place.row, place.line, place.sure
+            self._file.write(f"{json.dumps((last.text, fields, last.words))}\n")
         self._last = block
 
     def __iter__(self) -> Iterator[Block]:
         """Raises OSError."""
         self._file.seek(0)
         for line in self._file:
-            text, place = json.loads(line)
-            yield Block(text, Place(*place))
+            text, place, words = json.loads(line)
+            yield Block(text, Place(*place), tuple(RecognisedWord(*word) for word in words))
         if self._last is not None:
             yield self._last
 
@@ -270,7 +272,8 @@ def _joins(before: Block, block: Block) -> bool:
     """Whether they become one: a million short rows would take 200 MB."""
     one, other = before.place, block.place
     short = len(before.text) + len(block.text) < _JOINED_CHARACTERS
-    return short and (one.page, one.heading, one.sheet) == (other.page, other.heading, other.sheet)
+    same = (one.page, one.heading, one.sheet) == (other.page, other.heading, other.sheet)
+    return short and same and one.sure == other.sure
 
 
 def _short(name: str) -> str:

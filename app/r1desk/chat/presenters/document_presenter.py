@@ -15,9 +15,9 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import PageDrawer
 from deepseek_r1.documents.passages import best_sentence
-from deepseek_r1.documents.reading import file_sha256
+from deepseek_r1.documents.reading import PICTURES, file_sha256
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.messages.document_pane import passages_of
+from r1desk.chat.messages.document_text import passages_of
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
@@ -25,7 +25,7 @@ from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import Attachment
 from r1desk.widgets.notice_bar import Level, Notice
 
-_DRAWN = ".pdf"
+_DRAWN = PICTURES | {".pdf"}
 _VIEWED = frozenset(
     ".pdf .docx .odt .pptx .odp .xlsx .xls .ods .epub .html .htm .xhtml .md .txt .csv".split()  # noqa: SIM905
 )
@@ -63,8 +63,9 @@ class DocumentPresenter(Presenter):
         passages, path = await self._documents.ask(partial(_found, sha256=sha256))
         note = "" if passages else tr("This document is no longer here.")
         known = passages or ([passage] if passage is not None and passage.text else [])
-        if path is not None and path.suffix.lower() == _DRAWN:
-            self._drawer = PageDrawer(path, path.name, self._documents.memory)
+        if path is not None and path.suffix.lower() in _DRAWN:
+            words = partial(self._documents.index.words, sha256)
+            self._drawer = PageDrawer(path, path.name, self._documents.memory, words)
         self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
         if passage is not None:
             self._pane.show_passage(passage, best_sentence(passage.text, claim))
