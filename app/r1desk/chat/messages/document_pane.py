@@ -46,6 +46,7 @@ class DocumentPane(QWidget):
         self._sure: dict[int, float] = {}  # of pages that were read from pictures
         self._marked = ""
         self._has_dots = False
+        self._reason = ""  # why there is no more
         self._number = 0  # of the passage that is shown
         self.title = ElidedLabel()
         self.open_button = icon_button("file", tr("Open the file"), self)
@@ -126,7 +127,8 @@ class DocumentPane(QWidget):
             self.page.setMaximum(max(self._pages, default=1) or 1)
         self.page.setSuffix(f" / {self.page.maximum()}")
         self._has_dots = False
-        self._show_note(note)
+        self._reason = note
+        self._show_note()
         self.field.show_passages(passages)
         with QSignalBlocker(self.as_text):
             self.as_text.setChecked(not drawn)
@@ -146,8 +148,9 @@ class DocumentPane(QWidget):
 
     def show_text_instead(self, reason: str) -> None:
         """A page cannot be drawn."""
+        self._reason = reason
         self.as_text.setChecked(True)
-        self._show_note(reason)
+        self._show_note()
 
     @property
     def _is_drawn(self) -> bool:
@@ -241,6 +244,7 @@ class DocumentPane(QWidget):
 
     def _show_note(self, note: str = "") -> None:
         """Show a sentence; without one how sure a text is that was read from a picture."""
+        note = note or self._reason
         sure = self._sure.get(self.page.value())
         if not note and sure is not None:
             note = tr("Read from a picture · {share} sure", share=f"{sure:.0%}")
