@@ -6,6 +6,7 @@ import io
 import math
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from deepseek_r1.documents import reader_worker
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_words
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.ocr.reading_order import ordered_text
+from deepseek_r1.ocr.recognised_word import DOUBTFUL, RecognisedWord, words_of_line
 from deepseek_r1.ocr.recognition import RecognisedLine
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
 from support import document_files as made
@@ -32,6 +36,10 @@ LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
 
 def recognised(path: Path) -> str:
     """The text, as the process reads it, without one. Raises R1Error."""
+    return "\n".join(block.text for block in blocks_of(path))
+
+
+def blocks_of(path: Path) -> list[Block]:
     blocks: list[Block] = []
     writer = BlockWriter(path.name, blocks.extend)
     writer.recognises = True
@@ -42,7 +50,7 @@ def recognised(path: Path) -> str:
     except Exception as error:
         raise refused(ReadDocument(path=str(path), name=path.name), error) from error
     writer.progress(now=True)
-    return "\n".join(block.text for block in blocks)
+    return blocks
 
 
 def saved(folder: Path, kind: str, picture: Image.Image) -> Path:
@@ -64,6 +72,69 @@ def test_a_picture_of_every_kind_is_read_and_named_as_its_source(tmp_path, kind)
 def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
     turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
     assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
+
+
+def ink_at(picture: Image.Image, word: RecognisedWord) -> float:
+    """The share of dark pixels where a word stands."""
+    (width, height), sides = picture.size, (word.left, word.top, word.right, word.bottom)
+    box = [round(side * of) for side, of in zip(sides, (width, height) * 2, strict=True)]
+    dark = np.asarray(picture.convert("L").crop(tuple(box))) < 128
+    return float(dark.mean())
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270, 3])
+def test_each_word_is_where_it_stands_in_the_picture_as_it_is(tmp_path, degrees):
+    turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
+    (block,) = blocks_of(saved(tmp_path, "png", turned))
+    assert [word.text for word in block.words] == " ".join(LINES).split()
+    assert all(ink_at(turned, word) > 0.05 for word in block.words)
+    assert all(word.sure > DOUBTFUL for word in block.words)
+    first, last = block.words[0], block.words[len(LINES[0].split()) - 1]
+    along = {0: last.left - first.left, 90: first.top - last.top, 180: first.left - last.left,
+             270: last.top - first.top, 3: last.left - first.left}  # fmt: skip
+    assert along[degrees] > 0.4
+
+
+def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters():
+    text, scores = "ab 汉字c", [0.9, 0.7, 0.2, 0.8, 0.6, 0.5]
+    places = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8]
+    words = [(word, sure) for word, sure, _, _ in words_of_line(text, scores, places)]
+    assert words == [("ab", 0.7), ("汉", 0.8), ("字", 0.6), ("c", 0.5)]
+    sides = [
+        side for *_, begin, end in words_of_line(text, scores, places) for side in (begin, end)
+    ]
+    assert sides == pytest.approx([0, 0.3, 0.3, 0.5, 0.5, 0.7, 0.7, 1])
+    assert not list(words_of_line(" ", [0.9], [0.5]))
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
+    path = saved(tmp_path, kind, made.scan(*LINES))
+    index, document = DocumentIndex(), read_document(path)
+    index.add(document)
+    (passage,) = index.passages(document.sha256)
+    assert "read from a picture, 9" in passage.place.label()
+    drawer = PageDrawer(path, path.name, ReadingMemory(), partial(index.words, document.sha256))
+    page = drawer.draw(1, 900, "platform NINE, has")
+    drawer.close()
+    pixels = np.frombuffer(page.pixels, np.uint8).reshape(page.height, page.width, 3)
+    assert len(page.marks) == 3
+    for left, top, width, height in page.marks:
+        assert pixels[top : top + height, left : left + width].min() < 128
+        assert top > page.height / 3
+    assert not page.doubtful
+    index.remove(document.sha256)
+    assert not index.words(document.sha256, 1)
+
+
+def test_words_that_may_be_others_are_doubtful_on_the_page():
+    sure = RecognisedWord("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
+    words = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
+    page = with_words(DrawnPage(100, 200, b"", ()), words, "Gate 4S")
+    assert page.doubtful == ((30, 40, 20, 40),)
+    assert page.marks == ((10, 40, 20, 40), (30, 40, 20, 40))
+    typed = DrawnPage(100, 200, b"", ((1, 2, 3, 4),))
+    assert with_words(typed, (), "Gate") is typed
 
 
 def test_chinese_is_read_in_16_bits_a_pixel_too():
