@@ -27,6 +27,7 @@ from deepseek_r1.catalogue.errors import (
     DownloadFailed,
     DownloadStopped,
     FileNameUnusable,
+    PageNotRead,
     RepositoryNotListed,
 )
 from deepseek_r1.catalogue.file_rules import checked_name
@@ -49,6 +50,7 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.processes import ChildKind
 
 STOP_S: Final = 1.5  # from the request to stop until the process is killed
+MAX_ADDRESS: Final = 4_000  # characters
 EXIT_S: Final = 0.4  # for a killed process to end; one that waits for a drive takes longer
 
 
@@ -60,9 +62,14 @@ class PullRequest(PipeMessage):
     folder: FilePath
     policy: RetryPolicy
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.specs[0].file
+
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
-        return DownloadFailed(file=self.specs[0].file, detail=detail)
+        return DownloadFailed(file=self.name, detail=detail)
 
 
 class ListRequest(PipeMessage):
@@ -72,9 +79,32 @@ class ListRequest(PipeMessage):
     reference: HubReference
     policy: RetryPolicy
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.reference.repository
+
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
-        return RepositoryNotListed(repository=self.reference.repository, detail=detail)
+        return RepositoryNotListed(repository=self.name, detail=detail)
+
+
+class PageRequest(PipeMessage):
+    """Fetches a web page into a file, the only one in its folder."""
+
+    kind: Literal["page"] = "page"
+    address: Annotated[str, Field(max_length=MAX_ADDRESS)]
+    path: FilePath
+    policy: RetryPolicy
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.address
+
+    def failed(self, detail: str) -> R1Error:
+        """The error where the process itself fails."""
+        return PageNotRead(name=self.name, detail=detail.rstrip("."))
 
 
 class StopRequest(PipeMessage):
@@ -118,12 +148,19 @@ class RepositoryListed(PipeMessage):
         return self
 
 
+class PageFetched(PipeMessage):
+    """What is at an address is in the file; `address` is that after all redirects."""
+
+    kind: Literal["fetched"] = "fetched"
+    address: Annotated[str, Field(max_length=MAX_ADDRESS)]
+
+
 _UNEXPECTED: Final = N_("The process for the network sent something that could not be understood.")
-NetworkRequest = PullRequest | ListRequest
-ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed)
+NetworkRequest = PullRequest | ListRequest | PageRequest
+ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed, PageFetched)
 
 request_adapter: TypeAdapter[NetworkRequest] = one_of(NetworkRequest)
-_Reply = ProgressReport | FilesPulled | RepositoryListed | ChildFailure
+_Reply = ProgressReport | FilesPulled | RepositoryListed | PageFetched | ChildFailure
 reply_adapter: TypeAdapter[_Reply] = one_of(_Reply)
 
 
@@ -168,6 +205,16 @@ class NetworkProcess:
         reply = self._call(ListRequest(reference=reference, policy=policy), RepositoryListed, stop)
         return HubListing(reference, reply.models, reply.outline)
 
+    def fetch_page(
+        self, address: str, path: Path, policy: RetryPolicy, stop: Stop | None = None
+    ) -> str:
+        """Fetch a web page into a file in a folder of its own; returns its last address.
+
+        Raises PageNotRead, and DownloadStopped.
+        """
+        request = PageRequest(address=address[:MAX_ADDRESS], path=str(path), policy=policy)
+        return self._call(request, PageFetched, stop).address
+
     def _call(
         self,
         request: NetworkRequest,
@@ -176,11 +223,7 @@ class NetworkProcess:
         on_progress: ProgressCallback = lambda _progress: None,
     ) -> ResultT:
         """Raises DownloadStopped, what `request.failed` makes, or the reply's error."""
-        if isinstance(request, PullRequest):
-            name = request.specs[0].file
-        else:
-            name = request.reference.repository
-        stop = stop or Stop()
+        name, stop = request.name, stop or Stop()
         stop.check(name)
         try:
             child = ChildCall(ChildKind.NETWORK, reply_adapter)

@@ -26,6 +26,7 @@ class BlockWriter:
         self.name, self.heading, self.sheet = name, "", ""
         self.page: int | None = None
         self.recognises = False  # the text of pictures
+        self.is_web_page = False  # what is around its text is left out
         self.pictures = 0  # pages that are pictures
         self.row: int | None = None
         self.line: int | None = None

@@ -29,6 +29,7 @@ class ReadDocument(frames.PipeMessage):
     name: str
     memory_mib: int = MEMORY_MIB
     recognises: bool = False  # the text of pictures, which takes `OCR_MIB` more
+    is_web_page: bool = False  # whose navigation is left out
 
 
 class DocumentSlice(ChildProgress):

@@ -126,16 +126,17 @@ def read_document(
     most_mib: int = MEMORY_MIB,
     more_follow: bool = False,
     on_page: Callable[[int], object] = lambda _page: None,
+    is_web_page: bool = False,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
     gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
     the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
-    a second. Not for a window's thread.
+    a second. `is_web_page` leaves out a page's navigation. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    reading = _Reading(path, name, stop, memory, more_follow=more_follow, on_page=on_page)
+    reading = _Reading(path, name, stop, memory, more_follow, on_page, is_web_page)
     document, pictures = _read_within(reading, most_mib, recognises=False)
     if pictures:
         try:
@@ -160,6 +161,7 @@ class _Reading:
     memory: ReadingMemory
     more_follow: bool
     on_page: Callable[[int], object]
+    is_web_page: bool
 
 
 def _has_text(document: Document) -> bool:
@@ -218,7 +220,13 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
-    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
+    request = ReadDocument(
+        path=str(path),
+        name=name,
+        memory_mib=most_mib,
+        recognises=recognises,
+        is_web_page=wanted.is_web_page,
+    )
     with readers.take() as child:
         if wanted.more_follow:
             readers.prepare(memory.left_mib())
