@@ -249,6 +249,6 @@ class DocumentPane(QWidget):
         if not note and sure is not None:
             note = tr("Read from a picture · {share} sure", share=f"{sure:.0%}")
             if self._is_drawn and self._has_dots:
-                note = f"{note} · {tr('dotted words may be others')}"
+                note = f"{note} · {tr('dotted words may be wrong')}"
         self.note.setText(note)
         self.note.setVisible(bool(note))
