@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
@@ -136,6 +137,8 @@ class Composer(QWidget):
         row.addStretch(1)
         row.addWidget(self.size_button)
         row.addWidget(self._button)
+        for before, after in pairwise((self.editor, self.attach_text, self.read_page)):
+            self.setTabOrder(before, after)
 
     def _side(self) -> int:
         """The space left and right of the box, which is as wide as the messages above it."""
