@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
 import socket
+import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,28 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(monkeypatc
     assert set(look_ups[1:]) <= {"127.0.0.1"}
     with pytest.raises(PageNotRead, match="inside your own network"):
         fetched("http://rebinding.example/")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_server_proves_that_it_has_the_name_and_not_only_the_address(monkeypatch, tmp_path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=x", "-addext", "subjectAltName=DNS:pages.example,IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    async def resolve(_loop, _host, port, **_kind):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+    with HostileServer(lambda _, reply: reply.file(b"safe"), tls=context).running() as server:
+        assert fetched(f"https://pages.example:{server.port}/").data == b"safe"
+        with pytest.raises(PageNotRead, match="cannot prove its identity"):
+            fetched(f"https://other.example:{server.port}/")
 
 
 def test_a_name_with_one_address_inside_is_refused_as_a_whole(monkeypatch):
