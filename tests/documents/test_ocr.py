@@ -36,10 +36,6 @@ LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
 
 def recognised(path: Path) -> str:
     """The text, as the process reads it, without one. Raises R1Error."""
-    return "\n".join(block.text for block in blocks_of(path))
-
-
-def blocks_of(path: Path) -> list[Block]:
     blocks: list[Block] = []
     writer = BlockWriter(path.name, blocks.extend)
     writer.recognises = True
@@ -50,7 +46,7 @@ def blocks_of(path: Path) -> list[Block]:
     except Exception as error:
         raise refused(ReadDocument(path=str(path), name=path.name), error) from error
     writer.progress(now=True)
-    return blocks
+    return "\n".join(block.text for block in blocks)
 
 
 def saved(folder: Path, kind: str, picture: Image.Image) -> Path:
@@ -82,17 +78,24 @@ def ink_at(picture: Image.Image, word: RecognisedWord) -> float:
     return float(dark.mean())
 
 
+@pytest.mark.parametrize("kind", ["png", "pdf"])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270, 3])
-def test_each_word_is_where_it_stands_in_the_picture_as_it_is(tmp_path, degrees):
+def test_each_word_is_where_it_stands_on_the_page_which_is_drawn_upright(tmp_path, degrees, kind):
     turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
-    (block,) = blocks_of(saved(tmp_path, "png", turned))
-    assert [word.text for word in block.words] == " ".join(LINES).split()
-    assert all(ink_at(turned, word) > 0.05 for word in block.words)
-    assert all(word.sure > DOUBTFUL for word in block.words)
-    first, last = block.words[0], block.words[len(LINES[0].split()) - 1]
-    along = {0: last.left - first.left, 90: first.top - last.top, 180: first.left - last.left,
-             270: last.top - first.top, 3: last.left - first.left}  # fmt: skip
-    assert along[degrees] > 0.4
+    path = saved(tmp_path, kind, turned)
+    index, document = DocumentIndex(), read_document(path)
+    index.add(document)
+    recognised = index.recognised(document.sha256, 1)
+    assert [word.text for word in recognised.words] == " ".join(LINES).split()
+    assert all(word.sure > DOUBTFUL for word in recognised.words)
+    drawer = PageDrawer(path, "a", ReadingMemory(), partial(index.recognised, document.sha256))
+    page = drawer.draw(1, 900)
+    drawer.close()
+    picture = Image.frombytes("RGB", (page.width, page.height), page.pixels)
+    assert all(ink_at(picture, word) > 0.05 for word in recognised.words)
+    assert page.width > 1.5 * page.height
+    first, last = recognised.words[0], recognised.words[len(LINES[0].split()) - 1]
+    assert last.left - first.left > 0.4
 
 
 def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters():
@@ -114,7 +117,9 @@ def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
     index.add(document)
     (passage,) = index.passages(document.sha256)
     assert "read from a picture, 9" in passage.place.label()
-    drawer = PageDrawer(path, path.name, ReadingMemory(), partial(index.words, document.sha256))
+    drawer = PageDrawer(
+        path, path.name, ReadingMemory(), partial(index.recognised, document.sha256)
+    )
     page = drawer.draw(1, 900, "platform NINE, has")
     drawer.close()
     pixels = np.frombuffer(page.pixels, np.uint8).reshape(page.height, page.width, 3)
@@ -124,7 +129,7 @@ def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
         assert top > page.height / 3
     assert not page.doubtful
     index.remove(document.sha256)
-    assert not index.words(document.sha256, 1)
+    assert not index.recognised(document.sha256, 1).words
 
 
 def test_words_that_may_be_others_are_doubtful_on_the_page():

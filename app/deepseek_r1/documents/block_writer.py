@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
-from deepseek_r1.ocr.recognised_word import RecognisedWord
+from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
@@ -37,19 +37,19 @@ class BlockWriter:
         self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
     def put(
-        self, text: str, sure: float | None = None, words: Sequence[RecognisedWord] = ()
+        self, text: str, sure: float | None = None, recognised: RecognisedPage = NO_WORDS
     ) -> None:
-        """A block, as it is; several where it is very long. `sure` and `words` of a picture."""
+        """A block, as it is; several where it is very long. `sure`, `recognised`: of a picture."""
         sheet = self.sheet[:_HEADING_CHARACTERS]
         place = Place(self.page, self.heading, sheet, self.row, self.line, sure)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
-                kept = tuple(words[:_MOST_WORDS]) if start == 0 else ()
+                words = recognised.words[:_MOST_WORDS] if start == 0 else ()
                 self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
-                self._characters += len(kept) * _WORD_CHARACTERS
-                self._slice.append(Block(piece, place, kept))
+                self._characters += len(words) * _WORD_CHARACTERS
+                self._slice.append(Block(piece, place, recognised._replace(words=words)))
                 self.progress()
 
     def _spend(self, characters: int) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from unicodedata import normalize
 
 from deepseek_r1.core.i18n import N_, join_list, tr
-from deepseek_r1.ocr.recognised_word import RecognisedWord
+from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
 
 BETWEEN_BLOCKS: Final = "\n\n"
 # Not translated: a text has the same tokens whatever language the window speaks.
@@ -61,11 +61,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, a row of a table, or a run of lines of a page; `words` of a picture in order."""
+    """A paragraph, a row of a table, or a run of lines of a page; `recognised` of a picture."""
 
     text: str
     place: Place
-    words: tuple[RecognisedWord, ...] = ()
+    recognised: RecognisedPage = NO_WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
-from deepseek_r1.ocr.recognised_word import RecognisedWord
+from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
 
 INDEX_FILE: Final = "documents.db"
 _VERSION: Final = 2  # of the tables, and of what `indexed_terms` makes of a text
-# Of recognised pages, by `document * _NUMBERS + page`.
-_WORDS: Final = "CREATE TABLE words (id INTEGER PRIMARY KEY, words TEXT NOT NULL)"
+# Pages that are pictures, by `document * _NUMBERS + page`.
+_RECOGNISED: Final = "CREATE TABLE recognised (id INTEGER PRIMARY KEY, page TEXT NOT NULL)"
 _WAIT_S: Final = 10.0  # for another process that writes
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
 _SCHEMA: Final = f"""
@@ -39,7 +39,7 @@ CREATE TABLE passages (
     id INTEGER PRIMARY KEY, place TEXT NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode61');
-{_WORDS};
+{_RECOGNISED};
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, path, modified_ns, passages FROM documents"
@@ -125,10 +125,10 @@ class DocumentIndex:
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
                 db.execute("UPDATE documents SET passages = ? WHERE id = ?", (count, added))
                 for block in document.blocks:
-                    if block.words:
+                    if block.recognised.words:
                         at = added * _NUMBERS + (block.place.page or 1)
-                        kept = at, json.dumps(block.words, ensure_ascii=False)
-                        db.execute("INSERT OR IGNORE INTO words VALUES (?, ?)", kept)
+                        kept = at, json.dumps(block.recognised, ensure_ascii=False)
+                        db.execute("INSERT OR IGNORE INTO recognised VALUES (?, ?)", kept)
             db.execute("PRAGMA shrink_memory")
         self.added[document.sha256] = None
 
@@ -145,7 +145,7 @@ class DocumentIndex:
             if not _SECURE:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
-            db.execute("DELETE FROM words WHERE id BETWEEN ? AND ?", span)
+            db.execute("DELETE FROM recognised WHERE id BETWEEN ? AND ?", span)
             db.execute("DELETE FROM documents WHERE id = ?", (known,))
         self.added.pop(sha256, None)
 
@@ -169,12 +169,12 @@ class DocumentIndex:
                 [] if known is None else list(self._rows(db, (first, min(last, first + most - 1))))
             )
 
-    def words(self, sha256: str, page: int) -> list[RecognisedWord]:
-        """The words that were recognised on a page, from 1, or in a picture, in order."""
+    def recognised(self, sha256: str, page: int) -> RecognisedPage:
+        """What was recognised on a page, from 1, or in a picture; without words for none."""
         with self._used() as db:
             row_id = (self._id(db, sha256) or 0) * _NUMBERS + page
-            row = db.execute("SELECT words FROM words WHERE id = ?", (row_id,)).fetchone()
-            return [RecognisedWord(*word) for word in json.loads(row[0])] if row else []
+            row = db.execute("SELECT page FROM recognised WHERE id = ?", (row_id,)).fetchone()
+            return RecognisedPage.of(*json.loads(row[0])) if row else NO_WORDS
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
@@ -324,10 +324,10 @@ def _opened(path: Path | None) -> sqlite3.Connection:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version == 1:
-                db.execute(_WORDS)
+                db.execute(_RECOGNISED)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
-                for name in ("documents", "passages", "terms", "words"):
+                for name in ("documents", "passages", "terms", "recognised"):
                     db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)

@@ -19,7 +19,7 @@ from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, Read
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.ocr.recognised_word import DOUBTFUL, RecognisedWord
+from deepseek_r1.ocr.recognised_word import DOUBTFUL, NO_WORDS, RecognisedPage, RecognisedWord
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
 _MOST_MIB: Final = 256
@@ -56,10 +56,11 @@ class PageDrawer:
         path: Path,
         name: str,
         memory: ReadingMemory,
-        words: Callable[[int], Sequence[RecognisedWord]] = lambda _page: (),
+        recognised: Callable[[int], RecognisedPage] = lambda _page: NO_WORDS,
     ) -> None:
-        """`words` are those that were recognised on a page; any thread, and errors of the index."""
-        self.path, self._name, self._memory, self._words = path, name, memory, words
+        """`recognised` is what was read on a page; any thread, and errors of the index."""
+        self.path, self._name, self._memory = path, name, memory
+        self._recognised = recognised
         self._drawing = threading.Lock()
         self._child: ChildCall | None = None
         self._held = ExitStack()  # the process, and the memory that the model leaves it
@@ -77,16 +78,17 @@ class PageDrawer:
                 if (kept := self._kept.pop(key, None)) is not None:
                     self._kept[key] = kept
                     return kept
-                child = self._running()
+                child, recognised = self._running(), self._recognised(page)
                 request = DrawPage(
                     path=str(self.path),
                     name=self._name,
                     page=page,
                     width_px=width_px,
                     marked=marked,
+                    quarters=recognised.quarters,
                     memory_mib=self._most_mib,
                 )
-                drawn = with_words(_drawn(child, request), self._words(page), marked)
+                drawn = with_words(_drawn(child, request), recognised.words, marked)
                 self._kept[key] = drawn
                 while sum(len(each.pixels) for each in self._kept.values()) > _KEPT_BYTES:
                     del self._kept[next(iter(self._kept))]

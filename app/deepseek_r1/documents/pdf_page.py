@@ -33,6 +33,7 @@ def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDraw
         detail = tr("it has no page {n:,}", n=request.page)
         raise DocumentDamaged(name=request.name, detail=detail)
     page = document[request.page - 1]
+    page.set_rotation((page.get_rotation() - 90 * request.quarters) % 360)
     scale = min(request.width_px / page.get_width(), MAX_PX / max(page.get_size()))
     bitmap = page.render(scale=scale, rev_byteorder=True)
     width, height, stride = bitmap.width, bitmap.height, bitmap.stride

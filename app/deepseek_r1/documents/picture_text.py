@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ from deepseek_r1.documents.reader_protocol import (
     send_rows,
 )
 from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognised_word import RecognisedWord
+from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
 from deepseek_r1.ocr.recognition import recognised
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -34,11 +34,11 @@ _MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
 
 
 class PageText(NamedTuple):
-    """The text behind a line that names its source, how sure it is, and its words; "" for none."""
+    """The text behind a line that names its source, how sure it is, its words; "" for none."""
 
     text: str
     sure: float | None = None
-    words: Sequence[RecognisedWord] = ()
+    page: RecognisedPage = NO_WORDS
 
 
 def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
@@ -46,13 +46,14 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
 
     `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
     """
-    lines = recognised(picture.convert("RGB"), alive)
+    lines, quarters = recognised(picture.convert("RGB"), alive)
     if not lines:
         return PageText("")
     characters = sum(len(line.text) for line in lines)
     sure = round(sum(line.confidence * len(line.text) for line in lines) / characters, 4)
     text, words = ordered_text(lines)
-    return PageText(PICTURE_LINE.format(sure=sure) + with_joined_chinese(text), sure, words)
+    text = PICTURE_LINE.format(sure=sure) + with_joined_chinese(text)
+    return PageText(text, sure, RecognisedPage(quarters, tuple(words)))
 
 
 def write_picture(path: Path, writer: BlockWriter) -> str:
@@ -68,7 +69,7 @@ def draw_picture(request: DrawPage, send: Callable[[PageRows], object]) -> PageD
     """Draw a page as wide as is asked, and send its rows; errors as of `write_picture`."""
     with _opened(Path(request.path), request.name) as picture:
         picture.seek(request.page - 1)
-        page = _upright(picture)
+        page = _upright(picture).rotate(90 * request.quarters, expand=True)
     scale = min(request.width_px / page.width, MAX_PX / max(page.size))
     page = page.resize((max(1, round(page.width * scale)), max(1, round(page.height * scale))))
     send_rows(page.tobytes(), 3 * page.width, page.size, send)

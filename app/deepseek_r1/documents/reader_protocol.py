@@ -49,7 +49,10 @@ class DocumentRead(frames.PipeMessage):
 
 
 class DrawPage(frames.PipeMessage):
-    """Draws a page of a PDF, from 1, and looks for a text on it."""
+    """Draws a page of a PDF, from 1, or a picture, and looks for a text on it.
+
+    It is turned left by some quarters.
+    """
 
     kind: Literal["draw"] = "draw"
     path: FilePath
@@ -57,6 +60,7 @@ class DrawPage(frames.PipeMessage):
     page: int
     width_px: int = Field(ge=16, le=MAX_PX)
     marked: str = ""
+    quarters: int = Field(default=0, ge=0, le=3)
     memory_mib: int = MEMORY_MIB
 
 

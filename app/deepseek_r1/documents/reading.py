@@ -51,7 +51,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.ocr import OCR_MIB
-from deepseek_r1.ocr.recognised_word import RecognisedWord
+from deepseek_r1.ocr.recognised_word import RecognisedPage
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
@@ -259,19 +259,20 @@ class _StoredBlocks(Iterable[Block]):
         self.characters += len(block.text) + BLOCK_CHARACTERS
         if (last := self._last) is not None and _joins(last, block):
             text = f"{last.text}{BETWEEN_BLOCKS}{block.text}"
-            block = Block(text, last.place, last.words + block.words)
+            words = last.recognised.words + block.recognised.words
+            block = Block(text, last.place, last.recognised._replace(words=words))
         elif last is not None:
             place = last.place
             fields = place.page, place.heading, place.sheet, place.row, place.line, place.sure
-            self._file.write(f"{json.dumps((last.text, fields, last.words))}\n")
+            self._file.write(f"{json.dumps((last.text, fields, last.recognised))}\n")
         self._last = block
 
     def __iter__(self) -> Iterator[Block]:
         """Raises OSError."""
         self._file.seek(0)
         for line in self._file:
-            text, place, words = json.loads(line)
-            yield Block(text, Place(*place), tuple(RecognisedWord(*word) for word in words))
+            text, place, recognised = json.loads(line)
+            yield Block(text, Place(*place), RecognisedPage.of(*recognised))
         if self._last is not None:
             yield self._last
 

@@ -1,11 +1,11 @@
-"""A word that was recognised in a picture, and where it stands."""
+"""The words that were recognised in a picture, and where they stand."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 DOUBTFUL: Final = 0.8  # a word that is less sure is often wrong; measured
 # A character of a script without spaces is a word of its own.
@@ -24,10 +24,20 @@ class RecognisedWord(NamedTuple):
     right: float
     bottom: float
 
-    def unturned(self) -> RecognisedWord:
-        """The word in the picture before it was turned left by a quarter."""
-        left, top = 1 - self.bottom, self.left
-        return RecognisedWord(self.text, self.sure, left, top, 1 - self.top, self.right)
+
+class RecognisedPage(NamedTuple):
+    """The words of a picture in order, where they stand once it is turned left by some quarters."""
+
+    quarters: int = 0
+    words: tuple[RecognisedWord, ...] = ()
+
+    @classmethod
+    def of(cls, quarters: int, words: Iterable[Sequence[Any]]) -> RecognisedPage:
+        """The page as JSON has it."""
+        return cls(quarters, tuple(RecognisedWord(*word) for word in words))
+
+
+NO_WORDS: Final = RecognisedPage()
 
 
 def words_of_line(

@@ -40,10 +40,12 @@ class RecognisedLine:
     words: tuple[RecognisedWord, ...] = ()
 
 
-def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[RecognisedLine]:
-    """The lines of an RGB picture, unordered, in pixels of it turned upright; words as it is.
+def recognised(
+    picture: Image.Image, alive: Callable[[], object]
+) -> tuple[list[RecognisedLine], int]:
+    """The lines of an RGB picture, unordered, and by how many quarters to the left it is upright.
 
-    `alive` is called after each line.
+    They are in pixels of the upright one. `alive` is called after each line.
     """
     boxes, quarters = _found(picture), 0
     if _lies_on_its_side(boxes):
@@ -56,11 +58,8 @@ def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[Recogn
         if _sureness(list(_read(picture, upside_down, alive))) > _sureness(longest):
             picture, quarters = picture.transpose(Image.Transpose.ROTATE_180), quarters + 2
             lines = list(_read(picture, _found(picture), alive))
-    for _ in range(quarters):
-        lines = [
-            replace(line, words=tuple(each.unturned() for each in line.words)) for line in lines
-        ]
-    return [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]
+    sure = [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]
+    return sure, quarters
 
 
 @cache

@@ -64,8 +64,8 @@ class DocumentPresenter(Presenter):
         note = "" if passages else tr("This document is no longer here.")
         known = passages or ([passage] if passage is not None and passage.text else [])
         if path is not None and path.suffix.lower() in _DRAWN:
-            words = partial(self._documents.index.words, sha256)
-            self._drawer = PageDrawer(path, path.name, self._documents.memory, words)
+            recognised = partial(self._documents.index.recognised, sha256)
+            self._drawer = PageDrawer(path, path.name, self._documents.memory, recognised)
         self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
         if passage is not None:
             self._pane.show_passage(passage, best_sentence(passage.text, claim))
