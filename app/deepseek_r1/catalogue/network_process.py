@@ -62,14 +62,9 @@ class PullRequest(PipeMessage):
     folder: FilePath
     policy: RetryPolicy
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return self.specs[0].file
-
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
-        return DownloadFailed(file=self.name, detail=detail)
+        return DownloadFailed(file=self.specs[0].file, detail=detail)
 
 
 class ListRequest(PipeMessage):
@@ -79,14 +74,9 @@ class ListRequest(PipeMessage):
     reference: HubReference
     policy: RetryPolicy
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return self.reference.repository
-
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
-        return RepositoryNotListed(repository=self.name, detail=detail)
+        return RepositoryNotListed(repository=self.reference.repository, detail=detail)
 
 
 class PageRequest(PipeMessage):
@@ -97,14 +87,9 @@ class PageRequest(PipeMessage):
     path: FilePath
     policy: RetryPolicy
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return self.address
-
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
-        return PageNotRead(name=self.name, detail=detail.rstrip("."))
+        return PageNotRead(name=self.address, detail=detail.rstrip("."))
 
 
 class StopRequest(PipeMessage):
@@ -223,8 +208,8 @@ class NetworkProcess:
         on_progress: ProgressCallback = lambda _progress: None,
     ) -> ResultT:
         """Raises DownloadStopped, what `request.failed` makes, or the reply's error."""
-        name, stop = request.name, stop or Stop()
-        stop.check(name)
+        stop = stop or Stop()
+        stop.check(_name(request))
         try:
             child = ChildCall(ChildKind.NETWORK, reply_adapter)
         except OSError as error:
@@ -244,13 +229,13 @@ class NetworkProcess:
             if not isinstance(result, kind):
                 raise ProtocolBroken(detail=type(result).__name__)
         except ChildTooSlow:
-            raise DownloadStopped(file=name) from None
+            raise DownloadStopped(file=_name(request)) from None
         except ProtocolBroken as error:
             log.models.warning("the network process is ended: %s", error)
             raise request.failed(tr(_UNEXPECTED)) from error
         except ChildDied as died:
             if stop.asked:
-                raise DownloadStopped(file=name) from None
+                raise DownloadStopped(file=_name(request)) from None
             log.models.warning("the network process ended (%s): %s", died.how, died.stderr)
             detail = tr("The process for the network ended ({how}).", how=died.how)
             raise request.failed(detail) from died
@@ -261,3 +246,11 @@ class NetworkProcess:
             if not child.close(EXIT_S):
                 log.models.warning("the network process %d takes long to end", child.pid)
             self._on_ended(child.pid)
+
+
+def _name(request: NetworkRequest) -> str:
+    if isinstance(request, PageRequest):
+        return request.address
+    return (
+        request.specs[0].file if isinstance(request, PullRequest) else request.reference.repository
+    )
