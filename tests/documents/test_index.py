@@ -11,7 +11,7 @@ from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
-from deepseek_r1.ocr.recognised_word import RecognisedPage, RecognisedWord
+from deepseek_r1.ocr.word_box import RecognisedPage, WordBox
 
 _WORDS = "The ferry leaves the harbour at seven and returns with the tide before supper. "
 
@@ -183,9 +183,9 @@ def test_an_index_from_before_words_had_places_keeps_its_texts(tmp_path):
         db.execute("DROP TABLE recognised")
         db.execute("PRAGMA user_version = 1")
     db.close()
-    index, word = DocumentIndex(tmp_path / "documents.db"), RecognisedWord("gate", 0.9, 0, 0, 1, 1)
+    index, word = DocumentIndex(tmp_path / "documents.db"), WordBox("gate", 0.9, 0, 0, 1, 1)
     assert [each.text for each in index.passages("a" * 64)] == ["The ferry sails.", "It returns."]
-    assert not index.recognised("a" * 64, 1).words
+    assert not index.recognised("a" * 64, 1).boxes
     scan = Block("gate", Place(page=2, sure=0.9), RecognisedPage(1, (word,)))
     index.add(Document("b.pdf", "b" * 64, "pdf", 2, (scan,)))
     assert index.recognised("b" * 64, 2) == RecognisedPage(1, (word,))

@@ -20,15 +20,15 @@ from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_words
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognised_word import DOUBTFUL, RecognisedWord, words_of_line
 from deepseek_r1.ocr.recognition import RecognisedLine
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.ocr.word_box import DOUBTFUL, WordBox, word_spans
 from support import document_files as made
 
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
@@ -70,7 +70,7 @@ def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
     assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
 
 
-def ink_at(picture: Image.Image, word: RecognisedWord) -> float:
+def ink_at(picture: Image.Image, word: WordBox) -> float:
     """The share of dark pixels where a word stands."""
     (width, height), sides = picture.size, (word.left, word.top, word.right, word.bottom)
     box = [round(side * of) for side, of in zip(sides, (width, height) * 2, strict=True)]
@@ -86,28 +86,26 @@ def test_each_word_is_where_it_stands_on_the_page_which_is_drawn_upright(tmp_pat
     index, document = DocumentIndex(), read_document(path)
     index.add(document)
     recognised = index.recognised(document.sha256, 1)
-    assert [word.text for word in recognised.words] == " ".join(LINES).split()
-    assert all(word.sure > DOUBTFUL for word in recognised.words)
+    assert [word.text for word in recognised.boxes] == " ".join(LINES).split()
+    assert all(word.sure > DOUBTFUL for word in recognised.boxes)
     drawer = PageDrawer(path, "a", ReadingMemory(), partial(index.recognised, document.sha256))
     page = drawer.draw(1, 900)
     drawer.close()
     picture = Image.frombytes("RGB", (page.width, page.height), page.pixels)
-    assert all(ink_at(picture, word) > 0.05 for word in recognised.words)
+    assert all(ink_at(picture, word) > 0.05 for word in recognised.boxes)
     assert page.width > 1.5 * page.height
-    first, last = recognised.words[0], recognised.words[len(LINES[0].split()) - 1]
+    first, last = recognised.boxes[0], recognised.boxes[len(LINES[0].split()) - 1]
     assert last.left - first.left > 0.4
 
 
 def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters():
     text, scores = "ab 汉字c", [0.9, 0.7, 0.2, 0.8, 0.6, 0.5]
     places = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8]
-    words = [(word, sure) for word, sure, _, _ in words_of_line(text, scores, places)]
-    assert words == [("ab", 0.7), ("汉", 0.8), ("字", 0.6), ("c", 0.5)]
-    sides = [
-        side for *_, begin, end in words_of_line(text, scores, places) for side in (begin, end)
-    ]
+    boxes = [(word, sure) for word, sure, _, _ in word_spans(text, scores, places)]
+    assert boxes == [("ab", 0.7), ("汉", 0.8), ("字", 0.6), ("c", 0.5)]
+    sides = [side for *_, begin, end in word_spans(text, scores, places) for side in (begin, end)]
     assert sides == pytest.approx([0, 0.3, 0.3, 0.5, 0.5, 0.7, 0.7, 1])
-    assert not list(words_of_line(" ", [0.9], [0.5]))
+    assert not list(word_spans(" ", [0.9], [0.5]))
 
 
 @pytest.mark.parametrize("kind", ["pdf", "png"])
@@ -129,17 +127,17 @@ def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
         assert top > page.height / 3
     assert not page.doubtful
     index.remove(document.sha256)
-    assert not index.recognised(document.sha256, 1).words
+    assert not index.recognised(document.sha256, 1).boxes
 
 
 def test_words_that_may_be_others_are_doubtful_on_the_page():
-    sure = RecognisedWord("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
-    words = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
-    page = with_words(DrawnPage(100, 200, b"", ()), words, "Gate 4S")
+    sure = WordBox("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
+    boxes = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
+    page = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "Gate 4S")
     assert page.doubtful == ((30, 40, 20, 40),)
     assert page.marks == ((10, 40, 20, 40), (30, 40, 20, 40))
     typed = DrawnPage(100, 200, b"", ((1, 2, 3, 4),))
-    assert with_words(typed, (), "Gate") is typed
+    assert with_recognised(typed, (), "Gate") is typed
 
 
 def test_chinese_is_read_in_16_bits_a_pixel_too():

@@ -134,7 +134,7 @@ class RepositoryListed(PipeMessage):
 
 
 class PageFetched(PipeMessage):
-    """What is at an address is in the file; `address` is that after all redirects."""
+    """The file has a page; `address` is its address after all redirects."""
 
     kind: Literal["fetched"] = "fetched"
     address: Annotated[str, Field(max_length=MAX_ADDRESS)]

@@ -33,7 +33,7 @@ _CHARSET: Final = re.compile(r"[\w-]{2,20}", re.ASCII)
 
 
 class FetchedPage(NamedTuple):
-    """What the server sent, and its address after all redirects."""
+    """A page as the server sent it, and its address after all redirects."""
 
     address: str
     data: bytes

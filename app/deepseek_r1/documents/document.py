@@ -10,7 +10,7 @@ from typing import Final
 from unicodedata import normalize
 
 from deepseek_r1.core.i18n import N_, join_list, tr
-from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 BETWEEN_BLOCKS: Final = "\n\n"
 # Not translated: a text has the same tokens whatever language the window speaks.
@@ -65,7 +65,7 @@ class Block:
 
     text: str
     place: Place
-    recognised: RecognisedPage = NO_WORDS
+    recognised: RecognisedPage = UNRECOGNISED
 
 
 @dataclass(frozen=True, slots=True)

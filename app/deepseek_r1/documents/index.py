@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
-from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 INDEX_FILE: Final = "documents.db"
 _VERSION: Final = 2  # of the tables, and of what `indexed_terms` makes of a text
@@ -125,7 +125,7 @@ class DocumentIndex:
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
                 db.execute("UPDATE documents SET passages = ? WHERE id = ?", (count, added))
                 for block in document.blocks:
-                    if block.recognised.words:
+                    if block.recognised.boxes:
                         at = added * _NUMBERS + (block.place.page or 1)
                         kept = at, json.dumps(block.recognised, ensure_ascii=False)
                         db.execute("INSERT OR IGNORE INTO recognised VALUES (?, ?)", kept)
@@ -170,11 +170,11 @@ class DocumentIndex:
             )
 
     def recognised(self, sha256: str, page: int) -> RecognisedPage:
-        """What was recognised on a page, from 1, or in a picture; without words for none."""
+        """A page as it was recognised, from 1, or a picture; without words where it was not."""
         with self._used() as db:
             row_id = (self._id(db, sha256) or 0) * _NUMBERS + page
             row = db.execute("SELECT page FROM recognised WHERE id = ?", (row_id,)).fetchone()
-            return RecognisedPage.of(*json.loads(row[0])) if row else NO_WORDS
+            return RecognisedPage.of(*json.loads(row[0])) if row else UNRECOGNISED
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""

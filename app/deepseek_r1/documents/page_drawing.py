@@ -19,7 +19,7 @@ from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, Read
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.ocr.recognised_word import DOUBTFUL, NO_WORDS, RecognisedPage, RecognisedWord
+from deepseek_r1.ocr.word_box import DOUBTFUL, UNRECOGNISED, RecognisedPage, WordBox
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
 _MOST_MIB: Final = 256
@@ -56,7 +56,7 @@ class PageDrawer:
         path: Path,
         name: str,
         memory: ReadingMemory,
-        recognised: Callable[[int], RecognisedPage] = lambda _page: NO_WORDS,
+        recognised: Callable[[int], RecognisedPage] = lambda _page: UNRECOGNISED,
     ) -> None:
         """`recognised` is what was read on a page; any thread, and errors of the index."""
         self.path, self._name, self._memory = path, name, memory
@@ -88,7 +88,7 @@ class PageDrawer:
                     quarters=recognised.quarters,
                     memory_mib=self._most_mib,
                 )
-                drawn = with_words(_drawn(child, request), recognised.words, marked)
+                drawn = with_recognised(_drawn(child, request), recognised.boxes, marked)
                 self._kept[key] = drawn
                 while sum(len(each.pixels) for each in self._kept.values()) > _KEPT_BYTES:
                     del self._kept[next(iter(self._kept))]
@@ -130,20 +130,20 @@ def _drawn(child: ChildCall, request: DrawPage) -> DrawnPage:
     return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
 
 
-def with_words(page: DrawnPage, words: Sequence[RecognisedWord], marked: str) -> DrawnPage:
+def with_recognised(page: DrawnPage, boxes: Sequence[WordBox], marked: str) -> DrawnPage:
     """The page of a picture with its doubtful words, and those of the text that is marked."""
-    if not words:
+    if not boxes:
         return page
 
-    def places(some: Iterable[RecognisedWord]) -> tuple[Rectangle, ...]:
+    def places(some: Iterable[WordBox]) -> tuple[Rectangle, ...]:
         return tuple(_place(word, page.width, page.height) for word in some)
 
-    found = place_of_letters(marked, (word.text for word in words))
-    shown = words[found[0] : found[1] + 1] if found is not None else ()
-    doubtful = [word for word in words if word.sure < DOUBTFUL]
+    found = place_of_letters(marked, (word.text for word in boxes))
+    shown = boxes[found[0] : found[1] + 1] if found is not None else ()
+    doubtful = [word for word in boxes if word.sure < DOUBTFUL]
     return replace(page, marks=places(shown), doubtful=places(doubtful))
 
 
-def _place(word: RecognisedWord, width: int, height: int) -> Rectangle:
+def _place(word: WordBox, width: int, height: int) -> Rectangle:
     left, top = round(word.left * width), round(word.top * height)
     return left, top, round(word.right * width) - left, round(word.bottom * height) - top

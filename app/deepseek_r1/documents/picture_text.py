@@ -24,8 +24,8 @@ from deepseek_r1.documents.reader_protocol import (
     send_rows,
 )
 from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognised_word import NO_WORDS, RecognisedPage
 from deepseek_r1.ocr.recognition import recognised
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
@@ -38,7 +38,7 @@ class PageText(NamedTuple):
 
     text: str
     sure: float | None = None
-    page: RecognisedPage = NO_WORDS
+    page: RecognisedPage = UNRECOGNISED
 
 
 def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
@@ -51,9 +51,9 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
         return PageText("")
     characters = sum(len(line.text) for line in lines)
     sure = round(sum(line.confidence * len(line.text) for line in lines) / characters, 4)
-    text, words = ordered_text(lines)
+    text, boxes = ordered_text(lines)
     text = PICTURE_LINE.format(sure=sure) + with_joined_chinese(text)
-    return PageText(text, sure, RecognisedPage(quarters, tuple(words)))
+    return PageText(text, sure, RecognisedPage(quarters, tuple(boxes)))
 
 
 def write_picture(path: Path, writer: BlockWriter) -> str:

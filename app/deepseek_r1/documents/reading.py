@@ -51,7 +51,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.ocr import OCR_MIB
-from deepseek_r1.ocr.recognised_word import RecognisedPage
+from deepseek_r1.ocr.word_box import RecognisedPage
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
@@ -259,8 +259,8 @@ class _StoredBlocks(Iterable[Block]):
         self.characters += len(block.text) + BLOCK_CHARACTERS
         if (last := self._last) is not None and _joins(last, block):
             text = f"{last.text}{BETWEEN_BLOCKS}{block.text}"
-            words = last.recognised.words + block.recognised.words
-            block = Block(text, last.place, last.recognised._replace(words=words))
+            boxes = last.recognised.boxes + block.recognised.boxes
+            block = Block(text, last.place, last.recognised._replace(boxes=boxes))
         elif last is not None:
             place = last.place
             fields = place.page, place.heading, place.sheet, place.row, place.line, place.sure

@@ -9,8 +9,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from deepseek_r1.ocr.recognised_word import RecognisedWord
 from deepseek_r1.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.word_box import WordBox
 
 _CELL_GAP: Final = 1.5  # heights of a line between two cells of a row
 _GUTTER_GAP: Final = 0.8  # heights of a line between two columns
@@ -38,13 +38,13 @@ class _Span:
         return (self.top + self.bottom) / 2
 
 
-def ordered_text(lines: Iterable[RecognisedLine]) -> tuple[str, list[RecognisedWord]]:
+def ordered_text(lines: Iterable[RecognisedLine]) -> tuple[str, list[WordBox]]:
     """The text of a page: a line for each row, cells of a row divided by " | "; and its words."""
     lines = list(lines)
     angle = median(each.box.angle for each in lines) if lines else 0.0
     rows = _ordered([_span(each, angle) for each in lines])
-    words = [word for row in rows for span in row for word in span.line.words]
-    return "\n".join(map(_row, rows)), words
+    boxes = [word for row in rows for span in row for word in span.line.boxes]
+    return "\n".join(map(_row, rows)), boxes
 
 
 def _span(line: RecognisedLine, angle: float) -> _Span:

@@ -16,8 +16,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 from PIL import Image
 
 from deepseek_r1.ocr import DETECTION, RECOGNITION, models_folder
-from deepseek_r1.ocr.recognised_word import RecognisedWord, words_of_line
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.ocr.word_box import WordBox, word_spans
 
 _LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
 _STEP: Final = 32
@@ -37,7 +37,7 @@ class RecognisedLine:
     text: str
     confidence: float
     box: TextBox
-    words: tuple[RecognisedWord, ...] = ()
+    boxes: tuple[WordBox, ...] = ()
 
 
 def recognised(
@@ -137,16 +137,13 @@ def _read(
         line = picture.transform(size, method, box.corners(), resampling)
         text, scores, places = _decoded(_scores(RECOGNITION, _pixels(line)))
         if text.strip():
-            words = tuple(
-                _placed(word, box, picture.size) for word in words_of_line(text, scores, places)
-            )
-            yield RecognisedLine(text.strip(), sum(scores) / len(scores), box, words)
+            spans = word_spans(text, scores, places)
+            placed = tuple(_placed(span, box, picture.size) for span in spans)
+            yield RecognisedLine(text.strip(), sum(scores) / len(scores), box, placed)
         alive()
 
 
-def _placed(
-    word: tuple[str, float, float, float], box: TextBox, size: tuple[int, int]
-) -> RecognisedWord:
+def _placed(word: tuple[str, float, float, float], box: TextBox, size: tuple[int, int]) -> WordBox:
     """A word in a picture of this size: upright, also where its line is turned a little."""
     text, sure, begin, end = word
     part = box.part(begin, end).corners()
@@ -155,7 +152,7 @@ def _placed(
         for choose in (min, max)
         for side, of in zip((choose(part[::2]), choose(part[1::2])), size, strict=True)
     )
-    return RecognisedWord(text, round(sure, 3), *sides)
+    return WordBox(text, round(sure, 3), *sides)
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ _WORD = re.compile(
 )
 
 
-class RecognisedWord(NamedTuple):
+class WordBox(NamedTuple):
     """Its text, how sure it is, and its sides in shares of the picture's: all from 0 to 1."""
 
     text: str
@@ -29,18 +29,18 @@ class RecognisedPage(NamedTuple):
     """The words of a picture in order, where they stand once it is turned left by some quarters."""
 
     quarters: int = 0
-    words: tuple[RecognisedWord, ...] = ()
+    boxes: tuple[WordBox, ...] = ()
 
     @classmethod
-    def of(cls, quarters: int, words: Iterable[Sequence[Any]]) -> RecognisedPage:
+    def of(cls, quarters: int, boxes: Iterable[Sequence[Any]]) -> RecognisedPage:
         """The page as JSON has it."""
-        return cls(quarters, tuple(RecognisedWord(*word) for word in words))
+        return cls(quarters, tuple(WordBox(*word) for word in boxes))
 
 
-NO_WORDS: Final = RecognisedPage()
+UNRECOGNISED: Final = RecognisedPage()
 
 
-def words_of_line(
+def word_spans(
     text: str, scores: Sequence[float], places: Sequence[float]
 ) -> Iterable[tuple[str, float, float, float]]:
     """The words of a line, how sure each is, its begin and its end in shares of the line's length.
