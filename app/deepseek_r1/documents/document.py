@@ -15,7 +15,7 @@ from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 BETWEEN_BLOCKS: Final = "\n\n"
 # Not translated: a text has the same tokens whatever language the window speaks.
 PICTURE_LINE: Final = "[Read from a picture, {sure:.0%} sure.]\n"
-PICTURE_MARK: Final = re.compile(r"\[Read from a picture, (\d+)% sure\.\]\n?")
+PICTURE_MARK: Final = re.compile(r"\[Read from a picture, \d+% sure\.\]\n?")
 # Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
 _FOUND = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|[\[【](\d{1,5}(?:\s*[,，、;–-]\s*\d{1,5})*)[\]】](?!\()", re.DOTALL

@@ -11,7 +11,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import PICTURE_MARK, Passage
+from deepseek_r1.documents.document import PICTURE_MARK, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
 from r1desk.chat.messages.document_text import DocumentText
 from r1desk.chat.messages.page_sheet import PageSheet
@@ -43,11 +43,10 @@ class DocumentPane(QWidget):
         self._path: Path | None = None
         self._passages: Sequence[Passage] = ()
         self._pages: list[int] = []  # of all passages
-        self._sure: dict[int, float] = {}  # of pages that were read from pictures
         self._marked = ""
         self._has_dots = False
         self._reason = ""  # why there is no more
-        self._number = 0  # of the passage that is shown
+        self._number = self._at = 0  # of the passage that was chosen, and that is seen
         self.title = ElidedLabel()
         self.open_button = icon_button("file", tr("Open the file"), self)
         self.open_button.clicked.connect(self._on_open)
@@ -116,9 +115,7 @@ class DocumentPane(QWidget):
     ) -> None:
         """Show this text, or the `drawn` pages; `path` is the document's file, if it is there."""
         self._passages, self._path, self._number, self._marked = passages, path, 0, ""
-        places = [each.place for each in passages]
-        self._pages = [place.page or 0 for place in places]
-        self._sure = {place.page or 1: place.sure for place in places if place.sure is not None}
+        self._at, self._pages = 0, [each.place.page or 0 for each in passages]
         self.open_button.setVisible(path is not None)
         self.copy_button.setVisible(bool(passages))
         self.as_text.setVisible(drawn)
@@ -199,12 +196,13 @@ class DocumentPane(QWidget):
     def _show_page(self, number: int) -> None:
         with QSignalBlocker(self.page):
             self.page.setValue(self._pages[number])
+        self._at = number
 
     @Slot(int)
     def _on_page(self, page: int) -> None:
         number = min(bisect_left(self._pages, page), len(self._passages) - 1)
         if self._is_drawn:  # one without text too
-            self._number, self._marked = number, ""
+            self._number, self._at, self._marked = number, number, ""
             self._draw()
         else:
             self._go_to(number)
@@ -245,9 +243,10 @@ class DocumentPane(QWidget):
     def _show_note(self, note: str = "") -> None:
         """Show a sentence; without one how sure a text is that was read from a picture."""
         note = note or self._reason
-        sure = self._sure.get(self.page.value())
-        if not note and sure is not None:
-            note = tr("Read from a picture · {share} sure", share=f"{sure:.0%}")
+        place = self._passages[self._at].place if self._passages else Place()
+        is_there = not self._is_drawn or place.page in {None, self.page.value()}
+        if not note and is_there and place.sure is not None:
+            note = tr("Read from a picture · {share} sure", share=f"{place.sure:.0%}")
             if self._is_drawn and self._has_dots:
                 note = f"{note} · {tr('dotted words may be wrong')}"
         self.note.setText(note)
