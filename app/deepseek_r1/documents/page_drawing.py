@@ -22,7 +22,7 @@ from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.ocr.word_box import DOUBTFUL, UNRECOGNISED, RecognisedPage, WordBox
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
-_MOST_MIB: Final = 256
+_MOST_MIB: Final = 512  # a picture of 50 million pixels
 _LONGEST_S: Final = 10.0
 _KEPT_BYTES: Final = 24 << 20  # of pages: some five of a screen's width
 _ROWS_BYTES: Final = 1 << 26  # of a page, uncompressed: more than its largest

@@ -23,8 +23,6 @@ from deepseek_r1.documents.reader_protocol import (
     PageRows,
     send_rows,
 )
-from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognition import recognised
 from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -46,6 +44,10 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
 
     `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
     """
+    # Not for drawing, which has less memory.
+    from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415
+    from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
+
     lines, quarters = recognised(picture.convert("RGB"), alive)
     if not lines:
         return PageText("")
