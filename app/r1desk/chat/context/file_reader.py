@@ -180,7 +180,7 @@ class FileReader(QObject):
             file = Path(folder, f"{reading.name}.png")
             if not picture.save(str(file)):
                 raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
-            result = self._read_one(file, reading.stop)
+            result = self._read_one(file, reading.stop, keeps=True)
             reading.left = 0
             yield result
 
@@ -275,12 +275,19 @@ class FileReader(QObject):
             self.page_read.emit()
 
     def _read_one(
-        self, file: Path, stop: threading.Event, **options: Unpack[_ReadingOptions]
+        self,
+        file: Path,
+        stop: threading.Event,
+        *,
+        keeps: bool = False,
+        **options: Unpack[_ReadingOptions],
     ) -> Attachment | ErrorReport:
+        """`keeps` the file itself, which is nowhere else."""
         try:
             modified_ns = file.stat().st_mtime_ns
             document = read_document(file, stop=stop, memory=self._memory, **options)
-            self._index.add(document, str(file), modified_ns)
+            data = file.read_bytes() if keeps else b""
+            self._index.add(document, str(file), modified_ns, data)
             if document.characters() <= _COUNTED:
                 tokens = self._count(document.text())
             else:
