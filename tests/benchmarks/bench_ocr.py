@@ -100,7 +100,7 @@ def main() -> int:
             way = list(WAYS)[tried % len(WAYS)]
             tried += 1
             picture = drawn(document[number], way)
-            arms = {"ours": lambda picture=picture: page_text(picture, lambda: None)}
+            arms = {"ours": lambda picture=picture: page_text(picture, lambda: None).text}
             if given.tesseract:
                 arms["Tesseract"] = lambda picture=picture: by_tesseract(picture, given.tesseract)
             for arm, read in arms.items():

@@ -301,6 +301,38 @@ def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, docume
     assert (pane.note.text(), pane.field.isVisible()) == ("It takes too long.", True)
 
 
+def test_a_page_that_was_read_from_a_picture_names_how_sure_its_text_is_and_dots_what_is_not(qtbot):
+    pane, mark = shown_pane(qtbot), "[Read from a picture, 97% sure.]\n"
+    places = (Place(page=1, sure=0.97), Place(page=2))
+    pane.show_passages(
+        [
+            Passage("0", "gates.pdf", n, each, f"{mark}Gate 4S.", 0, 9)
+            for n, each in enumerate(places)
+        ],
+        drawn=True,
+    )
+    wanted: list[str] = []
+    pane.page_wanted.connect(lambda _page, _width, marked: wanted.append(marked))
+    pane.show_passage(Passage("0", "gates.pdf", 0, places[0], "", 0, 9), f"{mark}Gate 4S.")
+    assert wanted == ["Gate 4S."]
+    assert pane.note.text() == "Read from a picture · 97% sure"
+    white = bytes([255]) * (3 * 300 * 200)
+    pane.show_page(1, DrawnPage(300, 200, white, ((20, 50, 80, 30),), ((60, 50, 40, 30),)))
+    assert "dotted words" in pane.note.text()
+    shown = pane.sheet.picture.pixmap().toImage()
+    below = [shown.pixelColor(x, 79) for x in range(60, 100)]
+    assert any(each.red() > 2 * each.blue() and each.red() > 2 * each.green() for each in below)
+    assert any(each.green() > 2 * each.blue() for each in below)  # the mark between the dots
+    pane.page.setValue(2)
+    pane.show_page(2, DrawnPage(300, 200, white, ()))
+    assert not pane.note.text()
+    pane.as_text.setChecked(True)
+    pane.show_passage(Passage("0", "gates.pdf", 0, places[0], "", 0, 9), "Gate 4S.")
+    qtbot.waitUntil(lambda: "Gate" in pane.field.toPlainText())
+    assert pane.field.toPlainText().startswith("— page 1 —\n\nGate 4S.")  # it stands above
+    assert pane.note.text() == "Read from a picture · 97% sure"
+
+
 def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     file = attached(documents, pages(60))
     pane = shown_pane(qtbot)

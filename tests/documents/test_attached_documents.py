@@ -88,17 +88,32 @@ def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):
         plan(index, [sha256], asked(), 3584, Model())
 
 
-def test_a_continued_answer_has_cited_what_its_beginning_cites():
-    passage = Passage("a" * 64, "diary.txt", 0, Place(), "closed in May", 0, 13)
+def finished() -> GenerationFinished:
     stats = GenerationStats(
         finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=1, thinking_tokens=0
     )
+    return GenerationFinished(stats=stats)
+
+
+def test_a_continued_answer_has_cited_what_its_beginning_cites():
+    passage = Passage("a" * 64, "diary.txt", 0, Place(), "closed in May", 0, 13)
     sourced = SourcedAnswer([Source(1, passage)], PartialAnswer(text="In May [1]"))
     sourced(AnswerDelta(text=", it says."))
-    assert sourced(GenerationFinished(stats=stats)).sources[0].cited
+    assert sourced(finished()).sources[0].cited
 
 
 @pytest.mark.slow
+def test_an_answer_about_a_picture_names_it_also_where_it_cites_nothing():
+    texts = ("It was closed.", Place(page=1)), ("Gate 45.", Place(page=2, sure=0.97))
+    passages = (
+        Passage("a" * 64, "a.pdf", n, place, text, 0, 9) for n, (text, place) in enumerate(texts)
+    )
+    sourced = SourcedAnswer([Source(n, each) for n, each in enumerate(passages, 1)])
+    sourced(AnswerDelta(text="I do not know."))
+    (source,) = sourced(finished()).sources
+    assert (source.n, source.cited, source.picture_confidence) == (2, False, 0.97)
+
+
 def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_path: Path):
     with CPUInference(starter, context_length=1024) as model:
         answer = model.complete(QUESTION, documents=[diary], json_schema=CITING)

@@ -11,6 +11,7 @@ from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
+from deepseek_r1.ocr.word_box import RecognisedPage, WordBox
 
 _WORDS = "The ferry leaves the harbour at seven and returns with the tide before supper. "
 
@@ -172,6 +173,34 @@ def test_a_text_that_is_none_any_more_is_damage(tmp_path):
         index.passages("a" * 64)
     index.add(pages("apples"))
     assert index.passages("a" * 64)
+
+
+def test_an_index_from_before_words_had_places_keeps_its_texts(tmp_path):
+    old = DocumentIndex(tmp_path / "documents.db")
+    old.add(pages("The ferry sails.", "It returns."))
+    old.close()
+    with sqlite3.connect(tmp_path / "documents.db") as db:
+        db.execute("DROP TABLE recognised")
+        db.execute("DROP TABLE files")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    index, word = DocumentIndex(tmp_path / "documents.db"), WordBox("gate", 0.9, 0, 0, 1, 1)
+    assert [each.text for each in index.passages("a" * 64)] == ["The ferry sails.", "It returns."]
+    assert not index.recognised("a" * 64, 1).boxes
+    scan = Block("gate", Place(page=2, sure=0.9), RecognisedPage(1, (word,)))
+    index.add(Document("b.pdf", "b" * 64, "pdf", 2, (scan,)))
+    assert index.recognised("b" * 64, 2) == RecognisedPage(1, (word,))
+    assert index.passages("b" * 64)[0].place.sure == 0.9
+
+
+def test_a_file_that_is_nowhere_else_is_kept_with_its_text_and_goes_with_it(tmp_path):
+    index = DocumentIndex(tmp_path / "documents.db")
+    index.add(pages("Gate 45."), data=b"picture" * 99)
+    assert index.file("a" * 64) == b"picture" * 99
+    assert index.file("b" * 64) == b""
+    index.remove("a" * 64)
+    assert index.file("a" * 64) == b""
+    assert b"picture" not in (tmp_path / "documents.db").read_bytes()
 
 
 def test_an_index_of_another_version_is_made_anew(tmp_path):

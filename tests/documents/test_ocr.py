@@ -6,6 +6,7 @@ import io
 import math
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from deepseek_r1.documents import reader_worker
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
+from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
@@ -25,6 +28,7 @@ from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.ocr.reading_order import ordered_text
 from deepseek_r1.ocr.recognition import RecognisedLine
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.ocr.word_box import DOUBTFUL, WordBox, word_spans
 from support import document_files as made
 
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
@@ -64,6 +68,76 @@ def test_a_picture_of_every_kind_is_read_and_named_as_its_source(tmp_path, kind)
 def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
     turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
     assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
+
+
+def ink_at(picture: Image.Image, word: WordBox) -> float:
+    """The share of dark pixels where a word stands."""
+    (width, height), sides = picture.size, (word.left, word.top, word.right, word.bottom)
+    box = [round(side * of) for side, of in zip(sides, (width, height) * 2, strict=True)]
+    dark = np.asarray(picture.convert("L").crop(tuple(box))) < 128
+    return float(dark.mean())
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270, 3])
+def test_each_word_is_where_it_stands_on_the_page_which_is_drawn_upright(tmp_path, degrees, kind):
+    turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
+    path = saved(tmp_path, kind, turned)
+    index, document = DocumentIndex(), read_document(path)
+    index.add(document)
+    recognised = index.recognised(document.sha256, 1)
+    assert [word.text for word in recognised.boxes] == " ".join(LINES).split()
+    assert all(word.sure > DOUBTFUL for word in recognised.boxes)
+    drawer = PageDrawer(path, "a", ReadingMemory(), partial(index.recognised, document.sha256))
+    page = drawer.draw(1, 900)
+    drawer.close()
+    picture = Image.frombytes("RGB", (page.width, page.height), page.pixels)
+    assert all(ink_at(picture, word) > 0.05 for word in recognised.boxes)
+    assert page.width > 1.5 * page.height
+    first, last = recognised.boxes[0], recognised.boxes[len(LINES[0].split()) - 1]
+    assert last.left - first.left > 0.4
+
+
+def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters():
+    text, scores = "ab 汉字c", [0.9, 0.7, 0.2, 0.8, 0.6, 0.5]
+    places = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8]
+    boxes = [(word, sure) for word, sure, _, _ in word_spans(text, scores, places)]
+    assert boxes == [("ab", 0.7), ("汉", 0.8), ("字", 0.6), ("c", 0.5)]
+    sides = [side for *_, begin, end in word_spans(text, scores, places) for side in (begin, end)]
+    assert sides == pytest.approx([0, 0.3, 0.3, 0.5, 0.5, 0.7, 0.7, 1])
+    assert not list(word_spans(" ", [0.9], [0.5]))
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
+    path = saved(tmp_path, kind, made.scan(*LINES))
+    index, document = DocumentIndex(), read_document(path)
+    index.add(document)
+    (passage,) = index.passages(document.sha256)
+    assert "read from a picture, 9" in passage.place.label()
+    drawer = PageDrawer(
+        path, path.name, ReadingMemory(), partial(index.recognised, document.sha256)
+    )
+    page = drawer.draw(1, 900, "platform NINE, has")
+    drawer.close()
+    pixels = np.frombuffer(page.pixels, np.uint8).reshape(page.height, page.width, 3)
+    assert len(page.marks) == 3
+    for left, top, width, height in page.marks:
+        assert pixels[top : top + height, left : left + width].min() < 128
+        assert top > page.height / 3
+    assert not page.doubtful
+    index.remove(document.sha256)
+    assert not index.recognised(document.sha256, 1).boxes
+
+
+def test_words_that_may_be_others_are_doubtful_on_the_page():
+    sure = WordBox("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
+    boxes = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
+    page = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "Gate 4S")
+    assert page.doubtful == ((30, 40, 20, 40),)
+    assert page.marks == ((10, 40, 20, 40), (30, 40, 20, 40))
+    typed = DrawnPage(100, 200, b"", ((1, 2, 3, 4),))
+    assert with_recognised(typed, (), "Gate") is typed
 
 
 def test_chinese_is_read_in_16_bits_a_pixel_too():
@@ -171,7 +245,7 @@ def test_columns_are_read_one_after_the_other_below_what_stands_over_both():
     left = [line(f"left column, line {n} of it", 0, 40 + 25 * n) for n in range(6)]
     right = [line(f"right column, line {n} of it", 320, 40 + 25 * n) for n in range(6)]
     title = line("A title that stands over both of the columns", 60, 10)
-    texts = ordered_text([*right, *left, title]).split("\n")
+    texts = ordered_text([*right, *left, title])[0].split("\n")
     assert texts == [each.text for each in (title, *left, *right)]
 
 
@@ -179,7 +253,7 @@ def test_rows_of_a_table_stay_together():
     cells = [
         line(text, 150 * x, 30 * y) for y in range(8) for x, text in enumerate(("a", "12", "x"))
     ]
-    assert ordered_text(cells).split("\n") == ["a | 12 | x"] * 8
+    assert ordered_text(cells)[0].split("\n") == ["a | 12 | x"] * 8
 
 
 def test_rows_of_a_page_that_is_skewed_stay_together():
@@ -194,7 +268,7 @@ def test_rows_of_a_page_that_is_skewed_stay_together():
         return replace(each, box=replace(each.box, angle=angle, **place))
 
     cells = [line(text, 400 * x, 30 * y) for y in range(6) for x, text in enumerate(("name", "7"))]
-    assert ordered_text(map(turned, cells)).split("\n") == ["name | 7"] * 6
+    assert ordered_text(map(turned, cells))[0].split("\n") == ["name | 7"] * 6
 
 
 def test_what_the_model_marks_becomes_boxes_that_are_turned_as_it_is():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from deepseek_r1.documents import page_drawing
 from deepseek_r1.documents.errors import DocumentRefused
@@ -90,3 +91,12 @@ def test_the_memory_budget_that_leaves_too_little_is_named(tmp_path: Path):
     memory = ReadingMemory(lambda: 60.0)
     with pytest.raises(DocumentRefused, match="the memory budget of 60"):
         PageDrawer(tmp_path / "c.pdf", "c.pdf", memory).draw(1, 600)
+
+
+def test_the_largest_picture_that_is_read_is_drawn(tmp_path: Path):
+    Image.new("RGB", (7_000, 7_000), "white").save(path := tmp_path / "large.png")
+    drawer = PageDrawer(path, "large.png", ReadingMemory())
+    page = drawer.draw(1, 600)
+    drawer.close()
+    assert (page.width, page.height) == (600, 600)
+    assert set(page.pixels[:300]) == {255}

@@ -193,6 +193,8 @@ def test_a_picture_in_the_message_is_answered_from_its_text(client: openai.OpenA
     (source,) = answer.choices[0].message.sources
     assert source["text"].startswith("[Read from a picture, ")
     assert source["text"].endswith("The harbour was closed in May.")
+    assert 0.9 < source["picture_confidence"] <= 1
+    assert "read from a picture" in source["place"]
 
 
 def test_a_picture_that_is_elsewhere_is_not_fetched(client: openai.OpenAI):

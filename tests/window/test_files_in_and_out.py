@@ -32,6 +32,7 @@ from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
 from support.document_files import pdf, pdf_lines, scan
 from support.engine_script import EngineScript, reads, waits_for
+from support.hostile_server import QUICK, HostileServer
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
 from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
@@ -116,6 +117,57 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         assert session.window.composer.isVisible()
         type_text("And now?")
         assert session.window.composer.text() == "And now?"
+
+
+def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, engine):
+    scan("Gate 45 is closed.", "Platform nine has a red roof.").save(tmp_path / "sign.png")
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        drop(session.window, tmp_path / "sign.png")
+        wait_chips(qtbot, session, 1)
+        click(session.window.composer.attachments.chips[0].open_button)
+        pane = session.window.document
+        qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+        assert pane.note.text().startswith("Read from a picture · 9")
+        before = pane.sheet.picture.pixmap().toImage()
+        type_text("red roof")  # the keyboard is in its field
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: pane.sheet.picture.pixmap().toImage() != before)
+        shown = pane.sheet.picture.pixmap().toImage()
+        assert any(
+            shown.pixelColor(x, y).blue() < shown.pixelColor(x, y).green() - 50
+            for x in range(0, shown.width(), 5)
+            for y in range(0, shown.height(), 5)
+        )
+
+
+def test_a_web_page_is_read_at_a_click_and_its_address_is_its_name(
+    qtbot, own_profile, no_proxy, engine
+):
+    page = b"<title>T</title><nav>Home</nav><p>The warden of gate 44 is Ann."
+    server = HostileServer(lambda _, reply: reply.file(page, extra=("Content-Type: text/html",)))
+    with server.running(), ready_session(qtbot, own_profile, engine=engine) as session:
+        composer = session.window.composer
+        assert not composer.read_page.isVisible()
+        type_text(f"{server.url}/gates")
+        qtbot.waitUntil(composer.read_page.isVisible)
+        press_button(composer, "Read this page")  # an address of this computer
+        qtbot.waitUntil(lambda: "inside your own network" in notice_text(session))
+        assert composer.read_page.isVisible()
+        assert not server.requests
+        session.chat_feature.documents.files.policy = QUICK
+        press_button(composer, "Read this page")
+        wait_chips(qtbot, session, 1)
+        assert labels(session)[0].startswith(f"127.0.0.1:{server.port}/gates (")
+        assert composer.text() == ""
+        assert not composer.read_page.isVisible()
+        type_text("Who is the warden?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: bool(engine.received(GenerateRequest)))
+        prompt = engine.received(GenerateRequest)[0].messages
+        assert "The warden of gate 44 is Ann." in str(prompt)
+        assert "Home" not in str(prompt)
+        assert f"Document: 127.0.0.1:{server.port}/gates (" in str(prompt)
+        assert len(server.requests) == 1
 
 
 def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_be_read_on(
@@ -239,6 +291,11 @@ def test_a_picture_that_is_pasted_is_read_and_a_question_about_it_has_its_text(q
     assert labels(ready)[0].startswith("Pasted picture")
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: not ready.chat_feature.documents.files.readings)
+    click(ready.window.composer.attachments.chips[0].open_button)
+    pane = ready.window.document
+    qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    assert not pane.open_button.isVisible()  # it is in no file of the user's
+    press(Qt.Key.Key_Escape)
     ask(qtbot, ready, "What opens the safe?")
     qtbot.waitUntil(lambda: len(ready.chat.shown_branch) == 2)
     wait_answered(qtbot, ready)

@@ -67,6 +67,14 @@ class FolderFull(FolderUnusable):
     todo = N_("Choose a folder on a drive with more space.")
 
 
+class PageNotRead(DownloadFailed):
+    """A web page; `name` is its address."""
+
+    what = N_("{name} was not read: {detail}.")
+    why = ""
+    todo = ""
+
+
 class ChecksumWrong(ModelRefused):
     what = N_("The downloaded file is not the expected {file}. It was deleted.")
     why = N_("Its SHA-256 is {actual} and should be {expected}.")

@@ -27,10 +27,11 @@ from deepseek_r1.core.i18n import tr
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
-_REDIRECTS = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 8
-_LOOPBACK = "127.0.0.1"
+REDIRECTS = {301, 302, 303, 307, 308}
+MOST_REDIRECTS = 8
+LOOPBACK = "127.0.0.1"
 _MOST_RETRY_AFTER_S = 120.0
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # to IPv4, by the network
 
 
 class Interrupted(Exception):
@@ -129,7 +130,7 @@ async def fetch_document(
 async def _read(response: httpx2.Response, file: str, enough: int, policy: RetryPolicy) -> bytes:
     """The body, at least `enough` bytes of it where it has so many."""
     data = bytearray()
-    with _network_errors(response.url, file):
+    with network_errors(response.url, file):
         async with asyncio.timeout(policy.connect_s + policy.stall_s):
             async for chunk in response.aiter_bytes():
                 data += chunk
@@ -145,13 +146,13 @@ async def _open(
     """Send the request, follow redirects and yield the last response."""
     address = _safe_address(url, file, policy)
     async with contextlib.AsyncExitStack() as stack:
-        for _ in range(_MOST_REDIRECTS + 1):
-            with _network_errors(address, file):
+        for _ in range(MOST_REDIRECTS + 1):
+            with network_errors(address, file):
                 async with asyncio.timeout(policy.connect_s + policy.stall_s):
                     response = await stack.enter_async_context(
                         http.stream("GET", address, headers=headers)
                     )
-            if response.status_code not in _REDIRECTS:
+            if response.status_code not in REDIRECTS:
                 yield response
                 return
             address = await _redirected(response, file, policy)
@@ -166,7 +167,7 @@ def _safe_address(
         address = httpx2.URL(url) if base is None else base.join(url)
     except (httpx2.InvalidURL, ValueError) as error:
         raise SourceUnsafe(file=file, detail=tr("The address is not valid.")) from error
-    under_test = policy.loopback_http and address.scheme == "http" and address.host == _LOOPBACK
+    under_test = policy.loopback_http and address.scheme == "http" and address.host == LOOPBACK
     if not (address.scheme == "https" or under_test) or not address.host or address.userinfo:
         shown = str(address)[:200]
         detail = tr("Only https addresses are allowed, and {address} is not one.", address=shown)
@@ -193,14 +194,26 @@ async def _is_local(address: httpx2.URL, policy: RetryPolicy) -> bool:
     if host == "localhost" or host.endswith((".localhost", ".local")):
         return True
     with contextlib.suppress(ValueError):
-        return not ipaddress.ip_address(host).is_global
+        return not is_outside(host)
     resolve = asyncio.get_running_loop().getaddrinfo
     try:
         async with asyncio.timeout(policy.connect_s):
             found = await resolve(host, address.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
         return "." not in host  # a name of the local network that only a proxy knows
-    return any(not ipaddress.ip_address(str(each[4][0]).split("%")[0]).is_global for each in found)
+    return not all(is_outside(str(each[4][0])) for each in found)
+
+
+def is_outside(address: str) -> bool:
+    """Whether an IP address is of the public internet; that of IPv4 within IPv6 counts.
+
+    Raises ValueError for a text that is no address.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        ip = ipaddress.IPv4Address(ip.packed[-4:]) if ip in _TRANSLATED else inner or ip
+    return ip.is_global and not ip.is_multicast
 
 
 async def _redirected(response: httpx2.Response, file: str, policy: RetryPolicy) -> httpx2.URL:
@@ -276,13 +289,13 @@ def _length(response: httpx2.Response, file: str) -> int | None:
 
 
 async def _body(response: httpx2.Response, file: str) -> AsyncIterator[bytes]:
-    with _network_errors(response.url, file):
+    with network_errors(response.url, file):
         async for chunk in response.aiter_raw():
             yield chunk
 
 
 @contextlib.contextmanager
-def _network_errors(address: httpx2.URL, file: str) -> Iterator[None]:
+def network_errors(address: httpx2.URL, file: str) -> Iterator[None]:
     """Turn network errors into `Interrupted`, failed certificate checks into `SourceUnsafe`."""
     host = address.host
     try:

@@ -27,6 +27,7 @@ from deepseek_r1.catalogue.errors import (
     DownloadFailed,
     DownloadStopped,
     FileNameUnusable,
+    PageNotRead,
     RepositoryNotListed,
 )
 from deepseek_r1.catalogue.file_rules import checked_name
@@ -49,6 +50,7 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.processes import ChildKind
 
 STOP_S: Final = 1.5  # from the request to stop until the process is killed
+MAX_ADDRESS: Final = 4_000  # characters
 EXIT_S: Final = 0.4  # for a killed process to end; one that waits for a drive takes longer
 
 
@@ -75,6 +77,19 @@ class ListRequest(PipeMessage):
     def failed(self, detail: str) -> R1Error:
         """The error where the process itself fails."""
         return RepositoryNotListed(repository=self.reference.repository, detail=detail)
+
+
+class PageRequest(PipeMessage):
+    """Fetches a web page into a file, the only one in its folder."""
+
+    kind: Literal["page"] = "page"
+    address: Annotated[str, Field(max_length=MAX_ADDRESS)]
+    path: FilePath
+    policy: RetryPolicy
+
+    def failed(self, detail: str) -> R1Error:
+        """The error where the process itself fails."""
+        return PageNotRead(name=self.address, detail=detail.rstrip("."))
 
 
 class StopRequest(PipeMessage):
@@ -118,12 +133,19 @@ class RepositoryListed(PipeMessage):
         return self
 
 
+class PageFetched(PipeMessage):
+    """The file has a page; `address` is its address after all redirects."""
+
+    kind: Literal["fetched"] = "fetched"
+    address: Annotated[str, Field(max_length=MAX_ADDRESS)]
+
+
 _UNEXPECTED: Final = N_("The process for the network sent something that could not be understood.")
-NetworkRequest = PullRequest | ListRequest
-ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed)
+NetworkRequest = PullRequest | ListRequest | PageRequest
+ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed, PageFetched)
 
 request_adapter: TypeAdapter[NetworkRequest] = one_of(NetworkRequest)
-_Reply = ProgressReport | FilesPulled | RepositoryListed | ChildFailure
+_Reply = ProgressReport | FilesPulled | RepositoryListed | PageFetched | ChildFailure
 reply_adapter: TypeAdapter[_Reply] = one_of(_Reply)
 
 
@@ -168,6 +190,16 @@ class NetworkProcess:
         reply = self._call(ListRequest(reference=reference, policy=policy), RepositoryListed, stop)
         return HubListing(reference, reply.models, reply.outline)
 
+    def fetch_page(
+        self, address: str, path: Path, policy: RetryPolicy, stop: Stop | None = None
+    ) -> str:
+        """Fetch a web page into a file in a folder of its own; returns its last address.
+
+        Raises PageNotRead, and DownloadStopped.
+        """
+        request = PageRequest(address=address[:MAX_ADDRESS], path=str(path), policy=policy)
+        return self._call(request, PageFetched, stop).address
+
     def _call(
         self,
         request: NetworkRequest,
@@ -176,12 +208,8 @@ class NetworkProcess:
         on_progress: ProgressCallback = lambda _progress: None,
     ) -> ResultT:
         """Raises DownloadStopped, what `request.failed` makes, or the reply's error."""
-        if isinstance(request, PullRequest):
-            name = request.specs[0].file
-        else:
-            name = request.reference.repository
         stop = stop or Stop()
-        stop.check(name)
+        stop.check(_name(request))
         try:
             child = ChildCall(ChildKind.NETWORK, reply_adapter)
         except OSError as error:
@@ -201,13 +229,13 @@ class NetworkProcess:
             if not isinstance(result, kind):
                 raise ProtocolBroken(detail=type(result).__name__)
         except ChildTooSlow:
-            raise DownloadStopped(file=name) from None
+            raise DownloadStopped(file=_name(request)) from None
         except ProtocolBroken as error:
             log.models.warning("the network process is ended: %s", error)
             raise request.failed(tr(_UNEXPECTED)) from error
         except ChildDied as died:
             if stop.asked:
-                raise DownloadStopped(file=name) from None
+                raise DownloadStopped(file=_name(request)) from None
             log.models.warning("the network process ended (%s): %s", died.how, died.stderr)
             detail = tr("The process for the network ended ({how}).", how=died.how)
             raise request.failed(detail) from died
@@ -218,3 +246,11 @@ class NetworkProcess:
             if not child.close(EXIT_S):
                 log.models.warning("the network process %d takes long to end", child.pid)
             self._on_ended(child.pid)
+
+
+def _name(request: NetworkRequest) -> str:
+    if isinstance(request, PageRequest):
+        return request.address
+    return (
+        request.specs[0].file if isinstance(request, PullRequest) else request.reference.repository
+    )

@@ -15,11 +15,15 @@ from typing import BinaryIO
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.file_rules import disk_errors
 from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.http_source import run_until_stopped
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.network_process import (
+    MAX_ADDRESS,
     FilesPulled,
     ListRequest,
     NetworkRequest,
+    PageFetched,
+    PageRequest,
     ProgressReport,
     PullRequest,
     RepositoryListed,
@@ -27,6 +31,7 @@ from deepseek_r1.catalogue.network_process import (
 )
 from deepseek_r1.catalogue.partial_file import STAGING, prepare_staging
 from deepseek_r1.catalogue.pull import pull
+from deepseek_r1.catalogue.web_page import fetch_page
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.errors import EngineStartFailed, R1Error
@@ -69,6 +74,8 @@ class _Work:
         try:
             if isinstance(request, PullRequest):
                 self._child.send(self._pull(request))
+            elif isinstance(request, PageRequest):
+                self._child.send(self._fetch(request))
             else:
                 self._child.send(self._list(request))
         except EngineStartFailed as not_locked:
@@ -102,6 +109,15 @@ class _Work:
         self._lock_files([], [])
         listing = list_repository(request.reference, request.policy, self._stop)
         return RepositoryListed(models=listing.models, outline=listing.outline)
+
+    def _fetch(self, request: PageRequest) -> PageFetched:
+        path = Path(request.path)
+        self._lock_files([], [path.parent])
+        fetching = fetch_page(request.address, request.policy)
+        page = run_until_stopped(fetching, self._stop, request.address)
+        with disk_errors(request.address, path.parent):
+            path.write_bytes(page.data)
+        return PageFetched(address=page.address[:MAX_ADDRESS])
 
     def _lock_files(self, reads: list[Path], writes: list[Path]) -> None:
         """Raises EngineStartFailed where the system can lock this process and does not."""

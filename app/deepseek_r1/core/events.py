@@ -380,12 +380,14 @@ class AnswerSource(_Event):
     place: str = ""  # the page, row, line or heading, in the current language
     text: str
     cited: bool
+    picture_confidence: float | None = None  # from 0 to 1, of a text read from a picture
 
 
 class GenerationFinished(_Event):
     """The last event of every answer. `sources` are passages of documents.
 
-    Those that the answer cites come first, then those that have names and numbers of it.
+    Those that the answer cites come first, then those that have names and numbers of it. Where it
+    has none of these, but was given text of pictures, the best passage of that is here.
     """
 
     kind: Literal["generation_finished"] = "generation_finished"

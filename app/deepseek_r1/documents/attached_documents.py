@@ -95,6 +95,7 @@ class SourcedAnswer:
             self._text += event.text
         if not isinstance(event, GenerationFinished) or not self._sources:
             return event
+        of_pictures = [each for each in self._sources if each.passage.place.sure is not None]
         chosen = tuple(
             AnswerSource(
                 n=each.n,
@@ -103,7 +104,8 @@ class SourcedAnswer:
                 place=each.passage.place.label(),
                 text=each.passage.text,
                 cited=each.cited,
+                picture_confidence=each.passage.place.sure,
             )
-            for each in listed(self._text, self._sources)
+            for each in listed(self._text, self._sources) or of_pictures[:1]
         )
         return event.model_copy(update={"sources": chosen})

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 
 from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
 _BLOCK_CHARACTERS = 2**14
 _HEADING_CHARACTERS = 200
+_MOST_BOXES, _BOX_CHARACTERS = 8_000, 40  # of a page, with their places
 
 
 class BlockWriter:
@@ -24,6 +26,7 @@ class BlockWriter:
         self.name, self.heading, self.sheet = name, "", ""
         self.page: int | None = None
         self.recognises = False  # the text of pictures
+        self.is_web_page = False  # what is around its text is left out
         self.pictures = 0  # pages that are pictures
         self.row: int | None = None
         self.line: int | None = None
@@ -33,16 +36,20 @@ class BlockWriter:
         self._text: list[str] = []  # of the paragraph
         self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
-    def put(self, text: str) -> None:
-        """A block, as it is; several where it is very long."""
+    def put(
+        self, text: str, sure: float | None = None, recognised: RecognisedPage = UNRECOGNISED
+    ) -> None:
+        """A block, as it is; several where it is very long. `sure`, `recognised`: of a picture."""
         sheet = self.sheet[:_HEADING_CHARACTERS]
-        place = Place(self.page, self.heading, sheet, self.row, self.line)
+        place = Place(self.page, self.heading, sheet, self.row, self.line, sure)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
+                boxes = recognised.boxes[:_MOST_BOXES] if start == 0 else ()
                 self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
-                self._slice.append(Block(piece, place))
+                self._characters += len(boxes) * _BOX_CHARACTERS
+                self._slice.append(Block(piece, place, recognised._replace(boxes=boxes)))
                 self.progress()
 
     def _spend(self, characters: int) -> None:

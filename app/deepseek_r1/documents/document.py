@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
+from unicodedata import normalize
 
 from deepseek_r1.core.i18n import N_, join_list, tr
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 BETWEEN_BLOCKS: Final = "\n\n"
+# Not translated: a text has the same tokens whatever language the window speaks.
+PICTURE_LINE: Final = "[Read from a picture, {sure:.0%} sure.]\n"
+PICTURE_MARK: Final = re.compile(r"\[Read from a picture, \d+% sure\.\]\n?")
 # Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
 _FOUND = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|[\[【](\d{1,5}(?:\s*[,，、;–-]\s*\d{1,5})*)[\]】](?!\()", re.DOTALL
@@ -36,6 +42,7 @@ class Place:
     sheet: str = ""
     row: int | None = None  # from 1
     line: int | None = None  # from 1
+    sure: float | None = None  # from 0 to 1, of a text that was read from a picture
 
     def label(self) -> str:
         """The place in the current language, "page 3" or "Sheet1, row 7"; "" where none is known.
@@ -45,15 +52,20 @@ class Place:
         texts = N_("page {n}"), N_("row {n}"), N_("line {n}")
         numbers = zip(texts, (self.page, self.row, self.line), strict=True)
         known = [tr(text, n=n) for text, n in numbers if n is not None]
-        return join_list([self.sheet, *known]) or self.heading
+        place = join_list([self.sheet, *known]) or self.heading
+        if self.sure is None:
+            return place
+        read = tr("read from a picture, {share} sure", share=f"{self.sure:.0%}")
+        return join_list([place, read] if place else [read])
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, a row of a table, or a run of lines of a page."""
+    """A paragraph, a row of a table, or a run of lines of a page; `recognised` of a picture."""
 
     text: str
     place: Place
+    recognised: RecognisedPage = UNRECOGNISED
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,23 @@ class Source:
     n: int  # from 1, as in "[1]"
     passage: Passage
     cited: bool = False
+
+
+def place_of_letters(text: str, parts: Iterable[str]) -> tuple[int, int] | None:
+    """The first and the last of the parts in which a text stands; only letters, digits count."""
+    letters, places = "", list[int]()
+    for place, part in enumerate(parts):
+        added = _letters(part)
+        letters += added
+        places += [place] * len(added)
+    wanted = _letters(text)
+    start = letters.find(wanted) if wanted else -1
+    return (places[start], places[start + len(wanted) - 1]) if start >= 0 else None
+
+
+@lru_cache(4_096)  # a page has few different characters
+def _letters(text: str) -> str:
+    return "".join(c for c in normalize("NFKC", text).casefold() if c.isalnum())
 
 
 def citations(answer: str) -> Iterator[tuple[int, int, int]]:

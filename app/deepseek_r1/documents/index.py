@@ -22,9 +22,14 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.document import Document, Passage, Place
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
+from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 INDEX_FILE: Final = "documents.db"
-_VERSION: Final = 1  # of the tables, and of what `indexed_terms` makes of a text
+_VERSION: Final = 2  # of the tables, and of what `indexed_terms` makes of a text
+# Pages that are pictures, by `document * _NUMBERS + page`; files that are nowhere else.
+_OF_PICTURES: Final = """
+CREATE TABLE recognised (id INTEGER PRIMARY KEY, page TEXT NOT NULL);
+CREATE TABLE files (id INTEGER PRIMARY KEY, data BLOB NOT NULL)"""
 _WAIT_S: Final = 10.0  # for another process that writes
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
 _SCHEMA: Final = f"""
@@ -36,6 +41,7 @@ CREATE TABLE passages (
     id INTEGER PRIMARY KEY, place TEXT NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode61');
+{_OF_PICTURES};
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _DOCUMENTS: Final = "SELECT sha256, name, path, modified_ns, passages FROM documents"
@@ -101,8 +107,10 @@ class DocumentIndex:
 
     # ---- documents --------------------------------------------------------------------------
 
-    def add(self, document: Document, path: str = "", modified_ns: int = 0) -> None:
-        """Add a document, or note another path of one that is there."""
+    def add(
+        self, document: Document, path: str = "", modified_ns: int = 0, data: bytes = b""
+    ) -> None:
+        """Add a document, or note another path of one that is there; `data` is its file to keep."""
         with self._written() as db:
             note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
             if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
@@ -120,6 +128,13 @@ class DocumentIndex:
                     terms = indexed_terms(each.text, each.place.heading, each.name)
                     db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
                 db.execute("UPDATE documents SET passages = ? WHERE id = ?", (count, added))
+                if data:
+                    db.execute("INSERT INTO files VALUES (?, ?)", (added, data))
+                for block in document.blocks:
+                    if block.recognised.boxes:
+                        at = added * _NUMBERS + (block.place.page or 1)
+                        kept = at, json.dumps(block.recognised, ensure_ascii=False)
+                        db.execute("INSERT OR IGNORE INTO recognised VALUES (?, ?)", kept)
             db.execute("PRAGMA shrink_memory")
         self.added[document.sha256] = None
 
@@ -136,7 +151,9 @@ class DocumentIndex:
             if not _SECURE:
                 db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
             db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
-            db.execute("DELETE FROM documents WHERE id = ?", (known,))
+            db.execute("DELETE FROM recognised WHERE id BETWEEN ? AND ?", span)
+            for table in ("documents", "files"):
+                db.execute(f"DELETE FROM {table} WHERE id = ?", (known,))  # noqa: S608
         self.added.pop(sha256, None)
 
     def documents(self) -> list[IndexedDocument]:
@@ -158,6 +175,20 @@ class DocumentIndex:
             return (
                 [] if known is None else list(self._rows(db, (first, min(last, first + most - 1))))
             )
+
+    def recognised(self, sha256: str, page: int) -> RecognisedPage:
+        """A page as it was recognised, from 1, or a picture; without words where it was not."""
+        with self._used() as db:
+            row_id = (self._id(db, sha256) or 0) * _NUMBERS + page
+            row = db.execute("SELECT page FROM recognised WHERE id = ?", (row_id,)).fetchone()
+            return RecognisedPage.of(*json.loads(row[0])) if row else UNRECOGNISED
+
+    def file(self, sha256: str) -> bytes:
+        """The file of a document that was kept; b"" for none."""
+        with self._used() as db:
+            known = self._id(db, sha256)
+            row = db.execute("SELECT data FROM files WHERE id = ?", (known,)).fetchone()
+            return row[0] if row else b""
 
     def outline(self, sha256: str, most: int = 40) -> list[str]:
         """The document's headings, each once, in order; at most that many."""
@@ -306,8 +337,12 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         with db:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version != _VERSION:
-                for name in ("documents", "passages", "terms"):
+            if version == 1:
+                for statement in _OF_PICTURES.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                for name in ("documents", "passages", "terms", "recognised", "files"):
                     db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)

@@ -36,6 +36,8 @@ OPEN_DOCUMENT: Final = _roles({
     _SLIDE: "page", _LEFT_OUT: "annotation tracked-changes forms note-citation scripts "
     "automatic-styles font-face-decls desc",
 })  # fmt: skip
+WEB_PAGE: Final = {**HTML, **_roles({_LEFT_OUT: "nav header footer aside"})}
+_ARTICLES: Final = {"article", "main"}
 _ITEMS = {"numPr", "list-item"}
 _TITLES = {"title", "ctrTitle"}
 _SPACE = re.compile(r"\s+")
@@ -61,15 +63,20 @@ class MarkupText:
         self._texts = self._inline = self._literal = 0  # open elements of these kinds
         self._is_heading = self._is_title = False
         self._is_item = False  # of a list, whose text has not begun
-        self._hidden = HiddenPart()
+        self._hidden, self._is_page = HiddenPart(), "nav" in roles
+        self._articles = 0  # that are open
 
     def write(self, page: str) -> None:
         walk_page(page, self.start, self.end, self.text)
         self._writer.end_row()
 
+    def _role(self, name: str) -> int | str | None:
+        """An article's own header has its title."""
+        return _PARAGRAPH if self._articles and name == "header" else self._roles.get(name)
+
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        role, writer = self._roles.get(name), self._writer
-        if self._roles is HTML and not self._left_out and self._hidden.start(name, attributes):
+        role, writer = self._role(name), self._writer
+        if self._is_page and not self._left_out and self._hidden.start(name, attributes):
             if role in {_PARAGRAPH, _HEADING}:
                 self._end_paragraph()
         elif self._left_out or role == _LEFT_OUT:
@@ -83,6 +90,7 @@ class MarkupText:
             self._is_item |= name == "li"
             self._is_heading = role == _HEADING or self._is_title
             self._literal += name == "pre"
+            self._articles += name in _ARTICLES
         elif role == _ROW:
             writer.begin_row()
         elif role == _CELL:
@@ -109,7 +117,7 @@ class MarkupText:
             self._is_title = attribute(attributes, "class") in _TITLES
 
     def end(self, name: str) -> None:
-        role = self._roles.get(name)
+        role = self._role(name)
         if not self._left_out and self._hidden.end(name):
             pass
         elif self._left_out:
@@ -119,6 +127,7 @@ class MarkupText:
             self._end_paragraph(is_heading=self._is_heading)
             self._is_item &= name != "li"
             self._literal -= name == "pre" and self._literal > 0
+            self._articles -= name in _ARTICLES and self._articles > 0
         elif role in {_ROW, _TABLE}:
             self._writer.end_row()
         elif role == _INLINE:

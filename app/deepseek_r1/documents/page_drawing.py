@@ -5,34 +5,44 @@ from __future__ import annotations
 import base64
 import threading
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.document import place_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, ReaderFull
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.ocr.word_box import DOUBTFUL, UNRECOGNISED, RecognisedPage, WordBox
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
-_MOST_MIB: Final = 256
+_MOST_MIB: Final = 512  # a picture of 50 million pixels
 _LONGEST_S: Final = 10.0
 _KEPT_BYTES: Final = 24 << 20  # of pages: some five of a screen's width
 _ROWS_BYTES: Final = 1 << 26  # of a page, uncompressed: more than its largest
 
 
+Rectangle = tuple[int, int, int, int]  # left, top, width, height
+
+
 @dataclass(frozen=True, slots=True)
 class DrawnPage:
-    """A page's pixels, three bytes each, red first; where its text was found, in pixels."""
+    """A page's pixels, three bytes each, red first; where its text was found, in pixels.
+
+    `doubtful` are the words of a picture that were recognised, and may be others.
+    """
 
     width: int
     height: int
     pixels: bytes
-    marks: tuple[tuple[int, int, int, int], ...]  # left, top, width, height
+    marks: tuple[Rectangle, ...]
+    doubtful: tuple[Rectangle, ...] = ()
 
 
 class PageDrawer:
@@ -41,8 +51,16 @@ class PageDrawer:
     Any thread; one page after the other.
     """
 
-    def __init__(self, path: Path, name: str, memory: ReadingMemory) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        memory: ReadingMemory,
+        recognised: Callable[[int], RecognisedPage] = lambda _page: UNRECOGNISED,
+    ) -> None:
+        """`recognised` is what was read on a page; any thread, and errors of the index."""
         self.path, self._name, self._memory = path, name, memory
+        self._recognised = recognised
         self._drawing = threading.Lock()
         self._child: ChildCall | None = None
         self._held = ExitStack()  # the process, and the memory that the model leaves it
@@ -60,16 +78,18 @@ class PageDrawer:
                 if (kept := self._kept.pop(key, None)) is not None:
                     self._kept[key] = kept
                     return kept
-                child = self._running()
+                child, recognised = self._running(), self._recognised(page)
                 request = DrawPage(
                     path=str(self.path),
                     name=self._name,
                     page=page,
                     width_px=width_px,
                     marked=marked,
+                    quarters=recognised.quarters,
                     memory_mib=self._most_mib,
                 )
-                self._kept[key] = drawn = _drawn(child, request)
+                drawn = with_recognised(_drawn(child, request), recognised.boxes, marked)
+                self._kept[key] = drawn
                 while sum(len(each.pixels) for each in self._kept.values()) > _KEPT_BYTES:
                     del self._kept[next(iter(self._kept))]
                 return drawn
@@ -108,3 +128,22 @@ def _drawn(child: ChildCall, request: DrawPage) -> DrawnPage:
     if len(pixels) != 3 * drawn.width * drawn.height:
         raise ValueError(f"{len(pixels)} bytes for {drawn.width} x {drawn.height} pixels")
     return DrawnPage(drawn.width, drawn.height, bytes(pixels), drawn.marks)
+
+
+def with_recognised(page: DrawnPage, boxes: Sequence[WordBox], marked: str) -> DrawnPage:
+    """The page of a picture with its doubtful words, and those of the text that is marked."""
+    if not boxes:
+        return page
+
+    def places(some: Iterable[WordBox]) -> tuple[Rectangle, ...]:
+        return tuple(_place(word, page.width, page.height) for word in some)
+
+    found = place_of_letters(marked, (word.text for word in boxes))
+    shown = boxes[found[0] : found[1] + 1] if found is not None else ()
+    doubtful = [word for word in boxes if word.sure < DOUBTFUL]
+    return replace(page, marks=places(shown), doubtful=places(doubtful))
+
+
+def _place(word: WordBox, width: int, height: int) -> Rectangle:
+    left, top = round(word.left * width), round(word.top * height)
+    return left, top, round(word.right * width) - left, round(word.bottom * height) - top

@@ -84,7 +84,7 @@ def passages(document: Document) -> Iterator[Passage]:
 
 def _is_next(first: Place, place: Place, tokens: int, more: int) -> bool:
     """Whether a passage of `tokens`, which begins at `first`, goes on at `place` with `more`."""
-    if (first.page, first.sheet) != (place.page, place.sheet):
+    if (first.page, first.sheet, first.sure) != (place.page, place.sheet, place.sure):
         return False
     headed = first.heading != place.heading and tokens >= _HEADING_TOKENS
     return not headed and tokens + more / 2 <= PASSAGE_TOKENS

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Callable
 from ctypes import byref, c_int
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from unicodedata import normalize
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.documents.document import place_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged
-from deepseek_r1.documents.reader_protocol import MAX_PX, DrawPage, PageDrawn, PageRows
+from deepseek_r1.documents.reader_protocol import (
+    MAX_PX,
+    DrawPage,
+    PageDrawn,
+    PageRows,
+    send_rows,
+)
 
-_SENT_ROWS: Final = 100  # 1.2 MB at most, which compression makes less of
 _MOST_CHARACTERS: Final = 50_000  # of a page
 _MOST_MARKS: Final = 200
 Rectangle = tuple[int, int, int, int]
@@ -31,15 +33,11 @@ def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDraw
         detail = tr("it has no page {n:,}", n=request.page)
         raise DocumentDamaged(name=request.name, detail=detail)
     page = document[request.page - 1]
+    page.set_rotation((page.get_rotation() - 90 * request.quarters) % 360)
     scale = min(request.width_px / page.get_width(), MAX_PX / max(page.get_size()))
     bitmap = page.render(scale=scale, rev_byteorder=True)
     width, height, stride = bitmap.width, bitmap.height, bitmap.stride
-    packing, pixels = zlib.compressobj(1), memoryview(bitmap.buffer).cast("B")
-    for top in range(0, height, _SENT_ROWS):
-        rows = range(top, min(top + _SENT_ROWS, height))
-        shown = b"".join(pixels[row * stride : row * stride + 3 * width] for row in rows)
-        packed = packing.compress(shown) + packing.flush(zlib.Z_SYNC_FLUSH)
-        send(PageRows(pixels=base64.b64encode(packed).decode()))
+    send_rows(memoryview(bitmap.buffer).cast("B"), stride, (width, height), send)
     marks = tuple(_places(page, request.marked, width, height)[:_MOST_MARKS])
     return PageDrawn(width=width, height=height, marks=marks)
 
@@ -47,24 +45,13 @@ def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDraw
 def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Rectangle]:
     """The lines of a text on a drawn page; only letters and digits are compared."""
     shown = page.get_textpage()
-    letters, places = "", list[int]()
-    count = min(shown.count_chars(), _MOST_CHARACTERS)
-    for place in range(count if text else 0):
-        added = _letters(chr(pdfium_c.FPDFText_GetUnicode(shown, place)))
-        letters += added
-        places += [place] * len(added)
-    wanted = _letters(text)
-    start = letters.find(wanted) if wanted else -1
-    if start < 0:
+    count = min(shown.count_chars(), _MOST_CHARACTERS) if text else 0
+    codes = (pdfium_c.FPDFText_GetUnicode(shown, place) for place in range(count))
+    if (found := place_of_letters(text, map(chr, codes))) is None:
         return []
-    first, last = places[start], places[start + len(wanted) - 1]
+    first, last = found
     count = shown.count_rects(first, last - first + 1)
     return [_on_picture(page, shown.get_rect(at), width, height) for at in range(count)]
-
-
-@lru_cache(4_096)  # a page has few different characters
-def _letters(text: str) -> str:
-    return "".join(c for c in normalize("NFKC", text).casefold() if c.isalnum())
 
 
 def _on_picture(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from unicodedata import category, normalize
 
 import pypdfium2 as pdfium
@@ -21,6 +21,9 @@ from deepseek_r1.documents.errors import (
 )
 from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.ocr import models_folder
+
+if TYPE_CHECKING:
+    from deepseek_r1.documents.picture_text import PageText
 
 MAX_PAGES: Final = 10_000
 _DRAWN_SIDE: Final = 2_000  # pixels of a page that is recognised: 170 dots an inch of A4
@@ -71,21 +74,22 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
         elif text or any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
             writer.pictures += 1
             recognised = _recognised(page, writer)
-            with_text = with_text or bool(recognised)
-            writer.put(recognised or _PICTURE.format(n=number))
+            with_text = with_text or recognised is not None
+            writer.put(*(recognised or (_PICTURE.format(n=number),)))
         page.close()
         writer.progress()
     if writer.pictures and not with_text and (writer.recognises or models_folder() is None):
         raise (PictureHasNoText if writer.recognises else DocumentIsPicture)(name=writer.name)
 
 
-def _recognised(page: pdfium.PdfPage, writer: BlockWriter) -> str:
+def _recognised(page: pdfium.PdfPage, writer: BlockWriter) -> PageText | None:
     if not writer.recognises:
-        return ""
+        return None
     from deepseek_r1.documents.picture_text import page_text  # noqa: PLC0415 - an extra
 
     drawn = page.render(scale=_DRAWN_SIDE / max(page.get_size()), rev_byteorder=True)
-    return page_text(drawn.to_pil(), writer.progress)
+    found = page_text(drawn.to_pil(), writer.progress)
+    return found if found.text else None
 
 
 def _is_garbage(text: str) -> bool:

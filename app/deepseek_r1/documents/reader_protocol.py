@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
@@ -14,6 +17,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB
 
 READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
 MAX_PX: Final = 4_096  # of a drawn page's side
+_SENT_ROWS: Final = 100  # 1.2 MB at most, which compression makes less of
 _Pixels = Annotated[int, Field(ge=0, le=MAX_PX)]
 
 
@@ -25,6 +29,7 @@ class ReadDocument(frames.PipeMessage):
     name: str
     memory_mib: int = MEMORY_MIB
     recognises: bool = False  # the text of pictures, which takes `OCR_MIB` more
+    is_web_page: bool = False  # whose navigation is left out
 
 
 class DocumentSlice(ChildProgress):
@@ -44,7 +49,10 @@ class DocumentRead(frames.PipeMessage):
 
 
 class DrawPage(frames.PipeMessage):
-    """Draws a page of a PDF, from 1, and looks for a text on it."""
+    """Draws a page of a PDF, from 1, or a picture, and looks for a text on it.
+
+    It is turned left by some quarters.
+    """
 
     kind: Literal["draw"] = "draw"
     path: FilePath
@@ -52,6 +60,7 @@ class DrawPage(frames.PipeMessage):
     page: int
     width_px: int = Field(ge=16, le=MAX_PX)
     marked: str = ""
+    quarters: int = Field(default=0, ge=0, le=3)
     memory_mib: int = MEMORY_MIB
 
 
@@ -60,6 +69,21 @@ class PageRows(ChildProgress):
 
     kind: Literal["rows"] = "rows"
     pixels: str
+
+
+def send_rows(
+    pixels: bytes | memoryview,
+    stride: int,
+    size: tuple[int, int],
+    send: Callable[[PageRows], object],
+) -> None:
+    """Send the rows of a picture of this size, three bytes a pixel; each takes `stride` bytes."""
+    packing, (width, height) = zlib.compressobj(1), size
+    for top in range(0, height, _SENT_ROWS):
+        rows = range(top, min(top + _SENT_ROWS, height))
+        shown = b"".join(pixels[row * stride : row * stride + 3 * width] for row in rows)
+        packed = packing.compress(shown) + packing.flush(zlib.Z_SYNC_FLUSH)
+        send(PageRows(pixels=base64.b64encode(packed).decode()))
 
 
 class PageDrawn(frames.PipeMessage):

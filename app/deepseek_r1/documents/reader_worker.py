@@ -15,7 +15,7 @@ from deepseek_r1.core.process_lock import LANDLOCK, lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents import errors
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.markup_text import MarkupText
+from deepseek_r1.documents.markup_text import HTML, WEB_PAGE, MarkupText
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_text import write_pdf
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
@@ -68,15 +68,25 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     limit_memory(more_mib << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
-        from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
-
-        return draw_page(request, child.send)
+        return _drawn(path, request, child)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
-    writer.recognises = request.recognises
+    writer.recognises, writer.is_web_page = request.recognises, request.is_web_page
     kind = write_document(path, writer)
     writer.progress(now=True)
     left = 0 if request.recognises or models_folder() is None else writer.pictures
     return DocumentRead(format=kind, pages=writer.page, pictures=left)
+
+
+def _drawn(path: Path, request: DrawPage, child: Child) -> PageDrawn:
+    with path.open("rb") as file:
+        is_picture = _is_picture(file.read(_HEAD_BYTES))
+    if is_picture:
+        from deepseek_r1.documents.picture_text import draw_picture  # noqa: PLC0415 - an extra
+
+        return draw_picture(request, child.send)
+    from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
+
+    return draw_page(request, child.send)
 
 
 def refused(request: Request, error: Exception) -> R1Error:
@@ -153,7 +163,7 @@ def _write_text(path: Path, suffix: str, writer: BlockWriter) -> str:
     if text is None:
         raise _unknown(writer, tr("This kind of file is not supported."))
     if is_page:
-        MarkupText(writer).write(text)
+        MarkupText(writer, WEB_PAGE if writer.is_web_page else HTML).write(text)
         return "html"
     if suffix in _TABLES:
         csv.field_size_limit(MAX_TEXT_BYTES)

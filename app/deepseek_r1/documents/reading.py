@@ -51,6 +51,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.ocr import OCR_MIB
+from deepseek_r1.ocr.word_box import RecognisedPage
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
@@ -125,16 +126,17 @@ def read_document(
     most_mib: int = MEMORY_MIB,
     more_follow: bool = False,
     on_page: Callable[[int], object] = lambda _page: None,
+    is_web_page: bool = False,
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
     `name` is the document's where the file has another. Without `memory` the process that reads it
     gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
     the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
-    a second. Not for a window's thread.
+    a second. `is_web_page` leaves out a page's navigation. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    reading = _Reading(path, name, stop, memory, more_follow=more_follow, on_page=on_page)
+    reading = _Reading(path, name, stop, memory, more_follow, on_page, is_web_page)
     document, pictures = _read_within(reading, most_mib, recognises=False)
     if pictures:
         try:
@@ -159,6 +161,7 @@ class _Reading:
     memory: ReadingMemory
     more_follow: bool
     on_page: Callable[[int], object]
+    is_web_page: bool
 
 
 def _has_text(document: Document) -> bool:
@@ -217,7 +220,13 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
-    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
+    request = ReadDocument(
+        path=str(path),
+        name=name,
+        memory_mib=most_mib,
+        recognises=recognises,
+        is_web_page=wanted.is_web_page,
+    )
     with readers.take() as child:
         if wanted.more_follow:
             readers.prepare(memory.left_mib())
@@ -249,19 +258,21 @@ class _StoredBlocks(Iterable[Block]):
         """Raises OSError."""
         self.characters += len(block.text) + BLOCK_CHARACTERS
         if (last := self._last) is not None and _joins(last, block):
-            block = Block(f"{last.text}{BETWEEN_BLOCKS}{block.text}", last.place)
+            text = f"{last.text}{BETWEEN_BLOCKS}{block.text}"
+            boxes = last.recognised.boxes + block.recognised.boxes
+            block = Block(text, last.place, last.recognised._replace(boxes=boxes))
         elif last is not None:
             place = last.place
-            fields = place.page, place.heading, place.sheet, place.row, place.line
-            self._file.write(f"{json.dumps((last.text, fields))}\n")
+            fields = place.page, place.heading, place.sheet, place.row, place.line, place.sure
+            self._file.write(f"{json.dumps((last.text, fields, last.recognised))}\n")
         self._last = block
 
     def __iter__(self) -> Iterator[Block]:
         """Raises OSError."""
         self._file.seek(0)
         for line in self._file:
-            text, place = json.loads(line)
-            yield Block(text, Place(*place))
+            text, place, recognised = json.loads(line)
+            yield Block(text, Place(*place), RecognisedPage.of(*recognised))
         if self._last is not None:
             yield self._last
 
@@ -270,7 +281,8 @@ def _joins(before: Block, block: Block) -> bool:
     """Whether they become one: a million short rows would take 200 MB."""
     one, other = before.place, block.place
     short = len(before.text) + len(block.text) < _JOINED_CHARACTERS
-    return short and (one.page, one.heading, one.sheet) == (other.page, other.heading, other.sheet)
+    same = (one.page, one.heading, one.sheet) == (other.page, other.heading, other.sheet)
+    return short and same and one.sure == other.sure
 
 
 def _short(name: str) -> str:

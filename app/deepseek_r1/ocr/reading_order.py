@@ -10,6 +10,7 @@ from statistics import median
 from typing import Final
 
 from deepseek_r1.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.word_box import WordBox
 
 _CELL_GAP: Final = 1.5  # heights of a line between two cells of a row
 _GUTTER_GAP: Final = 0.8  # heights of a line between two columns
@@ -20,9 +21,9 @@ _MOST_SPANNING: Final = 0.25  # of the lines: headings and pictures' captions ov
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A line in a page that is not skewed: its text and its sides in pixels."""
+    """A line in a page that is not skewed, and its sides in pixels."""
 
-    text: str
+    line: RecognisedLine
     left: float
     right: float
     top: float
@@ -37,25 +38,28 @@ class _Span:
         return (self.top + self.bottom) / 2
 
 
-def ordered_text(lines: Iterable[RecognisedLine]) -> str:
-    """The text of a page: a line for each row, cells of a row divided by " | "."""
+def ordered_text(lines: Iterable[RecognisedLine]) -> tuple[str, list[WordBox]]:
+    """The text of a page: a line for each row, cells of a row divided by " | "; and its words."""
     lines = list(lines)
     angle = median(each.box.angle for each in lines) if lines else 0.0
-    return "\n".join(_ordered([_span(each, angle) for each in lines]))
+    rows = _ordered([_span(each, angle) for each in lines])
+    boxes = [word for row in rows for span in row for word in span.line.boxes]
+    return "\n".join(map(_row, rows)), boxes
 
 
 def _span(line: RecognisedLine, angle: float) -> _Span:
     box, cos, sin = line.box, math.cos(angle), math.sin(angle)
     x, y = box.x * cos + box.y * sin, box.y * cos - box.x * sin
     across, down = box.width / 2, box.height / 2
-    return _Span(line.text, x - across, x + across, y - down, y + down)
+    return _Span(line, x - across, x + across, y - down, y + down)
 
 
-def _ordered(spans: list[_Span]) -> list[str]:
+def _ordered(spans: list[_Span]) -> list[list[_Span]]:
+    """The rows, each from left to right."""
     gutter = _gutter(spans)
     if gutter is None:
         return _rows(spans)
-    texts: list[str] = []
+    rows: list[list[_Span]] = []
     left: list[_Span] = []
     right: list[_Span] = []
     for span in sorted(spans, key=lambda each: each.middle):
@@ -64,9 +68,9 @@ def _ordered(spans: list[_Span]) -> list[str]:
         elif span.left >= gutter:
             right.append(span)
         else:
-            texts += [*_ordered(left), *_ordered(right), span.text]
+            rows += [*_ordered(left), *_ordered(right), [span]]
             left, right = [], []
-    return texts + _ordered(left) + _ordered(right)
+    return rows + _ordered(left) + _ordered(right)
 
 
 def _gutter(spans: list[_Span]) -> float | None:
@@ -90,7 +94,7 @@ def _is_prose(spans: list[_Span], height: float) -> bool:
     return len(long) >= max(_LEAST_LINES, len(spans) / 2)
 
 
-def _rows(spans: list[_Span]) -> list[str]:
+def _rows(spans: list[_Span]) -> list[list[_Span]]:
     rows: list[list[_Span]] = []
     for span in sorted(spans, key=lambda each: each.middle):
         last = rows[-1] if rows else []
@@ -98,12 +102,12 @@ def _rows(spans: list[_Span]) -> list[str]:
             last.append(span)
         else:
             rows.append([span])
-    return [_row(sorted(row, key=lambda each: each.left)) for row in rows]
+    return [sorted(row, key=lambda each: each.left) for row in rows]
 
 
 def _row(spans: list[_Span]) -> str:
-    text = spans[0].text
+    text = spans[0].line.text
     for before, span in pairwise(spans):
         is_cell = span.left - before.right > _CELL_GAP * span.height
-        text += f"{' | ' if is_cell else ' '}{span.text}"
+        text += f"{' | ' if is_cell else ' '}{span.line.text}"
     return text

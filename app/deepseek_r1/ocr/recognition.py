@@ -17,6 +17,7 @@ from PIL import Image
 
 from deepseek_r1.ocr import DETECTION, RECOGNITION, models_folder
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
+from deepseek_r1.ocr.word_box import WordBox, word_spans
 
 _LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
 _STEP: Final = 32
@@ -36,25 +37,29 @@ class RecognisedLine:
     text: str
     confidence: float
     box: TextBox
+    boxes: tuple[WordBox, ...] = ()
 
 
-def recognised(picture: Image.Image, alive: Callable[[], object]) -> list[RecognisedLine]:
-    """The lines of an RGB picture, unordered, in pixels of it turned upright.
+def recognised(
+    picture: Image.Image, alive: Callable[[], object]
+) -> tuple[list[RecognisedLine], int]:
+    """The lines of an RGB picture, unordered, and by how many quarters to the left it is upright.
 
-    `alive` is called after each line.
+    They are in pixels of the upright one. `alive` is called after each line.
     """
-    boxes = _found(picture)
+    boxes, quarters = _found(picture), 0
     if _lies_on_its_side(boxes):
-        picture = picture.transpose(Image.Transpose.ROTATE_90)
+        picture, quarters = picture.transpose(Image.Transpose.ROTATE_90), 1
         boxes = _found(picture)
     lines = list(_read(picture, boxes, alive))
     longest = sorted(lines, key=lambda line: -line.box.width)[:_PROBED]
     if lines and _sureness(longest) < _DOUBTFUL:
         upside_down = [replace(each.box, angle=each.box.angle + math.pi) for each in longest]
         if _sureness(list(_read(picture, upside_down, alive))) > _sureness(longest):
-            picture = picture.transpose(Image.Transpose.ROTATE_180)
+            picture, quarters = picture.transpose(Image.Transpose.ROTATE_180), quarters + 2
             lines = list(_read(picture, _found(picture), alive))
-    return [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]
+    sure = [line for line in lines if line.confidence >= _SURE and _has_letters(line.text)]
+    return sure, quarters
 
 
 @cache
@@ -130,10 +135,24 @@ def _read(
         size = min(max(width, _LEAST_WIDTH), _MOST_WIDTH), _LINE_HEIGHT
         method, resampling = Image.Transform.QUAD, Image.Resampling.BICUBIC
         line = picture.transform(size, method, box.corners(), resampling)
-        text, confidence = _decoded(_scores(RECOGNITION, _pixels(line)))
+        text, scores, places = _decoded(_scores(RECOGNITION, _pixels(line)))
         if text.strip():
-            yield RecognisedLine(text.strip(), confidence, box)
+            spans = word_spans(text, scores, places)
+            placed = tuple(_placed(span, box, picture.size) for span in spans)
+            yield RecognisedLine(text.strip(), sum(scores) / len(scores), box, placed)
         alive()
+
+
+def _placed(word: tuple[str, float, float, float], box: TextBox, size: tuple[int, int]) -> WordBox:
+    """A word in a picture of this size: upright, also where its line is turned a little."""
+    text, sure, begin, end = word
+    part = box.part(begin, end).corners()
+    sides = (
+        round(min(max(side / of, 0.0), 1.0), 4)
+        for choose in (min, max)
+        for side, of in zip((choose(part[::2]), choose(part[1::2])), size, strict=True)
+    )
+    return WordBox(text, round(sure, 3), *sides)
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.float32]:
@@ -142,18 +161,17 @@ def _pixels(picture: Image.Image) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.transpose(2, 0, 1))[np.newaxis]
 
 
-def _decoded(scores: NDArray[np.float32]) -> tuple[str, float]:
-    """The text of one line's scores (places, characters), and how sure it is.
+def _decoded(scores: NDArray[np.float32]) -> tuple[str, list[float], list[float]]:
+    """The text of one line's scores (places, characters); how sure and where each character is.
 
     Connectionist temporal classification: of neighbours that are equal one counts.
     """
     best = scores.argmax(axis=1)
-    counts = (best > 0) & (best != np.concatenate(([0], best[:-1])))
-    if not counts.any():
-        return "", 0.0
+    (counts,) = np.nonzero((best > 0) & (best != np.concatenate(([0], best[:-1]))))
     characters = _characters()
     text = "".join(characters[number] for number in best[counts])
-    return text, float(scores.max(axis=1)[counts].mean())
+    places = (counts + 0.5) / len(best)
+    return text, scores.max(axis=1)[counts].tolist(), places.tolist()
 
 
 def _has_letters(text: str) -> bool:

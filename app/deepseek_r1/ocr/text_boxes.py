@@ -37,6 +37,12 @@ class TextBox:
         x, y = self.x * factor, self.y * factor
         return replace(self, x=x, y=y, width=self.width * factor, height=self.height * factor)
 
+    def part(self, begin: float, end: float) -> TextBox:
+        """The box between two shares of its length."""
+        along = ((begin + end) / 2 - 0.5) * self.width
+        x, y = self.x + along * math.cos(self.angle), self.y + along * math.sin(self.angle)
+        return replace(self, x=x, y=y, width=(end - begin) * self.width)
+
     def corners(self) -> tuple[float, ...]:
         """Top left, bottom left, bottom right, top right: x and y of each."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
@@ -23,9 +24,11 @@ from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerFi
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_button import PromptSizeButton
 from r1desk.chat.composer.question_offers import QuestionOffers
+from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
+from r1desk.chat.text.markdown_blocks import first_address
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values import intents
 from r1desk.chat.values.prompt import PromptSize
@@ -94,6 +97,8 @@ class Composer(QWidget):
         self.attach_text.setToolTip(tr("It is searched for each question."))
         set_role(self.attach_text, "primary")
         self._is_too_long = False
+        self.read_page = push_button(tr("Read this page"), self._on_read_page)
+        self._address = self._read_address = ""  # of a page in the text; of one that was read
         self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
@@ -120,7 +125,9 @@ class Composer(QWidget):
         self._set_margins()
         column.setSpacing(4)
         column.addWidget(self._hint_label)
-        pasted = filled(put_inside(column, QHBoxLayout()), self._chip, self.attach_text)
+        pasted = filled(
+            put_inside(column, QHBoxLayout()), self._chip, self.attach_text, self.read_page
+        )
         pasted.addStretch(1)
         column.addWidget(self._attachment_area)
         column.addWidget(self.offers)
@@ -130,6 +137,8 @@ class Composer(QWidget):
         row.addStretch(1)
         row.addWidget(self.size_button)
         row.addWidget(self._button)
+        for before, after in pairwise((self.editor, self.attach_text, self.read_page)):
+            self.setTabOrder(before, after)
 
     def _side(self) -> int:
         """The space left and right of the box, which is as wide as the messages above it."""
@@ -231,6 +240,13 @@ class Composer(QWidget):
         elif text == self.text():
             self.editor.clear()
 
+    def remove_read(self, address: str) -> None:
+        """A page has been read: a message that was its address alone is empty again."""
+        if self.text().strip() == address:
+            self.editor.clear()
+        self._read_address = address
+        self._refresh()
+
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
@@ -238,6 +254,7 @@ class Composer(QWidget):
         """
         self.attachments.show_chips(chips)
         self._has_attachments, self._reading = attached, reading
+        self._read_address = self._read_address if attached or reading else ""
         self._refresh()
 
     def _refresh(self) -> None:
@@ -262,6 +279,10 @@ class Composer(QWidget):
                 tr("Remove the pasted text of {count} characters", count=count)
             )
         self.attach_text.setVisible(self._is_too_long and len(self.text()) >= _LEAST_DOCUMENT)
+        self._address = first_address(self.editor.toPlainText())
+        shown = bool(self._address) and self._address != self._read_address and not self._reading
+        self.read_page.setVisible(shown)
+        self.read_page.setToolTip(fit.plain_tooltip(self._address))
         self._fit_height()
 
     def _can_send(self) -> bool:
@@ -360,6 +381,11 @@ class Composer(QWidget):
     @Slot()
     def _on_attach_text(self) -> None:
         self.requested.emit(intents.AttachText(self._large or self.text()))
+        self.editor.setFocus()
+
+    @Slot()
+    def _on_read_page(self) -> None:
+        self.requested.emit(intents.ReadPage(self._address))
         self.editor.setFocus()
 
     # ---- events of Qt

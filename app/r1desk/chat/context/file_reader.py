@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TypedDict, Unpack
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.i18n import N_, tr, trn
@@ -27,12 +30,14 @@ from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
+from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import Attachment
 
 MAX_FILES = 200  # in one conversation
 _LONGEST_PAUSE_S = 2.0  # between two files of many
 _BRISK_S = 30.0  # files are read so long without pauses, as a few are
+_NAME_CHARACTERS = 90
 _COUNTED = 400_000  # characters; a longer text is never read whole, and its tokens are estimated
 
 
@@ -50,7 +55,9 @@ class FileReading:
 
     name: str
     folder: int | None
+    address: str = ""  # of a web page
     stop: threading.Event = field(default_factory=threading.Event)
+    fetching: Stop = field(default_factory=Stop)
     total: int = 0  # files
     left: int = 0  # of them, which wait
     page: int = 0  # of the file being read; 0 where it has none
@@ -61,6 +68,8 @@ class _ReadingOptions(TypedDict, total=False):
 
     more_follow: bool
     on_page: Callable[[int], object]
+    name: str
+    is_web_page: bool
 
 
 _Result = Attachment | ErrorReport
@@ -99,6 +108,7 @@ class FileReader(QObject):
         super().__init__()
         self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
         self._memory = memory
+        self.policy = RetryPolicy()  # for web pages
         self.tasks = Tasks(self, self._refuse)
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
@@ -134,6 +144,12 @@ class FileReader(QObject):
         self.readings.append(reading)
         self._read(partial(self._read_picture, picture), reading)
 
+    def read_page(self, address: str) -> None:
+        """Fetch a web page, once, and read it."""
+        reading = FileReading(address, None, address)
+        self.readings.append(reading)
+        self._read(self._read_page, reading)
+
     @task
     async def _read(
         self, read: Callable[[FileReading], Iterator[_Result]], reading: FileReading
@@ -164,7 +180,24 @@ class FileReader(QObject):
             file = Path(folder, f"{reading.name}.png")
             if not picture.save(str(file)):
                 raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
-            result = self._read_one(file, reading.stop)
+            result = self._read_one(file, reading.stop, keeps=True)
+            reading.left = 0
+            yield result
+
+    def _read_page(self, reading: FileReading) -> Iterator[_Result]:
+        from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
+
+        process = network_process.NetworkProcess(add_helper, remove_helper)
+        reading.total = reading.left = 1
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "page")
+            try:
+                last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
+            except R1Error as error:
+                result: _Result = error.report()
+            else:
+                name = page_name(last, date.today())
+                result = self._read_one(file, reading.stop, name=name, is_web_page=True)
             reading.left = 0
             yield result
 
@@ -175,6 +208,7 @@ class FileReader(QObject):
         """Read no more files of these; those that were read stay."""
         for each in readings:
             each.stop.set()
+            each.fetching.request()
         self.readings = [each for each in self.readings if not each.stop.is_set()]
         self.changed.emit()
 
@@ -241,12 +275,19 @@ class FileReader(QObject):
             self.page_read.emit()
 
     def _read_one(
-        self, file: Path, stop: threading.Event, **options: Unpack[_ReadingOptions]
+        self,
+        file: Path,
+        stop: threading.Event,
+        *,
+        keeps: bool = False,
+        **options: Unpack[_ReadingOptions],
     ) -> Attachment | ErrorReport:
+        """`keeps` the file itself, which is nowhere else."""
         try:
             modified_ns = file.stat().st_mtime_ns
             document = read_document(file, stop=stop, memory=self._memory, **options)
-            self._index.add(document, str(file), modified_ns)
+            data = file.read_bytes() if keeps else b""
+            self._index.add(document, str(file), modified_ns, data)
             if document.characters() <= _COUNTED:
                 tokens = self._count(document.text())
             else:
@@ -257,6 +298,14 @@ class FileReader(QObject):
             trim_heap()
         name, pages = document.name, document.pages or 0
         return Attachment(name, tokens=tokens, sha256=document.sha256, pages=pages)
+
+
+def page_name(address: str, fetched: date) -> str:
+    """A web page's name as a document: its address, the middle left out of a long one, and when."""
+    shown = address.partition("://")[2].rstrip("/")
+    if len(shown) > _NAME_CHARACTERS:
+        shown = f"{shown[: _NAME_CHARACTERS - 25]}…{shown[-24:]}"
+    return f"{shown} ({fetched.isoformat()})"
 
 
 def _modified_ns(path: str) -> int | None:

@@ -2,129 +2,28 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QRect, QSignalBlocker, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import (
-    QColor,
-    QFont,
-    QImage,
-    QKeyEvent,
-    QPainter,
-    QPixmap,
-    QRegion,
-    QResizeEvent,
-    QTextCharFormat,
-    QTextCursor,
-    QTextDocument,
-    QWheelEvent,
-)
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QScrollArea,
-    QSpinBox,
-    QTextEdit,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Passage, Place
+from deepseek_r1.documents.document import PICTURE_MARK, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
+from r1desk.chat.messages.document_text import DocumentText
+from r1desk.chat.messages.page_sheet import PageSheet
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
-from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.text.editor import PlainEdit
-from r1desk.chat.text.passage_lines import LineKind, passage_lines, place_of
-from r1desk.theme.fonts import mono
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedLabel, text_label
 
-_SLICE = 40_000  # characters that are added at a time
-_MARK_ALPHA = 80
-_HEADING_SIZE = 1.2  # of the text's
-_MARK = QColor("#ffe066")  # of a page, which is paper in dark colours too
-_RESIZED_MS, _TURNED_MS = 150, 400
-_BACKWARD = QTextDocument.FindFlag.FindBackward
-
-
-def passages_of(text: str) -> list[Passage]:
-    """Pieces of a text that has no places, to be shown as passages are."""
-    pieces = enumerate(fit.paragraph_slices(text, _SLICE))
-    return [Passage("", "", number, Place(), piece, 0, 0) for number, piece in pieces]
-
-
-class PageSheet(QScrollArea):
-    """One drawn page, as wide as there is room.
-
-    Signals:
-        resized: the page is to be drawn anew.
-        turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
-    """
-
-    resized = Signal()
-    turned = Signal(int)
-
-    def __init__(self) -> None:
-        super().__init__(alignment=Qt.AlignmentFlag.AlignHCenter)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # the width stays
-        self.picture = QLabel()
-        self.setWidget(self.picture)
-        self._from_end = False
-        self._turning = QTimer(self, singleShot=True, interval=_TURNED_MS)
-        self._settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
-        self._settled.timeout.connect(self.resized)
-
-    @property
-    def width_px(self) -> int:
-        """The width for a page, in pixels of the screen."""
-        return round(self.viewport().width() * self.devicePixelRatioF())
-
-    def show_page(self, page: DrawnPage) -> None:
-        """Show a page at its first mark; else at its top, or its end where one turned back."""
-        size = page.width, page.height, 3 * page.width
-        pixmap = QPixmap.fromImage(QImage(page.pixels, *size, QImage.Format.Format_RGB888))
-        painter = QPainter(pixmap)
-        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Multiply)
-        marked = QRegion()
-        for mark in page.marks:  # fonts within a line make several, which lie over each other
-            marked = marked.united(QRect(*mark))
-        painter.setClipRegion(marked)
-        painter.fillRect(pixmap.rect(), _MARK)
-        painter.end()
-        pixmap.setDevicePixelRatio(self.devicePixelRatioF())
-        self.picture.setPixmap(pixmap)
-        self.picture.adjustSize()
-        bar, ends = self.verticalScrollBar(), page.height if self._from_end else 0
-        top, self._from_end = page.marks[0][1] if page.marks else ends, False
-        bar.setValue(round(top / self.devicePixelRatioF()) - self.viewport().height() // 3)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Turn the page where this one ends; one page at a time, however far a wheel runs on."""
-        by, bar = event.angleDelta().y(), self.verticalScrollBar()
-        down = by < 0
-        if by == 0 or bar.value() != (bar.maximum() if down else bar.minimum()):
-            super().wheelEvent(event)
-        elif not self._turning.isActive():
-            self._turning.start()
-            self._from_end = not down
-            self.turned.emit(1 if down else -1)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Have the page drawn anew, once the width stays."""
-        super().resizeEvent(event)
-        if event.size().width() != event.oldSize().width():
-            self._settled.start()
-
 
 class DocumentPane(QWidget):
-    """A document; a long text is filled in bit by bit.
+    """A document, its pages where they can be drawn.
 
     Signals:
         page_wanted: a page, from 1, its width in pixels, and the text that is marked on it.
@@ -143,11 +42,11 @@ class DocumentPane(QWidget):
         self.name = self.sha256 = ""
         self._path: Path | None = None
         self._passages: Sequence[Passage] = ()
-        self._starts: list[int] = []  # in the text shown, of the passages that it has so far
         self._pages: list[int] = []  # of all passages
-        self._wanted: tuple[int, str] | None = None  # a passage to be shown, and what is marked
-        self._marked = ""  # of the drawn page
-        self._number = 0  # of the passage that is shown
+        self._marked = ""
+        self._has_dots = False
+        self._reason = ""  # why there is no more
+        self._number = self._at = 0  # of the passage that was chosen, and that is seen
         self.title = ElidedLabel()
         self.open_button = icon_button("file", tr("Open the file"), self)
         self.open_button.clicked.connect(self._on_open)
@@ -188,9 +87,9 @@ class DocumentPane(QWidget):
             button.clicked.connect(lambda _checked, step=step: self._on_stepped(step))
             row.addWidget(button)
         self.note = text_label("", "dim")
-        self.field = PlainEdit(readOnly=True, undoRedoEnabled=False)
+        self.field = DocumentText()
         self.field.setAccessibleName(tr("Text of the file"))
-        self.field.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+        self.field.scrolled_to.connect(self._on_scrolled)
         self.sheet = PageSheet()
         self.sheet.setAccessibleName(tr("Page of the file"))
         self.sheet.resized.connect(self._draw)
@@ -198,8 +97,6 @@ class DocumentPane(QWidget):
         column.addWidget(self.note)
         column.addWidget(self.field, 1)
         column.addWidget(self.sheet, 1)
-        self._filling = QTimer(self, interval=0)
-        self._filling.timeout.connect(self._fill)
         self.begin("", "")
 
     def begin(self, name: str, sha256: str) -> None:
@@ -217,10 +114,8 @@ class DocumentPane(QWidget):
         note: str = "",
     ) -> None:
         """Show this text, or the `drawn` pages; `path` is the document's file, if it is there."""
-        self._passages, self._starts, self._wanted = passages, [], None
-        self._path, self._number, self._marked = path, 0, ""
-        self._pages = [each.place.page or 0 for each in passages]
-        self._show_note(note)
+        self._passages, self._path, self._number, self._marked = passages, path, 0, ""
+        self._at, self._pages = 0, [each.place.page or 0 for each in passages]
         self.open_button.setVisible(path is not None)
         self.copy_button.setVisible(bool(passages))
         self.as_text.setVisible(drawn)
@@ -228,25 +123,31 @@ class DocumentPane(QWidget):
         with QSignalBlocker(self.page):
             self.page.setMaximum(max(self._pages, default=1) or 1)
         self.page.setSuffix(f" / {self.page.maximum()}")
-        self.field.setPlainText("")
-        self._filling.start()
+        self._has_dots = False
+        self._reason = note
+        self._show_note()
+        self.field.show_passages(passages)
         with QSignalBlocker(self.as_text):
             self.as_text.setChecked(not drawn)
         self._show_kind()
 
     def show_passage(self, passage: Passage, marked: str) -> None:
         """Show a passage, with this part of it marked."""
-        self._go_to(max(0, min(passage.number, len(self._passages) - 1)), marked)
+        number = max(0, min(passage.number, len(self._passages) - 1))
+        self._go_to(number, PICTURE_MARK.sub("", marked))
 
     def show_page(self, number: int, page: DrawnPage) -> None:
         """A page that was wanted has been drawn."""
         if number == self.page.value():
             self.sheet.show_page(page)
+            self._has_dots = bool(page.doubtful)
+            self._show_note()
 
     def show_text_instead(self, reason: str) -> None:
         """A page cannot be drawn."""
+        self._reason = reason
         self.as_text.setChecked(True)
-        self._show_note(reason)
+        self._show_note()
 
     @property
     def _is_drawn(self) -> bool:
@@ -258,8 +159,9 @@ class DocumentPane(QWidget):
         self.sheet.setVisible(self._is_drawn)
         if self._is_drawn:
             self._draw()
-        elif self._starts:
-            self._go_to(self._number, self._marked)
+        else:
+            self._show_note()
+            self.field.go_to(self._number, self._marked)
 
     @Slot()
     def _draw(self) -> None:
@@ -276,107 +178,31 @@ class DocumentPane(QWidget):
         else:
             super().keyPressEvent(event)
 
-    @Slot()
-    def _fill(self) -> None:
-        """Add the next passages."""
-        cursor, added = QTextCursor(self.field.document()), 0
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        cursor.beginEditBlock()
-        formats = self._formats()
-        while added < _SLICE and len(self._starts) < len(self._passages):
-            number = len(self._starts)
-            cursor.insertText(self._gap_above(number), formats[LineKind.TEXT])
-            self._starts.append(cursor.position())
-            for kind, line in passage_lines(self._passages[number]):
-                cursor.insertText(self._shown_text(line), formats[kind])
-            added += len(self._passages[number].text)
-        cursor.endEditBlock()
-        if len(self._starts) == len(self._passages):
-            self._filling.stop()
-        if self._wanted is not None:
-            self._go_to(*self._wanted)
-
-    def _formats(self) -> dict[LineKind, QTextCharFormat]:
-        text, heading, row = QTextCharFormat(), QTextCharFormat(), QTextCharFormat()
-        font = self.field.font()
-        for each in (text, row):
-            each.setFontPointSize(font.pointSizeF())
-        heading.setFontPointSize(font.pointSizeF() * _HEADING_SIZE)
-        heading.setFontWeight(QFont.Weight.DemiBold)
-        row.setFontFamilies(mono(font).families())
-        return {LineKind.TEXT: text, LineKind.HEADING: heading, LineKind.ROW: row}
-
-    def _gap_above(self, number: int) -> str:
-        """The text between a passage and the one before: blank lines, and a page's number."""
-        before = self._passages[number - 1] if number else None
-        place = self._passages[number].place
-        gap = BETWEEN_BLOCKS if before and self._passages[number].start > before.end else ""
-        if before and (place.page, place.sheet) == (before.place.page, before.place.sheet):
-            return gap
-        label = Place(page=place.page, sheet=place.sheet).label()
-        return f"{gap}— {label} —{BETWEEN_BLOCKS}" if label else gap
-
     def _go_to(self, number: int, marked: str = "") -> None:
-        """Show a passage, with a part of it marked; in a text once it is there."""
-        self._number, self._marked, self._wanted = number, marked, None
+        """Show a passage, with a part of it marked."""
+        self._number, self._marked = number, marked
         if self._is_drawn:
             self._show_page(number)
             self._draw()
-            return
-        if number >= len(self._starts):
-            self._wanted = number, marked
-            return
-        place = self._place_of(number, marked)
-        cursor = QTextCursor(self.field.document())
-        cursor.setPosition(place[0] if place is not None else self._starts[number])
-        self.field.setTextCursor(cursor)
-        self.field.centerCursor()
-        self._show_page(number)
-        if place is not None:
-            selection = QTextEdit.ExtraSelection()
-            cursor.setPosition(place[1], QTextCursor.MoveMode.KeepAnchor)
-            selection.cursor = cursor
-            colour = QColor(chat_colours().accent)
-            colour.setAlpha(_MARK_ALPHA)
-            selection.format.setBackground(colour)
-            self.field.setExtraSelections([selection])
-
-    def _place_of(self, number: int, marked: str) -> tuple[int, int] | None:
-        """The positions of a text of a passage that is shown."""
-        if not marked:
-            return None
-        cursor, start = QTextCursor(self.field.document()), self._starts[number]
-        cursor.setPosition(start)
-        if number + 1 < len(self._starts):
-            cursor.setPosition(self._starts[number + 1], QTextCursor.MoveMode.KeepAnchor)
         else:
-            cursor.movePosition(cursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
-        shown = cursor.selectedText()
-        if (found := place_of(self._shown_text(marked), shown)) is None:
-            return None
-        # Qt counts characters beyond the first 65,536 twice.
-        first, last = (len(shown[:at].encode("utf-16-le")) // 2 for at in found)
-        return start + first, start + last
+            self.field.go_to(number, marked)
 
-    @staticmethod
-    def _shown_text(text: str) -> str:
-        return fit.breakable(fit.code(fit.newlines(text)))
-
-    @Slot()
-    def _on_scrolled(self) -> None:
-        if self._starts and not self._is_drawn:
-            middle = self.field.cursorForPosition(self.field.contentsRect().center()).position()
-            self._show_page(max(0, bisect_right(self._starts, middle) - 1))
+    @Slot(int)
+    def _on_scrolled(self, number: int) -> None:
+        if not self._is_drawn:
+            self._show_page(number)
+            self._show_note()
 
     def _show_page(self, number: int) -> None:
         with QSignalBlocker(self.page):
             self.page.setValue(self._pages[number])
+        self._at = number
 
     @Slot(int)
     def _on_page(self, page: int) -> None:
         number = min(bisect_left(self._pages, page), len(self._passages) - 1)
         if self._is_drawn:  # one without text too
-            self._number, self._marked = number, ""
+            self._number, self._at, self._marked = number, number, ""
             self._draw()
         else:
             self._go_to(number)
@@ -388,11 +214,7 @@ class DocumentPane(QWidget):
         if text.strip() and self._is_drawn:
             found = self._find_page(text, step)
         elif text.strip():
-            flags = _BACKWARD if step < 0 else QTextDocument.FindFlag(0)
-            if not (found := self.field.find(text, flags)):
-                ends = QTextCursor.MoveOperation
-                self.field.moveCursor(ends.End if step < 0 else ends.Start)
-                found = self.field.find(text, flags)
+            found = self.field.find_next(text, step)
         self._show_note("" if found else tr("Not found"))
 
     def _find_page(self, text: str, step: int) -> bool:
@@ -413,11 +235,19 @@ class DocumentPane(QWidget):
     @Slot()
     def _on_copy(self) -> None:
         """What is selected, or else marked, or else the passage."""
-        selected = self.field.textCursor().selectedText() if not self._is_drawn else ""
+        selected = self.field.selected if not self._is_drawn else ""
         passage = self._passages[self._number]
-        text = selected.replace("\u2029", "\n") or self._marked or passage.text
+        text = selected or self._marked or passage.text
         self.copied.emit(text, passage.place.label())
 
-    def _show_note(self, note: str) -> None:
+    def _show_note(self, note: str = "") -> None:
+        """Show a sentence; without one how sure a text is that was read from a picture."""
+        note = note or self._reason
+        place = self._passages[self._at].place if self._passages else Place()
+        is_there = not self._is_drawn or place.page in {None, self.page.value()}
+        if not note and is_there and place.sure is not None:
+            note = tr("Read from a picture · {share} sure", share=f"{place.sure:.0%}")
+            if self._is_drawn and self._has_dots:
+                note = f"{note} · {tr('dotted words may be wrong')}"
         self.note.setText(note)
         self.note.setVisible(bool(note))

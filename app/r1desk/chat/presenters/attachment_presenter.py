@@ -15,6 +15,7 @@ from deepseek_r1.documents.reading import PICTURES, SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.document_prefill import DocumentPrefill
+from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.refused_files import RefusedFiles
@@ -60,6 +61,7 @@ class AttachmentPresenter(Presenter):
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
         documents.files.refused.connect(self.refuse)
+        documents.files.file_read.connect(self._on_file_read)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
         documents.files.page_read.connect(self._show)
@@ -95,6 +97,16 @@ class AttachmentPresenter(Presenter):
         """Read the text of a picture that was copied or dragged without a file, and attach it."""
         self._refused.clear()
         self._documents.files.read_picture(picture)
+
+    def add_page(self, address: str) -> None:
+        """Fetch a web page that the message names, and attach its text."""
+        self._refused.clear()
+        self._documents.files.read_page(address)
+
+    @Slot(object, object)
+    def _on_file_read(self, reading: FileReading, _file: Attachment) -> None:
+        if reading.address and not reading.stop.is_set():
+            self._window.composer.remove_read(reading.address)
 
     @newest_task
     async def add_text(self, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PySide6.QtCore import QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QGuiApplication
@@ -15,9 +16,9 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import PageDrawer
 from deepseek_r1.documents.passages import best_sentence
-from deepseek_r1.documents.reading import file_sha256
+from deepseek_r1.documents.reading import PICTURES, file_sha256
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.messages.document_pane import passages_of
+from r1desk.chat.messages.document_text import passages_of
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
@@ -25,7 +26,8 @@ from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import Attachment
 from r1desk.widgets.notice_bar import Level, Notice
 
-_DRAWN = ".pdf"
+_COPY = "picture.png"  # of one that was pasted
+_DRAWN = PICTURES | {".pdf"}
 _VIEWED = frozenset(
     ".pdf .docx .odt .pptx .odp .xlsx .xls .ods .epub .html .htm .xhtml .md .txt .csv".split()  # noqa: SIM905
 )
@@ -39,6 +41,7 @@ class DocumentPresenter(Presenter):
         self._window, self._pane, self._documents = window, window.document, documents
         self.tasks = Tasks(self)
         self._drawer: PageDrawer | None = None
+        self._copy: TemporaryDirectory[str] | None = None  # which goes with it
         self._pane.page_wanted.connect(self._draw)
         self._pane.file_wanted.connect(self._on_file_wanted)
         self._pane.copied.connect(self._on_copied)
@@ -60,11 +63,13 @@ class DocumentPresenter(Presenter):
 
     @newest_task
     async def _show_document(self, sha256: str, passage: Passage | None, claim: str) -> None:
-        passages, path = await self._documents.ask(partial(_found, sha256=sha256))
+        passages, path, copy = await self._documents.ask(partial(_found, sha256=sha256))
+        drawn, self._copy = path if copy is None else Path(copy.name, _COPY), copy
         note = "" if passages else tr("This document is no longer here.")
         known = passages or ([passage] if passage is not None and passage.text else [])
-        if path is not None and path.suffix.lower() == _DRAWN:
-            self._drawer = PageDrawer(path, path.name, self._documents.memory)
+        if drawn is not None and drawn.suffix.lower() in _DRAWN:
+            recognised = partial(self._documents.index.recognised, sha256)
+            self._drawer = PageDrawer(drawn, drawn.name, self._documents.memory, recognised)
         self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
         if passage is not None:
             self._pane.show_passage(passage, best_sentence(passage.text, claim))
@@ -101,7 +106,9 @@ class DocumentPresenter(Presenter):
         self.tasks.end(self._show_document, self._draw)
         if self._drawer is not None:
             ask_in_background(self._drawer.close)  # it waits for the end of its process
-        self._drawer = None
+        if self._copy is not None:
+            ask_in_background(self._copy.cleanup)
+        self._drawer = self._copy = None
 
     @Slot()
     def _on_closed(self) -> None:
@@ -115,12 +122,18 @@ class DocumentPresenter(Presenter):
         super().close()
 
 
-def _found(index: DocumentIndex, sha256: str) -> tuple[list[Passage], Path | None]:
-    """The passages of a document, and its file where that is still the same."""
+def _found(
+    index: DocumentIndex, sha256: str
+) -> tuple[list[Passage], Path | None, TemporaryDirectory[str] | None]:
+    """The passages of a document, its file where that is still the same, or a copy of it."""
     known = index.document(sha256)
     path = Path(known.path) if known is not None and known.path else None
     try:
         same = path is not None and path.is_file() and file_sha256(path) == sha256
     except DocumentRefused:
         same = False
-    return index.passages(sha256), path if same else None
+    copy = None
+    if not same and (data := index.file(sha256)):
+        copy = TemporaryDirectory(ignore_cleanup_errors=True)
+        Path(copy.name, _COPY).write_bytes(data)
+    return index.passages(sha256), path if same else None, copy

@@ -130,6 +130,8 @@ class RequestHandler(Presenter):
                 attachments.add_paths(paths)
             case intents.AttachText(text):
                 attachments.add_text(text)
+            case intents.ReadPage(address):
+                attachments.add_page(address)
             case intents.AttachPicture(picture):
                 attachments.add_picture(picture)
             case intents.OpenAttachment(shown, claim):

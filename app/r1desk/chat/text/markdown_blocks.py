@@ -180,6 +180,12 @@ def _text(like: Token, content: str) -> list[Token]:
     return [like.copy(content=content)] if content else []
 
 
+def first_address(text: str) -> str:
+    """The first web address in a text; "" for none."""
+    found = (web_address(_trimmed(each[0])) for each in _ADDRESS.finditer(text))
+    return next(filter(None, found), "")
+
+
 def web_address(href: str) -> str | None:
     """`href` if it is a complete http or https address, else None.
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from itertools import groupby
 from unicodedata import east_asian_width
 
-from deepseek_r1.documents.document import Passage
+from deepseek_r1.documents.document import PICTURE_MARK, Passage
 
 _CELLS = " | "
 _MARKDOWN_HEADING = re.compile(r" {0,3}#{1,6} +(\S.*)")
@@ -45,6 +45,8 @@ def _lines(passage: Passage, markdown: bool) -> Iterator[Line]:
         found = _MARKDOWN_HEADING.fullmatch(line) if markdown else None
         if found is not None:
             yield LineKind.HEADING, found[1].rstrip("# ")
+        elif passage.place.sure is not None and PICTURE_MARK.fullmatch(line):
+            pass  # it stands above the text
         elif at in headings:
             yield LineKind.HEADING, line
         elif _CELLS in line and not (markdown and _MARKDOWN_RULE.fullmatch(line)):

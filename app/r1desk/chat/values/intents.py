@@ -74,6 +74,12 @@ class AttachText(Intent):
     text: str
 
 
+class ReadPage(Intent):
+    """Fetch a web page, and attach its text."""
+
+    address: str
+
+
 class SavePrompt(Intent):
     """Keep a text as a prompt of the library."""
 

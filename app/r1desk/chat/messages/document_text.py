@@ -1,0 +1,154 @@
+"""The text of a document, filled in bit by bit, with a place marked."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QTextCharFormat, QTextCursor, QTextDocument
+from PySide6.QtWidgets import QTextEdit
+
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Passage, Place
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.colours import chat_colours
+from r1desk.chat.text.editor import PlainEdit
+from r1desk.chat.text.passage_lines import LineKind, passage_lines, place_of
+from r1desk.theme.fonts import mono
+
+_SLICE = 40_000  # characters that are added at a time
+_MARK_ALPHA = 80
+_HEADING_SIZE = 1.2  # of the text's
+_BACKWARD = QTextDocument.FindFlag.FindBackward
+
+
+def passages_of(text: str) -> list[Passage]:
+    """Pieces of a text that has no places, to be shown as passages are."""
+    pieces = enumerate(fit.paragraph_slices(text, _SLICE))
+    return [Passage("", "", number, Place(), piece, 0, 0) for number, piece in pieces]
+
+
+class DocumentText(PlainEdit):
+    """Passages, one below the other.
+
+    Signals:
+        scrolled_to: the number of the passage that is in the middle.
+    """
+
+    scrolled_to = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__(readOnly=True, undoRedoEnabled=False)
+        self._passages: Sequence[Passage] = ()
+        self._starts: list[int] = []  # of the passages that it has so far
+        self._wanted: tuple[int, str] | None = None  # a passage to be shown, and what is marked
+        self._filling = QTimer(self, interval=0)
+        self._filling.timeout.connect(self._fill)
+        self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+
+    def show_passages(self, passages: Sequence[Passage]) -> None:
+        """Show this text from its beginning."""
+        self._passages, self._starts, self._wanted = passages, [], None
+        self.setPlainText("")
+        self._filling.start()
+
+    @property
+    def selected(self) -> str:
+        """The text that is selected."""
+        return self.textCursor().selectedText().replace("\u2029", "\n")
+
+    def find_next(self, text: str, step: int) -> bool:
+        """Select the next match, or the one before; behind the last comes the first."""
+        flags = _BACKWARD if step < 0 else QTextDocument.FindFlag(0)
+        if self.find(text, flags):
+            return True
+        ends = QTextCursor.MoveOperation
+        self.moveCursor(ends.End if step < 0 else ends.Start)
+        return self.find(text, flags)
+
+    def go_to(self, number: int, marked: str = "") -> None:
+        """Show a passage, with a part of it marked, once it is there."""
+        self._wanted = (number, marked) if number >= len(self._starts) else None
+        if self._wanted is not None:
+            return
+        place = self._place_of(number, marked)
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(place[0] if place is not None else self._starts[number])
+        self.setTextCursor(cursor)
+        self.centerCursor()
+        self.scrolled_to.emit(number)
+        if place is not None:
+            selection = QTextEdit.ExtraSelection()
+            cursor.setPosition(place[1], QTextCursor.MoveMode.KeepAnchor)
+            selection.cursor = cursor
+            colour = QColor(chat_colours().accent)
+            colour.setAlpha(_MARK_ALPHA)
+            selection.format.setBackground(colour)
+            self.setExtraSelections([selection])
+
+    @Slot()
+    def _fill(self) -> None:
+        """Add the next passages."""
+        cursor, added = QTextCursor(self.document()), 0
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.beginEditBlock()
+        formats = self._formats()
+        while added < _SLICE and len(self._starts) < len(self._passages):
+            number = len(self._starts)
+            cursor.insertText(self._gap_above(number), formats[LineKind.TEXT])
+            self._starts.append(cursor.position())
+            for kind, line in passage_lines(self._passages[number]):
+                cursor.insertText(self._shown_text(line), formats[kind])
+            added += len(self._passages[number].text)
+        cursor.endEditBlock()
+        if len(self._starts) == len(self._passages):
+            self._filling.stop()
+        if self._wanted is not None:
+            self.go_to(*self._wanted)
+
+    def _formats(self) -> dict[LineKind, QTextCharFormat]:
+        text, heading, row = QTextCharFormat(), QTextCharFormat(), QTextCharFormat()
+        font = self.font()
+        for each in (text, row):
+            each.setFontPointSize(font.pointSizeF())
+        heading.setFontPointSize(font.pointSizeF() * _HEADING_SIZE)
+        heading.setFontWeight(QFont.Weight.DemiBold)
+        row.setFontFamilies(mono(font).families())
+        return {LineKind.TEXT: text, LineKind.HEADING: heading, LineKind.ROW: row}
+
+    def _gap_above(self, number: int) -> str:
+        """The text between a passage and the one before: blank lines, and a page's number."""
+        before = self._passages[number - 1] if number else None
+        place = self._passages[number].place
+        gap = BETWEEN_BLOCKS if before and self._passages[number].start > before.end else ""
+        if before and (place.page, place.sheet) == (before.place.page, before.place.sheet):
+            return gap
+        label = Place(page=place.page, sheet=place.sheet).label()
+        return f"{gap}— {label} —{BETWEEN_BLOCKS}" if label else gap
+
+    def _place_of(self, number: int, marked: str) -> tuple[int, int] | None:
+        """The positions of a text of a passage that is shown."""
+        if not marked:
+            return None
+        cursor, start = QTextCursor(self.document()), self._starts[number]
+        cursor.setPosition(start)
+        if number + 1 < len(self._starts):
+            cursor.setPosition(self._starts[number + 1], QTextCursor.MoveMode.KeepAnchor)
+        else:
+            cursor.movePosition(cursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        shown = cursor.selectedText()
+        if (found := place_of(self._shown_text(marked), shown)) is None:
+            return None
+        # Qt counts characters beyond the first 65,536 twice.
+        first, last = (len(shown[:at].encode("utf-16-le")) // 2 for at in found)
+        return start + first, start + last
+
+    @staticmethod
+    def _shown_text(text: str) -> str:
+        return fit.breakable(fit.code(fit.newlines(text)))
+
+    @Slot()
+    def _on_scrolled(self) -> None:
+        if self._starts:
+            middle = self.cursorForPosition(self.contentsRect().center()).position()
+            self.scrolled_to.emit(max(0, bisect_right(self._starts, middle) - 1))

@@ -1,0 +1,100 @@
+"""One drawn page of a document, with places marked on it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QRect, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QImage,
+    QPainter,
+    QPen,
+    QPixmap,
+    QRegion,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QLabel, QScrollArea
+
+from deepseek_r1.documents.page_drawing import DrawnPage
+
+# Of a page, which is paper in dark colours too.
+_MARK: Final = QColor("#ffe066")
+_DOTS: Final = QColor("#c92a2a")
+_DOTS_WIDTH: Final = 2.0
+_RESIZED_MS, _TURNED_MS = 150, 400
+
+
+class PageSheet(QScrollArea):
+    """One drawn page, as wide as there is room.
+
+    Signals:
+        resized: the page is to be drawn anew.
+        turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
+    """
+
+    resized = Signal()
+    turned = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__(alignment=Qt.AlignmentFlag.AlignHCenter)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # the width stays
+        self.picture = QLabel()
+        self.setWidget(self.picture)
+        self._from_end = False
+        self._turning = QTimer(self, singleShot=True, interval=_TURNED_MS)
+        self._settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
+        self._settled.timeout.connect(self.resized)
+
+    @property
+    def width_px(self) -> int:
+        """The width for a page, in pixels of the screen."""
+        return round(self.viewport().width() * self.devicePixelRatioF())
+
+    def show_page(self, page: DrawnPage) -> None:
+        """Show a page at its first mark; else at its top, or its end where one turned back.
+
+        Words that may be others are underlined with dots.
+        """
+        size = page.width, page.height, 3 * page.width
+        pixmap = QPixmap.fromImage(QImage(page.pixels, *size, QImage.Format.Format_RGB888))
+        painter = QPainter(pixmap)
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Multiply)
+        marked = QRegion()
+        for mark in page.marks:  # fonts within a line make several, which lie over each other
+            marked = marked.united(QRect(*mark))
+        painter.setClipRegion(marked)
+        painter.fillRect(pixmap.rect(), _MARK)
+        painter.setClipping(False)
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
+        width = _DOTS_WIDTH * self.devicePixelRatioF()
+        painter.setPen(QPen(_DOTS, width, Qt.PenStyle.DotLine))
+        for word in page.doubtful:
+            below = QRect(*word).adjusted(round(width), 0, -round(width), 0)
+            painter.drawLine(below.bottomLeft(), below.bottomRight())
+        painter.end()
+        pixmap.setDevicePixelRatio(self.devicePixelRatioF())
+        self.picture.setPixmap(pixmap)
+        self.picture.adjustSize()
+        bar, ends = self.verticalScrollBar(), page.height if self._from_end else 0
+        top, self._from_end = page.marks[0][1] if page.marks else ends, False
+        bar.setValue(round(top / self.devicePixelRatioF()) - self.viewport().height() // 3)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn the page where this one ends; one page at a time, however far a wheel runs on."""
+        by, bar = event.angleDelta().y(), self.verticalScrollBar()
+        down = by < 0
+        if by == 0 or bar.value() != (bar.maximum() if down else bar.minimum()):
+            super().wheelEvent(event)
+        elif not self._turning.isActive():
+            self._turning.start()
+            self._from_end = not down
+            self.turned.emit(1 if down else -1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Have the page drawn anew, once the width stays."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._settled.start()
