@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import pypdfium2
@@ -195,3 +196,17 @@ def expanding_forms(depth: int = 12, times: int = 10) -> bytes:
 
 
 IMAGE = "q 500 0 0 500 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x00 EI Q"  # a page that is a picture
+
+
+def png(picture: Image.Image) -> bytes:
+    """The bytes of a picture's file."""
+    packed = BytesIO()
+    picture.save(packed, "PNG")
+    return packed.getvalue()
+
+
+def word_picture(identifier: str) -> str:
+    """A picture in a paragraph of DOCX."""
+    return (
+        f'<w:p><w:r><w:drawing><a:blip xmlns:a="a" r:embed="{identifier}"/></w:drawing></w:r></w:p>'
+    )

@@ -24,7 +24,8 @@ class BlockWriter:
         self.name, self.heading, self.sheet = name, "", ""
         self.page: int | None = None
         self.recognises = False  # the text of pictures
-        self.pictures = 0  # pages that are pictures
+        self.pictures = 0  # pages that are pictures, and pictures in documents
+        self.has_text = False  # beside notes about them
         self.row: int | None = None
         self.line: int | None = None
         self._send, self._sent_at = send, time.monotonic()
@@ -33,13 +34,14 @@ class BlockWriter:
         self._text: list[str] = []  # of the paragraph
         self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
-    def put(self, text: str) -> None:
-        """A block, as it is; several where it is very long."""
+    def put(self, text: str, *, is_text: bool = True) -> None:
+        """A block, as it is, of the document's text or a note; several where it is very long."""
         sheet = self.sheet[:_HEADING_CHARACTERS]
         place = Place(self.page, self.heading, sheet, self.row, self.line)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
+                self.has_text |= is_text
                 self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
                 self._slice.append(Block(piece, place))
@@ -78,6 +80,13 @@ class BlockWriter:
             self._cells[-1].append(text)
         elif text:
             self.put(text)
+
+    def put_picture(self, text: str) -> None:
+        """The text of a picture, behind a paragraph or in a cell; else a note about it."""
+        if self._cells:
+            self._cells[-1].append(text)
+        else:
+            self.put(text, is_text=self.recognises)
 
     def begin_row(self) -> None:
         """A row that is open ends."""

@@ -31,8 +31,6 @@ _MAX_BOOKMARKS = 5_000
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
     code: normalize("NFKC", chr(code)) for code in (*range(0xFB00, 0xFB05), *range(0x2E80, 0x2FD6))
 }
-_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])")
-
 _CHINESE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 # Some programs write a space behind each character, which is no text.
 _SPACED_CHINESE = re.compile(r"([\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])")
@@ -55,7 +53,6 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
     headings = _headings(document)
-    with_text = False
     for number in range(1, pages + 1):
         writer.page = number
         writer.heading = headings.get(number, writer.heading)
@@ -63,19 +60,18 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
             page = document[number - 1]
             text = _text(page)
         except pdfium.PdfiumError:
-            writer.put(_UNREADABLE.format(n=number))
+            writer.put(_UNREADABLE.format(n=number), is_text=False)
             continue
         if text and not _is_garbage(text):
-            with_text = True
             writer.put(text)
         elif text or any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
             writer.pictures += 1
             recognised = _recognised(page, writer)
-            with_text = with_text or bool(recognised)
-            writer.put(recognised or _PICTURE.format(n=number))
+            writer.put(recognised or _PICTURE.format(n=number), is_text=bool(recognised))
         page.close()
         writer.progress()
-    if writer.pictures and not with_text and (writer.recognises or models_folder() is None):
+    is_done = writer.recognises or models_folder() is None
+    if writer.pictures and not writer.has_text and is_done:
         raise (PictureHasNoText if writer.recognises else DocumentIsPicture)(name=writer.name)
 
 

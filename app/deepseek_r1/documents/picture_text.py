@@ -1,28 +1,26 @@
-"""The text of pictures: PNG, JPEG, WebP, TIFF, BMP and a GIF's first frame, opened by Pillow."""
+"""The text of pictures, alone and in documents."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import DocumentTooLarge
+from deepseek_r1.documents.picture_file import MOST_PIXELS, TooManyPixels, opened, upright
 from deepseek_r1.documents.plain_text import with_joined_chinese
-from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognition import recognised
+from deepseek_r1.ocr import is_picture
 
-_FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-_MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
 _MOST_PAGES: Final = 500
-_MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
+_LEAST_SIDE, _LEAST_PIXELS = 64, 40_000  # of a picture in a document: smaller ones are signs
+_HEAD_BYTES: Final = 16
 # Not translated: a text has the same tokens whatever language the window speaks.
 _MARK = "[Read from a picture, {sure:.0%} sure.]\n{text}"
+UNREAD: Final = "[A picture that was not read.]"
 
 
 def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
@@ -30,6 +28,9 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
 
     `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
     """
+    from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415 - 60 MiB
+    from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
+
     lines = recognised(picture.convert("RGB"), alive)
     characters = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
@@ -37,18 +38,33 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
     return _MARK.format(sure=sure, text=text) if lines else ""
 
 
+def embedded_text(file: IO[bytes], writer: BlockWriter) -> str:
+    """The text of a picture in a document, or `UNREAD` where the writer recognises none yet.
+
+    "" where it has no text, is as small as a sign, or of a kind that is not read. Raises what
+    Pillow and onnxruntime do.
+    """
+    is_known = is_picture(file.read(_HEAD_BYTES))
+    file.seek(0)
+    if not is_known:
+        return ""
+    with opened(file) as picture:
+        if min(picture.size) < _LEAST_SIDE or picture.width * picture.height < _LEAST_PIXELS:
+            return ""
+        writer.pictures += 1
+        return page_text(upright(picture), writer.progress) if writer.recognises else UNREAD
+
+
 def write_picture(path: Path, writer: BlockWriter) -> str:
     """A block for each page that has text; returns the format.
 
     Raises DocumentTooLarge, before anything large is unpacked, and Pillow's errors.
     """
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
-    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with opened(path) as picture:
             return _write(picture, writer)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
-        detail = tr("It has more than {n} million pixels.", n=_MOST_PIXELS // 10**6)
+    except TooManyPixels as bomb:
+        detail = tr("It has more than {n} million pixels.", n=MOST_PIXELS // 10**6)
         raise DocumentTooLarge(name=writer.name, detail=detail) from bomb
 
 
@@ -64,27 +80,7 @@ def _write(picture: Image.Image, writer: BlockWriter) -> str:
         except EOFError:
             break
         writer.page = number if has_pages else None
-        writer.put(page_text(_upright(picture), writer.progress))
+        writer.put(page_text(upright(picture), writer.progress))
         if not has_pages:
             break
     return kind
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """The page as it is seen, in colours on white, and not larger than helps."""
-    picture.draft("RGB", (_MOST_SIDE, _MOST_SIDE))  # a large JPEG is unpacked smaller
-    picture.load()
-    share = min(1.0, _MOST_SIDE / max(picture.size))
-    width, height = (max(1, round(side * share)) for side in picture.size)
-    small = picture if share == 1.0 else picture.resize((width, height))
-    seen = ImageOps.exif_transpose(small)
-    if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off
-        values = np.asarray(seen, dtype=np.float32)
-        lowest, highest = values.min(), values.max()
-        grey = (values - lowest) * (255 / max(highest - lowest, 1e-6))
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if seen.mode in {"RGBA", "LA", "PA"} or "transparency" in seen.info:
-        layer = seen.convert("RGBA")
-        seen = Image.new("RGBA", layer.size, "white")
-        seen.alpha_composite(layer)
-    return seen.convert("RGB")

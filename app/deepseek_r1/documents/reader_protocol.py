@@ -40,7 +40,8 @@ class DocumentRead(frames.PipeMessage):
     kind: Literal["read"] = "read"
     format: str = Field(max_length=16)
     pages: int | None
-    pictures: int = 0  # pages whose text could be recognised, and was not
+    pictures: int = 0  # whose text could be recognised, and was not; pages that are pictures, too
+    has_text: bool = False  # beside notes about them
 
 
 class DrawPage(frames.PipeMessage):

@@ -32,12 +32,11 @@ from deepseek_r1.documents.reader_protocol import (
 from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
-from deepseek_r1.ocr import models_folder
+from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
 _ADDRESSES_MIB = 256  # of threads' heaps, which are reserved; the owner watches the memory
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
@@ -76,7 +75,8 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     kind = write_document(path, writer)
     writer.progress(now=True)
     left = 0 if request.recognises or models_folder() is None else writer.pictures
-    return DocumentRead(format=kind, pages=writer.page, pictures=left)
+    pages, has_text = writer.page, writer.has_text
+    return DocumentRead(format=kind, pages=pages, pictures=left, has_text=has_text)
 
 
 def refused(request: Request, error: Exception) -> R1Error:
@@ -97,7 +97,7 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
-    if _is_picture(head):
+    if is_picture(head):
         return _write_picture(path, writer)
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
         write_pdf(path, writer)
@@ -121,11 +121,6 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     if start.startswith(b"{\\rtf"):
         raise _unknown(writer, tr("It is RTF."))
     return _write_text(path, suffix, writer)
-
-
-def _is_picture(head: bytes) -> bool:
-    is_bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
-    return head.startswith(_PICTURES) or head[8:12] == b"WEBP" or is_bitmap
 
 
 def _write_picture(path: Path, writer: BlockWriter) -> str:

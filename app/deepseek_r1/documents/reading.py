@@ -135,17 +135,15 @@ def read_document(
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
     reading = _Reading(path, name, stop, memory, more_follow=more_follow, on_page=on_page)
-    document, pictures = _read_within(reading, most_mib, recognises=False)
-    if pictures:
+    document, read = _read_within(reading, most_mib, recognises=False)
+    if read.pictures:
         try:
             document, _ = _read_within(reading, most_mib, recognises=True)
-        except DocumentNeedsMemory:
-            if pictures == document.pages or not _has_text(document):
-                raise
-        if not _has_text(document):
-            raise PictureHasNoText(name=name)
-    elif not _has_text(document):
-        raise DocumentEmpty(name=name)
+        except (DocumentNeedsMemory, DocumentTooLarge, DocumentDamaged):
+            if not read.has_text:
+                raise  # else it keeps its text, which has a note for each picture
+    if next(iter(document.blocks), None) is None:
+        raise (PictureHasNoText if read.pictures else DocumentEmpty)(name=name)
     return document
 
 
@@ -161,12 +159,9 @@ class _Reading:
     on_page: Callable[[int], object]
 
 
-def _has_text(document: Document) -> bool:
-    return next(iter(document.blocks), None) is not None
-
-
-def _read_within(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
-    """The text, and how many pages are pictures whose text could be recognised."""
+def _read_within(
+    wanted: _Reading, most_mib: int, *, recognises: bool
+) -> tuple[Document, DocumentRead]:
     path, name, memory = wanted.path, wanted.name, wanted.memory
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
     with _refusals(name):
@@ -188,7 +183,7 @@ def _read_within(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[
     raise DocumentNotRead(name=name, detail=tr("it is being written to"))
 
 
-def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
+def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, DocumentRead]:
     path, name, stop, memory = wanted.path, wanted.name, wanted.stop, wanted.memory
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
@@ -222,7 +217,7 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
         if wanted.more_follow:
             readers.prepare(memory.left_mib())
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
-    return Document(name, digest, read.format, read.pages, blocks), read.pictures
+    return Document(name, digest, read.format, read.pages, blocks), read
 
 
 def _needed_mib(path: Path) -> int:
