@@ -90,3 +90,9 @@ def test_the_memory_budget_that_leaves_too_little_is_named(tmp_path: Path):
     memory = ReadingMemory(lambda: 60.0)
     with pytest.raises(DocumentRefused, match="the memory budget of 60"):
         PageDrawer(tmp_path / "c.pdf", "c.pdf", memory).draw(1, 600)
+
+
+def test_a_page_of_a_locked_pdf_is_refused_by_its_true_name(tmp_path: Path):
+    (path := tmp_path / "a.pdf").write_bytes(made.locked_pdf("geheim", "4711"))
+    with pytest.raises(DocumentRefused, match="It is password-protected"):
+        PageDrawer(path, "a.pdf", ReadingMemory()).draw(1, 600)

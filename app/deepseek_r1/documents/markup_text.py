@@ -98,16 +98,12 @@ class MarkupText:
             writer.heading = ""
         elif role == _INLINE:
             self._inline += 1
-        elif role == _PICTURE:
-            found = filter(None, (attribute(attributes, each) for each in _REFERENCES))
-            if text := self._picture_text(next(found, "")):
-                writer.end_paragraph(is_heading=self._is_heading)
-                writer.put_picture(text)
         else:
             self._texts += name == self._text_in
-            self._find_heading(name, attributes)
+            self._find(name, attributes)
 
-    def _find_heading(self, name: str, attributes: Mapping[str, str]) -> None:
+    def _find(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Headings, items of lists and pictures."""
         if name in _ITEMS:
             self._is_item = not self._is_heading
         elif name == "pStyle":
@@ -116,6 +112,11 @@ class MarkupText:
             self._is_title = attributes.get("type") in _TITLES
         elif name == "frame":
             self._is_title = attribute(attributes, "class") in _TITLES
+        elif self._roles.get(name) == _PICTURE:
+            found = filter(None, (attribute(attributes, each) for each in _REFERENCES))
+            if text := self._picture_text(next(found, "")):
+                self._writer.end_paragraph(is_heading=self._is_heading)
+                self._writer.put_picture(text)
 
     def end(self, name: str) -> None:
         role = self._roles.get(name)

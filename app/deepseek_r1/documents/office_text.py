@@ -147,6 +147,9 @@ class OfficeFile:
                 raise
             return picture_text.UNREAD
 
+    def _picture_at(self, folder: str, source: str) -> str:
+        return self._picture_text(_joined(folder, source))
+
     def _write_word(self, main: str) -> None:
         """The text, then its notes. Pages are made by the program that shows it."""
         parts = dict(self._targets(main).values())
@@ -205,10 +208,7 @@ class OfficeFile:
             page, folder = self._read(part), posixpath.dirname(part)
             if (text := decoded_page(page)) is None:
                 raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
-            MarkupText(
-                self._writer,
-                picture_text=lambda source, at=folder: self._picture_text(_joined(at, source)),
-            ).write(text)
+            MarkupText(self._writer, picture_text=partial(self._picture_at, folder)).write(text)
 
     def _begin_part(self) -> None:
         self._writer.heading = ""

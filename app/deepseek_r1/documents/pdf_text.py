@@ -17,6 +17,8 @@ from deepseek_r1.documents.errors import (
     DocumentEncrypted,
     DocumentIsPicture,
     DocumentTooLarge,
+    PasswordWrong,
+    PdfLocked,
     PictureHasNoText,
 )
 from deepseek_r1.documents.plain_text import with_joined_chinese
@@ -40,14 +42,21 @@ _UNREADABLE = "[Page {n} cannot be read.]"
 _PICTURE = "[Page {n} is a picture without text.]"
 
 
-def write_pdf(path: Path, writer: BlockWriter) -> None:
-    """A block for each page; a page that cannot be read, or is a picture, says so."""
+def opened_pdf(path: Path, name: str, password: str = "") -> pdfium.PdfDocument:
+    """A PDF. Raises PdfLocked, DocumentEncrypted where no password helps, and PdfiumError."""
     try:
-        document = pdfium.PdfDocument(path)
+        return pdfium.PdfDocument(path, password or None)
     except pdfium.PdfiumError as error:
-        if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
-            raise DocumentEncrypted(name=writer.name) from error
+        if error.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+            raise (PasswordWrong if password else PdfLocked)(name=name) from error
+        if error.err_code == pdfium_c.FPDF_ERR_SECURITY:
+            raise DocumentEncrypted(name=name) from error
         raise
+
+
+def write_pdf(path: Path, writer: BlockWriter, password: str = "") -> None:
+    """A block for each page; a page that cannot be read, or is a picture, says so."""
+    document = opened_pdf(path, writer.name, password)
     pages = len(document)
     if pages > MAX_PAGES:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)

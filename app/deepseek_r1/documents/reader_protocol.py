@@ -14,6 +14,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB
 
 READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
 MAX_PX: Final = 4_096  # of a drawn page's side
+PASSWORD_CHARACTERS: Final = 127  # as many bytes as a PDF's may have
 _Pixels = Annotated[int, Field(ge=0, le=MAX_PX)]
 
 
@@ -25,6 +26,7 @@ class ReadDocument(frames.PipeMessage):
     name: str
     memory_mib: int = MEMORY_MIB
     recognises: bool = False  # the text of pictures, which takes `OCR_MIB` more
+    password: str = Field("", max_length=PASSWORD_CHARACTERS, repr=False)  # of a PDF
 
 
 class DocumentSlice(ChildProgress):

@@ -72,7 +72,7 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
         return draw_page(request, child.send)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
     writer.recognises = request.recognises
-    kind = write_document(path, writer)
+    kind = write_document(path, writer, request.password)
     writer.progress(now=True)
     left = 0 if request.recognises or models_folder() is None else writer.pictures
     pages, has_text = writer.page, writer.has_text
@@ -89,7 +89,7 @@ def refused(request: Request, error: Exception) -> R1Error:
     return errors.DocumentDamaged(name=request.name, detail=detail, reason=reason)
 
 
-def write_document(path: Path, writer: BlockWriter) -> str:
+def write_document(path: Path, writer: BlockWriter, password: str = "") -> str:
     """Write a file of any kind, which its beginning tells; returns the kind.
 
     Raises errors of ours, and what `refused` makes one of.
@@ -100,7 +100,7 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     if is_picture(head):
         return _write_picture(path, writer)
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
-        write_pdf(path, writer)
+        write_pdf(path, writer, password)
         return "pdf"
     if head.startswith(_ZIP):
         with zipfile.ZipFile(path) as archive:

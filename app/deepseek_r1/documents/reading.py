@@ -17,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -120,6 +120,7 @@ def read_document(
     path: Path,
     *,
     name: str = "",
+    password: str = "",
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
@@ -128,13 +129,13 @@ def read_document(
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
-    `name` is the document's where the file has another. Without `memory` the process that reads it
-    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
-    the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
-    a second. Not for a window's thread.
+    `name` is the document's where the file has another, `password` that of a PDF. Without `memory`
+    the process that reads it gets `most_mib`, else what `memory` leaves, up to this or to what it
+    needs. Where `more_follow`, the next one's process starts meanwhile. `on_page` gets the page
+    that was read last, some times a second. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    reading = _Reading(path, name, stop, memory, more_follow=more_follow, on_page=on_page)
+    reading = _Reading(path, name, password, stop, memory, more_follow, on_page)
     document, read = _read_within(reading, most_mib, recognises=False)
     if read.pictures:
         try:
@@ -153,6 +154,7 @@ class _Reading:
 
     path: Path
     name: str
+    password: str = field(repr=False)
     stop: threading.Event | None
     memory: ReadingMemory
     more_follow: bool
@@ -212,7 +214,13 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
         if blocks.characters > MAX_CHARACTERS:
             raise too_long(name)
 
-    request = ReadDocument(path=str(path), name=name, memory_mib=most_mib, recognises=recognises)
+    request = ReadDocument(
+        path=str(path),
+        name=name,
+        memory_mib=most_mib,
+        recognises=recognises,
+        password=wanted.password,
+    )
     with readers.take() as child:
         if wanted.more_follow:
             readers.prepare(memory.left_mib())
