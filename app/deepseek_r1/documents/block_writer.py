@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
@@ -12,6 +13,8 @@ _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
 _BLOCK_CHARACTERS = 2**14
 _HEADING_CHARACTERS = 200
+# Not translated: a text has the same tokens whatever language the window speaks.
+PICTURE_PAGE: Final = "[Page {n} is a picture without text.]"
 
 
 class BlockWriter:

@@ -12,7 +12,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
 from deepseek_r1.documents.errors import (
     DocumentEncrypted,
     DocumentIsPicture,
@@ -39,7 +39,6 @@ _SPACED_CHINESE = re.compile(r"([\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff
 
 # Not translated: a text has the same tokens whatever language the window speaks.
 _UNREADABLE = "[Page {n} cannot be read.]"
-_PICTURE = "[Page {n} is a picture without text.]"
 
 
 def opened_pdf(path: Path, name: str, password: str = "") -> pdfium.PdfDocument:
@@ -76,7 +75,7 @@ def write_pdf(path: Path, writer: BlockWriter, password: str = "") -> None:
         elif text or any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
             writer.pictures += 1
             recognised = _recognised(page, writer)
-            writer.put(recognised or _PICTURE.format(n=number), is_text=bool(recognised))
+            writer.put(recognised or PICTURE_PAGE.format(n=number), is_text=bool(recognised))
         page.close()
         writer.progress()
     is_done = writer.recognises or models_folder() is None

@@ -22,13 +22,15 @@ def opened(file: Path | IO[bytes]) -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The page as it is seen, in colours on white, and not larger than helps."""
-    picture.draft("RGB", (_MOST_SIDE, _MOST_SIDE))  # a large JPEG is unpacked smaller
-    picture.load()
-    share = min(1.0, _MOST_SIDE / max(picture.size))
-    width, height = (max(1, round(side * share)) for side in picture.size)
-    small = picture if share == 1.0 else picture.resize((width, height))
-    seen = ImageOps.exif_transpose(small)
+    """The page as it is seen, in colours on white, and not larger than helps.
+
+    It may be `picture` itself, which becomes smaller: copies would take most of the memory.
+    """
+    most = _MOST_SIDE, _MOST_SIDE
+    picture.draft("RGB", most)  # a large JPEG is unpacked smaller
+    picture.thumbnail(most, reducing_gap=None)
+    ImageOps.exif_transpose(picture, in_place=True)
+    seen = picture
     if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off
         import numpy as np  # noqa: PLC0415 - most pictures do without
 
@@ -40,4 +42,4 @@ def upright(picture: Image.Image) -> Image.Image:
         layer = seen.convert("RGBA")
         seen = Image.new("RGBA", layer.size, "white")
         seen.alpha_composite(layer)
-    return seen.convert("RGB")
+    return seen if seen.mode == "RGB" else seen.convert("RGB")

@@ -9,8 +9,8 @@ from typing import IO, Final
 from PIL import Image
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.errors import DocumentTooLarge
+from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
+from deepseek_r1.documents.errors import DocumentTooLarge, PictureHasNoText
 from deepseek_r1.documents.picture_file import MOST_PIXELS, TooManyPixels, opened, upright
 from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.ocr import is_picture
@@ -31,7 +31,8 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
     from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415 - 60 MiB
     from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
 
-    lines = recognised(picture.convert("RGB"), alive)
+    seen = picture if picture.mode == "RGB" else picture.convert("RGB")
+    lines = recognised(seen, alive)
     characters = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
     text = with_joined_chinese(ordered_text(lines))
@@ -70,17 +71,26 @@ def write_picture(path: Path, writer: BlockWriter) -> str:
 
 def _write(picture: Image.Image, writer: BlockWriter) -> str:
     kind = str(picture.format).lower()
-    has_pages = kind == "tiff"
-    for number in range(1, _MOST_PAGES + 2):
-        if number > _MOST_PAGES:
-            detail = tr("It has more than {limit:,} pages.", limit=_MOST_PAGES)
-            raise DocumentTooLarge(name=writer.name, detail=detail)
-        try:
-            picture.seek(number - 1)
-        except EOFError:
-            break
-        writer.page = number if has_pages else None
+    if kind != "tiff":
         writer.put(page_text(upright(picture), writer.progress))
-        if not has_pages:
-            break
+        return kind
+    if _has_page(picture, _MOST_PAGES + 1):
+        detail = tr("It has more than {limit:,} pages.", limit=_MOST_PAGES)
+        raise DocumentTooLarge(name=writer.name, detail=detail)
+    writer.page = 0
+    while _has_page(picture, writer.page + 1):
+        writer.page += 1
+        text = page_text(upright(picture), writer.progress)
+        writer.put(text or PICTURE_PAGE.format(n=writer.page), is_text=bool(text))
+    if not writer.has_text:
+        raise PictureHasNoText(name=writer.name)
     return kind
+
+
+def _has_page(picture: Image.Image, number: int) -> bool:
+    """Whether it has a page of this number, which is the one to unpack next."""
+    try:
+        picture.seek(number - 1)
+    except EOFError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.heap import keep_heap_small
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import LANDLOCK, lock_files
 from deepseek_r1.core.processes import ChildKind
@@ -36,7 +37,7 @@ from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
-_ADDRESSES_MIB = 256  # of threads' heaps, which are reserved; the owner watches the memory
+_ADDRESSES_MIB = 0  # of threads' heaps, which are reserved; the owner watches the memory
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
@@ -44,6 +45,7 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
+    keep_heap_small(32 << 20)
     child = start_child(ChildKind.DOCUMENTS)
     serve(child, requests, partial(_answer, child), refused)
 

@@ -49,7 +49,7 @@ from deepseek_r1.documents.reader_protocol import (
 )
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
-from deepseek_r1.memory.meter import unshared_mib
+from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 from deepseek_r1.ocr import OCR_MIB
 
 MAX_BYTES: Final = 256 * 2**20
@@ -62,6 +62,7 @@ _OUT_OF_MEMORY = ("memory allocation of", "Fatal Python error: Aborted")  # Rust
 _IN_MEMORY_BYTES = 2**20  # of a document's text
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
+_SILENT_S: Final = 8.0  # of the processor, without a page or a line of a picture
 LONGEST_S: Final = 600.0
 LONGEST_RECOGNITION_S: Final = 4 * 3600.0  # a page takes some seconds
 _SUFFIXES = (
@@ -189,14 +190,15 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
     path, name, stop, memory = wanted.path, wanted.name, wanted.stop, wanted.memory
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
-    longest_s = LONGEST_RECOGNITION_S if recognises else LONGEST_S
+    longest_s, used_s = (LONGEST_RECOGNITION_S if recognises else LONGEST_S), 0.0
 
     def check(_waited_s: float = 0.0) -> None:
         nonlocal watched_at
         now = time.monotonic()
+        is_silent = recognises and cpu_seconds(child.pid) - used_s > _SILENT_S
         if stop is not None and stop.is_set():
             raise ReadingStopped(name=name)
-        if now - last_at > STALLED_S or now - began > longest_s:
+        if is_silent or now - last_at > STALLED_S or now - began > longest_s:
             raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
         if now - watched_at > _WATCH_S:
             watched_at = now
@@ -204,8 +206,8 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
                 raise ChildTooLarge
 
     def take(some: DocumentSlice) -> None:
-        nonlocal last_at
-        last_at = time.monotonic()
+        nonlocal last_at, used_s
+        last_at, used_s = time.monotonic(), cpu_seconds(child.pid)
         check()
         for block in some.blocks:
             blocks.append(block)

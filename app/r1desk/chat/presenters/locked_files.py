@@ -29,7 +29,7 @@ class PasswordDialog(BoundedDialog):
         column = self.fill_column(spacing=8)
         column.addWidget(text_label(join_sentences(locked.report.error.sentences()[:2]), "dim"))
         column.addWidget(self.password)
-        note = tr("It opens the file once, and is not kept. The text that is read is.")
+        note = tr("The password is used once and not kept. The text that is read is kept.")
         column.addWidget(text_label(note, "dim"))
         column.addStretch()
         choices = QDialogButtonBox.StandardButton
