@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_lists import DocumentsDialog
-from r1desk.chat.presenters.locked_files import PasswordDialog
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
@@ -118,20 +117,14 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         assert session.window.composer.text() == "And now?"
 
 
-def password_dialog(qtbot: QtBot, text: str) -> PasswordDialog:
-    """The dialog that has this text, as it is shown."""
+def wait_password_wanted(qtbot: QtBot, text: str) -> None:
+    """Until a dialog with this text asks for a password."""
 
-    def shown() -> list[PasswordDialog]:
+    def shown() -> list[str]:
         dialogs = [each for each in QApplication.topLevelWidgets() if each.isVisible()]
-        return [
-            each
-            for each in dialogs
-            if isinstance(each, PasswordDialog)
-            and any(text in label.text() for label in each.findChildren(QLabel))
-        ]
+        return [each.labelText() for each in dialogs if isinstance(each, QInputDialog)]
 
-    qtbot.waitUntil(lambda: bool(shown()))
-    return shown()[0]
+    qtbot.waitUntil(lambda: any(text in each for each in shown()))
 
 
 def test_a_locked_pdf_asks_for_its_password_until_it_is_right_or_the_file_left_out(
@@ -141,13 +134,13 @@ def test_a_locked_pdf_asks_for_its_password_until_it_is_right_or_the_file_left_o
     (two := tmp_path / "offer.pdf").write_bytes(locked_pdf("another", "The price is 12."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         drop(session.window, one, two)
-        password_dialog(qtbot, "lease.pdf could not be opened. It is password-protected.")
+        wait_password_wanted(qtbot, "lease.pdf could not be opened. It is password-protected.")
         type_text("geheim-8")
         press(Qt.Key.Key_Return)
-        password_dialog(qtbot, "offer.pdf could not be opened.")
+        wait_password_wanted(qtbot, "offer.pdf could not be opened.")
         press(Qt.Key.Key_Escape)
         qtbot.waitUntil(lambda: "offer.pdf could not be opened." in notice_text(session))
-        password_dialog(qtbot, "lease.pdf could not be opened. The password is wrong.")
+        wait_password_wanted(qtbot, "lease.pdf could not be opened. The password is wrong.")
         type_text("geheim-7")
         press(Qt.Key.Key_Return)
         wait_chips(qtbot, session, 1)
@@ -162,7 +155,7 @@ def test_a_locked_pdf_of_a_folder_is_refused_and_asks_nothing(qtbot, own_profile
     with ready_session(qtbot, own_profile) as session:
         drop(session.window, tmp_path / "folder")
         qtbot.waitUntil(lambda: "It is password-protected." in notice_text(session))
-        assert not [e for e in QApplication.topLevelWidgets() if isinstance(e, PasswordDialog)]
+        assert not [e for e in QApplication.topLevelWidgets() if isinstance(e, QInputDialog)]
 
 
 def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_be_read_on(

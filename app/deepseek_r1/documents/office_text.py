@@ -123,14 +123,15 @@ class OfficeFile:
 
         def picture_text(reference: str) -> str:
             _kind, known = targets().get(reference, ("", "")) if text_in else ("", reference)
-            return self._picture_text(known)
+            return self._picture_text("", known)
 
         walk = MarkupText(self._writer, roles, text_in, headings, picture_text)
         self._walk(part, walk.start, walk.end, walk.text)
         self._writer.end_row()
 
-    def _picture_text(self, part: str) -> str:
+    def _picture_text(self, folder: str, reference: str) -> str:
         """The text of a picture where it is met first, or a note; "" for what is none."""
+        part = _joined(folder, reference)
         info = self._infos.get(part)
         if info is None or part in self._pictures or models_folder() is None:
             return ""
@@ -146,9 +147,6 @@ class OfficeFile:
             if self._writer.recognises and isinstance(error, MemoryError):
                 raise
             return picture_text.UNREAD
-
-    def _picture_at(self, folder: str, source: str) -> str:
-        return self._picture_text(_joined(folder, source))
 
     def _write_word(self, main: str) -> None:
         """The text, then its notes. Pages are made by the program that shows it."""
@@ -208,7 +206,7 @@ class OfficeFile:
             page, folder = self._read(part), posixpath.dirname(part)
             if (text := decoded_page(page)) is None:
                 raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
-            MarkupText(self._writer, picture_text=partial(self._picture_at, folder)).write(text)
+            MarkupText(self._writer, picture_text=partial(self._picture_text, folder)).write(text)
 
     def _begin_part(self) -> None:
         self._writer.heading = ""

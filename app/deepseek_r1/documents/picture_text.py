@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
 from deepseek_r1.documents.errors import DocumentTooLarge, PictureHasNoText
-from deepseek_r1.documents.picture_file import MOST_PIXELS, TooManyPixels, opened, upright
 from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.ocr import is_picture
 
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+_MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
+_MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
+_TOO_MANY_PIXELS: Final = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _MOST_PAGES: Final = 500
 _LEAST_SIDE, _LEAST_PIXELS = 64, 40_000  # of a picture in a document: smaller ones are signs
 _HEAD_BYTES: Final = 16
@@ -49,48 +53,68 @@ def embedded_text(file: IO[bytes], writer: BlockWriter) -> str:
     file.seek(0)
     if not is_known:
         return ""
-    with opened(file) as picture:
+    with _opened(file) as picture:
         if min(picture.size) < _LEAST_SIDE or picture.width * picture.height < _LEAST_PIXELS:
             return ""
         writer.pictures += 1
-        return page_text(upright(picture), writer.progress) if writer.recognises else UNREAD
+        return page_text(_upright(picture), writer.progress) if writer.recognises else UNREAD
 
 
 def write_picture(path: Path, writer: BlockWriter) -> str:
-    """A block for each page that has text; returns the format.
+    """A block for each page; returns the format.
 
     Raises DocumentTooLarge, before anything large is unpacked, and Pillow's errors.
     """
     try:
-        with opened(path) as picture:
+        with _opened(path) as picture:
             return _write(picture, writer)
-    except TooManyPixels as bomb:
-        detail = tr("It has more than {n} million pixels.", n=MOST_PIXELS // 10**6)
+    except _TOO_MANY_PIXELS as bomb:
+        detail = tr("It has more than {n} million pixels.", n=_MOST_PIXELS // 10**6)
         raise DocumentTooLarge(name=writer.name, detail=detail) from bomb
 
 
 def _write(picture: Image.Image, writer: BlockWriter) -> str:
     kind = str(picture.format).lower()
-    if kind != "tiff":
-        writer.put(page_text(upright(picture), writer.progress))
-        return kind
-    if _has_page(picture, _MOST_PAGES + 1):
+    pages = getattr(picture, "n_frames", 1) if kind == "tiff" else 0
+    if pages > _MOST_PAGES:
         detail = tr("It has more than {limit:,} pages.", limit=_MOST_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
-    writer.page = 0
-    while _has_page(picture, writer.page + 1):
-        writer.page += 1
-        text = page_text(upright(picture), writer.progress)
-        writer.put(text or PICTURE_PAGE.format(n=writer.page), is_text=bool(text))
+    for writer.page in range(1, pages + 1) if pages else (None,):
+        picture.seek((writer.page or 1) - 1)
+        text = page_text(_upright(picture), writer.progress)
+        note = PICTURE_PAGE.format(n=writer.page) if pages else ""
+        writer.put(text or note, is_text=bool(text))
     if not writer.has_text:
         raise PictureHasNoText(name=writer.name)
     return kind
 
 
-def _has_page(picture: Image.Image, number: int) -> bool:
-    """Whether it has a page of this number, which is the one to unpack next."""
-    try:
-        picture.seek(number - 1)
-    except EOFError:
-        return False
-    return True
+def _opened(file: Path | IO[bytes]) -> Image.Image:
+    """The picture, not unpacked yet. Raises Pillow's errors, `_TOO_MANY_PIXELS` of them."""
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+    return Image.open(file, formats=_FORMATS)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The page as it is seen, in colours on white, and not larger than helps.
+
+    It may be `picture` itself, which becomes smaller: copies would take most of the memory.
+    """
+    most = _MOST_SIDE, _MOST_SIDE
+    picture.draft("RGB", most)  # a large JPEG is unpacked smaller
+    picture.thumbnail(most, reducing_gap=None)
+    ImageOps.exif_transpose(picture, in_place=True)
+    seen = picture
+    if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off
+        import numpy as np  # noqa: PLC0415 - most pictures do without
+
+        values = np.asarray(seen, dtype=np.float32)
+        lowest, highest = values.min(), values.max()
+        grey = (values - lowest) * (255 / max(highest - lowest, 1e-6))
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if seen.mode in {"RGBA", "LA", "PA"} or "transparency" in seen.info:
+        layer = seen.convert("RGBA")
+        seen = Image.new("RGBA", layer.size, "white")
+        seen.alpha_composite(layer)
+    return seen if seen.mode == "RGB" else seen.convert("RGB")

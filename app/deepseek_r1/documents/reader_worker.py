@@ -37,7 +37,7 @@ from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
-_ADDRESSES_MIB = 0  # of threads' heaps, which are reserved; the owner watches the memory
+_LARGE_BYTES = 32 << 20  # smaller blocks would be mapped and cleared for each line
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
@@ -45,7 +45,7 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    keep_heap_small(32 << 20)
+    keep_heap_small(_LARGE_BYTES)  # an arena of each thread would be a hundred MiB
     child = start_child(ChildKind.DOCUMENTS)
     serve(child, requests, partial(_answer, child), refused)
 
@@ -60,13 +60,11 @@ def _confine(child: Child, path: Path) -> None:
 def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     path = Path(request.path)
     path.stat()
-    more_mib = request.memory_mib - READER_MIB
     if isinstance(request, ReadDocument) and request.recognises:
         from deepseek_r1.ocr.recognition import load_models  # noqa: PLC0415 - an extra
 
         load_models()  # what they take is more addresses than memory
-        more_mib += _ADDRESSES_MIB
-    limit_memory(more_mib << 20)
+    limit_memory(request.memory_mib - READER_MIB << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
         from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
