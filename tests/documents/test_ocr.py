@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.documents import reader_worker
+from deepseek_r1.documents import picture_text, reader_worker, reading
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
@@ -220,6 +220,35 @@ def endless_tiff() -> bytes:
     at = start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")
     data[at : at + 4] = data[4:8]
     return bytes(data)
+
+
+def test_a_file_of_too_many_pages_is_refused_before_one_is_recognised(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_text, "_MOST_PAGES", 2)
+    monkeypatch.setattr(picture_text, "page_text", lambda *_page: pytest.fail("it was read"))
+    pages = [Image.new("L", (300, 200))] * 3
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(R1Error, match="It has more than 2 pages"):
+        recognised(tmp_path / "a.tiff")
+
+
+def test_a_page_without_text_among_others_is_noted(tmp_path):
+    pages = [made.scan(*LINES), Image.new("RGB", (300, 200), "green")]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    assert recognised(tmp_path / "a.tiff").endswith("\n[Page 2 is a picture without text.]")
+
+
+@pytest.mark.parametrize("size", [(2_480, 3_508), (3_000, 3_000)])  # A4 at 300 dots an inch
+def test_a_large_page_is_read_in_the_memory_that_the_bill_has_for_one(tmp_path, size):
+    page = Image.new("RGB", size, "white")
+    page.paste(made.scan(*LINES).resize((1_280, 688)), (100, 100))
+    document = read_document(saved(tmp_path, "png", page), most_mib=0)
+    assert document.text().endswith(LINES[1])
+
+
+def test_what_unpacks_for_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_SILENT_S", 0.0)
+    with pytest.raises(R1Error, match="Reading it takes too long"):
+        read_document(saved(tmp_path, "png", made.scan(*LINES)))
 
 
 @pytest.mark.parametrize(
