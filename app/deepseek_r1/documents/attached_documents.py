@@ -32,7 +32,7 @@ def add_documents(
     """Read a document, or all of a folder, into an index; returns their SHA-256.
 
     What was read into it before is not read again. `on_refused` gets what cannot be read, and the
-    others are; `password_for` what a password opens, which it returns, or "". `memory` as in
+    others are; `password_for` what is locked, and returns its password, or "". `memory` as in
     `read_document`. Raises DocumentRefused without `on_refused`, soon after `stop` was set too, and
     DocumentIndexFailed.
     """

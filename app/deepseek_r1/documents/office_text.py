@@ -143,7 +143,7 @@ class OfficeFile:
         try:
             with self._archive.open(info) as file:
                 return picture_text.embedded_text(file, self._writer)
-        except Exception as error:
+        except Exception as error:  # any of Pillow's; the text around the picture is sound
             if self._writer.recognises and isinstance(error, MemoryError):
                 raise
             return picture_text.UNREAD

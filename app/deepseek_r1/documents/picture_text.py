@@ -21,7 +21,6 @@ _MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
 _TOO_MANY_PIXELS: Final = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _MOST_PAGES: Final = 500
 _LEAST_SIDE, _LEAST_PIXELS = 64, 40_000  # of a picture in a document: smaller ones are signs
-_HEAD_BYTES: Final = 16
 # Not translated: a text has the same tokens whatever language the window speaks.
 _MARK = "[Read from a picture, {sure:.0%} sure.]\n{text}"
 UNREAD: Final = "[A picture that was not read.]"
@@ -35,8 +34,7 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> str:
     from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415 - 60 MiB
     from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
 
-    seen = picture if picture.mode == "RGB" else picture.convert("RGB")
-    lines = recognised(seen, alive)
+    lines = recognised(picture if picture.mode == "RGB" else picture.convert("RGB"), alive)
     characters = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
     text = with_joined_chinese(ordered_text(lines))
@@ -49,7 +47,7 @@ def embedded_text(file: IO[bytes], writer: BlockWriter) -> str:
     "" where it has no text, is as small as a sign, or of a kind that is not read. Raises what
     Pillow and onnxruntime do.
     """
-    is_known = is_picture(file.read(_HEAD_BYTES))
+    is_known = is_picture(file.read(16))
     file.seek(0)
     if not is_known:
         return ""
@@ -101,9 +99,8 @@ def _upright(picture: Image.Image) -> Image.Image:
 
     It may be `picture` itself, which becomes smaller: copies would take most of the memory.
     """
-    most = _MOST_SIDE, _MOST_SIDE
-    picture.draft("RGB", most)  # a large JPEG is unpacked smaller
-    picture.thumbnail(most, reducing_gap=None)
+    picture.draft("RGB", (_MOST_SIDE, _MOST_SIDE))  # a large JPEG is unpacked smaller
+    picture.thumbnail((_MOST_SIDE, _MOST_SIDE), reducing_gap=None)
     ImageOps.exif_transpose(picture, in_place=True)
     seen = picture
     if seen.mode.startswith(("I", "F")):  # of 16 bits and more: Pillow would cut them off

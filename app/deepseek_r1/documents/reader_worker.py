@@ -37,7 +37,6 @@ from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
-_LARGE_BYTES = 32 << 20  # smaller blocks would be mapped and cleared for each line
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
@@ -45,7 +44,7 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    keep_heap_small(_LARGE_BYTES)  # an arena of each thread would be a hundred MiB
+    keep_heap_small(32 << 20)  # smaller blocks would be mapped, and cleared, for each line
     child = start_child(ChildKind.DOCUMENTS)
     serve(child, requests, partial(_answer, child), refused)
 
