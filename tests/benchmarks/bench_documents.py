@@ -1,11 +1,11 @@
 """The memory budget beside documents: the peaks of whole commands, each in its control group.
 
     sudo .venv/bin/python tests/benchmarks/bench_documents.py MODEL [--budgets 762,900,1100,1400]
-        [--ways generate,library,serve,window] [--draft FILE] [--embedding FILE] [--json]
+        [--ways generate,library,serve,window] [--draft FILE] [--embedding FILE] [--scan] [--json]
 
 Each run reads a document of 40 pages, a text of 15 MB and a PDF of 3 KB whose forms draw each other
 10^12 times, and asks about them: with neither, one and both of the other models. The group's limit
-is the budget and 38 MiB for page cache.
+is the budget and 38 MiB for page cache. With `--scan` it reads a scan of 30 pages in their place.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
 import psutil
+import pypdfium2
 
 from benchmarks.machine_limits import MemoryGroup
 from benchmarks.runner import Report, argument_parser
@@ -41,6 +42,7 @@ from support.document_files import expanding_forms, pdf, pdf_lines
 QUESTION = "What is the code of the safe?"
 BESIDE_MIB = 38.0  # of the group: page cache, and what the kernel keeps for processes
 SAMPLE_S = 0.05
+SCANNED = 30  # pages
 READING_S = 900.0  # 15 MB of text and a long prompt, beside other programs
 
 
@@ -84,6 +86,14 @@ def made_documents(folder: Path) -> list[Path]:
     paths[1].write_text(text[:15_000_000], encoding="utf-8")
     paths[2].write_bytes(expanding_forms())
     return paths
+
+
+def made_scan(folder: Path) -> list[Path]:
+    """Thirty of these pages as pictures of 150 dots an inch in a PDF."""
+    pages = pypdfium2.PdfDocument(made_documents(folder)[0])
+    drawn = [pages[n].render(scale=150 / 72).to_pil().convert("L") for n in range(SCANNED)]
+    drawn[0].save(folder / "scan.pdf", save_all=True, append_images=drawn[1:])
+    return [folder / "scan.pdf"]
 
 
 def ask_library(model: Path, options: dict[str, object], documents: Sequence[str]) -> None:
@@ -228,6 +238,7 @@ def main() -> int:
     parser.add_argument("--budgets", default="762,900,1100,1400", help="MiB")
     parser.add_argument("--ways", default="generate,library,serve,window")
     parser.add_argument("--draft", type=Path)
+    parser.add_argument("--scan", action="store_true")
     parser.add_argument("--embedding", type=Path)
     given = parser.parse_args()
     read_header(given.model)
@@ -236,8 +247,9 @@ def main() -> int:
     kinds = [{}, draft, embedding, draft | embedding]
     kinds = [kind for at, kind in enumerate(kinds) if kind not in kinds[:at]]
     with TemporaryDirectory() as folder:
-        given.documents = made_documents(Path(folder))
-        report = Report(given, documents="40 pages, 15 MB of text, a PDF of nested forms")
+        given.documents = (made_scan if given.scan else made_documents)(Path(folder))
+        made = "a scan" if given.scan else "40 pages, 15 MB of text, a PDF of nested forms"
+        report = Report(given, documents=made)
         for budget_mib in map(int, given.budgets.split(",")):
             for others in kinds:
                 for way in given.ways.split(","):

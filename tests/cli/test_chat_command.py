@@ -19,6 +19,7 @@ from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.documents import index
 from deepseek_r1.host.client import EngineClient
+from support import document_files as made
 from support.command import COMMAND, environment, run_here
 from support.terminal import Terminal, on_terminal
 
@@ -240,3 +241,27 @@ def test_what_was_typed_is_remembered_for_the_next_chat(terminal: Terminal, own_
     history = own_profile / "chat_history"
     assert "/help" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
+
+
+@posix_only
+def test_the_password_of_a_pdf_is_asked_at_the_terminal_and_not_shown(short, tmp_path):
+    path = tmp_path / "lease.pdf"
+    path.write_bytes(made.locked_pdf("geheim-7", "The code is 4711."))
+    with on_terminal([*COMMAND, "chat", *short], environment()) as terminal:
+        terminal.wait_for("› ")
+        terminal.type(f"/document {path}\n")
+        at = terminal.wait_for("lease.pdf (Enter leaves it out): ")
+        terminal.type("geheim-8\n")
+        at = terminal.wait_for("The password is wrong.", at)
+        at = terminal.wait_for("lease.pdf (Enter leaves it out): ", at)
+        terminal.type("geheim-7\n")
+        at = terminal.wait_for("Attached documents: 1", at)
+        assert "geheim" not in terminal.output
+        terminal.type("/quit\n")
+        assert terminal.ended() == 0
+
+
+def test_a_locked_pdf_is_refused_in_a_sentence_where_nobody_can_be_asked(short, tmp_path):
+    (path := tmp_path / "lease.pdf").write_bytes(made.locked_pdf("geheim-7", "4711"))
+    done = run_here("chat", *short, text=f"/document {path}\n")
+    assert "lease.pdf could not be opened.\nIt is password-protected.\n" in done.stderr

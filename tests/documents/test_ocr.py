@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.documents import reader_worker
+from deepseek_r1.documents import picture_text, reader_worker, reading
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
@@ -196,6 +196,85 @@ def test_a_scan_that_the_budget_has_no_room_for_names_the_budget_that_would_do(t
         )
 
 
+PICTURE = made.png(made.scan("Gate 45 is closed."))
+READ = "Gate 45 is closed."
+
+
+def word_file(folder: Path, body: str, picture: bytes = PICTURE) -> Path:
+    parts: dict[str, str | bytes] = dict(made.docx_parts(body))
+    parts["word/_rels/document.xml.rels"] = made.relations(("p", "image", "media/a.png"))
+    return made.zipped(folder / "a.docx", parts | {"word/media/a.png": picture})
+
+
+def test_a_picture_in_a_word_file_is_read_where_it_stands_and_once(tmp_path):
+    around = [made.word_paragraph(text) for text in ("Before it.", "Between.", "After it.")]
+    path = word_file(tmp_path, made.word_picture("p").join(around))
+    first, mark, read, *rest = recognised(path).split("\n")
+    assert (first, read, rest) == ("Before it.", READ, ["Between.", "After it."])
+    assert mark.startswith("[Read from a picture, ")
+
+
+def test_a_picture_in_a_cell_is_a_part_of_the_row(tmp_path):
+    cells = (made.word_paragraph("Left."), made.word_picture("p"))
+    row = "".join(f"<w:tc>{each}</w:tc>" for each in cells)
+    (text,) = recognised(word_file(tmp_path, f"<w:tbl><w:tr>{row}</w:tr></w:tbl>")).split("\n")
+    assert text.startswith("Left. | [Read from a picture, ")
+    assert text.endswith(READ)
+
+
+def test_a_picture_on_a_slide_is_read_on_it(tmp_path):
+    parts: dict[str, str | bytes] = dict(made.pptx_parts(["One", "Two"]))
+    slide = "ppt/slides/slide1.xml"  # the second
+    shown = '<p:pic xmlns:r="r"><a:blip r:embed="p"/></p:pic></p:sld>'
+    parts[slide] = str(parts[slide]).replace("</p:sld>", shown)
+    parts["ppt/slides/_rels/slide1.xml.rels"] = made.relations(("p", "image", "../media/a.png"))
+    made.zipped(tmp_path / "a.pptx", parts | {"ppt/media/a.png": PICTURE})
+    blocks = list(read_document(tmp_path / "a.pptx").blocks)
+    (place,) = [each.place for each in blocks if READ in each.text]
+    assert (place.page, place.heading) == (2, "Two")
+
+
+def test_pictures_of_open_document_and_of_books_are_read(tmp_path):
+    image = '<text:p><draw:frame><draw:image xmlns:x="x" x:href="Pictures/a.png"/></draw:frame>'
+    odt = made.odf_parts("text", f"{image}</text:p>")
+    made.zipped(tmp_path / "a.odt", odt | {"Pictures/a.png": PICTURE})
+    book = made.epub_parts(["<html><body><p>One.</p><img src='../media/a.png'/></body></html>"])
+    made.zipped(tmp_path / "a.epub", book | {"OPS/media/a.png": PICTURE})
+    for name in ("a.odt", "a.epub"):
+        assert recognised(tmp_path / name).endswith(READ)
+
+
+@pytest.mark.parametrize(
+    ("picture", "note"),
+    [
+        (made.png(made.scan(READ).resize((180, 70))), ""),  # a logo
+        (made.png(Image.new("RGB", (300, 200), "green")), ""),
+        (b"\x01\x00\x00\x00" + bytes(99), ""),  # a metafile
+        (PICTURE[:900], "[A picture that was not read.]"),
+        (b"RIFF\x00\x00\x00\x00WEBP" + bytes(100), "[A picture that was not read.]"),
+    ],
+)
+def test_a_picture_without_text_changes_nothing_and_one_that_is_damaged_is_noted(
+    tmp_path, picture, note
+):
+    around = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
+    path = word_file(tmp_path, made.word_picture("p").join(around), picture)
+    wanted = ["Before it.", *[note] * bool(note), "After it."]
+    assert recognised(path).split("\n") == wanted
+    texts = "\n\n".join(wanted)
+    assert texts in "\n\n".join(block.text for block in read_document(path).blocks)
+
+
+def test_a_picture_for_which_the_budget_has_no_room_is_noted_in_the_text_around_it(tmp_path):
+    around = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
+    memory, own_mib = ReadingMemory(lambda: own_mib + 150), round(tree_mib())
+    path = word_file(tmp_path, made.word_picture("p").join(around))
+    text = "\n\n".join(block.text for block in read_document(path, memory=memory).blocks)
+    assert text == "Before it.\n\n[A picture that was not read.]\n\nAfter it."
+    with pytest.raises(DocumentNeedsMemory, match=r"Raise the budget to [\d,]+ MiB"):
+        read_document(word_file(tmp_path, made.word_picture("p")), memory=memory)
+
+
 def huge_png() -> bytes:
     """Says that it has 30,000 x 30,000 pixels."""
     buffer = io.BytesIO()
@@ -215,6 +294,35 @@ def endless_tiff() -> bytes:
     at = start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")
     data[at : at + 4] = data[4:8]
     return bytes(data)
+
+
+def test_a_file_of_too_many_pages_is_refused_before_one_is_recognised(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_text, "_MOST_PAGES", 2)
+    monkeypatch.setattr(picture_text, "page_text", lambda *_page: pytest.fail("it was read"))
+    pages = [Image.new("L", (300, 200))] * 3
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(R1Error, match="It has more than 2 pages"):
+        recognised(tmp_path / "a.tiff")
+
+
+def test_a_page_without_text_among_others_is_noted(tmp_path):
+    pages = [made.scan(*LINES), Image.new("RGB", (300, 200), "green")]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    assert recognised(tmp_path / "a.tiff").endswith("\n[Page 2 is a picture without text.]")
+
+
+@pytest.mark.parametrize("size", [(2_480, 3_508), (3_000, 3_000)])  # A4 at 300 dots an inch
+def test_a_large_page_is_read_in_the_memory_that_the_bill_has_for_one(tmp_path, size):
+    page = Image.new("RGB", size, "white")
+    page.paste(made.scan(*LINES).resize((1_280, 688)), (100, 100))
+    document = read_document(saved(tmp_path, "png", page), most_mib=0)
+    assert document.text().endswith(LINES[1])
+
+
+def test_what_unpacks_for_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_SILENT_S", 0.0)
+    with pytest.raises(R1Error, match="Reading it takes too long"):
+        read_document(saved(tmp_path, "png", made.scan(*LINES)))
 
 
 @pytest.mark.parametrize(

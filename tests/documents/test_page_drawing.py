@@ -100,3 +100,9 @@ def test_the_largest_picture_that_is_read_is_drawn(tmp_path: Path):
     drawer.close()
     assert (page.width, page.height) == (600, 600)
     assert set(page.pixels[:300]) == {255}
+
+
+def test_a_page_of_a_locked_pdf_is_refused_by_its_true_name(tmp_path: Path):
+    (path := tmp_path / "a.pdf").write_bytes(made.locked_pdf("geheim", "4711"))
+    with pytest.raises(DocumentRefused, match="It is password-protected"):
+        PageDrawer(path, "a.pdf", ReadingMemory()).draw(1, 600)

@@ -15,7 +15,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.documents import reading
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block, Document
-from deepseek_r1.documents.errors import ReadingStopped
+from deepseek_r1.documents.errors import PasswordWrong, ReadingStopped
 from deepseek_r1.documents.plain_text import write_text
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, document_files, read_document
@@ -201,12 +201,6 @@ def _encrypted_odt(folder: Path) -> Path:
     return made.zipped(folder / "x", parts)
 
 
-def _locked_pdf(folder: Path) -> Path:
-    keys = f"/O<{'41' * 32}>/U<{'42' * 32}>/P -4"
-    locked = f"/Encrypt<</Filter/Standard/V 1/R 2{keys}>>/ID[<01><01>]"
-    return saved(folder, "x", made.pdf([made.pdf_lines("secret")], trailer=locked))
-
-
 def _entities(folder: Path) -> Path:
     parts = made.docx_parts(made.word_paragraph("&passwords;"))
     declared = '<!DOCTYPE d [<!ENTITY passwords SYSTEM "file:///etc/passwd">]>'
@@ -239,7 +233,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     (b"PK\x03\x04" + bytes(64), "is damaged"),
     (lambda folder: made.zipped(folder / "x", {"a.txt": "a"}), "It is an archive"),
     (OLE + "EncryptedPackage".encode("utf-16-le"), "is password-protected"), (OLE, "old format"),
-    (_encrypted_odt, "is password-protected"), (_locked_pdf, "is password-protected"),
+    (_encrypted_odt, "is password-protected"), (made.locked_pdf("a"), "is password-protected"),
     (_displaced, "is damaged"), (_entities, "declares entities"), (_bomb, "very much longer"),
     (lambda folder: made.zipped(folder / "x", {
         "_rels/.rels": made.relations(("1", "officeDocument", "word/document.xml"))}),
@@ -254,6 +248,26 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, data, said):
     with pytest.raises(R1Error) as error:
         read_here(path)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("password", ["Straße", "owner"])
+def test_a_locked_pdf_is_read_by_its_password_or_its_owners(tmp_path, password):
+    path = saved(tmp_path, "a.pdf", made.locked_pdf("Straße", "The code is 4711."))
+    assert read_document(path, password=password).text() == "The code is 4711."
+
+
+def test_a_pdf_of_which_the_owner_alone_has_a_password_is_read_without(tmp_path):
+    path = saved(tmp_path, "a.pdf", made.locked_pdf("", "The code is 4711."))
+    assert read_document(path).text() == "The code is 4711."
+
+
+def test_a_wrong_password_is_called_wrong_and_none_is_shown_anywhere(tmp_path, caplog):
+    path = saved(tmp_path, "a.pdf", made.locked_pdf("Straße", "The code is 4711."))
+    wrong = "-".join(("Strasse", "7"))
+    with pytest.raises(PasswordWrong, match="The password is wrong") as at:
+        read_document(path, password=wrong)
+    request = ReadDocument(path=str(path), name="a.pdf", password=wrong)
+    assert wrong not in f"{at.value.report()!r}{request!r}{request}{caplog.text}{at.getrepr()}"
 
 
 def test_a_document_of_more_pages_or_text_than_the_limits_is_refused(tmp_path, monkeypatch):

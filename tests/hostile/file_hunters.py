@@ -28,6 +28,7 @@ from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from hostile.campaign import Case, processor_s
 from hostile.document_hunter import documents
+from hostile.picture_hunter import pictures
 from r1desk.store import ConversationSettings, Store
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
@@ -309,4 +310,5 @@ FILE_HUNTERS = {
     "prompt caches": prompt_caches,
     "imports": imports,
     "documents": documents,
+    "pictures": pictures,
 }

@@ -352,3 +352,9 @@ def test_a_part_of_a_form_has_a_short_head(server: RunningServer):
             answer = raw.post("/v1/files", content=body, headers=kind)
         assert answer.status_code == 400
         assert "has no head, or a long one" in answer.json()["error"]["message"]
+
+
+def test_a_locked_pdf_is_refused_in_a_sentence(client: openai.OpenAI):
+    file = ("lease.pdf", document_files.locked_pdf("geheim", "4711"))
+    with pytest.raises(openai.BadRequestError, match="It is password-protected"):
+        client.files.create(file=file, purpose="user_data")

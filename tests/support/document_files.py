@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import pypdfium2
@@ -195,3 +197,58 @@ def expanding_forms(depth: int = 12, times: int = 10) -> bytes:
 
 
 IMAGE = "q 500 0 0 500 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x00 EI Q"  # a page that is a picture
+
+
+def png(picture: Image.Image) -> bytes:
+    """The bytes of a picture's file."""
+    packed = BytesIO()
+    picture.save(packed, "PNG")
+    return packed.getvalue()
+
+
+def word_picture(identifier: str) -> str:
+    """A picture in a paragraph of DOCX."""
+    return (
+        f'<w:p><w:r><w:drawing><a:blip xmlns:a="a" r:embed="{identifier}"/></w:drawing></w:r></w:p>'
+    )
+
+
+_PADDING = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+
+
+def locked_pdf(password: str, *lines: str, owner: str = "owner") -> bytes:
+    """A PDF of one page that a password opens, with the key of 40 bits of PDF 1.1; "" is none."""
+    user_key, owner_key = ((each.encode("latin-1") + _PADDING)[:32] for each in (password, owner))
+    of_owner = _rc4(hashlib.md5(owner_key).digest()[:5], user_key)
+    head = user_key + of_owner + (-4).to_bytes(4, "little", signed=True) + b"identity"
+    key = hashlib.md5(head).digest()[:5]
+    content = pdf_lines(*lines).encode()
+    packed = _rc4(hashlib.md5(key + bytes((4, 0, 0, 0, 0))).digest()[:10], content)
+    security = (
+        f"<</Filter/Standard/V 1/R 2/P -4/O<{of_owner.hex()}>/U<{_rc4(key, _PADDING).hex()}>>>"
+    )
+    return pdf_file(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F 5 0 R>>>>"
+            b"/Contents 4 0 R>>",
+            b"<</Length %d>>stream\n%s\nendstream" % (len(packed), packed),
+            LATIN.encode(),
+        ],
+        f"/Encrypt{security}/ID[<{b'identity'.hex()}><{b'identity'.hex()}>]",
+    )
+
+
+def _rc4(key: bytes, data: bytes) -> bytes:
+    state, j, out = list(range(256)), 0, bytearray()
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    i = j = 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
@@ -30,7 +30,7 @@ from r1desk.shell.session import Session
 from r1desk.store import FolderInfo, Profile, Store
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 from support.awaiting import result_of
-from support.document_files import pdf, pdf_lines, scan
+from support.document_files import locked_pdf, pdf, pdf_lines, scan
 from support.engine_script import EngineScript, reads, waits_for
 from support.hostile_server import QUICK, HostileServer
 from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
@@ -168,6 +168,47 @@ def test_a_web_page_is_read_at_a_click_and_its_address_is_its_name(
         assert "Home" not in str(prompt)
         assert f"Document: 127.0.0.1:{server.port}/gates (" in str(prompt)
         assert len(server.requests) == 1
+
+
+def wait_password_wanted(qtbot: QtBot, text: str) -> None:
+    """Until a dialog with this text asks for a password."""
+
+    def shown() -> list[str]:
+        dialogs = [each for each in QApplication.topLevelWidgets() if each.isVisible()]
+        return [each.labelText() for each in dialogs if isinstance(each, QInputDialog)]
+
+    qtbot.waitUntil(lambda: any(text in each for each in shown()))
+
+
+def test_a_locked_pdf_asks_for_its_password_until_it_is_right_or_the_file_left_out(
+    qtbot, own_profile, tmp_path, engine
+):
+    (one := tmp_path / "lease.pdf").write_bytes(locked_pdf("geheim-7", "The code is 4711."))
+    (two := tmp_path / "offer.pdf").write_bytes(locked_pdf("another", "The price is 12."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        drop(session.window, one, two)
+        wait_password_wanted(qtbot, "lease.pdf could not be opened. It is password-protected.")
+        type_text("geheim-8")
+        press(Qt.Key.Key_Return)
+        wait_password_wanted(qtbot, "offer.pdf could not be opened.")
+        press(Qt.Key.Key_Escape)
+        qtbot.waitUntil(lambda: "offer.pdf could not be opened." in notice_text(session))
+        wait_password_wanted(qtbot, "lease.pdf could not be opened. The password is wrong.")
+        type_text("geheim-7")
+        press(Qt.Key.Key_Return)
+        wait_chips(qtbot, session, 1)
+        assert labels(session)[0].startswith("lease.pdf")
+    kept = [each for each in own_profile.rglob("*") if each.is_file()]
+    assert not any(b"geheim-" in each.read_bytes() for each in kept)
+
+
+def test_a_locked_pdf_of_a_folder_is_refused_and_asks_nothing(qtbot, own_profile, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "lease.pdf").write_bytes(locked_pdf("geheim-7", "4711"))
+    with ready_session(qtbot, own_profile) as session:
+        drop(session.window, tmp_path / "folder")
+        qtbot.waitUntil(lambda: "It is password-protected." in notice_text(session))
+        assert not [e for e in QApplication.topLevelWidgets() if isinstance(e, QInputDialog)]
 
 
 def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_be_read_on(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from getpass import getpass
 from pathlib import Path
 
 from deepseek_r1.cli import console
@@ -13,8 +16,9 @@ from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
-from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.reader_protocol import PASSWORD_CHARACTERS
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.host.client import EngineClient
 
@@ -32,7 +36,11 @@ def read_documents(
             console.status(tr("Reading {name}…", name=path.name))
             try:
                 add_documents(
-                    documents, path.expanduser(), on_refused=refused.append, memory=memory
+                    documents,
+                    path.expanduser(),
+                    on_refused=refused.append,
+                    password_for=_password_for,
+                    memory=memory,
                 )
             except DocumentRefused as error:  # a folder without documents, or with too many
                 refused.append(error)
@@ -42,6 +50,18 @@ def read_documents(
         raise refused[0]
     for each in refused:
         console.note(str(each))
+
+
+def _password_for(locked: PdfLocked) -> str:
+    """A PDF's password, asked at the terminal: an option's would be seen by other programs."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ""
+    console.status("")
+    console.note(" ".join(locked.sentences()[:2]))
+    asked = tr("Password of {name} (Enter leaves it out): ", name=str(locked.facts["name"]))
+    with suppress(EOFError):
+        return getpass(console.without_controls(asked))[:PASSWORD_CHARACTERS]
+    return ""
 
 
 def answer_events(

@@ -12,7 +12,7 @@ from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, Generation
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.documents.document import Source, listed
-from deepseek_r1.documents.errors import DocumentRefused
+from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
@@ -25,23 +25,30 @@ def add_documents(
     path: str | Path,
     *,
     on_refused: Callable[[DocumentRefused], object] | None = None,
+    password_for: Callable[[PdfLocked], str] = lambda _refused: "",
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
 ) -> list[str]:
     """Read a document, or all of a folder, into an index; returns their SHA-256.
 
     What was read into it before is not read again. `on_refused` gets what cannot be read, and the
-    others are. `memory` as in `read_document`. Raises DocumentRefused without `on_refused`, soon
-    after `stop` was set too, and DocumentIndexFailed.
+    others are; `password_for` what is locked, and returns its password, or "". `memory` as in
+    `read_document`. Raises DocumentRefused without `on_refused`, soon after `stop` was set too, and
+    DocumentIndexFailed.
     """
     added = []
-    for each in document_files(Path(path)):
+    left = [(each, "") for each in reversed(document_files(Path(path)))]
+    while left:
+        file, password = left.pop()
         try:
-            added.append(_add(index, each, "", stop, memory))
+            added.append(_add(index, file, "", stop, memory, password=password))
         except DocumentRefused as refused:
-            if on_refused is None:
+            if isinstance(refused, PdfLocked) and (password := password_for(refused)):
+                left.append((file, password))
+            elif on_refused is None:
                 raise
-            on_refused(refused)
+            else:
+                on_refused(refused)
     return added
 
 
@@ -72,11 +79,14 @@ def _add(
     memory: ReadingMemory | None,
     *,
     most_mib: int = MEMORY_MIB,
+    password: str = "",
 ) -> str:
     if (sha256 := file_sha256(path, name)) in index.added:
         return sha256
     try:
-        document = read_document(path, name=name, stop=stop, memory=memory, most_mib=most_mib)
+        document = read_document(
+            path, name=name, password=password, stop=stop, memory=memory, most_mib=most_mib
+        )
         index.add(document)
     finally:
         trim_heap()

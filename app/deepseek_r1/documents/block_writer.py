@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from deepseek_r1.documents.document import Block, Place
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
@@ -14,6 +15,8 @@ _MORE_CHARACTERS = 20  # that a block's place takes, beside its names
 _BLOCK_CHARACTERS = 2**14
 _HEADING_CHARACTERS = 200
 _MOST_BOXES, _BOX_CHARACTERS = 8_000, 40  # of a page, with their places
+# Not translated: a text has the same tokens whatever language the window speaks.
+PICTURE_PAGE: Final = "[Page {n} is a picture without text.]"
 
 
 class BlockWriter:
@@ -27,7 +30,8 @@ class BlockWriter:
         self.page: int | None = None
         self.recognises = False  # the text of pictures
         self.is_web_page = False  # what is around its text is left out
-        self.pictures = 0  # pages that are pictures
+        self.pictures = 0  # pages that are pictures, and pictures in documents
+        self.has_text = False  # beside notes about them
         self.row: int | None = None
         self.line: int | None = None
         self._send, self._sent_at = send, time.monotonic()
@@ -37,15 +41,24 @@ class BlockWriter:
         self._cells: list[list[str]] | None = None  # of an open row, their paragraphs
 
     def put(
-        self, text: str, sure: float | None = None, recognised: RecognisedPage = UNRECOGNISED
+        self,
+        text: str,
+        sure: float | None = None,
+        recognised: RecognisedPage = UNRECOGNISED,
+        *,
+        is_text: bool = True,
     ) -> None:
-        """A block, as it is; several where it is very long. `sure`, `recognised`: of a picture."""
+        """A block, as it is, of the document's text or a note; several where it is very long.
+
+        `sure` and `recognised` are those of a picture.
+        """
         sheet = self.sheet[:_HEADING_CHARACTERS]
         place = Place(self.page, self.heading, sheet, self.row, self.line, sure)
         for start in range(0, len(text), _BLOCK_CHARACTERS):
             piece = text[start : start + _BLOCK_CHARACTERS]
             if not piece.isspace():
                 boxes = recognised.boxes[:_MOST_BOXES] if start == 0 else ()
+                self.has_text |= is_text
                 self._spend(len(piece) + BLOCK_CHARACTERS)
                 self._characters += len(piece + place.heading + place.sheet) + _MORE_CHARACTERS
                 self._characters += len(boxes) * _BOX_CHARACTERS
@@ -85,6 +98,13 @@ class BlockWriter:
             self._cells[-1].append(text)
         elif text:
             self.put(text)
+
+    def put_picture(self, text: str) -> None:
+        """The text of a picture, behind a paragraph or in a cell; else a note about it."""
+        if self._cells:
+            self._cells[-1].append(text)
+        else:
+            self.put(text, is_text=self.recognises)
 
     def begin_row(self) -> None:
         """A row that is open ends."""

@@ -49,6 +49,15 @@ class DocumentEncrypted(DocumentRefused):
     todo = N_("Save a copy without the password.")
 
 
+class PdfLocked(DocumentEncrypted):
+    """A PDF that its password opens."""
+
+
+class PasswordWrong(PdfLocked):
+    why = N_("The password is wrong.")
+    todo = N_("Enter it again, or save a copy without it.")
+
+
 class DocumentDamaged(DocumentRefused):
     what = N_("{name} is damaged.")
     why = N_("Reading it failed: {detail}.")

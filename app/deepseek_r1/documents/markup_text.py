@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.html_hidden import HiddenPart
 from deepseek_r1.documents.html_tags import walk_page
 
-_PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE = range(8)
+_PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE, _PICTURE = range(9)
 
 
 def _roles(table: Mapping[int | str, str]) -> Mapping[str, int | str]:
@@ -23,21 +23,23 @@ HTML: Final = _roles({
     "fieldset figcaption figure footer form header hr html legend li main nav ol option p pre "
     "section summary ul",
     _HEADING: "h1 h2 h3 h4 h5 h6", _ROW: "tr", _CELL: "td th", _TABLE: "table", "\n": "br",
-    _LEFT_OUT: "title script style template svg select object",
+    _LEFT_OUT: "title script style template svg select object", _PICTURE: "img",
 })  # fmt: skip
 # Left out: a drawing's copy for old programs, what was moved away, stops of tabulators.
 OFFICE: Final = _roles({
     _PARAGRAPH: "p", _ROW: "tr", _CELL: "tc", _TABLE: "tbl", "\n": "br cr", "\t": "tab",
     "-": "noBreakHyphen", _LEFT_OUT: "Fallback moveFrom tabs tabLst fld",
+    _PICTURE: "blip imagedata",
 })  # fmt: skip
 OPEN_DOCUMENT: Final = _roles({
     _PARAGRAPH: "p", _HEADING: "h", _ROW: "table-row", _CELL: "table-cell covered-table-cell",
     _TABLE: "table", "\n": "line-break", "\t": "tab", " ": "s", _INLINE: "note-body",
     _SLIDE: "page", _LEFT_OUT: "annotation tracked-changes forms note-citation scripts "
-    "automatic-styles font-face-decls desc",
+    "automatic-styles font-face-decls desc", _PICTURE: "image",
 })  # fmt: skip
 WEB_PAGE: Final = {**HTML, **_roles({_LEFT_OUT: "nav header footer aside"})}
 _ARTICLES: Final = {"article", "main"}
+_REFERENCES = ("embed", "href", "src", "id")  # attributes of pictures
 _ITEMS = {"numPr", "list-item"}
 _TITLES = {"title", "ctrTitle"}
 _SPACE = re.compile(r"\s+")
@@ -47,7 +49,8 @@ class MarkupText:
     """Writes paragraphs, headings and rows.
 
     `roles` is a table above. Where `text_in` is given, text stands in these elements alone.
-    `headings` are the identifiers of paragraphs' styles.
+    `headings` are the identifiers of paragraphs' styles. `picture_text` gets a reference to a
+    picture where it stands, and returns its text.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class MarkupText:
         roles: Mapping[str, int | str] = HTML,
         text_in: str = "",
         headings: Collection[str] = (),
+        picture_text: Callable[[str], str] = lambda _reference: "",
     ) -> None:
-        self._writer, self._roles = writer, roles
+        self._writer, self._roles, self._picture_text = writer, roles, picture_text
         self._text_in, self._headings = text_in, headings
         self._left_out, self._depth = "", 0  # the element that is left out, and how often it began
         self._texts = self._inline = self._literal = 0  # open elements of these kinds
@@ -104,9 +108,10 @@ class MarkupText:
             self._inline += 1
         else:
             self._texts += name == self._text_in
-            self._find_heading(name, attributes)
+            self._find(name, attributes)
 
-    def _find_heading(self, name: str, attributes: Mapping[str, str]) -> None:
+    def _find(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Headings, items of lists and pictures."""
         if name in _ITEMS:
             self._is_item = not self._is_heading
         elif name == "pStyle":
@@ -115,6 +120,11 @@ class MarkupText:
             self._is_title = attributes.get("type") in _TITLES
         elif name == "frame":
             self._is_title = attribute(attributes, "class") in _TITLES
+        elif self._roles.get(name) == _PICTURE:
+            found = filter(None, (attribute(attributes, each) for each in _REFERENCES))
+            if text := self._picture_text(next(found, "")):
+                self._writer.end_paragraph(is_heading=self._is_heading)
+                self._writer.put_picture(text)
 
     def end(self, name: str) -> None:
         role = self._role(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from collections.abc import Callable, Collection, Mapping
+from functools import cache, partial
 from typing import Final
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -14,9 +15,11 @@ from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentEncrypted, DocumentTooLarge
 from deepseek_r1.documents.markup_text import OFFICE, OPEN_DOCUMENT, MarkupText, attribute
 from deepseek_r1.documents.plain_text import decoded_page
+from deepseek_r1.ocr import models_folder
 
 MAX_MEMBERS: Final = 20_000
 MAX_UNPACKED_BYTES: Final = 256 * 2**20  # of what is read; pictures are not
+_MOST_PICTURES, _MOST_PICTURE_BYTES = 200, 32 * 2**20
 _MAX_RATIO, _SMALL_BYTES = 300, 8 * 2**20  # of a part that is not small; text is a tenth packed
 _PROTECTIONS = {"META-INF/rights.xml", "META-INF/license.lcpl"}  # of sellers of e-books
 _OPEN_DOCUMENTS = {"text": "odt", "presentation": "odp", "spreadsheet": "ods"}
@@ -28,6 +31,7 @@ class OfficeFile:
     def __init__(self, archive: zipfile.ZipFile, writer: BlockWriter) -> None:
         self._archive, self._writer = archive, writer
         self._left_bytes = MAX_UNPACKED_BYTES
+        self._pictures = set[str]()  # that were met: a logo on every slide is read once
         self._infos = {info.filename: info for info in archive.infolist()}
         if len(self._infos) > MAX_MEMBERS:
             limit = tr("It has more than {limit:,} files.", limit=MAX_MEMBERS)
@@ -115,9 +119,34 @@ class OfficeFile:
     def _write(
         self, part: str, roles: Mapping[str, int | str], headings: Collection[str] = ()
     ) -> None:
-        walk = MarkupText(self._writer, roles, "t" if roles is OFFICE else "", headings)
+        targets, text_in = cache(partial(self._targets, part)), "t" if roles is OFFICE else ""
+
+        def picture_text(reference: str) -> str:
+            _kind, known = targets().get(reference, ("", "")) if text_in else ("", reference)
+            return self._picture_text("", known)
+
+        walk = MarkupText(self._writer, roles, text_in, headings, picture_text)
         self._walk(part, walk.start, walk.end, walk.text)
         self._writer.end_row()
+
+    def _picture_text(self, folder: str, reference: str) -> str:
+        """The text of a picture where it is met first, or a note; "" for what is none."""
+        part = _joined(folder, reference)
+        info = self._infos.get(part)
+        if info is None or part in self._pictures or models_folder() is None:
+            return ""
+        from deepseek_r1.documents import picture_text  # noqa: PLC0415 - an extra
+
+        self._pictures.add(part)
+        if len(self._pictures) > _MOST_PICTURES or info.file_size > _MOST_PICTURE_BYTES:
+            return picture_text.UNREAD
+        try:
+            with self._archive.open(info) as file:
+                return picture_text.embedded_text(file, self._writer)
+        except Exception as error:  # any of Pillow's; the text around the picture is sound
+            if self._writer.recognises and isinstance(error, MemoryError):
+                raise
+            return picture_text.UNREAD
 
     def _write_word(self, main: str) -> None:
         """The text, then its notes. Pages are made by the program that shows it."""
@@ -173,10 +202,11 @@ class OfficeFile:
         self._walk(package, start)
         for chapter in spine:
             self._begin_part()
-            page = self._read(_joined(posixpath.dirname(package), files[chapter]))
+            part = _joined(posixpath.dirname(package), files[chapter])
+            page, folder = self._read(part), posixpath.dirname(part)
             if (text := decoded_page(page)) is None:
                 raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
-            MarkupText(self._writer).write(text)
+            MarkupText(self._writer, picture_text=partial(self._picture_text, folder)).write(text)
 
     def _begin_part(self) -> None:
         self._writer.heading = ""

@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium_c
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import place_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged
+from deepseek_r1.documents.pdf_text import opened_pdf
 from deepseek_r1.documents.reader_protocol import (
     MAX_PX,
     DrawPage,
@@ -27,8 +28,8 @@ Rectangle = tuple[int, int, int, int]
 
 
 def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDrawn:
-    """Draw a page, and send its rows. Raises DocumentDamaged, and PdfiumError."""
-    document = pdfium.PdfDocument(Path(request.path))
+    """Draw a page, and send its rows. Raises DocumentDamaged, and what `opened_pdf` does."""
+    document = opened_pdf(Path(request.path), request.name)
     if not 1 <= request.page <= len(document):
         detail = tr("it has no page {n:,}", n=request.page)
         raise DocumentDamaged(name=request.name, detail=detail)

@@ -12,11 +12,13 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
 from deepseek_r1.documents.errors import (
     DocumentEncrypted,
     DocumentIsPicture,
     DocumentTooLarge,
+    PasswordWrong,
+    PdfLocked,
     PictureHasNoText,
 )
 from deepseek_r1.documents.plain_text import with_joined_chinese
@@ -34,31 +36,34 @@ _MAX_BOOKMARKS = 5_000
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
     code: normalize("NFKC", chr(code)) for code in (*range(0xFB00, 0xFB05), *range(0x2E80, 0x2FD6))
 }
-_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]{15})(?<![。！？：])\n(?=[\u3040-\u9fff])")
-
 _CHINESE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 # Some programs write a space behind each character, which is no text.
 _SPACED_CHINESE = re.compile(r"([\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])")
 
 # Not translated: a text has the same tokens whatever language the window speaks.
 _UNREADABLE = "[Page {n} cannot be read.]"
-_PICTURE = "[Page {n} is a picture without text.]"
 
 
-def write_pdf(path: Path, writer: BlockWriter) -> None:
-    """A block for each page; a page that cannot be read, or is a picture, says so."""
+def opened_pdf(path: Path, name: str, password: str = "") -> pdfium.PdfDocument:
+    """A PDF. Raises PdfLocked, DocumentEncrypted where no password helps, and PdfiumError."""
     try:
-        document = pdfium.PdfDocument(path)
+        return pdfium.PdfDocument(path, password or None)
     except pdfium.PdfiumError as error:
-        if error.err_code in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}:
-            raise DocumentEncrypted(name=writer.name) from error
+        if error.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+            raise (PasswordWrong if password else PdfLocked)(name=name) from error
+        if error.err_code == pdfium_c.FPDF_ERR_SECURITY:
+            raise DocumentEncrypted(name=name) from error
         raise
+
+
+def write_pdf(path: Path, writer: BlockWriter, password: str = "") -> None:
+    """A block for each page; a page that cannot be read, or is a picture, says so."""
+    document = opened_pdf(path, writer.name, password)
     pages = len(document)
     if pages > MAX_PAGES:
         detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
     headings = _headings(document)
-    with_text = False
     for number in range(1, pages + 1):
         writer.page = number
         writer.heading = headings.get(number, writer.heading)
@@ -66,19 +71,19 @@ def write_pdf(path: Path, writer: BlockWriter) -> None:
             page = document[number - 1]
             text = _text(page)
         except pdfium.PdfiumError:
-            writer.put(_UNREADABLE.format(n=number))
+            writer.put(_UNREADABLE.format(n=number), is_text=False)
             continue
         if text and not _is_garbage(text):
-            with_text = True
             writer.put(text)
         elif text or any(page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
             writer.pictures += 1
             recognised = _recognised(page, writer)
-            with_text = with_text or recognised is not None
-            writer.put(*(recognised or (_PICTURE.format(n=number),)))
+            note = PICTURE_PAGE.format(n=number)
+            writer.put(*(recognised or (note,)), is_text=recognised is not None)
         page.close()
         writer.progress()
-    if writer.pictures and not with_text and (writer.recognises or models_folder() is None):
+    is_done = writer.recognises or models_folder() is None
+    if writer.pictures and not writer.has_text and is_done:
         raise (PictureHasNoText if writer.recognises else DocumentIsPicture)(name=writer.name)
 
 

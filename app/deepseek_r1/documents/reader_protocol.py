@@ -18,6 +18,7 @@ from deepseek_r1.documents.reading_memory import MEMORY_MIB
 READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
 MAX_PX: Final = 4_096  # of a drawn page's side
 _SENT_ROWS: Final = 100  # 1.2 MB at most, which compression makes less of
+PASSWORD_CHARACTERS: Final = 127  # as many bytes as a PDF's may have
 _Pixels = Annotated[int, Field(ge=0, le=MAX_PX)]
 
 
@@ -30,6 +31,7 @@ class ReadDocument(frames.PipeMessage):
     memory_mib: int = MEMORY_MIB
     recognises: bool = False  # the text of pictures, which takes `OCR_MIB` more
     is_web_page: bool = False  # whose navigation is left out
+    password: str = Field("", max_length=PASSWORD_CHARACTERS, repr=False)  # of a PDF
 
 
 class DocumentSlice(ChildProgress):
@@ -45,7 +47,8 @@ class DocumentRead(frames.PipeMessage):
     kind: Literal["read"] = "read"
     format: str = Field(max_length=16)
     pages: int | None
-    pictures: int = 0  # pages whose text could be recognised, and was not
+    pictures: int = 0  # whose text could be recognised, and was not; pages that are pictures, too
+    has_text: bool = False  # beside notes about them
 
 
 class DrawPage(frames.PipeMessage):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.heap import keep_heap_small
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import LANDLOCK, lock_files
 from deepseek_r1.core.processes import ChildKind
@@ -32,12 +33,10 @@ from deepseek_r1.documents.reader_protocol import (
 from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
-from deepseek_r1.ocr import models_folder
+from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
-_ADDRESSES_MIB = 256  # of threads' heaps, which are reserved; the owner watches the memory
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _OLD_OFFICE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".md", ".markdown"}
@@ -45,6 +44,7 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
+    keep_heap_small(32 << 20)  # smaller blocks would be mapped, and cleared, for each line
     child = start_child(ChildKind.DOCUMENTS)
     serve(child, requests, partial(_answer, child), refused)
 
@@ -59,28 +59,27 @@ def _confine(child: Child, path: Path) -> None:
 def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     path = Path(request.path)
     path.stat()
-    more_mib = request.memory_mib - READER_MIB
     if isinstance(request, ReadDocument) and request.recognises:
         from deepseek_r1.ocr.recognition import load_models  # noqa: PLC0415 - an extra
 
         load_models()  # what they take is more addresses than memory
-        more_mib += _ADDRESSES_MIB
-    limit_memory(more_mib << 20)
+    limit_memory(request.memory_mib - READER_MIB << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
         return _drawn(path, request, child)
     writer = BlockWriter(request.name, lambda blocks: child.send(DocumentSlice(blocks=blocks)))
     writer.recognises, writer.is_web_page = request.recognises, request.is_web_page
-    kind = write_document(path, writer)
+    kind = write_document(path, writer, request.password)
     writer.progress(now=True)
     left = 0 if request.recognises or models_folder() is None else writer.pictures
-    return DocumentRead(format=kind, pages=writer.page, pictures=left)
+    pages, has_text = writer.page, writer.has_text
+    return DocumentRead(format=kind, pages=pages, pictures=left, has_text=has_text)
 
 
 def _drawn(path: Path, request: DrawPage, child: Child) -> PageDrawn:
     with path.open("rb") as file:
-        is_picture = _is_picture(file.read(_HEAD_BYTES))
-    if is_picture:
+        head = file.read(_HEAD_BYTES)
+    if is_picture(head):
         from deepseek_r1.documents.picture_text import draw_picture  # noqa: PLC0415 - an extra
 
         return draw_picture(request, child.send)
@@ -99,7 +98,7 @@ def refused(request: Request, error: Exception) -> R1Error:
     return errors.DocumentDamaged(name=request.name, detail=detail, reason=reason)
 
 
-def write_document(path: Path, writer: BlockWriter) -> str:
+def write_document(path: Path, writer: BlockWriter, password: str = "") -> str:
     """Write a file of any kind, which its beginning tells; returns the kind.
 
     Raises errors of ours, and what `refused` makes one of.
@@ -107,10 +106,10 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start, suffix = head.lstrip(), PurePath(writer.name).suffix.lower()
-    if _is_picture(head):
+    if is_picture(head):
         return _write_picture(path, writer)
     if start.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in head):
-        write_pdf(path, writer)
+        write_pdf(path, writer, password)
         return "pdf"
     if head.startswith(_ZIP):
         with zipfile.ZipFile(path) as archive:
@@ -131,11 +130,6 @@ def write_document(path: Path, writer: BlockWriter) -> str:
     if start.startswith(b"{\\rtf"):
         raise _unknown(writer, tr("It is RTF."))
     return _write_text(path, suffix, writer)
-
-
-def _is_picture(head: bytes) -> bool:
-    is_bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
-    return head.startswith(_PICTURES) or head[8:12] == b"WEBP" or is_bitmap
 
 
 def _write_picture(path: Path, writer: BlockWriter) -> str:

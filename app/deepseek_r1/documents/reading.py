@@ -17,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -49,7 +49,7 @@ from deepseek_r1.documents.reader_protocol import (
 )
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 from deepseek_r1.documents.spare_reader import SpareReader
-from deepseek_r1.memory.meter import unshared_mib
+from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 from deepseek_r1.ocr import OCR_MIB
 from deepseek_r1.ocr.word_box import RecognisedPage
 
@@ -63,6 +63,7 @@ _OUT_OF_MEMORY = ("memory allocation of", "Fatal Python error: Aborted")  # Rust
 _IN_MEMORY_BYTES = 2**20  # of a document's text
 MAX_FOLDER_FILES: Final = 2_000
 STALLED_S: Final = 30.0  # without a page or a paragraph
+_SILENT_S: Final = 8.0  # of the processor, without a page or a line of a picture
 LONGEST_S: Final = 600.0
 LONGEST_RECOGNITION_S: Final = 4 * 3600.0  # a page takes some seconds
 _SUFFIXES = (
@@ -121,6 +122,7 @@ def read_document(
     path: Path,
     *,
     name: str = "",
+    password: str = "",
     stop: threading.Event | None = None,
     memory: ReadingMemory | None = None,
     most_mib: int = MEMORY_MIB,
@@ -130,24 +132,23 @@ def read_document(
 ) -> Document:
     """The text of one file. Raises a DocumentRefused, ReadingStopped soon after `stop` was set.
 
-    `name` is the document's where the file has another. Without `memory` the process that reads it
-    gets `most_mib`, else what `memory` leaves, up to this or to what it needs. Where `more_follow`,
-    the next one's process starts meanwhile. `on_page` gets the page that was read last, some times
-    a second. `is_web_page` leaves out a page's navigation. Not for a window's thread.
+    `name` is the document's where the file has another, `password` that of a PDF. Without `memory`
+    the process that reads it gets `most_mib`, else what `memory` leaves, up to this or to what it
+    needs. Where `more_follow`, the next one's process starts meanwhile. `on_page` gets the page
+    that was read last, some times a second. `is_web_page` leaves out a page's navigation. Not for a
+    window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
-    reading = _Reading(path, name, stop, memory, more_follow, on_page, is_web_page)
-    document, pictures = _read_within(reading, most_mib, recognises=False)
-    if pictures:
+    reading = _Reading(path, name, password, stop, memory, more_follow, on_page, is_web_page)
+    document, read = _read_within(reading, most_mib, recognises=False)
+    if read.pictures:
         try:
             document, _ = _read_within(reading, most_mib, recognises=True)
-        except DocumentNeedsMemory:
-            if pictures == document.pages or not _has_text(document):
-                raise
-        if not _has_text(document):
-            raise PictureHasNoText(name=name)
-    elif not _has_text(document):
-        raise DocumentEmpty(name=name)
+        except (DocumentNeedsMemory, DocumentTooLarge, DocumentDamaged):
+            if not read.has_text:
+                raise  # else it keeps its text, which has a note for each picture
+    if next(iter(document.blocks), None) is None:
+        raise (PictureHasNoText if read.pictures else DocumentEmpty)(name=name)
     return document
 
 
@@ -157,6 +158,7 @@ class _Reading:
 
     path: Path
     name: str
+    password: str = field(repr=False)
     stop: threading.Event | None
     memory: ReadingMemory
     more_follow: bool
@@ -164,12 +166,9 @@ class _Reading:
     is_web_page: bool
 
 
-def _has_text(document: Document) -> bool:
-    return next(iter(document.blocks), None) is not None
-
-
-def _read_within(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
-    """The text, and how many pages are pictures whose text could be recognised."""
+def _read_within(
+    wanted: _Reading, most_mib: int, *, recognises: bool
+) -> tuple[Document, DocumentRead]:
     path, name, memory = wanted.path, wanted.name, wanted.memory
     spare_mib = READER_MIB if readers.has_spare else 0  # the budget has it already
     with _refusals(name):
@@ -191,18 +190,19 @@ def _read_within(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[
     raise DocumentNotRead(name=name, detail=tr("it is being written to"))
 
 
-def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, int]:
+def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, DocumentRead]:
     path, name, stop, memory = wanted.path, wanted.name, wanted.stop, wanted.memory
     digest = file_sha256(path, name)  # what reads the file could take another document's
     blocks, began, last_at, watched_at = _StoredBlocks(), time.monotonic(), time.monotonic(), 0.0
-    longest_s = LONGEST_RECOGNITION_S if recognises else LONGEST_S
+    longest_s, used_s = (LONGEST_RECOGNITION_S if recognises else LONGEST_S), 0.0
 
     def check(_waited_s: float = 0.0) -> None:
         nonlocal watched_at
         now = time.monotonic()
+        is_silent = recognises and cpu_seconds(child.pid) - used_s > _SILENT_S
         if stop is not None and stop.is_set():
             raise ReadingStopped(name=name)
-        if now - last_at > STALLED_S or now - began > longest_s:
+        if is_silent or now - last_at > STALLED_S or now - began > longest_s:
             raise DocumentTooLarge(name=name, detail=tr("Reading it takes too long."))
         if now - watched_at > _WATCH_S:
             watched_at = now
@@ -210,8 +210,8 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
                 raise ChildTooLarge
 
     def take(some: DocumentSlice) -> None:
-        nonlocal last_at
-        last_at = time.monotonic()
+        nonlocal last_at, used_s
+        last_at, used_s = time.monotonic(), cpu_seconds(child.pid)
         check()
         for block in some.blocks:
             blocks.append(block)
@@ -226,12 +226,13 @@ def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Documen
         memory_mib=most_mib,
         recognises=recognises,
         is_web_page=wanted.is_web_page,
+        password=wanted.password,
     )
     with readers.take() as child:
         if wanted.more_follow:
             readers.prepare(memory.left_mib())
         read: DocumentRead = child.ask(request, on_progress=take, on_wait=check)
-    return Document(name, digest, read.format, read.pages, blocks), read.pictures
+    return Document(name, digest, read.format, read.pages, blocks), read
 
 
 def _needed_mib(path: Path) -> int:

@@ -15,7 +15,14 @@ from deepseek_r1.core.paths import catalogue_dir
 
 DETECTION: Final = "PP-OCRv6_det_small.onnx"
 RECOGNITION: Final = "PP-OCRv6_rec_small.onnx"
+_STARTS: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 OCR_MIB: Final = 300  # that a reader takes more for a page of any size; measured
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a PNG, JPEG, GIF, TIFF, WebP or BMP."""
+    is_bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
+    return head.startswith(_STARTS) or head[8:12] == b"WEBP" or is_bitmap
 
 
 @cache

@@ -20,6 +20,7 @@ from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
 from deepseek_r1.ocr.word_box import WordBox, word_spans
 
 _LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
+_MOST_AREA: Final = _MOST_SIDE * 900  # of A4; it takes most of the memory
 _STEP: Final = 32
 _LINE_HEIGHT: Final = 48  # pixels; of the second model
 _MOST_WIDTH: Final = 3_200
@@ -108,7 +109,7 @@ def _scores(name: str, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def _found(picture: Image.Image) -> list[TextBox]:
     width, height = picture.size
     factor = max(1.0, _LEAST_SIDE / min(width, height))
-    factor = min(factor, _MOST_SIDE / max(width, height))
+    factor = min(factor, _MOST_SIDE / max(width, height), math.sqrt(_MOST_AREA / width / height))
     seen = _stepped(width * factor), _stepped(height * factor)
     pixels = _pixels(picture.resize(seen, Image.Resampling.BILINEAR))
     (probability,) = _scores(DETECTION, pixels)

@@ -23,7 +23,7 @@ from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.i18n import N_, tr, trn
-from deepseek_r1.documents.errors import DocumentNotRead
+from deepseek_r1.documents.errors import DocumentNotRead, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
@@ -63,16 +63,26 @@ class FileReading:
     page: int = 0  # of the file being read; 0 where it has none
 
 
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A PDF that was chosen itself, and that its password opens; `folder` of chats gets it."""
+
+    path: str
+    folder: int | None
+    report: ErrorReport
+
+
 class _ReadingOptions(TypedDict, total=False):
     """Those of `read_document`."""
 
+    password: str
     more_follow: bool
     on_page: Callable[[int], object]
     name: str
     is_web_page: bool
 
 
-_Result = Attachment | ErrorReport
+_Result = Attachment | ErrorReport | LockedFile
 
 
 class FileReader(QObject):
@@ -81,12 +91,14 @@ class FileReader(QObject):
     Signals:
         file_read: the FileReading, and an Attachment; one that was read while it was stopped too.
         refused: the ErrorReport of a file.
+        locked: a LockedFile, for which `read` takes the password.
         changed: other `readings`.
         page_read: of one that is not read gently.
     """
 
     file_read = Signal(object, object)
     refused = Signal(ErrorReport)
+    locked = Signal(LockedFile)
     changed = Signal()
     page_read = Signal()
 
@@ -131,12 +143,12 @@ class FileReader(QObject):
         """The number of files, with those that were read."""
         return sum(each.total for each in self.readings)
 
-    def read(self, paths: Sequence[str], folder: int | None = None) -> None:
+    def read(self, paths: Sequence[str], folder: int | None = None, password: str = "") -> None:
         """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
         reading = FileReading(name, folder)
         self.readings.append(reading)
-        self._read(partial(self._read_all, tuple(paths)), reading)
+        self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
         """Read a picture that is in no file."""
@@ -160,7 +172,7 @@ class FileReader(QObject):
                 if isinstance(file, Attachment):
                     self.file_read.emit(reading, file)
                 elif not reading.stop.is_set():
-                    self.refused.emit(file)
+                    (self.locked if isinstance(file, LockedFile) else self.refused).emit(file)
         finally:
             self.end(reading)
 
@@ -241,10 +253,10 @@ class FileReader(QObject):
                 return
 
     def _read_all(
-        self, paths: Collection[str], reading: FileReading
-    ) -> Iterator[Attachment | ErrorReport]:
-        files: list[Path] = []
-        for path in map(Path, paths):
+        self, paths: Collection[str], password: str, reading: FileReading
+    ) -> Iterator[_Result]:
+        files, chosen = list[Path](), [Path(each) for each in paths]
+        for path in chosen:
             try:
                 files += document_files(path)
             except (R1Error, OSError) as error:
@@ -261,9 +273,12 @@ class FileReader(QObject):
                 return
             show = partial(self._on_page, reading)
             more = done < len(files)
-            file = self._read_one(each, reading.stop, more_follow=more, on_page=show)
+            options = _ReadingOptions(password=password, more_follow=more, on_page=show)
+            file: _Result = self._read_one(each, reading.stop, **options)
             reading.page = 0
             reading.left = len(files) - done
+            if isinstance(file, ErrorReport) and isinstance(file.error, PdfLocked):
+                file = LockedFile(str(each), reading.folder, file) if each in chosen else file
             yield file
             if self._gently:
                 is_long = began - all_began > _BRISK_S

@@ -18,6 +18,7 @@ from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.locked_files import LockedFiles
 from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text.attachment_chip import (
     Chip,
@@ -62,6 +63,7 @@ class AttachmentPresenter(Presenter):
         chat.leaving.connect(self.clear)
         documents.files.refused.connect(self.refuse)
         documents.files.file_read.connect(self._on_file_read)
+        self._locked = LockedFiles(window, documents.files)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
         documents.files.page_read.connect(self._show)

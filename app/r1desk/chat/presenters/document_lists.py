@@ -23,6 +23,7 @@ from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.locked_files import LockedFiles
 from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
@@ -93,6 +94,7 @@ class DocumentLists(Presenter):
         self._noticed: list[FileReading] = []  # those that a notice is about
         self._folder: int | None = None  # of chats, whose documents it has; else all
         documents.folder_files.refused.connect(self._refuse)
+        self._locked = LockedFiles(window, documents.folder_files)
         self._reading = QTimer(self, singleShot=True, interval=_REFRESHED_MS)
         self._reading.timeout.connect(self._on_changed)
         documents.folder_files.file_read.connect(self._on_read)
