@@ -44,7 +44,9 @@ _TABLES, _PAGES, _MARKDOWN = {".csv", ".tsv"}, {".html", ".htm", ".xhtml"}, {".m
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    keep_heap_small(32 << 20)  # smaller blocks would be mapped, and cleared, for each line
+    # What recognises text takes blocks of all sizes: where those of some MiB are in the heap, it
+    # grows with each page; where smaller ones are mapped, and cleared, a line takes twice as long.
+    keep_heap_small(4 << 20)
     child = start_child(ChildKind.DOCUMENTS)
     serve(child, requests, partial(_answer, child), refused)
 
