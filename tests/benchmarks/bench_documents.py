@@ -129,7 +129,9 @@ def ask_window(model: Path, options: dict[str, object], documents: Sequence[str]
             until(lambda: bool(refused) or composer._can_send(), "the document is read", READING_S)
             if not refused:
                 ask(session, QUESTION, READING_S)
-            outcomes.append(refused[0].text() if refused else session.chat.shown_branch[-1].state)
+            answer = session.chat.shown_branch[-1]
+            error = refused[0] if refused else answer.error
+            outcomes.append(error.text() if error is not None else answer.state)
     print(json.dumps({"planned": planned, "outcomes": outcomes or [refused[0].text()]}))
 
 
