@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
@@ -16,6 +17,7 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
+_ENDING_S, _LOOK_S = 2.0, 0.05
 _CAUTION = 1.2  # an estimate that is too low makes a message that the context does not hold
 
 
@@ -36,6 +38,7 @@ class TokenCounter(QObject):
         super().__init__()
         self.engine, self._models = engine, models
         self._tasks = Tasks(self)
+        self._busy_since = 0.0  # of the clock; 0 where the last count succeeded
 
     @property
     def available(self) -> bool:
@@ -58,12 +61,27 @@ class TokenCounter(QObject):
         self._tasks.close()
 
     def count_tokens(self, text: str) -> int:
-        """The tokens of a message, or rather more where no model is free. Any other thread."""
-        counting = self.count((Message(role=Role.USER, content=text),))
-        try:
-            return self._tasks.result_of(counting, _COUNT_S)
-        except (NotCounted, TimeoutError, EngineFailed):
-            return round(estimated_tokens(text) * _CAUTION)
+        """The tokens of a message, or rather more where no model is free. Any other thread.
+
+        What was stopped for a question takes a moment to end: an engine that has just become busy
+        is waited for, once.
+        """
+        while True:
+            counting = self.count((Message(role=Role.USER, content=text),))
+            try:
+                counted = self._tasks.result_of(counting, _COUNT_S)
+            except NotCounted:
+                now = time.monotonic()
+                self._busy_since = self._busy_since or now
+                if not self._models.ready or now - self._busy_since > _ENDING_S:
+                    break
+                time.sleep(_LOOK_S)
+            except (TimeoutError, EngineFailed):
+                break
+            else:
+                self._busy_since = 0.0
+                return counted
+        return round(estimated_tokens(text) * _CAUTION)
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> tuple[float, ...]:
         """The similarity of each passage to a question, by the embedding model. Any other thread.
