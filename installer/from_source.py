@@ -46,7 +46,6 @@ STATIC_CHECKS = (
     ["lint-imports"],
 )
 MOST_WORKERS = 4  # each loads models: more of them need more memory than a laptop has
-WORKERS_A_CORE = 2  # a test often waits: for a process, a file, the event loop
 COMMANDS = ("run", "check", "test", "test-all", "setup")
 NO_TESTS_COLLECTED = 5  # pytest's exit status
 
@@ -200,7 +199,7 @@ def quiet_files() -> list[str]:
 
 def workers() -> int:
     """How many processes run tests at once."""
-    return max(1, min(WORKERS_A_CORE * (os.cpu_count() or 1), MOST_WORKERS))
+    return max(1, min(os.cpu_count() or 1, MOST_WORKERS))
 
 
 def run_all(commands: Iterable[list[str]]) -> list[int]:

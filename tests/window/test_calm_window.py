@@ -124,6 +124,7 @@ def test_escape_leaves_the_trash(qtbot: PatientQtBot, answered: Session) -> None
     sidebar = answered.window.sidebar
     click(sidebar.trash_button)
     qtbot.waitUntil(lambda: "The trash is empty" in sidebar.nothing.text())
+    answered.window.stop_action.setEnabled(True)  # as while the next turn is prepared
     press(Qt.Key.Key_Escape)
     assert not sidebar.trash_button.isChecked()
     assert sidebar.list.selected_ids() == [answered.chat.conversation_id]

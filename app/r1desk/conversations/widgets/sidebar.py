@@ -123,6 +123,13 @@ class Sidebar(QWidget):
         self.addActions(menu.actions())  # for the palette
         return button
 
+    def event(self, event: QEvent) -> bool:
+        """In the trash Escape stops nothing that is computed elsewhere."""
+        is_key = event.type() == QEvent.Type.ShortcutOverride
+        if is_key and self.trash_button.isChecked() and takes_escape(event):
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape leaves the trash."""
         if event.key() == Qt.Key.Key_Escape and self.trash_button.isChecked():
