@@ -88,6 +88,7 @@ class LiveSettings(QObject):
 
     @newest_task
     async def _change_budget(self, memory_budget: int) -> None:
+        self.tasks.end(self.plan)  # its answer would be of the budget before
         self._budget_changes = True
         try:
             await self._submit_budget(memory_budget, window_and_helpers_mib())
