@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtWidgets import QApplication
@@ -14,6 +15,7 @@ from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.refusal import Refusal, plain_way
+from r1desk.platform.tasks import Later
 from r1desk.preferences import Preferences
 from support.engine_double import EngineDouble
 
@@ -255,6 +257,17 @@ def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
     request = one.engine.of_kind(protocol.SetBudgetRequest)[-1]
     one.engine.reply(protocol.ErrorReply(id=request.id, report=TOO_SMALL.report()))
     assert one.stored.load.memory_budget == 4096
+
+
+def test_a_bill_of_the_budget_before_is_not_shown_after_a_change(one: Models, monkeypatch) -> None:
+    asked, shown = Later[SimpleNamespace](), []
+    monkeypatch.setattr(one.models.live._engine.bills, "ask", lambda *_asked: asked)
+    one.models.live.planned.connect(lambda *planned: shown.append(planned))
+    one.models.live.plan(one.stored.load)
+    one.models.live.set_budget(4096)
+    advice = SimpleNamespace(text="")
+    asked.give(SimpleNamespace(bill=bill(768.0), advice=advice, fits_with=None))
+    assert shown == []
 
 
 def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(qapp):
