@@ -65,6 +65,8 @@ def test_a_panel_that_is_opened_after_a_refusal_has_its_reason(qtbot, session, t
     click(session.window.gauge.memory)
     assert "Still in use" in session.window.panel.model.state.text()
     assert refused.args[0].text() in session.window.panel.model.state.toolTip()
+    context = session.window.panel.load.rows["context_length"].spin
+    assert context.maximum() == session.models.facts.context_trained  # of the model that is there
 
 
 @pytest.mark.quiet

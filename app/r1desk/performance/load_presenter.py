@@ -92,14 +92,14 @@ class LoadPresenter(Presenter):
         self._connect_models()
         if models.edited is not None:  # in the window before this one
             panel.load.edit(models.edited)
+        if models.current is not None:
+            self._on_loaded(models.current)
+        elif models.resting:
+            panel.show_unloaded()
         if models.loading:
             self._on_load_started(str(models.next_path))
         elif models.failure is not None:
             self._on_load_failed(models.failure)
-        elif models.current is not None:
-            self._on_loaded(models.current)
-        elif models.resting:
-            panel.show_unloaded()
 
     def _connect_panel(self) -> None:
         panel, models, live = self._panel, self._models, self._models.live

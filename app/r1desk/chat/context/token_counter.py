@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -17,7 +18,7 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
-_ENDING_S, _LOOK_S = 2.0, 0.05
+_ENDING_S, _LOOK_S, _AGAIN_S = 2.0, 0.05, 20.0
 _CAUTION = 1.2  # an estimate that is too low makes a message that the context does not hold
 
 
@@ -38,7 +39,7 @@ class TokenCounter(QObject):
         super().__init__()
         self.engine, self._models = engine, models
         self._tasks = Tasks(self)
-        self._busy_since = 0.0  # of the clock; 0 where the last count succeeded
+        self._busy_since = -math.inf  # of the clock; long ago where the last count succeeded
 
     @property
     def available(self) -> bool:
@@ -72,14 +73,15 @@ class TokenCounter(QObject):
                 counted = self._tasks.result_of(counting, _COUNT_S)
             except NotCounted:
                 now = time.monotonic()
-                self._busy_since = self._busy_since or now
+                if now - self._busy_since > _AGAIN_S:  # it is not known whether it was free since
+                    self._busy_since = now
                 if not self._models.ready or now - self._busy_since > _ENDING_S:
                     break
                 time.sleep(_LOOK_S)
             except (TimeoutError, EngineFailed):
                 break
             else:
-                self._busy_since = 0.0
+                self._busy_since = -math.inf
                 return counted
         return round(estimated_tokens(text) * _CAUTION)
 
