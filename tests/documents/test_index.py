@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,50 @@ def test_two_indexes_of_one_file_see_the_same(tmp_path):
     assert two.search("apples", ["a" * 64])
     two.remove("a" * 64)
     assert one.documents() == []
+
+
+class _Gated(Iterable[Block]):
+    """More passages than are written at once; the last one comes after `gate` was called."""
+
+    def __init__(self, gate: Callable[[], object]) -> None:
+        self._gate = gate
+
+    def __iter__(self) -> Iterator[Block]:
+        for page in range(1, 1000):
+            yield Block(_WORDS * 9, Place(page=page))
+        self._gate()
+        yield Block("the end", Place(page=1000))
+
+
+@pytest.mark.parametrize("file", [None, "documents.db"])
+def test_a_short_document_need_not_wait_for_a_long_one(tmp_path, file):
+    index, short_is_there = DocumentIndex(file and tmp_path / file), threading.Event()
+    gated = _Gated(lambda: short_is_there.wait(60))
+    long = Document("long.pdf", "a" * 64, "pdf", None, gated)
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(index.add, long)
+        index.add(pages("oranges", sha="b"))
+        assert index.search("oranges", ["b" * 64])
+        assert index.document("a" * 64) is None, "it is not whole"
+        assert not adding.done()
+        short_is_there.set()
+        adding.result()
+    assert index.passages("a" * 64) == list(passages(long))
+
+
+def test_a_document_that_another_process_takes_for_left_behind_is_added_again(tmp_path):
+    opened: list[DocumentIndex] = []
+
+    def open_once() -> None:
+        if not opened:
+            opened.append(DocumentIndex(tmp_path / "documents.db"))
+            opened[0].remove("b" * 64)
+
+    index = DocumentIndex(tmp_path / "documents.db")
+    document = Document("long.pdf", "a" * 64, "pdf", None, _Gated(open_once))
+    index.add(document)
+    assert index.passages("a" * 64) == list(passages(document))
+    assert [each.sha256 for each in opened[0].documents()] == ["a" * 64]
 
 
 def test_a_damaged_file_is_deleted_and_said(tmp_path):

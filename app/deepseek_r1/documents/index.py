@@ -8,11 +8,14 @@ is needed. A question finds passages that have any of its words; rare words coun
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from math import log
 from pathlib import Path
 from typing import Final
@@ -44,7 +47,12 @@ CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode
 {_OF_PICTURES};
 PRAGMA user_version = {_VERSION}"""
 _SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
-_DOCUMENTS: Final = "SELECT sha256, name, path, modified_ns, passages FROM documents"
+_AT_ONCE: Final = 300  # passages that are written before another thread or process has its turn
+_TURN_S: Final = 0.002
+_UNFINISHED: Final = -1  # the passages of a document that is being added or removed
+_DOCUMENTS: Final = (
+    "SELECT sha256, name, path, modified_ns, passages FROM documents WHERE passages >= 0"
+)
 _COUNTED: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"""
@@ -81,10 +89,11 @@ class IndexedDocument:
 class DocumentIndex:
     """Documents by the SHA-256 of their files.
 
-    Any thread may use it. Reading calls wait for each other, but for a writing one only while it
-    ends, as for one of another process. A document is added whole or not at all, also where the
-    power fails: what is missing afterwards is added again. All calls raise DocumentIndexFailed, and
-    DocumentIndexDamaged after a damaged file was deleted; the next call has a new one.
+    Any thread may use it. Calls wait for each other, but a long document is written and deleted a
+    few hundred passages at a time: others have their turn in between. It is there once it is whole,
+    also where the power fails: what is missing afterwards is added again. All calls raise
+    DocumentIndexFailed, and DocumentIndexDamaged after a damaged file was deleted; the next call
+    has a new one.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -92,6 +101,7 @@ class DocumentIndex:
         self._path, self._guard = path, threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self.added: dict[str, None] = {}  # hashes, by this object, in order
+        self._left: set[str] = set()  # the hidden hashes of documents that are to be deleted
 
     @property
     def size_bytes(self) -> int:
@@ -111,50 +121,85 @@ class DocumentIndex:
         self, document: Document, path: str = "", modified_ns: int = 0, data: bytes = b""
     ) -> None:
         """Add a document, or note another path of one that is there; `data` is its file to keep."""
+        self._delete_left()
+        hidden, is_whole = secrets.token_hex(32), False  # instead of its hash, until it is whole
         with self._written() as db:
             note = "UPDATE documents SET path = ?, modified_ns = ? WHERE sha256 = ?"
-            if not db.execute(note, (path, modified_ns, document.sha256)).rowcount:
-                columns = (document.sha256, document.name, document.kind, document.pages)
-                insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, 0)"
-                added = db.execute(insert, (*columns, path, modified_ns)).lastrowid or 0
-                count = 0
-                for row_id, each in enumerate(passages(document), added * _NUMBERS):
-                    count = each.number + 1
-                    facts = asdict(each.place) | {"headings": each.headings}
-                    known = {k: v for k, v in facts.items() if v not in (None, "", ())}
-                    place = json.dumps(known, ensure_ascii=False)
-                    row = (row_id, place, each.start, each.text)
-                    db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
-                    terms = indexed_terms(each.text, each.place.heading, each.name)
-                    db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row_id, terms))
-                db.execute("UPDATE documents SET passages = ? WHERE id = ?", (count, added))
-                if data:
-                    db.execute("INSERT INTO files VALUES (?, ?)", (added, data))
-                for block in document.blocks:
-                    if block.recognised.boxes:
-                        at = added * _NUMBERS + (block.place.page or 1)
-                        kept = at, json.dumps(block.recognised, ensure_ascii=False)
-                        db.execute("INSERT OR IGNORE INTO recognised VALUES (?, ?)", kept)
-            db.execute("PRAGMA shrink_memory")
+            if db.execute(note, (path, modified_ns, document.sha256)).rowcount:
+                self.added[document.sha256] = None
+                return
+            columns = hidden, document.name, document.kind, document.pages, path, modified_ns
+            insert = "INSERT INTO documents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
+            db.execute(insert, (*columns, _UNFINISHED))
+        try:
+            is_whole = self._add_rows(document, hidden, data)
+        finally:
+            if not is_whole:
+                self._left.add(hidden)
+        if not is_whole:  # another process added it first, or opened the file and deleted this one
+            self.add(document, path, modified_ns, data)
         self.added[document.sha256] = None
+
+    def _add_rows(self, document: Document, hidden: str, data: bytes) -> bool:
+        """Add all that a document has, and show it. False where it is gone, or is there already."""
+        cut, count, is_last = passages(document), 0, False
+        while not is_last:
+            rows = [(each, _terms_of(each)) for each in islice(cut, _AT_ONCE)]
+            count, is_last = count + len(rows), len(rows) < _AT_ONCE
+            with self._written() as db:
+                added = self._id(db, hidden)
+                if added is None or self._id(db, document.sha256) is not None:
+                    return False
+                for each, terms in rows:
+                    row = added * _NUMBERS + each.number, _place(each), each.start, each.text
+                    db.execute("INSERT INTO passages VALUES (?, ?, ?, ?)", row)
+                    db.execute("INSERT INTO terms (rowid, text) VALUES (?, ?)", (row[0], terms))
+                if is_last:
+                    _add_pictures(db, document, added, data)
+                    shown = "UPDATE documents SET sha256 = ?, passages = ? WHERE id = ?"
+                    db.execute(shown, (document.sha256, count, added))
+        with self._used() as db:
+            db.execute("PRAGMA shrink_memory")
+        return True
 
     def remove(self, sha256: str) -> None:
         """Remove a document with all its text and words."""
+        hidden = secrets.token_hex(32)
         with self._written() as db:
-            if (known := self._id(db, sha256)) is None:
-                return
-            span = _span(known)
-            for row_id, each in enumerate(self._rows(db, span), span[0]):
-                terms = indexed_terms(each.text, each.place.heading, each.name)
-                old = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
-                db.execute(old, (row_id, terms))
-            if not _SECURE:
-                db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
-            db.execute("DELETE FROM passages WHERE id BETWEEN ? AND ?", span)
-            db.execute("DELETE FROM recognised WHERE id BETWEEN ? AND ?", span)
-            for table in ("documents", "files"):
-                db.execute(f"DELETE FROM {table} WHERE id = ?", (known,))  # noqa: S608
+            hide = "UPDATE documents SET sha256 = ?, passages = ? WHERE sha256 = ?"
+            db.execute(hide, (hidden, _UNFINISHED, sha256))
         self.added.pop(sha256, None)
+        self._left.add(hidden)
+        self._delete_left()
+
+    def _delete_left(self) -> None:
+        """Delete the documents that were not added whole, or not removed whole."""
+        with self._used():  # opening the file finds those of a process that was ended
+            left = list(self._left)
+        for hidden in left:
+            while self._delete_some(hidden):
+                time.sleep(_TURN_S)
+            self._left.discard(hidden)
+
+    def _delete_some(self, hidden: str) -> bool:
+        """Delete passages of a document, with the last ones all of it. Whether more are left."""
+        with self._written() as db:
+            if (known := self._id(db, hidden)) is None:
+                return False
+            span = _span(known)
+            some = list(islice(self._rows(db, span), _AT_ONCE))
+            for each in some:
+                row_id = span[0] + each.number
+                old = "INSERT INTO terms (terms, rowid, text) VALUES ('delete', ?, ?)"
+                db.execute(old, (row_id, _terms_of(each)))
+                db.execute("DELETE FROM passages WHERE id = ?", (row_id,))
+            if len(some) < _AT_ONCE:
+                if not _SECURE:
+                    db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
+                db.execute("DELETE FROM recognised WHERE id BETWEEN ? AND ?", span)
+                for table in ("documents", "files"):
+                    db.execute(f"DELETE FROM {table} WHERE id = ?", (known,))  # noqa: S608
+            return len(some) == _AT_ONCE
 
     def documents(self) -> list[IndexedDocument]:
         """All documents, in the order in which they were added."""
@@ -164,7 +209,7 @@ class DocumentIndex:
     def document(self, sha256: str) -> IndexedDocument | None:
         """One document; None where it is not there."""
         with self._used() as db:
-            row = db.execute(f"{_DOCUMENTS} WHERE sha256 = ?", (sha256,)).fetchone()
+            row = db.execute(f"{_DOCUMENTS} AND sha256 = ?", (sha256,)).fetchone()
             return None if row is None else IndexedDocument(*row)
 
     def passages(self, sha256: str, most: int = _NUMBERS) -> list[Passage]:
@@ -279,6 +324,8 @@ class DocumentIndex:
         with self._guard, self._own_errors():
             if self._connection is None:
                 self._connection = _opened(self._path)
+                unfinished = "SELECT sha256 FROM documents WHERE passages < 0"
+                self._left = {hidden for (hidden,) in self._connection.execute(unfinished)}
             yield self._connection
 
     @contextmanager
@@ -359,6 +406,27 @@ def _is_whole(db: sqlite3.Connection) -> bool:
         return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError:
         return False
+
+
+def _terms_of(passage: Passage) -> str:
+    return indexed_terms(passage.text, passage.place.heading, passage.name)
+
+
+def _place(passage: Passage) -> str:
+    facts = asdict(passage.place) | {"headings": passage.headings}
+    known = {key: value for key, value in facts.items() if value not in (None, "", ())}
+    return json.dumps(known, ensure_ascii=False)
+
+
+def _add_pictures(db: sqlite3.Connection, document: Document, added: int, data: bytes) -> None:
+    """Add what was recognised, and the file where it is kept here."""
+    if data:
+        db.execute("INSERT INTO files VALUES (?, ?)", (added, data))
+    for block in document.blocks:
+        if block.recognised.boxes:
+            at = added * _NUMBERS + (block.place.page or 1)
+            kept = at, json.dumps(block.recognised, ensure_ascii=False)
+            db.execute("INSERT OR IGNORE INTO recognised VALUES (?, ?)", kept)
 
 
 def _span(document: int) -> tuple[int, int]:
