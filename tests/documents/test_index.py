@@ -240,6 +240,18 @@ def test_an_index_from_before_words_had_places_keeps_its_texts(tmp_path):
     assert index.passages("b" * 64)[0].place.sure == 0.9
 
 
+def test_an_index_that_an_older_application_has_made_anew_is_used(tmp_path):
+    DocumentIndex(tmp_path / "documents.db").documents()
+    with sqlite3.connect(tmp_path / "documents.db") as db:
+        db.execute("INSERT INTO recognised VALUES (1, 'of a document that is gone')")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    index = DocumentIndex(tmp_path / "documents.db")
+    index.add(pages("The ferry sails."))
+    assert index.search("ferry", ["a" * 64])
+    assert not index.recognised("a" * 64, 1).boxes
+
+
 def test_a_file_that_is_nowhere_else_is_kept_with_its_text_and_goes_with_it(tmp_path):
     index = DocumentIndex(tmp_path / "documents.db")
     index.add(pages("Gate 45."), data=b"picture" * 99)

@@ -50,7 +50,7 @@ def made(number: int) -> Document:
 
 @pytest.mark.slow
 def test_documents_are_whole_or_missing_after_each_kill(tmp_path: Path):
-    path, chance = tmp_path / "documents.db", random.Random(1)
+    path, chance = tmp_path / "documents.db", random.Random(ROUNDS)
     command = [sys.executable, "-c", ADDING, str(path), str(Path(__file__).parents[1])]
     before = 0
     for _ in range(ROUNDS):

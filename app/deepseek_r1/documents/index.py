@@ -33,6 +33,7 @@ _VERSION: Final = 2  # of the tables, and of what `indexed_terms` makes of a tex
 _OF_PICTURES: Final = """
 CREATE TABLE recognised (id INTEGER PRIMARY KEY, page TEXT NOT NULL);
 CREATE TABLE files (id INTEGER PRIMARY KEY, data BLOB NOT NULL)"""
+_LATER: Final = ("recognised", "files")  # tables that version 1 did not have
 _WAIT_S: Final = 10.0  # for another process that writes
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
 _SCHEMA: Final = f"""
@@ -385,11 +386,13 @@ def _opened(path: Path | None) -> sqlite3.Connection:
             db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version == 1:
+                for name in _LATER:  # an older application keeps them and makes the others anew
+                    db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _OF_PICTURES.split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
-                for name in ("documents", "passages", "terms", "recognised", "files"):
+                for name in ("documents", "passages", "terms", *_LATER):
                     db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
