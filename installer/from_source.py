@@ -9,9 +9,9 @@
 
 What follows `check`, `test` or `test-all` goes to pytest, what follows `run` to the application.
 
-Needs Python 3.11 to 3.13 and a C/C++ compiler; everything else comes from PyPI in the versions of
-`uv.lock`, into `build` and `.venv` here. The first time takes about five minutes: llama.cpp is
-compiled for this machine's processor. Uses nothing but the standard library.
+Needs Python 3.11 to 3.13. All else comes from PyPI in the versions of `uv.lock`, into `build` and
+`.venv` here, a compiler too where the system has none. The first time takes some minutes:
+llama.cpp is compiled for this machine's processor. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def prepare(command: str, arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return native_library.UNSUPPORTED
     python = usable_python()
-    if python is None or not toolchain.compiler_found():
+    if python is None or not toolchain.compiler_found(python):
         return 1
     if not qt_libraries_found(command, arguments):
         return 1
@@ -153,7 +153,7 @@ def install(python: str, *, with_tests: bool) -> bool:
     # uv remembers that it has built the application, not what became of the file.
     sync += [] if native_library_is_current() else ["--reinstall-package", "r1desk"]
     if not (ROOT / ".venv").is_dir():
-        print("Installing. The first time compiles llama.cpp: about five minutes.", flush=True)
+        print("Installing. The first time compiles llama.cpp: some minutes.", flush=True)
     # Locked processes may write no file, so Python could not keep what it compiles of theirs.
     compile_app = [tool("python"), "-m", "compileall", "-q", "app"]
     for step in (sync, compile_app):

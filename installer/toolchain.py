@@ -1,6 +1,6 @@
 """The tools that build the project from its source: uv and clang, in the versions of `uv.lock`.
 
-llama.cpp is compiled by the system's compiler. Uses nothing but the standard library.
+clang compiles where the system has no compiler. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import shlex
-import shutil
 import ssl
 import subprocess
 import sys
@@ -26,20 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = os.name == "nt"
 BIN = "Scripts" if WINDOWS else "bin"
 COMPILER = ROOT / "build" / "compiler"
+TOOLCHAIN_FILE = ROOT / "installer" / "llama.cmake"
 TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
 
 
-def compiler_found() -> bool:
-    """True where llama.cpp can be compiled or already is."""
-    if WINDOWS or (ROOT / ".venv").is_dir():  # CMake finds Visual Studio by itself
-        return True
-    if any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
-        return True
-    complain(
-        "No C++ compiler was found; llama.cpp has to be compiled.",
-        "Debian, Ubuntu: sudo apt install g++    macOS: xcode-select --install",
-    )
-    return False
+def compiler_found(python: str) -> bool:
+    """True where llama.cpp can be compiled: without the system's compiler clang is fetched."""
+    return bool(native_library.system_compiler()) or find_compiler(python) is not None
 
 
 def find_compiler(python: str) -> Path | None:
@@ -47,7 +39,8 @@ def find_compiler(python: str) -> Path | None:
     uv = find_uv()
     if uv is None:
         return None
-    print("Fetching clang: 100 MB.", flush=True)
+    if not COMPILER.is_dir():
+        print("Fetching clang: 100 MB.", flush=True)
     sync = [*sync_command(uv, python), "--only-group=compiler"]
     place = {"UV_PROJECT_ENVIRONMENT": str(COMPILER)}
     if subprocess.run(sync, cwd=ROOT, env=own_environment() | place, check=False).returncode != 0:
@@ -64,11 +57,15 @@ def zig_in(environment: Path) -> Path:
 def own_environment() -> dict[str, str]:
     """The environment without another project's virtual environment in it.
 
-    On macOS llama.cpp would be compiled for Apple's graphics and matrix libraries, whose memory the
-    budget does not count. On Linux a mistake of older GCCs is mended for it.
+    CMake gets `llama.cmake`, unless a toolchain file is there already. On macOS llama.cpp would be
+    compiled for Apple's graphics and matrix libraries, whose memory the budget does not count. On
+    Linux a mistake of older GCCs is mended for it.
     """
     own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    if sys.platform == "linux":
+    own.setdefault("CMAKE_TOOLCHAIN_FILE", str(TOOLCHAIN_FILE))
+    if not native_library.system_compiler():
+        own |= {"R1DESK_ZIG": str(zig_in(COMPILER)), "CMAKE_GENERATOR": "Ninja"}
+    elif sys.platform == "linux":
         chosen = own.get("CXXFLAGS", "")
         own["CXXFLAGS"] = f"{chosen} -include {shlex.quote(str(TILE_CONFIG))}".strip()
     if sys.platform == "darwin":

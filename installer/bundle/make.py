@@ -39,7 +39,7 @@ def main() -> int:
     native_only: bool = parser.parse_args().native
     python = from_source.usable_python()
     uv = None if python is None else toolchain.find_uv()
-    if python is None or uv is None or not toolchain.compiler_found():
+    if python is None or uv is None or not toolchain.compiler_found(python):
         return 1
     environment = toolchain.own_environment()
     try:

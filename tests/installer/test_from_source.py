@@ -85,6 +85,31 @@ def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(monkeypatch):
     assert built_with == ["-DGGML_NATIVE=OFF", "-DGGML_METAL=OFF", "-DGGML_BLAS=OFF"]
 
 
+def test_without_a_compiler_of_the_system_clang_is_fetched_and_compiles(monkeypatch):
+    monkeypatch.setattr(native_library, "system_compiler", list)
+    fetched = []
+    monkeypatch.setattr(toolchain, "find_compiler", lambda python: fetched.append(python) or "x")
+    assert toolchain.compiler_found("python3")
+    assert fetched == ["python3"]
+    built_with = toolchain.own_environment()
+    assert Path(built_with["R1DESK_ZIG"]).parts[-2:] == ("ziglang", native_library.own_zig().name)
+    assert Path(built_with["CMAKE_TOOLCHAIN_FILE"]).is_file()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="ggml for x86 pauses so")
+@pytest.mark.parametrize("system", ["linux-gnu", "windows-gnu"])
+def test_threads_that_turn_let_other_programs_run(tmp_path, system):
+    (program := tmp_path / "turn.c").write_text(
+        "#include <immintrin.h>\nvoid turn(void) { for (int i = 0; i < 600; i++) _mm_pause(); }\n"
+    )
+    header = toolchain.TOOLCHAIN_FILE.with_name("yielding_pause.h")
+    clang = [str(native_library.own_zig()), "cc", "-target", f"x86_64-{system}"]
+    assembly = tmp_path / "turn.s"
+    command = [*clang, "-include", str(header), "-O3", "-S", "-o", str(assembly), str(program)]
+    subprocess.run(command, check=True)
+    assert re.search("sched_yield|SwitchToThread", assembly.read_text())
+
+
 def test_an_unsupported_machine_is_named_before_anything_is_installed(monkeypatch, capsys):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "argv", ["from_source.py", "setup"])
