@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QGuiApplication, QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -19,6 +19,7 @@ from chat.chat_stack import CONTEXT, ChatStack
 from deepseek_r1.core.errors import EngineFailed, ErrorReport
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Passage, Place
+from deepseek_r1.documents.errors import DocumentEmpty, DocumentIsPicture
 from deepseek_r1.documents.page_drawing import DrawnPage
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import (
@@ -36,8 +37,10 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
+from r1desk.chat.presenters.refused_files import RefusedFiles
 from r1desk.store import AnswerSources, Attachment
 from r1desk.widgets.marked_items import MARKS_ROLE
+from r1desk.widgets.notice_bar import NoticeBar
 from support.awaiting import begun, result_of
 from support.models_double import ModelsDouble, SettingsDouble
 
@@ -554,3 +557,15 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     assert len(refused) == 1
     assert "notes.txt" in refused[0].text()
     assert documents.index.document(document.sha256) is not None
+
+
+def test_a_picture_without_the_extra_offers_the_command_that_installs_it(qtbot):
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    refused = RefusedFiles(bar, "files")
+    refused.add(DocumentEmpty(name="a.txt").report())
+    assert not bar.rows[0].buttons
+    refused.add(DocumentIsPicture(name="scan.png").report())
+    (copy,) = bar.rows[0].buttons
+    qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == 'pip install "r1desk[ocr]"'

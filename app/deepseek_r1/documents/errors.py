@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_
 
@@ -21,6 +23,9 @@ class DocumentKindUnknown(DocumentRefused):
     what = N_("{name} is no document that can be read.")
     why = N_("{detail}")
     todo = N_("Save it as PDF, DOCX, ODT, PPTX, XLSX, EPUB, HTML or plain text, or paste its text.")
+
+
+OCR_COMMAND: Final = 'pip install "r1desk[ocr]"'
 
 
 class DocumentIsPicture(DocumentRefused):

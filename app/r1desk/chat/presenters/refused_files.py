@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from PySide6.QtGui import QGuiApplication
+
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import join_sentences, tr, trn
+from deepseek_r1.documents.errors import OCR_COMMAND, DocumentIsPicture
 from r1desk.widgets.notice_bar import Notice, NoticeBar
 
 _MOST_LISTED = 8
@@ -21,7 +26,12 @@ class RefusedFiles:
         """Show a refusal beside those before it."""
         self._reports = [*(each for each in self._reports if each != report), report]
         self._notices.withdraw(self._topic)
-        self._notices.show_notice(Notice(self._text(), topic=self._topic))
+        actions = {}
+        if any(isinstance(each.error, DocumentIsPicture) for each in self._reports):
+            copy = partial(QGuiApplication.clipboard().setText, OCR_COMMAND)
+            actions = {tr("Copy the command"): copy}
+        notice = Notice(self._text(), actions=actions, topic=self._topic)
+        self._notices.show_notice(notice)
 
     def clear(self) -> None:
         """Show none any more."""
