@@ -162,6 +162,13 @@ def test_a_scan_is_read_in_a_process_of_its_own_page_by_page(tmp_path):
     assert texts == [(1, "Gate 45 is closed."), (2, "Use 46.")]
 
 
+def test_the_last_page_is_not_named_while_the_first_one_of_a_scan_is_read(tmp_path):
+    first, pages = made.scan("Gate 45 is closed."), list[int]()
+    first.save(tmp_path / "a.pdf", save_all=True, append_images=[made.scan("Use 46.")])
+    read_document(tmp_path / "a.pdf", on_page=pages.append)
+    assert pages[pages.index(0) :] in ([0, 1, 2], [0, 2])
+
+
 def test_pages_of_a_pdf_with_text_keep_it_and_pictures_among_them_are_read(tmp_path):
     buffer = io.BytesIO()
     made.scan("Gate 45 is closed.").save(buffer, "PDF")
