@@ -133,7 +133,8 @@ def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
 
 def test_words_that_may_be_others_are_doubtful_on_the_page():
     sure = WordBox("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
-    boxes = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
+    bullet = sure._replace(text="–", sure=0.3, left=0.05, right=0.1)
+    boxes = [bullet, sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
     page = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "Gate 4S")
     assert page.doubtful == ((30, 40, 20, 40),)
     assert page.marks == ((10, 40, 20, 40), (30, 40, 20, 40))

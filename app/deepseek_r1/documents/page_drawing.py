@@ -140,7 +140,8 @@ def with_recognised(page: DrawnPage, boxes: Sequence[WordBox], marked: str) -> D
 
     found = place_of_letters(marked, (word.text for word in boxes))
     shown = boxes[found[0] : found[1] + 1] if found is not None else ()
-    doubtful = [word for word in boxes if word.sure < DOUBTFUL]
+    # A bullet is seldom sure, and nobody reads it.
+    doubtful = [w for w in boxes if w.sure < DOUBTFUL and any(map(str.isalnum, w.text))]
     return replace(page, marks=places(shown), doubtful=places(doubtful))
 
 
