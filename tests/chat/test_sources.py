@@ -98,9 +98,14 @@ def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_n
     assert menu_of(button) == ["[1] a.txt · not cited", "Change…"]
     assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt\n{texts[0]}"
     assert sources.text("A pin holds a package. [7]") == ""
-    show_cited(show, "Nobody knows.", sources.model_copy(update={"whole": True}))
-    assert not view.view(2).sources.isEnabled()
-    assert view.view(2).sources.text() == "The answer cites nothing · whole document"
+
+
+def test_the_best_passage_can_be_looked_at_where_an_answer_is_from_none(view, show):
+    show_cited(show, "Nobody knows.", SOURCES.model_copy(update={"whole": True}))
+    button = view.view(2).sources
+    assert button.isEnabled()
+    assert button.text() == "The answer cites nothing · whole document"
+    assert menu_of(button) == ["[1] report.pdf, page 11 · not cited"]
 
 
 def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):

@@ -265,11 +265,12 @@ def sources_button(
 ) -> QToolButton:
     """A button with what the answer was given; its menu shows each passage in its document.
 
-    Where there is an answer, it has only those that this is from.
+    Where there is an answer, it has only those that this is from; else the best one, to look at.
     """
     has_ended = message.state not in {"queued", "streaming"}
     answers = has_ended and bool(message.content)
     shown = listed(message.content, sources.sent) if answers else sources.passages()
+    shown = shown or sources.sent[:1]
     button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
     button.setEnabled(bool(shown) or not sources.whole)
