@@ -182,9 +182,14 @@ def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
 def best_sentence(text: str, claim: str) -> str:
     """The sentence of a text with most words of a claim; all of it where none has two of them."""
     sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
-    counts = [len({stem for _, stem in _stems(sentence, claim)}) for sentence in sentences]
+    counts = [shared_words(sentence, claim) for sentence in sentences]
     most = max(counts, default=0)
     return sentences[counts.index(most)] if most > 1 else text
+
+
+def shared_words(text: str, claim: str) -> int:
+    """The number of words of a claim that a text has, or other forms of them."""
+    return len({stem for _, stem in _stems(text, claim)})
 
 
 def _stems(text: str, question: str) -> list[tuple[int, str]]:

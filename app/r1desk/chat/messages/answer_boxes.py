@@ -18,7 +18,8 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.documents.document import claims, listed
+from deepseek_r1.documents.document import Source, claims, listed
+from deepseek_r1.documents.passages import shared_words
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -42,6 +43,7 @@ from r1desk.widgets.layouts import FittedWidget, filled
 _MAX_ERROR = 4_000
 _MOST_SOURCES = 40  # in the menu
 _TOOLTIP_CHARACTERS = 600
+_COMPARED_CHARACTERS = 2_000  # of an answer, with its passages
 _STILL_THINKING = {
     FinishReason.STOP: N_("The model stopped while thinking and wrote no answer."),
     FinishReason.LENGTH: N_(
@@ -265,20 +267,20 @@ def sources_button(
 ) -> QToolButton:
     """A button with what the answer was given; its menu shows each passage in its document.
 
-    Where there is an answer, it has only those that this is from; else the best one, to look at.
+    Where there is an answer, it has only those that this is from; without any the nearest one.
     """
     has_ended = message.state not in {"queued", "streaming"}
     answers = has_ended and bool(message.content)
     shown = listed(message.content, sources.sent) if answers else sources.passages()
-    shown = shown or sources.sent[:1]
     button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
-    button.setEnabled(bool(shown) or not sources.whole)
+    button.setEnabled(answers or bool(shown) or not sources.whole)
     menu = QMenu(button, toolTipsVisible=True)
 
     def fill() -> None:
         names = sources.names()
-        for source in shown[:_MOST_SOURCES] if menu.isEmpty() else ():
+        some = shown if shown or not answers else _nearest(message.content, sources)
+        for source in some[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
             text = fit.code(" · ".join(label)).replace("&", "&&")
@@ -296,3 +298,9 @@ def sources_button(
     button.setMenu(menu)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
     return button
+
+
+def _nearest(answer: str, sources: AnswerSources) -> tuple[Source, ...]:
+    """The passage that has most words of an answer; of several the best one for its question."""
+    start = answer[:_COMPARED_CHARACTERS]
+    return tuple(sorted(sources.sent, key=lambda s: -shared_words(s.passage.text, start))[:1])
