@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.documents.document import Source, claims, listed
-from deepseek_r1.documents.passages import shared_words
+from deepseek_r1.documents.document import claims, listed
+from deepseek_r1.documents.passages import nearest_source
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -43,7 +43,6 @@ from r1desk.widgets.layouts import FittedWidget, filled
 _MAX_ERROR = 4_000
 _MOST_SOURCES = 40  # in the menu
 _TOOLTIP_CHARACTERS = 600
-_COMPARED_CHARACTERS = 2_000  # of an answer, with its passages
 _STILL_THINKING = {
     FinishReason.STOP: N_("The model stopped while thinking and wrote no answer."),
     FinishReason.LENGTH: N_(
@@ -279,7 +278,7 @@ def sources_button(
 
     def fill() -> None:
         names = sources.names()
-        some = shown if shown or not answers else _nearest(message.content, sources)
+        some = shown if shown or not answers else nearest_source(message.content, sources.sent)
         for source in some[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
@@ -298,9 +297,3 @@ def sources_button(
     button.setMenu(menu)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
     return button
-
-
-def _nearest(answer: str, sources: AnswerSources) -> tuple[Source, ...]:
-    """The passage that has most words of an answer; of several the best one for its question."""
-    start = answer[:_COMPARED_CHARACTERS]
-    return tuple(sorted(sources.sent, key=lambda s: -shared_words(s.passage.text, start))[:1])
