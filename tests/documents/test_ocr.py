@@ -223,6 +223,14 @@ def test_a_picture_in_a_word_file_is_read_where_it_stands_and_once(tmp_path):
     assert mark.startswith("[Read from a picture, ")
 
 
+def test_a_text_from_a_picture_in_a_word_file_is_marked_as_such_and_no_other(tmp_path):
+    path = word_file(tmp_path, made.word_paragraph("Before it. " * 20) + made.word_picture("p"))
+    typed, read = read_document(path).blocks
+    assert typed.place.sure is None
+    assert read.place.sure > 0.9
+    assert "read from a picture, " in read.place.label()
+
+
 def test_a_picture_in_a_cell_is_a_part_of_the_row(tmp_path):
     cells = (made.word_paragraph("Left."), made.word_picture("p"))
     row = "".join(f"<w:tc>{each}</w:tc>" for each in cells)
