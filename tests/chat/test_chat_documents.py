@@ -302,6 +302,8 @@ def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, docume
     assert copied == [("ann-3.", "page 3")]
     pane.show_text_instead("It takes too long.")
     assert (pane.note.text(), pane.field.isVisible()) == ("It takes too long.", True)
+    pane.begin("b.pdf", "ab" * 32)
+    assert not pane.find_field.text()
 
 
 def test_a_page_that_was_read_from_a_picture_names_how_sure_its_text_is_and_dots_what_is_not(qtbot):

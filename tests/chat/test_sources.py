@@ -98,9 +98,20 @@ def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_n
     assert menu_of(button) == ["[1] a.txt · not cited", "Change…"]
     assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt\n{texts[0]}"
     assert sources.text("A pin holds a package. [7]") == ""
-    show_cited(show, "Nobody knows.", sources.model_copy(update={"whole": True}))
-    assert not view.view(2).sources.isEnabled()
-    assert view.view(2).sources.text() == "The answer cites nothing · whole document"
+
+
+def test_the_nearest_passage_can_be_looked_at_where_an_answer_is_from_none(view, show):
+    texts = "The name is sent by mail.", "No commas, no parentheses.", "Commas end a field."
+    given = [
+        Source(n, Passage("ab" * 32, "a.txt", n, Place(), t, 0, 9)) for n, t in enumerate(texts, 1)
+    ]
+    sources = AnswerSources(sent=tuple(given), tokens=1240, whole=True)
+    show_cited(show, "None with commas or parentheses.", sources)
+    button = view.view(2).sources
+    assert button.text() == "The answer cites nothing · whole document"
+    assert menu_of(button) == ["[2] a.txt · not cited"]
+    show_cited(show, "Nobody knows.", sources)
+    assert menu_of(view.view(2).sources) == ["[1] a.txt · not cited"]
 
 
 def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):

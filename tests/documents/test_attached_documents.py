@@ -104,7 +104,11 @@ def test_a_continued_answer_has_cited_what_its_beginning_cites():
 
 @pytest.mark.slow
 def test_an_answer_about_a_picture_names_it_also_where_it_cites_nothing():
-    texts = ("It was closed.", Place(page=1)), ("Gate 45.", Place(page=2, sure=0.97))
+    texts = (
+        ("It was closed.", Place(page=1)),
+        ("Gate 45.", Place(page=2, sure=0.97)),
+        ("Commas end a name.", Place(page=3, sure=0.96)),
+    )
     passages = (
         Passage("a" * 64, "a.pdf", n, place, text, 0, 9) for n, (text, place) in enumerate(texts)
     )
@@ -112,6 +116,8 @@ def test_an_answer_about_a_picture_names_it_also_where_it_cites_nothing():
     sourced(AnswerDelta(text="I do not know."))
     (source,) = sourced(finished()).sources
     assert (source.n, source.cited, source.picture_confidence) == (2, False, 0.97)
+    sourced(AnswerDelta(text=" No commas."))
+    assert sourced(finished()).sources[0].page == 3  # the one with its words
 
 
 def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_path: Path):

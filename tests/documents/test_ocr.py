@@ -133,7 +133,8 @@ def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
 
 def test_words_that_may_be_others_are_doubtful_on_the_page():
     sure = WordBox("gate", 0.99, 0.1, 0.2, 0.3, 0.4)
-    boxes = [sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
+    bullet = sure._replace(text="–", sure=0.3, left=0.05, right=0.1)
+    boxes = [bullet, sure, sure._replace(text="4S", sure=0.6, left=0.3, right=0.5)]
     page = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "Gate 4S")
     assert page.doubtful == ((30, 40, 20, 40),)
     assert page.marks == ((10, 40, 20, 40), (30, 40, 20, 40))
@@ -160,6 +161,13 @@ def test_a_scan_is_read_in_a_process_of_its_own_page_by_page(tmp_path):
     document = read_document(tmp_path / "a.pdf")
     texts = [(block.place.page, block.text.split("\n")[1]) for block in document.blocks]
     assert texts == [(1, "Gate 45 is closed."), (2, "Use 46.")]
+
+
+def test_the_last_page_is_not_named_while_the_first_one_of_a_scan_is_read(tmp_path):
+    first, pages = made.scan("Gate 45 is closed."), list[int]()
+    first.save(tmp_path / "a.pdf", save_all=True, append_images=[made.scan("Use 46.")])
+    read_document(tmp_path / "a.pdf", on_page=pages.append)
+    assert pages[pages.index(0) :] in ([0, 1, 2], [0, 2])
 
 
 def test_pages_of_a_pdf_with_text_keep_it_and_pictures_among_them_are_read(tmp_path):
@@ -213,6 +221,14 @@ def test_a_picture_in_a_word_file_is_read_where_it_stands_and_once(tmp_path):
     first, mark, read, *rest = recognised(path).split("\n")
     assert (first, read, rest) == ("Before it.", READ, ["Between.", "After it."])
     assert mark.startswith("[Read from a picture, ")
+
+
+def test_a_text_from_a_picture_in_a_word_file_is_marked_as_such_and_no_other(tmp_path):
+    path = word_file(tmp_path, made.word_paragraph("Before it. " * 20) + made.word_picture("p"))
+    typed, read = read_document(path).blocks
+    assert typed.place.sure is None
+    assert read.place.sure > 0.9
+    assert "read from a picture, " in read.place.label()
 
 
 def test_a_picture_in_a_cell_is_a_part_of_the_row(tmp_path):

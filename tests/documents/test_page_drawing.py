@@ -9,9 +9,10 @@ from PIL import Image
 
 from deepseek_r1.documents import page_drawing
 from deepseek_r1.documents.errors import DocumentRefused
-from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
+from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
+from deepseek_r1.ocr.word_box import WordBox
 from support import document_files as made
 
 LINES = ("The harbour was closed.", "The ferry sails", "again since June.")
@@ -44,6 +45,18 @@ def test_a_text_is_found_where_it_is_drawn_whatever_its_spaces_and_signs(drawer:
     assert min(ink) < first < last  # two lines, below the first one
     assert not drawer.draw(2, 600, "another text").marks
     assert not drawer.draw(1, 600, "the ferry").marks
+
+
+def test_every_place_of_a_text_is_marked(tmp_path: Path):
+    lines = made.pdf_lines("A ferry sails.", "It is late.", "No ferry, no ferry.")
+    (path := tmp_path / "a.pdf").write_bytes(made.pdf([lines]))
+    drawer = PageDrawer(path, "a.pdf", ReadingMemory())
+    assert len(drawer.draw(1, 600, "Ferry").marks) == 3
+    drawer.close()
+    word = WordBox("ferry", 0.99, 0.1, 0.2, 0.3, 0.4)
+    boxes = [word, word._replace(text="is"), word._replace(text="no"), word._replace(top=0.3)]
+    scan = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "ferry")
+    assert scan.marks == ((10, 40, 20, 40), (10, 60, 20, 20))
 
 
 def test_a_page_that_was_drawn_is_kept_until_others_take_its_place(drawer, monkeypatch):

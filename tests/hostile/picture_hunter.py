@@ -421,7 +421,7 @@ def tried(name: str, path: Path) -> Case:
         document = read_document(path, stop=watch.stop, most_mib=0, on_page=pages.append)
         verdict = f"read as {document.kind}"
     except ReadingStopped:  # a page that unpacks for eight seconds is refused before
-        goes_on = len(set(pages)) > 1 or "letters" in name
+        goes_on = len(set(pages) - {0}) > 1 or "letters" in name
         verdict = "read on, page by page" if goes_on else "stopped"
         bad = "" if goes_on else f"nothing after {watch.took_s:.1f} s"
     except R1Error as error:

@@ -14,6 +14,7 @@ from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.documents.document import Source, listed
 from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
+from deepseek_r1.documents.passages import nearest_source
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
 
@@ -116,6 +117,6 @@ class SourcedAnswer:
                 cited=each.cited,
                 picture_confidence=each.passage.place.sure,
             )
-            for each in listed(self._text, self._sources) or of_pictures[:1]
+            for each in listed(self._text, self._sources) or nearest_source(self._text, of_pictures)
         )
         return event.model_copy(update={"sources": chosen})

@@ -99,12 +99,12 @@ class BlockWriter:
         elif text:
             self.put(text)
 
-    def put_picture(self, text: str) -> None:
+    def put_picture(self, text: str, sure: float | None) -> None:
         """The text of a picture, behind a paragraph or in a cell; else a note about it."""
         if self._cells:
             self._cells[-1].append(text)
         else:
-            self.put(text, is_text=self.recognises)
+            self.put(text, sure, is_text=self.recognises)
 
     def begin_row(self) -> None:
         """A row that is open ends."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 from unicodedata import normalize
 
@@ -30,6 +31,7 @@ _CLAIM: Final = 400  # characters before a citation
 _NUMBER_OR_NAME = re.compile(r"(?<![A-Za-z\d])[A-Za-z]*+\d[\w.:/-]*\w|(?<=[\w,;:(] )\w+", re.ASCII)
 _THOUSANDS = re.compile(r"(?<=\d)[,\u202f'](?=\d{3})")
 _BEST: Final = 12  # sources that are listed where the answer does not cite them
+_MOST_PLACES: Final = 200  # of a text on a page
 _SHARED: Final = 2  # names and numbers that an answer has of a passage which it does not cite
 
 
@@ -110,16 +112,16 @@ class Source:
     cited: bool = False
 
 
-def place_of_letters(text: str, parts: Iterable[str]) -> tuple[int, int] | None:
-    """The first and the last of the parts in which a text stands; only letters, digits count."""
+def places_of_letters(text: str, parts: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """The first and the last part of each place of a text; only letters and digits count."""
     letters, places = "", list[int]()
     for place, part in enumerate(parts):
         added = _letters(part)
         letters += added
         places += [place] * len(added)
-    wanted = _letters(text)
-    start = letters.find(wanted) if wanted else -1
-    return (places[start], places[start + len(wanted) - 1]) if start >= 0 else None
+    if wanted := _letters(text):
+        for found in islice(re.finditer(re.escape(wanted), letters), _MOST_PLACES):
+            yield places[found.start()], places[found.end() - 1]
 
 
 @lru_cache(4_096)  # a page has few different characters

@@ -44,13 +44,16 @@ _ITEMS = {"numPr", "list-item"}
 _TITLES = {"title", "ctrTitle"}
 _SPACE = re.compile(r"\s+")
 
+# A reference to a picture to its text, "" for none, and how sure that is.
+PictureText = Callable[[str], tuple[str, float | None]]
+
 
 class MarkupText:
     """Writes paragraphs, headings and rows.
 
     `roles` is a table above. Where `text_in` is given, text stands in these elements alone.
     `headings` are the identifiers of paragraphs' styles. `picture_text` gets a reference to a
-    picture where it stands, and returns its text.
+    picture where it stands.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class MarkupText:
         roles: Mapping[str, int | str] = HTML,
         text_in: str = "",
         headings: Collection[str] = (),
-        picture_text: Callable[[str], str] = lambda _reference: "",
+        picture_text: PictureText = lambda _reference: ("", None),
     ) -> None:
         self._writer, self._roles, self._picture_text = writer, roles, picture_text
         self._text_in, self._headings = text_in, headings
@@ -122,9 +125,10 @@ class MarkupText:
             self._is_title = attribute(attributes, "class") in _TITLES
         elif self._roles.get(name) == _PICTURE:
             found = filter(None, (attribute(attributes, each) for each in _REFERENCES))
-            if text := self._picture_text(next(found, "")):
+            text, sure = self._picture_text(next(found, ""))
+            if text:
                 self._writer.end_paragraph(is_heading=self._is_heading)
-                self._writer.put_picture(text)
+                self._writer.put_picture(text, sure)
 
     def end(self, name: str) -> None:
         role = self._role(name)

@@ -121,7 +121,7 @@ class OfficeFile:
     ) -> None:
         targets, text_in = cache(partial(self._targets, part)), "t" if roles is OFFICE else ""
 
-        def picture_text(reference: str) -> str:
+        def picture_text(reference: str) -> tuple[str, float | None]:
             _kind, known = targets().get(reference, ("", "")) if text_in else ("", reference)
             return self._picture_text("", known)
 
@@ -129,24 +129,24 @@ class OfficeFile:
         self._walk(part, walk.start, walk.end, walk.text)
         self._writer.end_row()
 
-    def _picture_text(self, folder: str, reference: str) -> str:
-        """The text of a picture where it is met first, or a note; "" for what is none."""
+    def _picture_text(self, folder: str, reference: str) -> tuple[str, float | None]:
+        """A picture's text where it is met first, or a note, or ""; how sure the text is."""
         part = _joined(folder, reference)
         info = self._infos.get(part)
         if info is None or part in self._pictures or models_folder() is None:
-            return ""
+            return "", None
         from deepseek_r1.documents import picture_text  # noqa: PLC0415 - an extra
 
         self._pictures.add(part)
         if len(self._pictures) > _MOST_PICTURES or info.file_size > _MOST_PICTURE_BYTES:
-            return picture_text.UNREAD
+            return picture_text.UNREAD, None
         try:
             with self._archive.open(info) as file:
-                return picture_text.embedded_text(file, self._writer)
+                return picture_text.embedded_text(file, self._writer)[:2]
         except Exception as error:  # any of Pillow's; the text around the picture is sound
             if self._writer.recognises and isinstance(error, MemoryError):
                 raise
-            return picture_text.UNREAD
+            return picture_text.UNREAD, None
 
     def _write_word(self, main: str) -> None:
         """The text, then its notes. Pages are made by the program that shows it."""

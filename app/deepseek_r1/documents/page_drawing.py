@@ -14,7 +14,7 @@ from typing import Final
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import place_of_letters
+from deepseek_r1.documents.document import places_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, ReaderFull
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
@@ -138,9 +138,10 @@ def with_recognised(page: DrawnPage, boxes: Sequence[WordBox], marked: str) -> D
     def places(some: Iterable[WordBox]) -> tuple[Rectangle, ...]:
         return tuple(_place(word, page.width, page.height) for word in some)
 
-    found = place_of_letters(marked, (word.text for word in boxes))
-    shown = boxes[found[0] : found[1] + 1] if found is not None else ()
-    doubtful = [word for word in boxes if word.sure < DOUBTFUL]
+    found = places_of_letters(marked, (word.text for word in boxes))
+    shown = [word for first, last in found for word in boxes[first : last + 1]]
+    # A bullet is seldom sure, and nobody reads it.
+    doubtful = [w for w in boxes if w.sure < DOUBTFUL and any(map(str.isalnum, w.text))]
     return replace(page, marks=places(shown), doubtful=places(doubtful))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place, Source
 
 PASSAGE_TOKENS: Final = 200
 _MOST_TOKENS: Final = 270  # of a block that is not cut
@@ -23,6 +23,7 @@ UNSPACED: Final = (
     "\U00020000-\U0003ffff"
 )
 _UNSPACED = re.compile(f"[{UNSPACED}]+")
+_COMPARED_CHARACTERS: Final = 2_000  # of an answer
 _MOST_TERMS: Final = 2_000  # of a question that are searched: each is counted first
 _JOINED = re.compile(r"\w+(?:[-./_:+@]\w+)*")
 _WORD = re.compile(r"[^\W_]+")
@@ -182,9 +183,20 @@ def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
 def best_sentence(text: str, claim: str) -> str:
     """The sentence of a text with most words of a claim; all of it where none has two of them."""
     sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
-    counts = [len({stem for _, stem in _stems(sentence, claim)}) for sentence in sentences]
+    counts = [_shared(sentence, claim) for sentence in sentences]
     most = max(counts, default=0)
     return sentences[counts.index(most)] if most > 1 else text
+
+
+def nearest_source(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The one with most words of an answer, the first of several; none where there is none."""
+    start = answer[:_COMPARED_CHARACTERS]
+    return tuple(sorted(sources, key=lambda each: -_shared(each.passage.text, start))[:1])
+
+
+def _shared(text: str, claim: str) -> int:
+    """The number of words of a claim that a text has, or other forms of them."""
+    return len({stem for _, stem in _stems(text, claim)})
 
 
 def _stems(text: str, question: str) -> list[tuple[int, str]]:

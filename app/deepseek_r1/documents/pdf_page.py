@@ -11,7 +11,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import place_of_letters
+from deepseek_r1.documents.document import places_of_letters
 from deepseek_r1.documents.errors import DocumentDamaged
 from deepseek_r1.documents.pdf_text import opened_pdf
 from deepseek_r1.documents.reader_protocol import (
@@ -44,15 +44,15 @@ def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDraw
 
 
 def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Rectangle]:
-    """The lines of a text on a drawn page; only letters and digits are compared."""
+    """The lines of each place of a text on a drawn page."""
     shown = page.get_textpage()
     count = min(shown.count_chars(), _MOST_CHARACTERS) if text else 0
     codes = (pdfium_c.FPDFText_GetUnicode(shown, place) for place in range(count))
-    if (found := place_of_letters(text, map(chr, codes))) is None:
-        return []
-    first, last = found
-    count = shown.count_rects(first, last - first + 1)
-    return [_on_picture(page, shown.get_rect(at), width, height) for at in range(count)]
+    marks = list[Rectangle]()
+    for first, last in places_of_letters(text, map(chr, codes)):
+        lines = shown.count_rects(first, last - first + 1)
+        marks += [_on_picture(page, shown.get_rect(at), width, height) for at in range(lines)]
+    return marks
 
 
 def _on_picture(

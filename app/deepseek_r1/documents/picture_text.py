@@ -63,23 +63,23 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
     return PageText(text, sure, RecognisedPage(quarters, tuple(boxes)))
 
 
-def embedded_text(file: IO[bytes], writer: BlockWriter) -> str:
+def embedded_text(file: IO[bytes], writer: BlockWriter) -> PageText:
     """The text of a picture in a document, or `UNREAD` where the writer recognises none yet.
 
-    "" where it has no text, is as small as a sign, or of a kind that is not read. Raises what
+    Empty where it has no text, is as small as a sign, or of a kind that is not read. Raises what
     Pillow and onnxruntime do.
     """
     is_known = is_picture(file.read(16))
     file.seek(0)
     if not is_known:
-        return ""
+        return PageText("")
     with _opened(file) as picture:
         if min(picture.size) < _LEAST_SIDE or picture.width * picture.height < _LEAST_PIXELS:
-            return ""
+            return PageText("")
         writer.pictures += 1
         if not writer.recognises:
-            return UNREAD
-        return page_text(_upright(picture), writer.progress).text
+            return PageText(UNREAD)
+        return page_text(_upright(picture), writer.progress)
 
 
 def write_picture(path: Path, writer: BlockWriter) -> str:

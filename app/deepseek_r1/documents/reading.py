@@ -135,13 +135,14 @@ def read_document(
     `name` is the document's where the file has another, `password` that of a PDF. Without `memory`
     the process that reads it gets `most_mib`, else what `memory` leaves, up to this or to what it
     needs. Where `more_follow`, the next one's process starts meanwhile. `on_page` gets the page
-    that was read last, some times a second. `is_web_page` leaves out a page's navigation. Not for a
-    window's thread.
+    that was read last, some times a second, and 0 where its pictures are read from the first page
+    on. `is_web_page` leaves out a page's navigation. Not for a window's thread.
     """
     name, memory = _short(name or path.name), memory or ReadingMemory()
     reading = _Reading(path, name, password, stop, memory, more_follow, on_page, is_web_page)
     document, read = _read_within(reading, most_mib, recognises=False)
     if read.pictures:
+        on_page(0)  # the pages that were passed by are read now
         try:
             document, _ = _read_within(reading, most_mib, recognises=True)
         except (DocumentNeedsMemory, DocumentTooLarge, DocumentDamaged):

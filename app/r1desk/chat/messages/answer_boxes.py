@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.documents.document import claims, listed
+from deepseek_r1.documents.passages import nearest_source
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -265,19 +266,20 @@ def sources_button(
 ) -> QToolButton:
     """A button with what the answer was given; its menu shows each passage in its document.
 
-    Where there is an answer, it has only those that this is from.
+    Where there is an answer, it has only those that this is from; without any the nearest one.
     """
     has_ended = message.state not in {"queued", "streaming"}
     answers = has_ended and bool(message.content)
     shown = listed(message.content, sources.sent) if answers else sources.passages()
     button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
-    button.setEnabled(bool(shown) or not sources.whole)
+    button.setEnabled(answers or bool(shown) or not sources.whole)
     menu = QMenu(button, toolTipsVisible=True)
 
     def fill() -> None:
         names = sources.names()
-        for source in shown[:_MOST_SOURCES] if menu.isEmpty() else ():
+        some = shown if shown or not answers else nearest_source(message.content, sources.sent)
+        for source in some[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
             text = fit.code(" · ".join(label)).replace("&", "&&")

@@ -103,6 +103,7 @@ class DocumentPane(QWidget):
         """Show another document, which is not there yet."""
         self.name, self.sha256 = name, sha256
         self.title.setText(fit.code(name))
+        self.find_field.clear()
         self.show_passages([])
 
     def show_passages(
