@@ -441,7 +441,7 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         qtbot.waitUntil(composer.attach_text.isVisible)
         press_button(composer, "Attach as a document")
         wait_chips(qtbot, session, 1)
-        assert labels(session)[0].startswith("Pasted text, ")
+        assert labels(session)[0].startswith("Pasted text.txt · ")
         assert composer.text() == ""
         type_text("Who is the warden of gate 44?")
         qtbot.waitUntil(lambda: not composer.attach_text.isVisible())
