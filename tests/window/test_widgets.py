@@ -387,6 +387,15 @@ def test_escape_ends_the_search(sidebar: Sidebar, requested: list[object], qtbot
     assert sidebar.list.rows.index_of(NEW).isValid()
 
 
+def test_escape_in_what_a_search_found_ends_it(sidebar: Sidebar, qtbot: QtBot) -> None:
+    sidebar.focus_search()
+    qtbot.keyClicks(sidebar.search, "zebra")
+    sidebar.show_hits("zebra", [])
+    sidebar.list.setFocus()
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Escape)
+    assert sidebar.search.text() == ""
+
+
 class Screen:
     """What a window asks of its screen."""
 
