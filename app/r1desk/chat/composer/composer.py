@@ -186,7 +186,7 @@ class Composer(QWidget):
 
     def prompt_entries(self) -> list[PaletteEntry]:
         """The prompts of the library, each to be put into the box."""
-        beginnings = (" ".join(prompt.content[:60].split()) for prompt in self.prompts)
+        beginnings = (" ".join(prompt.content[:120].split()) for prompt in self.prompts)
         return [
             PaletteEntry(tr("Prompts"), each.name, partial(self._insert_prompt, each.content), note)
             for each, note in zip(self.prompts, beginnings, strict=True)
