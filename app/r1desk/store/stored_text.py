@@ -77,7 +77,8 @@ def title_from(text: str) -> str:
     colon at the end. A long sentence is cut at the end of a word where one is near, and gets an
     ellipsis.
     """
-    lines = (_printable(_EMPHASIS.sub("", _MARKUP.sub("", line))) for line in clean(text)[:10_000].splitlines())
+    plain = (_MARKUP.sub("", line) for line in clean(text)[:10_000].splitlines())
+    lines = (_printable(_EMPHASIS.sub("", line)) for line in plain)
     line = next((line for line in lines if any(c.isalnum() for c in line)), "")
     line = _first_sentence(line or _printable(clean(text)[:400]))
     if len(line) <= TITLE_CHARACTERS:
