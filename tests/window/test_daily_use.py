@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QApplication,
+    QLabel,
     QMessageBox,
     QPlainTextEdit,
     QPushButton,
@@ -413,6 +414,8 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(qtbot, ow
         row = last_view(session).queued_row
         assert row.accessibleName() == "Not sent."
         assert last_view(session).continue_row is None
+        texts = [label.text() for label in last_view(session).findChildren(QLabel)]
+        assert "stopped" not in texts
         qtbot.waitUntil(row.button.isVisible)
         assert row.button.text() == "Send"
         click(row.button)
