@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton,
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.text.attachment_chip import Chip
+from r1desk.chat.text.attachment_chip import AttachmentChip, Chip
 from r1desk.chat.values.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
 from r1desk.store.prompt_store import SavedPrompt
 
@@ -202,14 +202,15 @@ def test_a_huge_paste_is_kept_exactly_and_at_once(text, composer, field, asked, 
     assert asked == [Send(f"what is this?\n\n{text}")]
 
 
-def test_a_pasted_text_can_be_removed(composer, field, qtbot):
+def test_a_pasted_text_is_a_chip_like_a_file_and_can_be_removed(composer, field, qtbot):
     data = QMimeData()
     data.setText("y" * 30_000)
     field.insertFromMimeData(data)
-    chip = next(b for b in composer.findChildren(QToolButton) if "30,000" in b.text())
-    assert chip.isVisible()
-    chip.click()
+    chip = next(each for each in composer.findChildren(AttachmentChip) if each.isVisible())
+    assert chip.open_button.text() == "Pasted text · 30,000 characters"
+    chip.buttons[0].click()
     assert composer.text() == ""
+    assert not chip.isVisible()
 
 
 def test_rich_text_is_pasted_as_plain(composer: Composer, field: QPlainTextEdit) -> None:

@@ -106,6 +106,11 @@ def test_what_a_chinese_page_quotes_is_a_text_of_the_window():
     assert quoted == []
 
 
+def test_one_chinese_word_is_used_for_a_disk():
+    pages = [README, CATALOGUE, *(CHINESE / name for name in GUIDES)]
+    assert [page.name for page in pages if "磁盘" in page.read_text(encoding="utf-8")] == []
+
+
 def test_markup_beside_chinese_punctuation_is_understood():
     pages = [README, *(CHINESE / name for name in GUIDES)]
     assert [page.name for page in pages if "**" in prose(page) or "`" in prose(page)] == []

@@ -104,6 +104,7 @@ def test_it_is_off_until_it_is_switched_on_and_then_answers_with_the_key_alone(
         assert not session.window.serving_button.isVisible()
         dialog = switch_on(qtbot, session)
         state, server = session.serving.state, psutil.Process(session.serving.pid)
+        assert dialog.port.lineEdit().textMargins().left() > 0
         assert dialog.address.text() == state.address == f"http://127.0.0.1:{state.port}/v1"
         assert state.key not in dialog.key.text()
         assert session.window.serving_button.isVisible()

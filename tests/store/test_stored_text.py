@@ -54,6 +54,9 @@ def test_cleaned_text_is_utf8_without_nuls_and_keeps_its_other_characters(text: 
         (".", "."),
         ("My code:\n\nx = 1", "My code"),
         ("这是我的代码：", "这是我的代码"),
+        ("Explain **rivers**, `lakes` and ~~seas~~.", "Explain rivers, lakes and seas"),
+        ("## **What** does `__init__` do?", "What does __init__ do?"),
+        ("Is 2**3 more than 4 ** 2?", "Is 2**3 more than 4 ** 2?"),
     ],
 )
 def test_the_title_is_the_first_sentence(text: str, title: str) -> None:

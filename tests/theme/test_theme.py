@@ -27,6 +27,7 @@ from deepseek_r1.core.paths import resources_dir
 from r1desk.theme import ThemeChoice, app_icon, apply_theme, explain, icon, tokens
 from r1desk.theme.fonts import CJK_FAMILIES
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 THEMES = [LIGHT, DARK, HIGH_CONTRAST]
 ICONS = sorted(path.stem for path in (resources_dir() / "icons").glob("*.svg"))
@@ -295,3 +296,17 @@ def test_on_x11_the_dialog_in_which_a_theme_was_chosen_is_painted_in_it() -> Non
         finally:
             screen.terminate()
     assert int(lightness) < 100, "it is still light"
+
+
+def test_the_edge_of_a_notice_is_straight(qapp, qtbot):
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    bar.resize(400, 100)
+    bar.show_notice(Notice("It failed.", Level.ERROR))
+    bar.show()
+    notice = bar.findChild(QWidget, "notice")
+    assert notice is not None
+    edge = notice.grab().toImage()
+    corners = {edge.pixelColor(0, y).name() for y in (2, edge.height() // 2, edge.height() - 3)}
+    assert corners == {QColor(LIGHT.danger).name()}

@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QApplication,
+    QLabel,
     QMessageBox,
     QPlainTextEdit,
     QPushButton,
@@ -413,6 +414,8 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(qtbot, ow
         row = last_view(session).queued_row
         assert row.accessibleName() == "Not sent."
         assert last_view(session).continue_row is None
+        texts = [label.text() for label in last_view(session).findChildren(QLabel)]
+        assert "stopped" not in texts
         qtbot.waitUntil(row.button.isVisible)
         assert row.button.text() == "Send"
         click(row.button)
@@ -565,6 +568,9 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         )
         offer = next(b for b in buttons(QPushButton) if "other 7B" in b.text())
         qtbot.waitUntil(offer.isVisible)
+        plain = QPushButton(offer.text(), session.window.chat)
+        assert offer.sizeHint().height() > plain.sizeHint().height()  # clear of what is above it
+        plain.deleteLater()
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
         wait_answered(qtbot, session)

@@ -119,6 +119,21 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         assert session.window.composer.text() == "And now?"
 
 
+def test_a_document_leaves_the_panel_as_wide_as_it_was(qtbot, own_profile, tmp_path):
+    (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1")]))
+    with ready_session(qtbot, own_profile) as session:
+        session.window.resize(1_300, 700)
+        session.window.panel_action.setChecked(True)
+        qtbot.waitUntil(lambda: session.window.splitter.sizes()[2] > 0)
+        sizes = session.window.splitter.sizes()
+        drop(session.window, file)
+        wait_chips(qtbot, session, 1)
+        click(session.window.composer.attachments.chips[0].open_button)
+        qtbot.waitUntil(lambda: session.window.splitter.sizes()[2] > sizes[2])
+        press(Qt.Key.Key_Escape)
+        assert session.window.splitter.sizes() == sizes
+
+
 def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, engine):
     scan("Gate 45 is closed.", "Platform nine has a red roof.").save(tmp_path / "sign.png")
     with ready_session(qtbot, own_profile, engine=engine) as session:
@@ -441,7 +456,7 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
         qtbot.waitUntil(composer.attach_text.isVisible)
         press_button(composer, "Attach as a document")
         wait_chips(qtbot, session, 1)
-        assert labels(session)[0].startswith("Pasted text, ")
+        assert labels(session)[0].startswith("Pasted text.txt · ")
         assert composer.text() == ""
         type_text("Who is the warden of gate 44?")
         qtbot.waitUntil(lambda: not composer.attach_text.isVisible())

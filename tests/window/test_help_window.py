@@ -51,6 +51,11 @@ def test_words_are_found_in_all_guides_and_enter_goes_on(guides: HelpWindow) -> 
     assert guides.page.textCursor().position() != first
 
 
+def test_the_first_guide_with_a_word_is_one_about_the_window(guides: HelpWindow) -> None:
+    guides.search.setText("embedding")
+    assert guides.guides.currentItem().data(Qt.ItemDataRole.UserRole) == "documents"
+
+
 def test_links_lead_to_guides_and_out_only_after_a_question(guides: HelpWindow) -> None:
     for name in ("serve", "library"):
         guides.page.anchorClicked.emit(QUrl(f"{name}.md"))

@@ -9,9 +9,10 @@ import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QAbstractButton, QMessageBox
 
+from deepseek_r1.catalogue import forecaster
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
-from deepseek_r1.memory.forecast import fit_facts
+from deepseek_r1.memory.forecast import MachineSpeed, fit_facts
 from r1desk.models.file_lists import file_at
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets import chooser as module
@@ -34,6 +35,12 @@ def test_each_model_has_one_row_of_its_recommended_file_and_the_best_for_you_is_
     ]
     assert rows(chooser)["Bonsai-8B Q1_0"][2] == "experimental"
     assert rows(chooser)["Ling-3.0-tiny Q4_K_M"][1].startswith("from the disk · ")
+
+
+def test_no_model_is_the_best_for_you_while_no_speed_is_known(chooser, monkeypatch):
+    monkeypatch.setattr(forecaster, "known_speed", MachineSpeed)
+    chooser.show_files(forecasts(2048), Present())
+    assert "best for you" not in [note for *_, note in rows(chooser).values()]
 
 
 def test_all_files_are_listed_with_fit_and_speed_where_they_are_asked_for(qtbot, chooser):

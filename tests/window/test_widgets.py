@@ -316,6 +316,19 @@ def test_the_palette_finds_a_title_that_is_typed_whole_first() -> None:
     assert [each.title for each in matching(rows, "sky 1")["Chats"]] == ["Sky 1", "Sky 11"]
 
 
+def test_a_note_in_the_palette_and_a_title_without_one_have_the_room_that_is_free(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(1_000, 600)
+    window.show()
+    palette = Palette(window)
+    note = PaletteEntry("Prompts", "Correct", print, "Correct spelling and grammar of it")
+    palette.open([note, PaletteEntry("Prompts", "A long name" * 9, print)], "Find")
+    assert palette.list.columnWidth(1) >= palette.list.sizeHintForColumn(1)
+    rows = [palette.list.topLevelItem(row) for row in (1, 2)]
+    assert [row is not None and row.isFirstColumnSpanned() for row in rows] == [False, True]
+
+
 def test_screen_readers_are_told_of_no_row_that_the_palette_does_not_show_yet(qtbot):
     window = QWidget()
     qtbot.addWidget(window)
@@ -385,6 +398,15 @@ def test_escape_ends_the_search(sidebar: Sidebar, requested: list[object], qtbot
         qtbot.keyClick(sidebar.search, Qt.Key.Key_Escape)
     assert sidebar.search.text() == ""
     assert sidebar.list.rows.index_of(NEW).isValid()
+
+
+def test_escape_in_what_a_search_found_ends_it(sidebar: Sidebar, qtbot: QtBot) -> None:
+    sidebar.focus_search()
+    qtbot.keyClicks(sidebar.search, "zebra")
+    sidebar.show_hits("zebra", [])
+    sidebar.list.setFocus()
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Escape)
+    assert sidebar.search.text() == ""
 
 
 class Screen:

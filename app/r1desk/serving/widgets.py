@@ -71,6 +71,7 @@ class ServingDialog(BoundedDialog):
         self.port.setGroupSeparatorShown(False)
         self.port.setKeyboardTracking(False)
         self.port.setAccessibleName(tr("Port"))
+        self.port.lineEdit().setTextMargins(6, 0, 6, 0)
         clipboard = QGuiApplication.clipboard()
         self.copy_address = push_button(tr("Copy"), lambda: clipboard.setText(self.address.text()))
         self.copy_address.setAccessibleName(tr("Copy the address"))

@@ -29,7 +29,10 @@ from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 
 # Those about the window first; the others follow by their names.
-_FIRST = ("conversations", "window", "thinking", "compare", "models", "plan", "drafts", "doctor")
+_FIRST = (
+    *("conversations", "documents", "window", "thinking", "compare", "models", "plan", "drafts"),
+    *("serve", "doctor", "install"),
+)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^):]+)\)")
 _LANGUAGE_LINE = re.compile(r"^\[[^\]]+\]\([^)]+\)\n", re.MULTILINE)
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")

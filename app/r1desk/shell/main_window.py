@@ -82,6 +82,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.made_panel = None
         self._sidebar_made_way = False  # for the panel, in a narrow window
         self._opened_for_document = False  # the panel, which was closed
+        self._panel_px = 0  # its width before it was widened for a document
         self.sidebar = Sidebar()
         self.chat = ChatView()
         self.composer = Composer()
@@ -306,6 +307,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         sizes = self.splitter.sizes()
         more = min(DOCUMENT_PX - sizes[2], sizes[1] - LEAST_CHAT_PX)
         if more > 0:
+            self._panel_px = self._panel_px or sizes[2] or PANEL_PX
             self.splitter.setSizes([sizes[0], sizes[1] - more, sizes[2] + more])
         self.document.find_field.setFocus()
 
@@ -313,6 +315,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         """Take it away again; the keyboard goes back to the message box."""
         if self.made_panel is not None:
             self.made_panel.show_document(shown=False)
+            left, chat, panel = self.splitter.sizes()
+            before, self._panel_px = self._panel_px or panel, 0
+            self.splitter.setSizes([left, chat + panel - before, before])
         if self._opened_for_document:
             self._opened_for_document = False
             self.panel_action.setChecked(False)

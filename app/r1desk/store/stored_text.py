@@ -21,6 +21,7 @@ TITLE_CHARACTERS = 60
 PREVIEW_CHARACTERS = 160
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"^(?:[#>*+\-–—•=_`~\s]|\d{1,3}[.)]\s)+")
+_EMPHASIS = re.compile(r"`+|(?<!\w)(?:\*\*+|~~)(?=\S)|(?<=\S)(?:\*\*+|~~)(?!\w)")  # 2**3 is none
 _SENTENCE = re.compile(r"(?<![.!?…])[.!?…]+(?=\s)|[。！？]+")
 _LEAST_SENTENCE = 16  # a shorter one is a greeting; characters as wide as two count as two
 _SENTENCE_END = "。！？；，、：,.;:!?"
@@ -72,10 +73,12 @@ def title_from(text: str) -> str:
     """A title from a user's message: its first sentence, at most 60 characters.
 
     A greeting or another short sentence takes the next one with it. Markdown signs and code fences
-    at the beginning are left out, and a full stop or colon at the end. A long sentence is cut at
-    the end of a word where one is near, and gets an ellipsis.
+    at the beginning are left out, in it the signs of bold, struck out and code, and a full stop or
+    colon at the end. A long sentence is cut at the end of a word where one is near, and gets an
+    ellipsis.
     """
-    lines = (_printable(_MARKUP.sub("", line)) for line in clean(text)[:10_000].splitlines())
+    plain = (_MARKUP.sub("", line) for line in clean(text)[:10_000].splitlines())
+    lines = (_printable(_EMPHASIS.sub("", line)) for line in plain)
     line = next((line for line in lines if any(c.isalnum() for c in line)), "")
     line = _first_sentence(line or _printable(clean(text)[:400]))
     if len(line) <= TITLE_CHARACTERS:

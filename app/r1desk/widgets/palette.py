@@ -24,7 +24,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.widgets.layouts import filled, with_properties
 
 _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
-_WIDTH_EM, _KEYS_EM, _LINES = 38, 11, 14
+_WIDTH_EM, _LINES = 38, 14
 _ENTRY = Qt.ItemDataRole.UserRole
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _STAYS = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
@@ -129,8 +129,8 @@ class Palette(QFrame):
         """As high as its rows are, at the window's top or right above a widget."""
         window, em = self._window, self.fontMetrics().height()
         anchor = self._above or window
-        self.list.setColumnWidth(1, _KEYS_EM * em)
         width = min(_WIDTH_EM * em, anchor.width() - 2 * em)
+        self.list.setColumnWidth(1, min(self.list.sizeHintForColumn(1), width * 3 // 5))
         lines = min(_LINES, self.list.topLevelItemCount()) * self.list.sizeHintForRow(0)
         height = min(lines + self.field.sizeHint().height() + 2 * em, window.height() - 4 * em)
         place = anchor.mapTo(window, QPoint((anchor.width() - width) // 2, 0))
@@ -155,6 +155,7 @@ class Palette(QFrame):
             for entry in entries:
                 item = QTreeWidgetItem(self.list, [entry.title, entry.keys])
                 item.setData(0, _ENTRY, entry)
+                item.setFirstColumnSpanned(not entry.keys)
                 item.setForeground(1, self.palette().placeholderText())
                 item.setTextAlignment(1, _RIGHT)
         if (first := self.list.topLevelItem(1)) is not None:  # behind a heading

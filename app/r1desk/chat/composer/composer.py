@@ -19,14 +19,14 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
 from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
 from r1desk.chat.composer.prompt_size_button import PromptSizeButton
 from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.attachment_chip import AttachmentRow, Chip
-from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
+from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
+from r1desk.chat.text.buttons import RoundButton, icon_button
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.markdown_blocks import first_address
 from r1desk.chat.text.text_style import column_span
@@ -89,10 +89,8 @@ class Composer(QWidget):
         self.editor.escaped.connect(self._on_stop)
         self.editor.large_pasted.connect(self._on_large_pasted)
         self.editor.textChanged.connect(self._on_changed)
-        self._chip = text_button("close", "", self)
-        self._chip.setToolTip(tr("Remove the pasted text"))
-        self._chip.clicked.connect(self._on_chip)
-        self._chip.hide()
+        self._remove_pasted = ChipButton("close", tr("Remove the pasted text"), self._on_chip)
+        self._chip = AttachmentChip(Chip("", buttons=(self._remove_pasted,)), self)
         self.attach_text = push_button(tr("Attach as a document"), self._on_attach_text)
         self.attach_text.setToolTip(tr("It is searched for each question."))
         set_role(self.attach_text, "primary")
@@ -188,7 +186,7 @@ class Composer(QWidget):
 
     def prompt_entries(self) -> list[PaletteEntry]:
         """The prompts of the library, each to be put into the box."""
-        beginnings = (" ".join(prompt.content[:60].split()) for prompt in self.prompts)
+        beginnings = (" ".join(prompt.content[:120].split()) for prompt in self.prompts)
         return [
             PaletteEntry(tr("Prompts"), each.name, partial(self._insert_prompt, each.content), note)
             for each, note in zip(self.prompts, beginnings, strict=True)
@@ -273,11 +271,8 @@ class Composer(QWidget):
         self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
         self._chip.setVisible(bool(self._large))
         if self._large:
-            count = f"{len(self._large):,}"
-            self._chip.setText(tr("Pasted text, {count} characters", count=count))
-            self._chip.setAccessibleName(
-                tr("Remove the pasted text of {count} characters", count=count)
-            )
+            size = trn("{n:,} character", "{n:,} characters", len(self._large))
+            self._chip.show_chip(Chip(tr("Pasted text"), (size,), buttons=(self._remove_pasted,)))
         self.attach_text.setVisible(self._is_too_long and len(self.text()) >= _LEAST_DOCUMENT)
         self._address = first_address(self.editor.toPlainText())
         shown = bool(self._address) and self._address != self._read_address and not self._reading

@@ -154,7 +154,7 @@ class Footer(FittedWidget):
             tooltip = stats_details(message.stats, message.model_name)
         elif message.edited:
             text, tooltip = tr("edited by you"), message.model_name
-        elif message.state == "stopped":
+        elif message.state == "stopped" and message.error is None:  # with one it was never sent
             text, tooltip = tr("stopped"), message.model_name
         else:
             return

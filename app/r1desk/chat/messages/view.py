@@ -42,6 +42,7 @@ from r1desk.widgets.layouts import filled, put_inside
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
   border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
+QPushButton#offer { margin-top: 6px; }
 """
 
 
@@ -79,6 +80,7 @@ class ChatView(QWidget):
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
+        self._model_offer.setObjectName("offer")
         self._model_offer.clicked.connect(
             lambda: self.requested.emit(LoadModel(self._offered_model))
         )

@@ -113,8 +113,7 @@ class AttachmentPresenter(Presenter):
     @newest_task
     async def add_text(self, text: str) -> None:
         """Attach a text of the message as a document, and take it out of the message."""
-        name = tr("Pasted text, {count} characters", count=f"{len(text):,}")
-        file = await self._documents.files.read_text(f"{name}.txt", text)
+        file = await self._documents.files.read_text(f"{tr('Pasted text')}.txt", text)
         if isinstance(file, ErrorReport):
             self.refuse(file)
             return

@@ -186,6 +186,8 @@ class ModelChooser(KeyDialog):
             for each in self._recommended
             if each.known is not None and each.known.id in self._standings
         }
+        if self._best is not None and not self._best.tok_s:
+            self._best = None  # no speed is known yet
         if self._best is not None:
             notes[self._best.key] = tr("best for you")
         if self.list.table.show_files(self._rows(), notes, self._present):

@@ -56,7 +56,7 @@ class AnswerSection(QObject):
         self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
         self.editor.setFixedHeight(96)
         note = tr("For R1, DeepSeek recommends leaving this empty.")
-        self.editor.setAccessibleName(tr("System prompt"))
+        self.editor.setAccessibleName(tr("Instructions"))
         self.editor.setAccessibleDescription(note)
         self.editor.textChanged.connect(self._on_typed)
         self.prompt_box = QWidget()

@@ -109,7 +109,7 @@ class PerformancePanel(QWidget):
                 self.preset_row,
                 answers.pop("temperature"),
                 answers.pop("max_tokens"),
-                text_label(tr("System prompt"), "heading"),
+                text_label(tr("Instructions"), "heading"),
                 self.answers.prompt_box,
             ],
             [*answers.values(), self.answers.reset],
