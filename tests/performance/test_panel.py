@@ -399,7 +399,9 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: Performa
             assert control.accessibleName()
             assert control.accessibleDescription()
             assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
-    assert panel.answers.editor.accessibleName() == "Instructions"  # as the chip and Compare have it
+    assert (
+        panel.answers.editor.accessibleName() == "Instructions"
+    )  # as the chip and Compare have it
     assert panel.tabs.accessibleName()
 
 
