@@ -104,6 +104,25 @@ def test_blank_text_is_not_sent(composer, field, asked, qtbot):
     assert composer.text() == "   "
 
 
+def test_a_message_beside_a_file_that_is_read_says_when_it_can_be_sent(
+    composer, field, asked, qtbot
+):
+    def is_said() -> bool:
+        labels = [each for each in composer.findChildren(QLabel) if each.isVisible()]
+        return "You can send it once the file is read." in [each.text() for each in labels]
+
+    composer.set_chips([Chip("scan.pdf")], attached=False, reading=True)
+    assert not is_said()
+    qtbot.keyClicks(field, "What does it say?")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert is_said()
+    assert asked == []
+    composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
+    assert not is_said()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert asked == [Send("What does it say?")]
+
+
 def test_enter_with_files_alone_offers_what_to_ask_of_them(composer, field, asked, qtbot):
     composer.set_chips([Chip("lease.pdf")], attached=True, reading=False)
     qtbot.waitActive(composer.window())

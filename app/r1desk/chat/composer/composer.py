@@ -260,13 +260,15 @@ class Composer(QWidget):
         can_send = self._can_send()
         self._button.setEnabled(self._busy or can_send)
         self._button.set_action(name, label)
-        hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
+        is_early = self._reading and bool(self.text().strip())
+        waits = tr("You can send it once the file is read.") if is_early else ""
+        hint = tr("Stop (Esc)") if self._busy else self._reason or waits or tr("Send (Enter)")
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
         can_offer = can_send and self._has_attachments and not self.text().strip()
         self.offers.setVisible(can_offer and self.offers.isVisibleTo(self))
-        asks = self._unfilled or self._reason
+        asks = self._unfilled or self._reason or waits
         self._hint_label.setText(asks or self.hint)
         self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
         self._chip.setVisible(bool(self._large))
