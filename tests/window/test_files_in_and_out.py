@@ -13,6 +13,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.documents.document import Document
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
@@ -33,7 +34,16 @@ from support.awaiting import result_of
 from support.document_files import locked_pdf, pdf, pdf_lines, scan
 from support.engine_script import EngineScript, reads, waits_for
 from support.hostile_server import QUICK, HostileServer
-from window.mouse_and_keys import choose_file, click, drop, files_of, press, press_button, type_text
+from window.mouse_and_keys import (
+    choose_file,
+    click,
+    click_row,
+    drop,
+    files_of,
+    press,
+    press_button,
+    type_text,
+)
 from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
 
@@ -82,6 +92,34 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
     with running_session(qtbot, own_profile) as session:  # it is stored
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert session.chat.shown_branch[0].attachments == question.attachments
+
+
+def test_a_file_is_read_on_while_another_chat_is_shown(
+    qtbot, own_profile, engine, notes, monkeypatch
+):
+    may_end, read = threading.Event(), file_reader.read_document
+
+    def slowly(*file: Any, **how: Any) -> Document:
+        assert may_end.wait(60)
+        return read(*file, **how)
+
+    monkeypatch.setattr(file_reader, "read_document", slowly)
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        ask(qtbot, session, "First")
+        drop(session.window, notes)  # the chat is being stored
+        wait_answered(qtbot, session)
+        type_text("What is noted?")
+        qtbot.waitUntil(lambda: labels(session) == ["notes.md · Reading…"])
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not labels(session))
+        type_text("Another matter")
+        may_end.set()
+        qtbot.waitUntil(lambda: not session.chat_feature.documents.files.readings)
+        assert labels(session) == []
+        click_row(session.window.sidebar.list, "First")
+        wait_chips(qtbot, session, 1)
+        assert labels(session)[0].startswith("notes.md")
+        assert session.window.composer.text() == "What is noted?"
 
 
 def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(

@@ -92,6 +92,7 @@ class ChatDocuments(QObject):
                 self.index,
                 counter.count_tokens,
                 lambda: chat.busy,
+                lambda: chat.conversation_id,
                 memory=self.memory,
                 gently=gently,
             )
@@ -101,6 +102,9 @@ class ChatDocuments(QObject):
         self.folder_files.file_read.connect(self._on_folder_file_read)
         self.folder_files.changed.connect(self.refresh)
         self._checking = False  # files of folders; it may wait for mains power, for hours
+        self._new_is_shown = False
+        chat.leaving.connect(self._on_leaving)
+        chat.branch_shown.connect(self._on_branch_shown)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)
         chat.unsent_restored.connect(self._on_restored)
@@ -238,8 +242,10 @@ class ChatDocuments(QObject):
 
     @Slot(object, object)
     def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
-        if reading.stop.is_set():  # taken off meanwhile, or of a chat that was left
+        if reading.stop.is_set():  # taken off meanwhile
             self.clean([file.sha256], for_good=False)
+        elif reading.conversation != self._chat.conversation_id:
+            self._add_to_draft(reading.conversation, file)
         elif file.sha256 not in {each.sha256 for each in self.draft}:
             self.change_draft((*self.draft, file))
 
@@ -252,11 +258,50 @@ class ChatDocuments(QObject):
         if removed:
             self.clean(removed, for_good=False)
 
+    @Slot()
+    def _on_leaving(self) -> None:
+        self._new_is_shown = False
+
+    @Slot()
+    def _on_branch_shown(self) -> None:
+        """The new chat may have been stored: what is being read for it is for that one."""
+        shown = self._chat.conversation_id
+        for each in self.files.readings if self._new_is_shown else ():
+            each.conversation = shown if each.conversation is None else each.conversation
+        self._new_is_shown = shown is None
+
+    @task
+    async def _add_to_draft(self, conversation: int | None, file: Attachment) -> None:
+        """Attach a file to what is being written in a chat that was left meanwhile."""
+
+        def read(store: Store) -> tuple[Attachment, ...]:
+            if conversation is not None:
+                store.conversations.get(conversation)
+            return store.attachments.drafts(conversation)
+
+        try:
+            stored = await self._store.ask(read)
+        except LookupError:  # the chat was deleted
+            self.clean([file.sha256], for_good=False)
+            return
+        writes = self._chat.pending_writes
+        before = writes.draft(conversation, stored)
+        files = (*(each for each in before if each.sha256 != file.sha256), file)
+        writes.save_draft(conversation, files)
+        if conversation == self._chat.conversation_id and not self._chat.opening:
+            self.draft = files
+            self.draft_changed.emit()
+
     def leave_draft(self) -> None:
-        """Go on to another message. What is being read for this one is dropped."""
+        """Go on to another message. What is being read for this one goes on."""
         self.draft = ()
-        self.files.end(*self.files.readings)
         self.draft_changed.emit()
+
+    @property
+    def readings(self) -> list[FileReading]:
+        """What is being read for the message shown."""
+        shown = self._chat.conversation_id
+        return [each for each in self.files.readings if each.conversation == shown]
 
     @Slot(str, tuple)
     def _on_restored(self, _text: str, files: tuple[Attachment, ...]) -> None:

@@ -51,10 +51,11 @@ class TooManyDocuments(R1Error):
 
 @dataclass(eq=False, slots=True)
 class FileReading:
-    """Files that are being read; `folder` of chats gets them."""
+    """Files that are being read; `folder` of chats gets them, or the draft of `conversation`."""
 
     name: str
     folder: int | None
+    conversation: int | None  # None: the new chat
     address: str = ""  # of a web page
     stop: threading.Event = field(default_factory=threading.Event)
     fetching: Stop = field(default_factory=Stop)
@@ -107,11 +108,14 @@ class FileReader(QObject):
         index: DocumentIndex,
         count: Callable[[str], int],
         is_busy: Callable[[], bool],
+        conversation: Callable[[], int | None],
         *,
         memory: ReadingMemory | None = None,
         gently: bool = False,
     ) -> None:
         """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
+
+        `conversation` is the one that is shown.
 
         `memory` as in `read_document`.
 
@@ -119,6 +123,7 @@ class FileReader(QObject):
         """
         super().__init__()
         self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
+        self._conversation = conversation
         self._memory = memory
         self.policy = RetryPolicy()  # for web pages
         self.tasks = Tasks(self, self._refuse)
@@ -146,19 +151,19 @@ class FileReader(QObject):
     def read(self, paths: Sequence[str], folder: int | None = None, password: str = "") -> None:
         """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
-        reading = FileReading(name, folder)
+        reading = FileReading(name, folder, self._conversation())
         self.readings.append(reading)
         self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
         """Read a picture that is in no file."""
-        reading = FileReading(tr("Pasted picture"), None)
+        reading = FileReading(tr("Pasted picture"), None, self._conversation())
         self.readings.append(reading)
         self._read(partial(self._read_picture, picture), reading)
 
     def read_page(self, address: str) -> None:
         """Fetch a web page, once, and read it."""
-        reading = FileReading(address, None, address)
+        reading = FileReading(address, None, self._conversation(), address)
         self.readings.append(reading)
         self._read(self._read_page, reading)
 

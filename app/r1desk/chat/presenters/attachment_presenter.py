@@ -107,7 +107,7 @@ class AttachmentPresenter(Presenter):
 
     @Slot(object, object)
     def _on_file_read(self, reading: FileReading, _file: Attachment) -> None:
-        if reading.address and not reading.stop.is_set():
+        if reading.address and reading in self._documents.readings:
             self._window.composer.remove_read(reading.address)
 
     @newest_task
@@ -149,11 +149,11 @@ class AttachmentPresenter(Presenter):
         count = trn("{n:,} document of the folder", "{n:,} documents of the folder", len(shared))
         chips = self._chips(count, [(each, None) for each in shared])
         chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
-        for each in documents.files.readings:
+        for each in documents.readings:
             button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
             notes = (tr("Reading…"), *[tr("page {n}", n=f"{each.page:,}")] * bool(each.page))
             chips.append(Chip(each.name, notes, None, (button,), icon="clock"))
-        attached, reading = bool(documents.draft), bool(documents.files.readings)
+        attached, reading = bool(documents.draft), bool(documents.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
     def _chips(
