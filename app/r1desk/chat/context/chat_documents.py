@@ -299,7 +299,7 @@ class ChatDocuments(QObject):
 
     @property
     def readings(self) -> list[FileReading]:
-        """What is being read for the message shown."""
+        """Those that are read for the message shown."""
         shown = self._chat.conversation_id
         return [each for each in self.files.readings if each.conversation == shown]
 
