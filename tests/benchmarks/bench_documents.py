@@ -255,7 +255,9 @@ def main() -> int:
         for budget_mib in map(int, given.budgets.split(",")):
             for others in kinds:
                 for way in given.ways.split(","):
-                    found = run(given, way, budget_mib, others)
+                    with TemporaryDirectory() as profile:  # chats of earlier runs have documents
+                        os.environ["R1DESK_PROFILE"] = profile
+                        found = run(given, way, budget_mib, others)
                     facts = {"budget_mib": budget_mib, "way": way, "with": list(others)} | found
                     report.row("  ".join(f"{k} {v}" for k, v in facts.items()), **facts)
     report.end()
@@ -263,5 +265,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("R1DESK_PROFILE", "/tmp/r1desk-bench")
     sys.exit(main())
