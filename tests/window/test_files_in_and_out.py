@@ -94,31 +94,39 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         assert session.chat.shown_branch[0].attachments == question.attachments
 
 
+@pytest.mark.parametrize("returns_first", [False, True])
 def test_a_file_is_read_on_while_another_chat_is_shown(
-    qtbot, own_profile, engine, notes, monkeypatch
+    qtbot, own_profile, engine, notes, monkeypatch, returns_first
 ):
     may_end, read = threading.Event(), file_reader.read_document
+    (long := notes.with_name("long.md")).write_text("# Long", encoding="utf-8")
 
-    def slowly(*file: Any, **how: Any) -> Document:
-        assert may_end.wait(60)
-        return read(*file, **how)
+    def slowly(file: Path, **how: Any) -> Document:
+        assert file != long or may_end.wait(60)
+        return read(file, **how)
 
     monkeypatch.setattr(file_reader, "read_document", slowly)
     with ready_session(qtbot, own_profile, engine=engine) as session:
+        readings = session.chat_feature.documents.files
         ask(qtbot, session, "First")
-        drop(session.window, notes)  # the chat is being stored
+        drop(session.window, long)  # the chat is being stored
         wait_answered(qtbot, session)
+        drop(session.window, notes)
+        qtbot.waitUntil(lambda: len(readings.readings) == 1)
         type_text("What is noted?")
-        qtbot.waitUntil(lambda: labels(session) == ["notes.md · Reading…"])
         press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: not labels(session))
         type_text("Another matter")
-        may_end.set()
-        qtbot.waitUntil(lambda: not session.chat_feature.documents.files.readings)
-        assert labels(session) == []
+        if not returns_first:
+            may_end.set()
+            qtbot.waitUntil(lambda: not readings.readings)
+            assert labels(session) == []
         click_row(session.window.sidebar.list, "First")
-        wait_chips(qtbot, session, 1)
-        assert labels(session)[0].startswith("notes.md")
+        qtbot.waitUntil(lambda: len(labels(session)) == 2)
+        assert ("Reading…" in labels(session)[-1]) == returns_first
+        may_end.set()
+        wait_chips(qtbot, session, 2)
+        assert [each.split(" ")[0] for each in labels(session)] == ["notes.md", "long.md"]
         assert session.window.composer.text() == "What is noted?"
 
 

@@ -102,8 +102,6 @@ class ChatDocuments(QObject):
         self.folder_files.file_read.connect(self._on_folder_file_read)
         self.folder_files.changed.connect(self.refresh)
         self._checking = False  # files of folders; it may wait for mains power, for hours
-        self._new_is_shown = False
-        chat.leaving.connect(self._on_leaving)
         chat.branch_shown.connect(self._on_branch_shown)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)
@@ -244,7 +242,7 @@ class ChatDocuments(QObject):
     def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
         if reading.stop.is_set():  # taken off meanwhile
             self.clean([file.sha256], for_good=False)
-        elif reading.conversation != self._chat.conversation_id:
+        elif reading.was_left:
             self._add_to_draft(reading.conversation, file)
         elif file.sha256 not in {each.sha256 for each in self.draft}:
             self.change_draft((*self.draft, file))
@@ -259,20 +257,15 @@ class ChatDocuments(QObject):
             self.clean(removed, for_good=False)
 
     @Slot()
-    def _on_leaving(self) -> None:
-        self._new_is_shown = False
-
-    @Slot()
     def _on_branch_shown(self) -> None:
-        """The new chat may have been stored: what is being read for it is for that one."""
-        shown = self._chat.conversation_id
-        for each in self.files.readings if self._new_is_shown else ():
-            each.conversation = shown if each.conversation is None else each.conversation
-        self._new_is_shown = shown is None
+        """The new chat may have been stored, and has an id now."""
+        for each in self.files.readings:
+            if not each.was_left:
+                each.conversation = self._chat.conversation_id
 
     @task
     async def _add_to_draft(self, conversation: int | None, file: Attachment) -> None:
-        """Attach a file to what is being written in a chat that was left meanwhile."""
+        """Attach a file to the draft of a chat that was left meanwhile, and may be shown again."""
 
         def read(store: Store) -> tuple[Attachment, ...]:
             if conversation is not None:
@@ -294,6 +287,8 @@ class ChatDocuments(QObject):
 
     def leave_draft(self) -> None:
         """Go on to another message. What is being read for this one goes on."""
+        for each in self.files.readings:
+            each.was_left = True
         self.draft = ()
         self.draft_changed.emit()
 

@@ -62,6 +62,7 @@ class FileReading:
     total: int = 0  # files
     left: int = 0  # of them, which wait
     page: int = 0  # of the file being read; 0 where it has none
+    was_left: bool = False  # another conversation was shown meanwhile
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,16 +126,16 @@ class Sidebar(QWidget):
     def event(self, event: QEvent) -> bool:
         """In the trash and what a search found Escape stops nothing that is computed elsewhere."""
         is_key = event.type() == QEvent.Type.ShortcutOverride
-        if is_key and self._shows_part() and takes_escape(event):
+        if is_key and self._is_filtered() and takes_escape(event):
             return True
         return super().event(event)
 
-    def _shows_part(self) -> bool:
+    def _is_filtered(self) -> bool:
         return self.trash_button.isChecked() or bool(self.search.text())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape leaves the trash, and what a search found."""
-        if event.key() == Qt.Key.Key_Escape and self._shows_part():
+        if event.key() == Qt.Key.Key_Escape and self._is_filtered():
             self.end_search()
         else:
             super().keyPressEvent(event)
