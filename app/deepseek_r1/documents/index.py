@@ -22,32 +22,13 @@ from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.document import Document, Passage, Place
+from deepseek_r1.documents.index_file import SECURE, is_whole, opened
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
 from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 INDEX_FILE: Final = "documents.db"
-_VERSION: Final = 2  # of the tables, and of what `indexed_terms` makes of a text
-# Pages that are pictures, by `document * _NUMBERS + page`; files that are nowhere else.
-_OF_PICTURES: Final = """
-CREATE TABLE recognised (id INTEGER PRIMARY KEY, page TEXT NOT NULL);
-CREATE TABLE files (id INTEGER PRIMARY KEY, data BLOB NOT NULL)"""
-_LATER: Final = ("recognised", "files")  # tables that version 1 did not have
-_WAIT_S: Final = 10.0  # for another process that writes
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`
-_SCHEMA: Final = f"""
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
-    pages INTEGER, path TEXT NOT NULL, modified_ns INTEGER NOT NULL, passages INTEGER NOT NULL
-);
-CREATE TABLE passages (
-    id INTEGER PRIMARY KEY, place TEXT NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL
-);
-CREATE VIRTUAL TABLE terms USING fts5(text, content='', tokenize='porter unicode61');
-{_OF_PICTURES};
-PRAGMA user_version = {_VERSION}"""
-_SECURE: Final = sqlite3.sqlite_version_info >= (3, 42)  # FTS5 can delete a word from its file
 _AT_ONCE: Final = 300  # passages that are written before another thread or process has its turn
 _TURN_S: Final = 0.002
 _UNFINISHED: Final = -1  # the passages of a document that is being added or removed
@@ -195,7 +176,7 @@ class DocumentIndex:
                 db.execute(old, (row_id, _terms_of(each)))
                 db.execute("DELETE FROM passages WHERE id = ?", (row_id,))
             if len(some) < _AT_ONCE:
-                if not _SECURE:
+                if not SECURE:
                     db.execute("INSERT INTO terms (terms) VALUES ('optimize')")
                 db.execute("DELETE FROM recognised WHERE id BETWEEN ? AND ?", span)
                 for table in ("documents", "files"):
@@ -324,7 +305,7 @@ class DocumentIndex:
         """Open the file if need be."""
         with self._guard, self._own_errors():
             if self._connection is None:
-                self._connection = _opened(self._path)
+                self._connection = opened(self._path)
                 unfinished = "SELECT sha256 FROM documents WHERE passages < 0"
                 self._left = {hidden for (hidden,) in self._connection.execute(unfinished)}
             yield self._connection
@@ -337,7 +318,7 @@ class DocumentIndex:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
             return
-        with self._own_errors(), closing(_opened(self._path)) as db, db:
+        with self._own_errors(), closing(opened(self._path)) as db, db:
             db.execute("BEGIN IMMEDIATE")  # of two processes one adds a document
             yield db
 
@@ -353,7 +334,7 @@ class DocumentIndex:
             raise DocumentIndexFailed(path=str(self._path), detail=str(error)) from error
         except sqlite3.DatabaseError as error:
             where = self._path
-            if where is None and (self._connection is None or _is_whole(self._connection)):
+            if where is None and (self._connection is None or is_whole(self._connection)):
                 folder = tr("the temporary folder")  # SQLite chooses it
                 raise DocumentIndexFailed(path=folder, detail=str(error)) from error
             self.close()
@@ -370,45 +351,6 @@ class DocumentIndex:
             except OSError as failure:
                 raise DocumentIndexFailed(path=str(where), detail=str(failure)) from error
             raise DocumentIndexDamaged(detail=str(error)) from error
-
-
-def _opened(path: Path | None) -> sqlite3.Connection:
-    """Open the file, and make its tables. Raises sqlite3.DatabaseError."""
-    if path is not None:
-        make_private_dir(path.parent)
-        path.touch(mode=0o600)  # it holds the user's texts
-    db = sqlite3.connect(path or "", timeout=_WAIT_S, check_same_thread=False)
-    try:
-        db.execute("PRAGMA cache_size = -4096")  # KiB; with more nothing is faster
-        db.execute("PRAGMA auto_vacuum = FULL")  # what is removed gives its space back
-        db.execute("PRAGMA secure_delete = ON")  # a text that is removed is gone
-        with db:
-            db.execute("BEGIN IMMEDIATE")  # of two processes one makes the tables
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 1:
-                for name in _LATER:  # an older application keeps them and makes the others anew
-                    db.execute(f"DROP TABLE IF EXISTS {name}")
-                for statement in _OF_PICTURES.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
-                for name in ("documents", "passages", "terms", *_LATER):
-                    db.execute(f"DROP TABLE IF EXISTS {name}")
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-                if _SECURE:
-                    db.execute("INSERT INTO terms (terms, rank) VALUES ('secure-delete', 1)")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _is_whole(db: sqlite3.Connection) -> bool:
-    try:
-        return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.DatabaseError:
-        return False
 
 
 def _terms_of(passage: Passage) -> str:
