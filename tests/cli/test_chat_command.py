@@ -175,12 +175,12 @@ def test_too_long_a_message_is_refused_and_the_chat_goes_on(short: list[str]):
 def test_a_document_for_which_the_disk_has_no_space_leaves_the_others_there(
     short: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def opened(path: Path | None, opened=index._opened) -> sqlite3.Connection:
+    def opened(path: Path | None, opened=index.opened) -> sqlite3.Connection:
         db = opened(path)
         db.execute("PRAGMA max_page_count = 100")
         return db
 
-    monkeypatch.setattr(index, "_opened", opened)
+    monkeypatch.setattr(index, "opened", opened)
     (small := tmp_path / "small.txt").write_text("Oak and stone.")
     (large := tmp_path / "large.txt").write_text("The ferry leaves at seven.\n\n" * 30_000)
     done = run_here("chat", *short, text=f"/document {small}\n/document {large}\n/document\n")
