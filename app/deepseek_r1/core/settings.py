@@ -199,9 +199,9 @@ class LoadSettings(_Settings):
         DraftMode.AUTO,
         N_("Drafts"),
         N_(
-            "Guesses several tokens ahead and checks them together, which is faster while "
-            "a model runs from the disk. The answer stays the same. Guesses come from the "
-            "text so far, or from a small draft model."
+            "Guesses several tokens ahead and checks them together, which is faster where "
+            "a text repeats itself and while a model runs from the disk. The answer stays the "
+            "same. Guesses come from the text so far, or from a small draft model."
         ),
     )
     draft_model: FilePath = _on_reload(

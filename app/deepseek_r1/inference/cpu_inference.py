@@ -75,8 +75,8 @@ class CPUInference(PromptCalls):
 
         `drafts` is "auto", "off", "lookup" or "model": how tokens are guessed that one pass over
         the weights then confirms. `draft_model` is a small model of the same family that guesses
-        them, loaded within the same budget. Automatic drafts come from the text, while the model
-        runs from the disk, and leave reproducible answers alone; drafts chosen by name do not.
+        them, loaded within the same budget. Automatic drafts come from the text, where
+        that is faster, and leave reproducible answers alone; drafts chosen by name do not.
         `embedding_model` finds passages of documents by their meaning, within the same budget too.
 
         With `give_back` a thread watches the machine's memory: while it is short, the model uses

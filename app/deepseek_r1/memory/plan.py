@@ -113,7 +113,7 @@ def plan_streaming(
     Weights get what the other lines leave of the budget, and their least where that is too little.
     """
     settings = with_context(header, settings, overhead)
-    fixed = _fixed_mib(header, settings, overhead, decode_rows(settings, streams=True))
+    fixed = _fixed_mib(header, settings, overhead, decode_rows(settings))
     weights_mib = settings.memory_budget - sum(fixed.values())
     residency = plan_weights(header, settings, weights_mib)
     short = plan_weights(header, settings, weights_mib + _reclaimable_mib(header, settings))
@@ -218,14 +218,12 @@ def with_length(settings: LoadSettings, length: int) -> LoadSettings:
     return settings.model_copy(update={"context_length": length})
 
 
-def decode_rows(settings: LoadSettings, *, streams: bool) -> int:
+def decode_rows(settings: LoadSettings) -> int:
     """The most rows of logits that a decode pass computes with these settings."""
     if settings.drafts is DraftMode.OFF:
         return 1
     by_name = settings.drafts is not DraftMode.AUTO or bool(settings.draft_path)
-    if by_name:
-        return DECODE_ROWS
-    return AUTOMATIC_ROWS if streams else 1
+    return DECODE_ROWS if by_name else AUTOMATIC_ROWS
 
 
 def least_budget_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> int:
@@ -248,13 +246,13 @@ def _least_weights_mib(header: ModelHeader, settings: LoadSettings) -> float:
 
 def _streaming_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> float:
     """All lines but the weights of a model that streams."""
-    rows = decode_rows(settings, streams=True)
+    rows = decode_rows(settings)
     return sum(_fixed_mib(header, settings, overhead, rows).values())
 
 
 def _resident_bill(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> Bill:
     mib = {BillItem.WEIGHTS: _weights_mib(header, overhead)}
-    mib |= _fixed_mib(header, settings, overhead, decode_rows(settings, streams=False))
+    mib |= _fixed_mib(header, settings, overhead, decode_rows(settings))
     return Bill(
         lines=_lines(RESIDENT_ITEMS, mib),
         budget_mib=settings.memory_budget,

@@ -136,8 +136,6 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
             now=bill.undrafted_tok_s,
         )
         return join_sentences((gain, size, lost_by_draft_text(bill)))
-    if settings.drafts is DraftMode.AUTO and not bill.streams:
-        return tr("Not needed: the model is in memory.")
     return ""
 
 

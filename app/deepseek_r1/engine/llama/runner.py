@@ -101,7 +101,7 @@ class LlamaEngine:
         opened.callback(self._model.close)
         self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
         memory = make_kv_memory(self._library, self._weights, request)
-        rows = decode_rows(settings, streams=self._weights is not None)
+        rows = decode_rows(settings)
         if request.sequences > 1 and not self._model.can_truncate:
             rows = 1  # a pass of several answers that is aborted is read again, never rolled back
         self._context = LlamaContext(

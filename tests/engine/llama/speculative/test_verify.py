@@ -53,6 +53,14 @@ def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) ->
     assert (again.drafted, again.accepted) == (stats.drafted, stats.accepted)
 
 
+def test_a_model_in_memory_drafts_where_its_text_repeats_itself(starter: Path) -> None:
+    with CPUInference(starter, memory_budget=2048) as model:
+        assert model.weights_stats is None
+        stats = answered(model, LIST, TWENTY_TIMES_THE_SAME, 64, temperature=0.5)
+        assert 0 < stats.accepted <= stats.drafted
+        assert model.context_used == stats.prompt_tokens + stats.completion_tokens - 1
+
+
 @pytest.mark.parametrize("sampling", [{"seed": 5}, {"temperature": 0.0}])
 def test_an_answer_that_must_be_the_same_again_is_not_drafted(from_the_disk, sampling):
     stats = answered(from_the_disk, LIST, **sampling)

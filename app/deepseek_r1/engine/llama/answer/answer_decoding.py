@@ -187,34 +187,35 @@ class AnswerDecoder:
         return (yield from self._close_thinking(end))
 
     def _compute_and_sample(self, token: int) -> int:
-        """One run of the decode loop, or one drafted pass."""
-        speculation, threads = self._speculation, self._computing.threads
+        """One drafted pass, or one run of the decode loop where nothing is drafted."""
+        speculation, loop, threads = self._speculation, self._loop, self._computing.threads
         governor = None if self._answer.sampling.reproducible else threads.governor
         self._computing.poll(governor)
-        if speculation is not None:
-            began = time.perf_counter()
-            drafted = speculation.compute(token)
-            times_s = [] if drafted else [time.perf_counter() - began]
+        if speculation is not None and speculation.compute(token):
             chosen = self._sample(speculation.row)
-        else:
-            loop, self._row = self._loop, -1
-            try:
-                chosen = loop.run(token, self._samplers.chain, self._output, self._tokens_left())
-            except AbortedError:
-                self.uncomputed = [loop.last_token]
-                raise
-            finally:
-                self._answer.observe(loop.text_tokens, loop.text)
-            times_s = loop.times_s
+            self.uncomputed = []
+            return chosen
+        self._row = -1
+        try:
+            chosen = loop.run(token, self._samplers.chain, self._output, self._tokens_left())
+        except AbortedError:
+            self.uncomputed = [loop.last_token]
+            raise
+        finally:
+            self._answer.observe(loop.text_tokens, loop.text)
+            if speculation is not None:
+                speculation.observe(loop.times_s)
         self.uncomputed = []
-        if governor is not None and times_s:
-            governor.observe(times_s, time.perf_counter())
+        if governor is not None and loop.times_s:
+            governor.observe(loop.times_s, time.perf_counter())
         return chosen
 
     def _tokens_left(self) -> int:
         """The most tokens of text after which this class has to decide again."""
         if self._samplers.until_answer:
             return 0
+        if self._speculation is not None and self._speculation.reproducible:
+            return 0  # the clock decides how long a run is, and drafts begin between runs
         left = min(self._answer.next_tokens, self._computing.cells_end - len(self._context.cells))
         if not self._output.thinking:
             left = min(left, self._answer.sampling.max_tokens - self._output.answer_tokens)

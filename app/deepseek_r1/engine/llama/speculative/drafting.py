@@ -49,8 +49,7 @@ class Drafting:
         # Of a plain pass, what reading does not hide.
         self._compute_s = unhidden_compute_s(request.header, context.params.threads)
         self._streams = request.residency is not None
-        self._automatic = mode is DraftMode.AUTO
-        self._wanted = self._streams if self._automatic else mode is not DraftMode.OFF
+        self._mode = mode
         self._times = PassTimes(streams=self._streams)
         self._lookup = PromptLookup()
         self.was_slower = False
@@ -75,7 +74,8 @@ class Drafting:
         self, prompt: Sequence[int], sampling: SamplingSettings
     ) -> SpeculativeDecoder | None:
         """Return the speculative decoder of an answer to `prompt`; None for a plain answer."""
-        if not self._wanted or (self._automatic and sampling.reproducible):
+        automatic = self._mode is DraftMode.AUTO
+        if self._mode is DraftMode.OFF or (automatic and sampling.reproducible):
             return None
         proposers: list[Proposer] = [self._lookup]  # it costs nothing
         if (model := self._memory.model) is not None:

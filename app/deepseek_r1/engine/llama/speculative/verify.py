@@ -16,7 +16,9 @@ class SpeculativeDecoder:
     """Computes tokens with drafts after them. For the computing thread.
 
     `row` is where the logits for the next choice are. Each choice is passed to `verify`; where that
-    returns False, it has to be computed. `close` leaves nothing unverified in the context.
+    returns False, it has to be computed: by `compute` or, where nothing is drafted, by the caller,
+    who passes the times of these plain passes to `observe`. `close` leaves nothing unverified in
+    the context.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class SpeculativeDecoder:
         `times` follow the passes. Drafts of up to `most` tokens are weighed by them, or by
         `assumed` ones, so that they do not depend on the clock.
         """
+        self.reproducible = assumed is not None
         self._context, self._proposers, self._most = context, proposers, most
         self._times, self._weighed_by = times, assumed or times
         self._observed = observed  # tokens of the text that the proposers have
@@ -64,7 +67,7 @@ class SpeculativeDecoder:
         return True
 
     def compute(self, token: int) -> bool:
-        """Append a chosen token, and drafts if there are any. Returns whether there were.
+        """Append a chosen token with drafts after it; False where nothing is worth drafting.
 
         Raises AbortedError, EngineFailed.
         """
@@ -72,26 +75,32 @@ class SpeculativeDecoder:
         began = time.perf_counter()
         draft, proposer = self._propose()
         drafted = time.perf_counter()
-        if draft:
-            self._context.compute_with_drafts([token, *draft.tokens])
-        else:
-            self._context.compute([token])
-        ended = time.perf_counter()
         self.draft_s += drafted - began
+        if not draft:
+            self.seconds += drafted - began
+            return False
+        self._context.compute_with_drafts([token, *draft.tokens])
+        ended = time.perf_counter()
         self.drafted += len(draft)
         self._passes += 1
-        if self._passes > 1:
-            self._times.observe(1 + len(draft), ended - drafted)
-            self.seconds += ended - began
-            self.tokens += 1
-        if draft:
-            self._draft, self._proposer, self._kept, self.row = draft, proposer, 0, 0
-            self._since_plain += 1
-            return True
+        self._times.observe(1 + len(draft), ended - drafted)
+        self.seconds += ended - began
+        self.tokens += 1
+        self._draft, self._proposer, self._kept, self.row = draft, proposer, 0, 0
+        self._since_plain += 1
+        return True
+
+    def observe(self, times_s: Sequence[float]) -> None:
+        """Record the seconds of plain passes, whose tokens are in the context."""
         self.row, self._since_plain = -1, 0
-        for each in self._proposers:
-            each.table.fade()
-        return False
+        for seconds in times_s:
+            self._passes += 1
+            if self._passes > 1:
+                self._times.observe(1, seconds)
+                self.seconds += seconds
+                self.tokens += 1
+            for each in self._proposers:
+                each.table.fade()
 
     def _observe_text(self, *chosen: int) -> None:
         """Pass on all tokens that were computed since, and the chosen one."""
