@@ -3,23 +3,29 @@
     python tests/benchmarks/bench_kernels.py MODEL [--cells 500,1500] [--rows 1,15,256]
         [--bits 256] [--kv-type q8_0]
     python tests/benchmarks/bench_kernels.py MODEL --few-rows [--rows 1,2,4,8,16] [--kernel AVX2]
-    python tests/benchmarks/bench_kernels.py MODEL --layouts [--rows 1,2,4,8,16] [--kernel AVX2]
+    python tests/benchmarks/bench_kernels.py MODEL --chosen [--rows 1,2,4,8,16,256,512]
+        [--llama-bench PROGRAM] [--kernel AVX2, with R1DESK_PROFILE an empty folder]
 
 Two contexts of one model compute the same number of rows (tokens) behind the same number of cells,
 in turns. 1 row is decode, 15 are a token and its drafts, 256 a piece of a prompt. With `--few-rows`
 the weights are as they are in the file. Whether the results have the same bits is stated as well;
 from eight rows on, llama.cpp's tiled kernel has others. The ratio is llama.cpp's time / ours.
-With `--layouts`, llama.cpp has its layout for this processor, and ours have that of the file.
+With `--chosen`, ours is what the application does with this model on this computer, by the times of
+the profile; llama.cpp stands beside it with the file's layout and with its own for this processor,
+and another program of its command line, as ik_llama.cpp's, with weights repacked at the load.
 Each row also has the least of each arm's times, which other programs disturb the least.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -32,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding import context as context_module
+from deepseek_r1.engine.llama.binding import kernel_measuring as measuring_module
 from deepseek_r1.engine.llama.binding import kernels as kernels_module
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
@@ -43,6 +50,7 @@ from deepseek_r1.native.native_library import MulMatKernel, native
 MICRO_BATCH: Final = 256
 FEW_CELLS: Final = 64  # for mul_mat, which does not depend on them
 ARMS: Final = ("ours", "llama.cpp")
+REPEATED: Final = 3  # in a turn of `--chosen`, of which the least counts
 
 
 @contextmanager
@@ -134,23 +142,81 @@ def loaded(path: Path, *, repack: bool) -> LlamaModel:
     return LlamaModel(library(), parts, lambda _fraction: True, repack=repack)
 
 
+def chosen_kernel(given: argparse.Namespace) -> MulMatKernel:
+    """Return the wanted kernel, which all contexts have from now on."""
+    kernels = kernels_module.supported_kernels(library())
+    kernel = given.kernel or next(iter(kernels), None)
+    if kernel is None or kernel not in kernels:
+        raise SystemExit("there are no such kernels for this processor")
+    for module in (kernels_module, measuring_module):
+        module.supported_kernels = lambda _library: [kernel]
+    return kernel
+
+
+def measure_chosen(given: argparse.Namespace) -> None:
+    """Compare what the application does with both layouts of llama.cpp and another program."""
+    header = read_header(given.model)
+    kernel = chosen_kernel(given)
+    times = measuring_module.measured_times(library(), header)
+    models = {repack: loaded(given.model, repack=repack) for repack in (True, False)}
+    repacks, rows_of = times.repacks(header), dict(times.rows(header))
+    threads, most = given.threads, max(given.rows)
+    batch = max(FEW_CELLS, most)
+    params = ContextParams(FEW_CELLS + most, batch, KVType.F16, 1, threads, threads)
+    made = {"ours": LlamaContext(library(), models[repacks], replace(params, kernel_rows=rows_of))}
+    with mock.patch.multiple(context_module, make_mul_mat=absent, make_attention=absent):
+        for repack, arm in ((False, "file"), (True, "repacked")):
+            made[arm] = LlamaContext(library(), models[repack], params)
+    arms = (*made, "other") if given.llama_bench else tuple(made)
+    report = Report(
+        given, kernel=kernel.name, threads=threads, repacks=repacks, kernel_rows=rows_of
+    )
+    for rows in given.rows:
+        for context in made.values():
+            fill(context, FEW_CELLS)
+
+        def run(arm: str, _block: int, rows: int = rows) -> float:
+            if arm == "other":
+                return other_ms(given, rows)
+            return min(timed_ms(made[arm], FEW_CELLS, rows) for _ in range(REPEATED))
+
+        runs = in_turns(arms, given.repetitions, run)
+        least = {arm: min(chain.from_iterable(each)) for arm, each in runs.items()}
+        beside = {arm: ratio(runs[arm], runs["ours"]) for arm in arms[1:]}
+        text = "   ".join(
+            f"{arm} {middle(runs[arm]):.1f} ms: {found}, least {least[arm] / least['ours']:.2f}"
+            for arm, found in beside.items()
+        )
+        report.row(
+            f"{rows:4} rows   ours {middle(runs['ours']):.1f} ms   {text}",
+            rows=rows, least_ms=least, ratios={arm: each._asdict() for arm, each in beside.items()},
+        )  # fmt: skip
+    report.end()
+
+
+def absent(*_arguments: object) -> None:
+    """Take the place of a maker of our kernels."""
+
+
+def other_ms(given: argparse.Namespace, rows: int) -> float:
+    """Return the milliseconds of so many rows by another program's `llama-bench`."""
+    lengths = ["-p", "0", "-n", "24"] if rows == 1 else ["-p", str(rows), "-n", "0"]
+    command = [given.llama_bench, "-m", given.model, *lengths, "-r", str(REPEATED)]
+    options = ["-t", str(given.threads), "-ub", "512", "-rtr", "1", "-o", "json"]
+    done = subprocess.run([*command, *options], capture_output=True, check=True)
+    (found,) = json.loads(done.stdout)
+    return min(found["samples_ns"]) / 1e6 / (24 if rows == 1 else 1)
+
+
 def measure_mul_mat(given: argparse.Namespace) -> None:
     """Compare the multiplication for few rows, with one of our kernels for all numbers of rows."""
-    kernels = kernels_module.supported_kernels(library())
-    if not kernels or (given.kernel or kernels[0]) not in kernels:
-        raise SystemExit("there are no such kernels for this processor")
-    kernel = given.kernel or kernels[0]
-    kernels_module.supported_kernels = lambda _library: [kernel]
+    kernel = chosen_kernel(given)
     model = loaded(given.model, repack=False)
     most, threads = max(given.rows), given.threads
     batch = max(FEW_CELLS, most)
     params = ContextParams(4 * FEW_CELLS + most, batch, KVType.F16, 1, threads, threads)
     report = Report(given, kernel=kernel.name, threads=threads)
     with contexts(model, params, "make_mul_mat") as made:
-        if given.layouts:
-            made["llama.cpp"].close()
-            repacked = loaded(given.model, repack=True)
-            made["llama.cpp"] = LlamaContext(library(), repacked, params)
         # Ours compute all these numbers of rows, whether they are faster or not.
         native().mul_mat_set_rows(made["ours"]._mul_mat.user_data, 1, most)
         for rows in given.rows:
@@ -167,7 +233,8 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argument_parser(__doc__, needs_model=True)
     parser.add_argument("--few-rows", action="store_true", help="the multiplication for few rows")
-    parser.add_argument("--layouts", action="store_true", help="beside llama.cpp's layout")
+    parser.add_argument("--chosen", action="store_true", help="what the application does")
+    parser.add_argument("--llama-bench", type=Path, help="another program beside it")
     parser.add_argument("--cells", type=numbers, default=[500, 1500], help="of attention")
     parser.add_argument("--rows", type=numbers)
     parser.add_argument("--repetitions", type=int, default=5)
@@ -176,9 +243,12 @@ def main() -> None:
     parser.add_argument("--bits", type=int, choices=(256, 512), help="of attention's vectors")
     parser.add_argument("--kernel", type=MulMatKernel.__getitem__, help="AVX2, AVX_VNNI, ...")
     given = parser.parse_args()
-    products = given.few_rows or given.layouts
+    products = given.few_rows or given.chosen
     given.rows = given.rows or ([1, 2, 4, 7, 8, 16] if products else [1, 15, 256])
-    (measure_mul_mat if products else measure_attention)(given)
+    if given.chosen:
+        measure_chosen(given)
+    else:
+        (measure_mul_mat if products else measure_attention)(given)
 
 
 if __name__ == "__main__":
