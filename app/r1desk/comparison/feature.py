@@ -51,7 +51,6 @@ class ComparisonFeature(Feature[ChatWindow]):
         self._last = self._last or (list(map(str, last)) if isinstance(last, list) else [])
 
     def attach(self, window: ChatWindow) -> None:
-        """Show the comparison in this window."""
         self._window, self.page = window, None
         asks = partial(window.chat.requested.emit, AskOthers())
         window.answer_menu.addAction(tr("Compare models…"), "Ctrl+Shift+M", asks)

@@ -64,7 +64,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._chat.busy_changed.connect(self._on_busy_changed)
 
     def attach(self, window: ConversationsWindow) -> None:
-        """Show the conversations in this window."""
         self._window = window
         self.unseen.window = self._archives.window = window
         window.sidebar.requested.connect(self.handle)
