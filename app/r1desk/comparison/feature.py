@@ -96,9 +96,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     ) -> None:
         if not self._notify_if_busy():  # a load may have begun while the dialog was open
             self._last = asked = [str(each.model) for each in candidates]
-            self._services.store.call(
-                lambda s: s.key_value.set(_KEY, asked) if s.writable else None
-            )
+            self._services.store.remember(lambda store: store.key_value.set(_KEY, asked))
             self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:
