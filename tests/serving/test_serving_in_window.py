@@ -26,7 +26,12 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
 from support.patience import PATIENCE_S
 from window.mouse_and_keys import click
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+from window.session_fixture import (
+    ask_and_wait,
+    running_session,
+    short_answers,
+    wait_ready,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.qt_log_ignore("This plugin does not support")]
 
@@ -124,8 +129,7 @@ def test_it_is_off_until_it_is_switched_on_and_then_answers_with_the_key_alone(
         qtbot.waitUntil(lambda: session.serving.state.phase is ServingPhase.OFF)
         assert not server.is_running()
         assert not session.window.serving_button.isVisible()
-        ask(qtbot, session, "Are you still there?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Are you still there?")
         dialog.close()
 
 
@@ -160,8 +164,7 @@ def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
         call = Call(stream)
         qtbot.waitUntil(lambda: len(texts) > 3)
         session.chat.answer_finished.connect(lambda _message: ended.append("own"))
-        ask(qtbot, session, "And mine?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "And mine?")
         own = session.chat.shown_branch[-1]
         assert own.role is Role.ASSISTANT
         assert own.state == "complete"

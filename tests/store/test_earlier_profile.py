@@ -1,19 +1,29 @@
-"""A profile written by the commit 11f9082 opens unchanged. It was made once, with that commit."""
+"""Profiles that earlier commits wrote, 11f9082 and b295725c, open unchanged. Each was made once."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
+from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import apsw
 import pytest
+from pydantic import BaseModel
 
+from deepseek_r1.catalogue.partial_file import PIECE_BYTES, PartialFile, unfinished
 from deepseek_r1.core.events import FinishReason
+from deepseek_r1.documents.index import DocumentIndex
 from r1desk import preferences
-from r1desk.store import Attachment, MessageState, Profile, Store
+from r1desk.store import Attachment, MessageState, Profile, Store, StoreThread
+from r1desk.store.archive import export_json, export_markdown
+from r1desk.store.export_process import import_export
 from r1desk.store.migrations import MIGRATIONS
 
 WRITTEN = Path(__file__).parent / "profile_of_11f9082"
+LATER = Path(__file__).parent / "profile_of_b295725c"  # with folders, prompts, documents, exports
 SUM, PARIS, TRASHED = 1, 2, 3
 
 
@@ -74,3 +84,86 @@ def test_an_earlier_profile_gets_the_table_of_attachments(folder: Path) -> None:
         assert all(not m.edited for m in store.messages.path(SUM))
     with apsw.Connection(str(profile.database)) as db:
         assert db.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Path:
+    return shutil.copytree(LATER, tmp_path / "later")
+
+
+def plain(value: object) -> object:
+    """As JSON has it."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else asdict(value)
+
+
+def has(now: object, then: object) -> bool:
+    """Whether all that was there is there now; fields may have come."""
+    if isinstance(then, dict):
+        return isinstance(now, dict) and all(has(now.get(key), then[key]) for key in then)
+    if isinstance(then, list):
+        return len(now) == len(then) and all(map(has, now, then))
+    return now == then
+
+
+def test_every_row_and_what_is_found_is_as_it_was_written(later):
+    then = json.loads((later / "rows.json").read_text("utf-8"))
+    with Profile.open(later) as profile, Store(profile.database) as store:
+        chats, messages, files = store.conversations, store.messages, store.attachments
+        keys = [*map(int, then["messages"])]
+        (folder,) = store.folders.infos()
+        now = {
+            "infos": chats.infos(),
+            "trash": chats.infos(trashed=True),
+            "branches": {key: [each.id for each in messages.path(key)] for key in keys},
+            "messages": {key: messages.all_of(key) for key in keys},
+            "settings": {key: chats.settings(key) for key in keys},
+            "folders": [folder],
+            "folder_documents": files.of_folder(folder.id),
+            "prompts": store.prompts.all(),
+            "drafts": [chats.draft(None), chats.draft(SUM)],
+            "draft_files": files.drafts(None),
+            "values": [store.key_value.get("last_conversation"), store.key_value.get("presets")],
+            "search": {query: store.search(query) for query in then["search"]},
+        }
+    index = DocumentIndex(later / "documents.db")
+    document = index.documents()[0].sha256
+    now["passages"] = index.passages(document)
+    now["found"] = {question: index.search(question, [document]) for question in then["found"]}
+    index.close()
+    now = json.loads(json.dumps(now, default=plain))
+    assert [part for part in then if not has(now[part], then[part])] == []
+
+
+def test_an_earlier_profile_is_exported_as_it_was_and_its_export_has_nothing_new(later):
+    profile = Profile.open(later)
+    store = StoreThread(profile.database)
+
+    def run(work):
+        return store.submit(work).result()
+
+    def without_summaries(file: Path) -> list[str]:  # their words have changed
+        return [line for line in file.read_text("utf-8").splitlines() if " passage" not in line]
+
+    try:
+        run(lambda store: export_json(store, later / "again.json"))
+        run(lambda store: export_markdown(store, later / "again.md"))
+        imported = import_export(run, later / "export.json", threading.Event())
+    finally:
+        store.close()
+        profile.close()
+    then, now = (json.loads((later / f"{name}.json").read_text()) for name in ("export", "again"))
+    assert has(now, then)
+    assert without_summaries(later / "again.md") == without_summaries(later / "export.md")
+    assert (imported.ids, imported.already_here) == ((), len(then["conversations"]))
+
+
+def test_a_half_finished_download_of_an_earlier_profile_goes_on(later):
+    models = later / "models"
+    bytes_written = b"r1 " * (PIECE_BYTES // 3) + b"r1" + b"rest"
+    (models / ".downloads/r1.gguf.part").write_bytes(bytes_written)
+    ((spec, received),) = unfinished(models)
+    assert received == len(bytes_written)
+    partial = PartialFile(models, spec)
+    partial.resume(Mock())
+    assert (partial.done, partial.journal.etag) == (PIECE_BYTES, '"tag"')
+    partial.close()

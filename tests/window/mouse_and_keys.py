@@ -58,6 +58,12 @@ def type_text(text: str) -> None:
         QTest.keyClicks(focused(), letter)
 
 
+def type_line(text: str) -> None:
+    """Type, and press Enter."""
+    type_text(text)
+    press(Qt.Key.Key_Return)
+
+
 def press(key: Qt.Key, modifiers: Qt.KeyboardModifier = NO_KEYS) -> None:
     """Press a key, whatever has the focus."""
     QTest.keyClick(focused(), key, modifiers)

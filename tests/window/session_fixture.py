@@ -126,6 +126,12 @@ def ask(qtbot: QtBot, session: Session, text: str) -> None:
     qtbot.keyClick(composer.editor, Qt.Key.Key_Return)
 
 
+def ask_and_wait(qtbot: QtBot, session: Session, text: str) -> None:
+    """Ask, until the answer is stored."""
+    ask(qtbot, session, text)
+    wait_answered(qtbot, session)
+
+
 def texts(session: Session) -> list[str]:
     """The messages of the conversation shown."""
     return [message.content for message in session.chat.shown_branch]

@@ -26,13 +26,18 @@ from support.engine_script import EngineScript, refuses
 from support.gguf_files import tiny_llama
 from support.raw_gguf import STRING, RawGguf
 from window.mouse_and_keys import choose_file, click, drag, drop, files_of, press_button
-from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
+from window.session_fixture import (
+    ask_and_wait,
+    ready_session,
+    running_session,
+    wait_answered,
+    wait_ready,
+)
 from window.stall_meter import answering_window
 
 
 def assert_still_answers(qtbot: QtBot, session: Session) -> None:
-    ask(qtbot, session, "Say hello.")
-    wait_answered(qtbot, session)
+    ask_and_wait(qtbot, session, "Say hello.")
     assert session.chat.shown_branch[-1].state == "complete"
 
 
@@ -118,8 +123,7 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
     with running_session(qtbot, own_profile, gone) as session:
         qtbot.waitUntil(lambda: "gone.gguf" in session.window.notices.text)
         assert session.models.current is None
-        ask(qtbot, session, "Is anybody there?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Is anybody there?")
         answer = session.chat.shown_branch[-1]
         assert answer.state == "failed"
         assert answer.error_text == errors.ModelNotLoaded().report().text()

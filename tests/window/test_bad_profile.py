@@ -27,6 +27,7 @@ from support.patience import PATIENCE_S
 from window.disks import Disk
 from window.session_fixture import (
     ask,
+    ask_and_wait,
     is_text,
     notice_text,
     ready_session,
@@ -99,8 +100,7 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(qtbot,
         qtbot.waitUntil(lambda: "cannot be written" in session.window.composer._button.toolTip())
     disk.set_writable(True)
     with opened(qtbot, profile) as session:
-        ask(qtbot, session, "And now?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "And now?")
         assert len(session.chat.shown_branch) == 4
 
 
@@ -227,8 +227,7 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(qtbot, own_p
         assert aside.name in notice_text(session)
         assert "settings file was damaged" in notice_text(session)
         wait_ready(qtbot, session)
-        ask(qtbot, session, "Does it go on?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Does it go on?")
         assert session.chat.shown_branch[-1].state == "complete"
 
 
@@ -260,8 +259,7 @@ def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
 ) -> None:
     slow_disk.set()
     with running_session(qtbot, own_profile) as session:
-        ask(qtbot, session, "Name a fruit.")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Name a fruit.")
     slow_disk.clear()
     with running_session(qtbot, own_profile) as session:
         qtbot.keyClicks(session.window.composer.editor, "What is")

@@ -19,7 +19,7 @@ from r1desk.widgets import notice_bar
 from r1desk.widgets.notice_bar import Level, Notice
 from support.patience import PatientQtBot
 from window.mouse_and_keys import click, press, press_button, type_text
-from window.session_fixture import ask, wait_answered
+from window.session_fixture import ask_and_wait
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
@@ -27,8 +27,7 @@ CONTROL = Qt.KeyboardModifier.ControlModifier
 @pytest.fixture
 def answered(qtbot: PatientQtBot, ready: Session) -> Session:
     """A chat with one answer; the keyboard is in the message box, as after a click on a chat."""
-    ask(qtbot, ready, "Hello")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Hello")
     ready.window.composer.setFocus()
     qtbot.waitUntil(lambda: ready.window.sidebar.list.selected_ids() != [])
     return ready

@@ -28,7 +28,7 @@ from r1desk.platform.tasks import Later
 from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
-from window.mouse_and_keys import click, drop, press, press_button, type_text
+from window.mouse_and_keys import click, drop, press, press_button, type_line, type_text
 from window.session_fixture import ready_session, running_session, shown_texts
 
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
@@ -90,8 +90,7 @@ def test_one_answer_is_gone_on_with_and_the_other_stays_as_its_version(qtbot, ow
         assert session.window.composer.text() == ""
         answer = session.window.chat.messages[1]
         assert (answer.sibling_index, answer.sibling_count) == (0, 2)
-        type_text("And a nut?")
-        press(Qt.Key.Key_Return)
+        type_line("And a nut?")
         qtbot.waitUntil(lambda: shown_texts(session)[2:] == ["And a nut?", "A pear."])
 
 
@@ -109,8 +108,7 @@ def test_the_model_of_the_answer_that_is_gone_on_with_writes_the_next_ones(
         assert session.models.loaded_path == starter_model()
         qtbot.waitUntil(session.window.composer.isVisible)
         wait_ended(qtbot, session)
-        type_text("And a nut?")
-        press(Qt.Key.Key_Return)
+        type_line("And a nut?")
         qtbot.waitUntil(lambda: shown_texts(session)[2:] == ["And a nut?", "A pear."])
         assert session.chat.shown_branch[-1].model_name == STARTER_NAME
         page = ask_two(qtbot, session, "And now?")

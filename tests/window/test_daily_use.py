@@ -44,10 +44,12 @@ from window.mouse_and_keys import (
     press,
     press_button,
     row_of,
+    type_line,
     type_text,
 )
 from window.session_fixture import (
     ask,
+    ask_and_wait,
     is_text,
     last_view,
     ready_session,
@@ -193,8 +195,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     click_row(rows, "Garden")
     press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert row_of(rows, "Garden").model().index(0, 0, row_of(rows, "Garden")).data() == "New chat"
-    ask(qtbot, ready, "Roses?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Roses?")
     roses = ready.chat.conversation_id
     kept = ready.store.run(lambda store: store.conversations.settings(roses))
     assert (kept.system_prompt, kept.sampling) == ("Be short.", SamplingSettings(temperature=0.2))
@@ -205,6 +206,7 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     press_button(ready.window.findChildren(QMessageBox)[-1], "Move it to the trash")
     qtbot.waitUntil(lambda: not has_row(rows, "Garden"))
     assert ready.store.run(lambda store: store.conversations.get(roses)).trashed_at
+    sidebar.requested.emit(SetFolderSettings(garden, as_shown=True))  # of a menu still open
     ready.chat_feature.history.undo()
     qtbot.waitUntil(lambda: has_row(rows, "Garden"))
     assert ready.store.run(lambda store: store.conversations.get(roses)).folder_id == garden
@@ -241,13 +243,11 @@ def test_what_is_typed_before_a_chat_is_shown_stands_below_its_draft(qtbot, frui
 
 
 def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(qtbot, ready):
-    ask(qtbot, ready, "Apples?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Apples?")
     before = ready.chat.conversation_id
     type_text("a draft")
     press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-    type_text("Pears?")
-    press(Qt.Key.Key_Return)
+    type_line("Pears?")
     qtbot.waitUntil(lambda: len(ready.chat.shown_branch) == 2)
     assert ready.chat.conversation_id != before
     assert ready.chat.shown_branch[0].content == "Pears?"
@@ -324,8 +324,7 @@ def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_mes
         assert focused() is session.window.composer.editor
         press(Qt.Key.Key_Up)
         press(Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
-        type_text("And apples?")
-        press(Qt.Key.Key_Return)
+        type_line("And apples?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[0].content == "Bananas?\nAnd apples?"
 
@@ -404,8 +403,7 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(qtbot, ow
     with ready_session(qtbot, own_profile, engine=engine) as session:
         ask(qtbot, session, "Write a long story.")
         qtbot.waitUntil(lambda: session.chat.answering is not None)
-        type_text("And then?")
-        press(Qt.Key.Key_Return)
+        type_line("And then?")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "queued")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4)
     engine.answers(says("The end."))
@@ -529,8 +527,7 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(qtbot, ses
     panel.preset_row.default_button.click()
     assert session.preferences.system_prompt == "Be brief."
     assert panel.preset_row.default_button.isHidden()
-    ask(qtbot, session, "Name a fruit.")
-    wait_answered(qtbot, session)
+    ask_and_wait(qtbot, session, "Name a fruit.")
     settings = session.chat_settings
     settings.change(settings.present[0], "")  # of this conversation
     session.window.sidebar.requested.emit(NewChat())
@@ -540,8 +537,7 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(qtbot, ses
 def test_a_model_that_was_replaced_before_it_answered_is_not_offered(qtbot, ready, tmp_path):
     other = tiny_llama(tmp_path / "another.gguf")
     ready.models.choose(other)
-    ask(qtbot, ready, "Apples?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Apples?")
     assert ready.models.path == other
     offers = ready.window.chat.findChildren(QPushButton)
     assert not any("Switch back" in b.text() for b in offers if b.isVisible())

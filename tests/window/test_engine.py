@@ -26,7 +26,7 @@ from r1desk.platform.tasks import Tasks
 from r1desk.shell.session import Session
 from support.engine_script import Act, EngineScript, crashes, freezes, progress, says, waits_for
 from window.mouse_and_keys import press_button
-from window.session_fixture import ask, ready_session, wait_answered, wait_ready
+from window.session_fixture import ask_and_wait, ready_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
 FAULTS: dict[str, tuple[Act, str]] = {"frozen": (freezes(), "did not respond for")}
@@ -49,8 +49,7 @@ def test_an_engine_that_fails_costs_one_answer_and_comes_back(
     with ready_session(qtbot, own_profile, engine=engine) as session:
         pid = session.engine.engine_pid
         with answering_window():
-            ask(qtbot, session, "Write a story.")
-            wait_answered(qtbot, session)
+            ask_and_wait(qtbot, session, "Write a story.")
         question, answer = session.chat.shown_branch
         assert question.content == "Write a story."
         assert answer.state == "failed"
@@ -68,8 +67,7 @@ def test_an_engine_that_dies_while_idle_or_loading_is_started_again_by_the_next_
 ) -> None:
     psutil.Process(ready.engine.engine_pid).kill()
     qtbot.waitUntil(lambda: ready.models.current is None)
-    ask(qtbot, ready, "Are you there?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Are you there?")
     assert ready.chat.shown_branch[-1].state == "complete"
     wait_ready(qtbot, ready)
     engine.loads(progress(0.5), waits_for(engine.gate("never")))
@@ -78,8 +76,7 @@ def test_an_engine_that_dies_while_idle_or_loading_is_started_again_by_the_next_
     with qtbot.waitSignal(ready.models.load_failed):
         psutil.Process(ready.engine.engine_pid).kill()
     engine.loads()
-    ask(qtbot, ready, "And now?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "And now?")
     assert ready.chat.shown_branch[-1].state == "complete"
 
 

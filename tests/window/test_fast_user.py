@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from r1desk.chat.context import chat_documents
 from r1desk.shell.session import Session
 from support.engine_script import goes_on
-from window.mouse_and_keys import click_row, drop, has_row, press, type_text
+from window.mouse_and_keys import click_row, drop, has_row, press, type_line, type_text
 from window.session_fixture import running_session, texts
 from window.stored_conversations import store_conversation
 
@@ -44,8 +44,7 @@ def attach(qtbot: QtBot, session: Session, folder: Path) -> None:
 
 def enter(text: str) -> None:
     """Type a message and press Enter."""
-    type_text(text)
-    press(Qt.Key.Key_Return)
+    type_line(text)
 
 
 def test_esc_at_once_after_enter_ends_the_answer(qtbot, ready, engine):

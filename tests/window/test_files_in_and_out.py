@@ -42,6 +42,7 @@ from window.mouse_and_keys import (
     files_of,
     press,
     press_button,
+    type_line,
     type_text,
 )
 from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
@@ -73,8 +74,7 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         drop(session.window, table)
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].startswith("prices.csv · about ")
-        type_text("Which?")
-        press(Qt.Key.Key_Return)
+        type_line("Which?")
         wait_answered(qtbot, session)
         question, answer = session.chat.shown_branch
         assert question.content == "Which?"
@@ -221,8 +221,7 @@ def test_a_web_page_is_read_at_a_click_and_its_address_is_its_name(
         assert labels(session)[0].startswith(f"127.0.0.1:{server.port}/gates (")
         assert composer.text() == ""
         assert not composer.read_page.isVisible()
-        type_text("Who is the warden?")
-        press(Qt.Key.Key_Return)
+        type_line("Who is the warden?")
         qtbot.waitUntil(lambda: bool(engine.received(GenerateRequest)))
         prompt = engine.received(GenerateRequest)[0].messages
         assert "The warden of gate 44 is Ann." in str(prompt)
@@ -249,14 +248,12 @@ def test_a_locked_pdf_asks_for_its_password_until_it_is_right_or_the_file_left_o
     with ready_session(qtbot, own_profile, engine=engine) as session:
         drop(session.window, one, two)
         wait_password_wanted(qtbot, "lease.pdf could not be opened. It is password-protected.")
-        type_text("geheim-8")
-        press(Qt.Key.Key_Return)
+        type_line("geheim-8")
         wait_password_wanted(qtbot, "offer.pdf could not be opened.")
         press(Qt.Key.Key_Escape)
         qtbot.waitUntil(lambda: "offer.pdf could not be opened." in notice_text(session))
         wait_password_wanted(qtbot, "lease.pdf could not be opened. The password is wrong.")
-        type_text("geheim-7")
-        press(Qt.Key.Key_Return)
+        type_line("geheim-7")
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].startswith("lease.pdf")
     kept = [each for each in own_profile.rglob("*") if each.is_file()]
@@ -281,8 +278,7 @@ def test_a_file_whose_reading_was_stopped_says_how_much_of_it_was_read_and_can_b
     with ready_session(qtbot, own_profile, engine=engine) as session:
         drop(session.window, story)
         wait_chips(qtbot, session, 1)
-        type_text("Which?")
-        press(Qt.Key.Key_Return)
+        type_line("Which?")
         qtbot.waitUntil(lambda: session.chat.answer is not None)
         qtbot.waitUntil(lambda: bool(engine.received(GenerateRequest)))
         press(Qt.Key.Key_Escape)
@@ -300,8 +296,7 @@ def test_a_file_is_read_whole_by_a_model_that_has_to_be_loaded_again(qtbot, own_
         qtbot.waitUntil(lambda: session.models.facts is None)
         drop(session.window, notes)
         wait_chips(qtbot, session, 1)
-        type_text("Which?")
-        press(Qt.Key.Key_Return)
+        type_line("Which?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[1].sources.whole
 
@@ -467,8 +462,7 @@ def test_a_question_about_a_long_file_is_sent_at_once_and_asked_again_with_other
     with ready_session(qtbot, own_profile) as session:
         drop(session.window, long)
         wait_chips(qtbot, session, 1)
-        type_text("Who is the warden of gate 44?")
-        press(Qt.Key.Key_Return)
+        type_line("Who is the warden of gate 44?")
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
         assert session.window.findChild(PassagesDialog) is None
         answer = session.chat.shown_branch[-1]
@@ -686,8 +680,7 @@ def test_a_message_becomes_a_prompt_that_is_exported_deleted_and_imported(
         qtbot.waitUntil(lambda: prompt_names(session) == ["Explain"])
         activate(qtbot, session)
         session.window.composer.setFocus()
-        type_text("/exp")
-        press(Qt.Key.Key_Return)
+        type_line("/exp")
         assert session.window.composer.text() == "Explain {{topic}} to me"
         assert session.window.composer.editor.textCursor().selectedText() == "{{topic}}"
         choose_of_prompts(session, "Export")
@@ -737,8 +730,7 @@ def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_pro
         qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
         activate(qtbot, session)
         session.window.composer.setFocus()
-        type_text("/tr")
-        press(Qt.Key.Key_Return)
+        type_line("/tr")
         assert "{{language}}" in session.window.composer.text()
 
 

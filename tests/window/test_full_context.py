@@ -15,6 +15,7 @@ from support.engine_script import EngineScript, says, thinks_on
 from window.mouse_and_keys import click, press
 from window.session_fixture import (
     ask,
+    ask_and_wait,
     last_view,
     ready_session,
     running_session,
@@ -53,8 +54,7 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(qtbot, own_profile
     store_conversation(own_profile, *TURNS)
     with ready_session(qtbot, own_profile, small_context) as session:
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == len(TURNS))
-        ask(qtbot, session, "How many were there?")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "How many were there?")
         last_card(qtbot, session)
     with running_session(qtbot, own_profile, small_context) as session:  # it is there again
         card = last_card(qtbot, session)
@@ -81,8 +81,7 @@ def wait_context(qtbot: QtBot, session: Session, tokens: str) -> None:
 
 def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
-        ask(qtbot, session, "Name a tree.")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Name a tree.")
         bar = session.window.composer.size_button
         qtbot.waitUntil(lambda: bar.text()[:1] in set("123456789"))  # counted, not estimated
         full = bar.text().partition(" of ")[0]
@@ -128,8 +127,7 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     button.budget_chosen.emit(20)
     assert button.text() == "Thinking: 20 tokens"
     assert ready.preferences.sampling.thinking_budget is None  # of other new conversations
-    ask(qtbot, ready, "How many?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "How many?")
     stats = ready.chat.shown_branch[-1].stats
     assert stats is not None
     assert stats.thinking_tokens == 20
@@ -145,7 +143,6 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     assert ready.preferences.sampling.thinking_budget == 0
     button.menu().aboutToShow.emit()
     assert not button.menu().actions()[-1].isEnabled()
-    ask(qtbot, ready, "And now?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "And now?")
     assert not ready.chat.shown_branch[-1].thinking
     assert ready.chat.shown_branch[-1].content

@@ -22,7 +22,13 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, crashes, goes_on, refuses, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row
-from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
+from window.session_fixture import (
+    ask,
+    ask_and_wait,
+    ready_session,
+    running_session,
+    wait_ready,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +89,7 @@ def wait_unloaded(qtbot: QtBot, session: Session) -> None:
 
 
 def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(qtbot, ready):
-    ask(qtbot, ready, "First question")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "First question")
     wait_unloaded(qtbot, ready)
     pill, panel = ready.window.model_pill, ready.window.panel
     assert "unloaded" in pill.text()
@@ -96,8 +101,7 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     with qtbot.waitSignal(ready.models.loaded):
         click_row(ready.window.sidebar.list, "First question")
     wait_unloaded(qtbot, ready)
-    ask(qtbot, ready, "Are you there?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Are you there?")
     assert ready.chat.shown_branch[-1].state == "complete"
 
 
@@ -110,8 +114,7 @@ def test_a_budget_that_is_set_while_the_model_rests_is_that_of_the_next_load(qtb
     panel = ready.window.panel
     panel.load.rows["memory_budget"].spin.setValue(1500)
     qtbot.waitUntil(lambda: "/ 1.5 GB" in panel.message.text.text())
-    ask(qtbot, ready, "Are you there?")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Are you there?")
     assert ready.preferences.load.memory_budget == 1500
     assert panel.load.rows["memory_budget"].spin.value() == 1500
 
@@ -155,8 +158,7 @@ def test_the_pill_shows_name_state_and_after_an_answer_the_speed(qtbot, session)
     qtbot.waitUntil(lambda: "SmolLM2" in pill.text())
     assert "tok/s" not in pill.text()
     assert pill.accessibleDescription() == "Ready"
-    ask(qtbot, session, "Hello")
-    wait_answered(qtbot, session)
+    ask_and_wait(qtbot, session, "Hello")
     assert "tok/s" in pill.text()
 
 

@@ -38,6 +38,7 @@ from window.mouse_and_keys import click, press
 from window.session_fixture import (
     Adapt,
     ask,
+    ask_and_wait,
     is_text,
     last_view,
     session_with,
@@ -76,8 +77,7 @@ def endless_answers(stored: prefs.Preferences) -> None:
 
 def answered(qtbot: QtBot, session: Session, question: str = "Say hello.") -> str:
     """Ask something; the answer, which is complete."""
-    ask(qtbot, session, question)
-    wait_answered(qtbot, session)
+    ask_and_wait(qtbot, session, question)
     answer = session.chat.shown_branch[-1]
     assert answer.state == "complete", answer.error_text
     assert answer.content
@@ -169,8 +169,7 @@ def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(qtbo
         """Ask the same until the card is there; returns the branch, without the empty answer."""
         for _ in range(6):
             asked.append(question)
-            ask(qtbot, session, question)
-            wait_answered(qtbot, session)
+            ask_and_wait(qtbot, session, question)
             if session.chat.shown_branch[-1].state == "failed":
                 break
         qtbot.waitUntil(lambda: session.chat_feature.overflow.options is not None)
@@ -519,8 +518,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(qtbot, own_profile,
         assert session.models.current is not None
         assert session.models.current.facts.template.source is events.TemplateSource.CHOSEN
         assert session.models.current.facts.reasons  # the tag is in this template alone
-        ask(qtbot, session, "Hello")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Hello")
         assert session.chat.shown_branch[-1].thinking
     file.unlink()
     with real_session(qtbot, own_profile) as session:

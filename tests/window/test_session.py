@@ -34,22 +34,20 @@ from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import Level, Notice
-from window.mouse_and_keys import press, type_text
+from window.mouse_and_keys import press, type_line
 from window.session_fixture import (
-    ask,
+    ask_and_wait,
     first_start,
     ready_session,
     running_session,
     short_answers,
     texts,
-    wait_answered,
 )
 
 
 def test_everything_is_found_again_after_a_restart(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile, short_answers) as session:
-        ask(qtbot, session, "Tell me about zebras.")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Tell me about zebras.")
         before = texts(session)
         qtbot.keyClicks(session.window.composer.editor, "half a thou")
     with running_session(qtbot, own_profile) as session:
@@ -65,8 +63,7 @@ def test_everything_is_found_again_after_a_restart(qtbot: QtBot, own_profile: Pa
 
 def test_the_language_changes_under_a_running_conversation(qtbot: QtBot, own_profile: Path) -> None:
     with running_session(qtbot, own_profile, short_answers) as session:
-        ask(qtbot, session, "Hello")
-        wait_answered(qtbot, session)
+        ask_and_wait(qtbot, session, "Hello")
         before = texts(session)
         old = session.window
         session.window.notices.show_notice(Notice("Writing…", Level.WORK))
@@ -111,8 +108,7 @@ def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path
         window.panel_action.trigger()
         assert window.panel.isVisible()
         press(Qt.Key.Key_P, control)
-        type_text("search ch")
-        press(Qt.Key.Key_Return)
+        type_line("search ch")
         assert window.focusWidget() is window.sidebar.search
 
 

@@ -9,7 +9,7 @@ from r1desk.platform.qt_application import application
 from r1desk.shell.session import Session
 from r1desk.theme.theme import find_theme
 from support.patience import PatientQtBot
-from window.session_fixture import ask, wait_answered
+from window.session_fixture import ask_and_wait
 
 THEMES = ("dark", "high_contrast", "light")
 
@@ -24,8 +24,7 @@ def as_opened_again(chat: ChatView) -> list[int]:
 
 
 def test_other_colours_leave_the_open_chat_as_it_is_when_it_is_opened_again(qtbot, ready):
-    ask(qtbot, ready, "Hello")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Hello")
     for theme in THEMES:
         with qtbot.waitSignal(find_theme(application()).changed):
             ready.appearance.set_theme(theme)
@@ -34,8 +33,7 @@ def test_other_colours_leave_the_open_chat_as_it_is_when_it_is_opened_again(qtbo
 
 
 def test_another_language_leaves_it_as_it_is_too(qtbot: PatientQtBot, ready: Session) -> None:
-    ask(qtbot, ready, "Hello")
-    wait_answered(qtbot, ready)
+    ask_and_wait(qtbot, ready, "Hello")
     before = ready.window
     with qtbot.waitSignal(find_theme(application()).changed):
         ready.set_language("zh_CN")

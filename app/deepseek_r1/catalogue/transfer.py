@@ -169,7 +169,6 @@ class Transfer:
         return total is not None and self._partial.done == total
 
     def on_progress(self, phase: DownloadPhase, detail: str = "") -> None:
-        """Report the progress."""
         partial, now = self._partial, time.monotonic()
         total = partial.journal.total_bytes or self._spec.size_bytes
         began, before = self._received[0]

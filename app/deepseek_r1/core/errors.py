@@ -25,7 +25,6 @@ class ErrorReport(BaseModel, frozen=True):
 
     @property
     def error(self) -> R1Error:
-        """The exception that this reports."""
         return R1Error.by_code.get(self.code, EngineFailed)(**self.facts)
 
     def text(self) -> str:

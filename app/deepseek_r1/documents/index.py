@@ -42,11 +42,11 @@ _ROWS: Final = "SELECT count(*) FROM passages WHERE id BETWEEN ? AND ?"
 _BEST: Final = """
 SELECT id, score, json_extract(place, '$.page') FROM (
     SELECT rowid AS found, rank AS score FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ?
-    AND rowid >> 24 IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?
+    AND rowid / ? IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?
 ) JOIN passages ON id = found ORDER BY score"""
 _PASSAGES: Final = """
-SELECT sha256, name, passages.id & 0xFFFFFF, place, text, start, start + length(text)
-FROM passages JOIN documents ON documents.id = passages.id >> 24
+SELECT sha256, name, passages.id % ?, place, text, start, start + length(text)
+FROM passages JOIN documents ON documents.id = passages.id / ?
 WHERE passages.id BETWEEN ? AND ? ORDER BY passages.id"""
 _HEADINGS: Final = """
 SELECT heading FROM (
@@ -240,9 +240,9 @@ class DocumentIndex:
             if not (terms := self._rare(db, question_terms(question), span)):
                 return []
             pages: dict[tuple[int, int | None], tuple[int, float]] = {}
-            values = (" OR ".join(terms), *span, json.dumps(ids), _RANKED)
+            values = (" OR ".join(terms), *span, _NUMBERS, json.dumps(ids), _RANKED)
             for row_id, rank, page in db.execute(_BEST, values):  # a better rank is less
-                key = (row_id if page is None else row_id >> 24, page)
+                key = (row_id if page is None else row_id // _NUMBERS, page)
                 best, so_far = pages.get(key, (row_id, rank * (1 - _OF_OTHERS)))
                 pages[key] = best, so_far + rank * _OF_OTHERS
             ordered = sorted(pages.values(), key=lambda page: page[1])[:limit]
@@ -293,7 +293,8 @@ class DocumentIndex:
 
     @staticmethod
     def _rows(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Passage]:
-        for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, span):
+        values = (_NUMBERS, _NUMBERS, *span)
+        for sha256, name, number, place, text, start, end in db.execute(_PASSAGES, values):
             known = json.loads(place)
             headings = tuple(known.pop("headings", ()))
             yield Passage(sha256, name, number, Place(**known), text, start, end, headings)

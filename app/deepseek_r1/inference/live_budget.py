@@ -204,7 +204,6 @@ class PressureMonitor:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Start the thread."""
         threading.Thread(target=self._run, name="pressure-monitor", daemon=True).start()
 
     def stop(self) -> None:

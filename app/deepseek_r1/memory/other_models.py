@@ -1,7 +1,7 @@
-"""The other models that the settings name: their headers, their memory; whether a draft is slow.
+"""The other models that the settings name: their headers, and the memory that they take.
 
-With which draft models answers are slower is remembered in the profile, by machine, pair of models
-and budget.
+The profile remembers the draft models that made answers slower, by machine, pair of models and
+budget.
 """
 
 from __future__ import annotations

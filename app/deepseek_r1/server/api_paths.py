@@ -82,7 +82,6 @@ class ApiPaths:
         return {"object": "list", "data": [self._model()]}
 
     async def model(self, name: str) -> dict[str, Any]:
-        """The model of this name."""
         self._service.require_model_name(name)
         return self._model()
 
@@ -134,7 +133,6 @@ class ApiPaths:
         return {"prompt": text, "content": text}
 
     async def embeddings(self, request: Request, body: EmbeddingsRequest) -> dict[str, Any]:
-        """An embedding of each text."""
         self._service.require_ready()
         self._service.require_model_name(body.model)
         rows, tokens = [], 0

@@ -118,7 +118,6 @@ class ChatFeature(Feature[ChatWindow]):
     # ---- the window
 
     def attach(self, window: ChatWindow) -> None:
-        """Show the chat in this window."""
         self._window, chat, engine = window, self.controller, self._services.engine
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)

@@ -51,7 +51,6 @@ class ComparisonFeature(Feature[ChatWindow]):
         self._last = self._last or (list(map(str, last)) if isinstance(last, list) else [])
 
     def attach(self, window: ChatWindow) -> None:
-        """Show the comparison in this window."""
         self._window, self.page = window, None
         asks = partial(window.chat.requested.emit, AskOthers())
         window.answer_menu.addAction(tr("Compare models…"), "Ctrl+Shift+M", asks)
@@ -97,9 +96,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     ) -> None:
         if not self._notify_if_busy():  # a load may have begun while the dialog was open
             self._last = asked = [str(each.model) for each in candidates]
-            self._services.store.call(
-                lambda s: s.key_value.set(_KEY, asked) if s.writable else None
-            )
+            self._services.store.remember(lambda store: store.key_value.set(_KEY, asked))
             self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:

@@ -64,7 +64,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._chat.busy_changed.connect(self._on_busy_changed)
 
     def attach(self, window: ConversationsWindow) -> None:
-        """Show the conversations in this window."""
         self._window = window
         self.unseen.window = self._archives.window = window
         window.sidebar.requested.connect(self.handle)
@@ -148,7 +147,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
             case intents.MoveToFolder(conversations, folder):
                 self._change(lambda store: store.folders.move(conversations, folder))
             case intents.FoldFolder(place, folded):
-                self._remember(lambda store: store.folders.set_folded(place, folded))
+                self._store.remember(lambda store: store.folders.set_folded(place, folded))
             case intents.FolderIntent(folder):
                 if (info := self._folder_infos.get(folder)) is not None:  # else it has just gone
                     self._handle_folder(intent, info)
@@ -213,10 +212,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self.refresh()
         self._documents.refresh()  # the one shown may be in another folder
 
-    def _remember(self, change: Callable[[Store], None]) -> None:
-        """Keep what nobody asked for, where the profile can be written."""
-        self._store.call(lambda store: change(store) if store.writable else None)
-
     def _rename(self, conversation: int, title: str) -> None:
         self._change(lambda store: store.conversations.rename(conversation, title))
 
@@ -239,7 +234,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
         self._show_title()
-        self._remember(lambda store: store.key_value.set(LAST_CONVERSATION, conversation_id))
+        self._store.remember(lambda store: store.key_value.set(LAST_CONVERSATION, conversation_id))
 
     @Slot()
     def _on_busy_changed(self) -> None:

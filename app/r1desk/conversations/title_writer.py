@@ -48,7 +48,6 @@ class TitleWriter(QObject):
 
     @newest_task
     async def start(self, conversation: int) -> None:
-        """Have a title written."""
 
         def read(store: Store) -> tuple[Message, ...]:
             branch = store.messages.path(conversation)

@@ -94,7 +94,6 @@ class EngineRequest:
         return self._reply.__await__()
 
     def take(self, event: Event) -> None:
-        """The engine says this."""
         self._events.give(event)
 
     def close(self, reply: protocol.ClosingReply) -> None:

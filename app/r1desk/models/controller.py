@@ -79,12 +79,10 @@ class ModelController(QObject):
 
     @property
     def loaded_path(self) -> Path | None:
-        """The file of the loaded model."""
         return Path(self.current.facts.path) if self.current is not None else None
 
     @property
     def facts(self) -> events.ModelFacts | None:
-        """The facts of the loaded model."""
         return self.current.facts if self.current is not None else None
 
     @property

@@ -95,7 +95,6 @@ class ModelsFeature(Feature[ModelsWindow]):
         self._window: ModelsWindow  # set by `attach`, before anything is shown
 
     def attach(self, window: ModelsWindow) -> None:
-        """Show the models in this window."""
         self._window = window
         models, recent, chat = self.controller, self.recent, self._chat.controller
         engine, preferences = self._services.engine, self._services.preferences

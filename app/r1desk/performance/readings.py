@@ -94,7 +94,6 @@ class EngineActivity:
         self.tok_s = 0.0
 
     def on_event(self, event: events.Event) -> None:
-        """Follow an event of the engine."""
         match event:
             case events.PrefillProgress():
                 self.start()

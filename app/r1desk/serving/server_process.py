@@ -50,7 +50,6 @@ class ServerProcess(QObject):
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
         return self._process.pid
 
     def send(self, message: BaseModel) -> None:

@@ -37,7 +37,6 @@ class AttachmentStore:
 
     @transactional
     def add(self, message_id: int, attachments: Sequence[Attachment]) -> None:
-        """Store files with a message."""
         self._insert("message_id", message_id, attachments)
 
     def drafts(self, conversation_id: int | None) -> tuple[Attachment, ...]:
@@ -72,7 +71,6 @@ class AttachmentStore:
         return tuple({each.sha256: each for each in (*shared, *mine)}.values())
 
     def of_folder(self, folder_id: int) -> Documents:
-        """The documents of a folder."""
         return self._where("folder_id = ?", folder_id)
 
     def every(self) -> Documents:

@@ -285,7 +285,6 @@ class MessageStore:
         )
 
     def has_replies(self, message_id: int) -> bool:
-        """Return whether messages follow this one."""
         below = self._db.first("SELECT id FROM messages WHERE parent_id = ?", (message_id,))
         return below is not None
 

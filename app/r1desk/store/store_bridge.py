@@ -40,6 +40,10 @@ class StoreBridge(QObject):
         """Do `work` in the store; nobody awaits it, and `failed` has its error."""
         self._watch(self._store.submit(work), None)
 
+    def remember(self, change: Callable[[Store], object]) -> None:
+        """Keep what nobody asked for, where the profile can be written."""
+        self.call(lambda store: change(store) if store.writable else None)
+
     def ask(self, work: Callable[[Store], Result]) -> Later[Result]:
         """Do `work` in the store, and await its result."""
         return self._result_of(self._store.submit(work))

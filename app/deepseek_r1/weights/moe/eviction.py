@@ -69,7 +69,6 @@ class LeastRecentlyUsed(EvictionPolicy):
                 self._resident[key] = None
 
     def victim(self, in_use: Collection[int]) -> int:
-        """The least recently used expert."""
         return next(key for key in self._resident if key not in in_use)
 
 

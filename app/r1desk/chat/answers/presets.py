@@ -13,7 +13,6 @@ from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.platform.tasks import Tasks, task
-from r1desk.store import Store
 from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "presets"
@@ -123,12 +122,7 @@ class PresetController(QObject):
     def _keep(self, *own: Preset) -> None:
         self._own = own
         values = [preset.model_dump(mode="json") for preset in self._own]
-
-        def work(store: Store) -> None:
-            if store.writable:
-                store.key_value.set(_KEY, values)
-
-        self._store.call(work)
+        self._store.remember(lambda store: store.key_value.set(_KEY, values))
         self.changed.emit()
 
     @task

@@ -150,7 +150,6 @@ class ChatSettingsController(QObject):
             self.emit_shown()
 
     def emit_shown(self) -> None:
-        """Emit the present settings."""
         present = self.present
         self.shown.emit(*present)
         self.changed.emit(*present)

@@ -195,7 +195,7 @@ class ChatDocuments(QObject):
             hashes = await self._store.ask(lambda store: store.attachments.in_folders())
             async for changed in self.folder_files.reread(hashes):
                 if isinstance(changed, ErrorReport):
-                    self.folder_files.refused.emit(changed)
+                    self.folder_files.refuse(changed)
                 else:
                     self._replace(*changed)
         finally:

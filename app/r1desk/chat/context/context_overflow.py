@@ -215,7 +215,6 @@ class ContextOverflow(QObject):
     # ---- what is chosen
 
     def choose(self, way: ContextWay) -> None:
-        """Take one of the ways."""
         found = self._found
         shown = self._chat.shown_branch
         if found is None or self._chat.busy or not shown or found.branch[-1].id != shown[-1].id:

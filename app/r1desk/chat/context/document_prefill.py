@@ -136,7 +136,7 @@ class DocumentPrefill(QObject):
         new = (self._model, *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
-        self._store.call(lambda store: store.key_value.set(_KEY, noted) if store.writable else None)
+        self._store.remember(lambda store: store.key_value.set(_KEY, noted))
         self.changed.emit()
 
     @task

@@ -219,8 +219,12 @@ class FileReader(QObject):
             reading.left = 0
             yield result
 
+    def refuse(self, report: ErrorReport) -> None:
+        """Report why a file is not read."""
+        self.refused.emit(report)
+
     def _refuse(self, error: Exception) -> None:
-        self.refused.emit(report_of(error))
+        self.refuse(report_of(error))
 
     def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""

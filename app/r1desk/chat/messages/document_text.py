@@ -54,7 +54,6 @@ class DocumentText(PlainEdit):
 
     @property
     def selected(self) -> str:
-        """The text that is selected."""
         return self.textCursor().selectedText().replace("\u2029", "\n")
 
     def find_next(self, text: str, step: int) -> bool:

@@ -121,7 +121,6 @@ class MessageList(QScrollArea):
 
     @property
     def built(self) -> int:
-        """The number of message widgets."""
         return sum(position.view is not None for position in self._positions)
 
     # ---- scrolling

@@ -44,5 +44,5 @@ class LockedFiles(QObject):
             if await accepted(dialog) and (password := dialog.textValue()):
                 self._files.read([locked.path], locked.folder, password[:PASSWORD_CHARACTERS])
             else:
-                self._files.refused.emit(locked.report)
+                self._files.refuse(locked.report)
             self._waiting.popleft()

@@ -139,7 +139,6 @@ class CodeBox(QWidget):
         self.fold_changed.emit()
 
     def _colouring(self) -> Iterator[None]:
-        """Colour the lines one by one."""
         block = self._text.document().begin()
         runs: list[QTextLayout.FormatRange] = []
         for coloured_run in coloured(self._shown, self.language):

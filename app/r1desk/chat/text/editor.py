@@ -148,7 +148,6 @@ class MessageEditor(QWidget):
         self.setFocusProxy(self._field)
 
     def text(self) -> str:
-        """The text in the box."""
         return self._field.toPlainText()
 
     def fit_width(self, width: int) -> int:

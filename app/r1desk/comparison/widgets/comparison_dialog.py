@@ -117,7 +117,6 @@ class ColumnChoice(QObject):
         self.disk_is_chosen = True
 
     def candidate(self) -> Candidate | None:
-        """The column as it is chosen now."""
         model: Candidate | None = self.model.currentData()
         if model is None:
             return None

@@ -94,11 +94,9 @@ class HtmlWriter:
             self._parts.append(f'<div class="you">{escape(content)}</div>\n')
 
     def begin_thinking(self, label: str) -> None:
-        """Begin the thinking of an answer."""
         self._parts.append(f"<details><summary>{escape(label)}</summary>\n")
 
     def end_thinking(self) -> None:
-        """The thinking is over."""
         self._parts.append("</details>\n")
 
     def add_block(self, block: MarkdownBlock) -> None:
@@ -150,7 +148,6 @@ class _HtmlTokens(RendererHTML):
         self._options = MarkdownIt("commonmark", {"html": False}).options
 
     def html(self, tokens: Sequence[Token]) -> str:
-        """These tokens as HTML."""
         return self.render(tokens, self._options, {})
 
     def math_inline(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:

@@ -198,6 +198,5 @@ class DownloadArea(QScrollArea):
         self.hide()
 
     def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show these downloads."""
         self.list.show_downloads(downloads)
         self.setVisible(bool(downloads))

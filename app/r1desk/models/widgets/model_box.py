@@ -64,7 +64,6 @@ class ModelBox(QFrame):
         self._show_state(tr("Loading: {percent} %", percent=round(fraction * 100)))
 
     def show_model(self, loaded: ModelLoaded) -> None:
-        """The model is ready."""
         self._show_facts(loaded)
         self.progress.hide()
         self._show_state("")
@@ -93,7 +92,6 @@ class ModelBox(QFrame):
         self.facts.show()
 
     def show_name(self, name: str) -> None:
-        """Show the model's name."""
         self.name.setText(breakable_address(name))  # file names have no spaces to break at
 
     def _show_state(self, text: str, role: str = "dim") -> None:

@@ -253,7 +253,6 @@ class NumberRow(SettingRow):
 
     @property
     def value(self) -> float | int:
-        """The number in the field."""
         number = self.spin.value()
         return number if self._decimals else round(number)
 
@@ -330,7 +329,6 @@ class SwitchRow(SettingRow):
 
     @property
     def value(self) -> bool:
-        """Whether it is on."""
         return self.check.isChecked()
 
     def set_value(self, value: bool) -> None:

@@ -52,7 +52,6 @@ class RecentAnswers:
         return None
 
     def text_of(self, tokens: Sequence[int]) -> bytes:
-        """Return the text of `tokens`."""
         return b"".join(self._token_text(token) or b"" for token in tokens)
 
     def _shown(self, answer: Sequence[int], output: GenerationOutput) -> PartialAnswer:
