@@ -164,8 +164,8 @@ def is_of_all(question: str) -> bool:
 def follows(question: str) -> bool:
     """Whether a question names nothing of its own, like "Why?" or "And the other one?"."""
     text = unicodedata.normalize("NFKC", question).lower()
-    words, own = frozenset(_WORD.findall(text)), _REFERRED.sub(" ", text)
-    refers = own != text or not _REFERRING.isdisjoint(words)
+    own = _REFERRED.sub(" ", text)
+    refers = own != text or not _REFERRING.isdisjoint(_WORD.findall(text))
     if not refers and _terms(_ASKED.sub(" ", text), _ASKING - {"you"}):
         return False
     own = _ADDRESSED.sub(" ", _ASKED.sub(" ", own))

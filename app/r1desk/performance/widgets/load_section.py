@@ -275,7 +275,7 @@ def _create_rows() -> dict[str, SettingRow]:
         "graphics": {GRAPHICS_MEASURED: tr("Where measured faster"), GRAPHICS_OFF: tr("Off")},
         "cache_strategy": {
             CacheStrategy.AUTO: tr("Automatic"),
-            CacheStrategy.PINNED: tr("Pinned"),
+            CacheStrategy.PINNED: tr("Pinned weights"),
             CacheStrategy.LRU: "LRU",
             CacheStrategy.LFU: "LFU",
         },
