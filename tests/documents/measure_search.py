@@ -158,7 +158,7 @@ def measure_messages(folder: Path) -> None:
             print(
                 f"{text} {language}: found {alone} of {len(asked)}, {behind} behind another one; "
                 f"nothing is sent for {nothing}; {followed} of {len(asked) * len(follow_ups)} "
-                f"follow-ups; sent for {greeted} of {len(rows)} messages, {later} behind a question",
+                f"follow-ups; sent for {greeted} of {len(rows)} messages, {later} behind another",
                 flush=True,
             )
 

@@ -204,7 +204,9 @@ def test_a_follow_up_is_searched_with_the_question_before(index):
     assert sent_for(index, "What happened to the lighthouse?", "Summarise this.")[0] == 1
 
 
-@pytest.mark.parametrize("more", ["And the other one?", "Tell me more.", "那另一个呢？", "如果不是呢？"])
+@pytest.mark.parametrize(
+    "more", ["And the other one?", "Tell me more.", "那另一个呢？", "如果不是呢？"]
+)
 def test_a_question_that_names_nothing_follows_from_the_last_that_did(index, more):
     told = "What happened to the lighthouse?"
     assert sent_for(index, told, more)[0] == 21
