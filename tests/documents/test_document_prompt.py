@@ -177,6 +177,7 @@ def sent_for(index, *questions: str) -> list[int | None]:
         "Thanks, that helps a lot!",
         "Write a poem.",
         "Write a story about a dragon who is afraid of the village by the sea.",
+        "What is 17 times 23?",
         "Who are you?",
         "请继续",
     ],
