@@ -178,6 +178,7 @@ def sent_for(index, *questions: str) -> list[int | None]:
         "Write a poem.",
         "Write a story about a dragon who is afraid of the village by the sea.",
         "What is 17 times 23?",
+        "Translate into French: The lighthouse burned down.",
         "Who are you?",
         "请继续",
     ],

@@ -12,6 +12,7 @@ from deepseek_r1.documents.document import Passage, Place, Source
 from deepseek_r1.documents.index import DocumentIndex, IndexedDocument
 from deepseek_r1.documents.passages import (
     UNSPACED,
+    brings_its_text,
     estimated_tokens,
     follows,
     is_of_all,
@@ -252,6 +253,8 @@ def _best_with(
 ) -> list[Passage]:
     """The best passages for a question, which may follow from the one before it."""
     found = index.search(question, sha256s, _COMPARED)
+    if brings_its_text(question) and not must_send:
+        return []
     weight, share = index.weight(question, found[0], sha256s) if found else (0.0, 0.0)
     names = not is_task(question) or share >= _NAMED_BY_TASK
     following = follows(question)

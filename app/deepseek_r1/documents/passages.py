@@ -64,6 +64,7 @@ _TASK = re.compile(
     r"(?:写(?=[一两三几个首篇封段])|编(?=[一个段])|讲(?=[一两个])|列(?=[一个出])|画|翻译|推荐|建议|玩|续|解方程)"
 )
 _SUM = re.compile(r"\d\s*(?:[-+*/x×÷^=]|times|plus|minus|divided by|乘以?|加上?|减去?|除以)\s*\d")
+_WITH_OWN_TEXT = re.compile(r"\btranslate\b[^\n]*[:\"“]|(?:翻译|译成)[^\n]*[:：\"“]")
 _OF_ALL = re.compile(
     r"\b(?:summar|overview|outline\b|gist\b|(?:main|key) points?\b|tl;?dr\b)|\babout\W*\Z|"
     "总结|概括|概述|摘要|大意|要点|主要内容|讲了?什么|说了?什么"
@@ -171,6 +172,11 @@ def follows(question: str) -> bool:
         return False
     own = _ADDRESSED.sub(" ", _ASKED.sub(" ", own))
     return not _terms(own, _ASKING | _ADDRESSING | _REFERRING)
+
+
+def brings_its_text(question: str) -> bool:
+    """Whether a message has the text that it is about, like "Translate: It rains."."""
+    return bool(_WITH_OWN_TEXT.search(question.lower()))
 
 
 def is_task(question: str) -> bool:
