@@ -56,14 +56,18 @@ _REFERRED = re.compile(
     "[这那]样|另[外一]?[个种]?|其[他它]|别的|[那这]个?|第[一二三四]个?|前[者面]|后者|[他她它]们?|还有|更多|多[讲说]?一?[点些]|"
     "如果|不是|呢"
 )
-# A wish for a text of its own, or for a sum, which name all that they want.
+# A wish for a text of its own, which names all that it wants.
 _TASK = re.compile(
     r"\W*(?:(?:please|now|can you|could you|can i|i|you|have|want|us|me) )*(?:compose|continue|"
     r"convert|draft|draw|give|invent|make|play|recommend|solve|suggest|tell|translate|write)\b|"
     "(?:请|再|现在|你|可以|能|帮我|给我|给|和我|替我)*"
     r"(?:写(?=[一两三几个首篇封段])|编(?=[一个段])|讲(?=[一两个])|列(?=[一个出])|画|翻译|推荐|建议|玩|续|解方程)"
 )
-_SUM = re.compile(r"\d\s*(?:[-+*/x×÷^=]|times|plus|minus|divided by|乘以?|加上?|减去?|除以)\s*\d")
+_SUM = re.compile(
+    r"\d(?:\s*[+*x×÷^=]|\s[-/]|\s?(?:times|plus|minus|divided by|乘以?|加上?|减去?|除以))"
+    r"\s*\d+(?:\s*等于)?"
+)
+_NUMBER = re.compile(r"\d+")
 _WITH_OWN_TEXT = re.compile(r"\btranslate\b[^\n]*[:\"“]|(?:翻译|译成)[^\n]*[:：\"“]")
 _OF_ALL = re.compile(
     r"\b(?:summar|overview|outline\b|gist\b|(?:main|key) points?\b|tl;?dr\b)|\babout\W*\Z|"
@@ -175,14 +179,16 @@ def follows(question: str) -> bool:
 
 
 def brings_its_text(question: str) -> bool:
-    """Whether a message has the text that it is about, like "Translate: It rains."."""
-    return bool(_WITH_OWN_TEXT.search(question.lower()))
+    """Whether a message has all that it is about, like "Translate: It rains." or "2 + 2?"."""
+    text = unicodedata.normalize("NFKC", question).lower()
+    rest = _SUM.sub(" ", text)
+    is_sum = rest != text and not named_terms(_NUMBER.sub(" ", rest))
+    return is_sum or bool(_WITH_OWN_TEXT.search(text))
 
 
 def is_task(question: str) -> bool:
-    """Whether a message wishes for a text or a sum, like "Write a story about a dragon."."""
-    text = unicodedata.normalize("NFKC", question).lower()
-    return bool(_TASK.match(text) or _SUM.search(text))
+    """Whether a message wishes for a text, like "Write a story about a dragon."."""
+    return bool(_TASK.match(unicodedata.normalize("NFKC", question).lower()))
 
 
 def excerpt(text: str, question: str, most: int) -> str:
