@@ -259,12 +259,12 @@ def _best_with(
     names = not is_task(question) or share >= _NAMED_BY_TASK
     following = follows(question)
     if before and (following or weight < _NAMED_CLEARLY) and not is_of_all(question):
-        both = f"{before}\n{question}"
-        together = index.search(both, sha256s, _COMPARED)
+        asked = before if following else f"{before}\n{question}"
+        together = index.search(asked, sha256s, _COMPARED)
         if together and following:
-            return nearest_first(together, both, model)
+            return nearest_first(together, asked, model)
         if together and names and index.weight(question, together[0], sha256s)[0] > 0:
-            return list(dict.fromkeys((*found[:1], *nearest_first(together, both, model))))
+            return list(dict.fromkeys((*found[:1], *nearest_first(together, asked, model))))
     if found and (must_send or (weight >= _NAMED_AT_ALL and names)):
         return nearest_first(found, question, model)
     if must_send or is_of_all(question) or following:
