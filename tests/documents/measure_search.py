@@ -34,6 +34,10 @@ from deepseek_r1.documents.reading import read_document
 from deepseek_r1.memory.meter import unshared_mib
 
 Search = Callable[[str], list[int | None]]  # a question to the pages of the first three passages
+FOLLOW_UPS = {
+    "en": ("And the other one?", "Why is that?", "Tell me more.", "And the second?", "And if not?"),
+    "zh": ("那另一个呢？", "为什么是这样？", "多讲一点。", "第二个呢？", "如果不是呢？"),
+}
 QUESTIONS = Path(__file__).with_name("questions.tsv")
 ESTIMATING = SimpleNamespace(count_tokens=estimated_tokens)
 
@@ -147,9 +151,14 @@ def measure_messages(folder: Path) -> None:
             behind = sum(bool(pages & {*sent(before, q)}) for (before, _), (q, pages) in pairs)
             nothing = sum(not sent(q) for q, _ in asked)
             greeted = sum(bool(sent(each)) for each in others[language])
+            first = asked[0][0]
+            later = sum(bool(sent(first, each)) for each in others[language])
+            follow_ups = FOLLOW_UPS[language]
+            followed = sum(bool(pages & {*sent(q, f)}) for q, pages in asked for f in follow_ups)
             print(
                 f"{text} {language}: found {alone} of {len(asked)}, {behind} behind another one; "
-                f"nothing is sent for {nothing}; sent for {greeted} of {len(rows)} messages",
+                f"nothing is sent for {nothing}; {followed} of {len(asked) * len(follow_ups)} "
+                f"follow-ups; sent for {greeted} of {len(rows)} messages, {later} behind another",
                 flush=True,
             )
 

@@ -172,7 +172,16 @@ def sent_for(index, *questions: str) -> list[int | None]:
 
 @pytest.mark.parametrize(
     "message",
-    ["Hello, how are you today my friend?", "Thanks, that helps a lot!", "Write a poem.", "请继续"],
+    [
+        "Hello, how are you today my friend?",
+        "Thanks, that helps a lot!",
+        "Write a poem.",
+        "Write a story about a dragon who is afraid of the village by the sea.",
+        "What is 17 times 23?",
+        "Translate into French: The lighthouse burned down.",
+        "Who are you?",
+        "请继续",
+    ],
 )
 def test_nothing_is_sent_for_a_message_that_is_not_about_the_documents(index, message):
     assert sent_for(index, message) == []
@@ -195,6 +204,19 @@ def test_a_follow_up_is_searched_with_the_question_before(index):
     assert sent_for(index, "What happened to the lighthouse?", "Why?")[0] == 21
     assert sent_for(index, "What happened to the lighthouse?", "Who burned it down?")[0] == 21
     assert sent_for(index, "What happened to the lighthouse?", "Summarise this.")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "more", ["And the other one?", "Tell me more.", "那另一个呢？", "如果不是呢？"]
+)
+def test_a_question_that_names_nothing_follows_from_the_last_that_did(index, more):
+    told = "What happened to the lighthouse?"
+    assert sent_for(index, told, more)[0] == 21
+    assert sent_for(index, told, "Thanks!", more, more)[0] == 21
+
+
+def test_a_text_is_wished_for_from_what_a_document_has(index):
+    assert sent_for(index, "Write a story about the lighthouse that burned down.")[0] == 21
 
 
 def test_as_many_passages_are_sent_as_may_be_read_but_at_least_three(index):

@@ -19,6 +19,13 @@ def test_a_missing_amount_says_how_much_more_it_needs() -> None:
     assert format_budget_hint(a_bill(budget_mib=1000)) == "Needs 0.6 GB more."
 
 
+def test_after_a_larger_budget_a_reload_makes_an_automatic_context_longer() -> None:
+    bill = a_bill(budget_mib=6000).model_copy(update={"context_length": 4096})
+    assert format_budget_hint(bill, trained=8192).endswith("a reload makes the context longer")
+    for other, trained in ((bill, 4096), (bill, 0), (a_bill(budget_mib=6000), 8192)):
+        assert format_budget_hint(other, trained) == "4.3 GB unused"
+
+
 def test_a_model_in_memory_has_one_least_budget_what_it_takes() -> None:
     smallest, whole = budget_range(a_bill())
     assert smallest == whole == a_bill().total_mib

@@ -15,7 +15,6 @@ from deepseek_r1.catalogue.model_file import ModelFile, known_file, known_files
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.models.widgets.model_table import FIT, NAME, NOTE, SIZE
 from r1desk.shell.session import Session
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
@@ -41,8 +40,7 @@ def show(qtbot: QtBot, chooser: ModelChooser, shown: int) -> None:
 def rows(chooser: ModelChooser) -> dict[str, tuple[str, str, str]]:
     """Size, fit and note of the rows, by their names."""
     table = chooser.list.table
-    texts = [[table.index(row, at).data() for at in (NAME, SIZE, FIT, NOTE)]
-             for row in range(table.rowCount())]  # fmt: skip
+    texts = [table.texts(file) for file in table.files]
     return {name: (size, fit, note) for name, size, fit, note in texts}
 
 

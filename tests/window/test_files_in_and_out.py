@@ -425,7 +425,7 @@ def test_files_that_are_no_text_or_do_not_fit_leave_the_others(qtbot, ready, tmp
     menu = composer_button(ready, "How it is searched").menu()
     menu.aboutToShow.emit()
     assert [each.text() for each in menu.actions() if each.text()] == [
-        "Does not fit whole into what is left of the context",
+        "Too long to be read whole in this context",
         "Searched by words only. Choose an embedding model…",
     ]
     menu.actions()[-1].trigger()

@@ -260,3 +260,26 @@ def test_on_a_small_screen_every_button_can_be_reached(qtbot, chooser, here, mon
             corner = button.mapTo(chooser, button.rect().bottomRight())
             assert chooser.rect().contains(corner)
     assert not chooser.pane.button.visibleRegion().isEmpty()
+
+
+def test_in_a_narrow_list_size_fit_and_note_stand_below_the_name(chooser, monkeypatch):
+    monkeypatch.setattr(module, "size_within_screen", lambda _w, _s: QSize(675, 344))
+    chooser.hide()
+    chooser.show()
+    name, *facts = (chooser.list.table.index(0, column) for column in range(4))
+    assert name.data() == (
+        "DeepSeek-R1-Distill-Qwen-1.5B Q6_K\n1.4 GB · fits · 7.3 tok/s · best for you"
+    )
+    assert all(chooser.list.isColumnHidden(each.column()) for each in facts)
+    monkeypatch.setattr(module, "size_within_screen", lambda _w, _s: QSize(1300, 700))
+    chooser.resize(1300, 700)
+    assert name.data() == "DeepSeek-R1-Distill-Qwen-1.5B Q6_K"
+
+
+def test_an_address_that_is_too_long_is_cut_with_a_sign_and_copied_whole(chooser):
+    click_row(chooser.list, "DeepSeek-R1-Distill-Llama-8B")
+    address = chooser.pane.address
+    address.setFixedWidth(120)
+    assert "…" in address.shown()
+    address.selectAll()
+    assert address.selectedText() == address.text()

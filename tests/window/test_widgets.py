@@ -22,7 +22,16 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QDialog, QLabel, QLineEdit, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QVBoxLayout,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -47,7 +56,7 @@ from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.icons import icon
 from r1desk.theme.tokens import DARK, LIGHT
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.file_dialog import file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 from r1desk.widgets.palette import Palette, PaletteEntry, matching
 from r1desk.widgets.text_label import ElidedLabel, NamedBox
@@ -487,6 +496,17 @@ def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
     bottom = dialog.buttons.mapTo(dialog, dialog.buttons.rect().bottomRight())
     assert dialog.rect().contains(bottom)
     dialog.close()
+
+
+def test_a_dialog_that_saves_calls_the_format_by_its_name(qtbot: QtBot) -> None:
+    dialog = file_dialog(parent := QWidget(), "Export", ["Markdown (*.md)"])
+    qtbot.addWidget(parent)
+    make_saving(dialog)
+    labels = QFileDialog.DialogLabel
+    assert [dialog.labelText(each) for each in (labels.LookIn, labels.FileType)] == [
+        "Save in:",
+        "Format:",
+    ]
 
 
 def test_a_file_dialog_reads_no_file_to_know_its_icon(qtbot: QtBot, tmp_path: Path) -> None:

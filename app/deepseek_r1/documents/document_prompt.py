@@ -10,7 +10,15 @@ from typing import Final, Protocol
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import Passage, Place, Source
 from deepseek_r1.documents.index import DocumentIndex, IndexedDocument
-from deepseek_r1.documents.passages import UNSPACED, estimated_tokens, is_of_all, only_asks
+from deepseek_r1.documents.passages import (
+    UNSPACED,
+    brings_its_text,
+    estimated_tokens,
+    follows,
+    is_of_all,
+    is_task,
+    named_terms,
+)
 
 SEARCHED_TOKENS: Final = 2400  # of the passages that are sent for one question
 _LEFT_TOKENS: Final = 1200  # for them, beside documents that are read whole
@@ -24,6 +32,7 @@ _LEAST_FOUND: Final = 3  # passages that are sent however long they take
 # Weights of the best passage: for less than the first a question is searched with the one before
 # it, and for less than the second it is not about the documents (docs/measurements/documents.md).
 _NAMED_CLEARLY, _NAMED_AT_ALL = 1.0, 0.5
+_NAMED_BY_TASK: Final = 0.5  # of all that a wish for a text names
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
 _MESSAGE_TOKENS: Final = 8  # of the template around a message
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
@@ -110,8 +119,8 @@ def plan(
     """
     question, language = messages[-1].content, _language(messages[-1].content)
     if before is None:
-        asked_before = (m.content for m in reversed(messages[:-1]) if m.role is Role.USER)
-        before = next(asked_before, "")
+        asked_before = [each.content for each in messages[:-1] if each.role is Role.USER]
+        before = question_before(asked_before)
     free = most_tokens - model.count_tokens("\n".join(each.content for each in messages[:-1]))
     free -= _MESSAGE_TOKENS * (len(messages) + 1)
     apart = {*searched, *(each.sha256 for each in chosen or ())}
@@ -148,6 +157,12 @@ def plan(
         over = (tokens - free) * estimated_tokens(system + asked) / tokens
         while found and over > 0:  # so that the rest is counted once more, not after each
             over -= max(1, estimated_tokens(found.pop().text))
+
+
+def question_before(questions: Sequence[str]) -> str:
+    """The last of these that names something, or an empty text."""
+    found = (each for each in reversed(questions) if named_terms(each) and not follows(each))
+    return next(found, "")
 
 
 def _there(index: DocumentIndex, sha256s: Iterable[str]) -> dict[str, IndexedDocument]:
@@ -238,15 +253,21 @@ def _best_with(
 ) -> list[Passage]:
     """The best passages for a question, which may follow from the one before it."""
     found = index.search(question, sha256s, _COMPARED)
-    weight = index.weight(question, found[0], sha256s) if found else 0.0
-    if before and weight < _NAMED_CLEARLY and not is_of_all(question):
-        both = f"{before}\n{question}"
-        together = index.search(both, sha256s, _COMPARED)
-        if together and (only_asks(question) or index.weight(question, together[0], sha256s) > 0):
-            return list(dict.fromkeys((*found[:1], *nearest_first(together, both, model))))
-    if found and (must_send or weight >= _NAMED_AT_ALL):
+    if brings_its_text(question) and not must_send:
+        return []
+    weight, share = index.weight(question, found[0], sha256s) if found else (0.0, 0.0)
+    names = not is_task(question) or share >= _NAMED_BY_TASK
+    following = follows(question)
+    if before and (following or weight < _NAMED_CLEARLY) and not is_of_all(question):
+        asked = before if following else f"{before}\n{question}"
+        together = index.search(asked, sha256s, _COMPARED)
+        if together and following:
+            return nearest_first(together, asked, model)
+        if together and names and index.weight(question, together[0], sha256s)[0] > 0:
+            return list(dict.fromkeys((*found[:1], *nearest_first(together, asked, model))))
+    if found and (must_send or (weight >= _NAMED_AT_ALL and names)):
         return nearest_first(found, question, model)
-    if must_send or is_of_all(question) or only_asks(question):
+    if must_send or is_of_all(question) or following:
         return [part for sha in sha256s[:_NAMED] for part in index.passages(sha, 2)]
     return []
 

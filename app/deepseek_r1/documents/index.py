@@ -248,21 +248,27 @@ class DocumentIndex:
             ordered = sorted(pages.values(), key=lambda page: page[1])[:limit]
             return [each for best, _ in ordered for each in self._rows(db, (best, best))]
 
-    def weight(self, question: str, passage: Passage, sha256s: Iterable[str]) -> float:
+    def weight(
+        self, question: str, passage: Passage, sha256s: Iterable[str]
+    ) -> tuple[float, float]:
         """Return how much of what a question names is in a passage of these documents.
 
         A word that no other passage has is 1; of one that others have less remains, as in `bm25`.
+        The second number is its share of the weight of all that the question names.
         """
         with self._used() as db:
             ids = [known for sha in sha256s if (known := self._id(db, sha)) is not None]
             span = (_span(min(ids))[0], _span(max(ids))[1])
             (count,) = db.execute(_ROWS, span).fetchone()
-            row_id, weight = (self._id(db, passage.sha256) or 0) * _NUMBERS + passage.number, 0.0
+            row_id = (self._id(db, passage.sha256) or 0) * _NUMBERS + passage.number
+            weight = total = 0.0
             for term in named_terms(question):
+                has = db.execute(_COUNTED, (term, *span, _MOST_ROWS)).fetchone()[0]
+                rare = log((count + 1) / (max(has, 1) + 0.5)) / log((count + 1) / 1.5)
+                total += rare
                 if db.execute(_COUNTED, (term, row_id, row_id, 1)).fetchone()[0]:
-                    has = db.execute(_COUNTED, (term, *span, _MOST_ROWS)).fetchone()[0]
-                    weight += log((count + 1) / (has + 0.5)) / log((count + 1) / 1.5)
-            return weight
+                    weight += rare
+            return weight, weight / total if total else 0.0
 
     def neighbours(self, passage: Passage) -> list[Passage]:
         """The passages before and after this one, of the same document."""

@@ -39,13 +39,36 @@ _ASKED = re.compile(
 # Words that speak to whoever answers: what has no others is not about a document.
 _ADDRESSING = frozenset(
     """again answer continue evening explain give go good hello help helps hey hi last longer lot
-    make me morning much no ok okay please right say show shorter simpler so sure tell thank thanks
-    today translate very write wrong yes your""".split()  # noqa: SIM905
+    make me morning much no ok okay our please right say show shorter simpler so sure tell thank
+    thanks today translate us very we words write wrong yes your""".split()  # noqa: SIM905
 )
 _ADDRESSED = re.compile(
-    "你好|谢谢|感谢|早上好|晚上好|上一个|上面|刚才|回答|一遍|一下|继续|翻译成?|解释|简单|确定|不对|错的|帮助|今天|"
+    "关于|[一两二三几这那哪有][个张本封段首条篇点些位种只句]|有[多几]|你好|谢谢|感谢|早上好|晚上好|上一个|上面|刚才|回答|一遍|一下|继续|翻译成?|解释|简单|确定|不对|错的|帮助|今天|"
     "短一?点|[请你再写讲说用给做更很非常是这]"
 )
+# Words for what was spoken of before: a question that names nothing else follows from another.
+_REFERRING = frozenset(
+    """above also and another before but else first former he her his if it last latter less more
+    next not one ones or other others previous same second she their them then there these they
+    third those too""".split()  # noqa: SIM905
+)
+_REFERRED = re.compile(
+    "[这那]样|另[外一]?[个种]?|其[他它]|别的|[那这]个?|第[一二三四]个?|前[者面]|后者|[他她它]们?|还有|更多|多[讲说]?一?[点些]|"
+    "如果|不是|呢"
+)
+# A wish for a text of its own, which names all that it wants.
+_TASK = re.compile(
+    r"\W*(?:(?:please|now|can you|could you|can i|i|you|have|want|us|me) )*(?:compose|continue|"
+    r"convert|draft|draw|give|invent|make|play|recommend|solve|suggest|tell|translate|write)\b|"
+    "(?:请|再|现在|你|可以|能|帮我|给我|给|和我|替我)*"
+    r"(?:写(?=[一两三几个首篇封段])|编(?=[一个段])|讲(?=[一两个])|列(?=[一个出])|画|翻译|推荐|建议|玩|续|解方程)"
+)
+_SUM = re.compile(
+    r"\d(?:\s*[+*x×÷^=]|\s[-/]|\s?(?:times|plus|minus|divided by|乘以?|加上?|减去?|除以))"
+    r"\s*\d+(?:\s*等于)?"
+)
+_NUMBER = re.compile(r"\d+")
+_WITH_OWN_TEXT = re.compile(r"\btranslate\b[^\n]*[:\"“]|(?:翻译|译成)[^\n]*[:：\"“]")
 _OF_ALL = re.compile(
     r"\b(?:summar|overview|outline\b|gist\b|(?:main|key) points?\b|tl;?dr\b)|\babout\W*\Z|"
     "总结|概括|概述|摘要|大意|要点|主要内容|讲了?什么|说了?什么"
@@ -144,10 +167,28 @@ def is_of_all(question: str) -> bool:
     return bool(_OF_ALL.search(unicodedata.normalize("NFKC", question).lower()))
 
 
-def only_asks(question: str) -> bool:
-    """Whether all of a question's words ask, like "Why?"."""
+def follows(question: str) -> bool:
+    """Whether a question names nothing of its own, like "Why?" or "And the other one?"."""
     text = unicodedata.normalize("NFKC", question).lower()
-    return not _terms(_ASKED.sub(" ", text), _ASKING)
+    own = _REFERRED.sub(" ", text)
+    refers = own != text or not _REFERRING.isdisjoint(_WORD.findall(text))
+    if not refers and _terms(_ASKED.sub(" ", text), _ASKING - {"you"}):
+        return False
+    own = _ADDRESSED.sub(" ", _ASKED.sub(" ", own))
+    return not _terms(own, _ASKING | _ADDRESSING | _REFERRING)
+
+
+def brings_its_text(question: str) -> bool:
+    """Whether a message has all that it is about, like "Translate: It rains." or "2 + 2?"."""
+    text = unicodedata.normalize("NFKC", question).lower()
+    rest = _SUM.sub(" ", text)
+    is_sum = rest != text and not named_terms(_NUMBER.sub(" ", rest))
+    return is_sum or bool(_WITH_OWN_TEXT.search(text))
+
+
+def is_task(question: str) -> bool:
+    """Whether a message wishes for a text, like "Write a story about a dragon."."""
+    return bool(_TASK.match(unicodedata.normalize("NFKC", question).lower()))
 
 
 def excerpt(text: str, question: str, most: int) -> str:

@@ -25,7 +25,7 @@ from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.export_process import import_export
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
-from r1desk.widgets.file_dialog import chosen_file, file_dialog
+from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice
 
 TextExport = Callable[[Store, Path, tuple[int, ...]], int]
@@ -70,7 +70,7 @@ class Archives(QObject):
         archive = tr("For R1 Desk on another computer, with all versions (*.json)")
         filters = [*texts, archive] if conversation_ids else [archive, *texts]
         dialog = file_dialog(self.window, tr("Export"), filters)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        make_saving(dialog)
         dialog.setDefaultSuffix(suffix_of(filters[0]))
         dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
         dialog.selectFile(file_name(name))

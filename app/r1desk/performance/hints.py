@@ -10,7 +10,7 @@ from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware import converts_f16_slowly
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, lost_by_draft_text
-from deepseek_r1.memory.plan import with_precision
+from deepseek_r1.memory.plan import AUTOMATIC_SHARE, AUTOMATIC_SPARE, with_precision
 
 MORE_MIB = 256.0  # one step of the budget's slider
 LONG_ANSWER_TOKENS = 1000  # of R1, its thoughts included
@@ -66,13 +66,22 @@ def bill_summary(bill: Bill) -> str:
     return f"{bill_total(bill)}: {', '.join(lines)}"
 
 
-def format_budget_hint(bill: Bill) -> str:
-    """The unused part of the budget; for a model that runs from the disk, the gain of one step."""
+def format_budget_hint(bill: Bill, trained: int = 0) -> str:
+    """The unused part of the budget; for a model that runs from the disk, the gain of one step.
+
+    `trained` is the longest context of the model, where that is automatic: after a larger budget
+    was given a reload may make it twice as long, or more.
+    """
     free = bill.budget_mib - bill.total_mib
     if free < 0:
         return tr("Needs {memory} more.", memory=format_mib(-free, up=True))
     if not bill.streams or not bill.disk_tok_s:
-        return tr("{memory} unused", memory=format_mib(free))
+        unused, more_mib = format_mib(free), bill.mib_of(BillItem.KV_CACHE)
+        allowed = 2 * more_mib <= bill.budget_mib * AUTOMATIC_SHARE
+        fits = more_mib <= free - bill.budget_mib * AUTOMATIC_SPARE
+        if 0 < 2 * bill.context_length <= trained and allowed and fits:
+            return tr("{memory} unused · a reload makes the context longer", memory=unused)
+        return tr("{memory} unused", memory=unused)
     left, more = bill.short_streamed_mib - MORE_MIB, format_mib(MORE_MIB)
     if left <= 0:
         return tr("With {memory} more the whole model fits in memory.", memory=more)

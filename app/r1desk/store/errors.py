@@ -69,7 +69,7 @@ class StoreFailed(StoreError):
     """The drive or the system failed in another way."""
 
     what = N_("The drive failed while reading or saving your chats.")
-    why = N_("The system says about {path}: {detail}.")
+    why = N_("The system reports for {path}: {detail}.")
     todo = N_("Check that the drive is connected and healthy, then try again.")
 
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
 from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QWidget
 
+from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
 
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
@@ -51,6 +52,13 @@ def file_dialog(
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
     return dialog
+
+
+def make_saving(dialog: QFileDialog) -> None:
+    """Let a dialog name a file to write; Qt's own would call its fields as for one to open."""
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setLabelText(QFileDialog.DialogLabel.LookIn, tr("Save in:"))
+    dialog.setLabelText(QFileDialog.DialogLabel.FileType, tr("Format:"))
 
 
 def chosen_file(dialog: QFileDialog) -> Later[str]:

@@ -17,7 +17,12 @@ from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.document import Passage
-from deepseek_r1.documents.document_prompt import SEARCHED_TOKENS, plan, whole_text
+from deepseek_r1.documents.document_prompt import (
+    SEARCHED_TOKENS,
+    plan,
+    question_before,
+    whole_text,
+)
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
@@ -361,7 +366,7 @@ class ChatDocuments(QObject):
         most = most_prompt_tokens(context, sampling.max_tokens)
         compares = bool(self.embedding_model)
         searched_tokens = self.searched_tokens
-        before = [each for each in above if each.role is Role.USER]
+        before = question_before([each.content for each in above if each.role is Role.USER])
         given = [each.sources for each in above if each.sources is not None]
         outlines = [each.outline for each in given if each.outline]
 
@@ -378,7 +383,7 @@ class ChatDocuments(QObject):
                 compares=compares,
                 searched=searched,
                 chosen=chosen,
-                before=before[-1].content if before else "",
+                before=before,
                 searched_tokens=searched_tokens,
                 must_send=any(each.sha256 for each in draft),
             )

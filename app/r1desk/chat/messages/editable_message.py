@@ -210,11 +210,12 @@ class EditableMessage(QWidget):
         self.reveal_footer()
 
     def reveal_footer(self) -> None:
-        """Draw the footer of the last message, of versions, where the mouse or the keyboard is."""
+        """Draw the footer of answers and versions; else of the last message and where one is."""
         if self._footer:
             focused = QApplication.focusWidget()
             has_focus = focused is not None and self.isAncestorOf(focused)
-            stays = self._is_last or self._message.sibling_count > 1
+            one = self._message
+            stays = self._is_last or one.is_answer or one.sibling_count > 1
             self._footer.veil.setEnabled(not (stays or has_focus or self.underMouse()))
 
     def enterEvent(self, event: QEnterEvent) -> None:

@@ -226,7 +226,7 @@ class AttachmentPresenter(Presenter):
             buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
             choices = (
-                ChipChoice(tr("Does not fit whole into what is left of the context"), None),
+                ChipChoice(tr("Too long to be read whole in this context"), None),
                 self._search_by(),
             )
             buttons.append(ChipButton("chevron-down", tr("How it is searched"), choices=choices))

@@ -22,7 +22,7 @@ from r1desk.store.export_process import import_prompts
 from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, PromptStore, SavedPrompt
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.file_dialog import chosen_file, file_dialog
+from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import text_label
@@ -149,7 +149,7 @@ class PromptLibrary(Presenter):
     @task
     async def _on_export(self) -> None:
         dialog = file_dialog(self._window, tr("Export prompts"), [tr("Prompts (*.json)")])
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        make_saving(dialog)
         dialog.setDefaultSuffix("json")
         dialog.selectFile(tr("Prompts"))
         if path := await chosen_file(dialog):

@@ -69,6 +69,7 @@ class Sidebar(QWidget):
         self.conversations: Sequence[ConversationInfo] = ()  # all, also while a search is shown
         self._new_in: int | None = None  # the folder of a chat that is not stored yet
         self._opens_first_hit = False  # Enter was pressed before the hits were there
+        self._shows_trashed = False
         self._build()
 
     def _build(self) -> None:
@@ -160,7 +161,10 @@ class Sidebar(QWidget):
 
     def show_trash(self, conversations: Sequence[ConversationInfo]) -> None:
         """Show these, which are in the trash, unless the list is wanted again by now."""
-        if self.trash_button.isChecked():
+        had, self._shows_trashed = self._shows_trashed, bool(conversations)
+        if had and not conversations:  # the last one was restored, or deleted for good
+            self.end_search()
+        elif self.trash_button.isChecked():
             self.list.show_rows(rows_of_trash(conversations, datetime.now().astimezone()))
             empty = tr("The trash is empty. Deleted chats stay here for 30 days.")
             self._show_empty_note(
@@ -211,6 +215,7 @@ class Sidebar(QWidget):
         """Show the trash, or the list again."""
         with QSignalBlocker(self.search):
             self.search.clear()
+        self._shows_trashed = False
         self._on_search()
         if self.trash_button.isChecked():
             self.list.setFocus()  # Escape leaves it

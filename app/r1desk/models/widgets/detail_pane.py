@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
     QHBoxLayout,
-    QLineEdit,
     QMessageBox,
     QPushButton,
     QScrollArea,
@@ -36,7 +35,7 @@ from r1desk.platform.file_manager import show_in_folder
 from r1desk.theme import explain, set_role
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties
-from r1desk.widgets.text_label import NamedBox, push_button, selectable_label
+from r1desk.widgets.text_label import ElidedField, NamedBox, push_button, selectable_label
 
 _LEAST_GAIN = 1.1  # in speed, for more memory
 
@@ -62,7 +61,7 @@ class DetailPane(QWidget):
         self.draft.clicked.connect(self._on_draft_clicked)
         self.source = NamedBox(tr("Download from"), self)
         self.source.currentIndexChanged.connect(self._on_source)
-        self.address = QLineEdit(readOnly=True, frame=False)
+        self.address = ElidedField(readOnly=True, frame=False)
         self.address.setAccessibleName(tr("Address"))
         set_role(self.address, "dim")
         self.open_button = push_button(tr("Open in the browser…"), self._on_open)

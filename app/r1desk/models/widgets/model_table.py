@@ -18,7 +18,7 @@ from r1desk.theme import icon
 
 NAME, SIZE, FIT, NOTE = range(4)
 _HEADINGS = (N_("Model"), N_("Size"), N_("Fit and speed"), N_("Note"))
-_WIDE_EMS = 34  # a narrower list shows names and fits alone
+_WIDE_EMS = 34  # in a narrower list the facts of a file stand below its name
 _ICONS = {
     Fit.IN_MEMORY: ("check", "success"),
     Fit.FROM_DISK: ("disk", "text_dim"),
@@ -36,6 +36,7 @@ class ModelTable(QAbstractTableModel):
         super().__init__(parent)
         self.files: tuple[ModelFile, ...] = ()
         self.present = Present()
+        self._in_two_lines = False
         self._notes: Mapping[object, str] = {}
 
     def show_files(
@@ -51,6 +52,12 @@ class ModelTable(QAbstractTableModel):
         elif files:
             self.dataChanged.emit(self.index(0, 0), self.index(len(files) - 1, NOTE))
         return not same
+
+    def show_in_two_lines(self, in_two_lines: bool) -> None:
+        """Show the facts of a file below its name, or in columns of their own."""
+        if in_two_lines != self._in_two_lines:
+            self._in_two_lines = in_two_lines
+            self.layoutChanged.emit()
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() else len(self.files)
@@ -70,6 +77,9 @@ class ModelTable(QAbstractTableModel):
     def data(self, index: _Index, role: int = _Role.DisplayRole) -> Any:
         file, column = self.files[index.row()], index.column()
         if role == _Role.DisplayRole:
+            name, *facts = self.texts(file)
+            if self._in_two_lines and column == NAME:
+                return f"{name}\n{' · '.join(text for text in facts if text)}"
             return self.texts(file)[column]
         if role == _Role.FontRole and self.present.is_loaded(file):
             font = QFont()
@@ -77,7 +87,8 @@ class ModelTable(QAbstractTableModel):
             return font
         if column == SIZE and role == _Role.TextAlignmentRole:
             return _RIGHT
-        if column == FIT and role == _Role.DecorationRole and file.forecast is not None:
+        fits = NAME if self._in_two_lines else FIT
+        if column == fits and role == _Role.DecorationRole and file.forecast is not None:
             return icon(*_ICONS[file.forecast.fit])
         return self._tip_of(file, role) if column == NAME else None
 
@@ -126,5 +137,6 @@ class ModelList(QTreeView):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         narrow = self.width() < _WIDE_EMS * self.fontMetrics().height()
-        for column in (SIZE, NOTE):
+        self.table.show_in_two_lines(narrow)
+        for column in (SIZE, FIT, NOTE):
             self.setColumnHidden(column, narrow)

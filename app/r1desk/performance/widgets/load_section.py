@@ -76,6 +76,7 @@ class LoadSection(QObject):
         }
         for key, row in self.rows.items():
             row.changed.connect(partial(self.change, key))
+        self._trained = 0  # tokens: the longest context of the model
         self._followed_from_mib = float("inf")  # no model is loaded
         self._budget_moved = False
         self._budget_before = self.applied.memory_budget  # the slider was pressed
@@ -134,6 +135,7 @@ class LoadSection(QObject):
 
     def limit_context(self, facts: ModelFacts) -> None:
         """The context cannot be longer than the model was trained for."""
+        self._trained = facts.context_trained
         most = max(LEAST_CONTEXT_LENGTH, facts.context_trained)
         row = number_row(self.rows, "context_length")
         row.set_steps(_context_steps(most), (0, most))
@@ -143,7 +145,8 @@ class LoadSection(QObject):
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
         budget = number_row(self.rows, "memory_budget")
-        budget.show_cost(format_budget_hint(bill))
+        trained = 0 if self.edited.context_length else self._trained
+        budget.show_cost(format_budget_hint(bill, trained))
         explain(budget.slider, format_budget_range(bill))
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
@@ -275,7 +278,7 @@ def _create_rows() -> dict[str, SettingRow]:
         "graphics": {GRAPHICS_MEASURED: tr("Where measured faster"), GRAPHICS_OFF: tr("Off")},
         "cache_strategy": {
             CacheStrategy.AUTO: tr("Automatic"),
-            CacheStrategy.PINNED: tr("Pinned"),
+            CacheStrategy.PINNED: tr("Pinned weights"),
             CacheStrategy.LRU: "LRU",
             CacheStrategy.LFU: "LFU",
         },
