@@ -1,4 +1,4 @@
-"""llama.cpp and the native library for Windows, compiled on Linux by the clang that does it there."""
+"""llama.cpp and the native library for Windows, compiled on Linux by the clang of Windows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def libraries(*, all_processors: bool) -> Path:
         install = [str(toolchain.find_uv()), "pip", "install", "--no-cache", "--no-config"]
         install += ["--quiet", "--no-deps", "--system-certs", "--python", sys.executable]
         install += ["--target", str(place)]
-        install += [f"--config-setting=cmake.define.{key}={value}" for key, value in options.items()]
+        install += [
+            f"--config-setting=cmake.define.{key}={value}" for key, value in options.items()
+        ]
         install.append(f"{PACKAGE} @ {source.url}#sha256={source.sha256}")
         subprocess.run(install, env=environment, check=True)
 
