@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 MINUTES ?= 10
 
-.PHONY: run check test test-all test-processors campaign shots translations bundle smoke windows clean
+.PHONY: run check test test-all test-processors campaign shots translations bundle smoke release windows clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
@@ -34,6 +34,9 @@ bundle:         ## dist/r1desk: the application with everything it needs
 
 smoke:          ## start the bundle and ask it something
 	@$(PYTHON) installer/bundle/smoke.py dist/r1desk
+
+release:        ## dist/release: this system's files, their checksums and a page that lists them
+	@$(PYTHON) installer/release.py
 
 windows:        ## a test build for Windows, made and tried on Linux under Wine
 	@$(PYTHON) installer/windows/under_wine.py

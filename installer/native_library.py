@@ -118,6 +118,8 @@ def build(target: str, made: Path, zig: Path) -> Path:
     chosen = TARGETS[target]
     options = [*OPTIONS, *WARNINGS, "-target", chosen.triple, f"-mcpu={chosen.processor}"]
     options += [] if chosen.suffix == ".dll" else ["-fPIC", "-pthread"]
+    if chosen.suffix == ".dylib":  # else it is named after the folder that it was made in
+        options.append(f"-Wl,-install_name,@rpath/{made.name}")
     return _compiled(made, [str(zig), "c++", *options])
 
 

@@ -4,6 +4,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #if defined(_WIN32)
+#ifdef __cplusplus
+extern "C"  // as in Windows' own header, which some files include
+#endif
 __declspec(dllimport) int __stdcall SwitchToThread(void);
 #define let_others_run SwitchToThread
 #else

@@ -3,7 +3,7 @@
 
     python3 installer/windows/under_wine.py             # everything, one after the other
     python3 installer/windows/under_wine.py source      # one step
-    python3 installer/windows/under_wine.py --variants all …   # llama.cpp for every processor
+    python3 installer/windows/under_wine.py --all-processors …   # llama.cpp as in a release
     python3 installer/windows/under_wine.py --go-on suite      # without what has passed already
     python3 installer/windows/under_wine.py suite --tests tests/store tests/host/test_child.py
 
@@ -15,10 +15,9 @@ bundle     PyInstaller's bundle with build.spec; it is asked as well
 installer  NSIS's setup program: installed, used, refused while running, upgraded, removed
 
 What is made is kept below build/windows (R1DESK_WINDOWS_BUILD), with pictures of the windows. The
-first time takes half an hour, most of it for llama.cpp. Needs Debian 13 with:
+compiler is clang from PyPI (`ziglang`), as on Windows. Needs Debian 13 with:
 
-    apt-get install --no-install-recommends binutils-mingw-w64-x86-64 cmake fonts-wine \\
-        g++-mingw-w64-x86-64-posix imagemagick ninja-build nsis wine wine64 xdotool xvfb
+    apt-get install --no-install-recommends fonts-wine imagemagick nsis wine wine64 xdotool xvfb
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ FAILURES = (
 )
 
 
-def interpreter(variants: str) -> Path:
+def interpreter(*, all_processors: bool) -> Path:
     """Returns python.exe; beside it and in the sources is everything that the application needs."""
     windows_llama.native_library()
-    return windows_python.python(variants) / "python.exe"
+    return windows_python.python(all_processors=all_processors) / "python.exe"
 
 
 def try_source(session: Wine, python: Path) -> None:
@@ -125,7 +124,7 @@ def main() -> int:
     """Take the steps in the arguments. Returns 1 if one of them fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; all by default")
-    parser.add_argument("--variants", default=windows_llama.USUAL, help="CPU code, or “all”")
+    parser.add_argument("--all-processors", action="store_true", help="llama.cpp as in a release")
     parser.add_argument("--prefix", default="prefix", help="another Windows, to run beside one")
     parser.add_argument("--if-cached", action="store_true", help="skip what is not made already")
     parser.add_argument("--go-on", action="store_true", help="no test again that has passed")
@@ -140,7 +139,7 @@ def main() -> int:
         steps["suite"] = partial(run_relevant_tests, paths=asked.tests)
     step = "the application"
     try:
-        python = interpreter(asked.variants)
+        python = interpreter(all_processors=asked.all_processors)
         with wine(build_cache.BUILT / asked.prefix) as session:
             for step in asked.steps or steps:
                 started = time.monotonic()

@@ -99,8 +99,9 @@ def test_without_a_compiler_of_the_system_clang_is_fetched_and_compiles(monkeypa
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="ggml for x86 pauses so")
 @pytest.mark.parametrize("system", ["linux-gnu", "windows-gnu"])
 def test_threads_that_turn_let_other_programs_run(tmp_path, system):
-    (program := tmp_path / "turn.c").write_text(
-        "#include <immintrin.h>\nvoid turn(void) { for (int i = 0; i < 600; i++) _mm_pause(); }\n"
+    (program := tmp_path / "turn.cpp").write_text(
+        "#ifdef _WIN32\n#include <windows.h>\n#endif\n#include <immintrin.h>\n"
+        "void turn(void) { for (int i = 0; i < 600; i++) _mm_pause(); }\n"
     )
     header = toolchain.TOOLCHAIN_FILE.with_name("yielding_pause.h")
     clang = [str(native_library.own_zig()), "cc", "-target", f"x86_64-{system}"]
@@ -108,6 +109,22 @@ def test_threads_that_turn_let_other_programs_run(tmp_path, system):
     command = [*clang, "-include", str(header), "-O3", "-S", "-o", str(assembly), str(program)]
     subprocess.run(command, check=True)
     assert re.search("sched_yield|SwitchToThread", assembly.read_text())
+
+
+def test_one_dll_of_clang_links_with_another(tmp_path):
+    """Without the header its linker finds `atexit` twice."""
+    header = toolchain.TOOLCHAIN_FILE.with_name("dll_exports.h")
+    clang = [native_library.own_zig(), "cc", "-target", "x86_64-windows-gnu", "-shared"]
+    clang += ["-include", header]
+    (first := tmp_path / "first.c").write_text("int first(void) { return 1; }\n")
+    (second := tmp_path / "second.c").write_text(
+        "#include <stdlib.h>\nint first(void);\nstatic void leave(void) { first(); }\n"
+        "int second(void) { return atexit(leave); }\n"
+    )
+    library = tmp_path / "libfirst.dll.a"
+    exported = [f"-Wl,--out-implib,{library}", "-o", tmp_path / "first.dll"]
+    subprocess.run([*clang, first, *exported], check=True)
+    subprocess.run([*clang, second, library, "-o", tmp_path / "second.dll"], check=True)
 
 
 def test_an_unsupported_machine_is_named_before_anything_is_installed(monkeypatch, capsys):

@@ -114,8 +114,13 @@ void to_q8_0(const float *from, void *to, int64_t /*count*/) {
     float most = 0;
     for (int i = 0; i < block_values; i++) most = std::max(most, std::abs(from[i]));
     block.scale = f16_of(most / 127);
+#ifdef __aarch64__
+    const float inverse = 1 / (most / 127);
+#else
+    const float inverse = 127 / most;
+#endif
     for (int i = 0; i < block_values; i++)
-        block.quants[i] = static_cast<int8_t>(std::nearbyint(from[i] * (127 / most)));
+        block.quants[i] = static_cast<int8_t>(std::nearbyint(from[i] * inverse));
 }
 
 void values_of(const BlockQ80 &block, double *to) {
@@ -227,5 +232,7 @@ int main() {
     if (x86.avx2) check_formats("AVX2", formats_avx2());
     if (x86.avx_vnni) check_formats("AVX-VNNI", formats_avx_vnni());
     if (x86.avx512_vnni) check_formats("AVX-512 VNNI", formats_avx512_vnni());
+    check_formats("NEON", formats_neon());
+    if (has_dotprod()) check_formats("NEON dotprod", formats_neon_dotprod());
     return failures != 0;
 }

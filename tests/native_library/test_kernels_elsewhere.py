@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "installer"))
 import native_library
 
 SOURCES = ("attention*.cpp", "mul_mat_*.cpp", "activations.cpp", "x86_features.cpp")
+EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -35,12 +36,15 @@ def checked(command: list[str | Path]) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.skipif(not shutil.which("qemu-aarch64"), reason="needs qemu-user")
-def test_attention_on_old_and_new_arm_processors_is_within_the_stated_error(tmp_path):
+@pytest.mark.skipif(EMULATOR is None, reason="needs qemu-user")
+def test_kernels_on_old_and_new_arm_processors_are_within_the_stated_error(tmp_path):
+    """The new one alone has dot products of bytes."""
     program = compiled(tmp_path / "check", "aarch64-linux-musl", "generic")
-    for processor in ("cortex-a72", "max"):
-        lines = checked(["qemu-aarch64", "-cpu", processor, program])
+    for processor, with_dot_products in (("cortex-a72", 0), ("max", 24)):
+        lines = checked([EMULATOR, "-cpu", processor, program])
         assert sum(line.startswith("NEON attention") for line in lines) == 9
+        assert sum(line.startswith(("NEON Q4_K", "NEON Q6_K", "NEON Q8_0")) for line in lines) == 24
+        assert sum(line.startswith("NEON dotprod") for line in lines) == with_dot_products
 
 
 @pytest.mark.skipif(not shutil.which("wine"), reason="needs Wine")

@@ -152,7 +152,7 @@ EXPORT void attention_compute(const char *node, int thread, int threads,
 }
 
 // The instructions of the kernels for multiplications: `MulMatKernel` of native_library.py.
-enum MulMatKernel { SSE42 = 1, AVX2 = 2, AVX_VNNI = 3, AVX512_VNNI = 4 };
+enum MulMatKernel { SSE42 = 1, AVX2, AVX_VNNI, AVX512_VNNI, NEON, NEON_DOTPROD };
 
 EXPORT int mul_mat_supported(MulMatKernel kernel) {
     switch (kernel) {
@@ -160,15 +160,19 @@ EXPORT int mul_mat_supported(MulMatKernel kernel) {
         case AVX2: return x86_features().avx2;
         case AVX_VNNI: return x86_features().avx_vnni;
         case AVX512_VNNI: return x86_features().avx512_vnni;
+        case NEON: return attend_neon() != nullptr;
+        case NEON_DOTPROD: return has_dotprod();
     }
     return false;
 }
 
 EXPORT MulMat *mul_mat_new(MulMatKernel kernel, Quantizers quantizers) {
-    const auto formats = kernel == AVX512_VNNI ? formats_avx512_vnni()
-                         : kernel == AVX_VNNI  ? formats_avx_vnni()
-                         : kernel == AVX2      ? formats_avx2()
-                                               : formats_sse42();
+    const auto formats = kernel == NEON_DOTPROD  ? formats_neon_dotprod()
+                         : kernel == NEON        ? formats_neon()
+                         : kernel == AVX512_VNNI ? formats_avx512_vnni()
+                         : kernel == AVX_VNNI    ? formats_avx_vnni()
+                         : kernel == AVX2        ? formats_avx2()
+                                                 : formats_sse42();
     return new MulMat(formats, quantizers);
 }
 

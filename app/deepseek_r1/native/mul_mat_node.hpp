@@ -78,5 +78,10 @@ WeightFormats formats_sse42();
 WeightFormats formats_avx2();
 WeightFormats formats_avx_vnni();
 WeightFormats formats_avx512_vnni();
+WeightFormats formats_neon();
+WeightFormats formats_neon_dotprod();
+
+// Whether this is an ARM processor with dot products of bytes.
+bool has_dotprod();
 
 }  // namespace streaming

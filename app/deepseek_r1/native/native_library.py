@@ -31,6 +31,8 @@ class MulMatKernel(IntEnum):
     AVX2 = 2
     AVX_VNNI = 3
     AVX512_VNNI = 4
+    NEON = 5
+    NEON_DOTPROD = 6
 
 
 class NativeFile(ctypes.Structure):

@@ -17,7 +17,7 @@ FOLDER = BUILT / "dist" / "r1desk"
 ICON = ROOT / "build" / "bundle" / "icons" / "r1desk.ico"
 NOTE = """This is a TEST BUILD of R1 Desk, made on Linux. Never give it away.
 
-It holds a substitute for icuuc.dll, libraries of mingw-w64, and files of other packages
+It holds a substitute for icuuc.dll, and files of other packages
 (installer/windows/wine/packages.txt). Releases are made on Windows (.github/workflows/release.yml).
 """
 

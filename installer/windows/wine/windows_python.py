@@ -22,6 +22,8 @@ sys.path.insert(0, str(ROOT / "installer"))
 import from_source
 import toolchain
 
+import native_library
+
 MINOR = "3.13"
 PLATFORM = "x86_64-pc-windows-msvc"
 DEBIAN = ("libpython3.13-stdlib", "libpython3.13-minimal")
@@ -29,19 +31,20 @@ DEBIAN = ("libpython3.13-stdlib", "libpython3.13-minimal")
 LEFT_OUT = ("cp313t", "_tkinter", "winsound")
 DLLS = ("libffi-8.dll", "libcrypto-3.dll", "libssl-3.dll", "sqlite3.dll")
 NOT_WANTED = ("test", "idlelib", "turtledemo", "tkinter", "lib-dynload", "sitecustomize.py")
-FORWARDED = re.compile(r"\b_?Py[A-Za-z_0-9]+$", re.MULTILINE)
+# Names among the strings of python313.dll, those of its functions too. Nobody asks for the others.
+FORWARDED = re.compile(rb"(?<=\0)_?Py[A-Za-z_0-9]+(?=\0)")
 ENTRY = "int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }\n"
 
 
-def python(variants: str) -> Path:
-    """Returns the folder with python.exe, its packages and llama.cpp with these `variants`.
+def python(*, all_processors: bool) -> Path:
+    """Returns the folder with python.exe, its packages and llama.cpp (see `windows_llama`).
 
     Raises CalledProcessError.
     """
     made_of = [HERE / name for name in ("windows_python.py", "python.c", "icuuc.c", "packages.txt")]
     interpreter = cached("interpreter", made_of, _make_interpreter)
     packages = cached("packages", [ROOT / "uv.lock", *from_source.EXTRAS], _install_packages)
-    llama = windows_llama.libraries(variants)
+    llama = windows_llama.libraries(all_processors=all_processors)
 
     def compose(place: Path) -> None:
         link_tree(interpreter, place)
@@ -104,25 +107,22 @@ def _take_standard_library(place: Path, work: Path) -> None:
 
 def _compile(place: Path, work: Path) -> None:
     """Make python.exe, pythonw.exe, icuuc.dll, and python3.dll for modules of the stable ABI."""
+    zig = windows_llama.zig()
     (work / "python.def").write_text("LIBRARY python313.dll\nEXPORTS\nPy_Main\n", encoding="ascii")
-    run(windows_llama.tool("dlltool"), "-d", work / "python.def", "-l", work / "libpython313.a")
-    compiler = [windows_llama.tool("gcc-posix"), "-O2", "-s"]
-    link = [HERE / "python.c", f"-L{work}", "-lpython313"]
-    run(*compiler, "-municode", *link, "-o", place / "python.exe")
-    windowed = ["-municode", "-mwindows", "-DWITHOUT_CONSOLE"]
+    library = ["-d", work / "python.def", "-l", work / "libpython313.a"]
+    run(zig, "dlltool", "-m", "i386:x86-64", *library)
+    triple = native_library.TARGETS[windows_llama.TARGET].triple
+    compiler = [zig, "cc", "-target", triple, "-O2", "-s"]
+    link = ["-municode", HERE / "python.c", f"-L{work}", "-lpython313"]
+    run(*compiler, *link, "-o", place / "python.exe")
+    windowed = ["-Wl,--subsystem,windows", "-DWITHOUT_CONSOLE"]
     run(*compiler, *windowed, *link, "-o", place / "pythonw.exe")
     run(*compiler, "-shared", HERE / "icuuc.c", "-o", place / "icuuc.dll")
-    listed = subprocess.run(
-        [windows_llama.tool("objdump"), "-p", str(place / "python313.dll")],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    names = sorted(set(FORWARDED.findall(listed.stdout)))
-    forwards = "".join(f"{name} = python313.{name}\n" for name in names)
-    (work / "python3.def").write_text(f"LIBRARY python3.dll\nEXPORTS\n{forwards}", encoding="ascii")
+    names = sorted(set(FORWARDED.findall((place / "python313.dll").read_bytes())))
+    forwards = b"".join(b"%b = python313.%b\n" % (name, name) for name in names)
+    (work / "python3.def").write_bytes(b"LIBRARY python3.dll\nEXPORTS\n" + forwards)
     (work / "entry.c").write_text(ENTRY, encoding="ascii")
-    bare = ["-shared", "-nostdlib", "-nostartfiles", "-e", "DllMainCRTStartup"]
+    bare = ["-shared", "-nostdlib", "-e", "DllMainCRTStartup"]
     run(*compiler, *bare, work / "entry.c", work / "python3.def", "-o", place / "python3.dll")
 
 

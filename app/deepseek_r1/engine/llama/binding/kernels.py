@@ -4,7 +4,7 @@ Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`, of weights th
 layout: with AVX2 or later, as many rows in Q3_K to Q6_K as were measured to be faster
 (`memory.kernel_times`), and any number in Q1_0 and Q2_0, which llama.cpp does not compute in tiles.
 Where that was built without AVX, and computes most types one number at a time, any number of rows,
-and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0.
+and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0. On ARM Q4_K, Q6_K and Q8_0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _AVX2_NEEDS: Final = frozenset(("AVX2", "FMA", "F16C"))
 def supported_kernels(library: Library) -> list[MulMatKernel]:
     """Return the kernels that this processor runs and that give this llama.cpp's bits, best first.
 
-    None where llama.cpp was built with AVX but not with AVX2, FMA and F16C.
+    None where llama.cpp was built with AVX but not with AVX2, FMA and F16C. With NEON the bits are
+    those of ggml's code for one row; it has other code for more, where it was built with i8mm.
     """
     features = library.cpu_variant.features
     same_bits: list[MulMatKernel] = []
@@ -40,6 +41,8 @@ def supported_kernels(library: Library) -> list[MulMatKernel]:
         same_bits = [each for each in MulMatKernel if each >= MulMatKernel.AVX2]
     elif "SSE3" in features and "AVX" not in features:
         same_bits = [MulMatKernel.SSE42]
+    elif "NEON" in features:
+        same_bits = [MulMatKernel.NEON, MulMatKernel.NEON_DOTPROD]
     supported = [each for each in same_bits if native().mul_mat_supported(each)]
     return sorted(supported, reverse=True)
 
