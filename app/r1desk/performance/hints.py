@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import N_, join_sentences, tr
-from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
+from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware import converts_f16_slowly
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, lost_by_draft_text
@@ -131,8 +131,8 @@ def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
     return tr("About {rate:.1f} tok/s.", rate=bill.disk_tok_s) + " " + kept
 
 
-def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
-    """The memory of a draft model and what it brings; else when tokens are drafted."""
+def format_draft_hint(bill: Bill) -> str:
+    """The memory of a draft model and what it brings; empty without one."""
     mib = bill.mib_of(BillItem.DRAFT)
     if mib:
         size = tr("The draft model takes {memory}.", memory=format_mib(mib))

@@ -151,7 +151,7 @@ class LoadSection(QObject):
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
-        self.rows["drafts"].show_cost(format_draft_hint(bill, self.edited))
+        self.rows["drafts"].show_cost(format_draft_hint(bill))
         computing = bill.mib_of(BillItem.COMPUTE, BillItem.OUTPUT)
         self.rows["micro_batch"].show_cost(
             tr("{memory} for computing", memory=format_mib(computing))
