@@ -76,11 +76,11 @@ def gone(pid: int, within_s: float = PATIENCE_S) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.quiet  # a neighbour on the same core costs processor time too
-def test_the_real_child_greets_within_three_times_what_importing_pydantic_takes():
+def test_the_real_child_greets_within_four_times_what_importing_pydantic_takes():
     # Processor time of both, the least of three: neither other work nor the processor counts.
     code = "import pydantic.main, psutil; print(sum(psutil.Process().cpu_times()[:2]))"
     imports = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(3)]
-    assert min(seconds_to_greet() for _ in range(3)) < 3 * min(map(float, imports))
+    assert min(seconds_to_greet() for _ in range(3)) < 4 * min(map(float, imports))
 
 
 def seconds_to_greet() -> float:

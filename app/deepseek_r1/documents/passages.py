@@ -68,7 +68,8 @@ _SUM = re.compile(
     r"\s*\d+(?:\s*等于)?"
 )
 _NUMBER = re.compile(r"\d+")
-_WITH_OWN_TEXT = re.compile(r"\btranslate\b[^\n]*[:\"“]|(?:翻译|译成)[^\n]*[:：\"“]")
+_TRANSLATE = re.compile(r"\btranslate\b|翻译|译成")
+_BEGINS_TEXT = re.compile(r"[:\"“]")
 _OF_ALL = re.compile(
     r"\b(?:summar|overview|outline\b|gist\b|(?:main|key) points?\b|tl;?dr\b)|\babout\W*\Z|"
     "总结|概括|概述|摘要|大意|要点|主要内容|讲了?什么|说了?什么"
@@ -183,7 +184,11 @@ def brings_its_text(question: str) -> bool:
     text = unicodedata.normalize("NFKC", question).lower()
     rest = _SUM.sub(" ", text)
     is_sum = rest != text and not named_terms(_NUMBER.sub(" ", rest))
-    return is_sum or bool(_WITH_OWN_TEXT.search(text))
+    return is_sum or any(
+        found is not None and _BEGINS_TEXT.search(line, found.end())
+        for line in text.splitlines()
+        for found in [_TRANSLATE.search(line)]
+    )
 
 
 def is_task(question: str) -> bool:
