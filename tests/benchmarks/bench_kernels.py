@@ -5,6 +5,7 @@
     python tests/benchmarks/bench_kernels.py MODEL --few-rows [--rows 1,2,4,8,16] [--kernel AVX2]
     python tests/benchmarks/bench_kernels.py MODEL --chosen [--rows 1,2,4,8,16,256,512]
         [--llama-bench PROGRAM] [--kernel AVX2, with R1DESK_PROFILE an empty folder]
+    python tests/benchmarks/bench_kernels.py MODEL --perplexity TEXT [--rows 8]
 
 Two contexts of one model compute the same number of rows (tokens) behind the same number of cells,
 in turns. 1 row is decode, 15 are a token and its drafts, 256 a piece of a prompt. With `--few-rows`
@@ -14,6 +15,8 @@ With `--chosen`, ours is what the application does with this model on this compu
 the profile; llama.cpp stands beside it with the file's layout and with its own for this processor,
 and another program of its command line, as ik_llama.cpp's, with weights repacked at the load.
 Each row also has the least of each arm's times, which other programs disturb the least.
+With `--perplexity`, a text is computed so many rows at a time with all of our kernels and with
+llama.cpp's alone, and the second half of each 512 tokens is scored (20,000 of 40,000 tokens).
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ from deepseek_r1.native.native_library import MulMatKernel, native
 MICRO_BATCH: Final = 256
 FEW_CELLS: Final = 64  # for mul_mat, which does not depend on them
 ARMS: Final = ("ours", "llama.cpp")
+MOST_COMPUTED: Final = 40_000  # tokens of a text whose perplexity is compared
 REPEATED: Final = 3  # in a turn of `--chosen`, of which the least counts
 
 
@@ -208,6 +212,53 @@ def other_ms(given: argparse.Namespace, rows: int) -> float:
     return min(found["samples_ns"]) / 1e6 / (24 if rows == 1 else 1)
 
 
+def measure_perplexity(given: argparse.Namespace) -> None:
+    """Compare the perplexity of a text with our kernels and without them."""
+    rows, window, threads = given.rows[0], 512, given.threads
+    model = loaded(given.model, repack=False)
+    params = ContextParams(window, rows, KVType.F16, 1, threads, threads, draft_tokens=rows - 1)
+    ours = LlamaContext(library(), model, params)
+    native().mul_mat_set_rows(ours._mul_mat.user_data, 1, rows)
+    with mock.patch.multiple(context_module, make_mul_mat=absent, make_attention=absent):
+        made = {"ours": ours, "llama.cpp": LlamaContext(library(), model, params)}
+    text = given.perplexity.read_text(encoding="utf-8")
+    tokens = model.tokenize(text, special=False)[:MOST_COMPUTED]
+    report = Report(given, threads=threads, rows=rows, tokens=len(tokens))
+    losses: dict[str, list[float]] = {arm: [] for arm in made}
+    for start in range(0, len(tokens) - window, window):
+        for arm, context in made.items():
+            losses[arm] += window_losses(model, context, tokens[start : start + window], rows)
+    found = {arm: float(np.exp(np.mean(each))) for arm, each in losses.items()}
+    apart = found["ours"] / found["llama.cpp"] - 1
+    scored = len(losses["ours"])
+    report.row(
+        f"{scored} tokens scored   ours {found['ours']:.4f}   llama.cpp {found['llama.cpp']:.4f}   "
+        f"apart {100 * apart:+.4f} %",
+        scored=scored, perplexities=found, apart=apart,
+    )  # fmt: skip
+    report.end()
+
+
+def window_losses(
+    model: LlamaModel, context: LlamaContext, tokens: list[int], rows: int
+) -> list[float]:
+    """Return the losses in nats of the tokens of a window's second half."""
+    context.clear()
+    losses = []
+    for start in range(0, len(tokens), rows):
+        piece = tokens[start : start + rows]
+        context.compute_with_drafts(piece)
+        if start < len(tokens) // 2:
+            continue
+        found = library().api.llama_get_logits_ith(context.pointer, 0)
+        logits = np.ctypeslib.as_array(found, (len(piece), model.vocabulary)).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        following = tokens[start + 1 : start + 1 + len(piece)]
+        losses += [-float(logits[n, token]) for n, token in enumerate(following)]
+    return losses
+
+
 def measure_mul_mat(given: argparse.Namespace) -> None:
     """Compare the multiplication for few rows, with one of our kernels for all numbers of rows."""
     kernel = chosen_kernel(given)
@@ -234,6 +285,7 @@ def main() -> None:
     parser = argument_parser(__doc__, needs_model=True)
     parser.add_argument("--few-rows", action="store_true", help="the multiplication for few rows")
     parser.add_argument("--chosen", action="store_true", help="what the application does")
+    parser.add_argument("--perplexity", type=Path, metavar="TEXT", help="of a text")
     parser.add_argument("--llama-bench", type=Path, help="another program beside it")
     parser.add_argument("--cells", type=numbers, default=[500, 1500], help="of attention")
     parser.add_argument("--rows", type=numbers)
@@ -244,6 +296,10 @@ def main() -> None:
     parser.add_argument("--kernel", type=MulMatKernel.__getitem__, help="AVX2, AVX_VNNI, ...")
     given = parser.parse_args()
     products = given.few_rows or given.chosen
+    if given.perplexity:
+        given.rows = given.rows or [8]
+        measure_perplexity(given)
+        return
     given.rows = given.rows or ([1, 2, 4, 7, 8, 16] if products else [1, 15, 256])
     if given.chosen:
         measure_chosen(given)

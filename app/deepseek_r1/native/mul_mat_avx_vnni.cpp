@@ -24,6 +24,8 @@ inline __m256i add_bytes(__m256i sums, __m256i quants, __m256i activations) {
 #include "quantize_q8_0.hpp"
 #include "mul_mat_256.hpp"
 #include "mul_mat_kernel.hpp"
+#include "mul_mat_blocks.hpp"
+#include "mul_mat_formats.hpp"
 
 }  // namespace streaming::mul_mat_avx_vnni
 

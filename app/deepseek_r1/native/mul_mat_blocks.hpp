@@ -56,30 +56,9 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
     }
 }
 
-template <class Block>
-void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
-    const auto *y = static_cast<const BlockActivations *>(activations);
-    switch (group.rows) {
-        case 1: return multiply_rows<Block, 1>(group, y, first, end);
-        case 2: return multiply_rows<Block, 2>(group, y, first, end);
-        case 3: return multiply_rows<Block, 3>(group, y, first, end);
-        case 4: return multiply_rows<Block, 4>(group, y, first, end);
-        case 5: return multiply_rows<Block, 5>(group, y, first, end);
-        case 6: return multiply_rows<Block, 6>(group, y, first, end);
-        case 7: return multiply_rows<Block, 7>(group, y, first, end);
-        case 8: return multiply_rows<Block, 8>(group, y, first, end);
-    }
-}
-
 inline void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
                      void *block) {
     quantize_blocks<BlockActivations>(q8_0_of(quantizers), group, number, block);
-}
-
-template <class Block>
-constexpr WeightFormat format_of(int32_t type) {
-    return {type,     block_values, sizeof(Block), sizeof(BlockActivations), true,
-            quantize, multiply<Block>};
 }
 
 }  // namespace blocks

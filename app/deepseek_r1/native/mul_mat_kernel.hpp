@@ -233,17 +233,3 @@ constexpr WeightFormat format_of(int32_t type) {
             has_quads ? quantize_q8_k_quads : quantize_q8_k,
             multiply<Unpacked>};
 }
-
-#include "mul_mat_blocks.hpp"
-#include "mul_mat_q1_0.hpp"
-#include "mul_mat_q2_0.hpp"
-
-constexpr WeightFormat formats[] = {format_of<UnpackedQ3K>(type_q3_k),
-                                    format_of<UnpackedQ4K>(type_q4_k),
-                                    format_of<UnpackedQ5K>(type_q5_k),
-                                    format_of<UnpackedQ6K>(type_q6_k),
-                                    blocks::format_of<BlockQ40>(type_q4_0),
-                                    blocks::format_of<BlockQ50>(type_q5_0),
-                                    blocks::format_of<BlockQ80>(type_q8_0),
-                                    q1_0::format,
-                                    q2_0::format};

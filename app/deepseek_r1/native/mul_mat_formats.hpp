@@ -1,0 +1,40 @@
+// The types that the kernels for one kind of vectors multiply. No include guard, as in `mul_mat_kernel.hpp`,
+// which has to be included before, and `mul_mat_blocks.hpp` or `mul_mat_block_pairs.hpp`.
+
+#include "mul_mat_q1_0.hpp"
+#include "mul_mat_q2_0.hpp"
+
+namespace blocks {
+
+template <class Block>
+void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
+    const auto *y = static_cast<const BlockActivations *>(activations);
+    switch (group.rows) {
+        case 1: return multiply_rows<Block, 1>(group, y, first, end);
+        case 2: return multiply_rows<Block, 2>(group, y, first, end);
+        case 3: return multiply_rows<Block, 3>(group, y, first, end);
+        case 4: return multiply_rows<Block, 4>(group, y, first, end);
+        case 5: return multiply_rows<Block, 5>(group, y, first, end);
+        case 6: return multiply_rows<Block, 6>(group, y, first, end);
+        case 7: return multiply_rows<Block, 7>(group, y, first, end);
+        case 8: return multiply_rows<Block, 8>(group, y, first, end);
+    }
+}
+
+template <class Block>
+constexpr WeightFormat format_of(int32_t type) {
+    return {type,     block_values, sizeof(Block), sizeof(BlockActivations), true,
+            quantize, multiply<Block>};
+}
+
+}  // namespace blocks
+
+constexpr WeightFormat formats[] = {format_of<UnpackedQ3K>(type_q3_k),
+                                    format_of<UnpackedQ4K>(type_q4_k),
+                                    format_of<UnpackedQ5K>(type_q5_k),
+                                    format_of<UnpackedQ6K>(type_q6_k),
+                                    blocks::format_of<BlockQ40>(type_q4_0),
+                                    blocks::format_of<BlockQ50>(type_q5_0),
+                                    blocks::format_of<BlockQ80>(type_q8_0),
+                                    q1_0::format,
+                                    q2_0::format};
