@@ -43,8 +43,21 @@ def large_model() -> ModelHeader:
 
 
 def test_ours_compute_the_rows_for_which_they_are_faster() -> None:
-    found = times(10.0, {1: 11.0, 2: 8.0, 4: 5.0, 8: 4.0, 12: 5.0, 16: 9.0, 32: 15.0, 64: 20.0}, 0)
+    slower = dict.fromkeys(MEASURED_ROWS, 15.0)
+    found = times(10.0, slower | {2: 8.0, 4: 5.0, 8: 4.0, 12: 5.0, 16: 9.0}, 0)
     assert found.our_rows == (2, 16)
+
+
+def test_more_rows_than_were_measured_are_as_the_most_measured() -> None:
+    least, most = times(10.0, dict.fromkeys(MEASURED_ROWS, 5.0), 0).our_rows
+    assert least == 1
+    assert most > 10 * MEASURED_ROWS[-1]
+
+
+def test_times_for_other_numbers_of_rows_are_not_used() -> None:
+    older = {rows: 10.0 for rows in MEASURED_ROWS if rows <= 64}
+    keep_times(KernelTimes.model_construct(types={"Q4_K": TypeTimes.model_construct(plain=older)}))
+    assert kept_times() == KernelTimes()
 
 
 def test_one_disturbed_measurement_does_not_end_the_range() -> None:

@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from math import log
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware import cpu
 
-MEASURED_ROWS: Final = (1, 2, 4, 8, 12, 16, 32, 64)
+MEASURED_ROWS: Final = (1, 2, 4, 8, 12, 16, 32, 64, 128)
+_MOST_ROWS: Final = 1 << 20  # where the largest measured number is in the range
 UNMEASURED_ROWS: Final = (2, 7)
 # Smaller models are read and written so fast that measuring would be most of their first load.
 _LEAST_BYTES: Final = 256 << 20
@@ -40,6 +41,13 @@ class TypeTimes(BaseModel, frozen=True):
     ours: dict[int, float] = {}
     repacked: dict[int, float] = {}
 
+    @field_validator("plain", "ours", "repacked")
+    @classmethod
+    def _have_all_rows(cls, times: dict[int, float]) -> dict[int, float]:
+        if times and times.keys() != set(MEASURED_ROWS):
+            raise ValueError("other numbers of rows were measured")
+        return times
+
     @property
     def our_rows(self) -> tuple[int, int]:
         """The least and the most rows for which ours are faster; (1, 0) for none."""
@@ -50,7 +58,7 @@ class TypeTimes(BaseModel, frozen=True):
         if not ranges:
             return 1, 0
         first, last = max(ranges, key=lambda each: sum(gains[each[0] : each[1] + 1]))
-        return MEASURED_ROWS[first], MEASURED_ROWS[last]
+        return MEASURED_ROWS[first], _MOST_ROWS if last + 1 == count else MEASURED_ROWS[last]
 
     def turn(self, *, repacked: bool) -> float:
         """Microseconds that a million of these weights take in a turn of a conversation."""

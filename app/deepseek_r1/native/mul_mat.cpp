@@ -9,6 +9,7 @@ namespace streaming {
 namespace {
 
 constexpr int64_t part_rows = 64;         // computed at once
+constexpr int64_t many_rows = 16;         // of activations, for which weights are unpacked before
 constexpr int64_t outputs_in_cache = 32;  // rows of weights, for all groups in turn
 constexpr int64_t outputs_unit = 16;      // a thread takes a multiple of so many rows of weights
 constexpr int64_t shares_of_thread = 2;   // of the rows that are left: it takes one of them
@@ -117,6 +118,10 @@ void MulMat::compute_part(const MulMatNode &part, const WeightFormat &format, in
         const int64_t share = left / (shares_of_thread * threads) / outputs_unit * outputs_unit;
         const int64_t end = std::min(output + std::max(share, outputs_unit), part.outputs);
         if (!next_output_.compare_exchange_weak(output, end)) continue;
+        if (format.multiply_part != nullptr && part.rows >= many_rows) {
+            format.multiply_part(part, activations_.data(), output, end);
+            output = end;
+        }
         for (; output < end; output += outputs_in_cache)
             for (int64_t group = 0; group < part.groups(); group++)
                 format.multiply(part.group(group), activations_at(format, group * width), output,

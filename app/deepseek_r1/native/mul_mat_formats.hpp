@@ -1,5 +1,5 @@
 // The types that the kernels for one kind of vectors multiply. No include guard, as in `mul_mat_kernel.hpp`,
-// which has to be included before, and `mul_mat_blocks.hpp` or `mul_mat_block_pairs.hpp`.
+// which has to be included before, and `mul_mat_blocks.hpp` or what takes its place.
 
 #include "mul_mat_q1_0.hpp"
 #include "mul_mat_q2_0.hpp"
@@ -23,8 +23,8 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
 
 template <class Block>
 constexpr WeightFormat format_of(int32_t type) {
-    return {type,     block_values, sizeof(Block), sizeof(BlockActivations), true,
-            quantize, multiply<Block>};
+    return {type,     block_values,    sizeof(Block),       sizeof(BlockActivations), true,
+            quantize, multiply<Block>, multiply_part<Block>};
 }
 
 }  // namespace blocks

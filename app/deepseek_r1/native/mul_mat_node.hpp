@@ -53,6 +53,9 @@ struct WeightFormat {
     void (*quantize)(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
     // Computes the results of a group for the weights from row `first` to before row `end`.
     void (*multiply)(const MulMatNode &group, const void *activations, int64_t first, int64_t end);
+    // The same for all groups of a part with many rows; null where `multiply` computes one after another.
+    void (*multiply_part)(const MulMatNode &part, const void *activations, int64_t first,
+                          int64_t end) = nullptr;
 };
 
 // The formats that the kernels for one kind of processor multiply.

@@ -6,6 +6,7 @@ A fraction of a second for each type of weights, at most 100 MiB, before the mod
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ from deepseek_r1.memory.kernel_times import (
     kept_times,
     measured_kinds,
 )
-from deepseek_r1.native.native_library import NodeKernels, native
+from deepseek_r1.native.native_library import LIBRARY, NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_F32, WORD, Ggml, InitParams, typed, word_at
 
 _WIDTH, _OUTPUTS = 2048, 2048  # of a matrix
@@ -44,7 +45,8 @@ def measured_times(library: Library, *headers: ModelHeader) -> KernelTimes:
 
     While other programs disturb the measuring nothing is added: it is tried at the next load.
     """
-    kept, build = kept_times(), f"{library.name} {library.build}"
+    ours = hashlib.blake2b(LIBRARY.read_bytes(), digest_size=8).hexdigest()
+    kept, build = kept_times(), f"{library.name} {library.build} {ours}"
     if kept.build not in ("", build):
         kept = keep_times(KernelTimes())  # no bill is made by another build's
     types = kept.types
