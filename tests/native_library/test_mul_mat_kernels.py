@@ -46,7 +46,8 @@ pytestmark = pytest.mark.integration
 
 NO_HINT = bytes(8)
 MOST_ROWS = 32
-MANY_ROWS = 16  # for which weights are unpacked before
+MANY_ROWS = 16  # for which weights are unpacked before, with AVX-512
+UNPACKED_FIRST = {Q4_0, Q5_0, Q8_0, Q4_K, Q6_K}
 NAMES = {
     Q1_0: "Q1_0", Q2_0: "Q2_0", Q4_0: "Q4_0", Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1",
     Q8_0: "Q8_0", Q3_K: "Q3_K", Q4_K: "Q4_K", Q5_K: "Q5_K", Q6_K: "Q6_K",
@@ -145,41 +146,69 @@ class Q20Terms:
         return terms.sum(axis=(2, 3)), roundings * 2.0**-24 * np.abs(terms).sum(axis=(2, 3))
 
 
-class BlockTerms:
-    """The same for a type with 32 values a block and no minimum."""
+def floats16(stored):
+    """The last axis has the two bytes of a number."""
+    return stored.copy().view(np.float16)[..., 0].astype(np.float64)
 
-    def __init__(
-        self, kind: int, weights: NDArray[np.uint8], activations: NDArray[np.uint8]
-    ) -> None:
-        blocks = weights.reshape(len(weights), -1, BLOCKS[kind][1])
-        others = activations.reshape(len(activations), -1, 34)
-        sums = np.einsum(
-            "obv,rbv->rob",
-            self._values(kind, blocks[..., 2:]),
-            others[..., 2:].view(np.int8),
-            dtype=np.int64,
-        )
-        scales = [
-            each[..., :2].copy().view(np.float16)[..., 0].astype(np.float64)
-            for each in (blocks, others)
-        ]
-        self.terms = scales[0][None] * scales[1][:, None] * sums
 
-    @staticmethod
-    def _values(kind: int, stored: NDArray[np.uint8]) -> NDArray[np.int64]:
-        if kind == Q8_0:
-            return stored.view(np.int8).astype(np.int64)
-        low = stored[..., -16:].astype(np.int64)
-        values = np.concatenate([low & 15, low >> 4], axis=-1)
-        if kind == Q4_0:
-            return values - 8
-        fifth = np.unpackbits(stored[..., :4], axis=-1, bitorder="little").astype(np.int64)
-        return values + 16 * fifth - 16
+def values_of_32(kind, stored):
+    """The values of blocks of 32 with four or five bits, or eight."""
+    if kind == Q8_0:
+        return stored.view(np.int8).astype(np.int64)
+    low = stored[..., -16:].astype(np.int64)
+    values = np.concatenate([low & 15, low >> 4], axis=-1)
+    if kind == Q4_0:
+        return values - 8
+    return values + 16 * np.unpackbits(stored[..., :4], axis=-1, bitorder="little") - 16
 
-    def exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As `Q20Terms.exact`. A block has a product of scales, and one addition."""
-        roundings = 2 * self.terms.shape[2] + 1
-        return self.terms.sum(axis=2), roundings * 2.0**-24 * np.abs(self.terms).sum(axis=2)
+
+def terms_of_blocks(kind, weights, activations):
+    """What a product adds up, in f64; axes: rows of activations, rows of weights, terms."""
+    blocks = weights.reshape(len(weights), -1, BLOCKS[kind][1])
+    others = activations.reshape(len(activations), -1, 34)
+    quants = others[..., 2:].view(np.int8).astype(np.int64)
+    sums = np.einsum("obv,rbv->rob", values_of_32(kind, blocks[..., 2:]), quants)
+    return floats16(blocks[..., :2])[None] * floats16(others[..., :2])[:, None] * sums
+
+
+def terms_of_q4_k(blocks):
+    """Scales, values and offsets of groups; axes: rows, blocks, groups (, values)."""
+    packed = blocks[..., 4:16].astype(np.int64)
+    first, second, third = packed[..., :4], packed[..., 4:8], packed[..., 8:]
+    scales = np.concatenate([first & 63, (third & 15) | (first >> 6) << 4], axis=-1)
+    minimums = np.concatenate([second & 63, (third >> 4) | (second >> 6) << 4], axis=-1)
+    low = blocks[..., 16:].reshape(*blocks.shape[:2], 4, 1, 32).astype(np.int64)
+    values = np.concatenate([low & 15, low >> 4], axis=-2).reshape(*blocks.shape[:2], 8, 32)
+    return (
+        floats16(blocks[..., :2])[..., None] * scales,
+        values,
+        floats16(blocks[..., 2:4])[..., None] * minimums,
+    )
+
+
+def terms_of_q6_k(blocks):
+    """The same."""
+    low = blocks[..., :128].reshape(*blocks.shape[:2], 2, 1, 64).astype(np.int64)
+    nibbles = np.concatenate([low & 15, low >> 4], axis=-2).reshape(*blocks.shape[:2], 2, 4, 32)
+    high = blocks[..., 128:192].reshape(*blocks.shape[:2], 2, 1, 32).astype(np.int64)
+    upper = (high >> np.arange(0, 8, 2)[:, None]) & 3
+    values = (nibbles | upper << 4).reshape(*blocks.shape[:2], 16, 16)
+    scales = floats16(blocks[..., 208:])[..., None] * blocks[..., 192:208].view(np.int8)
+    return scales, values, 32 * scales
+
+
+def terms_of_k(kind, weights, activations):
+    """As `terms_of_blocks`."""
+    decode = terms_of_q4_k if kind == Q4_K else terms_of_q6_k
+    scales, values, offsets = decode(weights.reshape(len(weights), -1, BLOCKS[kind][1]))
+    others = activations.reshape(len(activations), -1, 292)
+    quants = others[..., 4:260].view(np.int8).astype(np.int64)
+    quants = quants.reshape(*others.shape[:2], *values.shape[2:])
+    by_row = others[..., :4].copy().view(np.float32).astype(np.float64)[:, None]
+    products = scales[None] * np.einsum("obgv,rbgv->robg", values, quants)
+    subtracted = offsets[None] * quants.sum(axis=-1)[:, None]
+    both = np.concatenate([by_row * products, -by_row * subtracted], axis=-1)
+    return both.reshape(*both.shape[:2], -1)
 
 
 @dataclass
@@ -198,7 +227,7 @@ class Kernels:
 
     def unpacks_first(self, rows: int) -> bool:
         """Whether weights are unpacked before, and floats added up in an order of its own."""
-        has_lanes = self.kernel == MulMatKernel.AVX512_VNNI and self.kind in {Q4_0, Q5_0, Q8_0}
+        has_lanes = self.kernel == MulMatKernel.AVX512_VNNI and self.kind in UNPACKED_FIRST
         return has_lanes and rows >= MANY_ROWS
 
     def are_right(self, case: Case) -> bool:
@@ -206,8 +235,12 @@ class Kernels:
         if not self.unpacks_first(len(case.result)):
             return case.same_bits
         activations = GgmlKernels(self.kind).quantized_activations(case.activations)
-        exact, most = BlockTerms(self.kind, case.weights, activations).exact()
-        return bool(np.all(np.abs(case.result - exact) <= most))
+        terms = (terms_of_k if self.kind in K_TYPES else terms_of_blocks)(
+            self.kind, case.weights, activations
+        )
+        # A rounding for each addition and for each product of scales.
+        most = 2 * terms.shape[2] * 2.0**-24 * np.abs(terms).sum(axis=2)
+        return bool(np.all(np.abs(case.result - terms.sum(axis=2)) <= most))
 
     def compute(self, node: Node, threads: int) -> None:
         """Compute a node with several threads."""

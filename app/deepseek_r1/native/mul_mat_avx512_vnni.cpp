@@ -216,7 +216,9 @@ inline SignFloats block_scales(const BlockQ10 *const *rows, int64_t block) {
 
 #include "mul_mat_kernel.hpp"
 #include "mul_mat_block_pairs.hpp"
+#include "mul_mat_lanes.hpp"
 #include "mul_mat_block_lanes.hpp"
+#include "mul_mat_k_lanes.hpp"
 #include "mul_mat_formats.hpp"
 
 }  // namespace streaming::mul_mat_avx512_vnni

@@ -56,9 +56,6 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
     }
 }
 
-template <class Block>
-constexpr auto multiply_part = nullptr;
-
 inline void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
                      void *block) {
     quantize_blocks<BlockActivations>(q8_0_of(quantizers), group, number, block);

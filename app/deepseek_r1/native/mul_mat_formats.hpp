@@ -24,10 +24,23 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
 template <class Block>
 constexpr WeightFormat format_of(int32_t type) {
     return {type,     block_values,    sizeof(Block),       sizeof(BlockActivations), true,
-            quantize, multiply<Block>, multiply_part<Block>};
+            quantize, multiply<Block>, part_of<Block>};
 }
 
 }  // namespace blocks
+
+template <class Unpacked>
+constexpr WeightFormat format_of(int32_t type) {
+    constexpr bool has_quads = std::is_same_v<typename Unpacked::Activations, Q3KActivations>;
+    return {type,
+            k_values,
+            sizeof(typename Unpacked::Block),
+            sizeof(typename Unpacked::Activations),
+            true,
+            has_quads ? quantize_q8_k_quads : quantize_q8_k,
+            multiply<Unpacked>,
+            part_of<Unpacked>};
+}
 
 constexpr WeightFormat formats[] = {format_of<UnpackedQ3K>(type_q3_k),
                                     format_of<UnpackedQ4K>(type_q4_k),

@@ -222,14 +222,6 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
         group, static_cast<const typename Unpacked::Activations *>(activations), first, end);
 }
 
-template <class Unpacked>
-constexpr WeightFormat format_of(int32_t type) {
-    constexpr bool has_quads = std::is_same_v<typename Unpacked::Activations, Q3KActivations>;
-    return {type,
-            k_values,
-            sizeof(typename Unpacked::Block),
-            sizeof(typename Unpacked::Activations),
-            true,
-            has_quads ? quantize_q8_k_quads : quantize_q8_k,
-            multiply<Unpacked>};
-}
+// `multiply_part` of a WeightFormat, by what it multiplies.
+template <class>
+constexpr MultiplyFunction part_of = nullptr;

@@ -42,6 +42,10 @@ struct Quantizers {
     QuantizeFunction q8_k, q8_0, q8_1;
 };
 
+// Computes results for the weights from row `first` to before row `end`.
+using MultiplyFunction = void (*)(const MulMatNode &, const void *activations, int64_t first,
+                                  int64_t end);
+
 // How the kernels for one kind of processor multiply weights of one type.
 struct WeightFormat {
     int32_t type;              // an enum ggml_type
@@ -51,11 +55,9 @@ struct WeightFormat {
 
     // Quantizes block `number` of the rows of a group.
     void (*quantize)(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
-    // Computes the results of a group for the weights from row `first` to before row `end`.
-    void (*multiply)(const MulMatNode &group, const void *activations, int64_t first, int64_t end);
-    // The same for all groups of a part with many rows; null where `multiply` computes one after another.
-    void (*multiply_part)(const MulMatNode &part, const void *activations, int64_t first,
-                          int64_t end) = nullptr;
+    MultiplyFunction multiply;  // a group
+    // All groups of a part with many rows; null where `multiply` computes one after another.
+    MultiplyFunction multiply_part = nullptr;
 };
 
 // The formats that the kernels for one kind of processor multiply.
