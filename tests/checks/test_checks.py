@@ -22,6 +22,7 @@ from deepseek_r1.checks import (
 )
 from deepseek_r1.core.process_lock import missing_of_landlock
 from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTimes, keep_times
 from deepseek_r1.native.native_library import native
 from support.gguf_files import tiny_llama
 
@@ -51,6 +52,19 @@ def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     assert first.key == "first"
     assert second.verdict is Severity.NOTE
     assert "Input/output error" in second.value
+
+
+def test_who_multiplies_how_many_tokens_is_named_for_each_measured_type() -> None:
+    plain, fast = (dict.fromkeys(MEASURED_ROWS, us) for us in (10.0, 5.0))
+    few = plain | {rows: 5.0 for rows in MEASURED_ROWS if rows <= 8}
+    types = {"Q2_K": None, "Q4_K": few, "Q8_0": fast}
+    keep_times(
+        KernelTimes(types={k: TypeTimes(plain=plain, ours=ours or {}) for k, ours in types.items()})
+    )
+    values = [each.value for each in processor_checks.check(Path("/")) if each.key == "kernels"]
+    assert values == [
+        "by llama.cpp", "1 to 8 tokens by our kernels", "1 tokens and more by our kernels"
+    ]  # fmt: skip
 
 
 def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.hardware import busy_cores, cpu
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.processor import CpuFacts, battery
-from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
+from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, kept_times
 
 # The instruction sets that llama.cpp has kernels for, best last.
 KERNELS = (
@@ -72,8 +72,11 @@ def _kernels(times: KernelTimes) -> Iterator[Finding]:
     """Reports what was measured of each type of weights: who multiplies how many rows."""
     for kind, found in sorted(times.types.items()):
         least, most = found.our_rows
-        ours = tr("{least} to {most} tokens by our kernels", least=least, most=most)
-        value = ours if most else tr("by llama.cpp")
+        value = tr("{least} to {most} tokens by our kernels", least=least, most=most)
+        if most > MEASURED_ROWS[-1]:
+            value = tr("{least} tokens and more by our kernels", least=least)
+        elif not most:
+            value = tr("by llama.cpp")
         if found.repacked and found.turn(repacked=True) < found.turn(repacked=False):
             value = tr("by llama.cpp, repacked for this processor")
         yield Finding("kernels", tr("Weights in {type}", type=kind), value)

@@ -2,10 +2,9 @@
 // a half each. Floats are added up in the order of `mul_mat_blocks.hpp`, so that no bit of the results
 // differs from its. No include guard, as in `mul_mat_kernel.hpp`, which has to be included before.
 
-namespace blocks {
+#include "mul_mat_block_quants.hpp"
 
-constexpr int vectors = 2;  // that share what is loaded of the activations
-constexpr int outputs_at_once = 2 * vectors;
+namespace blocks {
 
 // Its quants are bytes without a sign: 128 more than they stand for.
 struct ShiftedActivations : BlockActivations {
@@ -15,11 +14,8 @@ struct ShiftedActivations : BlockActivations {
     }
 };
 
-inline __m256i quants_of(const BlockQ80 &block) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block.quants));
-}
 inline __m512i signed_quants(const BlockQ80 &first, const BlockQ80 &second) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(quants_of(first)), quants_of(second), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(signed_quants(first)), signed_quants(second), 1);
 }
 // The first quarter of a half has the lower bits of the bytes, the second the higher ones.
 inline __m512i nibbles(const uint8_t *first, const uint8_t *second) {
@@ -47,9 +43,37 @@ inline __m512 scales_of(uint16_t first, uint16_t second) {
         _mm256_set1_epi16(static_cast<short>(first)), 0xff00, static_cast<short>(second)));
 }
 
+// One row of activations: more than one row of weights at once is read more slowly from memory.
+template <class Block>
+inline void multiply_one(const MulMatNode &group, const BlockActivations *activations, int64_t first,
+                         int64_t end) {
+    const int64_t blocks = group.width / block_values;
+    for (int64_t output = first; output < end; output++) {
+        const auto *weights =
+            reinterpret_cast<const Block *>(group.weights + output * group.weight_stride);
+        __m256 sums = _mm256_setzero_ps();
+        for (int64_t i = 0; i < blocks; i++) {
+            prefetch(weights + i);
+            const BlockActivations &y = activations[i];
+            const __m256i quants = signed_quants(weights[i]);
+            const __m256i start = _mm256_sub_epi32(
+                _mm256_setzero_si256(),
+                add_bytes(_mm256_setzero_si256(), _mm256_set1_epi8(static_cast<char>(128)), quants));
+            const __m256i products = add_bytes(
+                start, _mm256_load_si256(reinterpret_cast<const __m256i *>(y.quants[0])), quants);
+            sums = _mm256_fmadd_ps(_mm256_set1_ps(f16(weights[i].scale) * y.scales[0]),
+                                   _mm256_cvtepi32_ps(products), sums);
+        }
+        group.results_at(0)[output] = total(sums);
+    }
+}
+
 template <class Block, int ROWS>
 inline void multiply_rows(const MulMatNode &group, const BlockActivations *activations,
                           int64_t first, int64_t end) {
+    if constexpr (ROWS == 1) return multiply_one<Block>(group, activations, first, end);
+    constexpr int vectors = 2;  // that share what is loaded of the activations
+    constexpr int outputs_at_once = 2 * vectors;
     const int64_t blocks = group.width / block_values;
     for (int64_t output = first; output < end; output += outputs_at_once) {
         const int64_t count = std::min<int64_t>(outputs_at_once, end - output);
