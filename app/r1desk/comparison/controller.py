@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,7 +76,7 @@ class ComparisonController(QObject):
         """Ask how these will run."""
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB
-        return ask_in_background(partial(c.plan, candidates, budget_mib, others_mib))
+        return ask_in_background(c.plan, candidates, budget_mib, others_mib)
 
     @property
     def columns(self) -> list[ChatMessage]:
@@ -94,8 +93,7 @@ class ComparisonController(QObject):
         """
         chat, branch, append = self._chat, self._chat.shown_branch, None
         sources = await self._sources_of(question)
-        text_of = partial(self._documents.document_text, sources, strict=True)
-        document_text = await ask_in_background(text_of)
+        document_text = await ask_in_background(self._documents.document_text, sources, strict=True)
         if not question.id:
             parent = branch[-1].id if branch else None
             append = chat.appending(question.content, parent, question.attachments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import Signal, Slot
@@ -19,7 +18,7 @@ from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
+from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store, StoreWork
 from r1desk.widgets.notice_bar import Level, Notice
 
 TRASH_DAYS = 30
@@ -206,7 +205,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._notify(Notice(tr(text, name=folder.name), Level.INFO))
 
     @task
-    async def _change(self, change: Callable[[Store], None]) -> None:
+    async def _change(self, change: StoreWork[None]) -> None:
         """Change conversations or folders in the list."""
         await self._store.ask(change)
         self.refresh()
@@ -234,7 +233,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
         self._show_title()
-        self._store.remember(lambda store: store.key_value.set(LAST_CONVERSATION, conversation_id))
+        self._store.remember_value(LAST_CONVERSATION, conversation_id)
 
     @Slot()
     def _on_busy_changed(self) -> None:

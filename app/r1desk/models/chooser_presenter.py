@@ -108,7 +108,7 @@ class ChooserPresenter(QObject):
 
     @newest_task
     async def _find_files(self) -> None:
-        async for files in self._forecasts.ask(partial(find_files, self._opened)):
+        async for files in self._forecasts.ask(find_files, self._opened):
             self._files = files
             self.chooser.show_files(files, self._present())
 
@@ -150,7 +150,7 @@ class ChooserPresenter(QObject):
     @task
     async def _carry_out(self, remove: Callable[[Path], None], text: str, found: ModelFile) -> None:
         try:
-            removed = await ask_in_background(partial(_removed, remove, text, found))
+            removed = await ask_in_background(_removed, remove, text, found)
             notice = Notice(removed, Level.INFO)
         except FileNotRemoved as refused:
             notice = Notice(str(refused))
@@ -176,9 +176,9 @@ class ChooserPresenter(QObject):
         place = reference.host.origin.partition("//")[2]
         self.chooser.show_hub_note(tr("Connecting to {host}…", host=place))
         stop = Stop()
-        question = partial(list_repository, reference, self.policy, stop)
+        answers = self._forecasts.ask(list_repository, reference, self.policy, stop)
         try:
-            async for files, wanted in self._forecasts.ask(question):
+            async for files, wanted in answers:
                 self._show_listed(files, wanted, reference.repository)
         finally:
             stop.request()

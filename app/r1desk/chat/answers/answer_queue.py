@@ -27,6 +27,7 @@ from r1desk.store import (
     ConversationSettings,
     MessageState,
     Store,
+    StoreWork,
 )
 
 Branch = list[ChatMessage]
@@ -99,7 +100,7 @@ class AnswerQueue(QObject):
     @task
     async def add(
         self,
-        begin: Callable[[Store], QueuedAnswer],
+        begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
@@ -113,7 +114,7 @@ class AnswerQueue(QObject):
 
     async def stored_answer(
         self,
-        begin: Callable[[Store], QueuedAnswer],
+        begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),

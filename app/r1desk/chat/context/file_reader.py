@@ -174,7 +174,7 @@ class FileReader(QObject):
     ) -> None:
         self.changed.emit()
         try:
-            async for file in stream_in_background(partial(read, reading)):
+            async for file in stream_in_background(read, reading):
                 if isinstance(file, Attachment):
                     self.file_read.emit(reading, file)
                 elif not reading.stop.is_set():
@@ -184,7 +184,7 @@ class FileReader(QObject):
 
     def read_text(self, name: str, text: str) -> Later[Attachment | ErrorReport]:
         """Read a text that is in no file."""
-        return ask_in_background(partial(self._read_text, name, text))
+        return ask_in_background(self._read_text, name, text)
 
     def _read_text(self, name: str, text: str) -> Attachment | ErrorReport:
         with TemporaryDirectory() as folder:
@@ -240,7 +240,7 @@ class FileReader(QObject):
         The results are pairs: the hash before, and the Attachment now. One that cannot be read any
         more is refused once, and its text stays.
         """
-        return stream_in_background(partial(self._changed, hashes))
+        return stream_in_background(self._changed, hashes)
 
     def _changed(self, hashes: Collection[str]) -> Iterator[tuple[str, Attachment] | ErrorReport]:
         for each in self._index.documents() if hashes else ():

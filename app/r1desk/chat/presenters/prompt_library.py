@@ -164,7 +164,7 @@ class PromptLibrary(Presenter):
         dialog = file_dialog(self._window, tr("Import prompts"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         if path := await chosen_file(dialog):
-            prompts = await ask_in_background(partial(import_prompts, Path(path)))
+            prompts = await ask_in_background(import_prompts, Path(path))
             new = len({*prompts} - {*self._window.composer.prompts})
             self._show(await self._store.ask(lambda store: store.prompts.add(*prompts)))
             self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))

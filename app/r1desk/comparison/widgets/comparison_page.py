@@ -178,7 +178,7 @@ class ComparisonPage(QWidget):
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
         matches = [matches_in(view, _WORD) if marked else [] for view in views]
         texts = [[match.cursor.selectedText().casefold() for match in each] for each in matches]
-        found = await ask_in_background(partial(differences_of, texts))
+        found = await ask_in_background(differences_of, texts)
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
         for view, own, differing in zip(views, matches, found, strict=True):
             mark(view, [own[place] for place in sorted(differing)])
