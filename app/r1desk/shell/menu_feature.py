@@ -38,7 +38,7 @@ from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
-from r1desk.widgets.text_label import selectable_label, text_label
+from r1desk.widgets.text_label import call_with, selectable_label, text_label
 
 TWO_COLUMNS_PX = 800
 
@@ -64,7 +64,7 @@ class MenuFeature(Feature[MainWindow]):
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
         window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
-        window.palette_action.triggered.connect(partial(open_palette, window))
+        call_with(window.palette_action.triggered, open_palette, window)
         window.help_action.triggered.connect(self._on_help)
         engine = self._services.engine
         window.about_action.triggered.connect(lambda: about(window, engine.engine_name).open())

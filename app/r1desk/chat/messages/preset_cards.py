@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
 from r1desk.chat.text.buttons import text_button
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import discard
+from r1desk.widgets.text_label import call_with
 
 _MOST = 8  # the others are in the menu
 _COLUMNS = 2
@@ -47,6 +48,6 @@ class PresetCards(QWidget):
         card.setCheckable(True)
         card.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         card.setMinimumSize(self.fontMetrics().height() * 12, self.fontMetrics().height() * 2)
-        card.clicked.connect(lambda: self.chosen.emit(at))
+        call_with(card.clicked, self.chosen.emit, at)
         self._grid.addWidget(card, at // _COLUMNS, at % _COLUMNS)
         return card

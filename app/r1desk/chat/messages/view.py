@@ -38,6 +38,7 @@ from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage
 from r1desk.theme import explain, icon
 from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import call_with
 
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
@@ -75,7 +76,7 @@ class ChatView(QWidget):
         self.instructions = InstructionsChip(self)
         self.find_bar = FindBar(self)
         self.find_bar.text_changed.connect(self._on_find_text)
-        self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
+        call_with(self.find_bar.closed, self.requested.emit, ReturnToComposer())
         column = filled(QVBoxLayout(self), self.find_bar, spacing=0)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""

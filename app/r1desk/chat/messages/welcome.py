@@ -24,6 +24,7 @@ from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled
+from r1desk.widgets.text_label import call_with
 
 EXAMPLES = {  # questions and their icons
     N_("Explain why the sky is blue, for a ten-year-old"): "sun",
@@ -98,7 +99,7 @@ class Welcome(QWidget):
             button = text_button(name, text, questions)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumHeight(round(em * 2))
-            button.clicked.connect(lambda _checked, text=text: request(SendExample(text)))
+            call_with(button.clicked, request, SendExample(text))
             below.addWidget(button)
         return questions
 

@@ -13,6 +13,7 @@ from r1desk.models.widgets.open_dialog import open_model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
 from r1desk.widgets.layouts import put_inside, with_properties
+from r1desk.widgets.text_label import call_with
 
 
 class FileRow(SettingRow):
@@ -38,7 +39,7 @@ class FileRow(SettingRow):
         line.setStretch(0, 1)
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
-        self.none.clicked.connect(lambda: self._choose(""))
+        call_with(self.none.clicked, self._choose, "")
         self.set_value("")
 
     @property
