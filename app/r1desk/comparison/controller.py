@@ -58,7 +58,7 @@ class ComparisonController(QObject):
         self._chosen: int | None = None  # the answer that is gone on with once all engines ended
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
-        models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
+        models.load_started.connect(self._on_load_started)  # two could exceed the budget
         models.preferences_changed.connect(self._on_preferences)
         chat.conversation_stopped.connect(self._on_conversation_stopped)
 
@@ -140,6 +140,10 @@ class ComparisonController(QObject):
         if not self._documents.of_question(question.attachments):
             return None
         return await self._documents.plan(question.content, question.attachments)
+
+    @Slot()
+    def _on_load_started(self) -> None:
+        self.stop()
 
     def stop(self, *places: int) -> None:
         """End these answers, or all; what is there stays."""

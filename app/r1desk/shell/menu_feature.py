@@ -63,12 +63,19 @@ class MenuFeature(Feature[MainWindow]):
         self._window = window
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
-        window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
+        window.shortcuts_action.triggered.connect(self._on_shortcuts)
         call_with(window.palette_action.triggered, open_palette, window)
         window.help_action.triggered.connect(self._on_help)
-        engine = self._services.engine
-        window.about_action.triggered.connect(lambda: about(window, engine.engine_name).open())
+        window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
+
+    @Slot()
+    def _on_shortcuts(self) -> None:
+        shortcuts(self._window).open()
+
+    @Slot()
+    def _on_about(self) -> None:
+        about(self._window, self._services.engine.engine_name).open()
 
     @Slot()
     def _on_help(self) -> None:

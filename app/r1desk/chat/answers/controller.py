@@ -110,7 +110,7 @@ class ChatController(ShownChat):
         position = self._position(message_id)
         below = self.shown_branch[position:] if position else []
         keys = {message.id for message in below}
-        taken = self.answers.take(lambda each: each.id in keys)
+        taken = self.answers.take(keys)
         if not position or not taken:
             return
         conversation = taken[0].conversation_id

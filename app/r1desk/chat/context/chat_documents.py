@@ -93,14 +93,7 @@ class ChatDocuments(QObject):
         self.draft: tuple[Attachment, ...] = ()
         self.memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
-            FileReader(
-                self.index,
-                counter.count_tokens,
-                lambda: chat.busy,
-                lambda: chat.conversation_id,
-                memory=self.memory,
-                gently=gently,
-            )
+            FileReader(self.index, counter, chat, memory=self.memory, gently=gently)
             for gently in (False, True)
         )
         self.files.file_read.connect(self._on_file_read)

@@ -82,9 +82,7 @@ class ChatView(QWidget):
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.setObjectName("offer")
-        self._model_offer.clicked.connect(
-            lambda: self.requested.emit(LoadModel(self._offered_model))
-        )
+        self._model_offer.clicked.connect(self._on_offer)
         self._model_offer.hide()
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
@@ -110,6 +108,10 @@ class ChatView(QWidget):
     def messages(self) -> list[ChatMessage]:
         """The messages shown, first one first."""
         return list(self._messages.values())
+
+    @Slot()
+    def _on_offer(self) -> None:
+        self.requested.emit(LoadModel(self._offered_model))
 
     def offer_model(self, path: str, name: str = "") -> None:
         """Offer to load the model that answered here before; an empty path offers nothing."""

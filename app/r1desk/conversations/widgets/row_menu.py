@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, QTimer, Slot
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -30,16 +30,13 @@ class RowMenu(QObject):
         # One for all uses: Qt tells screen readers of an action only in the menu that had it first.
         self._menu = QMenu(view)
         # Later: the chosen action is about the row that was clicked.
-        self._menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_closed))
+        self._menu.aboutToHide.connect(self._on_closed, Qt.ConnectionType.QueuedConnection)
         view.menu_wanted.connect(self._on_menu)
-        asks = self._asks
-        pin = asks(lambda ids: intents.PinConversations(ids, not self._row().pinned))
-        name = asks(lambda ids: intents.NameConversation(ids[0]))
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
-        self._pin = self._action("pin", tr("Pin"), pin)
-        self.name = self._action("", tr("Name this chat"), name)
+        self._pin = self._action("pin", tr("Pin"), self._on_pin)
+        self.name = self._action("", tr("Name this chat"), self._on_name)
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
-        self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
+        self._export = self._action("download", tr("Export…"), self._on_export)
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
         self.of_open_chat = (self._move, self._trash)  # a click on a chat leaves the list
 
@@ -59,15 +56,6 @@ class RowMenu(QObject):
             action.setIcon(icon(picture))
         call_with(action.triggered, self._request, intent)
         return action
-
-    def _asks(self, intent: Callable[[tuple[int, ...]], Intent]) -> Callable[[], None]:
-        """What asks for this of all that is chosen."""
-
-        def ask() -> None:
-            if chosen := self._chosen():
-                self._request(intent(chosen))
-
-        return ask
 
     # ---- what it is about -------------------------------------------------------------------
 
@@ -173,10 +161,25 @@ class RowMenu(QObject):
 
     @Slot()
     def _on_trash(self) -> None:
-        folder = self._row().folder_id
-        if folder is not None and not self._chosen():
+        folder, chosen = self._row().folder_id, self._chosen()
+        if folder is not None and not chosen:
             self._request(intents.DeleteFolder(folder))
-        elif self._row().trashed:
-            self._asks(intents.PurgeConversations)()
-        else:
-            self._asks(intents.TrashConversations)()
+        elif chosen:
+            trashed = self._row().trashed
+            intent = intents.PurgeConversations if trashed else intents.TrashConversations
+            self._request(intent(chosen))
+
+    @Slot()
+    def _on_pin(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.PinConversations(chosen, not self._row().pinned))
+
+    @Slot()
+    def _on_name(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.NameConversation(chosen[0]))
+
+    @Slot()
+    def _on_export(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.ExportConversations(chosen))
