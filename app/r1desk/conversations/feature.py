@@ -56,7 +56,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
         self.unseen = UnseenAnswers(services, self._chat)
-        self.unseen.clicked.connect(self._open_in_front)
+        self.unseen.notices.clicked.connect(self._open_in_front)
         self.unseen.changed.connect(self.refresh)
         self._titler = TitleWriter(services, self._chat)
         self._titler.written.connect(self._rename)

@@ -20,7 +20,6 @@ class UnseenAnswers(QObject):
     """Sets and clears the mark of unread conversations, which is stored. Main thread."""
 
     changed = Signal()  # a mark of the list
-    clicked = Signal(int)  # the conversation of a notice
 
     def __init__(self, services: Services, chat: ChatController) -> None:
         super().__init__()
@@ -28,8 +27,7 @@ class UnseenAnswers(QObject):
         self.infos: Mapping[int | None, ConversationInfo] = {}  # the list, by conversation
         self.tasks = Tasks(self, chat.report_failure)
         self.window: QWidget  # set by the feature, before anything is shown
-        self._notices = SystemNotices(self)
-        self._notices.clicked.connect(self.clicked)
+        self.notices = SystemNotices(self)  # each of a conversation
         chat.pending_writes.saved.connect(self._on_saved)
         chat.branch_shown.connect(self.look)
         application().focusWindowChanged.connect(self.look)
@@ -44,7 +42,7 @@ class UnseenAnswers(QObject):
             QApplication.alert(self.window)
             if OFFERED and self._preferences.system_notices:
                 info = self.infos.get(key)
-                self._notices.show(key, tr("The answer is ready"), info.title if info else "")
+                self.notices.show(key, tr("The answer is ready"), info.title if info else "")
 
     @Slot()
     def look(self) -> None:
@@ -52,7 +50,7 @@ class UnseenAnswers(QObject):
         info = self.infos.get(self._chat.conversation_id)
         if info is not None and info.unread and QApplication.activeWindow() is not None:
             self._set_unread(info.id, False)
-            self._notices.withdraw(info.id)
+            self.notices.withdraw(info.id)
 
     def close(self) -> None:
         """Look no more: the store closes."""
