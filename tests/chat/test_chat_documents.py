@@ -397,9 +397,7 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentPrefill(
-        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
-    )
+    reading = reading_of(stack, documents)
     reading.start((first,))
     qtbot.waitUntil(lambda: reading.is_running)
     reading.start((first, second))
@@ -417,9 +415,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = DocumentPrefill(
-        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
-    )
+    reading = reading_of(stack, documents)
     reading.start((first,))
     stack.chat.stop()
     qtbot.wait(200)  # it would have begun by now
@@ -433,9 +429,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
-    reading = DocumentPrefill(
-        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
-    )
+    reading = reading_of(stack, documents)
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
     qtbot.waitUntil(lambda: reading.is_running)
@@ -446,9 +440,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
 def test_what_was_read_behind_another_document_is_not_read_alone(
     stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    reading = DocumentPrefill(
-        stack.engine.bridge, stack.chat, stack.store, documents, ModelsDouble(0)
-    )
+    reading = reading_of(stack, documents)
     sources = AnswerSources(documents=("a", "b"), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
     stack.answer("So.")

@@ -28,7 +28,8 @@ class Naming:
             notify=self.notices.append,
             withdraw=lambda _topic: self.notices.clear(),
         )
-        self.writer = TitleWriter(services, stack.chat, lambda *title: self.titles.append(title))
+        self.writer = TitleWriter(services, stack.chat)
+        self.writer.written.connect(lambda *title: self.titles.append(title))
         stack.exchange("Why is the sky blue?", "Because of scattering.")
 
     def ask(self) -> GenerateRequest:

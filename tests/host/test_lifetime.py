@@ -107,20 +107,7 @@ def test_the_child_ends_when_its_input_closes():
 
 
 def test_no_child_outlives_a_killed_owner(tmp_path):
-    script = tmp_path / "owner.py"
-    script.write_text(OWNER)
-    env = {**os.environ, "PYTHONPATH": str(APP)}
-    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=env)
-    try:
-        child = int(owner.stdout.readline())
-        assert psutil.pid_exists(child)
-        owner.kill()
-        owner.wait()
-        assert gone(child)
-    finally:
-        owner.kill()
-        owner.wait()
-        owner.stdout.close()
+    assert_ends_with_its_owner(tmp_path, OWNER)
 
 
 BUSY_CHILD = """

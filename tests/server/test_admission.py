@@ -15,6 +15,19 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def three_requests():
+    """A queue with one place, which the first of three of a client has until the event is set."""
+    queue, go_on = FairQueue(1, 10), asyncio.Event()
+
+    async def request():
+        async with queue.place("a"):
+            await go_on.wait()
+
+    tasks = [asyncio.create_task(request()) for _ in range(3)]
+    await settle()
+    return queue, go_on, tasks
+
+
 def test_clients_take_turns():
     async def main() -> list[str]:
         queue, order, go_on = FairQueue(1, 10), [], asyncio.Event()
@@ -37,14 +50,7 @@ def test_clients_take_turns():
 
 def test_a_request_that_is_cancelled_while_it_waits_leaves_no_gap():
     async def main() -> None:
-        queue, go_on = FairQueue(1, 10), asyncio.Event()
-
-        async def request() -> None:
-            async with queue.place("a"):
-                await go_on.wait()
-
-        first, second, third = (asyncio.create_task(request()) for _ in range(3))
-        await settle()
+        queue, go_on, (first, second, third) = await three_requests()
         second.cancel()
         await settle()
         assert (queue.running, queue.waiting) == (1, 1)
@@ -57,14 +63,7 @@ def test_a_request_that_is_cancelled_while_it_waits_leaves_no_gap():
 
 def test_a_place_that_comes_at_the_moment_of_the_cancellation_is_given_on():
     async def main() -> None:
-        queue, go_on = FairQueue(1, 10), asyncio.Event()
-
-        async def request() -> None:
-            async with queue.place("a"):
-                await go_on.wait()
-
-        first, second, third = (asyncio.create_task(request()) for _ in range(3))
-        await settle()
+        queue, go_on, (first, second, third) = await three_requests()
         first.cancel()
         await asyncio.sleep(0)  # the first leaves: the second has its place, and does not know yet
         second.cancel()

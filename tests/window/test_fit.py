@@ -142,7 +142,7 @@ def test_a_refusal_offers_a_larger_budget_and_the_disk_each_with_its_speed(monke
         needed_mib=5790, budget_mib=2048, weights_mib=4460, kv_mib=900, rest_mib=430, advice=""
     ).report()
     refused = refusal.Refusal(Path("/models/7b.gguf"), SETTINGS, report)
-    (found,) = refusal.memory_ways(refused, 0.0, Forecaster(SETTINGS, headers))
+    (found,) = refusal.memory_ways(Forecaster(SETTINGS, headers), refused, 0.0)
     larger, disk = found.ways
     assert larger.startswith("Give it ")
     assert larger.endswith(" GB · 2.3 tok/s")

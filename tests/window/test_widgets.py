@@ -554,7 +554,8 @@ def test_the_dialogs_of_a_desktop_are_used_where_it_has_a_portal(
 def test_without_a_bus_of_the_session_a_notice_of_the_desktop_is_not_shown(qapp, monkeypatch):
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
     clicked: list[int] = []
-    notices = SystemNotices(clicked.append, owner := QObject())
+    notices = SystemNotices(owner := QObject())
+    notices.clicked.connect(clicked.append)
     notices.show(1, "The answer is ready", "Apples")
     notices.withdraw(1)
     assert clicked == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class ComparisonController(QObject):
         self._chosen: int | None = None  # the answer that is gone on with once all engines ended
         self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save)
-        models.load_started.connect(lambda _path: self.stop())  # two could exceed the budget
+        models.load_started.connect(self._on_load_started)  # two could exceed the budget
         models.preferences_changed.connect(self._on_preferences)
         chat.conversation_stopped.connect(self._on_conversation_stopped)
 
@@ -77,7 +76,7 @@ class ComparisonController(QObject):
         """Ask how these will run."""
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB
-        return ask_in_background(partial(c.plan, candidates, budget_mib, others_mib))
+        return ask_in_background(c.plan, candidates, budget_mib, others_mib)
 
     @property
     def columns(self) -> list[ChatMessage]:
@@ -94,8 +93,7 @@ class ComparisonController(QObject):
         """
         chat, branch, append = self._chat, self._chat.shown_branch, None
         sources = await self._sources_of(question)
-        text_of = partial(self._documents.document_text, sources, strict=True)
-        document_text = await ask_in_background(text_of)
+        document_text = await ask_in_background(self._documents.document_text, sources, strict=True)
         if not question.id:
             parent = branch[-1].id if branch else None
             append = chat.appending(question.content, parent, question.attachments)
@@ -142,6 +140,10 @@ class ComparisonController(QObject):
         if not self._documents.of_question(question.attachments):
             return None
         return await self._documents.plan(question.content, question.attachments)
+
+    @Slot()
+    def _on_load_started(self) -> None:
+        self.stop()
 
     def stop(self, *places: int) -> None:
         """End these answers, or all; what is there stays."""

@@ -47,7 +47,7 @@ class ComparisonFeature(Feature[ChatWindow]):
 
     @task
     async def _read_last(self) -> None:
-        last = await self._services.store.ask(lambda store: store.key_value.get(_KEY))
+        last = await self._services.store.value(_KEY)
         self._last = self._last or (list(map(str, last)) if isinstance(last, list) else [])
 
     def attach(self, window: ChatWindow) -> None:
@@ -96,7 +96,7 @@ class ComparisonFeature(Feature[ChatWindow]):
     ) -> None:
         if not self._notify_if_busy():  # a load may have begun while the dialog was open
             self._last = asked = [str(each.model) for each in candidates]
-            self._services.store.remember(lambda store: store.key_value.set(_KEY, asked))
+            self._services.store.remember_value(_KEY, asked)
             self.controller.begin(question, candidates, planned)
 
     def _candidates(self) -> list[Candidate]:

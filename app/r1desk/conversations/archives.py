@@ -117,7 +117,7 @@ class Archives(QObject):
     async def _export_text(
         self, write: TextExport, conversation_ids: tuple[int, ...], file: Path
     ) -> None:
-        await self._store.ask(lambda store: write(store, file, conversation_ids))
+        await self._store.ask(write, file, conversation_ids)
         self._show_exported(file)
 
     @task
@@ -142,7 +142,7 @@ class Archives(QObject):
         stop, shown_before = threading.Event(), self._chat.conversation_id
         try:
             with self._waiting(tr("Importing {file}…", file=file.name), stop.set, stop.set):
-                done = await ask_in_background(partial(import_export, self._store.run, file, stop))
+                done = await ask_in_background(import_export, self._store.run, file, stop)
         except R1Error as refused:
             self._show(str(refused), Level.INFO if stop.is_set() else Level.ERROR, _IMPORT)
             return

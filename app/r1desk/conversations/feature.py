@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import Signal, Slot
@@ -19,7 +18,7 @@ from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store
+from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store, StoreWork
 from r1desk.widgets.notice_bar import Level, Notice
 
 TRASH_DAYS = 30
@@ -50,15 +49,17 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self.tasks = Tasks(self, chat.controller.report_failure)
         self._chat_feature, self._chat, self._documents = chat, chat.controller, chat.documents
         self._window: ConversationsWindow  # set by `attach`, before anything is shown
-        self._infos: dict[int, ConversationInfo] = {}
+        self._infos: dict[int | None, ConversationInfo] = {}
         self._folder_infos: dict[int, FolderInfo] = {}
         self._trash = TrashPresenter(services.store, chat)
         self._trash.changed.connect(self.refresh)
         self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
-        self.unseen = UnseenAnswers(services, self._chat, self._info_of, self._open_in_front)
+        self.unseen = UnseenAnswers(services, self._chat)
+        self.unseen.notices.clicked.connect(self._open_in_front)
         self.unseen.changed.connect(self.refresh)
-        self._titler = TitleWriter(services, self._chat, self._rename)
+        self._titler = TitleWriter(services, self._chat)
+        self._titler.written.connect(self._rename)
         self._chat.list_changed.connect(self.refresh)
         self._chat.branch_shown.connect(self._on_branch_shown)
         self._chat.busy_changed.connect(self._on_busy_changed)
@@ -182,7 +183,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def _new_chat(self, chosen: int | None) -> None:
         """Begin a chat in a folder, else in the one that is current; the list shows it there."""
         sidebar = self._window.sidebar
-        shown = self._info_of(self._chat.conversation_id)
+        shown = self._infos.get(self._chat.conversation_id)
         chosen = chosen or sidebar.list.current_folder()
         chosen = chosen or (shown.folder_id if shown is not None else None)
         folder = self._folder_infos.get(chosen or 0)
@@ -206,12 +207,13 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._notify(Notice(tr(text, name=folder.name), Level.INFO))
 
     @task
-    async def _change(self, change: Callable[[Store], None]) -> None:
+    async def _change(self, change: StoreWork[None]) -> None:
         """Change conversations or folders in the list."""
         await self._store.ask(change)
         self.refresh()
         self._documents.refresh()  # the one shown may be in another folder
 
+    @Slot(int, str)
     def _rename(self, conversation: int, title: str) -> None:
         self._change(lambda store: store.conversations.rename(conversation, title))
 
@@ -221,7 +223,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )
-        self._infos = {info.id: info for info in conversations}
+        self._infos = self.unseen.infos = {info.id: info for info in conversations}
         self._folder_infos = {info.id: info for info in folders}
         self._window.sidebar.show_conversations(conversations, folders)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
@@ -234,17 +236,14 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
         self._show_title()
-        self._store.remember(lambda store: store.key_value.set(LAST_CONVERSATION, conversation_id))
+        self._store.remember_value(LAST_CONVERSATION, conversation_id)
 
     @Slot()
     def _on_busy_changed(self) -> None:
         self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
 
-    def _info_of(self, conversation_id: int | None) -> ConversationInfo | None:
-        return self._infos.get(conversation_id or 0)
-
     def _title_of(self, conversation_id: int | None) -> str:
-        info = self._info_of(conversation_id)
+        info = self._infos.get(conversation_id)
         return info.title if info is not None else ""
 
     def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
@@ -267,6 +266,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def _show_title(self) -> None:
         self._window.set_title(self._title_of(self._chat.conversation_id))
 
+    @Slot(int)
     def _open_in_front(self, conversation: int) -> None:
         self._chat.open(conversation)
         self._window.raise_to_front()

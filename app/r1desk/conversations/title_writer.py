@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinished
@@ -38,11 +37,11 @@ class NoTitle(R1Error):
 class TitleWriter(QObject):
     """One title at a time; it gives way to an answer, and Esc ends it. Main thread."""
 
-    def __init__(
-        self, services: Services, chat: ChatController, rename: Callable[[int, str], None]
-    ) -> None:
+    written = Signal(int, str)  # the title of a conversation
+
+    def __init__(self, services: Services, chat: ChatController) -> None:
         super().__init__()
-        self._services, self._chat, self._rename = services, chat, rename
+        self._services, self._chat = services, chat
         self.tasks = Tasks(self, self._refuse)
         chat.stopped.connect(self.stop)
 
@@ -86,7 +85,7 @@ class TitleWriter(QObject):
             return
         if not (title := title_of(text)):
             raise NoTitle
-        self._rename(conversation, title)
+        self.written.emit(conversation, title)
 
     @Slot()
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
 from r1desk.platform.tasks import Tasks, task
-from r1desk.store import Attachment, FolderInfo, Store
+from r1desk.store import Attachment, FolderInfo, Store, StoreWork
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
 
@@ -45,7 +45,7 @@ class TrashPresenter(QObject):
         self,
         ids: tuple[int, ...],
         text: str,
-        remove: Callable[[Store], Removed],
+        remove: StoreWork[Removed],
         bring_back: Callable[[Store, Removed], None],
         shown: int = 0,
     ) -> None:
@@ -58,7 +58,7 @@ class TrashPresenter(QObject):
         removed = await self._store.ask(remove)
 
         async def undo() -> None:
-            await self._store.ask(lambda store: bring_back(store, removed))
+            await self._store.ask(bring_back, removed)
             self.changed.emit()
             if shown:
                 self._chat.open(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QWidget
@@ -21,20 +21,13 @@ class UnseenAnswers(QObject):
 
     changed = Signal()  # a mark of the list
 
-    def __init__(
-        self,
-        services: Services,
-        chat: ChatController,
-        info_of: Callable[[int | None], ConversationInfo | None],
-        open_chat: Callable[[int], None],
-    ) -> None:
-        """`info_of` is a conversation of the list."""
+    def __init__(self, services: Services, chat: ChatController) -> None:
         super().__init__()
         self._store, self._chat, self._preferences = services.store, chat, services.preferences
-        self._info_of = info_of
+        self.infos: Mapping[int | None, ConversationInfo] = {}  # the list, by conversation
         self.tasks = Tasks(self, chat.report_failure)
         self.window: QWidget  # set by the feature, before anything is shown
-        self._notices = SystemNotices(open_chat, self)
+        self.notices = SystemNotices(self)  # each of a conversation
         chat.pending_writes.saved.connect(self._on_saved)
         chat.branch_shown.connect(self.look)
         application().focusWindowChanged.connect(self.look)
@@ -48,16 +41,16 @@ class UnseenAnswers(QObject):
         if not in_front:
             QApplication.alert(self.window)
             if OFFERED and self._preferences.system_notices:
-                info = self._info_of(key)
-                self._notices.show(key, tr("The answer is ready"), info.title if info else "")
+                info = self.infos.get(key)
+                self.notices.show(key, tr("The answer is ready"), info.title if info else "")
 
     @Slot()
     def look(self) -> None:
         """The conversation shown may be in front of the user's eyes now."""
-        info = self._info_of(self._chat.conversation_id)
+        info = self.infos.get(self._chat.conversation_id)
         if info is not None and info.unread and QApplication.activeWindow() is not None:
             self._set_unread(info.id, False)
-            self._notices.withdraw(info.id)
+            self.notices.withdraw(info.id)
 
     def close(self) -> None:
         """Look no more: the store closes."""

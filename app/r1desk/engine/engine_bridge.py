@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,7 @@ class BillReader:
         self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
     ) -> Later[Estimate]:
         """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
-        return ask_in_background(partial(self._bill, path, settings, window_mib, measure_disk))
+        return ask_in_background(self._bill, path, settings, window_mib, measure_disk)
 
     def with_disk_speed(self, bill: Bill) -> Bill:
         """Add the speed that was measured last to the bill of a model that runs from the disk."""

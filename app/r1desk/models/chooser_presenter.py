@@ -25,9 +25,10 @@ from r1desk.models.file_lists import file_at, find_files, free_models_bytes, lis
 from r1desk.models.file_texts import Present
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.models.widgets.open_dialog import open_model_dialog
+from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, report_of, task
+from r1desk.widgets.file_dialog import chosen_file
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -108,7 +109,7 @@ class ChooserPresenter(QObject):
 
     @newest_task
     async def _find_files(self) -> None:
-        async for files in self._forecasts.ask(partial(find_files, self._opened)):
+        async for files in self._forecasts.ask(find_files, self._opened):
             self._files = files
             self.chooser.show_files(files, self._present())
 
@@ -143,14 +144,15 @@ class ChooserPresenter(QObject):
         self._models.choose(path)
         self.chooser.accept()
 
-    @Slot()
-    def _on_file(self) -> None:
-        open_model_dialog(self.chooser, self._use)
+    @task
+    async def _on_file(self) -> None:
+        if path := await chosen_file(model_dialog(self.chooser)):
+            self._use(Path(path))
 
     @task
     async def _carry_out(self, remove: Callable[[Path], None], text: str, found: ModelFile) -> None:
         try:
-            removed = await ask_in_background(partial(_removed, remove, text, found))
+            removed = await ask_in_background(_removed, remove, text, found)
             notice = Notice(removed, Level.INFO)
         except FileNotRemoved as refused:
             notice = Notice(str(refused))
@@ -176,9 +178,9 @@ class ChooserPresenter(QObject):
         place = reference.host.origin.partition("//")[2]
         self.chooser.show_hub_note(tr("Connecting to {host}…", host=place))
         stop = Stop()
-        question = partial(list_repository, reference, self.policy, stop)
+        answers = self._forecasts.ask(list_repository, reference, self.policy, stop)
         try:
-            async for files, wanted in self._forecasts.ask(question):
+            async for files, wanted in answers:
                 self._show_listed(files, wanted, reference.repository)
         finally:
             stop.request()

@@ -5,10 +5,9 @@ A download starts only at the user's request. Partial ones of an earlier session
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -25,7 +24,7 @@ from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs
-from r1desk.platform.background_thread import ask_in_background, give_in_background
+from r1desk.platform.background_thread import Give, ask_in_background, give_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Tasks, task
 
@@ -159,7 +158,7 @@ class Downloads(QObject):
             self._stop.request()
         elif (download := self._all.pop(file, None)) is not None:
             if download.state is not DownloadState.DONE:
-                ask_in_background(partial(_discard, download.folder, file))
+                ask_in_background(_discard, download.folder, file)
             self.changed.emit()
 
     def close(self) -> None:
@@ -180,7 +179,7 @@ class Downloads(QObject):
     @task
     async def _run(self, download: Download, stop: Stop) -> None:
         try:
-            async for given in give_in_background(partial(_fetch, download, self.policy, stop)):
+            async for given in give_in_background(_fetch, download, self.policy, stop):
                 download = self._all[self._running]
                 if isinstance(given, Path):
                     self._arrived[self._running] = given
@@ -216,9 +215,7 @@ def _download(spec: DownloadSpec, folder: Path, state: DownloadState, done: int)
     return Download(spec, state, progress, done, folder=folder)
 
 
-def _fetch(
-    download: Download, policy: RetryPolicy, stop: Stop, give: Callable[[object], None]
-) -> None:
+def _fetch(give: Give, download: Download, policy: RetryPolicy, stop: Stop) -> None:
     """Fetch a file in a process of its own: gives the progress, and at the end the file's path."""
     from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Slot
@@ -133,7 +132,7 @@ class ModelsFeature(Feature[ModelsWindow]):
 
         Raises FolderUnusable.
         """
-        used = await ask_in_background(partial(_use_folder, folder or default_models_dir()))
+        used = await ask_in_background(_use_folder, folder or default_models_dir())
         self.downloads.set_folder(used)
         return used
 

@@ -28,7 +28,7 @@ Files = tuple[ModelFile, ...]
 _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 
 
-def find_files(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[Files]:
+def find_files(forecaster: Forecaster, opened: Sequence[Path]) -> Iterator[Files]:
     """The models on this computer, `opened` among them, then what the catalogue has beside them.
 
     Again with those of other applications, whose folders take longer to search, and with measured
@@ -84,7 +84,7 @@ def find_r1_file(forecaster: Forecaster) -> Iterator[ModelFile]:
 
 
 def list_repository(
-    reference: HubReference, policy: RetryPolicy, stop: Stop, forecaster: Forecaster
+    forecaster: Forecaster, reference: HubReference, policy: RetryPolicy, stop: Stop
 ) -> Iterator[tuple[Files, str]]:
     """The models of a repository and the name of the wanted one; again with measured speeds.
 

@@ -19,9 +19,10 @@ from r1desk.models.downloads import Downloads
 from r1desk.models.file_lists import find_r1_file, first_offers, free_models_bytes
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from r1desk.models.widgets.open_dialog import open_model_dialog
+from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
+from r1desk.widgets.file_dialog import chosen_file
 
 _OFFERS_AFTER_MS = 1000  # by then the machine is quiet after the load
 
@@ -108,9 +109,10 @@ class FirstStartPresenter(Presenter):
         self._downloads.start(file.specs[0], load_after=True)
         self._end()
 
-    @Slot()
-    def _on_file(self) -> None:
-        open_model_dialog(self._welcome.window(), self._models.choose)
+    @task
+    async def _on_file(self) -> None:
+        if path := await chosen_file(model_dialog(self._welcome.window())):
+            self._models.choose(Path(path))
 
     @Slot()
     def _end(self) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Slot
 
@@ -28,7 +27,8 @@ TURN_S = 15.0  # a question waits for its turn; then those before it hang at a d
 LEAST_TOKENS = 32  # of an answer whose speed says something
 _MIB = 1 << 20
 AnswerT = TypeVar("AnswerT")
-Question = Callable[[Forecaster], Iterator[AnswerT]]
+P = ParamSpec("P")
+Question = Callable[Concatenate[Forecaster, P], Iterator[AnswerT]]
 
 
 class ForecastService(QObject):
@@ -49,15 +49,17 @@ class ForecastService(QObject):
         """The settings in force, for which questions are answered."""
         return self._preferences.load
 
-    def ask(self, question: Question[AnswerT]) -> Later[AnswerT]:
-        """Have `question` answered in a thread."""
+    def ask(
+        self, question: Question[P, AnswerT], *args: P.args, **kwargs: P.kwargs
+    ) -> Later[AnswerT]:
+        """Have `question` about these values answered in a thread."""
         turns, settings = self._turns, self.settings
 
         def answers() -> Iterator[AnswerT]:
             in_turn = turns.acquire(timeout=TURN_S)
             try:
                 with HeaderProcess() as headers:
-                    yield from question(Forecaster(settings, headers))
+                    yield from question(Forecaster(settings, headers), *args, **kwargs)
             finally:
                 if in_turn:
                     turns.release()
@@ -81,4 +83,4 @@ class ForecastService(QObject):
             tok_s=stats.decode_tok_s,
             budget_mib=self.settings.memory_budget if stats.weights is not None else 0,
         )
-        ask_in_background(partial(store_rate, Path(self._facts.path), rate))
+        ask_in_background(store_rate, Path(self._facts.path), rate)

@@ -40,9 +40,13 @@ class LiveSettings(QObject):
         self._reduction_mib = 0.0
         self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
         engine.event_received.connect(self._on_event)
-        models.load_started.connect(lambda _path: self.tasks.end(self.plan))
+        models.load_started.connect(self._on_load_started)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_ended)
+
+    @Slot()
+    def _on_load_started(self) -> None:
+        self.tasks.end(self.plan)
 
     @newest_task
     async def plan(self, settings: LoadSettings) -> None:

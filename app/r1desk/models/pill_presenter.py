@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -80,7 +79,7 @@ class RecentModels(QObject):
 
     @newest_task
     async def _read(self, known: tuple[RecentModel, ...]) -> None:
-        async for items in self.forecasts.ask(partial(_read_all, known)):
+        async for items in self.forecasts.ask(_read_all, known):
             self._titles |= {each.path: each.title for each in items}
             self._show(items)
 
@@ -93,7 +92,7 @@ class RecentModels(QObject):
 
 
 def _read_all(
-    known: tuple[RecentModel, ...], forecaster: Forecaster
+    forecaster: Forecaster, known: tuple[RecentModel, ...]
 ) -> Iterator[tuple[RecentModel, ...]]:
     """Read the headers of these; files of our folders that were never loaded are named only."""
     paths = {resolved(each.path) for each in known}

@@ -87,7 +87,7 @@ class ModelPresenter(Presenter):
 
     @newest_task
     async def _look_for_ways(self, refusal: Refusal, freed_mib: float) -> None:
-        async for ways in self._forecasts.ask(partial(memory_ways, refusal, freed_mib)):
+        async for ways in self._forecasts.ask(memory_ways, refusal, freed_mib):
             self._show_ways(ways)
 
     def _show_ways(self, found: WaysOut) -> None:
@@ -152,7 +152,7 @@ class TemplatePresenter(Presenter):
         file = await chosen_file(dialog)
         if not file or (model := self._models.path) is None:
             return
-        template = await ask_in_background(partial(_read_template, Path(file)))
+        template = await ask_in_background(_read_template, Path(file))
         if model == self._models.path:  # else the user has chosen another one meanwhile
             self._models.choose_template(model, template)
 

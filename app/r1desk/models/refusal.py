@@ -68,7 +68,7 @@ def plain_way(refusal: Refusal) -> WaysOut | None:
     return WaysOut(refusal.path, report.text(), way)
 
 
-def memory_ways(refusal: Refusal, freed_mib: float, forecaster: Forecaster) -> Iterator[WaysOut]:
+def memory_ways(forecaster: Forecaster, refusal: Refusal, freed_mib: float) -> Iterator[WaysOut]:
     """A larger budget, where so much is free, and a smaller context or else the disk.
 
     `freed_mib` is the memory of the present model, which goes when the other one is loaded.

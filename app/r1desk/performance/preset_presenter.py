@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -21,6 +20,7 @@ from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
 from r1desk.widgets.bounded_dialog import accepted
 from r1desk.widgets.notice_bar import Level, Notice
+from r1desk.widgets.text_label import call_with
 
 
 class PresetPresenter(Presenter):
@@ -50,7 +50,7 @@ class PresetPresenter(Presenter):
         """Connect the row of the panel, as soon as there is one."""
         self._panel, row = panel, panel.preset_row
         row.chosen.connect(self.apply)
-        row.menu_button.menu().aboutToShow.connect(partial(self._fill_row_menu, row))
+        call_with(row.menu_button.menu().aboutToShow, self._fill_row_menu, row)
         row.default_button.clicked.connect(self._on_default)
         self._show()
 
@@ -114,7 +114,7 @@ class PresetPresenter(Presenter):
         for preset in self._presets.presets:
             action = QAction(preset.name, menu, checkable=True, checked=preset == current)
             menu.addAction(action)
-            action.triggered.connect(lambda _checked=False, each=preset: self.apply(each))
+            call_with(action.triggered, self.apply, preset)
         menu.addSeparator()
         menu.addAction(tr("Save as a preset…"), self._on_save)
 
@@ -127,11 +127,11 @@ class PresetPresenter(Presenter):
             return
         if row.box.currentIndex() < 0:
             saving = tr("Save the changes in “{name}”", name=own.name)
-            menu.addAction(saving, lambda: self._presets.replace(self._with_present_settings(own)))
-        renaming = tr("Rename “{name}”…", name=own.name)
-        menu.addAction(renaming, lambda: self._on_rename(own))
-        deleting = tr("Delete “{name}”", name=own.name)
-        menu.addAction(icon("trash"), deleting, lambda: self._on_delete(own))
+            call_with(menu.addAction(saving).triggered, self._on_save_changes, own)
+        renaming = menu.addAction(tr("Rename “{name}”…", name=own.name))
+        call_with(renaming.triggered, self._on_rename, own)
+        deleting = menu.addAction(icon("trash"), tr("Delete “{name}”", name=own.name))
+        call_with(deleting.triggered, self._on_delete, own)
 
     # ---- the user's own
 
@@ -143,6 +143,9 @@ class PresetPresenter(Presenter):
             path = str(self._models.path or "") if dialog.with_model.isChecked() else ""
             preset = Preset(name=dialog.name.text(), model_path=path)
             self._presets.save(self._with_present_settings(preset))
+
+    def _on_save_changes(self, preset: Preset) -> None:
+        self._presets.replace(self._with_present_settings(preset))
 
     def _with_present_settings(self, preset: Preset) -> Preset:
         self._flush()

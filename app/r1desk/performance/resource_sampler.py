@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
@@ -151,9 +150,9 @@ class ResourceSampler(QObject):
         self._measuring = True
         others = self._engine.comparison
         more_mib = self._helper_mib + (others.memory_mib if others is not None else 0.0)
-        measure = partial(_measure, self._before, self._engine.engine_pid, more_mib)
+        pid, before = self._engine.engine_pid, self._before
         try:
-            self.last, self._before = await ask_in_background(measure)
+            self.last, self._before = await ask_in_background(_measure, before, pid, more_mib)
         finally:
             self._measuring = False
         if self._timer.isActive():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
@@ -16,7 +16,9 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, R1Error
 from r1desk.platform.tasks import Later
 
+P = ParamSpec("P")
 Result = TypeVar("Result")
+Give = Callable[[Any], None]
 _started: list[tuple[threading.Thread, Callable[[], None]]] = []
 
 
@@ -41,33 +43,39 @@ class _Carrier(QObject):
         deliver()
 
 
-def ask_in_background(work: Callable[[], Result]) -> Later[Result]:
-    """Run `work` in a thread. Main thread only.
+def ask_in_background(
+    work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs
+) -> Later[Result]:
+    """Call `work` with these values in a thread. Main thread only.
 
     Awaited, it is the result; raises the R1Error that ended the work, EngineFailed for a bug.
     """
-    return give_in_background(lambda give: give(work()))
+    return give_in_background(lambda give: give(work(*args, **kwargs)))
 
 
-def stream_in_background(work: Callable[[], Iterable[Result]]) -> Later[Result]:
+def stream_in_background(
+    work: Callable[P, Iterable[Result]], *args: P.args, **kwargs: P.kwargs
+) -> Later[Result]:
     """The same for work with several results, each of which comes as soon as it is there."""
 
-    def give_all(give: Callable[[Result], None]) -> None:
-        for result in work():
+    def give_all(give: Give) -> None:
+        for result in work(*args, **kwargs):
             give(result)
 
     return give_in_background(give_all)
 
 
-def give_in_background(work: Callable[[Callable[[Any], None]], None]) -> Later[Any]:
-    """The same for work that calls what it is given with each result."""
+def give_in_background(
+    work: Callable[Concatenate[Give, P], None], *args: P.args, **kwargs: P.kwargs
+) -> Later[Any]:
+    """The same for work that calls what it is given first with each result."""
     results: Later[Any] = Later()
     carrier = _Carrier()
 
     def run() -> None:
         error: R1Error | None = None
         try:
-            work(lambda result: carrier.do(lambda: results.give(result)))
+            work(lambda result: carrier.do(lambda: results.give(result)), *args, **kwargs)
         except R1Error as refused:
             log.window.warning("work beside the window ended: %s", refused)
             error = refused

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import SLOT, QObject, Slot
+from PySide6.QtCore import SLOT, QObject, Signal, Slot
 
 OFFERED = sys.platform == "linux"
 _SERVICE, _PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
@@ -16,10 +15,11 @@ _INTERFACE = "org.freedesktop.portal.Notification"
 class SystemNotices(QObject):
     """Shows notices by key; one of the same key is replaced. Without a portal nothing happens."""
 
-    def __init__(self, on_click: Callable[[int], None], parent: QObject) -> None:
-        """`on_click` is called with the key of a notice that was clicked."""
+    clicked = Signal(int)  # the key of a notice
+
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._on_click, self._listens = on_click, False
+        self._listens = False
 
     def show(self, key: int, title: str, text: str) -> None:
         """Show a notice."""
@@ -45,4 +45,4 @@ class SystemNotices(QObject):
 
     @Slot(str, str)
     def _on_action(self, key: str, _action: str) -> None:
-        self._on_click(int(key))
+        self.clicked.emit(int(key))

@@ -48,7 +48,7 @@ from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
-from r1desk.widgets.text_label import ElidedLabel, tool_button
+from r1desk.widgets.text_label import ElidedLabel, call_with, tool_button
 
 SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
@@ -109,9 +109,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.drops.requested.connect(self.composer.requested)
         self.menu_button.setMenu(self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
-        self.gauge.memory.clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
+        call_with(self.gauge.memory.clicked, self.open_panel, PanelTab.MODEL)
         size_button = self.composer.size_button
-        size_button.clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
+        call_with(size_button.clicked, self.open_panel, PanelTab.CONVERSATION)
         self.composer.setFocus()
 
     # ---- arrangement ------------------------------------------------------------------------
@@ -219,11 +219,14 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         # The strip below is the panel's door.
         self.panel_action = self._toggle("panel-right", tr("Model and memory"), "Ctrl+J")
         view.addSeparator()
-        resized = self.text_size_changed.emit
-        larger = view.addAction(tr("Larger text"), lambda: resized(1))
-        larger.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
-        view.addAction(tr("Smaller text"), "Ctrl+-", lambda: resized(-1))
-        view.addAction(tr("Normal text size"), "Ctrl+0", lambda: resized(0))
+        for text, keys, step in (
+            (tr("Larger text"), ["Ctrl++", "Ctrl+="], 1),
+            (tr("Smaller text"), ["Ctrl+-"], -1),
+            (tr("Normal text size"), ["Ctrl+0"], 0),
+        ):
+            resize = view.addAction(text)
+            resize.setShortcuts([QKeySequence(each) for each in keys])
+            call_with(resize.triggered, self.text_size_changed.emit, step)
 
     def _fill_chats_menu(self) -> None:
         # Not the button's own shortcut: Qt clicks a button 100 ms after the keys, and what is typed

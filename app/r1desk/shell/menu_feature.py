@@ -38,7 +38,7 @@ from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
-from r1desk.widgets.text_label import selectable_label, text_label
+from r1desk.widgets.text_label import call_with, selectable_label, text_label
 
 TWO_COLUMNS_PX = 800
 
@@ -63,12 +63,19 @@ class MenuFeature(Feature[MainWindow]):
         self._window = window
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
-        window.shortcuts_action.triggered.connect(lambda: shortcuts(window).open())
-        window.palette_action.triggered.connect(partial(open_palette, window))
+        window.shortcuts_action.triggered.connect(self._on_shortcuts)
+        call_with(window.palette_action.triggered, open_palette, window)
         window.help_action.triggered.connect(self._on_help)
-        engine = self._services.engine
-        window.about_action.triggered.connect(lambda: about(window, engine.engine_name).open())
+        window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
+
+    @Slot()
+    def _on_shortcuts(self) -> None:
+        shortcuts(self._window).open()
+
+    @Slot()
+    def _on_about(self) -> None:
+        about(self._window, self._services.engine.engine_name).open()
 
     @Slot()
     def _on_help(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -33,7 +32,7 @@ from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import chosen_file
 from r1desk.widgets.layouts import filled, put_inside, with_properties
-from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
+from r1desk.widgets.text_label import ElidedLabel, call_with, push_button, text_label
 
 T = TypeVar("T")
 TEXT_SIZES_PT = (8, 24)
@@ -179,7 +178,7 @@ class SettingsDialog(BoundedDialog):
             path.setToolTip(str(folder))
             set_role(path, "dim")
             show = QPushButton(tr("Show folder"))
-            show.clicked.connect(partial(self._on_show, name))
+            call_with(show.clicked, self._on_show, name)
             show.setAccessibleName(tr("Show the folder of {name}", name=name))
             for at, part in enumerate((QLabel(name), path, show)):
                 grid.addWidget(part, row, at, Qt.AlignmentFlag.AlignVCenter)

@@ -15,7 +15,7 @@ from r1desk.store.records import (
     Opening,
     SearchHit,
 )
-from r1desk.store.store import Profile, Store, StoreThread
+from r1desk.store.store import Profile, Store, StoreThread, StoreWork
 
 __all__ = [
     "AnswerSources",
@@ -33,4 +33,5 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreThread",
+    "StoreWork",
 ]

@@ -24,11 +24,11 @@ from r1desk.store.archive import (
 from r1desk.store.conversation_store import PURGED_AT_ONCE
 from r1desk.store.foreign_chats import Omitted
 from r1desk.store.records import ChatMessage
-from r1desk.store.store import Store
+from r1desk.store.store import Store, StoreWork
 
 SLICE_MESSAGES = 200
 
-RunInStore = Callable[[Callable[[Store], Any]], Any]  # does work and waits for its result
+RunInStore = Callable[[StoreWork[Any]], Any]  # does work and waits for its result
 # Reads an export from its beginning and gives each slice; returns what it left out.
 ReadExport = Callable[[Callable[[Sequence[Piece]], object]], Mapping[Omitted, int]]
 

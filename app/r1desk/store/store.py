@@ -136,6 +136,9 @@ class Store(AbstractContextManager["Store"]):
         self.close()
 
 
+StoreWork = Callable[[Store], Result]  # is done in the store's thread
+
+
 class StoreThread:
     """Opens the store of `path` and owns it until `close`.
 
@@ -149,11 +152,11 @@ class StoreThread:
         self.opened = self._thread.submit(lambda: self._store.result().opening)
         self._progress: dict[int, tuple[str, str]] = {}  # by message; not yet written
 
-    def submit(self, work: Callable[[Store], Result]) -> Future[Result]:
+    def submit(self, work: StoreWork[Result]) -> Future[Result]:
         """Do `work` in the store's thread, in turn. Raises RuntimeError after `close`."""
         return self._thread.submit(self._do, work)
 
-    def _do(self, work: Callable[[Store], Result]) -> Result:
+    def _do(self, work: StoreWork[Result]) -> Result:
         try:
             return work(self._store.result())
         except Exception as problem:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later, Tasks, task
 from r1desk.store.errors import StoreFailed
-from r1desk.store.store import Store, StoreThread
+from r1desk.store.store import Store, StoreThread, StoreWork
 
+P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
@@ -36,19 +37,29 @@ class StoreBridge(QObject):
     async def _wait_until_open(self) -> None:
         self.opened.emit(await self._result_of(self._store.opened))
 
-    def call(self, work: Callable[[Store], object]) -> None:
+    def call(self, work: StoreWork[object]) -> None:
         """Do `work` in the store; nobody awaits it, and `failed` has its error."""
         self._watch(self._store.submit(work), None)
 
-    def remember(self, change: Callable[[Store], object]) -> None:
+    def remember(self, change: StoreWork[object]) -> None:
         """Keep what nobody asked for, where the profile can be written."""
         self.call(lambda store: change(store) if store.writable else None)
 
-    def ask(self, work: Callable[[Store], Result]) -> Later[Result]:
-        """Do `work` in the store, and await its result."""
-        return self._result_of(self._store.submit(work))
+    def remember_value(self, key: str, value: object) -> None:
+        """Keep a value of the profile that nobody asked for."""
+        self.remember(lambda store: store.key_value.set(key, value))
 
-    def run(self, work: Callable[[Store], Result]) -> Result:
+    def value(self, key: str) -> Later[Any]:
+        """Await a value of the profile; None where there is none."""
+        return self.ask(lambda store: store.key_value.get(key))
+
+    def ask(
+        self, work: Callable[Concatenate[Store, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Later[Result]:
+        """Do `work` with these values in the store, and await its result."""
+        return self._result_of(self._store.submit(lambda store: work(store, *args, **kwargs)))
+
+    def run(self, work: StoreWork[Result]) -> Result:
         """Do `work` in the store and wait for its result. For a thread that may wait.
 
         Raises StoreFailed where the application is closing.

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from r1desk.platform.tasks import Later
 from r1desk.widgets.layouts import filled
+from r1desk.widgets.text_label import call_with
 
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
 
@@ -110,7 +111,7 @@ def ask(
 def accepted(dialog: QDialog) -> Later[bool]:
     """Open a dialog, and await whether it is accepted."""
     ended: Later[bool] = Later()
-    dialog.accepted.connect(lambda: ended.give(True))
-    dialog.rejected.connect(lambda: ended.give(False))
+    call_with(dialog.accepted, ended.give, True)
+    call_with(dialog.rejected, ended.give, False)
     dialog.open()
     return ended

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
+from r1desk.widgets.text_label import call_with
 
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
 
@@ -65,6 +66,6 @@ def chosen_file(dialog: QFileDialog) -> Later[str]:
     """Open a dialog, and await the file that is chosen; empty for none."""
     chosen: Later[str] = Later()
     dialog.fileSelected.connect(chosen.give)
-    dialog.rejected.connect(lambda: chosen.give(""))
+    call_with(dialog.rejected, chosen.give, "")
     dialog.open()
     return chosen

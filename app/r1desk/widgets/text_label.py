@@ -1,13 +1,25 @@
-"""Labels and buttons with a line of plain text."""
+"""Labels and buttons with a line of plain text, and what a click on one calls."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from collections.abc import Callable
+from typing import ParamSpec
+
+from PySide6.QtCore import QSize, Qt, SignalInstance
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import with_properties
+
+P = ParamSpec("P")
+
+
+def call_with(
+    signal: SignalInstance, method: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """Have `signal` call `method` with these values; what the signal itself carries is left out."""
+    signal.connect(lambda: method(*args, **kwargs))
 
 
 def text_label(text: str, role: str = "") -> QLabel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from r1desk.store import (
     ConversationSettings,
     MessageState,
     Store,
+    StoreWork,
 )
 
 Branch = list[ChatMessage]
@@ -99,7 +100,7 @@ class AnswerQueue(QObject):
     @task
     async def add(
         self,
-        begin: Callable[[Store], QueuedAnswer],
+        begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
@@ -113,7 +114,7 @@ class AnswerQueue(QObject):
 
     async def stored_answer(
         self,
-        begin: Callable[[Store], QueuedAnswer],
+        begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
@@ -203,15 +204,17 @@ class AnswerQueue(QObject):
         """The conversations of which an answer waits for its turn."""
         return frozenset(queued.message.conversation_id for queued in self._queue)
 
-    def take(self, is_taken: Callable[[ChatMessage], bool]) -> list[ChatMessage]:
-        """Take answers out of the queue, and return them as they were before they were wanted."""
-        taken = [queued for queued in self._queue if is_taken(queued.message)]
+    def take(self, keys: Collection[int]) -> list[ChatMessage]:
+        """Take these out of the queue, and return them as they were before they were wanted."""
+        taken = [queued for queued in self._queue if queued.message.id in keys]
         self._queue = deque(queued for queued in self._queue if queued not in taken)
         return [queued.message for queued in taken]
 
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too; texts that are there stay."""
-        for message in self.take(lambda each: each.conversation_id == conversation_id):
+        asked = (queued.message for queued in self._queue)
+        keys = {each.id for each in asked if each.conversation_id == conversation_id}
+        for message in self.take(keys):
             self._pending_writes.finish(_ended_in_queue(message))
         self.stop(conversation_id)
 
@@ -293,7 +296,7 @@ class AnswerQueue(QObject):
         """
         self._save()
         self._discard()
-        for message in self.take(lambda _: True):
+        for message in self.take({queued.message.id for queued in self._queue}):
             self._pending_writes.finish(_ended_in_queue(message))
 
     def _discard(self) -> None:

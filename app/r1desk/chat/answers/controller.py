@@ -5,7 +5,6 @@ The rule that everything here follows: what the user wrote is on disk before it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 from PySide6.QtCore import Signal, Slot
@@ -14,7 +13,14 @@ from r1desk.chat.answers.shown_chat import ShownChat
 from r1desk.chat.answers.streaming_answer import QueuedAnswer
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.platform.tasks import task
-from r1desk.store import AnswerSources, Attachment, ChatMessage, ConversationSettings, Store
+from r1desk.store import (
+    AnswerSources,
+    Attachment,
+    ChatMessage,
+    ConversationSettings,
+    Store,
+    StoreWork,
+)
 
 Changed = TypeVar("Changed")
 
@@ -104,7 +110,7 @@ class ChatController(ShownChat):
         position = self._position(message_id)
         below = self.shown_branch[position:] if position else []
         keys = {message.id for message in below}
-        taken = self.answers.take(lambda each: each.id in keys)
+        taken = self.answers.take(keys)
         if not position or not taken:
             return
         conversation = taken[0].conversation_id
@@ -127,7 +133,7 @@ class ChatController(ShownChat):
         await self.change(conversation, lambda store: store.branches.delete(message_id))
         self.answers.give_back(conversation, text, files)
 
-    async def change(self, conversation: int, change: Callable[[Store], Changed]) -> Changed:
+    async def change(self, conversation: int, change: StoreWork[Changed]) -> Changed:
         """Change messages in the store, and show them anew; returns what `change` returned."""
         changed, branch = await self._store.ask(
             lambda store: (change(store), store.messages.path(conversation))
@@ -135,7 +141,7 @@ class ChatController(ShownChat):
         self._show_changed(conversation, branch)
         return changed
 
-    def change_branch(self, change: Callable[[Store], None]) -> None:
+    def change_branch(self, change: StoreWork[None]) -> None:
         """Change the messages shown, unless one of them is being written."""
         if self.conversation_id is not None and not self.busy_here:
             self.tasks.start(self.change(self.conversation_id, change))
@@ -204,7 +210,7 @@ class ChatController(ShownChat):
         attachments: tuple[Attachment, ...],
         *,
         is_edit: bool = False,
-    ) -> Callable[[Store], ChatMessage]:
+    ) -> StoreWork[ChatMessage]:
         """Return a function that stores a question, in a new conversation where none is shown."""
         shown, folder_id = self.conversation_id, self.new_chat_folder
         sampling, system_prompt = self.new_chat_values()

@@ -12,7 +12,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.platform.tasks import Tasks, Work, task
-from r1desk.store import ChatMessage, Store
+from r1desk.store import ChatMessage, Store, StoreWork
 from r1desk.store.store_bridge import StoreBridge
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
@@ -134,7 +134,7 @@ class MessageActions:
         self,
         conversation: int,
         text: str,
-        change: Callable[[Store], Changed],
+        change: StoreWork[Changed],
         undo: Callable[[Store, Changed], object],
     ) -> None:
         """Carry out a change, which `text` names, and remember how it is undone."""

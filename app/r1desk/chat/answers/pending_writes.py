@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -12,7 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from r1desk.platform.tasks import Tasks, report_of, task
-from r1desk.store import Attachment, ChatMessage, Store
+from r1desk.store import Attachment, ChatMessage, Store, StoreWork
 from r1desk.store.store_bridge import StoreBridge
 
 Draft = str | tuple[Attachment, ...]  # what is typed, or the files that go with it
@@ -83,7 +81,7 @@ class PendingWrites(QObject):
     @task
     async def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
         try:
-            branch = await self._store.ask(partial(write_answer, answer=finished))
+            branch = await self._store.ask(write_answer, finished)
         except Exception:
             if first:
                 self.kept.emit(finished)
@@ -92,7 +90,7 @@ class PendingWrites(QObject):
         self.saved.emit(finished, branch)
         self.check_recovered()
 
-    async def store_after(self, work: Callable[[Store], Result]) -> Result:
+    async def store_after(self, work: StoreWork[Result]) -> Result:
         """Do `work`, which builds upon the answers, once those that are only here are stored."""
         unsaved = tuple(self._unsaved_answers.values())
 

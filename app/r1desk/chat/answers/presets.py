@@ -122,12 +122,12 @@ class PresetController(QObject):
     def _keep(self, *own: Preset) -> None:
         self._own = own
         values = [preset.model_dump(mode="json") for preset in self._own]
-        self._store.remember(lambda store: store.key_value.set(_KEY, values))
+        self._store.remember_value(_KEY, values)
         self.changed.emit()
 
     @task
     async def _read(self) -> None:
-        stored = await self._store.ask(lambda store: store.key_value.get(_KEY))
+        stored = await self._store.value(_KEY)
         values = stored if isinstance(stored, list) else []
         self._own = tuple(preset for preset in map(_valid, values) if preset is not None)
         self.changed.emit()

@@ -38,7 +38,7 @@ from r1desk.theme import set_role
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.palette import PaletteEntry
-from r1desk.widgets.text_label import push_button
+from r1desk.widgets.text_label import call_with, push_button
 
 _MAX_LINES = 8
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
@@ -103,7 +103,7 @@ class Composer(QWidget):
         self.offers = QuestionOffers(self)
         self.offers.chosen.connect(self._on_offered)
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
-        self._attach.clicked.connect(lambda: self.requested.emit(intents.ChooseFiles()))
+        call_with(self._attach.clicked, self.requested.emit, intents.ChooseFiles())
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
         self.size_button = PromptSizeButton(self)
         self._hint_label = QLabel(self, wordWrap=True, textFormat=Qt.TextFormat.PlainText)

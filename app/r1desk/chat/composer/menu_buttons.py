@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
@@ -16,6 +13,7 @@ from deepseek_r1.core.template_names import COMPLETION, TEMPLATE_NAMES
 from r1desk.chat.values.duration import budget_cost, budget_name
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
+from r1desk.widgets.text_label import call_with
 
 _FONT_SCALE = 0.85
 _FIRST_NUMBER = 1_024
@@ -55,11 +53,11 @@ class _MenuButton(QToolButton):
     def _fill(self) -> None:
         """Add the entries."""
 
-    def _add(self, text: str, chosen: Callable[[], object], *, is_checked: bool) -> None:
+    def _add(self, text: str, *, is_checked: bool) -> QAction:
         action = QAction(text, self._menu, checkable=True, checked=is_checked)
         self._menu.addAction(action)
         self._group.addAction(action)
-        action.triggered.connect(lambda _checked: chosen())
+        return action
 
 
 class ThinkingButton(_MenuButton):
@@ -105,10 +103,11 @@ class ThinkingButton(_MenuButton):
             tr("Use “{budget}” for new chats too", budget=budget_name(self._budget))
         )
         for_all.setEnabled(self._budget != self._default)
-        for_all.triggered.connect(lambda: self.default_chosen.emit(self._budget))
+        call_with(for_all.triggered, self.default_chosen.emit, self._budget)
 
     def _add_budget(self, text: str, budget: int | None) -> None:
-        self._add(text, partial(self._choose, budget), is_checked=budget == self._budget)
+        action = self._add(text, is_checked=budget == self._budget)
+        call_with(action.triggered, self._choose, budget)
 
     def _choose(self, budget: int | None) -> None:
         self.show_budget(budget, self._default, self._decode_tok_s)
@@ -163,12 +162,12 @@ class TemplateButton(_MenuButton):
             self._add_name(template_title(name), name, is_checked=name == chosen)
         self._menu.addSeparator()
         if is_chosen and not chosen:
-            self._add(template_title("", self._file_name), lambda: None, is_checked=True)
-        request = self._menu.addAction(tr("Template file…"))
-        request.triggered.connect(lambda _checked: self.file_requested.emit())
+            self._add(template_title("", self._file_name), is_checked=True)
+        self._menu.addAction(tr("Template file…")).triggered.connect(self.file_requested)
 
     def _add_name(self, text: str, name: str, *, is_checked: bool) -> None:
-        self._add(text, partial(self.template_chosen.emit, name), is_checked=is_checked)
+        action = self._add(text, is_checked=is_checked)
+        call_with(action.triggered, self.template_chosen.emit, name)
 
 
 def template_title(name: str, file_name: str = "") -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import push_button
+from r1desk.widgets.text_label import call_with
 
 _QUESTIONS = {
     N_("Summarise"): N_("Summarise the attached documents."),
@@ -32,11 +30,9 @@ class QuestionOffers(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         row = filled(QHBoxLayout(self), spacing=round(self.fontMetrics().height() * 0.4))
-        self.buttons = [
-            push_button(tr(label), partial(self._choose, text))
-            for label, text in _QUESTIONS.items()
-        ]
-        for button in self.buttons:
+        self.buttons = [QPushButton(tr(label), autoDefault=False) for label in _QUESTIONS]
+        for button, text in zip(self.buttons, _QUESTIONS.values(), strict=True):
+            call_with(button.clicked, self._choose, text)
             row.addWidget(button)
         set_role(self.buttons[0], "primary")
         row.addStretch(1)

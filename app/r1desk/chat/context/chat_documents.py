@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -38,6 +37,7 @@ from r1desk.platform.tasks import Later, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
+P = ParamSpec("P")
 Answer = TypeVar("Answer")
 _READING_S = 20  # that passages of a question may take
 _UNMEASURED_TOKENS = 1200  # of them, where the model has read nothing yet
@@ -93,14 +93,7 @@ class ChatDocuments(QObject):
         self.draft: tuple[Attachment, ...] = ()
         self.memory = ReadingMemory(self._budget_mib, counter.reduce_weights)
         self.files, self.folder_files = (
-            FileReader(
-                self.index,
-                counter.count_tokens,
-                lambda: chat.busy,
-                lambda: chat.conversation_id,
-                memory=self.memory,
-                gently=gently,
-            )
+            FileReader(self.index, counter, chat, memory=self.memory, gently=gently)
             for gently in (False, True)
         )
         self.files.file_read.connect(self._on_file_read)
@@ -186,9 +179,14 @@ class ChatDocuments(QObject):
             )
             self.clean([sha256], for_good=False)
 
-    def ask(self, question: Callable[[DocumentIndex], Answer]) -> Later[Answer]:
-        """Ask the index something."""
-        return ask_in_background(partial(question, self.index))
+    def ask(
+        self,
+        question: Callable[Concatenate[DocumentIndex, P], Answer],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Later[Answer]:
+        """Ask the index something about these values."""
+        return ask_in_background(question, self.index, *args, **kwargs)
 
     @task
     async def check_files(self) -> None:

@@ -95,7 +95,7 @@ class DocumentPrefill(QObject):
 
     @newest_task
     async def _read_ahead(self, documents: tuple[str, ...]) -> None:
-        text = await self._documents.ask(lambda index: whole_text(index, documents, ""))
+        text = await self._documents.ask(whole_text, documents, "")
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
         request = self._engine.submit(
             PrepareRequest, messages=(message,), owner=" ".join(owners), compute=True
@@ -136,12 +136,12 @@ class DocumentPrefill(QObject):
         new = (self._model, *documents)
         self._read = [*(each for each in self._read if each != new), new][-_MOST_NOTED:]
         noted = list(self._read)
-        self._store.remember(lambda store: store.key_value.set(_KEY, noted))
+        self._store.remember_value(_KEY, noted)
         self.changed.emit()
 
     @task
     async def _read_notes(self) -> None:
-        noted = await self._store.ask(lambda store: store.key_value.get(_KEY))
+        noted = await self._store.value(_KEY)
         if isinstance(noted, list):
             self._read = [*(tuple(map(str, e)) for e in noted if isinstance(e, list)), *self._read]
             self.changed.emit()

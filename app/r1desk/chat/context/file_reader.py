@@ -29,6 +29,8 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.hardware.processor import on_battery
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Later, Tasks, report_of, task
@@ -107,24 +109,18 @@ class FileReader(QObject):
     def __init__(
         self,
         index: DocumentIndex,
-        count: Callable[[str], int],
-        is_busy: Callable[[], bool],
-        conversation: Callable[[], int | None],
+        counter: TokenCounter,
+        chat: ChatController,
         *,
         memory: ReadingMemory | None = None,
         gently: bool = False,
     ) -> None:
-        """`count` counts tokens, `is_busy` whether an answer is being written; in any thread.
-
-        `conversation` is the one that is shown.
-
-        `memory` as in `read_document`.
+        """`memory` as in `read_document`.
 
         `gently`: many files, at the pace of a machine that has other work, and not on battery.
         """
         super().__init__()
-        self._index, self._count, self._is_busy, self._gently = index, count, is_busy, gently
-        self._conversation = conversation
+        self._index, self._counter, self._chat, self._gently = index, counter, chat, gently
         self._memory = memory
         self.policy = RetryPolicy()  # for web pages
         self.tasks = Tasks(self, self._refuse)
@@ -152,19 +148,19 @@ class FileReader(QObject):
     def read(self, paths: Sequence[str], folder: int | None = None, password: str = "") -> None:
         """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
-        reading = FileReading(name, folder, self._conversation())
+        reading = FileReading(name, folder, self._chat.conversation_id)
         self.readings.append(reading)
         self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
         """Read a picture that is in no file."""
-        reading = FileReading(tr("Pasted picture"), None, self._conversation())
+        reading = FileReading(tr("Pasted picture"), None, self._chat.conversation_id)
         self.readings.append(reading)
         self._read(partial(self._read_picture, picture), reading)
 
     def read_page(self, address: str) -> None:
         """Fetch a web page, once, and read it."""
-        reading = FileReading(address, None, self._conversation(), address)
+        reading = FileReading(address, None, self._chat.conversation_id, address)
         self.readings.append(reading)
         self._read(self._read_page, reading)
 
@@ -174,7 +170,7 @@ class FileReader(QObject):
     ) -> None:
         self.changed.emit()
         try:
-            async for file in stream_in_background(partial(read, reading)):
+            async for file in stream_in_background(read, reading):
                 if isinstance(file, Attachment):
                     self.file_read.emit(reading, file)
                 elif not reading.stop.is_set():
@@ -184,7 +180,7 @@ class FileReader(QObject):
 
     def read_text(self, name: str, text: str) -> Later[Attachment | ErrorReport]:
         """Read a text that is in no file."""
-        return ask_in_background(partial(self._read_text, name, text))
+        return ask_in_background(self._read_text, name, text)
 
     def _read_text(self, name: str, text: str) -> Attachment | ErrorReport:
         with TemporaryDirectory() as folder:
@@ -240,7 +236,7 @@ class FileReader(QObject):
         The results are pairs: the hash before, and the Attachment now. One that cannot be read any
         more is refused once, and its text stays.
         """
-        return stream_in_background(partial(self._changed, hashes))
+        return stream_in_background(self._changed, hashes)
 
     def _changed(self, hashes: Collection[str]) -> Iterator[tuple[str, Attachment] | ErrorReport]:
         for each in self._index.documents() if hashes else ():
@@ -258,7 +254,7 @@ class FileReader(QObject):
 
     def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:
         stop.wait(min(_LONGEST_PAUSE_S, spent_s))
-        while self._is_busy() or (self.waits_for_mains and on_battery()):
+        while self._chat.busy or (self.waits_for_mains and on_battery()):
             if stop.wait(1.0):
                 return
 
@@ -314,7 +310,7 @@ class FileReader(QObject):
             data = file.read_bytes() if keeps else b""
             self._index.add(document, str(file), modified_ns, data)
             if document.characters() <= _COUNTED:
-                tokens = self._count(document.text())
+                tokens = self._counter.count_tokens(document.text())
             else:
                 tokens = sum(estimated_tokens(block.text) for block in document.blocks)
         except (R1Error, OSError) as error:

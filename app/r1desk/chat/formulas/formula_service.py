@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -112,7 +112,7 @@ class FormulaService(QObject):
             keys = list(islice(self._asked, _AT_ONCE))
             layouts: dict[FormulaKey, FormulaLayout | None] = dict.fromkeys(keys)
             with suppress(R1Error):  # of a bug, which costs these only
-                layouts = await ask_in_background(partial(_layouts, child, keys))
+                layouts = await ask_in_background(_layouts, child, keys)
             for key, layout in layouts.items():
                 del self._asked[key]
                 self._keep(key, layout)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
@@ -39,6 +37,7 @@ from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import AnswerSources, ChatMessage
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import FittedWidget, filled
+from r1desk.widgets.text_label import call_with
 
 _MAX_ERROR = 4_000
 _MOST_SOURCES = 40  # in the menu
@@ -143,7 +142,7 @@ class QueuedRow(FittedWidget):
         style.dress(label, scale=0.94)
         self.setAccessibleName(text)
         self.button = text_button(sign, name, self)
-        self.button.clicked.connect(lambda: request(intent))
+        call_with(self.button.clicked, request, intent)
         row = filled(QHBoxLayout(self), label, self.button, spacing=round(style.em_px * 0.5))
         row.addStretch(1)
 
@@ -191,7 +190,7 @@ class ErrorBox(_Box):
         super().__init__(shown, style, colours.error_edge, colours.error_background, parent)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         again = QPushButton(tr("Try again"), self)
-        again.clicked.connect(lambda: request(Regenerate(message.id)))
+        call_with(again.clicked, request, Regenerate(message.id))
         self._column.addSpacing(round(style.em_px * 0.6))
         self._column.addWidget(again, 0, Qt.AlignmentFlag.AlignLeft)
         self.setAccessibleName(tr("Error: {reason}", reason=text))
@@ -217,7 +216,7 @@ class ContextCard(_Box):
         button = QPushButton(option.title, self)
         button.setEnabled(option.possible)
         button.setAccessibleDescription(option.price)
-        button.clicked.connect(lambda: self._request(TakeWay(option.way)))
+        call_with(button.clicked, self._request, TakeWay(option.way))
         self.buttons.append(button)
         price = QLabel(option.price, self)
         price.setWordWrap(True)
@@ -247,7 +246,7 @@ class ContinueRow(FittedWidget):
         self.buttons: list[QPushButton] = []
         for text, intent in ways.items():
             button = QPushButton(text, self)
-            button.clicked.connect(lambda _checked, intent=intent: request(intent))
+            call_with(button.clicked, request, intent)
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
             self.buttons.append(button)
         cut = None if inside or message.state == "failed" else _CUT.get(_reason(message))
@@ -284,15 +283,15 @@ def sources_button(
             label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
             text = fit.code(" · ".join(label)).replace("&", "&&")
             claim = claims(message.content, source.n) or message.content
-            shows = OpenAttachment(source.passage, claim)
-            entry = menu.addAction(text, partial(request, shows))
+            entry = menu.addAction(text)
+            call_with(entry.triggered, request, OpenAttachment(source.passage, claim))
             entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
 
         if menu.actions()[-1:] != [change] and has_ended and not sources.whole:
             menu.addAction(change)
 
     change = QAction(tr("Change…"), menu, toolTip=tr("Ask again with other passages"))
-    change.triggered.connect(partial(request, ChangePassages(message.id)))
+    call_with(change.triggered, request, ChangePassages(message.id))
     menu.aboutToShow.connect(fill)
     button.setMenu(menu)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

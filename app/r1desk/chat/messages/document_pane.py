@@ -19,7 +19,7 @@ from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.widgets.layouts import filled, put_inside, with_properties
-from r1desk.widgets.text_label import ElidedLabel, text_label
+from r1desk.widgets.text_label import ElidedLabel, call_with, text_label
 
 
 class DocumentPane(QWidget):
@@ -84,7 +84,7 @@ class DocumentPane(QWidget):
             ("chevron-right", tr("Next match (Enter)"), 1),
         ):
             button = icon_button(icon, label, self)
-            button.clicked.connect(lambda _checked, step=step: self._on_stepped(step))
+            call_with(button.clicked, self._on_stepped, step)
             row.addWidget(button)
         self.note = text_label("", "dim")
         self.field = DocumentText()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QPoint, Signal, Slot
-from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QEnterEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QGraphicsOpacityEffect,
@@ -32,6 +30,7 @@ from r1desk.chat.values.intents import (
     DeleteMessage,
     EditAnswer,
     EditQuestion,
+    Intent,
     Quote,
     Regenerate,
     Request,
@@ -42,52 +41,49 @@ from r1desk.chat.values.intents import (
 from r1desk.store import ChatMessage
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import FittedWidget, discard, filled
-from r1desk.widgets.text_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel, call_with
 
 
 class MessageMenu(QMenu):
     """Copy, quote, edit, a new chat from here, delete. Made anew for each use."""
 
-    def __init__(
-        self, view: QWidget, message: ChatMessage, request: Request, edit: Callable[[], None]
-    ) -> None:
+    def __init__(self, view: EditableMessage, message: ChatMessage, request: Request) -> None:
         super().__init__(view)
-        self._view = view
+        self._view, self._request = view, request
         selection, several = selected_text(view), message.sibling_count > 1
         if selection:
-            copy = partial(_copy, selection)
-            self._add("copy_selection", tr("Copy the selection"), copy, "copy", "Ctrl+C")
-        whole_icon = "" if selection else "copy"
-        self._add("copy", tr("Copy the message"), partial(_copy, message.content), whole_icon)
-        self._add("select_all", tr("Select all of the message"), self._select_all, keys="Ctrl+A")
+            copy = self._add("copy_selection", tr("Copy the selection"), "copy", "Ctrl+C")
+            call_with(copy.triggered, _copy, selection)
+        copy = self._add("copy", tr("Copy the message"), "" if selection else "copy")
+        call_with(copy.triggered, _copy, message.content)
+        select = self._add("select_all", tr("Select all of the message"), keys="Ctrl+A")
+        select.triggered.connect(self._select_all)
         quote = tr("Quote the selection") if selection else tr("Quote the message")
-        self._add("quote", quote, partial(request, Quote(selection or message.content)))
+        self._ask("quote", quote, Quote(selection or message.content))
         if not message.is_answer:
-            keep = partial(request, SavePrompt(message.content))
-            self._add("prompt", tr("Save as a prompt…"), keep)
+            self._ask("prompt", tr("Save as a prompt…"), SavePrompt(message.content))
         self.addSeparator()
         label = tr("Edit the answer…") if message.is_answer else tr("Edit…")
-        self._add("edit", label, edit, "pencil")
-        self._add(
-            "branch", tr("New chat from here"), partial(request, BranchOff(message.id)), "plus"
-        )
+        self._add("edit", label, "pencil").triggered.connect(view.edit)
+        self._ask("branch", tr("New chat from here"), BranchOff(message.id), "plus")
         if message.is_answer:
-            ask = partial(request, AskOthers(message.id))
-            self._add("ask_others", tr("Ask another model…"), ask)
+            self._ask("ask_others", tr("Ask another model…"), AskOthers(message.id))
         self.addSeparator()
         label = tr("Delete this version") if several else tr("Delete the message")
-        self._add("delete", label, partial(request, DeleteMessage(message.id)), "trash")
+        self._ask("delete", label, DeleteMessage(message.id), "trash")
 
-    def _add(
-        self, name: str, text: str, chosen: Callable[[], None], picture: str = "", keys: str = ""
-    ) -> None:
+    def _ask(self, name: str, text: str, intent: Intent, picture: str = "") -> None:
+        """Add an entry that asks for something."""
+        call_with(self._add(name, text, picture).triggered, self._request, intent)
+
+    def _add(self, name: str, text: str, picture: str = "", keys: str = "") -> QAction:
         """Add an entry. The text that has the focus takes its `keys`."""
         shown_keys = f"\t{QKeySequence(keys).toString()}" if keys else ""
         entry = self.addAction(text + shown_keys)
-        entry.triggered.connect(lambda _checked: chosen())
         entry.setObjectName(name)
         if picture:
             entry.setIcon(icon(picture))
+        return entry
 
     def _select_all(self) -> None:
         select_all(self._view)
@@ -118,7 +114,7 @@ class Footer(FittedWidget):
         self.edit_button: QToolButton | None = None
         if message.is_answer:
             again = icon_button("refresh", tr("Regenerate"), self)
-            again.clicked.connect(lambda: request(Regenerate(message.id)))
+            call_with(again.clicked, request, Regenerate(message.id))
             row.addWidget(again)
         else:
             self.edit_button = icon_button("pencil", tr("Edit"), self)
@@ -144,7 +140,7 @@ class Footer(FittedWidget):
 
     def _version_button(self, name: str, label: str, delta: int) -> QToolButton:
         button = icon_button(name, label, self)
-        button.clicked.connect(lambda: self._request(SelectVersion(self._message.id, delta)))
+        call_with(button.clicked, self._request, SelectVersion(self._message.id, delta))
         return button
 
     def _add_numbers(self, row: QHBoxLayout) -> None:
@@ -237,7 +233,7 @@ class EditableMessage(QWidget):
     def open_menu(self, place: QPoint) -> None:
         """Open the message's menu at a place of the screen; not while it is being written."""
         if self._footer is not None:
-            menu = MessageMenu(self, self._message, self._request, self.edit)
+            menu = MessageMenu(self, self._message, self._request)
             menu.aboutToHide.connect(menu.deleteLater)
             menu.popup(place)
 

@@ -165,12 +165,16 @@ class ThinkingBox(QWidget):
         if self.is_open and self._body is None:
             self._body = MarkdownView(self._style.as_aside(), self._slicer, self)
             self._body.grown.connect(self.grown)
-            self._body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
+            self._body.link_chosen.connect(self._on_link)
             self._body.load(self.text.strip("\n") if final else self.text, final=final)
         if self._body:
             self._body.setVisible(self.is_open)
         self.update()
         self.grown.emit()
+
+    @Slot(str)
+    def _on_link(self, address: str) -> None:
+        self._request(OpenLink(address))
 
     def fit_width(self, width: int) -> int:
         header = self.header.sizeHint()

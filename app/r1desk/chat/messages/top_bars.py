@@ -13,7 +13,7 @@ from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import takes_escape
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel, call_with
 
 DELAY_MS = 150
 MAX_CHARACTERS = 400
@@ -74,9 +74,9 @@ class FindBar(QWidget):
         self.field.stepped.connect(self._on_stepped)
         self.field.escaped.connect(self.close_bar)
         back = icon_button("chevron-left", tr("Match before (Shift+Enter)"), self)
-        back.clicked.connect(lambda: self._on_stepped(-1))
+        call_with(back.clicked, self._on_stepped, -1)
         onward = icon_button("chevron-right", tr("Next match (Enter)"), self)
-        onward.clicked.connect(lambda: self._on_stepped(1))
+        call_with(onward.clicked, self._on_stepped, 1)
         close = icon_button("close", tr("Close (Esc)"), self)
         close.clicked.connect(self.close_bar)
         row = filled(QHBoxLayout(self), margins=(16, 2, 8, 6))

@@ -18,6 +18,7 @@ from r1desk.chat.text.typed_text import TypedSplitter
 from r1desk.chat.values.intents import MoveMemory, OpenAttachment, Request
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import FittedWidget, discard, filled
+from r1desk.widgets.text_label import call_with
 
 FOLD_OVER = 20_000  # characters
 FOLD_OVER_LINES = 40
@@ -46,7 +47,7 @@ class MemoryLine(FittedWidget):
 
     def _button(self, name: str, label: str, turns: int) -> QToolButton:
         button = icon_button(name, label, self)
-        button.clicked.connect(lambda: self._request(MoveMemory(turns)))
+        call_with(button.clicked, self._request, MoveMemory(turns))
         self._row.addWidget(button)
         return button
 

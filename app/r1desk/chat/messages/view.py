@@ -38,6 +38,7 @@ from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage
 from r1desk.theme import explain, icon
 from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.text_label import call_with
 
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
@@ -75,15 +76,13 @@ class ChatView(QWidget):
         self.instructions = InstructionsChip(self)
         self.find_bar = FindBar(self)
         self.find_bar.text_changed.connect(self._on_find_text)
-        self.find_bar.closed.connect(lambda: self.requested.emit(ReturnToComposer()))
+        call_with(self.find_bar.closed, self.requested.emit, ReturnToComposer())
         column = filled(QVBoxLayout(self), self.find_bar, spacing=0)
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.setObjectName("offer")
-        self._model_offer.clicked.connect(
-            lambda: self.requested.emit(LoadModel(self._offered_model))
-        )
+        self._model_offer.clicked.connect(self._on_offer)
         self._model_offer.hide()
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
@@ -109,6 +108,10 @@ class ChatView(QWidget):
     def messages(self) -> list[ChatMessage]:
         """The messages shown, first one first."""
         return list(self._messages.values())
+
+    @Slot()
+    def _on_offer(self) -> None:
+        self.requested.emit(LoadModel(self._offered_model))
 
     def offer_model(self, path: str, name: str = "") -> None:
         """Offer to load the model that answered here before; an empty path offers nothing."""

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QScrollArea,
@@ -18,12 +19,13 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.chat.messages.preset_cards import PresetCards
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
+from r1desk.theme import set_role
 from r1desk.theme.fonts import scaled
-from r1desk.widgets.layouts import filled
+from r1desk.widgets.layouts import discard, filled
+from r1desk.widgets.text_label import call_with
 
 EXAMPLES = {  # questions and their icons
     N_("Explain why the sky is blue, for a ten-year-old"): "sun",
@@ -31,6 +33,45 @@ EXAMPLES = {  # questions and their icons
     N_("Give me three ideas for a rainy Sunday"): "bulb",
     N_("How many days from 3 March to 17 May?"): "clock",
 }
+_MOST_CARDS = 8  # the others are in the menu
+_COLUMNS = 2
+
+
+class PresetCards(QWidget):
+    """A card for each of the first presets; that of the conversation is marked.
+
+    Signals:
+        chosen: the place of a preset.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.cards: list[QToolButton] = []
+        self._grid = QGridLayout(self)
+        em = self.fontMetrics().height()
+        self._grid.setContentsMargins(0, em // 2, 0, 0)
+        self._grid.setSpacing(round(em * 0.5))
+
+    def show_presets(self, presets: Sequence[tuple[str, str]], current: int | None) -> None:
+        """Show presets by their names and icons; None: the conversation has settings of its own."""
+        shown = presets[:_MOST_CARDS]
+        if [name for name, _ in shown] != [card.text() for card in self.cards]:
+            discard(*self.cards)
+            self.cards = [self._card(at, *preset) for at, preset in enumerate(shown)]
+        for at, card in enumerate(self.cards):
+            card.setChecked(at == current)
+
+    def _card(self, at: int, name: str, sign: str) -> QToolButton:
+        card = text_button(sign, name, self)
+        set_role(card, "choice")
+        card.setCheckable(True)
+        card.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        card.setMinimumSize(self.fontMetrics().height() * 12, self.fontMetrics().height() * 2)
+        call_with(card.clicked, self.chosen.emit, at)
+        self._grid.addWidget(card, at // _COLUMNS, at % _COLUMNS)
+        return card
 
 
 class WelcomeCard(QFrame):
@@ -98,7 +139,7 @@ class Welcome(QWidget):
             button = text_button(name, text, questions)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumHeight(round(em * 2))
-            button.clicked.connect(lambda _checked, text=text: request(SendExample(text)))
+            call_with(button.clicked, request, SendExample(text))
             below.addWidget(button)
         return questions
 

@@ -63,7 +63,7 @@ class DocumentPresenter(Presenter):
 
     @newest_task
     async def _show_document(self, sha256: str, passage: Passage | None, claim: str) -> None:
-        passages, path, copy = await self._documents.ask(partial(_found, sha256=sha256))
+        passages, path, copy = await self._documents.ask(_found, sha256)
         drawn, self._copy = path if copy is None else Path(copy.name, _COPY), copy
         note = "" if passages else tr("This document is no longer here.")
         known = passages or ([passage] if passage is not None and passage.text else [])
@@ -79,7 +79,7 @@ class DocumentPresenter(Presenter):
         if (drawer := self._drawer) is None:
             return
         try:
-            drawn = await ask_in_background(partial(drawer.draw, page, width_px, marked))
+            drawn = await ask_in_background(drawer.draw, page, width_px, marked)
         except DocumentRefused as refused:
             self._pane.show_text_instead(str(refused))
             return
@@ -87,7 +87,7 @@ class DocumentPresenter(Presenter):
         for near in (page + 1, page - 1):  # it is there when one turns to it
             if 1 <= near <= self._pane.page.maximum():
                 with suppress(DocumentRefused):  # it is shown why once it is wanted
-                    await ask_in_background(partial(drawer.draw, near, width_px))
+                    await ask_in_background(drawer.draw, near, width_px)
 
     @Slot(Path)
     def _on_file_wanted(self, path: Path) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListW
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import excerpt, matched_terms
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
@@ -129,7 +130,7 @@ class PassagesDialog(BoundedDialog):
         if not (query := self.query.text().strip()):
             return
         try:
-            found = await self._documents.ask(lambda index: index.search(query, self._among))
+            found = await self._documents.ask(DocumentIndex.search, query, self._among)
         except R1Error as refused:
             self.note.setText(str(refused))
             return

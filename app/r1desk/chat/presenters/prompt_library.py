@@ -9,9 +9,8 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.shipped_prompts import shipped_prompts
 from r1desk.chat.text.editor import PlainEdit
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background
@@ -26,6 +25,25 @@ from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import text_label
+
+_SHIPPED = {
+    N_("Summarise"): N_("Summarise this in five short points:\n\n{{text}}"),
+    N_("Explain simply"): N_("Explain {{topic}} in simple words, with an example from daily life."),
+    N_("Correct my text"): N_(
+        "Correct spelling and grammar. Keep my style, and list what you changed:\n\n{{text}}"
+    ),
+    N_("Translate"): N_("Translate into {{language}}. Write the translation only:\n\n{{text}}"),
+    N_("Write an e-mail"): N_(
+        "Write a short, friendly e-mail to {{person}}. It should say: {{message}}"
+    ),
+    N_("Explain this code"): N_(
+        "Explain step by step what this code does, and point out mistakes:\n\n{{code}}"
+    ),
+    N_("Solve step by step"): N_("Solve this step by step and check the result:\n\n{{problem}}"),
+    N_("For and against"): N_(
+        "List the strongest arguments for and against {{question}}, then say what it depends on."
+    ),
+}
 
 
 class PromptDialog(BoundedDialog):
@@ -100,7 +118,7 @@ class PromptLibrary(Presenter):
     async def _begin(self) -> None:
         def read(store: Store) -> Sequence[SavedPrompt]:
             prompts = store.prompts
-            return prompts.first(shipped_prompts()) if store.writable else prompts.all()
+            return prompts.first(_shipped_prompts()) if store.writable else prompts.all()
 
         self._show(await self._store.ask(read))
 
@@ -164,7 +182,7 @@ class PromptLibrary(Presenter):
         dialog = file_dialog(self._window, tr("Import prompts"), filters)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         if path := await chosen_file(dialog):
-            prompts = await ask_in_background(partial(import_prompts, Path(path)))
+            prompts = await ask_in_background(import_prompts, Path(path))
             new = len({*prompts} - {*self._window.composer.prompts})
             self._show(await self._store.ask(lambda store: store.prompts.add(*prompts)))
             self._notify(trn("{n} prompt imported.", "{n} prompts imported.", new))
@@ -175,3 +193,8 @@ class PromptLibrary(Presenter):
     def _notify(self, text: str, undo: Callable[[], object] | None = None) -> None:
         actions = {tr("Undo"): undo} if undo is not None else {}
         self._window.notices.show_notice(Notice(text, Level.INFO, actions))
+
+
+def _shipped_prompts() -> tuple[SavedPrompt, ...]:
+    """The prompts that the library begins with, in the current language."""
+    return tuple(SavedPrompt(name=tr(name), content=tr(text)) for name, text in _SHIPPED.items())

@@ -22,7 +22,7 @@ from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.store import ChatMessage, MessageState
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled, keep_place, put_inside, with_properties
-from r1desk.widgets.text_label import ElidedLabel, push_button, text_label
+from r1desk.widgets.text_label import ElidedLabel, call_with, push_button, text_label
 
 LEAST_COLUMN_PX = 300  # narrower ones become tabs
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
@@ -105,7 +105,7 @@ class ComparisonPage(QWidget):
         row = put_inside(layout, with_properties(QHBoxLayout(), spacing=0))
         layout.setStretch(3, 1)
         for place, column in enumerate(self.columns):
-            column.button.clicked.connect(partial(self._on_pressed, place))
+            call_with(column.button.clicked, self._on_pressed, place)
             column.chat.requested.connect(partial(self.requested.emit, place))
             bar = column.chat.column.verticalScrollBar()
             bar.valueChanged.connect(partial(self._on_scrolled, column))
@@ -178,7 +178,7 @@ class ComparisonPage(QWidget):
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
         matches = [matches_in(view, _WORD) if marked else [] for view in views]
         texts = [[match.cursor.selectedText().casefold() for match in each] for each in matches]
-        found = await ask_in_background(partial(differences_of, texts))
+        found = await ask_in_background(differences_of, texts)
         views = [view for each in self.columns if (view := each.chat.view(each.key)) is not None]
         for view, own, differing in zip(views, matches, found, strict=True):
             mark(view, [own[place] for place in sorted(differing)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -19,7 +19,7 @@ from r1desk.chat.values.duration import duration_text
 from r1desk.conversations.export.html_writer import HtmlWriter
 from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.store import ChatMessage, Store
+from r1desk.store import ChatMessage, StoreWork
 from r1desk.store.errors import ArchiveNotWritten
 from r1desk.store.store_bridge import StoreBridge
 
@@ -113,7 +113,7 @@ class ConversationExport:
             detail = problem.strerror or ""
             raise ArchiveNotWritten(path=str(self._file), detail=detail) from problem
 
-    def _read(self, work: Callable[[Store], Result]) -> Result:
+    def _read(self, work: StoreWork[Result]) -> Result:
         self._pause()
         return self._store.run(work)
 

@@ -52,7 +52,7 @@ class ConversationList(QTreeView):
         self._pulse.timeout.connect(self._on_pulse)
         self.rows = RowModel()
         self.rows.renamed.connect(self._on_renamed)
-        self.rows.dropped.connect(lambda ids, folder: request(intents.MoveToFolder(ids, folder)))
+        self.rows.dropped.connect(self._on_dropped)
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
         self.setAccessibleName(tr("Chats"))
@@ -215,6 +215,10 @@ class ConversationList(QTreeView):
         place = keys.index(self.rows.open) + delta if self.rows.open in keys else 0
         if 0 <= place < len(rows):
             self.open_row(rows[place])
+
+    @Slot(tuple, object)
+    def _on_dropped(self, conversations: tuple[int, ...], folder: int | None) -> None:
+        self._request(intents.MoveToFolder(conversations, folder))
 
     def _on_folded(self, folded: bool, index: QModelIndex) -> None:
         if (folder := row_of(index).folder_id) is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, QTimer, Slot
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -16,6 +15,7 @@ from r1desk.conversations.widgets.conversation_list import ConversationList, row
 from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo
 from r1desk.theme.icons import icon
+from r1desk.widgets.text_label import call_with
 
 
 class RowMenu(QObject):
@@ -30,16 +30,13 @@ class RowMenu(QObject):
         # One for all uses: Qt tells screen readers of an action only in the menu that had it first.
         self._menu = QMenu(view)
         # Later: the chosen action is about the row that was clicked.
-        self._menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_closed))
+        self._menu.aboutToHide.connect(self._on_closed, Qt.ConnectionType.QueuedConnection)
         view.menu_wanted.connect(self._on_menu)
-        asks = self._asks
-        pin = asks(lambda ids: intents.PinConversations(ids, not self._row().pinned))
-        name = asks(lambda ids: intents.NameConversation(ids[0]))
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
-        self._pin = self._action("pin", tr("Pin"), pin)
-        self.name = self._action("", tr("Name this chat"), name)
+        self._pin = self._action("pin", tr("Pin"), self._on_pin)
+        self.name = self._action("", tr("Name this chat"), self._on_name)
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
-        self._export = self._action("download", tr("Export…"), asks(intents.ExportConversations))
+        self._export = self._action("download", tr("Export…"), self._on_export)
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
         self.of_open_chat = (self._move, self._trash)  # a click on a chat leaves the list
 
@@ -52,14 +49,13 @@ class RowMenu(QObject):
         self._view.addAction(action)
         return action
 
-    def _asks(self, intent: Callable[[tuple[int, ...]], Intent]) -> Callable[[], None]:
-        """What asks for this of all that is chosen."""
-
-        def ask() -> None:
-            if chosen := self._chosen():
-                self._request(intent(chosen))
-
-        return ask
+    def _ask_in(self, menu: QMenu, text: str, intent: Intent, picture: str = "") -> QAction:
+        """Add an entry to a menu that asks for something."""
+        action = menu.addAction(text)
+        if picture:
+            action.setIcon(icon(picture))
+        call_with(action.triggered, self._request, intent)
+        return action
 
     # ---- what it is about -------------------------------------------------------------------
 
@@ -92,21 +88,20 @@ class RowMenu(QObject):
         for before in menu.findChildren(QMenu):
             before.deleteLater()
         if row.folder_id is not None:
-            begin = partial(self._request, intents.NewChat(row.folder_id))
-            menu.addAction(icon("plus"), tr("New chat here"), begin)
+            self._ask_in(menu, tr("New chat here"), intents.NewChat(row.folder_id), "plus")
             menu.addAction(self._rename)
             self._add_settings(menu, row.folder_id)
             menu.addSeparator()
             menu.addAction(self._trash.icon(), tr("Delete the folder"), self._on_trash)
         elif row.trashed:
-            restore = partial(self._request, intents.RestoreConversations(self._chosen()))
-            menu.addAction(icon("restore"), tr("Restore"), restore)
+            restore = intents.RestoreConversations(self._chosen())
+            self._ask_in(menu, tr("Restore"), restore, "restore")
             menu.addAction(self._trash.icon(), tr("Delete for good…"), self._on_trash)
         else:
             if len(self._chosen()) == 1:
                 if self._view.answers_in(row) and row.conversation_id is not None:
-                    stop = partial(self._request, intents.StopAnswerIn(row.conversation_id))
-                    menu.addAction(icon("stop"), tr("Stop the answer"), stop)
+                    stop = intents.StopAnswerIn(row.conversation_id)
+                    self._ask_in(menu, tr("Stop the answer"), stop, "stop")
                 menu.addActions([self._rename, self.name])
             menu.addAction(self._pin)
             menu.addMenu(self._folder_menu(menu))
@@ -116,12 +111,12 @@ class RowMenu(QObject):
     def _add_settings(self, menu: QMenu, folder: int) -> None:
         """What new chats in a folder begin with."""
         known, everywhere = {f.id: f.settings for f in self.folders}, ConversationSettings()
-        take = partial(self._request, intents.SetFolderSettings(folder, as_shown=True))
-        menu.addAction(icon("settings"), tr("Use this chat's settings for new chats"), take)
-        forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
-        usual = menu.addAction(tr("Use default settings for new chats"), forget)
-        documents = partial(self._request, intents.ShowFolderDocuments(folder))
-        menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
+        take = intents.SetFolderSettings(folder, as_shown=True)
+        self._ask_in(menu, tr("Use this chat's settings for new chats"), take, "settings")
+        forget = intents.SetFolderSettings(folder, as_shown=False)
+        usual = self._ask_in(menu, tr("Use default settings for new chats"), forget)
+        documents = intents.ShowFolderDocuments(folder)
+        self._ask_in(menu, tr("Documents of the folder…"), documents, "file")
         usual.setEnabled(known.get(folder, everywhere) != everywhere)
 
     @Slot()
@@ -141,15 +136,14 @@ class RowMenu(QObject):
         chosen = self._chosen()
         present = {each.folder_id for each in self.conversations if each.id in chosen}
         for folder in self.folders:
-            move = partial(self._request, intents.MoveToFolder(chosen, folder.id))
-            action = menu.addAction(icon("folder"), folder.name.replace("&", "&&"), move)
+            move = intents.MoveToFolder(chosen, folder.id)
+            action = self._ask_in(menu, folder.name.replace("&", "&&"), move, "folder")
             action.setEnabled(present != {folder.id})
         if present != {None}:
-            out = partial(self._request, intents.MoveToFolder(chosen, None))
-            menu.addAction(tr("Take out of the folder"), out)
+            out = intents.MoveToFolder(chosen, None)
+            self._ask_in(menu, tr("Take out of the folder"), out)
         menu.addSeparator()
-        new = partial(self._request, intents.NewFolder(chosen))
-        menu.addAction(icon("plus"), tr("New folder"), new)
+        self._ask_in(menu, tr("New folder"), intents.NewFolder(chosen), "plus")
         return menu
 
     @Slot()
@@ -167,10 +161,25 @@ class RowMenu(QObject):
 
     @Slot()
     def _on_trash(self) -> None:
-        folder = self._row().folder_id
-        if folder is not None and not self._chosen():
+        folder, chosen = self._row().folder_id, self._chosen()
+        if folder is not None and not chosen:
             self._request(intents.DeleteFolder(folder))
-        elif self._row().trashed:
-            self._asks(intents.PurgeConversations)()
-        else:
-            self._asks(intents.TrashConversations)()
+        elif chosen:
+            trashed = self._row().trashed
+            intent = intents.PurgeConversations if trashed else intents.TrashConversations
+            self._request(intent(chosen))
+
+    @Slot()
+    def _on_pin(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.PinConversations(chosen, not self._row().pinned))
+
+    @Slot()
+    def _on_name(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.NameConversation(chosen[0]))
+
+    @Slot()
+    def _on_export(self) -> None:
+        if chosen := self._chosen():
+            self._request(intents.ExportConversations(chosen))

@@ -31,7 +31,7 @@ from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import filled, put_inside, with_properties
-from r1desk.widgets.text_label import text_label, tool_button
+from r1desk.widgets.text_label import call_with, text_label, tool_button
 
 SEARCH_DELAY_MS = 150
 
@@ -74,7 +74,7 @@ class Sidebar(QWidget):
 
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
-        self.new_button.clicked.connect(lambda: self.requested.emit(intents.NewChat()))
+        call_with(self.new_button.clicked, self.requested.emit, intents.NewChat())
         self.search = SearchField(clearButtonEnabled=True, maxLength=200)
         self.search.setPlaceholderText(tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
@@ -107,7 +107,7 @@ class Sidebar(QWidget):
         bottom = filled(put_inside(layout, QHBoxLayout()), self.trash_button)
         bottom.addStretch()
         self.folder_button = tool_button("folder-plus", tr("New folder"))
-        self.folder_button.clicked.connect(lambda: self.requested.emit(intents.NewFolder()))
+        call_with(self.folder_button.clicked, self.requested.emit, intents.NewFolder())
         for button in (self.folder_button, self._make_more_button()):
             bottom.addWidget(button)
 
@@ -116,9 +116,9 @@ class Sidebar(QWidget):
         button = tool_button("more", tr("Export and import"))
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
-        emit = self.requested.emit
-        menu.addAction(tr("Export all chats…"), lambda: emit(intents.ExportConversations()))
-        menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
+        export, take = menu.addAction(tr("Export all chats…")), menu.addAction(tr("Import…"))
+        call_with(export.triggered, self.requested.emit, intents.ExportConversations())
+        call_with(take.triggered, self.requested.emit, intents.ImportConversations())
         button.setMenu(menu)
         self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
         self.addActions(menu.actions())  # for the palette

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
@@ -37,7 +36,7 @@ from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.notice_bar import NoticeBar
-from r1desk.widgets.text_label import NamedBox, push_button, text_label
+from r1desk.widgets.text_label import NamedBox, call_with, push_button, text_label
 
 SUITED = QSize(1040, 640)
 ALL, HERE, KNOWN, HUB = range(4)
@@ -84,7 +83,7 @@ class ModelChooser(KeyDialog):
         self.pane.download_requested.connect(self._after_download)
         keys = QKeySequence.StandardKey
         for key, step in ((keys.NextChild, 1), (keys.PreviousChild, -1)):
-            QShortcut(QKeySequence(key), self, partial(self._go_on, step))
+            call_with(QShortcut(QKeySequence(key), self).activated, self._go_on, step)
         QShortcut(
             QKeySequence(keys.Delete),
             self.list,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 
 from PySide6.QtCore import QSize, Signal
@@ -25,7 +25,7 @@ from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import format_duration
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
-from r1desk.widgets.text_label import ElidedLabel, text_label, tool_button
+from r1desk.widgets.text_label import ElidedLabel, call_with, text_label, tool_button
 
 _STEPS = 1000
 _AREA_LINES = 10  # at most
@@ -50,9 +50,11 @@ class DownloadAction(Enum):
 
 
 class DownloadRow(QFrame):
-    """One download. Its buttons call `request` with the file's name."""
+    """One download. Its buttons ask with the file's name."""
 
-    def __init__(self, file: str, request: Callable[[DownloadAction, str], None]) -> None:
+    requested = Signal(object, str)  # the `DownloadAction` and the file's name
+
+    def __init__(self, file: str) -> None:
         super().__init__()
         set_role(self, "card")
         self.file = file
@@ -80,7 +82,7 @@ class DownloadRow(QFrame):
             (self.delete_button, DownloadAction.DELETE),
             (self.dismiss_button, DownloadAction.DISMISS),
         ):
-            button.clicked.connect(lambda _checked, action=action: request(action, file))
+            call_with(button.clicked, self.requested.emit, action, file)
             top.addWidget(button)
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
@@ -143,7 +145,8 @@ class DownloadList(QWidget):
                 discard(self.rows.pop(file))
         for place, (file, download) in enumerate(wanted.items()):
             if file not in self.rows:
-                self.rows[file] = DownloadRow(file, self.requested.emit)
+                self.rows[file] = DownloadRow(file)
+                self.rows[file].requested.connect(self.requested)
             if self._layout.indexOf(self.rows[file]) != place:
                 self._layout.insertWidget(place, self.rows[file])
             self.rows[file].show_download(download, loadable_draft)

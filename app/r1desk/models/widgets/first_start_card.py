@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import Qt, Signal
@@ -21,7 +20,7 @@ from r1desk.models.widgets.file_summary import FileSummary
 from r1desk.theme import explain, set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled, put_inside, with_properties
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import call_with, text_label
 
 _COLUMN_EMS = 11  # narrower offers are one below the other
 
@@ -120,5 +119,5 @@ class FirstStartCard(WelcomeCard):
 
     def _show(self, box: OfferBox, file: ModelFile, free_bytes: int | None) -> None:
         box.show_offer(file, free_bytes)
-        box.button.clicked.connect(partial(self.wanted.emit, file))
+        call_with(box.button.clicked, self.wanted.emit, file)
         self._fit()

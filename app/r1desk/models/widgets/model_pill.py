@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.theme import explain, icon, set_role
+from r1desk.widgets.text_label import call_with
 
 _DOT_PX = 10
 _MAX_NAME_EMS = 16
@@ -97,8 +97,8 @@ class ModelPill(QToolButton):
             action.setEnabled(not model.missing)
             menu.addAction(action)
             if model.current:  # it stays loaded, and ticked
-                action.triggered.connect(lambda _checked, action=action: action.setChecked(True))
+                call_with(action.triggered, action.setChecked, True)
             else:
-                action.triggered.connect(partial(self.model_chosen.emit, model.path))
+                call_with(action.triggered, self.model_chosen.emit, model.path)
         menu.addSeparator()
         menu.addAction(tr("Choose a model…"), self.choose_requested.emit)

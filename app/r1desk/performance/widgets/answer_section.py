@@ -16,7 +16,7 @@ from r1desk.performance.widgets.setting_rows import (
 )
 from r1desk.theme import explain
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import call_with, text_label
 
 DELAY_MS = 300
 # The settings that have a row, in their order, with the steps of the slider.
@@ -47,12 +47,12 @@ class AnswerSection(QObject):
         self.rows = _create_rows()
         self.reset = QPushButton(tr("Reset"))
         explain(self.reset, tr("Restore the defaults."))
-        self.reset.clicked.connect(lambda: self.change(**SamplingSettings().model_dump()))
+        call_with(self.reset.clicked, self.change, **SamplingSettings().model_dump())
         for key, row in self.rows.items():
             row.show_cost(tr(row.info.help))
             row.changed.connect(lambda value, key=key: self.change(**{key: value}))
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
-        self._delay.timeout.connect(lambda: self.changed.emit(self.settings, self.system_prompt))
+        self._delay.timeout.connect(self._report)
         self.editor = QPlainTextEdit(tabChangesFocus=True, placeholderText=tr("Empty"))
         self.editor.setFixedHeight(96)
         note = tr("For R1, DeepSeek recommends leaving this empty.")
@@ -82,7 +82,11 @@ class AnswerSection(QObject):
         """Report changes that are still delayed: another conversation is about to be shown."""
         if self._delay.isActive():
             self._delay.stop()
-            self.changed.emit(self.settings, self.system_prompt)
+            self._report()
+
+    @Slot()
+    def _report(self) -> None:
+        self.changed.emit(self.settings, self.system_prompt)
 
     def change(self, **changes: object) -> None:
         """The user set something."""

@@ -9,10 +9,11 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
-from r1desk.models.widgets.open_dialog import open_model_dialog
+from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
 from r1desk.widgets.layouts import put_inside, with_properties
+from r1desk.widgets.text_label import call_with
 
 
 class FileRow(SettingRow):
@@ -38,7 +39,7 @@ class FileRow(SettingRow):
         line.setStretch(0, 1)
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
-        self.none.clicked.connect(lambda: self._choose(""))
+        call_with(self.none.clicked, self._choose, "")
         self.set_value("")
 
     @property
@@ -80,8 +81,11 @@ class FileRow(SettingRow):
 
     @Slot()
     def _on_choose(self) -> None:
-        open_model_dialog(self.window(), self._choose, self._path)
+        dialog = model_dialog(self.window(), self._path)
+        dialog.fileSelected.connect(self._choose)
+        dialog.open()
 
-    def _choose(self, path: Path | str) -> None:
-        self.set_value(str(path))
-        self.changed.emit(str(path))
+    @Slot(str)
+    def _choose(self, path: str) -> None:
+        self.set_value(path)
+        self.changed.emit(path)

@@ -82,7 +82,7 @@ class NextTurnSection(QWidget):
             row.changed.connect(partial(self._on_changed, key))
         self.rows["prepare_next_turn"].show_cost(tr(info("prepare_next_turn").help))
         self._delay = QTimer(self, singleShot=True, interval=SETTLED_MS)
-        self._delay.timeout.connect(lambda: self.settings_changed.emit(self.settings))
+        self._delay.timeout.connect(self._on_settled)
         self.set_settings(PromptCacheSettings())
         self.show_state(None)
 
@@ -111,6 +111,10 @@ class NextTurnSection(QWidget):
                     "{memory} of it checkpoints", memory=format_mib(state.checkpoints_mib)
                 )
         row.show_cost(text)
+
+    @Slot()
+    def _on_settled(self) -> None:
+        self.settings_changed.emit(self.settings)
 
     def _on_changed(self, key: str, value: object) -> None:
         self.settings = self.settings.model_copy(update={key: value})

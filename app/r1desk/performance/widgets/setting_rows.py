@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QMouseEvent, QValidator
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -113,9 +113,18 @@ class SettingRow(QWidget):
         self._head.addStretch(1)
         self.badge.setVisible(info.applies is AppliesWhen.RELOAD)  # without a parent, a window
 
+    @property
+    def value(self) -> Any:
+        """The value that is shown."""
+        raise NotImplementedError
+
     def set_value(self, value: Any) -> None:
         """Show a value, without a signal."""
         raise NotImplementedError
+
+    @Slot()
+    def _on_set(self) -> None:
+        self.changed.emit(self.value)
 
     def reserve_cost_lines(self, lines: int) -> None:
         """Keep the place of `lines` lines of cost, so that nothing below moves with the text."""
@@ -303,7 +312,7 @@ class ChoiceRow(SettingRow):
             self.combo.addItem(text, value)
         self.combo.setMinimumWidth(SPIN_PX)
         self._put_in_head(self.combo)
-        self.combo.activated.connect(lambda _index: self.changed.emit(self.value))
+        self.combo.activated.connect(self._on_set)
 
     @property
     def value(self) -> str:
@@ -325,7 +334,7 @@ class SwitchRow(SettingRow):
         self.check = QCheckBox()
         set_role(self.check, "bare")
         self._put_in_head(self.check)
-        self.check.clicked.connect(lambda: self.changed.emit(self.value))
+        self.check.clicked.connect(self._on_set)
 
     @property
     def value(self) -> bool:
