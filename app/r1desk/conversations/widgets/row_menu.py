@@ -121,7 +121,7 @@ class RowMenu(QObject):
         forget = partial(self._request, intents.SetFolderSettings(folder, as_shown=False))
         usual = menu.addAction(tr("Use default settings for new chats"), forget)
         documents = partial(self._request, intents.ShowFolderDocuments(folder))
-        menu.addAction(icon("file"), tr("Documents of the folder…"), documents)
+        menu.addAction(icon("file"), tr("Folder documents…"), documents)
         usual.setEnabled(known.get(folder, everywhere) != everywhere)
 
     @Slot()
