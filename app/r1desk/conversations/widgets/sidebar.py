@@ -118,7 +118,7 @@ class Sidebar(QWidget):
         menu = QMenu(button)
         emit = self.requested.emit
         menu.addAction(tr("Export all chats…"), lambda: emit(intents.ExportConversations()))
-        menu.addAction(tr("Import…"), lambda: emit(intents.ImportConversations()))
+        menu.addAction(tr("Import chats…"), lambda: emit(intents.ImportConversations()))
         button.setMenu(menu)
         self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
         self.addActions(menu.actions())  # for the palette
