@@ -77,7 +77,7 @@ def test_redirects_are_followed_and_each_address_is_checked_again():
         for path, reason in (
             ("in", "inside your own network"),
             ("out", "only http and https"),
-            ("circle", "redirects in a circle"),
+            ("circle", "redirects in a loop"),
         ):
             with pytest.raises(PageNotRead, match=reason):
                 fetched(f"{server.url}/{path}")
@@ -169,7 +169,7 @@ def test_a_page_that_is_too_large_or_takes_too_long_is_refused(monkeypatch):
             reply.raw(bytes(1 << 16))
 
     large, silent = HostileServer(endless), HostileServer(lambda _request, reply: reply.wait(60))
-    with large.running(), pytest.raises(PageNotRead, match="it has more than 5 MB"):
+    with large.running(), pytest.raises(PageNotRead, match="it is larger than 5 MB"):
         fetched(large.url)
     monkeypatch.setattr(web_page, "_LONGEST_S", 0.3)
     with silent.running(), pytest.raises(PageNotRead, match="it takes too long"):

@@ -21,6 +21,7 @@ from deepseek_r1.checks import (
     worst,
 )
 from deepseek_r1.core.process_lock import missing_of_landlock
+from deepseek_r1.core.units import use_gigabytes
 from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTimes, keep_times
 from deepseek_r1.native.native_library import native
@@ -92,6 +93,17 @@ def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
 def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
     reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
     assert memory_checks.memory_finding(reading, budget_mib=2048).verdict is verdict
+
+
+def test_the_window_gets_amounts_in_gigabytes(tmp_path: Path) -> None:
+    use_gigabytes(True)
+    found = [
+        memory_checks.memory_finding(MemoryReading(16_000, 1500), 6000),
+        drive_checks.free_space_finding(tmp_path),
+    ]
+    shown = " ".join(f"{each.value} {each.todo}" for each in found)
+    assert "GB" in shown
+    assert "MiB" not in shown
 
 
 def test_a_native_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch):

@@ -28,10 +28,10 @@ def test_the_findings_are_shown_with_what_to_do(qtbot, monkeypatch):
     monkeypatch.setattr(doctor_page, "examine", examined)
     page = DoctorPage()
     qtbot.addWidget(page)
-    assert "Looking" in page.note.text()
+    assert "Checking" in page.note.text()
     qtbot.waitUntil(lambda: bool(page.findings))
     assert threads[0] is not threading.main_thread()
-    assert page.note.text() == "Suggestions: 1"
+    assert page.note.text() == "1 suggestion"
     shown = [label.text() for label in page.findChildren(QLabel)]
     assert "300 of 4000 MiB\nClose <b>programs</b>." in shown
     page.copy.click()

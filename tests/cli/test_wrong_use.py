@@ -113,7 +113,7 @@ def bad_file(folder, kind):
         ("old", "old GGJT format"),
         ("cut", "The model file"),
         ("vocabulary", "contains no weights."),
-        ("one token", "It was trained for 1 tokens at a time"),
+        ("one token", "It can read 1 tokens at a time"),
     ],
 )
 def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, message):

@@ -362,7 +362,7 @@ def import_chats(me: Person) -> None:
         return
     file, before = left[0], len(me.chats.titles())
     with me.step("import an export"):
-        me.menu_of(lambda: me.press("button", "Export and import"), me.tree.shown("Import…"))
+        me.menu_of(lambda: me.press("button", "Export and import"), me.tree.shown("Import chats…"))
         me.press("button", "File…")
         me.tree.gone("button", "File…")
         me.file_dialog(file)

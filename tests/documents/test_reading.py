@@ -356,7 +356,7 @@ def test_folders_pipes_missing_and_huge_files_are_refused_at_once(tmp_path: Path
         read_document(tmp_path / "huge.txt")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.txt")
-        with pytest.raises(R1Error, match="it is no file"):
+        with pytest.raises(R1Error, match="it is not a file"):
             read_document(tmp_path / "pipe.txt")
 
 

@@ -201,8 +201,8 @@ def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model,
     if advice.settings.memory_budget != chosen.memory_budget:
         with_swap = chosen.model_copy(update={"swap_enabled": True})
         needed = math.ceil(billed(model, with_swap).total_mib)
-        swap = "" if chosen.swap_enabled else "weights read from the disk and "
-        assert advice.text.startswith(f"It needs {swap}a memory budget of at least {needed:,} MiB.")
+        needs = "It needs" if chosen.swap_enabled else "It has to run from the disk, with"
+        assert advice.text.startswith(f"{needs} a memory budget of at least {needed:,} MiB.")
         named = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) MiB", advice.text)]
         assert chosen.memory_budget < min(named)
     else:
@@ -229,7 +229,7 @@ def test_the_advice_has_the_punctuation_of_its_language():
     text = advise(header(), LoadSettings(context_length=8192, memory_budget=256), OVERHEAD).text
     assert "。 " not in text
     assert ", " not in text
-    assert "批处理大小 64、KV 缓存精度 q4_0" in text
+    assert "批处理大小 64、上下文精度 q4_0" in text
 
 
 def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():

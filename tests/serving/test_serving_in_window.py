@@ -18,9 +18,10 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.preferences import Preferences
 from r1desk.serving.serving_state import ServingPhase, ServingState
-from r1desk.serving.widgets import ServingDialog
+from r1desk.serving.widgets import ServingDialog, client_text
 from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
@@ -74,6 +75,14 @@ class Call:
         if self.error is not None:
             raise self.error
         return self.result
+
+
+@pytest.mark.parametrize(
+    ("requests", "running", "line"),
+    [(1, 0, "MyEditor: 1 request"), (1200, 2, "MyEditor: 1,200 requests · 2 being answered")],
+)
+def test_a_program_is_listed_with_its_requests(requests, running, line):
+    assert client_text(SharingClient(name="MyEditor", requests=requests, running=running)) == line
 
 
 def open_dialog(session: Session) -> ServingDialog:

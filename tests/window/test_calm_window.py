@@ -84,6 +84,15 @@ def test_an_answer_begins_right_below_its_question(answered):
     assert room < 2 * question.fontMetrics().height()
 
 
+def test_buttons_are_beside_a_question_of_several_lines_in_a_narrow_window_too(qtbot, ready):
+    ask_and_wait(qtbot, ready, "Which companies give support, and what did a survey show? " * 2)
+    question = ready.window.chat.view(ready.window.chat.messages[0].id)
+    assert isinstance(question, UserView)
+    for width in (900, 480, 360):
+        below = question.fit_width(width) - question._bubble.bottom()
+        assert below < question.fontMetrics().height(), width
+
+
 def fill_of(sidebar: Sidebar) -> QColor:
     """The colour behind the selected row, right of its text."""
     view = sidebar.list

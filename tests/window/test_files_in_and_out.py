@@ -584,7 +584,8 @@ def choose(session: Session, start: str, file: Path) -> None:
     )
     next(a for a in more.menu().actions() if a.text().startswith(start)).trigger()
     for box in session.window.findChildren(QMessageBox):  # of an import
-        click(next(button for button in box.buttons() if button.text() == "File…"))
+        assert box.defaultButton().text() == "File…"  # Enter goes on, Esc does not
+        click(box.defaultButton())
     choose_file(session.window, file)
 
 

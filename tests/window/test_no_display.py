@@ -93,7 +93,7 @@ def test_without_a_screen_a_model_that_cannot_answer_is_an_exit_status(tmp_path,
 @pytest.mark.integration
 def test_in_a_terminal_the_chat_goes_on_there() -> None:
     with on_terminal(WINDOW, environment()) as terminal:
-        terminal.wait_for("There is no screen here, so the chat goes on in this terminal.")
+        terminal.wait_for("There is no screen here, so you can chat in this terminal.")
         prompt = terminal.wait_for("› ")
         terminal.type("/think\n")
         terminal.wait_for("› ", prompt)

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMenu,
+    QTreeView,
     QVBoxLayout,
     QWidget,
 )
@@ -516,6 +517,19 @@ def test_a_file_dialog_reads_no_file_to_know_its_icon(qtbot: QtBot, tmp_path: Pa
     qtbot.addWidget(parent)
     dialog = file_dialog(parent, "Attach files", ["All files (*)"])
     assert dialog.iconProvider().type(QFileInfo(tmp_path / "nameless")) == ""
+
+
+def test_a_file_dialog_shows_the_whole_size_of_a_file(qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "book.pdf").write_bytes(b"%" * 386_641)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = file_dialog(parent, "Attach files", ["All files (*)"])
+    dialog.setDirectory(str(tmp_path))
+    dialog.show()
+    view = next(each for each in dialog.findChildren(QTreeView) if each.objectName() == "treeView")
+    size = view.sizeHintForColumn
+    qtbot.waitUntil(lambda: view.model().rowCount(view.rootIndex()) == 1 and size(1) > 0)
+    qtbot.waitUntil(lambda: view.columnWidth(1) >= size(1))
 
 
 def test_a_file_dialog_begins_where_the_last_file_was_chosen(qtbot: QtBot, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ class DownloadFailed(R1Error):
 
     what = N_("{file} could not be downloaded.")
     why = N_("{detail}")
-    todo = N_("Start the download again; what has arrived is kept.")
+    todo = N_("Start the download again: it continues where it stopped.")
 
 
 class DownloadStopped(DownloadFailed):
@@ -33,7 +33,7 @@ class ImportRunning(DownloadRunning):
 class SourceRefused(DownloadFailed):
     """The server's answer is not the file."""
 
-    why = N_("{host} answered: {detail}.")
+    why = N_("{host} replied: {detail}.")
     todo = N_("Try another source, or try again later.")
 
 
@@ -52,7 +52,7 @@ class ProxyUnusable(DownloadFailed):
 class NoSpace(DownloadFailed):
     what = N_("There is not enough space for {file}.")
     why = N_("It needs {needed_mib} on the drive of {folder}, which has {free_mib} free.")
-    todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
+    todo = N_("Free some space, or choose a smaller model. The part already downloaded is kept.")
 
 
 class FolderUnusable(DownloadFailed):
@@ -84,14 +84,14 @@ class ChecksumWrong(ModelRefused):
 class ImportedFileDiffers(ModelRefused):
     """A file of this computer is not the expected one; it stays where it is."""
 
-    what = N_("{file} is not the file that it should be, and was not imported.")
+    what = N_("{file} is not the expected file, so it was not imported.")
     why = N_("Its SHA-256 is {actual} and should be {expected}.")
     todo = N_("Download it again, from a source you trust.")
 
 
 class ChecksumUnknown(ModelRefused):
     what = N_("No checksum is known for {file}.")
-    why = N_("Without a checksum nobody can tell whether the right file arrives.")
+    why = N_("Without a checksum, the download cannot be checked.")
     todo = N_("Choose another file, or accept this one unverified with --accept-unverified.")
 
 
@@ -149,6 +149,6 @@ class ReferenceUnusable(WrongUsage):
 class LinkImpossible(R1Error):
     """Neither kind of link works between the two places."""
 
-    what = N_("{path} cannot be linked into the models' folder.")
+    what = N_("{path} cannot be linked into the models folder.")
     why = N_("The system reports: {detail}.")
     todo = N_("Copy or move it instead.")

@@ -120,7 +120,7 @@ class HeaderProcess:
     def _header(self, request: ReadHeader) -> ModelHeader:
         header = self._call(request, path := Path(request.path)).header
         if header is None:
-            raise _unreadable(path, tr("the process that reads it sent no header"))
+            raise _unreadable(path, tr("the process that reads it sent nothing"))
         return header
 
     def close(self) -> None:
@@ -157,7 +157,9 @@ def drive_answers(path: Path) -> bool:
 
 
 def _too_slow(path: Path, seconds: float) -> ModelFileUnreadable:
-    return _unreadable(path, tr("its header took longer than {n:,} seconds", n=round(seconds)))
+    return _unreadable(
+        path, tr("reading its header took longer than {n:,} seconds", n=round(seconds))
+    )
 
 
 def _unreadable(path: Path, detail: str) -> ModelFileUnreadable:

@@ -157,7 +157,7 @@ async def _open(
                 return
             address = await _redirected(response, file, policy)
             await stack.aclose()
-        raise SourceUnsafe(file=file, detail=tr("The address redirects in a circle."))
+        raise SourceUnsafe(file=file, detail=tr("The address redirects in a loop."))
 
 
 def _safe_address(
@@ -170,7 +170,7 @@ def _safe_address(
     under_test = policy.loopback_http and address.scheme == "http" and address.host == LOOPBACK
     if not (address.scheme == "https" or under_test) or not address.host or address.userinfo:
         shown = str(address)[:200]
-        detail = tr("Only https addresses are allowed, and {address} is not one.", address=shown)
+        detail = tr("Only https addresses can be used, not {address}.", address=shown)
         raise SourceUnsafe(file=file, detail=detail)
     return address
 
@@ -243,7 +243,7 @@ def _check_status(response: httpx2.Response, file: str, first: int) -> None:
     if status in _TRY_AGAIN:
         after = response.headers.get("retry-after", "")
         raise Interrupted(
-            tr("{host} answered: status {status}", host=response.url.host, status=status),
+            tr("{host} replied: status {status}", host=response.url.host, status=status),
             min(float(after), _MOST_RETRY_AFTER_S) if re.fullmatch(r"\d{1,6}", after) else None,
         )
     if status in (401, 403):

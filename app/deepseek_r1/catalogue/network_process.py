@@ -140,7 +140,7 @@ class PageFetched(PipeMessage):
     address: Annotated[str, Field(max_length=MAX_ADDRESS)]
 
 
-_UNEXPECTED: Final = N_("The process for the network sent something that could not be understood.")
+_UNEXPECTED: Final = N_("The network process sent data that could not be understood.")
 NetworkRequest = PullRequest | ListRequest | PageRequest
 ResultT = TypeVar("ResultT", FilesPulled, RepositoryListed, PageFetched)
 
@@ -213,9 +213,7 @@ class NetworkProcess:
         try:
             child = ChildCall(ChildKind.NETWORK, reply_adapter)
         except OSError as error:
-            detail = tr(
-                "The process for the network could not be started: {reason}.", reason=str(error)
-            )
+            detail = tr("The network process could not be started: {reason}.", reason=str(error))
             raise request.failed(detail) from error
         self._on_started(child.pid)
 
@@ -237,7 +235,7 @@ class NetworkProcess:
             if stop.asked:
                 raise DownloadStopped(file=_name(request)) from None
             log.models.warning("the network process ended (%s): %s", died.how, died.stderr)
-            detail = tr("The process for the network ended ({how}).", how=died.how)
+            detail = tr("The network process ended ({how}).", how=died.how)
             raise request.failed(detail) from died
         else:
             return result

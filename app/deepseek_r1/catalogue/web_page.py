@@ -71,7 +71,7 @@ async def _fetch(address: str, policy: RetryPolicy) -> FetchedPage:
                     url = url.join(response.headers.get("location", ""))
     except (httpx2.InvalidURL, ValueError):
         raise _refused(address, tr("the address is not valid")) from None
-    raise _refused(address, tr("it redirects in a circle"))
+    raise _refused(address, tr("it redirects in a loop"))
 
 
 async def _response(
@@ -126,7 +126,7 @@ async def _document(response: httpx2.Response, url: httpx2.URL) -> bytes:
         async for chunk in response.aiter_raw():
             data += chunk
             if len(data) > MOST_BYTES:
-                raise _refused(url, tr("it has more than {n} MB", n=MOST_BYTES >> 20))
+                raise _refused(url, tr("it is larger than {n} MB", n=MOST_BYTES >> 20))
     if not response.headers.get("content-type", "").lower().startswith(_PAGES):
         return bytes(data)
     charset = response.charset_encoding or ""

@@ -18,6 +18,7 @@ from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import is_profile_chosen, profile_dir, starter_model
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
 
@@ -58,7 +59,7 @@ def profile_finding(profile: Path) -> Finding:
     read_only = sys.platform != "win32" and os.statvfs(place).f_flag & os.ST_RDONLY
     server = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
     todo = tr(
-        "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to a folder."
+        "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to another folder."
     )
     found = found.where(bool(read_only) and is_profile_chosen(), Severity.NOTE, server)
     return found.where(True, Severity.PROBLEM, todo)
@@ -67,7 +68,7 @@ def profile_finding(profile: Path) -> Finding:
 def free_space_finding(folder: Path) -> Finding:
     """Checks that there is space for a model."""
     free = shutil.disk_usage(folder).free / _MIB
-    value = tr("{n} MiB free for models", n=f"{free:,.0f}")
+    value = tr("{memory} free for models", memory=in_sentence(free))
     todo = tr("Free some space before you download a model.")
     found = Finding("room", tr("Disk space"), value)
     return found.where(free < LEAST_FREE_MIB, Severity.WARNING, todo)
@@ -90,7 +91,9 @@ def _drive(folder: Path) -> Finding:
     unbelievable = speed > FASTEST_TURNING_MIB_S  # virtual drives may claim to rotate
     kind = "" if unbelievable else drive_kind(_existing(folder))
     value = ", ".join(
-        part for part in (kind, tr("{n} MiB/s", n=f"{speed:,.0f}") if speed else "") if part
+        part
+        for part in (kind, tr("{speed} a second", speed=in_sentence(speed)) if speed else "")
+        if part
     )
     far = tr("Models on a network drive load slowly and do not run well from the disk.")
     slow = tr("Too slow for models that run from the disk. Choose one that fits into memory.")

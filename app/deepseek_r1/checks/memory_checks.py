@@ -11,6 +11,7 @@ import psutil
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LEAST_BUDGET_MIB, default_budget
+from deepseek_r1.core.units import in_sentence
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 
@@ -33,14 +34,14 @@ def check(root: Path = _ROOT) -> Iterator[Finding]:
 def memory_finding(reading: MemoryReading, budget_mib: float) -> Finding:
     """Compares the available memory with the default budget and the least for any model."""
     value = tr(
-        "{free} of {total} MiB available",
-        free=f"{reading.available_mib:,.0f}",
-        total=f"{reading.total_mib:,.0f}",
+        "{free} of {total} available",
+        free=in_sentence(reading.available_mib),
+        total=in_sentence(reading.total_mib),
     )
     none = tr("Close other programs: no model fits into what is left.")
     less = tr(
-        "Less than the default budget of {n} MiB: close programs or lower the budget.",
-        n=round(budget_mib),
+        "Less than the default budget of {budget}: close programs or lower the budget.",
+        budget=in_sentence(budget_mib),
     )
     found = Finding("memory", tr("Memory"), value)
     found = found.where(reading.available_mib < LEAST_BUDGET_MIB, Severity.PROBLEM, none)
@@ -63,8 +64,8 @@ def pressure_finding(reading: MemoryReading) -> Finding:
 def _limit(reading: MemoryReading) -> Iterator[Finding]:
     whole = psutil.virtual_memory().total / _MIB
     if reading.total_mib < 0.95 * whole:
-        value = tr("{n} MiB, set by a control group", n=f"{reading.total_mib:,.0f}")
-        todo = tr("The default budget follows it. Set no larger one.")
+        value = tr("{memory}, set by a control group", memory=in_sentence(reading.total_mib))
+        todo = tr("The default budget stays below it. Do not set a larger one.")
         yield Finding("memory_limit", tr("Memory limit"), value, Severity.NOTE, todo)
 
 
@@ -80,8 +81,8 @@ def swap_finding() -> Iterator[Finding]:
     if not swap.total:
         return
     used, total = swap.used / _MIB, swap.total / _MIB
-    value = tr("{used} of {total} MiB used", used=f"{used:,.0f}", total=f"{total:,.0f}")
-    todo = tr("Programs were moved to the disk. Close the ones that you do not need.")
+    value = tr("{used} of {total} used", used=in_sentence(used), total=in_sentence(total))
+    todo = tr("Some programs were moved to the disk. Close the ones you do not need.")
     yield Finding("swap", title, value).where(used > total / 2, Severity.WARNING, todo)
 
 
@@ -95,7 +96,7 @@ def _address_space() -> Iterator[Finding]:
     if soft == resource.RLIM_INFINITY:
         return
     todo = tr("Start the program where “ulimit -v” is unlimited.")
-    value = tr("{n} MiB", n=f"{soft / _MIB:,.0f}")
+    value = in_sentence(soft / _MIB)
     yield Finding("address_space", tr("Limit of address space"), value, Severity.WARNING, todo)
 
 

@@ -33,7 +33,7 @@ def check() -> Iterator[Finding]:
 
 def _library(package: str, title: str, without: Severity) -> Finding:
     if importlib.util.find_spec(_PACKAGES[package]) is None:
-        todo = tr("It is missing. Install the application again.")
+        todo = tr("It is missing. Install R1 Desk again.")
         return Finding(package, title, package, without, todo)
     return Finding(package, title, engine_name(legacy=package == "ctransformers"))
 
@@ -43,7 +43,7 @@ def _native() -> Iterator[Finding]:
     try:
         native()
     except EngineStartFailed:
-        todo = tr("It is missing. Install the application again.")
+        todo = tr("It is missing. Install R1 Desk again.")
         yield Finding("native", tr("Engine"), LIBRARY.name, Severity.PROBLEM, todo)
 
 
@@ -55,7 +55,8 @@ def process_lock_finding(missing: Sequence[str]) -> Finding:
         return Finding("lock", title, value)
     value = tr("not on this system: {parts}", parts=", ".join(tr(part) for part in missing))
     todo = tr(
-        "Open only files from sources you trust. On Linux 5.13 or later the process is locked."
+        "Open only files from sources you trust. On Linux 5.13 or later the "
+        "engine runs in a sandbox."
     )
     return Finding("lock", title, value, Severity.NOTE, todo)
 
@@ -64,6 +65,6 @@ def _old_files() -> Iterator[Finding]:
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64") or sys.platform == "darwin":
         return
-    todo = tr("Files from before GGUF cannot be opened here. Look for GGUF versions.")
+    todo = tr("Files older than GGUF cannot be opened here. Look for GGUF versions.")
     value = f"{platform.system()} {machine}"
     yield Finding("old_files", tr("Old model files"), value, Severity.NOTE, todo)

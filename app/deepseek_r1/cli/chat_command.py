@@ -274,7 +274,7 @@ class _Session:
 
     def _new(self, _rest: str) -> None:
         self.conversation = Conversation(self.conversation.system)
-        console.note(tr("A new conversation."))
+        console.note(tr("A new chat."))
 
     def _regenerate(self, _rest: str) -> None:
         if self.conversation.drop_last_answer():

@@ -102,9 +102,7 @@ def _kernel() -> dict[str, Any]:
 
 def _kernel_finding(kernel: dict[str, Any]) -> Finding:
     if kernel["error"]:
-        todo = tr(
-            "Install the application again. If that does not help, report the problem with the log."
-        )
+        todo = tr("Install R1 Desk again. If that does not help, report the problem with the log.")
         return Finding("kernel", tr("Kernel"), str(kernel["error"]), Severity.PROBLEM, todo)
     name = kernel["variant"] or tr("built for this machine")
     return Finding("kernel", tr("Kernel"), f"{name}: {', '.join(kernel['features'])}")

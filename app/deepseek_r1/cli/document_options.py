@@ -83,7 +83,7 @@ def answer_events(
         messages, sources = planned.messages, planned.sources
         if not planned.whole:
             n = sum(each.passage.sha256 not in planned.documents for each in sources)
-            console.aside(tr("The documents do not fit: {n} passages of them are sent.", n=n))
+            console.aside(tr("The documents are too long, so {n} passages of them are sent.", n=n))
     events = engine.generate(messages, sampling, continues=continues, json_schema=json_schema)
     return map(SourcedAnswer(sources, continues), events)
 

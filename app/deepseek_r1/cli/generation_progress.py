@@ -110,16 +110,15 @@ def note_template(used: TemplateUsed) -> None:
     if used.source is TemplateSource.FAMILY:
         console.note(
             tr(
-                "The model's file has no chat template. The template of its family is used: "
-                "{name}.",
+                "This model has no chat template. The one of its family is used: {name}.",
                 name=used.name,
             )
         )
     elif used.source is TemplateSource.COMPLETION:
         console.note(
             tr(
-                "The model's file has no chat template and seems to be a base model, or one of an "
-                "unknown family: it continues your text. --chat-template chooses a template."
+                "This model has no chat template, so it only continues your text. If it "
+                "was made for chatting, choose one with --chat-template."
             )
         )
 
@@ -129,7 +128,9 @@ def note_facts(settings: LoadSettings, facts: ModelFacts) -> None:
     if text := graphics_text(facts.graphics):
         console.note(text)
     if "drafts" in facts.ignored and settings.drafts not in (DraftMode.OFF, DraftMode.AUTO):
-        console.note(tr("This model has no drafts: tokens cannot be taken back from its memory."))
+        console.note(
+            tr("Drafts do not work with this model: tokens cannot be taken back from its memory.")
+        )
 
 
 def thinking_end_text(end: ThinkingEnd) -> str:
@@ -172,7 +173,7 @@ def summary(stats: GenerationStats) -> str:
     if stats.accepted:
         parts.append(tr("{each} tokens a pass", each=f"{stats.tokens_per_pass:.1f}"))
     if stats.draft_released:
-        parts.append(tr("the draft model was freed: its memory makes the model faster"))
+        parts.append(tr("the draft model was unloaded: the model is faster with its memory"))
     if stats.restored_tokens:
         parts.append(
             tr(

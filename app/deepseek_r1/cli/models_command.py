@@ -133,12 +133,12 @@ def _verify_text(each: Verified) -> str:
             return tr("no checksum is known; its SHA-256 is {actual}", actual=each.sha256)
 
 
-@models.command("remove", help=tr("Delete a model from the models' folder, after asking."))
+@models.command("remove", help=tr("Delete a model from the models folder, after asking."))
 @click.argument("name", help=tr("The model's file name or catalogue id."))
 @flag("--yes -y", tr("Do not ask."))
 @o.json_option
 def remove_model(*, name: str, yes: bool, as_json: bool) -> None:
-    """Delete a model from the models' folder, after asking."""
+    "Delete a model from the models folder, after asking."
     path = find_model(name, *models_dirs())
     files = files_of(path)
     size_mb = sum(each.stat().st_size for each in files) / MIB

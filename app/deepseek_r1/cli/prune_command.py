@@ -25,7 +25,7 @@ _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 def without_effect(_context: click.Context, option: click.Parameter, value: object) -> None:
     """Say of an option that scripts may still name that it no longer does anything."""
     if value is not None:
-        detail = tr("The fit of what stays gained nothing and is gone.")
+        detail = tr("This option does nothing any more: it gained nothing.")
         console.note(f"{option.opts[0]}: {detail}")
 
 

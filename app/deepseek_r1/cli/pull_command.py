@@ -54,11 +54,11 @@ class _Order:
     accept_unverified: bool
 
 
-_name_option = option("--name", tr("Another name for the file in the models' folder."))
+_name_option = option("--name", tr("Another name for the file in the models folder."))
 
 
 @command(
-    "pull", tr("Download a model into the models' folder; an interrupted download is continued.")
+    "pull", tr("Download a model into the models folder; an interrupted download is continued.")
 )
 @click.argument(
     "what",
@@ -170,7 +170,7 @@ def _checked_sha256(text: str) -> str:
 
 
 @command(
-    "import", tr("Import a model file of this computer into the models' folder after checking it.")
+    "import", tr("Import a model file of this computer into the models folder after checking it.")
 )
 @click.argument("file", type=PATH, help=tr("A GGUF file, or any part of a split model."))
 @flag("--move", tr("Move it instead of copying."))
@@ -181,7 +181,7 @@ def _checked_sha256(text: str) -> str:
 def import_file(
     *, file: Path, move: bool, link: bool, sha256: str | None, name: str | None, as_json: bool
 ) -> None:
-    """Import a model file of this computer into the models' folder after checking it."""
+    """Import a model file of this computer into the models folder after checking it."""
     if move and link:
         raise WrongUsage(detail=tr("Use either --move or --link."))
     with file_progress() as on_progress:

@@ -14,7 +14,7 @@ class ConversionRefused(R1Error):
 
 
 class SourceMissing(ConversionRefused):
-    what = N_("{path} is no model that can be converted.")
+    what = N_("{path} cannot be converted.")
     why = N_("{detail}")
     todo = N_("Name a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors.")
 
@@ -71,7 +71,7 @@ class NumbersUnfit(ConversionRefused):
 
     what = N_("The weight {name} cannot be stored as {kind}.")
     why = N_("{detail}")
-    todo = N_("Choose bf16 or f32, or download the model again if it should be sound.")
+    todo = N_("Choose bf16 or f32. If the model should have no such numbers, download it again.")
 
 
 class ImportanceNeeded(ConversionRefused):

@@ -144,7 +144,7 @@ class PieceMaker:
         kind = place.kind.name
         largest = max(float(rows.max()), -float(rows.min()))  # NaN stays NaN
         if not np.isfinite(largest):
-            detail = tr("It holds infinity or NaN.")
+            detail = tr("It contains infinity or NaN.")
         elif kind == "F16" and largest > _F16_MOST:
             detail = tr("Its largest number is {number}.", number=f"{largest:.6g}")
         else:

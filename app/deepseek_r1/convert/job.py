@@ -135,7 +135,7 @@ def read_source(path: Path, quantiser: Quantiser) -> ModelSource:
     if path.is_dir():
         return read_folder(path)
     if not path.exists():
-        raise SourceMissing(path=str(path), detail=tr("It is not there."))
+        raise SourceMissing(path=str(path), detail=tr("It does not exist."))
     return read_gguf(path, quantiser)
 
 

@@ -119,15 +119,15 @@ class LegacyModelFile(ModelRefused):
 
 
 class GgufVersionUnknown(ModelRefused):
-    what = N_("{path} is GGUF version {version}, which this application cannot read.")
-    why = N_("It reads versions 1 to 3.")
-    todo = N_("Look for a newer file of the same model, or update this application.")
+    what = N_("{path} is GGUF version {version}, which R1 Desk cannot read.")
+    why = N_("Versions 1 to 3 can be read.")
+    todo = N_("Look for a newer file of the same model, or update R1 Desk.")
 
 
 class ModelFileUnknown(ModelRefused):
     """The file may be sound, and is of a later kind; `advice` is what to take in its place."""
 
-    what = N_("{path} has something in it that this application does not know.")
+    what = N_("{path} contains something that R1 Desk does not know.")
     why = N_("{detail}")
     todo = N_("{advice}")
 
@@ -146,14 +146,12 @@ class ModelFileDamaged(ModelRefused):
 
 class ModelWithoutWeights(ModelRefused):
     what = N_("{path} contains no weights.")
-    why = N_("It has a header and perhaps a vocabulary, but no weights to compute with.")
+    why = N_("It has a header, but no weights.")
     todo = N_("Choose the model file itself, usually the largest in its folder.")
 
 
 class ArchitectureUnknown(ModelRefused):
-    what = N_(
-        "{path} is a model of type “{architecture}”, which this application cannot chat with."
-    )
+    what = N_("{path} is a model of type “{architecture}”, which R1 Desk cannot chat with.")
     why = N_("The engine supports the Llama, Qwen and DeepSeek families and related models.")
     todo = N_("Choose a chat model from one of these families.")
 
@@ -161,7 +159,7 @@ class ArchitectureUnknown(ModelRefused):
 class ArchitectureTooNew(ArchitectureUnknown):
     what = N_("{path} is a model of type “{architecture}”, which this version does not know.")
     why = N_("Newer models need a newer llama.cpp than it has.")
-    todo = N_("Update this application, or choose a model from its list.")
+    todo = N_("Update R1 Desk, or choose a model from its list.")
 
 
 class SplitPartMissing(ModelRefused):
@@ -172,7 +170,7 @@ class SplitPartMissing(ModelRefused):
 
 class TrainedTooShort(ModelRefused):
     what = N_("{path} cannot be used for chat.")
-    why = N_("It was trained for {trained} tokens at a time; a question takes {least} or more.")
+    why = N_("It can read {trained} tokens at a time; at least {least} are needed.")
     todo = N_("Choose another model.")
 
 
@@ -193,11 +191,13 @@ class BudgetTooSmall(ModelRefused):
 class ModelLoadFailed(ModelRefused):
     what = N_("The engine of this version could not load {path}.")
     why = N_("It reports: {detail}.")
-    todo = N_("Choose another model, update this application, or download the file again.")
+    todo = N_("Choose another model, update R1 Desk, or download the file again.")
 
 
 class OldEngineUsedUp(ModelLoadFailed):
-    why = N_("This process has opened {loads} old files, and their engine never frees all of one.")
+    why = N_(
+        "This process has opened {loads} old files; their engine does not free all their memory."
+    )
     todo = N_("Start the program again, or leave out “isolated=False”.")
 
 
@@ -215,7 +215,7 @@ class EmbeddingModelUnfit(ModelRefused):
 
 class DraftMissing(ModelRefused):
     what = N_("There is no draft model for {model}.")
-    why = N_("Drafts are to come from a draft model, and none was chosen.")
+    why = N_("Drafts need a draft model, and none was chosen.")
     todo = N_("Choose a small model of the same family, or take drafts from the text.")
 
 
@@ -236,7 +236,7 @@ class TemplateUnusable(ModelRefused):
 
 
 class ConversationRefused(TemplateUnusable):
-    what = N_("The chat template cannot show this chat.")
+    what = N_("The chat template does not work for this chat.")
     todo = N_("Change the chat, or choose another chat template.")
 
 
@@ -312,7 +312,9 @@ class EngineDied(EngineFailed):
 class EngineOutOfMemory(EngineFailed):
     what = N_("The system ended the engine ({how}).")
     why = N_("This usually happens when the computer runs out of memory.")
-    todo = N_("Your text is safe. Close other programs or choose a smaller context or model.")
+    todo = N_(
+        "Your text is safe. Close other programs, or choose a shorter context or another model."
+    )
 
 
 class EngineHung(EngineFailed):
@@ -323,18 +325,16 @@ class EngineHung(EngineFailed):
 
 class EngineKeepsDying(EngineFailed):
     what = N_(
-        "The engine stopped {count} times within {minutes} minutes and is not restarted again."
+        "The engine stopped {count} times within {minutes} minutes and will not be restarted."
     )
     why = N_("The last time: {detail}")
-    todo = N_("Try a smaller context or another model, then start the engine again.")
+    todo = N_("Use a shorter context or another model, then start the engine again.")
 
 
 class EngineStartFailed(EngineFailed):
     what = N_("The engine could not be started.")
     why = N_("{detail}")
-    todo = N_(
-        "Install the application again. If that does not help, report the problem with the log."
-    )
+    todo = N_("Install R1 Desk again. If that does not help, report the problem with the log.")
 
 
 class SystemTooTight(EngineStartFailed):
@@ -359,7 +359,7 @@ class LegacyEngineUnavailable(EngineStartFailed):
 class StreamingUnavailable(EngineStartFailed):
     what = N_("This engine cannot run a model from the disk.")
     why = N_("The engine's library differs from what is expected: {detail}.")
-    todo = N_("Turn swapping to disk off and choose a model that fits the memory budget.")
+    todo = N_("Turn off “Run larger models from the disk”, and choose a model that fits in memory.")
 
 
 class ProtocolBroken(EngineFailed):

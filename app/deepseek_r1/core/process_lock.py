@@ -248,7 +248,7 @@ def lock_files(
     except OSError as error:
         from deepseek_r1.core.errors import EngineStartFailed  # noqa: PLC0415 - it loads pydantic
 
-        detail = tr("It could not be locked: {reason}.", reason=error.strerror)
+        detail = tr("The sandbox could not be set up: {reason}.", reason=error.strerror)
         raise EngineStartFailed(detail=detail) from error
     return True
 

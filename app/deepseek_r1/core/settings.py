@@ -171,18 +171,18 @@ class LoadSettings(_Settings):
         CacheStrategy.AUTO,
         N_("Cache strategy"),
         N_(
-            "Which weights stay in memory when not all of them fit. Weights that every token needs "
-            "are pinned as far as they fit. The experts of a mixture-of-experts model are kept in "
-            "the order of their first use (pinned), by their last use (LRU) or by how often they "
-            "are used (LFU). Automatic uses LFU for experts."
+            "Which weights stay in memory when not all fit. Weights that every token "
+            "needs come first. The experts of a mixture-of-experts model stay in the "
+            "order of their first use (pinned), by their last use (LRU) or by how "
+            "often they are used (LFU). Automatic uses LFU."
         ),
     )
     enable_chunk_loading: bool = _on_reload(
         True,
         N_("Read in chunks"),
         N_(
-            "Streamed weights are read and counted in whole chunks. When this is off, in single "
-            "memory pages."
+            "On: streamed weights are read and counted in whole chunks. Off: in "
+            "single memory pages."
         ),
     )
     chunk_size_kib: int = _on_reload(
@@ -225,8 +225,9 @@ class LoadSettings(_Settings):
         GRAPHICS_MEASURED,
         N_("Graphics"),
         N_(
-            "Who reads prompts in the processor's place: off, the graphics processor that was "
-            "measured to be faster (measured), or one by a part of its name."
+            "What reads prompts instead of the processor: off, measured (a graphics "
+            "processor, where it was measured to be faster), or part of a graphics "
+            "processor's name."
         ),
         max_length=200,
     )

@@ -20,7 +20,7 @@ class DocumentNotRead(DocumentRefused):
 
 
 class DocumentKindUnknown(DocumentRefused):
-    what = N_("{name} is no document that can be read.")
+    what = N_("{name} cannot be read as a document.")
     why = N_("{detail}")
     todo = N_("Save it as PDF, DOCX, ODT, PPTX, XLSX, EPUB, HTML or plain text, or paste its text.")
 

@@ -70,7 +70,7 @@ class OfficeFile:
         self._left_bytes -= info.file_size  # of which `zipfile` unpacks no more than that
         is_dense = info.file_size > max(_SMALL_BYTES, _MAX_RATIO * info.compress_size)
         if self._left_bytes < 0 or is_dense:
-            detail = tr("Unpacked it is very much longer.")
+            detail = tr("Unpacked, it is far too large.")
             raise DocumentTooLarge(name=self._writer.name, detail=detail)
         with self._archive.open(info) as file:
             return file.read()
@@ -95,7 +95,7 @@ class OfficeFile:
         parser.Parse(self._read(part), True)
 
     def _refuse_entities(self, *_declaration: object) -> None:
-        detail = tr("it declares entities, as no office program does")
+        detail = tr("it declares entities, which office programs never do")
         raise DocumentDamaged(name=self._writer.name, detail=detail)
 
     def _refuse_encryption(self, name: str, _attributes: Mapping[str, str]) -> None:
@@ -205,7 +205,9 @@ class OfficeFile:
             part = _joined(posixpath.dirname(package), files[chapter])
             page, folder = self._read(part), posixpath.dirname(part)
             if (text := decoded_page(page)) is None:
-                raise DocumentDamaged(name=self._writer.name, detail=tr("a chapter is no text"))
+                raise DocumentDamaged(
+                    name=self._writer.name, detail=tr("one of its chapters is not text")
+                )
             MarkupText(self._writer, picture_text=partial(self._picture_text, folder)).write(text)
 
     def _begin_part(self) -> None:

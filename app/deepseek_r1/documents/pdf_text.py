@@ -61,7 +61,7 @@ def write_pdf(path: Path, writer: BlockWriter, password: str = "") -> None:
     document = opened_pdf(path, writer.name, password)
     pages = len(document)
     if pages > MAX_PAGES:
-        detail = tr("It has {n:,} pages; at most {limit:,} are read.", n=pages, limit=MAX_PAGES)
+        detail = tr("It has {n:,} pages; at most {limit:,} can be read.", n=pages, limit=MAX_PAGES)
         raise DocumentTooLarge(name=writer.name, detail=detail)
     headings = _headings(document)
     for number in range(1, pages + 1):

@@ -126,7 +126,7 @@ def write_document(path: Path, writer: BlockWriter, password: str = "") -> str:
             if _ENCRYPTED_OFFICE in file.read():
                 raise errors.DocumentEncrypted(name=writer.name)
         if suffix != ".xls":
-            raise _unknown(writer, tr("It is of the old format of Word or PowerPoint."))
+            raise _unknown(writer, tr("It is in an old format of Word or PowerPoint."))
         write_sheets(path, writer)
         return "xls"
     if start.startswith(b"{\\rtf"):

@@ -109,10 +109,10 @@ def file_sha256(path: Path, name: str = "") -> str:
     with _refusals(name):
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # reading a device or a pipe may never end
-            raise DocumentNotRead(name=name, detail=tr("it is no file"))
+            raise DocumentNotRead(name=name, detail=tr("it is not a file"))
         if found.st_size > MAX_BYTES:
             size, limit = in_sentence(found.st_size >> 20), in_sentence(MAX_BYTES >> 20)
-            detail = tr("It has {size}; at most {limit} are read.", size=size, limit=limit)
+            detail = tr("It has {size}; at most {limit} can be read.", size=size, limit=limit)
             raise DocumentTooLarge(name=name, detail=detail)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -188,7 +188,7 @@ def _read_within(
                 if died.returncode == -signal.SIGABRT and died.stderr.startswith(_OUT_OF_MEMORY):
                     raise memory.too_much(name, most_mib) from died
                 raise
-    raise DocumentNotRead(name=name, detail=tr("it is being written to"))
+    raise DocumentNotRead(name=name, detail=tr("another program is writing to it"))
 
 
 def _read(wanted: _Reading, most_mib: int, *, recognises: bool) -> tuple[Document, DocumentRead]:

@@ -91,11 +91,11 @@ class ReadingMemory:
 
     def too_much(self, name: str, had_mib: int) -> DocumentTooLarge | DocumentNeedsMemory:
         """The refusal of a document that would take more than the `had_mib` of its reader."""
-        detail = tr("Reading it takes more than {had}.", had=in_sentence(had_mib))
+        detail = tr("Reading it takes more than {had} of memory.", had=in_sentence(had_mib))
         if had_mib >= MEMORY_MIB or (budget_mib := self._budget_mib()) == float("inf"):
             return DocumentTooLarge(name=name, detail=detail)
         todo = tr(
-            "With a memory budget of {enough} it gets {most}, the most that a document may take.",
+            "With a memory budget of {enough} it gets {most}, the most a document may take.",
             enough=in_sentence(ceil(budget_mib) + MEMORY_MIB - had_mib, up=True),
             most=in_sentence(MEMORY_MIB),
         )

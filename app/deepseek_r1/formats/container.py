@@ -141,7 +141,7 @@ def _read(cursor: Cursor) -> Container:
     _read_keys(cursor, file, key_count)
     if any(key.startswith("prism.hadamard.") for key in file.kinds):  # it would write nonsense
         detail = tr("Its weights are rotated (prism.hadamard), and llama.cpp lacks the way back.")
-        advice = tr("Take the model that it was made from: a Q4_K_M of Qwen3.5, for example.")
+        advice = tr("Choose the model that it was made from: a Q4_K_M of Qwen3.5, for example.")
         raise cursor.unknown(detail, advice)
     alignment = _alignment(cursor, file)
     tensors = [_read_tensor(cursor) for _ in range(tensor_count)]
@@ -260,7 +260,7 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
         detail = tr(
             "Its tensor {name} has the type {n}, which llama.cpp lacks.", name=name, n=shown
         )
-        raise cursor.unknown(detail, tr("Take a file of the same model in Q4_K_M or Q2_0_g64."))
+        raise cursor.unknown(detail, tr("Choose a file of the same model in Q4_K_M or Q2_0_g64."))
     if kind is None:
         raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
     elements = prod(shape)
@@ -280,7 +280,7 @@ def _check_layout(cursor: Cursor, tensors: list[TensorInfo], alignment: int) -> 
         if tensor.offset != end:
             if _has_large_groups(tensors[at - 1], tensor.offset, alignment):
                 detail = tr("Its Q2_0 has groups of 128 values, that of llama.cpp groups of 64.")
-                raise cursor.unknown(detail, tr("Take the file that ends in Q2_0_g64."))
+                raise cursor.unknown(detail, tr("Choose the file that ends in Q2_0_g64."))
             raise cursor.damaged(tr("the tensor {name} is at the wrong offset", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
 

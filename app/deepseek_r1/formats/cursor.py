@@ -64,7 +64,7 @@ class Refusals:
 
     def unknown(self, detail: str, advice: str = "") -> ModelFileUnknown:
         """The error for what a later version may know; `advice` is what to take instead."""
-        usual = tr("Update this application, or choose a model from its list.")
+        usual = tr("Update R1 Desk, or choose a model from its list.")
         return ModelFileUnknown(path=str(self.path), detail=detail, advice=advice or usual)
 
 

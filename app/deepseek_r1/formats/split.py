@@ -44,7 +44,7 @@ def _read_part(part: Path, number: int, count: int, chosen: Path) -> Container:
         raise unusable(str(error)) from error
     keys = Metadata(file)
     if keys.scalar("split.count", "u16") != count or keys.scalar("split.no", "u16") != number:
-        raise unusable(tr("It belongs to another model or to another place in the row."))
+        raise unusable(tr("It belongs to another model, or is out of order."))
     if file.needed_bytes > file.file_bytes:
         raise unusable(
             tr(

@@ -128,7 +128,7 @@ class EngineSession:
             raise ProtocolBroken(detail=tr("It sent a second handshake."))
         if reply.version != protocol.VERSION:
             detail = tr(
-                "It uses version {theirs} of the protocol, this application version {ours}.",
+                "It uses version {theirs} of the protocol, R1 Desk uses version {ours}.",
                 theirs=reply.version,
                 ours=protocol.VERSION,
             )

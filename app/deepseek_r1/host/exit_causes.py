@@ -23,7 +23,7 @@ _WINDOWS_ABORT = 3  # the C runtime's, where a handler has written its trace
 _WINDOWS_OUT_OF_MEMORY = {0xC0000017, 0xC000012D, 0xC000009A}
 
 _MEANINGS = {
-    "abort": N_("It met a state it could not go on from."),
+    "abort": N_("It reached a state from which it cannot go on."),
     "SIGSEGV": N_("It used memory that is not its own."),
     "SIGBUS": N_("A file it was reading went away or became shorter."),
     "SIGILL": N_("This processor lacks an instruction that the engine was built for."),

@@ -10,12 +10,13 @@ def shortage_text(memory: MemoryState) -> str:
     """Explains that the engine uses less than its budget, and what the user can do."""
     if memory.streams:
         return tr(
-            "The computer is short of memory: less of the model stays in it until there is more "
-            "again. The answer goes on, more slowly."
+            "This computer is short of memory, so less of the model stays in it for "
+            "now. The answer goes on, more slowly."
         )
     return tr(
-        "The computer is short of memory. This model is in memory whole and cannot give any back: "
-        "close other programs, or run it from the disk with a smaller budget."
+        "This computer is short of memory. The whole model is in memory and "
+        "cannot give any back: close other programs, or run it from the disk "
+        "with a smaller budget."
     )
 
 

@@ -314,7 +314,7 @@ class Supervisor:
                 process.kill()
                 self._wait_for_exit(process, KillStep.KILL.value)
             process.close()
-        closing = EngineFailed(detail=tr("the application is closing"))
+        closing = EngineFailed(detail=tr("R1 Desk is closing"))
         self._carry_out(self._queue.on_engine_lost(closing.report()))
 
     def _wait_for_exit(self, process: ChildProcess, seconds: float) -> bool:

@@ -105,7 +105,7 @@ def open_model(
     header or its bill.
     """
     if sys.platform == "linux" and not Path("/proc/self").exists():
-        raise SystemTooTight(detail=tr("It measures memory by /proc, which is missing."))
+        raise SystemTooTight(detail=tr("Memory is measured through /proc, which is missing."))
     began = time.perf_counter()
     plan, draft = _accepted(request)
     on_accepted(plan)

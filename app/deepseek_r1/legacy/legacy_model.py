@@ -261,7 +261,7 @@ class LegacyModelProcess:
         try:
             return self._child.ask(call, on_wait=on_wait).value
         except ChildDied as died:
-            detail = tr("It met a state it could not go on from.")
+            detail = tr("It reached a state from which it cannot go on.")
             raise EngineDied(how=died.how, detail=detail) from died
 
 

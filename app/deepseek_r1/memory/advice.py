@@ -81,7 +81,7 @@ def advise(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhea
     text = tr("It needs a memory budget of at least {needed}.", needed=enough)
     if raised.swap_enabled and not settings.swap_enabled:
         text = tr(
-            "It needs weights read from the disk and a memory budget of at least {needed}.",
+            "It has to run from the disk, with a memory budget of at least {needed}.",
             needed=enough,
         )
     *_, smallest = _concessions(header, ways[-1], overhead)
@@ -117,7 +117,7 @@ def lost_by_draft_text(bill: Bill) -> str:
     """A sentence where the memory of a draft model would bring more to the model's own weights."""
     if bill.drafted_tok_s >= bill.undrafted_tok_s:
         return ""
-    return tr("Choose no draft model here: its memory brings more to the model itself.")
+    return tr("Leave the draft model out: the model itself is faster with its memory.")
 
 
 def experts_text(bill: Bill, wanted: CacheStrategy) -> str:
@@ -125,10 +125,7 @@ def experts_text(bill: Bill, wanted: CacheStrategy) -> str:
     chosen = wanted in (CacheStrategy.AUTO, bill.experts_kept)
     if chosen or not bill.mib_of(BillItem.EXPERTS):
         return ""
-    return tr(
-        "LFU is used: memory for fewer experts than one token uses would never have the right "
-        "ones with LRU."
-    )
+    return tr("LFU is used: with memory for so few experts, LRU would never keep the right ones.")
 
 
 def require_fit(

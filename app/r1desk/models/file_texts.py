@@ -80,7 +80,7 @@ def _facts_there(file: ModelFile, free_bytes: int | None) -> Iterator[str]:
     if file.forecast is not None:
         yield format_bill_summary(file.forecast.bill)
     else:
-        yield tr("You will know after the download whether it fits.")
+        yield tr("Whether it fits is known after the download.")
 
 
 def _licence_and_scores(model: KnownModel) -> str:

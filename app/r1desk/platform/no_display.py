@@ -60,7 +60,7 @@ def require_window(arguments: Sequence[str]) -> None:
 
 def _chat_in_terminal(options: list[str]) -> NoReturn:
     """Replace this process by `deepseek-r1 chat`."""
-    _print_note(tr("There is no screen here, so the chat goes on in this terminal."))
+    _print_note(tr("There is no screen here, so you can chat in this terminal."))
     command = [*_command_line(), "chat", *options]
     os.execv(command[0], command)  # noqa: S606 - the terminal and its signals are the chat's alone
 

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
@@ -47,7 +47,7 @@ class ServingButton(QToolButton):
         running = sum(client.running for client in state.clients)
         text = tr("Other programs can use the model at {address}", address=state.address or "…")
         if running:
-            text += tr(", being answered: {n}", n=running)
+            text += _running_text(running)
         self.setToolTip(text)
         self.setAccessibleName(text)
 
@@ -179,8 +179,12 @@ def _value_label(name: str) -> QLabel:
 
 def client_text(client: SharingClient) -> str:
     """One program that used the server, in a line."""
-    line = tr("{name}: requests: {n}", name=client.name, n=client.requests)
-    return line + tr(", being answered: {n}", n=client.running) if client.running else line
+    asked = trn("{n:,} request", "{n:,} requests", client.requests)
+    return f"{client.name}: {asked}{_running_text(client.running) if client.running else ''}"
+
+
+def _running_text(running: int) -> str:
+    return tr(" · {n} being answered", n=running)
 
 
 def memory_text(server_mib: float) -> str:

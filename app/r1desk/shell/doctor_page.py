@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialogButtonBox, QGridLayout, QLabel, QWidget
 
 from deepseek_r1.checks import Finding, Severity, examine
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import tr, trn
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import set_role
@@ -40,7 +40,7 @@ class DoctorPage(BoundedDialog):
     @task
     async def start(self) -> None:
         """Examine, from the beginning."""
-        self.note.setText(tr("Looking…"))
+        self.note.setText(tr("Checking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
         self.findings = findings = await ask_in_background(examine)
@@ -48,7 +48,9 @@ class DoctorPage(BoundedDialog):
         self.copy.setEnabled(True)
         troubles = sum(f.verdict in (Severity.WARNING, Severity.PROBLEM) for f in findings)
         self.note.setText(
-            tr("Suggestions: {n}", n=troubles) if troubles else tr("No problems found.")
+            trn("{n} suggestion", "{n} suggestions", troubles)
+            if troubles
+            else tr("No problems found.")
         )
         self.set_body(_table(findings))
 

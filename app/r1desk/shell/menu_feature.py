@@ -225,7 +225,7 @@ def shortcuts(window: MainWindow) -> QDialog:
             (tr("Send"), ["Enter"]),
             (tr("New line"), ["Shift+Enter"]),
             (tr("Edit the last message"), ["↑"]),
-            (tr("Use a prompt of the library"), ["/"]),
+            (tr("Use a prompt from the library"), ["/"]),
         ]
     }
     for title, actions in window.entries().items():

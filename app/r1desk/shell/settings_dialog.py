@@ -136,7 +136,7 @@ class SettingsDialog(BoundedDialog):
 
     @task
     async def _on_change_folder(self) -> None:
-        dialog = QFileDialog(self, tr("Folder for models"), str(self._folders[tr("Models")]))
+        dialog = QFileDialog(self, tr("Models folder"), str(self._folders[tr("Models")]))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)

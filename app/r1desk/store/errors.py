@@ -62,7 +62,7 @@ class StoreNewer(StoreError):
 
     what = N_("Your chats were saved by a newer version of R1 Desk.")
     why = N_("{path} has format {found}; this version knows the formats up to {known}.")
-    todo = N_("Update the application. Nothing was changed.")
+    todo = N_("Update R1 Desk. Nothing was changed.")
 
 
 class StoreFailed(StoreError):
@@ -79,7 +79,7 @@ class ArchiveUnreadable(StoreError):
     what = N_("There is nothing to import in this file.")
     why = N_("What was found: {detail}.")
     todo = N_(
-        "Choose an export of R1 Desk, ChatGPT, Open WebUI, LM Studio or Jan. Nothing changed."
+        "Choose an export of R1 Desk, ChatGPT, Open WebUI, LM Studio or Jan. Nothing was changed."
     )
 
 
@@ -109,16 +109,16 @@ class ArchiveNotWritten(StoreError):
 class SearchIndexRepaired(StoreError):
     """The index for searching was damaged, the texts were not."""
 
-    what = N_("The search index was damaged and has been made anew.")
+    what = N_("The search index was damaged and has been rebuilt.")
     why = N_("Your chats in {path} are unchanged, but the last action was not done.")
-    todo = N_("Try it again.")
+    todo = N_("Try again.")
 
 
 class ProfileInUse(StoreError):
     """Another window holds the profile."""
 
     what = N_("This profile is already open in another window.")
-    why = N_("{path} is held by a running copy of the application.")
+    why = N_("R1 Desk is already running with {path}.")
     todo = N_("Use the window that is open, or close it first.")
 
 

@@ -239,7 +239,7 @@ def _is_ours(head: bytes) -> bool:
     if fields.get("format", FORMAT) != FORMAT:
         return False
     if fields.get("version", VERSION) != VERSION:
-        raise ArchiveUnreadable(detail=tr("the form of another version of this application"))
+        raise ArchiveUnreadable(detail=tr("a format of another version of R1 Desk"))
     return True
 
 

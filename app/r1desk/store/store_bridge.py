@@ -67,7 +67,7 @@ class StoreBridge(QObject):
         try:
             future = self._store.submit(work)
         except RuntimeError as closed:
-            raise StoreFailed(path="", detail=tr("the application is closing")) from closed
+            raise StoreFailed(path="", detail=tr("R1 Desk is closing")) from closed
         return future.result()
 
     def close(self) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
-from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QWidget
+from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QHeaderView, QTreeView, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
 from r1desk.widgets.text_label import call_with
 
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
+_SIZES = 1  # a column
 
 
 class _PlainIcons(QFileIconProvider):
@@ -50,6 +51,9 @@ def file_dialog(
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setIconProvider(_icons())
     dialog.setNameFilters(list(filters))
+    for view in dialog.findChildren(QTreeView):  # none where it is the system's
+        size = QHeaderView.ResizeMode.ResizeToContents
+        view.header().setSectionResizeMode(_SIZES, size)  # Qt's own width cuts "378 KiB"
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
     return dialog

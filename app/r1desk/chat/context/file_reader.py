@@ -48,7 +48,7 @@ class TooManyDocuments(R1Error):
 
     what = N_("Not all files were attached.")
     why = N_("A chat can have {limit} files at most.")
-    todo = N_("Put them into a folder of chats, or begin another chat.")
+    todo = N_("Put them into a folder of chats, or start another chat.")
 
 
 @dataclass(eq=False, slots=True)

@@ -55,7 +55,7 @@ class DocumentPane(QWidget):
         self.as_text = with_properties(
             QToolButton(),
             text=tr("Text"),
-            toolTip=tr("Show the text in place of the page"),
+            toolTip=tr("Show text instead of the page"),
             checkable=True,
             autoRaise=True,
         )
@@ -80,7 +80,7 @@ class DocumentPane(QWidget):
         row.addWidget(self.page)
         row.addWidget(self.find_field, 1)
         for icon, label, step in (
-            ("chevron-left", tr("Match before (Shift+Enter)"), -1),
+            ("chevron-left", tr("Previous match (Shift+Enter)"), -1),
             ("chevron-right", tr("Next match (Enter)"), 1),
         ):
             button = icon_button(icon, label, self)

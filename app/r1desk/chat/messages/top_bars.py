@@ -73,7 +73,7 @@ class FindBar(QWidget):
         self.field.textChanged.connect(self._delay.start)
         self.field.stepped.connect(self._on_stepped)
         self.field.escaped.connect(self.close_bar)
-        back = icon_button("chevron-left", tr("Match before (Shift+Enter)"), self)
+        back = icon_button("chevron-left", tr("Previous match (Shift+Enter)"), self)
         call_with(back.clicked, self._on_stepped, -1)
         onward = icon_button("chevron-right", tr("Next match (Enter)"), self)
         call_with(onward.clicked, self._on_stepped, 1)

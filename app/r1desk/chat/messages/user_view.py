@@ -115,7 +115,10 @@ class UserView(EditableMessage):
             return height
         em = self._style.em_px
         pad_x, pad_y = round(em * 0.85), round(em * 0.55)
-        widest = round(width * _WIDEST) - 2 * pad_x
+        footer = self._footer or self._add_footer()
+        size = footer.sizeHint()
+        beside = max(width - size.width(), width // 2)  # a wider one has an empty row below
+        widest = min(round(width * _WIDEST), beside) - 2 * pad_x
         top = 0
         if self.memory_line:
             top = self.memory_line.fit_width(width) + round(em * 0.6)
@@ -142,8 +145,6 @@ class UserView(EditableMessage):
         if self._attached and not self._message.content:
             self._bubble = QRectF()
             y = top
-        footer = self._footer or self._add_footer()
-        size = footer.sizeHint()
         beside = round(self._bubble.left() - size.width())
         if self._bubble.height() >= size.height() and beside >= 0:  # no empty row below
             footer.setGeometry(beside, y - size.height(), size.width(), size.height())

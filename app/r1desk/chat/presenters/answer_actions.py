@@ -28,7 +28,7 @@ class AnswerActions(Presenter):
         self._last: ChatMessage | None = None  # if it is an ended answer
         self._several: ChatMessage | None = None  # the last message that has several versions
         add = window.answer_menu.addAction
-        self._again = add(tr("Another answer"), "Ctrl+R", partial(self._ask, Regenerate))
+        self._again = add(tr("Regenerate the answer"), "Ctrl+R", partial(self._ask, Regenerate))
         more = partial(self._ask, ContinueAnswer)
         self._go_on = add(tr("Continue the answer"), "Ctrl+Shift+Return", more)
         self._before = add(tr("Previous version"), "Alt+Left", partial(self._ask_version, -1))

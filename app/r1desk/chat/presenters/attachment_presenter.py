@@ -146,7 +146,9 @@ class AttachmentPresenter(Presenter):
             if each.sha256 not in inside
         ]
         mine += [(each, partial(self._remove, at)) for at, each in enumerate(documents.draft)]
-        count = trn("{n:,} document of the folder", "{n:,} documents of the folder", len(shared))
+        count = trn(
+            "{n:,} document from the folder", "{n:,} documents from the folder", len(shared)
+        )
         chips = self._chips(count, [(each, None) for each in shared])
         chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
         for each in documents.readings:
@@ -186,7 +188,7 @@ class AttachmentPresenter(Presenter):
         if removes is not None:
             buttons.append(ChipButton("close", _removal(name), removes))
         else:
-            notes.append(tr("of the folder"))
+            notes.append(tr("from the folder"))
         opens = partial(self._window.composer.requested.emit, OpenAttachment(attachment))
         return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
 

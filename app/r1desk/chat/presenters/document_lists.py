@@ -116,7 +116,7 @@ class DocumentLists(Presenter):
                 size=format_mib(size),
             )
         else:
-            title = tr("Documents of “{name}”", name=folder.name)
+            title = tr("Documents in “{name}”", name=folder.name)
             note = tr("Every chat in this folder can use these documents.")
         key = folder.id if folder is not None else None
         dialog = DocumentsDialog(self._window, title, note)

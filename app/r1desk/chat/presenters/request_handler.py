@@ -178,7 +178,7 @@ class RequestHandler(Presenter):
     def _on_refused(self, change: UndoableChange, report: ErrorReport) -> None:
         """Take the word back, and offer to try again."""
         self._window.notices.withdraw(change.undone)
-        text = f"{tr('Not undone: {change}', change=change.text)}\n{report.text()}"
+        text = f"{tr('Could not undo: {change}', change=change.text)}\n{report.text()}"
         self._notify(text, Level.ERROR, can_undo=True)
 
     def _notify(self, text: str, level: Level = Level.INFO, *, can_undo: bool = False) -> None:

@@ -116,7 +116,7 @@ class RowMenu(QObject):
         forget = intents.SetFolderSettings(folder, as_shown=False)
         usual = self._ask_in(menu, tr("Use default settings for new chats"), forget)
         documents = intents.ShowFolderDocuments(folder)
-        self._ask_in(menu, tr("Documents of the folder…"), documents, "file")
+        self._ask_in(menu, tr("Folder documents…"), documents, "file")
         usual.setEnabled(known.get(folder, everywhere) != everywhere)
 
     @Slot()

@@ -116,7 +116,7 @@ class Sidebar(QWidget):
         button = tool_button("more", tr("Export and import"))
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
-        export, take = menu.addAction(tr("Export all chats…")), menu.addAction(tr("Import…"))
+        export, take = menu.addAction(tr("Export all chats…")), menu.addAction(tr("Import chats…"))
         call_with(export.triggered, self.requested.emit, intents.ExportConversations())
         call_with(take.triggered, self.requested.emit, intents.ImportConversations())
         button.setMenu(menu)

@@ -61,7 +61,7 @@ class PresetRow(QWidget):
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(QMenu(self.menu_button))
         self.default_button = QPushButton(tr("Make it the default"), flat=True)
-        explain(self.default_button, tr("New chats begin with these settings and instructions."))
+        explain(self.default_button, tr("New chats use these settings and instructions."))
         keep_place(self.default_button)
         column = filled(QVBoxLayout(self), spacing=4)
         head = put_inside(column, QHBoxLayout())

@@ -73,13 +73,11 @@ def _check(config: Config, sizes: Sizes, latent: _Latent, *, sigmoid: bool) -> N
     grouped = config.number("n_group", 1) > 1 and config.text("topk_method") != "greedy"
     if grouped and not sigmoid:
         raise FeatureUnknown(
-            detail=tr("The engine chooses groups of experts in another way than this model.")
+            detail=tr("The engine chooses groups of experts differently from this model.")
         )
     if sizes.blocks in _LITE_BLOCKS and latent.queries:
         raise FeatureUnknown(
-            detail=tr(
-                "The engine mistakes every model of {n} blocks for another one.", n=sizes.blocks
-            )
+            detail=tr("The engine takes every model of {n} blocks for another one.", n=sizes.blocks)
         )
     scaling = rope(config)
     if rope_type(config) == "yarn":  # the engine has one attention scale for both
