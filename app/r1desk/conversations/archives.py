@@ -95,8 +95,8 @@ class Archives(QObject):
         }
         role, title = QMessageBox.ButtonRole.ActionRole, tr("Import chats")
         buttons = [(text, role, choose) for text, choose in choices.items()]
-        box = ask(self.window, title, details, *buttons, icon=QMessageBox.Icon.NoIcon)
-        box.setDefaultButton(next(each for each in box.buttons() if each.text() == tr("File…")))
+        no_icon = QMessageBox.Icon.NoIcon
+        ask(self.window, title, details, *buttons, icon=no_icon, enter=tr("File…"))
 
     @task
     async def _choose_source(self, mode: QFileDialog.FileMode) -> None:

@@ -95,15 +95,21 @@ def ask(
     details: str,
     *choices: Choice,
     icon: QMessageBox.Icon = QMessageBox.Icon.Warning,
+    enter: str = "",
 ) -> QMessageBox:
-    """Open a question; each choice is a button and what it does, the default is Cancel."""
+    """Open a question; each choice is a button and what it does. `enter`: the default, or Cancel."""
     box = QMessageBox(icon, "", text, parent=parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setInformativeText(details)
     for label, role, chosen in choices:
-        box.addButton(label, role).clicked.connect(chosen)
-    box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        button = box.addButton(label, role)
+        button.clicked.connect(chosen)
+        if label == enter:
+            box.setDefaultButton(button)
+    cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+    if not enter:
+        box.setDefaultButton(cancel)
     box.open()
     return box
 
