@@ -38,7 +38,7 @@ KINDS = {
         "Where it is not signed, Windows names an unknown publisher: *More info*, *Run anyway*.",
     ),
     ".dmg": (
-        "macOS 12",
+        "macOS 14",
         "Where it is not notarised, macOS refuses it once: *Privacy & Security*, *Open Anyway*.",
     ),
     ".whl": ("Python 3.11 to 3.13", "Not signed. pip installs it and compiles llama.cpp."),
