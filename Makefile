@@ -35,7 +35,7 @@ bundle:         ## dist/r1desk: the application with everything it needs
 smoke:          ## start the bundle and ask it something
 	@$(PYTHON) installer/bundle/smoke.py dist/r1desk
 
-release:        ## dist/release: this system's files, their checksums and a page that lists them
+release:        ## dist/release: the wheels, this system's packages, their checksums and a page that lists them
 	@$(PYTHON) installer/release.py
 
 windows:        ## a test build for Windows, made and tried on Linux under Wine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,22 @@ import native_library
 
 
 class NativeLibrary(BuildHookInterface[Any]):
-    """Runs for wheels and for editable installations."""
+    """Runs for wheels and for editable installations.
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    The native library knows nothing of Python: one wheel is for all versions of it. `R1DESK_TARGET`
+    is the target of a wheel for another system.
+    """
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Raises CalledProcessError, UnsupportedMachineError, ModuleNotFoundError."""
-        made = native_library.build_here()
-        build_data["artifacts"].append(made.relative_to(self.root).as_posix())
+        target = os.environ.get("R1DESK_TARGET") or native_library.own_target()
+        place = native_library.library(target).relative_to(self.root)
+        if version == "editable":
+            native_library.build_here()
+            build_data["artifacts"].append(place.as_posix())
+        else:
+            inside = place.relative_to("app").as_posix()
+            made = native_library.build_for_wheel(target)
+            build_data["force_include"][str(made)] = inside
         build_data["pure_python"] = False
-        # The native library knows nothing of Python: one wheel is for all versions of it.
-        platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{native_library.TARGETS[target].wheels}"

@@ -5,9 +5,12 @@
     python installer/native_library.py --target all        # below build/native, for every target
     python installer/native_library.py --target windows-x86_64 macos-arm64
 
-For this machine by the compiler that compiles llama.cpp, where there is one: llama.cpp throws
-exceptions through this library, and only the same C++ library catches them. For others, and without
-a compiler, by the package `ziglang`: clang with the C++ library of every system.
+For this machine by the compiler that compiles llama.cpp, where there is one. For others, for wheels
+and without a compiler, by the package `ziglang`: clang with the C++ library of every system.
+
+llama.cpp throws exceptions through this library. They are caught where both unwind the stack by the
+same code: GCC has it in a library of the system, clang in each library of its own. A library of a
+wheel for Linux takes the system's, as GCC will compile the llama.cpp beside it.
 
 Plain C++ without Python's headers: one library suits every version of Python.
 """
@@ -31,6 +34,9 @@ FOLDER = ROOT / "app" / "deepseek_r1" / "native"
 UNSUPPORTED = 3  # the exit status
 OPTIONS = ("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-shared", "-s")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
+# What clang's C++ library calls of the system's libgcc_s.
+_UNWIND = ("Backtrace", "DeleteException", "GetIP", "GetLanguageSpecificData", "GetRegionStart",
+           "RaiseException", "Resume", "Resume_or_Rethrow", "SetGR", "SetIP")  # fmt: skip
 _SYSTEMS = {"win32": "windows", "darwin": "macos"}
 _PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -110,17 +116,42 @@ def build_here() -> Path:
     return build(target, library(target), own_zig())
 
 
-def build(target: str, made: Path, zig: Path) -> Path:
+def build_for_wheel(target: str) -> Path:
+    """Compile the library for a wheel below build/native and return its path.
+
+    Raises CalledProcessError, ModuleNotFoundError.
+    """
+    place = ROOT / "build" / "native" / TARGETS[target].wheels / library(target).name
+    return build(target, place, own_zig(), beside_gcc=True)
+
+
+def build(target: str, made: Path, zig: Path, *, beside_gcc: bool = False) -> Path:
     """Compile the library for a target by clang and return its path.
 
-    Raises CalledProcessError after the compiler's messages.
+    Where GCC compiles llama.cpp, `beside_gcc` catches its exceptions on Linux. Raises
+    CalledProcessError after the compiler's messages.
     """
     chosen = TARGETS[target]
     options = [*OPTIONS, *WARNINGS, "-target", chosen.triple, f"-mcpu={chosen.processor}"]
     options += [] if chosen.suffix == ".dll" else ["-fPIC", "-pthread"]
     if chosen.suffix == ".dylib":  # else it is named after the folder that it was made in
         options.append(f"-Wl,-install_name,@rpath/{made.name}")
-    return _compiled(made, [str(zig), "c++", *options])
+    with tempfile.TemporaryDirectory() as folder:
+        if beside_gcc and chosen.suffix == ".so":
+            options.append(str(_system_unwinder(Path(folder), zig, chosen.triple)))
+        return _compiled(made, [str(zig), "c++", *options])
+
+
+def _system_unwinder(folder: Path, zig: Path, triple: str) -> Path:
+    """Make a library that stands for libgcc_s while another is linked. Returns its path."""
+    made, source, versions = (folder / name for name in ("libgcc_s.so.1", "unwind.c", "versions"))
+    functions = "".join(f"void _Unwind_{name}(void) {{}}\n" for name in _UNWIND)
+    source.write_text(functions, encoding="ascii")
+    versions.write_text("GCC_3.0 { _Unwind_*; };\n", encoding="ascii")
+    command = [str(zig), "cc", "-target", triple, "-shared", "-nostdlib"]
+    command += [f"-Wl,-soname,{made.name}", f"-Wl,--version-script={versions}"]
+    subprocess.run([*command, "-o", str(made), str(source)], check=True)
+    return made
 
 
 def _compiled(made: Path, compiler: list[str]) -> Path:

@@ -7,7 +7,8 @@
     python3 installer/release.py --compare ONE OTHER   # what two of its folders do not share
 
 The files have the time of the last commit, so that the same commit gives the same bytes. Made here
-are the wheel, and on Linux the packages; other systems' files come from release.yml, to FOLDER.
+are the wheels of all systems, and on Linux the packages; other systems' files come from
+release.yml, to FOLDER. What is not there is named.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "installer"))
 import toolchain  # noqa: E402 - beside this file
 
+import native_library  # noqa: E402
+
 OUT = ROOT / "dist" / "release"
 SUMS, PAGE = "SHA256SUMS", "README.md"
 MIB = 1024 * 1024
-# What is in a file by the end of its name, and what the system does at the first start.
+# Whom a file is for by the end of its name, and what the system does at the first start.
 KINDS = {
     ".deb": ("Debian, Ubuntu", "Not signed. The system asks for your password to install it."),
     ".tar.xz": ("Linux, any", "Not signed. Unpack it and start `r1desk`; nothing is asked."),
@@ -35,7 +38,7 @@ KINDS = {
         "Where it is not signed, Windows names an unknown publisher: *More info*, *Run anyway*.",
     ),
     ".dmg": (
-        "macOS 12",
+        "macOS 14",
         "Where it is not notarised, macOS refuses it once: *Privacy & Security*, *Open Anyway*.",
     ),
     ".whl": ("Python 3.11 to 3.13", "Not signed. pip installs it and compiles llama.cpp."),
@@ -59,7 +62,7 @@ def main() -> int:
     except subprocess.CalledProcessError as stopped:
         print(f"Stopped: {stopped}. The reason stands above.", file=sys.stderr)
         return 1
-    print(write_page(folder))
+    print(write_page(folder).read_text(encoding="utf-8"))
     return 0
 
 
@@ -73,7 +76,11 @@ def make(bundle: Path | None) -> Path:
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
-    steps = [[uv, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(OUT)]]
+    wheel = [uv, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", str(OUT)]
+    for target in native_library.TARGETS:
+        variables = environment | {"R1DESK_TARGET": target}
+        subprocess.run(wheel, cwd=ROOT, env=variables, check=True)
+    steps = []
     if sys.platform == "linux":
         if bundle is None:
             steps.append([sys.executable, str(here / "bundle" / "make.py")])
@@ -107,9 +114,20 @@ def write_page(folder: Path) -> Path:
         rows += f"| `{file.name}` | {for_whom} | {file.stat().st_size / MIB:.1f} | {start} |\n"
     (folder / SUMS).write_text(sums, encoding="utf-8")
     page = folder / PAGE
+    rows += "".join(f"\n{sentence}\n" for sentence in missing(folder))
     text = f"# R1 Desk\n\n{rows}\n`sha256sum --check {SUMS}` beside the files:\n\n```\n{sums}```\n"
     page.write_text(text, encoding="utf-8")
     return page
+
+
+def missing(folder: Path) -> list[str]:
+    """Returns a sentence for each kind of file that is not in a release."""
+    names = [each.name for each in files_of(folder)]
+    return [
+        f"Not made here: `{end}` for {for_whom}, which `.github/workflows/release.yml` makes there."
+        for end, (for_whom, _) in KINDS.items()
+        if not any(name.endswith(end) for name in names)
+    ]
 
 
 def differences(one: Path, other: Path) -> list[str]:

@@ -55,7 +55,8 @@ def kept_place(folder: Path, source: Source) -> Path:
     """Returns the path of the wheel of this source and these options. It suits every Python."""
     asked = [source.sha256, *(f"{key}={value}" for key, value in sorted(OPTIONS.items()))]
     asked += [sys.platform, os.environ.get("CMAKE_ARGS", "")]
-    asked.append(toolchain.TILE_CONFIG.read_text(encoding="utf-8"))
+    for file in (toolchain.TILE_CONFIG, toolchain.TOOLCHAIN_FILE):
+        asked.append(file.read_text(encoding="utf-8"))
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
     return folder / f"{source.version}-{digest}"
 

@@ -84,6 +84,8 @@ def tarball(bundle: Path, out: Path) -> Path:
             (folder / script).chmod(0o755)
         archive = out.absolute() / f"{name}.tar.xz"
         command = ["tar", "--create", "--xz", "--owner=0", "--group=0", "--sort=name"]
+        if moment := os.environ.get("SOURCE_DATE_EPOCH"):
+            command.append(f"--mtime=@{moment}")
         environment = os.environ | {"XZ_OPT": f"-T0 -{XZ_LEVEL}"}
         subprocess.run(
             [*command, "--file", str(archive), "-C", work, name], env=environment, check=True

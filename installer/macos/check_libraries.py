@@ -4,9 +4,9 @@
     python3 installer/macos/check_libraries.py FOLDER…
 
 Reads the load commands of each .dylib. It has to be for its folder's processor and run on macOS 12,
-be named relative to its place, have a signature, and find each library and each function that it
-needs in the folder or in the system. Prints a line for each library and each fault. The exit status
-is 1 where there are faults.
+be named relative to its place, and find each library and each function that it needs in the folder
+or in the system. For Apple silicon it needs a signature; Intel's Macs start without. Prints a line
+for each library and each fault. The exit status is 1 where there are faults.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def faults(folder: Path) -> Iterator[str]:
             yield f"{file.name}: {error}."
             continue
         macos = ".".join(map(str, each.macos or ()))
-        print(f"{file}: {each.processor}, macOS {macos}, {each.name}, exports {len(each.exported)},"
+        print(f"{file}: {each.processor}, macOS {macos}, {'' if each.signed else 'not '}signed,"
+              f" {each.name}, exports {len(each.exported)},"
               f" needs {', '.join(each.needed)}")  # fmt: skip
     if OWN not in libraries:
         yield f"{OWN} is missing in {folder}."
@@ -115,7 +116,7 @@ def faults_of(name: str, library: Library, others: dict[str, Library]) -> Iterat
     """Yields what is wrong with one library among others of its folder."""
     if library.macos is None or library.macos > NEWEST_MACOS:
         yield f"it needs macOS {library.macos}"
-    if not library.signed:
+    if not library.signed and library.processor == "arm64":
         yield "it has no signature"
     if not library.name.startswith(PLACES):
         yield f"its name is {library.name}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import contents
 import pytest
 
 import native_library
@@ -19,25 +21,41 @@ from check_libraries import OWN
 pytestmark = pytest.mark.slow
 
 
-def compiled(place: Path, text: str, *options: str) -> None:
+def compiled(place: Path, text: str, *options: str, target: str = "macos-arm64") -> None:
     """Compile a C library for macOS, named relative to its place."""
     (source := place.with_suffix(".c")).write_text(text, encoding="ascii")
-    target = native_library.TARGETS["macos-arm64"]
-    command = [native_library.own_zig(), "cc", "-target", target.triple, "-shared", "-s"]
+    triple = native_library.TARGETS[target].triple
+    command = [native_library.own_zig(), "cc", "-target", triple, "-shared", "-s"]
     named = f"-Wl,-install_name,@rpath/{place.name}"
     subprocess.run([*command, source, named, "-o", place, *options], check=True)
 
 
+def test_each_wheel_for_macos_runs_where_the_application_says_that_it_does() -> None:
+    """The lock file decides the oldest macOS, not `Info.plist`."""
+    stated = contents.info_plist(ROOT)["LSMinimumSystemVersion"]
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    for package in lock["package"]:
+        urls = " ".join(each["url"] for each in package.get("wheels", ()))
+        needed = [float(f"{a}.{b}") for a, b in re.findall(r"macosx_(\d+)_(\d+)_[au]", urls)]
+        if needed and "-any.whl" not in urls:
+            assert min(needed) <= float(stated), package["name"]
+
+
+@pytest.fixture(scope="module", params=["macos-arm64", "macos-x86_64"])
+def target(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def whole(tmp_path_factory, target) -> Path:
     """A folder with our library and one that it needs."""
     folder = tmp_path_factory.mktemp("libraries")
-    compiled(folder / "libother.dylib", "int of_the_other(void) { return 1; }")
+    compiled(folder / "libother.dylib", "int of_the_other(void) { return 1; }", target=target)
     text = check_libraries.SOURCE.read_text(encoding="utf-8")
     names = re.findall(r"^EXPORT [^(]*?(\w+)\(", text, re.MULTILINE)
     functions = "".join(f"int {name}(void) {{ return of_the_other(); }}\n" for name in names)
     other = str(folder / "libother.dylib")
-    compiled(folder / OWN, f"int of_the_other(void);\n{functions}", other)
+    compiled(folder / OWN, f"int of_the_other(void);\n{functions}", other, target=target)
     return folder
 
 
@@ -49,9 +67,10 @@ def folder(whole, tmp_path) -> Path:
     return tmp_path
 
 
-def test_libraries_that_belong_together_have_no_fault(folder, capsys):
+def test_libraries_that_belong_together_have_no_fault(folder, target, capsys):
     assert check_libraries.main([str(folder)]) == 0
-    assert f"{OWN}: arm64, macOS 12.0, @rpath/{OWN}" in capsys.readouterr().out
+    processor = target.removeprefix("macos-")
+    assert f"{OWN}: {processor}, macOS 12.0, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("missing", ["libother.dylib", OWN])
@@ -61,8 +80,8 @@ def test_a_library_that_is_missing_is_named(folder, capsys, missing):
     assert missing in capsys.readouterr().err
 
 
-def test_a_function_that_is_missing_is_named(folder, capsys):
-    compiled(folder / "libother.dylib", "int of_somebody_else(void) { return 1; }")
+def test_a_function_that_is_missing_is_named(folder, target, capsys):
+    compiled(folder / "libother.dylib", "int of_somebody_else(void) { return 1; }", target=target)
     assert check_libraries.main([str(folder)]) == 1
     assert "does not export of_the_other" in capsys.readouterr().err
 

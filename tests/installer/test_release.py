@@ -24,6 +24,8 @@ def test_the_page_has_each_file_with_its_size_and_the_sums_are_true(files, monke
     assert release.main() == 0
     page = (files / release.PAGE).read_text(encoding="utf-8")
     assert "| `r1desk_1.0_amd64.deb` | Debian, Ubuntu | 3.0 | Not signed." in page
+    assert "Not made here: `.exe` for Windows 10, 11" in page
+    assert "Not made here: `.deb`" not in page
     sums = (files / release.SUMS).read_text(encoding="utf-8")
     assert sums in page
     for line in sums.splitlines():
