@@ -97,7 +97,7 @@ def ask(
     icon: QMessageBox.Icon = QMessageBox.Icon.Warning,
     enter: str = "",
 ) -> QMessageBox:
-    """Open a question; each choice is a button and what it does. `enter`: the default, or Cancel."""
+    """Open a question; each choice is a button and what it does. Default: `enter`, or Cancel."""
     box = QMessageBox(icon, "", text, parent=parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
