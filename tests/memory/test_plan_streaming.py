@@ -224,4 +224,4 @@ def test_of_a_mixture_a_token_needs_the_experts_it_uses():
 def test_a_plan_says_where_a_draft_model_costs_more_than_it_saves(drafted, lost):
     streamed = bill(disk_mib_s=500.0, compute_s=0.1)
     update = {"drafted_tok_s": drafted, "undrafted_tok_s": 1.1}
-    assert ("no draft model" in speed_text(streamed.model_copy(update=update))) is lost
+    assert ("Leave the draft model out" in speed_text(streamed.model_copy(update=update))) is lost
