@@ -4,7 +4,8 @@
 // from eight on it unpacks whole tiles, which needs many more rows to be worth it. Drafts, the ends of
 // prompts and several answers at once have few rows. And without AVX, ggml computes most types one
 // number at a time. The eval callback turns such nodes into custom nodes, which call `compute`. Each
-// row of their results has the bits that ggml computes for this row alone.
+// row of their results has the bits that ggml computes for this row alone; of many rows, for which
+// `mul_mat_lanes.hpp` unpacks weights first, those of an order of its own, beside any number of rows.
 #pragma once
 
 #include <atomic>
