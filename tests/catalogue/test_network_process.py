@@ -199,7 +199,7 @@ def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(tmp_pa
 
     with HostileServer(Halting(large)).running() as server:
         spec = spec_of(server, large)
-        with pytest.raises(DownloadFailed, match=r"process for the network ended.*Start the down"):
+        with pytest.raises(DownloadFailed, match=r"network process ended.*Start the down"):
             NetworkProcess(running.append, running.remove).pull(
                 [spec], tmp_path, policy=QUICK, on_progress=once_halted(kill)
             )

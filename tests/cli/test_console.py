@@ -138,7 +138,7 @@ NO_PROC = 'unshare -m sh -c \'mount -t tmpfs none /proc && exec "$0" "$@"\''
             NO_PROC,
             "generate hi",
             4,
-            "The engine could not be started.\nIt measures memory by /proc",
+            "The engine could not be started.\nMemory is measured through /proc",
             marks=pytest.mark.skipif(
                 sys.platform != "win32" and os.geteuid() != 0, reason="mounts"
             ),
@@ -156,4 +156,4 @@ def test_what_the_system_does_not_give_is_named(before, arguments, code, sentenc
     )
     assert done.returncode == code
     assert done.stderr.startswith("Error: " + sentences)
-    assert "Install the application again" not in done.stderr
+    assert "Install R1 Desk again" not in done.stderr

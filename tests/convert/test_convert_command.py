@@ -48,7 +48,7 @@ def test_json_is_the_only_thing_on_standard_output(starter: Path, tmp_path: Path
         (("SOURCE", "TARGET", "--input", "SOURCE"), 2, "given twice"),
         (("SOURCE", "TARGET", "-p", "int9"), 2, "no precision"),
         (("SOURCE", "TARGET", "--memory-budget", "1"), 2, "memory-budget"),
-        (("NOTHING", "TARGET"), 3, "no model that can be converted"),
+        (("NOTHING", "TARGET"), 3, "cannot be converted"),
         (("SOURCE", "SOURCE"), 3, "cannot be written"),
     ],
 )

@@ -73,7 +73,7 @@ def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="no devices in the file system")
 def test_what_has_no_end_is_no_document():
-    with pytest.raises(DocumentRefused, match="no file"):
+    with pytest.raises(DocumentRefused, match="it is not a file"):
         add_documents(DocumentIndex(), "/dev/zero")
 
 

@@ -163,7 +163,7 @@ except EngineStartFailed as error:
 os._exit(0)
 """
     done = run_code(source)
-    assert "could not be locked" in done.stdout, done.stderr
+    assert "The sandbox could not be set up" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("knows_flag", [True, False])

@@ -231,7 +231,7 @@ def test_a_document_that_does_not_fit_together_changes_nothing(store, import_of,
         (b'{"version": 2, "theme": "dark"}', "another kind of file"),
         (b"# Notes", "another kind of file"),
         (b'{"conversations": []} {}', "another kind of file"),
-        (b'{"version": 9, "conversations": []}', "another version of this application"),
+        (b'{"version": 9, "conversations": []}', "another version of R1 Desk"),
         (b'{"conversations": [{"messages": 1}]}', "conversations/0/messages: "),
     ],
 )

@@ -116,7 +116,7 @@ def progress(done: int, total: int | None) -> DownloadProgress:
 
 def test_a_download_that_failed_before_its_first_byte_has_no_bar_and_nothing_to_delete(qtbot):
     spec = DownloadSpec("https://example.com/a.gguf", "a.gguf", "0" * 64, 50_000_000)
-    row = DownloadRow("a.gguf", lambda *_unused: None)
+    row = DownloadRow("a.gguf")
     qtbot.addWidget(row)
     for state, shown in ((DownloadState.RUNNING, True), (DownloadState.FAILED, False)):
         row.show_download(Download(spec, state, progress(0, None)))
