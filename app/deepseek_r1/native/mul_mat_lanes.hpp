@@ -39,8 +39,7 @@ void multiply_part(const MulMatNode &part, const void *activations, int64_t firs
         const int64_t used = std::min<int64_t>(count, end - output);
         const auto mask = static_cast<__mmask16>((1U << used) - 1);
         const char *rows[count];
-        for (int64_t i = 0; i < count; i++)  // the last one again where there are fewer
-            rows[i] = part.weights + (output + std::min(i, used - 1)) * part.weight_stride;
+        part.set_weights(output, end, rows);
         for (int64_t from = 0; from < blocks; from += Unpacked::at_once) {
             const int64_t length = std::min<int64_t>(Unpacked::at_once, blocks - from);
             for (int64_t i = 0; i < length; i++) unpacked[i].unpack(rows, (from + i) * block_bytes);

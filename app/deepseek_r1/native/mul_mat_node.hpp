@@ -28,6 +28,15 @@ struct MulMatNode {
         return found;
     }
     MulMatNode group(int64_t number) const { return part(number * group_rows, group_rows); }
+    // Sets the blocks at which rows of weights begin, from row `first` on: the last one before `end` again
+    // where there are fewer.
+    template <class Block, size_t COUNT>
+    void set_weights(int64_t first, int64_t end, const Block *(&rows)[COUNT]) const {
+        for (size_t i = 0; i < COUNT; i++) {
+            const int64_t row = std::min(first + static_cast<int64_t>(i), end - 1);
+            rows[i] = reinterpret_cast<const Block *>(weights + row * weight_stride);
+        }
+    }
     const float *activations_at(int64_t row) const {
         return reinterpret_cast<const float *>(activations + row * activation_stride);
     }

@@ -21,9 +21,7 @@ inline void multiply_rows(const MulMatNode &group, const Q10Activations *activat
     for (int64_t output = first; output < end; output += outputs_at_once) {
         const int64_t count = std::min<int64_t>(outputs_at_once, end - output);
         const BlockQ10 *rows[outputs_at_once];
-        for (int64_t i = 0; i < outputs_at_once; i++)  // the last one again where there are fewer
-            rows[i] = reinterpret_cast<const BlockQ10 *>(
-                group.weights + (output + std::min(i, count - 1)) * group.weight_stride);
+        group.set_weights(output, end, rows);
         SignFloats results[ROWS][vectors]{};
         for (int64_t i = 0; i < blocks; i++) {
             const Q10Activations &y = activations[i];

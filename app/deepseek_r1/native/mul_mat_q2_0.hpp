@@ -42,8 +42,7 @@ inline void multiply_rows(const MulMatNode &group, const Q20Activations *activat
     for (int64_t output = first; output < end; output += lanes) {
         const int64_t count = std::min<int64_t>(lanes, end - output);
         const char *rows[lanes];
-        for (int64_t i = 0; i < lanes; i++)  // the last one again where there are fewer
-            rows[i] = group.weights + (output + std::min(i, count - 1)) * group.weight_stride;
+        group.set_weights(output, end, rows);
         LaneFloats results[ROWS];
         for (LaneFloats &each : results) each = LaneFloats{};
         for (int64_t i = 0; i < blocks; i++) {

@@ -103,9 +103,7 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
     for (int64_t output = first; output < end; output += outputs_at_once) {
         const int64_t count = std::min<int64_t>(outputs_at_once, end - output);
         const Block *weights[outputs_at_once];
-        for (int64_t i = 0; i < outputs_at_once; i++)  // the last one again where there are fewer
-            weights[i] = reinterpret_cast<const Block *>(
-                group.weights + (output + std::min(i, count - 1)) * group.weight_stride);
+        group.set_weights(output, end, weights);
         __m128 results[ROWS];
         for (__m128 &each : results) each = _mm_setzero_ps();
         for (int64_t i = 0; i < blocks; i++) {
