@@ -213,7 +213,7 @@ def test_a_web_page_is_read_at_a_click_and_its_address_is_its_name(
         qtbot.waitUntil(composer.read_page.isVisible)
         press_button(composer, "Read this page")  # an address of this computer
         qtbot.waitUntil(lambda: "inside your own network" in notice_text(session))
-        assert composer.read_page.isVisible()
+        qtbot.waitUntil(composer.read_page.isVisible)  # once that reading has ended
         assert not server.requests
         session.chat_feature.documents.files.policy = QUICK
         press_button(composer, "Read this page")
