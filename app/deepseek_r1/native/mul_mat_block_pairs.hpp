@@ -43,37 +43,12 @@ inline __m512 scales_of(uint16_t first, uint16_t second) {
         _mm256_set1_epi16(static_cast<short>(first)), 0xff00, static_cast<short>(second)));
 }
 
-// One row of activations: more than one row of weights at once is read more slowly from memory.
-template <class Block>
-inline void multiply_one(const MulMatNode &group, const BlockActivations *activations, int64_t first,
-                         int64_t end) {
-    const int64_t blocks = group.width / block_values;
-    for (int64_t output = first; output < end; output++) {
-        const auto *weights =
-            reinterpret_cast<const Block *>(group.weights + output * group.weight_stride);
-        __m256 sums = _mm256_setzero_ps();
-        for (int64_t i = 0; i < blocks; i++) {
-            prefetch(weights + i);
-            const BlockActivations &y = activations[i];
-            const __m256i quants = signed_quants(weights[i]);
-            const __m256i start = _mm256_sub_epi32(
-                _mm256_setzero_si256(),
-                add_bytes(_mm256_setzero_si256(), _mm256_set1_epi8(static_cast<char>(128)), quants));
-            const __m256i products = add_bytes(
-                start, _mm256_load_si256(reinterpret_cast<const __m256i *>(y.quants[0])), quants);
-            sums = _mm256_fmadd_ps(_mm256_set1_ps(f16(weights[i].scale) * y.scales[0]),
-                                   _mm256_cvtepi32_ps(products), sums);
-        }
-        group.results_at(0)[output] = total(sums);
-    }
-}
-
 template <class Block, int ROWS>
 inline void multiply_rows(const MulMatNode &group, const BlockActivations *activations,
                           int64_t first, int64_t end) {
-    if constexpr (ROWS == 1) return multiply_one<Block>(group, activations, first, end);
     constexpr int vectors = 2;  // that share what is loaded of the activations
     constexpr int outputs_at_once = 2 * vectors;
+    constexpr auto step_bytes = static_cast<int64_t>(outputs_at_once * sizeof(Block));
     const int64_t blocks = group.width / block_values;
     for (int64_t output = first; output < end; output += outputs_at_once) {
         const int64_t count = std::min<int64_t>(outputs_at_once, end - output);
@@ -81,14 +56,17 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
         group.set_weights(output, end, rows);
         __m512 sums[ROWS][vectors]{};
         for (int64_t i = 0; i < blocks; i++) {
+            // The rows that come next lie behind these, one after the other: read ahead in that order,
+            // as processors follow one stream of a page, not four.
+            const char *next = reinterpret_cast<const char *>(rows[0]) +
+                               outputs_at_once * group.weight_stride + i * step_bytes;
+            for (int64_t at = 0; at < step_bytes; at += 64) _mm_prefetch(next + at, _MM_HINT_T0);
             const BlockActivations &y = activations[i];
             __m512i quants[vectors], starts[vectors];
             __m512 scales[vectors];
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++) {
                 const Block *const a = rows[2 * v] + i, *const b = rows[2 * v + 1] + i;
-                prefetch(a);
-                prefetch(b);
                 quants[v] = signed_quants(*a, *b);
                 scales[v] = scales_of(a->scale, b->scale);
                 // What the 128 of the activations add.
