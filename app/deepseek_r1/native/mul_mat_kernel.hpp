@@ -195,16 +195,9 @@ inline void multiply_rows(const MulMatNode &node, const typename Unpacked::Activ
 template <class Unpacked>
 inline void multiply_type(const MulMatNode &node, const typename Unpacked::Activations *activations,
                           int64_t first, int64_t end) {
-    switch (node.rows) {
-        case 1: return multiply_rows<Unpacked, 1>(node, activations, first, end);
-        case 2: return multiply_rows<Unpacked, 2>(node, activations, first, end);
-        case 3: return multiply_rows<Unpacked, 3>(node, activations, first, end);
-        case 4: return multiply_rows<Unpacked, 4>(node, activations, first, end);
-        case 5: return multiply_rows<Unpacked, 5>(node, activations, first, end);
-        case 6: return multiply_rows<Unpacked, 6>(node, activations, first, end);
-        case 7: return multiply_rows<Unpacked, 7>(node, activations, first, end);
-        case 8: return multiply_rows<Unpacked, 8>(node, activations, first, end);
-    }
+    with_constant(node.rows, [&](auto rows) {
+        multiply_rows<Unpacked, rows>(node, activations, first, end);
+    });
 }
 
 // 512 bits are slower than 256 for one row: two halves have to be added up for each block.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "x86_kernels.hpp"
 
@@ -44,6 +45,13 @@ struct MulMatNode {
         return reinterpret_cast<float *>(results + row * result_stride);
     }
 };
+
+// Calls a function with a number from 1 to `most` as a constant.
+template <int most = group_rows, class Function>
+void with_constant(int64_t number, const Function &function) {
+    if (number == most) return function(std::integral_constant<int, most>());
+    if constexpr (most > 1) with_constant<most - 1>(number, function);
+}
 
 // ggml's `quantize_row_q8_K_ref` and the others; `count` values.
 using QuantizeFunction = void (*)(const float *from, void *blocks, int64_t count);

@@ -61,14 +61,11 @@ inline void multiply_rows(const MulMatNode &group, const Q10Activations *activat
 
 void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
     const auto *y = static_cast<const Q10Activations *>(activations);
-    for (int row = 0; row < group.rows; row += 4) {
-        switch (group.rows - row) {
-            case 1: multiply_rows<1>(group, y, row, first, end); break;
-            case 2: multiply_rows<2>(group, y, row, first, end); break;
-            case 3: multiply_rows<3>(group, y, row, first, end); break;
-            default: multiply_rows<4>(group, y, row, first, end);
-        }
-    }
+    constexpr int at_once = 4;
+    for (int row = 0; row < group.rows; row += at_once)
+        with_constant<at_once>(
+            std::min<int64_t>(at_once, group.rows - row),
+            [&](auto rows) { multiply_rows<rows>(group, y, row, first, end); });
 }
 
 void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number, void *block) {

@@ -83,16 +83,7 @@ inline void multiply_rows(const MulMatNode &group, const Q20Activations *activat
 
 void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
     const auto *y = static_cast<const Q20Activations *>(activations);
-    switch (group.rows) {
-        case 1: return multiply_rows<1>(group, y, first, end);
-        case 2: return multiply_rows<2>(group, y, first, end);
-        case 3: return multiply_rows<3>(group, y, first, end);
-        case 4: return multiply_rows<4>(group, y, first, end);
-        case 5: return multiply_rows<5>(group, y, first, end);
-        case 6: return multiply_rows<6>(group, y, first, end);
-        case 7: return multiply_rows<7>(group, y, first, end);
-        case 8: return multiply_rows<8>(group, y, first, end);
-    }
+    with_constant(group.rows, [&](auto rows) { multiply_rows<rows>(group, y, first, end); });
 }
 
 void quantize(const Quantizers &quantizers, const MulMatNode &group, int64_t number, void *block) {

@@ -141,16 +141,8 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
 template <class Unpacked>
 void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
     const auto *y = static_cast<const BlockActivations *>(activations);
-    switch (group.rows) {
-        case 1: return multiply_rows<Unpacked, 1>(group, y, first, end);
-        case 2: return multiply_rows<Unpacked, 2>(group, y, first, end);
-        case 3: return multiply_rows<Unpacked, 3>(group, y, first, end);
-        case 4: return multiply_rows<Unpacked, 4>(group, y, first, end);
-        case 5: return multiply_rows<Unpacked, 5>(group, y, first, end);
-        case 6: return multiply_rows<Unpacked, 6>(group, y, first, end);
-        case 7: return multiply_rows<Unpacked, 7>(group, y, first, end);
-        case 8: return multiply_rows<Unpacked, 8>(group, y, first, end);
-    }
+    with_constant(group.rows,
+                  [&](auto rows) { multiply_rows<Unpacked, rows>(group, y, first, end); });
 }
 
 template <class Unpacked>

@@ -196,12 +196,9 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
     const auto *y = static_cast<const KActivations *>(activations);
     for (int64_t output = first; output < end; output++) {
         for (int64_t row = 0; row < group.rows; row += rows_at_once) {
-            switch (std::min<int64_t>(rows_at_once, group.rows - row)) {
-                case 1: multiply_output<Unpacked, 1>(group, y, row, output); break;
-                case 2: multiply_output<Unpacked, 2>(group, y, row, output); break;
-                case 3: multiply_output<Unpacked, 3>(group, y, row, output); break;
-                case 4: multiply_output<Unpacked, 4>(group, y, row, output); break;
-            }
+            const int64_t count = std::min<int64_t>(rows_at_once, group.rows - row);
+            with_constant<rows_at_once>(
+                count, [&](auto rows) { multiply_output<Unpacked, rows>(group, y, row, output); });
         }
     }
 }
