@@ -27,7 +27,7 @@ translations:   ## collect texts, then compile the catalogues
 	$(VENV)/python installer/translations.py
 
 shots:          ## today's pictures for the README
-	$(VENV)/python tests/take_screenshots.py
+	$(VENV)/python bench/take_screenshots.py
 
 bundle:         ## dist/r1desk: the application with everything it needs
 	@$(PYTHON) installer/bundle/make.py
