@@ -6,7 +6,8 @@ On a private screen (Xvfb, openbox) and a fresh profile, both below OUT. Control
 role and name for screen readers (AT-SPI), and every task is checked by what can be seen there, in
 the stored chats or in /proc. Four looks follow each other at 1366x768: English light and dark,
 Chinese light and dark. After half of the time the application is quit and started again on a
-screen of 2732x1536 at 200 %, and for the last quarter on one of 1366x768 again. OUT has
+screen of 2732x1536 at 200 %, and for the last quarter on one of 1366x768 again; with `--look
+zh_CN,dark,2` it is one look at one scale all the time. OUT has
 `report.md`, pictures of what failed, and as CSV the steps, the turns of the window's thread over
 50 ms, the machine's own slowness and the resources.
 
@@ -82,6 +83,7 @@ class Drive:
         self.me = Person(self.tree, chats, self.out, given.pace)
         self.application = Application(given.python, self.out)
         self.tasks = given.only.split(",") if given.only else []
+        self.one_look = given.look.split(",") if given.look else []
         self._left: list[str] = []  # of the round of tasks
         self.at_end: tuple[int, int] = (0, 0)
         self._resources = (self.out / "resources.csv").open("a", buffering=1)
@@ -151,11 +153,23 @@ class Drive:
     # ---- the day ----------------------------------------------------------------------------
 
     def run(self, desktop: Desktop) -> None:
-        """All looks at 100 %, two at 200 %, and back."""
+        """From the first start to the end."""
         self._sampler.start()
-        self.start(1)
+        self.start(int(self.one_look[2]) if self.one_look else 1)
         self.me.phase = "English light 100 %"
         self.do("first_day")
+        if self.one_look:
+            language, theme, scale = self.one_look
+            self.prepare()
+            self.look(language, theme, f"{scale}00 %")
+            self.work_until(1)
+        else:
+            self.all_looks(desktop)
+        self.count()
+        self.leave()
+
+    def all_looks(self, desktop: Desktop) -> None:
+        """Four at 100 %, two at 200 %, and back."""
         for place, look in enumerate(LOOKS):
             self.look(*look, "100 %")
             if not place:
@@ -169,8 +183,6 @@ class Drive:
         self.work_until((1 + RESTART_AGAIN_AT) / 2)
         self.look("zh_CN", "dark", "100 %")
         self.work_until(1)
-        self.count()
-        self.leave()
 
     def restart(self, desktop: Desktop, scale: int) -> None:
         """Quit, and start on another screen in the same look."""
@@ -236,6 +248,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--pace", type=float, default=12, help="seconds between steps, on average")
     parser.add_argument("--only", default="", metavar="TASK,…")
+    parser.add_argument("--look", default="", metavar="LANGUAGE,THEME,SCALE")
     parser.add_argument("--python", type=Path, default=ROOT / ".venv" / "bin" / "python")
     given = parser.parse_args()
     given.out = given.out.resolve()
@@ -248,7 +261,8 @@ def main() -> int:
     desktop = Desktop(given.out / "home")
     drive = None
     try:
-        desktop.open_screen(1366, 768)
+        scale = int(given.look.split(",")[2]) if given.look else 1
+        desktop.open_screen(1366 * scale, 768 * scale)
         drive = Drive(given)
         drive.run(desktop)
     finally:

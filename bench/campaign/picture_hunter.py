@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
+from bench.campaign.campaign import Case
+from bench.campaign.document_hunter import damaged, packed
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.reader_protocol import READER_MIB
 from deepseek_r1.documents.reading import read_document
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.ocr import OCR_MIB
-from hostile.campaign import Case
-from hostile.document_hunter import damaged, packed
 from support import document_files as made
 
 LONGEST_S = 10.0  # of the clock or of the processor, whichever is less: it is a busy machine

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from bench.campaign.campaign import Case, processor_s
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.documents.reading import LONGEST_S, STALLED_S, read_document
-from hostile.campaign import Case, processor_s
 from support import document_files as made
 
 LATE_S = 10.0  # for a process to start and to end

@@ -1,7 +1,7 @@
 """Hunt for inputs that break a promise: several hunters in turns, until the time is over.
 
-    python tests/hostile/campaign.py --minutes 60                 # or: make campaign MINUTES=60
-    python tests/hostile/campaign.py --seed 7 --only templates,imports --cases 1000
+    python bench/campaign/campaign.py --minutes 60                 # or: make campaign MINUTES=60
+    python bench/campaign/campaign.py --seed 7 --only templates,imports --cases 1000
 
 The seed is printed first; with the same one each hunter tries the same cases in the same order. A
 case that breaks a promise is kept in a folder that is named, and the exit status is 1. Ctrl-C ends
@@ -26,10 +26,10 @@ from pathlib import Path
 
 import psutil
 
-HERE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE.parent / "app"), str(HERE)]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "app"), str(ROOT / "tests")]
 
-KEPT = HERE.parent / "build" / "campaign"
+KEPT = ROOT / "build" / "campaign"
 TURN_S = 10.0
 STUCK_S = 120.0  # then all processes are ended, so that the hunt goes on
 
@@ -138,9 +138,9 @@ def _end_children() -> None:
 
 def main() -> int:
     """Run as the options say; the exit status is the verdict."""
-    from hostile.file_hunters import FILE_HUNTERS  # noqa: PLC0415 - both import this module
-    from hostile.process_hunters import PROCESS_HUNTERS  # noqa: PLC0415
-    from hostile.reading_hunters import READING_HUNTERS  # noqa: PLC0415
+    from bench.campaign.file_hunters import FILE_HUNTERS  # noqa: PLC0415 - both import this module
+    from bench.campaign.process_hunters import PROCESS_HUNTERS  # noqa: PLC0415
+    from bench.campaign.reading_hunters import READING_HUNTERS  # noqa: PLC0415
 
     hunters = {**FILE_HUNTERS, **PROCESS_HUNTERS, **READING_HUNTERS}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -160,5 +160,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.modules["hostile.campaign"] = sys.modules["__main__"]
+    sys.modules["bench.campaign.campaign"] = sys.modules["__main__"]
     raise SystemExit(main())

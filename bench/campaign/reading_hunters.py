@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from bench.campaign.campaign import Case
+from bench.campaign.document_hunter import ATTACKS, mutants
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.processes import ChildKind
-from hostile.campaign import Case
-from hostile.document_hunter import ATTACKS, mutants
 from support import document_files, growing_inputs, growth
 from support.patience import PATIENCE_S
 from support.processes import programs_below

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from bench.campaign.campaign import Case, processor_s
+from bench.campaign.document_hunter import documents
+from bench.campaign.picture_hunter import pictures
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineDied, PromptCacheUnavailable, R1Error, TemplateUnusable
 from deepseek_r1.core.events import AnswerDelta
@@ -26,9 +29,6 @@ from deepseek_r1.inference import loading
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
-from hostile.campaign import Case, processor_s
-from hostile.document_hunter import documents
-from hostile.picture_hunter import pictures
 from r1desk.store import ConversationSettings, Store
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
@@ -40,7 +40,7 @@ from support.hostile_templates import HOSTILE, template_mutants
 from support.prompt_chats import long_text
 
 LONGEST_S = 8.0
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2] / "tests"
 _NUMBERS = (0, 1, 2, 3, 7, 8, 16, 32, 63, 64, 127, 255, 1024, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.campaign.campaign import Case
+from bench.campaign.hostile_clients import KEY, Client, Seen
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.memory.meter import unshared_mib
-from hostile.campaign import Case
-from hostile.hostile_clients import KEY, Client, Seen
 from support.ggml_files import FAMILIES
 from support.patience import PATIENCE_S
 from support.processes import programs_below
