@@ -112,8 +112,8 @@ def ask_library(model: Path, options: dict[str, object], documents: Sequence[str
 
 def ask_window(model: Path, options: dict[str, object], documents: Sequence[str]) -> None:
     """Ask about each document in a real window, in this process; print what came of it."""
+    from bench.own_process import ask, own_session, until  # noqa: PLC0415
     from r1desk.chat.values.intents import AttachFiles  # noqa: PLC0415 - Qt is for this way alone
-    from window.own_process import ask, own_session, until  # noqa: PLC0415
 
     load = LoadSettings(swap_enabled=True, context_length=4096, **options)  # type: ignore[arg-type]
     refused: list[ErrorReport] = []

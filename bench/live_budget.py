@@ -19,9 +19,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "app"), str(ROOT / "tests")]
 
+from bench.own_process import ask_again, own_session, until
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.shell.session import Session
-from window.own_process import ask_again, own_session, until
 
 QUESTION = "Tell me about the sea."
 GROWN_MIB = 96

@@ -34,6 +34,7 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton
 
+from bench.own_process import until
 from deepseek_r1.core.i18n import use_language
 from r1desk import preferences as prefs
 from r1desk.chat.values.intents import EditQuestion, Regenerate, StopAnswer, WithdrawQuestion
@@ -42,7 +43,6 @@ from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
 from support.engine_script import EngineScript, repeats
 from window.disks import Disk
-from window.own_process import until
 
 TOKEN_S = 0.02
 LONGEST_S = 0.8  # between two interruptions

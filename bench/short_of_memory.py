@@ -24,13 +24,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "app"), str(ROOT / "tests")]
 
+from bench.own_process import ask_again, own_session, until
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import linux
 from deepseek_r1.host.protocol import Heartbeat
 from r1desk.shell.session import Session
 from r1desk.widgets.notice_bar import Level, Notice
-from window.own_process import ask_again, own_session, until
 
 EATER = """
 import sys
