@@ -1,7 +1,7 @@
 """Small models of each family with what `transformers` computes for them: the converter's truth.
 
     python3.11 -m venv /tmp/ref && /tmp/ref/bin/pip install torch transformers safetensors
-    /tmp/ref/bin/python tests/convert/make_reference.py FOLDER
+    /tmp/ref/bin/python bench/reference/make_families.py FOLDER
 
 Run by an interpreter that has torch and transformers, never by the product's. Each model becomes a
 folder as the hub has it (config.json, tokenizer.json, model.safetensors, …) with two more files:
@@ -31,8 +31,8 @@ from tokenizers import (
 )
 from tokenizers import pre_tokenizers as pre
 
-HERE = Path(__file__).resolve().parent
-HARD = (HERE / "hard_strings.json").read_text(encoding="utf-8")
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+HARD = (TESTS / "convert" / "hard_strings.json").read_text(encoding="utf-8")
 WIDTH, HEADS, HEADS_KV, BLOCKS, FEED_FORWARD = 32, 4, 2, 2, 64
 MERGES = 160
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Write `gpt2.npz` and `gpt2.json`: a small GPT-2, and what `transformers` makes of it.
+"""Write `gpt2.npz` and `gpt2.json` of tests/legacy: a small GPT-2, and what comes out of it.
 
 Neither torch nor transformers is among this project's dependencies. In an environment of its own:
 
     python -m venv /tmp/reference && /tmp/reference/bin/pip install torch transformers numpy
-    /tmp/reference/bin/python tests/legacy/make_reference.py
+    /tmp/reference/bin/python bench/reference/make_gpt2.py
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 import transformers
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+sys.path.insert(0, str(TESTS))
 from support.ggml_files import gpt2_weights
 
 HEADS, NEW_TOKENS = 4, 24
@@ -78,10 +78,10 @@ def main() -> None:
         tokens, lead = greedy(model, prompt)
         cases.append({"name": name, "prompt": prompt, "tokens": tokens, "least_lead": lead})
         print(name, tokens, f"least lead {lead:.3f}")
-    np.savez_compressed(HERE / "gpt2.npz", **weights)
+    np.savez_compressed(TESTS / "legacy" / "gpt2.npz", **weights)
     made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
     reference = {"made_with": made_with, "heads": HEADS, "cases": cases}
-    (HERE / "gpt2.json").write_text(json.dumps(reference, indent=1) + "\n")
+    (TESTS / "legacy" / "gpt2.json").write_text(json.dumps(reference, indent=1) + "\n")
 
 
 if __name__ == "__main__":
