@@ -21,13 +21,13 @@ test-processors: ## engine, kernels and bills with llama.cpp compiled for other 
 	@$(PYTHON) installer/from_source.py setup && $(PYTHON) installer/processors.py
 
 campaign:       ## hunt for inputs that break a promise, for MINUTES; the seed is printed
-	$(VENV)/python tests/hostile/campaign.py --minutes $(MINUTES)
+	$(VENV)/python bench/campaign/campaign.py --minutes $(MINUTES)
 
 translations:   ## collect texts, then compile the catalogues
 	$(VENV)/python installer/translations.py
 
 shots:          ## today's pictures for the README
-	$(VENV)/python tests/take_screenshots.py
+	$(VENV)/python bench/take_screenshots.py
 
 bundle:         ## dist/r1desk: the application with everything it needs
 	@$(PYTHON) installer/bundle/make.py

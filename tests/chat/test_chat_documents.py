@@ -150,9 +150,7 @@ def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, 
     assert counting.result() == pytest.approx(1.2 * estimated_tokens(text))
 
 
-def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_an_embedding_model_orders_the_passages_and_the_window_says_so(qtbot, stack, documents):
     documents._models.ready, documents._models.facts = True, FACTS
     said: list[bool] = []
     documents.counter.comparing.connect(said.append)
@@ -169,9 +167,7 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(
     assert said == [True, False]
 
 
-def test_a_question_is_given_back_where_comparing_fails(
-    qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_a_question_is_given_back_where_comparing_fails(qtbot, stack, documents):
     documents._models.ready, documents._models.facts = True, FACTS
     asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
     planning = begun(asking, documents)
@@ -378,9 +374,7 @@ def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot,
     assert (pane.note.text(), pane.field.toPlainText()) == ("It is gone.", "")
 
 
-def test_a_question_is_not_answered_without_a_document_that_is_gone(
-    qtbot: QtBot, documents: ChatDocuments
-) -> None:
+def test_a_question_is_not_answered_without_a_document_that_is_gone(qtbot, documents):
     with pytest.raises(DocumentsMissing, match=r"The text of lost\.pdf is not on this computer\."):
         result_of(documents.plan("Why?", [Attachment("lost.pdf", sha256="f" * 64)]))
 
@@ -437,9 +431,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(CancelRequest)))
 
 
-def test_what_was_read_behind_another_document_is_not_read_alone(
-    stack: ChatStack, documents: ChatDocuments
-) -> None:
+def test_what_was_read_behind_another_document_is_not_read_alone(stack, documents):
     reading = reading_of(stack, documents)
     sources = AnswerSources(documents=("a", "b"), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)

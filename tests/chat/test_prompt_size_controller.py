@@ -86,9 +86,7 @@ class SlowCounter:
             later.give(size)
 
 
-def controller(
-    branch: list[ChatMessage], documents: tuple[Attachment, ...] = ()
-) -> tuple[PromptSizeController, SlowCounter]:
+def controller(branch, documents=()):
     counter = SlowCounter()
     made = PromptSizeController(ShownChat(branch), counter, MODELS, Documents(documents))
     return made, counter

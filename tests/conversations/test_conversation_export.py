@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import R1Error
 from r1desk.chat.formulas import formula_child
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.conversations.export.conversation_export import ConversationExport, Writer
@@ -97,9 +97,7 @@ async def written(export: ConversationExport) -> None:
     await export.written()
 
 
-def exported(
-    qtbot: QtBot, bridge: StoreBridge, file: Path, chosen: list[int] | None = None
-) -> ErrorReport | None:
+def exported(qtbot, bridge, file, chosen=None):
     try:
         assert result_of(ConversationExport(bridge, file, chosen).written())
     except R1Error as refused:

@@ -1,6 +1,6 @@
 """A converted model computes what `transformers` computes, and reads text as its tokenizer does.
 
-The references are small random models of each family, made by make_reference.py. With the path of
+The references are small random models of each family, made by bench/reference. With the path of
 an interpreter that has torch and transformers in R1_REFERENCE_PYTHON they are made anew.
 """
 
@@ -40,7 +40,8 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not python:
         return HERE / "reference"
     folder = tmp_path_factory.mktemp("reference")
-    subprocess.run([python, str(HERE / "make_reference.py"), str(folder)], check=True)
+    command = HERE.parents[1] / "bench" / "reference" / "make_families.py"
+    subprocess.run([python, str(command), str(folder)], check=True)
     return folder
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from deepseek_r1.core.processes import ChildKind
 
@@ -27,23 +31,34 @@ def test_every_option_stands_in_the_reference_of_its_command():
 
 
 def test_files_that_pages_name_exist():
-    """Except in `docs/measurements`, which also names commands that have done their work."""
+    """In `docs/measurements` those of `bench`: others there have done their work."""
     files = [
         f"/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("app", "tests", "installer")
+        for folder in ("app", "bench", "tests", "installer")
         for path in (ROOT / folder).rglob("*.*")
     ]
     missing = []
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guides/**/*.md")]:
         text = page.read_text(encoding="utf-8")
         named = re.findall(r"`([\w/.-]+\.(?:py|sh|hpp|cpp))(?:::\w+)?`", text)
-        named += re.findall(r"\b(?:tests|installer)/[\w/.-]+\.(?:py|sh)\b", text)
+        named += re.findall(r"\b(?:bench|tests|installer)/[\w/.-]+\.(?:py|sh)\b", text)
         missing += [
             f"{page.name}: {name}"
             for name in named
             if not any(file.endswith(f"/{name}") for file in files)
         ]
+    for page in ROOT.glob("docs/measurements/*.md"):
+        commands = re.findall(r"(?<!/)\bbench/[\w/]+\.py\b", page.read_text(encoding="utf-8"))
+        missing += [f"{page.name}: {name}" for name in commands if f"/{name}" not in files]
     assert missing == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="some measure with Unix's `resource`")
+def test_every_command_of_bench_finds_what_it_imports(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # one sets what OpenMP reads
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for command in sorted([*ROOT.glob("bench/*.py"), *ROOT.glob("bench/campaign/*.py")]):
+        importlib.import_module(".".join(command.relative_to(ROOT).with_suffix("").parts))
 
 
 def test_links_between_the_documents_lead_somewhere():

@@ -220,9 +220,7 @@ def _run(words: list[str], folder: Path, environment: dict[str, str]) -> None:
         output.write_text(done.stdout)
 
 
-def _serve(
-    words: list[str], requests: list[str], folder: Path, environment: dict[str, str]
-) -> None:
+def _serve(words, requests, folder, environment):
     port = free_port()
     if "--port" in words:
         del words[words.index("--port") : words.index("--port") + 2]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def nothing_measured(monkeypatch):
     monkeypatch.setattr(read_speed, "_measured", {})
 
 
+@pytest.fixture
+def in_a_moment(monkeypatch):
+    briefly = partial(read_speed.measure_mib_s, seconds=0.2)
+    monkeypatch.setattr(read_speed, "measure_mib_s", briefly)
+
+
 @pytest.mark.slow
 @pytest.mark.quiet
 @pytest.mark.parametrize("direct", [True, False])
@@ -42,7 +49,7 @@ def test_a_file_that_is_not_whole_pages_is_read_to_its_end(tmp_path):
     assert read_speed.measure_mib_s(path) > 0
 
 
-def test_one_drive_is_measured_once(file, monkeypatch):
+def test_one_drive_is_measured_once(file, in_a_moment, monkeypatch):
     first = read_speed.read_speed_mib_s(file)
     monkeypatch.setattr(read_speed, "measure_mib_s", lambda *_, **__: pytest.fail("measured twice"))
     other = file.with_name("other.bin")
@@ -50,7 +57,7 @@ def test_one_drive_is_measured_once(file, monkeypatch):
     assert read_speed.read_speed_mib_s(other) == first
 
 
-def test_each_size_of_a_read_has_its_speed(file):
+def test_each_size_of_a_read_has_its_speed(file, in_a_moment):
     for size in (8192, 65536, 1 << 20):
         assert read_speed.read_speed_mib_s(file, size) > 0
     assert len(read_speed._measured) == 3

@@ -275,6 +275,8 @@ class Answer:
         match name:
             case "say":
                 self._say(value, 0.0)
+            case "repeat":
+                self._say(self._request["messages"][-1]["content"], value)
             case "go_on":
                 while not self._reason:
                     self._say(value, ENDLESS_TOKEN_S)

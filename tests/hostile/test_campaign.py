@@ -9,14 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.campaign import file_hunters
+from bench.campaign.campaign import Campaign, Case
+from bench.campaign.file_hunters import FILE_HUNTERS, open_old_file
+from bench.campaign.process_hunters import PROCESS_HUNTERS
+from bench.campaign.reading_hunters import READING_HUNTERS
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineDied, R1Error
 from deepseek_r1.formats import ggml_file
-from hostile import file_hunters
-from hostile.campaign import Campaign, Case
-from hostile.file_hunters import FILE_HUNTERS, open_old_file
-from hostile.process_hunters import PROCESS_HUNTERS
-from hostile.reading_hunters import READING_HUNTERS
 from support.ggml_files import FAMILIES
 
 pytestmark = [

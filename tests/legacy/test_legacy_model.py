@@ -17,7 +17,7 @@ from support.ggml_files import write_gpt2
 pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
-REFERENCE = json.loads((HERE / "gpt2.json").read_text())  # see make_reference.py
+REFERENCE = json.loads((HERE / "gpt2.json").read_text())  # see bench/reference
 HEADS = REFERENCE["heads"]
 GREEDY = SamplingSettings(temperature=0.0)
 CASES = pytest.mark.parametrize("case", REFERENCE["cases"], ids=lambda case: case["name"])

@@ -258,7 +258,7 @@ def test_another_client_sees_no_file_of_this_one(start_server: StartServer):
 
 
 def test_a_pdf_is_answered_with_citations(start_server: StartServer):
-    """Needs `python tests/documents/make_texts.py build/document-texts`."""
+    """Needs `python bench/make_texts.py build/document-texts`."""
     if not (pdf := TEXTS / "guide.en.pdf").exists():
         pytest.skip("the texts are not there")
     server = start_server(context_length=2048)

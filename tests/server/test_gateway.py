@@ -42,7 +42,13 @@ def haproxy_file(addresses: list[str], port: int) -> str:
         f"    server r{n} {each.removeprefix('http://')}\n" for n, each in enumerate(addresses)
     ]
     rest = re.sub(r"    server-template .*\n", "".join(lines), rest)
+    rest = rest.replace("check inter 2s", "check inter 200ms")
     return start + rest.replace("bind :8080", f"bind 127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def served(shallow_starter: Path) -> Path:
+    return shallow_starter
 
 
 @pytest.mark.integration

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from benchmarks.bench_import import measure, write_chain
+from bench.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, export_reader
 from r1desk.store.archive import archived_conversation, export_json, export_markdown
@@ -122,7 +122,7 @@ def test_an_import_that_ends_early_leaves_nothing(store, chain, is_killed):
 
 
 def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> None:
-    """`tests/benchmarks/bench_import.py` in small."""
+    """`bench/bench_import.py` in small."""
     write_chain(tmp_path / "chain.json", 5000, "x" * 2000)
     found = measure(tmp_path / "chain.json")
     assert found["file_mib"] > 9

@@ -34,6 +34,11 @@ def says(text: str) -> Act:
     return "say", text
 
 
+def repeats(token_s: float) -> Act:
+    """Write the question, a word in so many seconds."""
+    return "repeat", token_s
+
+
 def thinks(text: str) -> Act:
     """Write this text as thinking; the next `says` closes it."""
     return "think", text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmarks import with_memory_limit
+from bench import with_memory_limit
 from support.r1_shaped_files import OF_1_5B, write_r1_shaped
 
 FILE_BYTES = 4_683_073_248  # of the whole file whose header `r1_header` is

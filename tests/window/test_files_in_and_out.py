@@ -735,9 +735,7 @@ def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_pro
         assert "{{language}}" in session.window.composer.text()
 
 
-def test_a_name_that_no_prompt_has_is_not_sent_but_a_path_is_written_on(
-    qtbot: QtBot, own_profile: Path
-) -> None:
+def test_a_name_that_no_prompt_has_is_not_sent_but_a_path_is_written_on(qtbot, own_profile):
     begin_with_an_empty_library(own_profile)
     with running_session(qtbot, own_profile) as session:
         activate(qtbot, session)

@@ -186,9 +186,7 @@ def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(qtb
     assert read == [path, path], "a file that has changed is another one"
 
 
-def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(
-    qtbot: QtBot, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(qtbot, tmp_path):
     with pytest.raises(ModelFileMissing):
         result_of(BillReader().ask(tmp_path / "gone.gguf", LoadSettings(), 100.0))
 

@@ -16,7 +16,7 @@ import pytest
 from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
-from benchmarks.bench_window import fill
+from bench.bench_window import fill
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
 from window.stall_meter import StallMeter

@@ -74,14 +74,7 @@ def test_it_shows_what_is_in_force(dialog: SettingsDialog) -> None:
         ("language", "set_language", "zh_CN"),
     ],
 )
-def test_a_choice_by_keyboard_is_reported(
-    dialog: SettingsDialog,
-    appearance: Appearance,
-    qtbot: QtBot,
-    control: str,
-    preference: str,
-    value: object,
-) -> None:
+def test_a_choice_by_keyboard_is_reported(dialog, appearance, qtbot, control, preference, value):
     combo = getattr(dialog, control)
     combo.setFocus()
     qtbot.keyClick(combo, Qt.Key.Key_Down)

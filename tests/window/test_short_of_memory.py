@@ -11,7 +11,7 @@ import pytest
 
 from support.real_models import memory_limit, r1_shaped
 
-HERE = Path(__file__).parent
+BENCH = Path(__file__).resolve().parents[2] / "bench"
 # The goal is 2 s, which the script checks by default. A busy machine with a slow drive takes
 # longer, because weights are given back between two layers.
 WITHIN_S = "20"
@@ -29,7 +29,7 @@ def found_by(command: list[object], timeout_s: float) -> dict[str, object]:
 
 def test_nothing_is_killed_and_the_answer_is_the_same(tmp_path_factory):
     command = [
-        *memory_limit(2000), sys.executable, HERE / "short_of_memory.py",
+        *memory_limit(2000), sys.executable, BENCH / "short_of_memory.py",
         "--model", r1_shaped(tmp_path_factory), "--budget", "1100", "--tokens", "80",
     ]  # fmt: skip
     found = found_by(command, 250)
@@ -38,5 +38,5 @@ def test_nothing_is_killed_and_the_answer_is_the_same(tmp_path_factory):
 
 
 def test_a_smaller_budget_during_an_answer(tmp_path_factory: pytest.TempPathFactory) -> None:
-    command = [sys.executable, HERE / "live_budget.py", r1_shaped(tmp_path_factory)]
+    command = [sys.executable, BENCH / "live_budget.py", r1_shaped(tmp_path_factory)]
     found_by([*command, "--within", WITHIN_S, "--tokens", TOKENS], 280)

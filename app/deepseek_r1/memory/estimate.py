@@ -34,7 +34,7 @@ from deepseek_r1.weights.residency import expert_layers, slice_read_bytes
 # to 30 tokens a second at 56 to 69 GB/s of memory, that is 12 GB/s of weights for each core.
 CORE_MIB_S = 12_000.0
 # Bytes that a core multiplies beside those in Q4_K, by llama.cpp's kernels for one row, measured
-# there for AVX2 and for AVX-512 (tests/benchmarks/bench_types.py); 1 for other types.
+# there for AVX2 and for AVX-512 (bench/bench_types.py); 1 for other types.
 _OF_Q4_K = {
     "Q2_K": 0.66, "Q3_K": 0.63, "Q5_K": 0.9, "Q6_K": 1.4, "Q8_0": 1.45,
     "IQ2": 0.22, "IQ3": 0.23, "IQ4": 0.67,

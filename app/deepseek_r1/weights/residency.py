@@ -45,7 +45,7 @@ _ORDER = (
     "ffn_up_shexp", "ffn_down_shexp",
 )  # fmt: skip
 # Of the experts that a token uses, those in memory, by the share of all that fit: the lowest of
-# three trained mixtures with 128 experts a layer (`tests/benchmarks/replay_routes.py`).
+# three trained mixtures with 128 experts a layer (`bench/replay_routes.py`).
 _HITS = (
     (0.0, 0.0),
     (1 / 32, 0.26),

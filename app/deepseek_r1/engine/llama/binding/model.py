@@ -178,7 +178,7 @@ def _huge_page_buffers(library: Library) -> BufferInterceptor | None:
     """Return what puts the weights into huge pages; None where there are none.
 
     Every token reads all weights, and with small pages the processor looks up the address of each
-    4 KiB. With huge ones it decodes 1.06 times as fast (tests/benchmarks/bench_huge_pages.py).
+    4 KiB. With huge ones it decodes 1.06 times as fast (docs/measurements/memory-and-threads.md).
     Linux alone gives them to any program that asks. Intel's AMX has buffers of its own, which stay
     in small pages.
     """
