@@ -212,8 +212,8 @@ def _starting(method: Method[P], newest: str = "") -> Starting[P]:
         return start_it(self)
 
     start_it: Any = start_with
-    alone = len(signature(method).parameters) == 1
-    starting: Starting[P] = wraps(method)(start_alone if alone else start_it)
+    begin: Any = start_alone if len(signature(method).parameters) == 1 else start_it
+    starting: Starting[P] = wraps(method)(begin)
     return starting
 
 
