@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QMainWindow
@@ -20,19 +18,29 @@ from r1desk.widgets.notice_bar import Notice
 Window_contra = TypeVar("Window_contra", bound=QMainWindow, contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Made once by the session, for all windows of its life."""
+class Services(Protocol):
+    """The session, as its features use it, for all windows of its life."""
 
     engine: EngineBridge
     store: StoreBridge
     preferences: Preferences
-    save_preferences: Callable[[], None]  # soon, all changes of a moment together
-    notify: Callable[[Notice], None]  # in the window that is shown just then, as `show_error`
-    withdraw: Callable[[str], None]  # the notices of a topic
-    show_error: Callable[[ErrorReport], None]
     profile: Path  # its folder
-    can_write: bool  # unless another process has the profile's lock or the drive refuses
+    writable: bool  # unless another process has the profile's lock or the drive refuses
+
+    def save_preferences(self) -> None:
+        """Save them soon, all changes of a moment together."""
+
+    def notify(self, notice: Notice) -> None:
+        """Show a notice in the window that is shown just then."""
+
+    def withdraw(self, topic: str) -> None:
+        """Take back the notices of a topic."""
+
+    def show_error(self, report: ErrorReport) -> None:
+        """Show an error of the user's world, with what can be done about it."""
+
+    def set_language(self, code: str | None) -> None:
+        """Build the window anew in another language, or the system's for None."""
 
 
 class Presenter(QObject):

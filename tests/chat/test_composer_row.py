@@ -132,7 +132,7 @@ def test_another_template_is_one_choice_away(qtbot: QtBot, button: TemplateButto
 def test_a_template_from_a_file_is_requested_and_then_named(qtbot, button):
     button.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
     button.menu().aboutToShow.emit()
-    with qtbot.waitSignal(button.file_requested):
+    with qtbot.waitSignal(button.file_action.triggered):
         button.menu().actions()[-1].trigger()
     button.show_template(TemplateUsed(source=TemplateSource.CHOSEN), "mine & yours.jinja")
     assert button.text() == "Template: mine && yours.jinja"  # shown with one &

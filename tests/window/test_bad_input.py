@@ -202,7 +202,7 @@ def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
     with ready_session(qtbot, own_profile, engine=engine) as session:
         before = session.models.current
         engine.loads(refuses(errors.TemplateUnusable(detail="line 1")))
-        session.window.composer.template.file_requested.emit()
+        session.window.composer.template.file_action.trigger()
         choose_file(session.window, file)
         qtbot.waitUntil(lambda: shown in session.window.notices.text)
         assert session.models.current == before

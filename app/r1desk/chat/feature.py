@@ -59,7 +59,7 @@ class ChatFeature(Feature[ChatWindow]):
         self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, models)
-        index = services.profile / INDEX_FILE if services.can_write else None
+        index = services.profile / INDEX_FILE if services.writable else None
         self.documents = chat.answers.documents = documents = ChatDocuments(
             chat,
             store,
@@ -75,7 +75,7 @@ class ChatFeature(Feature[ChatWindow]):
         self.overflow = ContextOverflow(
             chat, counter, engine, models=models, documents=documents, speed=self._speed
         )
-        prompts = services.profile / PROMPTS_FOLDER if services.can_write else None
+        prompts = services.profile / PROMPTS_FOLDER if services.writable else None
         self.prompts = PromptPreparation(
             engine, store, chat, prompts, preferences=preferences, documents=documents
         )

@@ -27,6 +27,7 @@ from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice
+from r1desk.widgets.text_label import Action
 
 TextExport = Callable[[Store, Path, tuple[int, ...]], int]
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
@@ -49,7 +50,7 @@ class Archives(QObject):
         self._store, self._chat = store, chat
         self.window: ChatWindow  # for dialogs and notices; set by the feature
         self.tasks = Tasks(self, chat.report_failure)
-        self._running: list[Callable[[], object]] = []  # what ends an export or an import
+        self._running: list[Action] = []  # what ends an export or an import
 
     def close(self) -> None:
         """End exports and imports; exports write nothing."""
@@ -148,7 +149,7 @@ class Archives(QObject):
             self._show(str(refused), Level.INFO if stop.is_set() else Level.ERROR, _IMPORT)
             return
         self.imported.emit(list(done.ids))
-        ways: dict[str, Callable[[], object]] = {}
+        ways: dict[str, Action] = {}
         # What is typed belongs to the conversation shown.
         writes = self.window.composer.text() or self.window.chat.column.editing
         if done.ids:
@@ -160,9 +161,7 @@ class Archives(QObject):
         self.window.notices.show_notice(Notice(_outcome(done), Level.INFO, ways, _IMPORT))
 
     @contextmanager
-    def _waiting(
-        self, text: str, stop: Callable[[], object], close: Callable[[], object]
-    ) -> Iterator[None]:
+    def _waiting(self, text: str, stop: Action, close: Action) -> Iterator[None]:
         """Show a notice while work lasts; `stop` is for the user, `close` for the end."""
         self._running.append(close)
         waiting = Notice(text, Level.WORK, {tr("Cancel"): stop})

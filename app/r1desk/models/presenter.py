@@ -134,7 +134,7 @@ class TemplatePresenter(Presenter):
         self._button, self._notices, self._models = button, notices, models
         self.tasks = Tasks(self, self._refuse)
         button.template_chosen.connect(self._on_name_chosen)
-        button.file_requested.connect(self._on_file_requested)
+        button.file_action.triggered.connect(self._on_file_requested)
         models.loaded.connect(self._on_loaded)
         if models.current is not None:
             self._show(models.current)

@@ -23,6 +23,8 @@ from deepseek_r1.core.i18n import tr
 P = ParamSpec("P")
 Result = TypeVar("Result")
 Work = Coroutine[Any, Any, Result]
+Method = Callable[Concatenate[Any, P], Work[None]]
+Starting = Callable[Concatenate[Any, P], object]  # begins the method as a task
 
 
 def report_of(error: Exception) -> ErrorReport:
@@ -188,36 +190,30 @@ class Tasks(QObject):
             self.start(_answer(work, answer))
 
 
-def task(
-    method: Callable[Concatenate[Any, P], Work[None]],
-) -> Callable[Concatenate[Any, P], object]:
+def task(method: Method[P]) -> Starting[P]:
     """A method that is a task of its object's `tasks`; calling it begins one.
 
     A slot only where it takes no values, or all of the signal.
     """
-    return _starting(method, lambda tasks, work: tasks.start(work))
+    return _starting(method)
 
 
-def newest_task(
-    method: Callable[Concatenate[Any, P], Work[None]],
-) -> Callable[Concatenate[Any, P], object]:
+def newest_task(method: Method[P]) -> Starting[P]:
     """The same, of which one is under way at a time: the next call ends it, as `Tasks.end`."""
-    name = method.__name__
-    return _starting(method, lambda tasks, work: tasks.start_newest(name, work))
+    return _starting(method, method.__name__)
 
 
-def _starting(
-    method: Callable[Concatenate[Any, P], Work[None]], start: Callable[[Tasks, Work[None]], object]
-) -> Callable[Concatenate[Any, P], object]:
+def _starting(method: Method[P], newest: str = "") -> Starting[P]:
     def start_with(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
-        return start(self.tasks, method(self, *args, **kwargs))
+        work, tasks = method(self, *args, **kwargs), self.tasks
+        return tasks.start_newest(newest, work) if newest else tasks.start(work)
 
     def start_alone(self: Any) -> object:  # Qt passes it no values
-        alone: Any = method
-        return start(self.tasks, alone(self))
+        return start_it(self)
 
-    start_it: Any = start_with if len(signature(method).parameters) > 1 else start_alone
-    starting: Callable[Concatenate[Any, P], object] = wraps(method)(start_it)
+    start_it: Any = start_with
+    begin: Any = start_alone if len(signature(method).parameters) == 1 else start_it
+    starting: Starting[P] = wraps(method)(begin)
     return starting
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import PySide6
@@ -46,11 +46,9 @@ TWO_COLUMNS_PX = 800
 class MenuFeature(Feature[MainWindow]):
     """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
-    def __init__(
-        self, services: Services, models: ModelsFeature, set_language: Callable[[str | None], None]
-    ) -> None:
+    def __init__(self, services: Services, models: ModelsFeature) -> None:
         super().__init__()
-        self._services, self._models, self._set_language = services, models, set_language
+        self._services, self._models = services, models
         self.choose_folder = models.choose_folder
         self._window: MainWindow  # set by `attach`
         self._system_font = QApplication.font()
@@ -104,11 +102,9 @@ class MenuFeature(Feature[MainWindow]):
 
     def set_language(self, language: str | None) -> None:
         """The window is built anew; the settings stay open."""
-        self._services.preferences.language = language
-        self._set_language(language)
+        self._services.set_language(language)
         once = Qt.ConnectionType.SingleShotConnection
         find_theme(application()).changed.connect(self._on_settings, once)
-        self._services.save_preferences()
 
     def set_theme(self, theme: ThemeName) -> None:
         """Use other colours."""

@@ -21,7 +21,7 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.conversations.feature import ConversationsFeature
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import Feature, Services
+from r1desk.features import Feature
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.feature import PerformanceFeature
@@ -57,11 +57,11 @@ class Session(QObject):
         super().__init__()
         use_gigabytes(True)
         self._collector = MainThreadCollector(self)
-        self._folder = profile.folder
+        self.profile = profile.folder
         self.preferences = stored
         self.writable = profile.lock is not None
         self._save_timer = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
-        self._save_timer.timeout.connect(self._save_preferences)
+        self._save_timer.timeout.connect(self._write_preferences)
         self._start_timer = QTimer(self, singleShot=True, interval=0)
         self._start_timer.timeout.connect(self._start)
         self.engine = EngineBridge(self, engine_command)
@@ -71,30 +71,19 @@ class Session(QObject):
         find_theme(application()).restyle(self._build_window)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
-        self.chat.recovered.connect(self._save_timer.start)  # the settings were refused too
+        self.chat.recovered.connect(self.save_preferences)  # the settings were refused too
         if damaged is not None:
-            self._notify(notices.preferences_damaged(damaged))
+            self.notify(notices.preferences_damaged(damaged))
 
     def _make_features(self) -> None:
-        services = Services(
-            engine=self.engine,
-            store=self.store,
-            preferences=self.preferences,
-            save_preferences=self._save_timer.start,
-            notify=self._notify,
-            withdraw=lambda topic: self.window.notices.withdraw(topic),  # noqa: PLW0108 - made later
-            show_error=self.show_error,
-            profile=self._folder,
-            can_write=self.writable,
-        )
-        chat = self.chat_feature = ChatFeature(services, self.models)
-        models = self.models_feature = ModelsFeature(services, self.models, chat)
-        conversations = self.conversations_feature = ConversationsFeature(services, chat)
+        chat = self.chat_feature = ChatFeature(self, self.models)
+        models = self.models_feature = ModelsFeature(self, self.models, chat)
+        conversations = self.conversations_feature = ConversationsFeature(self, chat)
         conversations.opened.connect(models.idle_unload.wake)
-        performance = PerformanceFeature(services, chat, models)
-        serving = ServingFeature(services, self.models)
-        comparison = ComparisonFeature(services, self.models, chat, models.recent)
-        menu = MenuFeature(services, models, self.set_language)
+        performance = PerformanceFeature(self, chat, models)
+        serving = ServingFeature(self, self.models)
+        comparison = ComparisonFeature(self, self.models, chat, models.recent)
+        menu = MenuFeature(self, models)
         self.features: list[Feature[MainWindow]] = [
             chat,
             models,
@@ -145,7 +134,7 @@ class Session(QObject):
         self.engine.stop()
         self.store.close()
         self._collector.close()
-        self._save_preferences()
+        self._write_preferences()
 
     @Slot(object)
     def set_language(self, code: str | None) -> None:
@@ -153,7 +142,7 @@ class Session(QObject):
         self.preferences.language = code
         use_language(code)
         install_qt_translations(application())
-        self._save_timer.start()
+        self.save_preferences()
         # Not before the menu that asked for it has closed.
         find_theme(application()).restyle_in_turns("", self._replace_window())
 
@@ -169,7 +158,7 @@ class Session(QObject):
         self._build_window(window)
         for row in reversed(old.notices.rows):  # what they report goes on
             if row.notice.level != Level.INFO:
-                self._notify(row.notice)
+                self.notify(row.notice)
         self.window.setUpdatesEnabled(False)  # until it has its style
         self.window.show()
         old.closed.disconnect(self._on_closed)
@@ -191,16 +180,21 @@ class Session(QObject):
     # ---- preferences ------------------------------------------------------------------------
 
     @Slot()
-    def _save_preferences(self) -> None:
+    def save_preferences(self) -> None:
+        """Save them soon, all changes of a moment together."""
+        self._save_timer.start()
+
+    @Slot()
+    def _write_preferences(self) -> None:
         if not self.writable:
             return  # a notice at the start reported it
         try:
-            prefs.save(self._folder, self.preferences)
+            prefs.save(self.profile, self.preferences)
         except OSError as error:
             log.window.warning("preferences not saved: %s", error)
-            self._notify(notices.preferences_not_saved(error))
+            self.notify(notices.preferences_not_saved(error))
         else:
-            self.window.notices.withdraw(notices.PREFERENCES)
+            self.withdraw(notices.PREFERENCES)
 
     # ---- notices ----------------------------------------------------------------------------
 
@@ -212,7 +206,7 @@ class Session(QObject):
             actions[tr("Start engine")] = self._restart_engine
         elif report.code == ModelFileMissing.__name__:
             actions[tr("Choose a model…")] = self._choose_model
-        self._notify(Notice(report.text(), Level.ERROR, actions))
+        self.notify(Notice(report.text(), Level.ERROR, actions))
 
     def _choose_model(self) -> None:
         self.window.models_action.trigger()
@@ -223,15 +217,20 @@ class Session(QObject):
 
     @Slot(str)
     def _on_bug(self, detail: str) -> None:
-        self._notify(notices.unexpected(detail, self._folder))
+        self.notify(notices.unexpected(detail, self.profile))
 
     @Slot(object)
     def _on_store_opened(self, opening: Opening) -> None:
         """One sentence at the start when the conversations are not as they should be."""
         self.writable = opening.problem is None
-        self.chat_feature.set_view_only(notices.view_only(opening, self._folder))
-        if (notice := notices.store_opened(opening, self._folder)) is not None:
-            self._notify(notice)
+        self.chat_feature.set_view_only(notices.view_only(opening, self.profile))
+        if (notice := notices.store_opened(opening, self.profile)) is not None:
+            self.notify(notice)
 
-    def _notify(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
+        """Show a notice in the window that is shown just then."""
         self.window.notices.show_notice(notice)
+
+    def withdraw(self, topic: str) -> None:
+        """Take back the notices of a topic."""
+        self.window.notices.withdraw(topic)

@@ -25,6 +25,7 @@ from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 _Role = QPalette.ColorRole
 _TURN_S = 0.01
 _ENDED = object()  # no more turns
+Step = Callable[[], object]
 
 
 class ThemeChoice(StrEnum):
@@ -60,7 +61,7 @@ class Theme(QObject):
         self._app = app
         self._system_palette = QPalette(app.palette())
         self._choice = ThemeChoice.SYSTEM
-        self._steps: deque[Callable[[], object]] = deque()
+        self._steps: deque[Step] = deque()
         self._turn = QTimer(self, singleShot=True, interval=0)
         self._turn.timeout.connect(self._take_step)
         app.setStyle("Fusion")
@@ -99,7 +100,7 @@ class Theme(QObject):
     def _apply(self, wanted: Tokens, font: QFont | None = None) -> None:
         Theme.in_force = wanted
         font = font or self._app.font()
-        steps: tuple[Callable[[], object], ...] = (
+        steps: tuple[Step, ...] = (
             partial(self._app.setFont, font),
             partial(self._app.setPalette, palette(wanted)),
         )
@@ -109,7 +110,7 @@ class Theme(QObject):
         else:
             self.restyle(*steps)
 
-    def restyle(self, *steps: Callable[[], object]) -> None:
+    def restyle(self, *steps: Step) -> None:
         """Take the style sheet away, run `steps`, and put the sheet of the present tokens back.
 
         With a style sheet, Qt resolves the style of a widget and of all its children whenever it

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -21,11 +19,11 @@ from PySide6.QtWidgets import (
 
 from r1desk.platform.tasks import Later
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import Action, call_with
 
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
 
-Choice = tuple[str, QMessageBox.ButtonRole, Callable[[], object]]
+Choice = tuple[str, QMessageBox.ButtonRole, Action]
 
 
 class KeyDialog(QDialog):

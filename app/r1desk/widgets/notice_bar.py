@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from deepseek_r1.core.i18n import tr
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled, put_inside
-from r1desk.widgets.text_label import call_with, selectable_label, tool_button
+from r1desk.widgets.text_label import Action, call_with, selectable_label, tool_button
 
 INFO_SHOWN_MS = 6000
 _WIDE_EM = 30  # of a bar that floats
@@ -47,14 +47,12 @@ class Notice:
 
     text: str
     level: Level = Level.ERROR
-    actions: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    actions: Mapping[str, Action] = field(default_factory=dict)
     topic: str = ""
 
 
 class NoticeRow(QWidget):
-    """One notice, which has `ended` when it is closed, followed, or was shown long enough."""
-
-    ended = Signal()
+    """One notice; following it, or time, presses its close button too."""
 
     def __init__(self, notice: Notice, parent: QWidget) -> None:
         super().__init__(parent)
@@ -66,7 +64,6 @@ class NoticeRow(QWidget):
         self.label = selectable_label(notice.text)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.close_button = tool_button("close", tr("Close this notice"))
-        self.close_button.clicked.connect(self.ended)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
@@ -74,13 +71,13 @@ class NoticeRow(QWidget):
         self.buttons = [QPushButton(label) for label in notice.actions]
         filled(put_inside(layout, QVBoxLayout()), *self.buttons, spacing=6)
         for button, action in zip(self.buttons, notice.actions.values(), strict=True):
-            button.clicked.connect(self.ended)
+            button.clicked.connect(self.close_button.click)
             call_with(button.clicked, action)
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
         self.setProperty("level", str(notice.level))
         self._fit_symbol()
         if notice.level == Level.INFO:
-            QTimer.singleShot(INFO_SHOWN_MS, self, self.ended.emit)
+            QTimer.singleShot(INFO_SHOWN_MS, self, self.close_button.click)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -149,7 +146,7 @@ class NoticeBar(QWidget):
             if row.notice.text == notice.text or (is_info and row.notice.level == Level.INFO):
                 self._remove(row)
         row = NoticeRow(notice, self)
-        call_with(row.ended, self._remove, row)
+        call_with(row.close_button.clicked, self._remove, row)
         self.rows.insert(0, row)
         self._column.insertWidget(0, row)
         self._show_newest()

@@ -22,6 +22,7 @@ from shiboken6 import isValid
 
 from deepseek_r1.core.i18n import tr
 from r1desk.widgets.layouts import filled, with_properties
+from r1desk.widgets.text_label import Action
 
 _FIRST_SHOWN, _MOST_SHOWN = 6, 30  # of one group: without words, and with some
 _WIDTH_EM, _LINES = 38, 14
@@ -36,7 +37,7 @@ class PaletteEntry:
 
     group: str
     title: str
-    run: Callable[[], object]
+    run: Action
     keys: str = ""
 
 

@@ -13,6 +13,7 @@ from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import with_properties
 
 P = ParamSpec("P")
+Action = Callable[[], object]  # what a click calls
 
 
 def call_with(

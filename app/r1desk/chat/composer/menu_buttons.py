@@ -128,20 +128,15 @@ class ThinkingButton(_MenuButton):
 
 
 class TemplateButton(_MenuButton):
-    """The chat template of a model; hidden while the file's own is used.
+    """The chat template of a model; hidden while the file's own is used."""
 
-    Signals:
-        template_chosen: a name from the list; empty for the automatic choice.
-        file_requested: a template from a file is wanted.
-    """
-
-    template_chosen = Signal(str)
-    file_requested = Signal()
+    template_chosen = Signal(str)  # a name from the list; empty for the automatic choice
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._used = TemplateUsed()
         self._file_name = ""
+        self.file_action = QAction(tr("Template file…"), self)
 
     def show_template(self, used: TemplateUsed, file_name: str = "") -> None:
         """Name the template in force and where it is from; `file_name` of one from a file."""
@@ -163,7 +158,7 @@ class TemplateButton(_MenuButton):
         self._menu.addSeparator()
         if is_chosen and not chosen:
             self._add(template_title("", self._file_name), is_checked=True)
-        self._menu.addAction(tr("Template file…")).triggered.connect(self.file_requested)
+        self._menu.addAction(self.file_action)
 
     def _add_name(self, text: str, name: str, *, is_checked: bool) -> None:
         action = self._add(text, is_checked=is_checked)

@@ -29,13 +29,11 @@ class DocumentPane(QWidget):
         page_wanted: a page, from 1, its width in pixels, and the text that is marked on it.
         file_wanted: its path is to be opened.
         copied: a text of it, and the text's place.
-        closed: by its button or Esc.
     """
 
     page_wanted = Signal(int, int, str)
     file_wanted = Signal(Path)
     copied = Signal(str, str)
-    closed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,12 +58,11 @@ class DocumentPane(QWidget):
             autoRaise=True,
         )
         self.as_text.toggled.connect(self._show_kind)
-        close = icon_button("close", tr("Close the document (Esc)"), self)
-        close.clicked.connect(self.closed)
+        self.close_button = icon_button("close", tr("Close the document (Esc)"), self)
         column = filled(QVBoxLayout(self), spacing=6, margins=(12, 8, 12, 10))
         row = put_inside(column, QHBoxLayout())
         row.addWidget(self.title, 1)
-        for button in (self.as_text, self.copy_button, self.open_button, close):
+        for button in (self.as_text, self.copy_button, self.open_button, self.close_button):
             row.addWidget(button)
         row = put_inside(column, QHBoxLayout())
         self.page = with_properties(
@@ -76,7 +73,7 @@ class DocumentPane(QWidget):
         self.page.valueChanged.connect(self._on_page)
         self.find_field = FindField(tr("Find in this document"), self)
         self.find_field.stepped.connect(self._on_stepped)
-        self.find_field.escaped.connect(self.closed)
+        self.find_field.escaped.connect(self.close_button.click)
         row.addWidget(self.page)
         row.addWidget(self.find_field, 1)
         for icon, label, step in (
@@ -92,7 +89,7 @@ class DocumentPane(QWidget):
         self.field.scrolled_to.connect(self._on_scrolled)
         self.sheet = PageSheet()
         self.sheet.setAccessibleName(tr("Page of the file"))
-        self.sheet.resized.connect(self._draw)
+        self.sheet.settled.timeout.connect(self._draw)
         self.sheet.turned.connect(self.page.stepBy)
         column.addWidget(self.note)
         column.addWidget(self.field, 1)
@@ -173,7 +170,7 @@ class DocumentPane(QWidget):
         """Esc closes it; Page up and down turn a drawn page."""
         step = {Qt.Key.Key_PageUp: -1, Qt.Key.Key_PageDown: 1}.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape:
-            self.closed.emit()
+            self.close_button.click()
         elif step is not None and self._is_drawn:
             self.page.stepBy(step)
         else:

@@ -251,7 +251,7 @@ class EditableMessage(QWidget):
         if self.editor is None:
             self.editor = MessageEditor(text, self, saves=self._message.is_answer)
             self.editor.sent.connect(self._on_edited)
-            self.editor.left.connect(self._on_left)
+            self.editor.cancel.clicked.connect(self._on_left)
             self._set_text_visible(False)
             self.editor.show()
             self.grown.emit()

@@ -30,11 +30,9 @@ class PageSheet(QScrollArea):
     """One drawn page, as wide as there is room.
 
     Signals:
-        resized: the page is to be drawn anew.
         turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
     """
 
-    resized = Signal()
     turned = Signal(int)
 
     def __init__(self) -> None:
@@ -45,8 +43,8 @@ class PageSheet(QScrollArea):
         self.setWidget(self.picture)
         self._from_end = False
         self._turning = QTimer(self, singleShot=True, interval=_TURNED_MS)
-        self._settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
-        self._settled.timeout.connect(self.resized)
+        # Ends when the page is to be drawn anew.
+        self.settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
 
     @property
     def width_px(self) -> int:
@@ -97,4 +95,4 @@ class PageSheet(QScrollArea):
         """Have the page drawn anew, once the width stays."""
         super().resizeEvent(event)
         if event.size().width() != event.oldSize().width():
-            self._settled.start()
+            self.settled.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import Slot
@@ -35,6 +35,7 @@ from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
+from r1desk.widgets.text_label import Action
 
 _FILES = "files of the message"  # a topic of notices
 _MOST_CHIPS = 3  # documents that have a chip each
@@ -140,7 +141,7 @@ class AttachmentPresenter(Presenter):
         drafted, inside = {each.sha256 for each in documents.draft}, documents.of_folder
         earlier = [each for each in documents.shown if each.sha256 not in drafted]
         shared = [each for each in earlier if each.sha256 in inside]
-        mine: list[tuple[Attachment, Callable[[], object] | None]] = [
+        mine: list[tuple[Attachment, Action | None]] = [
             (each, partial(documents.remove, each.sha256))
             for each in earlier
             if each.sha256 not in inside
@@ -158,9 +159,7 @@ class AttachmentPresenter(Presenter):
         attached, reading = bool(documents.draft), bool(documents.readings)
         self._window.composer.set_chips(chips, attached=attached, reading=reading)
 
-    def _chips(
-        self, title: str, files: Sequence[tuple[Attachment, Callable[[], object] | None]]
-    ) -> list[Chip]:
+    def _chips(self, title: str, files: Sequence[tuple[Attachment, Action | None]]) -> list[Chip]:
         """A chip for each file; of many one for all, which shows the others by a click."""
         each_one = [self._chip(*file) for file in files]
         if len(files) <= _MOST_CHIPS:
@@ -180,7 +179,7 @@ class AttachmentPresenter(Presenter):
         self._unfolded ^= {first}
         self._show()
 
-    def _chip(self, attachment: Attachment, removes: Callable[[], object] | None) -> Chip:
+    def _chip(self, attachment: Attachment, removes: Action | None) -> Chip:
         """A file, and what becomes of it with the next question. All are read ahead as one."""
         name = short_name(attachment.name)
         notes, buttons, fraction = self._reading_of([attachment], name)

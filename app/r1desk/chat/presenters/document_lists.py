@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
@@ -34,7 +34,7 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.layouts import with_properties
 from r1desk.widgets.notice_bar import Level, Notice
-from r1desk.widgets.text_label import push_button, text_label
+from r1desk.widgets.text_label import Action, push_button, text_label
 
 _SUITED = QSize(620, 420)
 _FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
@@ -120,7 +120,7 @@ class DocumentLists(Presenter):
             note = tr("Every chat in this folder can use these documents.")
         key = folder.id if folder is not None else None
         dialog = DocumentsDialog(self._window, title, note)
-        actions: dict[str, Callable[[], object]] = {}
+        actions: dict[str, Action] = {}
         if key is not None:
             modes = QFileDialog.FileMode
             actions[tr("Add files…")] = partial(self._choose, key, dialog, modes.ExistingFiles)
@@ -183,7 +183,7 @@ class DocumentLists(Presenter):
         files = self._documents.folder_files
         total, at = files.total, min(files.total, files.total - files.left + 1)
         text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
-        actions: dict[str, Callable[[], object]] = {tr("Stop"): partial(files.end, *files.readings)}
+        actions: dict[str, Action] = {tr("Stop"): partial(files.end, *files.readings)}
         if files.waits_for_mains:
             text = join_sentences([text, tr("Pauses on battery.")])
             actions[tr("Keep going on battery")] = self._read_on_battery

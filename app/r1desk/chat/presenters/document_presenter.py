@@ -45,7 +45,7 @@ class DocumentPresenter(Presenter):
         self._pane.page_wanted.connect(self._draw)
         self._pane.file_wanted.connect(self._on_file_wanted)
         self._pane.copied.connect(self._on_copied)
-        self._pane.closed.connect(self._on_closed)
+        self._pane.close_button.clicked.connect(self._on_closed)
 
     def show(self, shown: Attachment | Passage, claim: str = "") -> None:
         """Show what is in a file, or a passage, whose sentence that fits `claim` is marked."""

@@ -24,7 +24,7 @@ from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
 from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import Action, call_with, text_label
 
 _SHIPPED = {
     N_("Summarise"): N_("Summarise this in five short points:\n\n{{text}}"),
@@ -50,7 +50,6 @@ class PromptDialog(BoundedDialog):
     """Asks for a prompt's name and text, or whether one that is kept is to be deleted."""
 
     saved = Signal(object)  # SavedPrompt
-    deleted = Signal()
 
     def __init__(self, parent: QWidget, content: str, kept: SavedPrompt | None) -> None:
         super().__init__(parent, tr("Prompt"), QSize(560, 420))
@@ -70,11 +69,10 @@ class PromptDialog(BoundedDialog):
         choices = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(choices.Save | choices.Cancel)
         self.buttons.accepted.connect(self._on_saved)
-        if kept:
-            role = QDialogButtonBox.ButtonRole.DestructiveRole
-            delete = self.buttons.addButton(tr("Delete"), role)
-            delete.clicked.connect(self.deleted)
-            delete.clicked.connect(self.reject)
+        role = QDialogButtonBox.ButtonRole.DestructiveRole
+        self.delete_button = self.buttons.addButton(tr("Delete"), role)
+        self.delete_button.setVisible(kept is not None)
+        self.delete_button.clicked.connect(self.reject)
         self._on_changed()
         self.name.setFocus()
         self.name.selectAll()
@@ -156,7 +154,7 @@ class PromptLibrary(Presenter):
             dialog.saved.connect(lambda new: self._change(lambda prompts: prompts.add(new)))
         else:
             dialog.saved.connect(lambda new: self._change(lambda p: p.change(kept, new)))
-            dialog.deleted.connect(partial(self._delete, kept))
+            call_with(dialog.delete_button.clicked, self._delete, kept)
         dialog.open()
 
     def _delete(self, kept: SavedPrompt) -> None:
@@ -190,7 +188,7 @@ class PromptLibrary(Presenter):
     def _refuse(self, error: Exception) -> None:
         self._window.notices.show_notice(Notice(report_of(error).text(), Level.ERROR))
 
-    def _notify(self, text: str, undo: Callable[[], object] | None = None) -> None:
+    def _notify(self, text: str, undo: Action | None = None) -> None:
         actions = {tr("Undo"): undo} if undo is not None else {}
         self._window.notices.show_notice(Notice(text, Level.INFO, actions))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -19,6 +19,7 @@ from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled
+from r1desk.widgets.text_label import Action
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
@@ -30,7 +31,7 @@ class ChipChoice:
     """An entry of a button's menu; of several that exclude each other one is `chosen`."""
 
     label: str
-    act: Callable[[], object] | None  # None: it only informs
+    act: Action | None  # None: it only informs
     chosen: bool | None = None
 
 
@@ -40,7 +41,7 @@ class ChipButton:
 
     icon: str
     label: str
-    act: Callable[[], object] = field(default=lambda: None, compare=False)
+    act: Action = field(default=lambda: None, compare=False)
     choices: tuple[ChipChoice, ...] = field(default=(), compare=False)
 
 
@@ -50,7 +51,7 @@ class Chip:
 
     name: str
     notes: tuple[str, ...] = ()
-    opens: Callable[[], object] | None = None  # by a click
+    opens: Action | None = None  # by a click
     buttons: tuple[ChipButton, ...] = ()
     fraction: float | None = None
     icon: str = "file"

@@ -113,15 +113,9 @@ class AnswerField(MessageField):
 
 
 class MessageEditor(QWidget):
-    """A text box with Send and Cancel.
+    """A text box with Send and Cancel, which Esc presses too."""
 
-    Signals:
-        sent: the new text.
-        left: nothing was changed.
-    """
-
-    sent = Signal(str)
-    left = Signal()
+    sent = Signal(str)  # the new text
 
     def __init__(self, text: str, parent: QWidget, *, saves: bool = False) -> None:
         """`saves`: an answer is changed; Enter breaks the line there, Ctrl+Enter saves."""
@@ -131,19 +125,18 @@ class MessageEditor(QWidget):
         self._field.setAccessibleName(tr("Edit the answer") if saves else tr("Edit your message"))
         self._field.moveCursor(self._field.textCursor().MoveOperation.End)
         self._field.sent.connect(self._on_sent)
-        self._field.escaped.connect(self.left)
         self._send = QPushButton(tr("Save as a version") if saves else tr("Send"), self)
         self._send.setToolTip(tr("Ctrl+Enter") if saves else tr("Enter"))
         set_role(self._send, "primary")
         self._send.clicked.connect(self._on_sent)
-        cancel = QPushButton(tr("Cancel"), self)
-        cancel.setToolTip(tr("Esc"))
-        cancel.clicked.connect(self.left)
+        self.cancel = QPushButton(tr("Cancel"), self)
+        self.cancel.setToolTip(tr("Esc"))
+        self._field.escaped.connect(self.cancel.click)
         column = filled(QVBoxLayout(self))
         column.addWidget(self._field, 1)
         row = put_inside(column, QHBoxLayout())
         row.addStretch(1)
-        row.addWidget(cancel)
+        row.addWidget(self.cancel)
         row.addWidget(self._send)
         self.setFocusProxy(self._field)
 
