@@ -374,6 +374,26 @@ def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     assert bar.value() == bar.maximum()
 
 
+@pytest.mark.parametrize("has_keyboard", ["sheet", "find_field"])
+def test_page_down_scrolls_and_turns_the_page_where_it_ends(qtbot, documents, has_keyboard):
+    file = attached(documents, pages(60))
+    pane = shown_pane(qtbot)
+    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
+    pane.show_page(1, page)
+    field = getattr(pane, has_keyboard)
+    qtbot.keyClick(field, Qt.Key.Key_PageDown)
+    assert (pane.page.value(), bar.value() > 0) == (1, True)
+    bar.setValue(bar.maximum())
+    qtbot.keyClick(field, Qt.Key.Key_PageDown)
+    assert pane.page.value() == 2
+    pane.show_page(2, page)
+    qtbot.keyClick(field, Qt.Key.Key_PageUp)
+    assert pane.page.value() == 1
+    pane.show_page(1, page)
+    assert bar.value() == bar.maximum()
+
+
 def test_with_ctrl_the_wheel_has_the_page_drawn_larger_and_never_smaller_than_the_pane(
     qtbot, documents
 ):

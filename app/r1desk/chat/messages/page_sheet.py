@@ -8,6 +8,7 @@ from PySide6.QtCore import QRect, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
+    QKeyEvent,
     QPainter,
     QPen,
     QPixmap,
@@ -33,7 +34,7 @@ class PageSheet(QScrollArea):
 
     Signals:
         resized: the page is to be drawn anew.
-        turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
+        turned: by the wheel or a key, beyond the end of the page (1) or its beginning (-1).
     """
 
     resized = Signal()
@@ -92,18 +93,33 @@ class PageSheet(QScrollArea):
 
         With Ctrl: draw it larger or smaller.
         """
-        by, bar = event.angleDelta().y(), self.verticalScrollBar()
+        by = event.angleDelta().y()
         down = by < 0
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             zoom = self._zoom * _ZOOM_STEP ** (by / 120)
             self._zoom = max(1.0, min(_LARGEST, zoom))
             self._settled.start()
-        elif by == 0 or bar.value() != (bar.maximum() if down else bar.minimum()):
+        elif by == 0 or not self._is_at_end(down=down):
             super().wheelEvent(event)
         elif not self._turning.isActive():
             self._turning.start()
-            self._from_end = not down
-            self.turned.emit(1 if down else -1)
+            self._turn(down=down)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Page up and down scroll, and turn the page where this one ends."""
+        down = event.key() == Qt.Key.Key_PageDown
+        if (down or event.key() == Qt.Key.Key_PageUp) and self._is_at_end(down=down):
+            self._turn(down=down)
+        else:
+            super().keyPressEvent(event)
+
+    def _is_at_end(self, *, down: bool) -> bool:
+        bar = self.verticalScrollBar()
+        return bar.value() == (bar.maximum() if down else bar.minimum())
+
+    def _turn(self, *, down: bool) -> None:
+        self._from_end = not down
+        self.turned.emit(1 if down else -1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Have the page drawn anew, once the width stays."""
