@@ -334,35 +334,76 @@ def test_a_page_that_was_read_from_a_picture_names_how_sure_its_text_is_and_dots
     assert pane.note.text() == "Read from a picture · 97% sure"
 
 
+def turn_wheel(
+    pane: DocumentPane,
+    by: int,
+    *,
+    sideways: int = 0,
+    keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+) -> None:
+    place, none = QPointF(9, 9), Qt.MouseButton.NoButton
+    by_px, phase = QPoint(sideways, by), Qt.ScrollPhase.NoScrollPhase
+    event = QWheelEvent(place, place, QPoint(), by_px, none, keys, phase, False)
+    QApplication.sendEvent(pane.sheet.viewport(), event)
+
+
 def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     file = attached(documents, pages(60))
     pane = shown_pane(qtbot)
     pane.show_passages(documents.index.passages(file.sha256), drawn=True)
     page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
-
-    def turn_wheel(by: int, sideways: int = 0) -> None:
-        place, none = QPointF(9, 9), Qt.MouseButton.NoButton
-        by_px, phase = QPoint(sideways, by), Qt.ScrollPhase.NoScrollPhase
-        keys = Qt.KeyboardModifier.NoModifier
-        event = QWheelEvent(place, place, QPoint(), by_px, none, keys, phase, False)
-        QApplication.sendEvent(pane.sheet.viewport(), event)
-
     pane.show_page(1, page)
-    turn_wheel(-120)
+    turn_wheel(pane, -120)
     assert (pane.page.value(), bar.value() > 0) == (1, True)  # it scrolls
     bar.setValue(bar.maximum())
-    turn_wheel(0, sideways=120)
+    turn_wheel(pane, 0, sideways=120)
     assert pane.page.value() == 1
-    turn_wheel(-120)
-    turn_wheel(-120)  # a wheel that runs on turns no further page
+    turn_wheel(pane, -120)
+    turn_wheel(pane, -120)  # a wheel that runs on turns no further page
     assert pane.page.value() == 2
     pane.show_page(2, page)
     assert bar.value() == 0
     qtbot.waitUntil(lambda: not pane.sheet._turning.isActive())
-    turn_wheel(120)
+    turn_wheel(pane, 120)
     assert pane.page.value() == 1
     pane.show_page(1, page)
     assert bar.value() == bar.maximum()
+
+
+@pytest.mark.parametrize("has_keyboard", ["sheet", "find_field"])
+def test_page_down_scrolls_and_turns_the_page_where_it_ends(qtbot, documents, has_keyboard):
+    file = attached(documents, pages(60))
+    pane = shown_pane(qtbot)
+    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
+    pane.show_page(1, page)
+    field = getattr(pane, has_keyboard)
+    qtbot.keyClick(field, Qt.Key.Key_PageDown)
+    assert (pane.page.value(), bar.value() > 0) == (1, True)
+    bar.setValue(bar.maximum())
+    qtbot.keyClick(field, Qt.Key.Key_PageDown)
+    assert pane.page.value() == 2
+    pane.show_page(2, page)
+    qtbot.keyClick(field, Qt.Key.Key_PageUp)
+    assert pane.page.value() == 1
+    pane.show_page(1, page)
+    assert bar.value() == bar.maximum()
+
+
+def test_with_ctrl_the_wheel_has_the_page_drawn_larger_and_never_smaller_than_the_pane(
+    qtbot, documents
+):
+    file = attached(documents, pages(60))
+    pane = shown_pane(qtbot)
+    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    width = pane.sheet.viewport().width()
+    for by, is_larger in ((240, True), (-600, False)):
+        with qtbot.waitSignal(pane.page_wanted) as wanted:
+            turn_wheel(pane, by, keys=Qt.KeyboardModifier.ControlModifier)
+        page, width_px, _marked = wanted.args
+        assert page == 1
+        assert (width_px > 1.5 * width) == is_larger
+        assert width_px >= width
 
 
 def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):

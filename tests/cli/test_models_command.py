@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -55,6 +56,8 @@ def test_what_can_be_downloaded_is_listed_with_what_to_type():
     assert all(m["verifiable"] and m["purpose"] for m in models)
     listed = run_here("models", "list", "--available")
     assert "deepseek-r1-distill-qwen-1.5b/Q4_K_M" in listed.stdout
+    assert re.search(r" 1\.0 GB .* GB ", listed.stdout)  # size and memory
+    assert "MiB" not in listed.stdout + listed.stderr
     assert "is a draft model for DeepSeek-R1-Distill-Qwen-7B, " in listed.stderr
 
 

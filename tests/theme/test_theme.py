@@ -24,7 +24,15 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.paths import resources_dir
-from r1desk.theme import ThemeChoice, app_icon, apply_theme, explain, icon, tokens
+from r1desk.theme import (
+    ThemeChoice,
+    app_icon,
+    apply_theme,
+    explain,
+    icon,
+    set_role,
+    tokens,
+)
 from r1desk.theme.fonts import CJK_FAMILIES
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
@@ -175,6 +183,20 @@ def test_icons_take_the_colour_of_the_theme_in_force(qapp: QApplication):
         assert colour_of(stop.pixmap(QSize(24, 24))) == theme.danger
         disabled = stop.pixmap(QSize(24, 24), QIcon.Mode.Disabled)
         assert colour_of(disabled) == theme.text_disabled
+
+
+@pytest.mark.parametrize("role", ["", "primary"])
+def test_a_button_that_cannot_be_used_keeps_an_edge(qapp: QApplication, qtbot, role: str):
+    button = QPushButton("Use this model")
+    button.setEnabled(False)
+    set_role(button, role)
+    qtbot.addWidget(button)
+    for theme in (ThemeChoice.LIGHT, ThemeChoice.DARK, ThemeChoice.HIGH_CONTRAST):
+        apply_theme(qapp, theme)
+        button.ensurePolished()
+        image = button.grab().toImage()
+        edge = image.pixelColor(0, image.height() // 2).name()
+        assert edge == tokens().text_disabled
 
 
 def test_icons_outlive_their_copies(qapp: QApplication, qtbot):

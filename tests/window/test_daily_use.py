@@ -561,9 +561,8 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         )
         offer = next(b for b in buttons(QPushButton) if "other 7B" in b.text())
         qtbot.waitUntil(offer.isVisible)
-        plain = QPushButton(offer.text(), session.window.chat)
-        assert offer.sizeHint().height() > plain.sizeHint().height()  # clear of what is above it
-        plain.deleteLater()
+        column = session.window.chat.column  # which it does not lie over
+        qtbot.waitUntil(lambda: offer.geometry().top() > column.geometry().bottom())
         assert session.models.current is not None
         ask(qtbot, session, "And pears?")  # with the model that is there
         wait_answered(qtbot, session)

@@ -184,6 +184,22 @@ def test_in_a_narrow_window_the_sidebar_makes_way_for_the_panel(window, qtbot):
     assert window.sidebar.isVisible()
 
 
+def test_in_a_narrow_window_a_document_gets_the_width_of_the_sidebar_until_it_is_closed(
+    window, qtbot
+):
+    window.resize(1024, 600)
+    left, panel = window.sidebar.width(), window.panel
+    window.show_document()
+    qtbot.waitUntil(lambda: not window.sidebar.isVisible() and panel.width() > 600)
+    window.close_document()
+    qtbot.waitUntil(lambda: window.sidebar.width() == left and not panel.isVisible())
+    window.panel_action.trigger()  # one that was open stays, with the sidebar beside it
+    window.show_document()
+    assert not window.sidebar.isVisible()
+    window.close_document()
+    qtbot.waitUntil(lambda: window.sidebar.width() == left and panel.width() < 400)
+
+
 def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:
     window.panel_action.trigger()
     assert window.sidebar.isVisible()

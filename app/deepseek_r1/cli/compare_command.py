@@ -24,6 +24,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import converted_models_dir
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.units import format_mib
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.host import comparison as c
 from deepseek_r1.memory import meter
@@ -118,7 +119,7 @@ def compare(
         console.result("")
         titles = [
             *(tr("Model"), tr("Load s"), tr("First token s"), tr("Tokens/s"), tr("Tokens")),
-            *(tr("Peak MiB"), tr("Read MiB a token"), tr("Ended"), tr("Right")),
+            *(tr("Peak memory"), tr("Read MiB a token"), tr("Ended"), tr("Right")),
         ]
         print_table(titles, map(_row, answers), numbers=True)
     raise SystemExit(max((each.error.error.exit_code for each in every if each.error), default=0))
@@ -198,7 +199,7 @@ def _row(of_model: Sequence[_Answer]) -> list[str]:
         f"{fmean(each.ttft_s for each in stats):.2f}",
         f"{fmean(each.decode_tok_s for each in stats):.1f}",
         f"{tokens:,}",
-        f"{max(each.peak_mib for each in stats) + meter.peak_mib():,.0f}",
+        format_mib(max(each.peak_mib for each in stats) + meter.peak_mib()),
         f"{read_mib / max(1, tokens):,.1f}",
         ", ".join(dict.fromkeys(map(finish_text, stats))),
         f"{sum(each.right for each in expected)}/{len(expected)}" if expected else "–",

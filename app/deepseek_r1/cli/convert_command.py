@@ -27,8 +27,8 @@ from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import resources_dir
+from deepseek_r1.core.units import format_mib, format_size
 
-_MIB = 1 << 20
 layers_option = option(
     "--prune-layers", tr("How many whole blocks to remove."), click.IntRange(min=0), default=0
 )
@@ -214,10 +214,10 @@ def _stage_text(stage: ConversionStage) -> str:
 def _show(converted: ConversionResult) -> None:
     console.result(
         tr(
-            "{path}: {mib} MiB, from {source_mib} MiB",
+            "{path}: {size}, from {source}",
             path=converted.path,
-            mib=f"{converted.nbytes / _MIB:,.1f}",
-            source_mib=f"{converted.source_bytes / _MIB:,.1f}",
+            size=format_size(converted.nbytes),
+            source=format_size(converted.source_bytes),
         )
     )
     kinds = ", ".join(f"{count} {name}" for name, count in converted.kinds.items())
@@ -225,8 +225,8 @@ def _show(converted: ConversionResult) -> None:
     console.result(f"sha256 {converted.sha256}")
     console.aside(
         tr(
-            "{seconds} s, at most {peak} MiB of memory",
+            "{seconds} s, at most {peak} of memory",
             seconds=f"{converted.wall_s:.1f}",
-            peak=f"{converted.peak_mib:.0f}",
+            peak=format_mib(converted.peak_mib),
         )
     )

@@ -25,6 +25,7 @@ from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_size
 from deepseek_r1.memory.forecast import Fit, fit_facts
 
 _MIB = 1 << 20
@@ -99,9 +100,8 @@ def list_files(*, repository: str, memory_budget: int, source: str | None, as_js
         (
             (
                 file.quantisation,
-                f"{(file.size_bytes or 0) / _MIB:,.0f} MiB",
-                f"{file.forecast.bill.total_mib:,.0f} MiB" if file.forecast is not None else "?",
-                fit_facts(file.forecast)[0] if file.forecast is not None else "?",
+                format_size(file.size_bytes or 0),
+                *_needs_and_fit(file),
                 speed_and_loss(file),
                 file.file,
             )
@@ -124,6 +124,12 @@ def forecaster(memory_budget: int) -> Forecaster:
 def known_ladder(name: str) -> tuple[ModelFile, ...]:
     """The files of a model of the catalogue; empty for another name."""
     return tuple(file for file in known_files() if file.known and file.known.id == name.casefold())
+
+
+def _needs_and_fit(file: ModelFile) -> tuple[str, str]:
+    if file.forecast is None:
+        return "?", "?"
+    return format_mib(file.forecast.bill.total_mib, up=True), fit_facts(file.forecast)[0]
 
 
 def _row(file: ModelFile) -> dict[str, Any]:

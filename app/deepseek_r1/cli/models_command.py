@@ -23,6 +23,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_mib, format_size
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.plan import plan
 
@@ -60,8 +61,8 @@ def list_models(*, available: bool, as_json: bool) -> None:
             (
                 row["name"] if available else Path(row["path"]).stem,  # what commands take
                 row["quantisation"],
-                f"{row['mb']:,.0f} MiB",
-                row["error"] or f"{row['needs_mb']:,.0f} MiB",
+                format_mib(row["mb"]),
+                row["error"] or format_mib(row["needs_mb"], up=True),
                 row["path"],
             )
             for row in rows
@@ -80,10 +81,10 @@ def _note_drafts() -> None:
     for draft in catalogue().drafts:
         names = ", ".join(model.name for model in known_models() if model.draft == draft.id)
         text = tr(
-            "{draft} (about {size:,.0f} MiB) is a draft model for {names}: pull with --with-draft. "
+            "{draft} (about {size}) is a draft model for {names}: pull with --with-draft. "
             "Its licence is stated on {page}",
             draft=draft.name,
-            size=draft.about_bytes / MIB,
+            size=format_size(draft.about_bytes),
             names=names,
             page=str(draft.origin),
         )
@@ -141,8 +142,8 @@ def remove_model(*, name: str, yes: bool, as_json: bool) -> None:
     "Delete a model from the models folder, after asking."
     path = find_model(name, *models_dirs())
     files = files_of(path)
-    size_mb = sum(each.stat().st_size for each in files) / MIB
-    question = tr("Delete {path} ({size:,.0f} MiB) for good?", path=str(path), size=size_mb)
+    size = format_size(sum(each.stat().st_size for each in files))
+    question = tr("Delete {path} ({size}) for good?", path=str(path), size=size)
     if not yes and not _agrees(question):
         console.note(tr("Nothing was deleted."))
         raise SystemExit(1)

@@ -16,6 +16,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.units import format_part
 from deepseek_r1.server.serve_options import ServeOptions, ServeProfile, with_profile
 
 KEY_VARIABLE = "DEEPSEEK_R1_API_KEY"
@@ -157,10 +158,9 @@ def _show_loaded(loaded: ModelLoaded) -> None:
     console.status("")
     console.note(
         tr(
-            "Ready: {name}, {n} tokens of context, {mib} of {budget} MiB planned",
+            "Ready: {name}, {n} tokens of context, {part} planned",
             name=loaded.facts.name,
             n=f"{loaded.facts.context_length:,}",
-            mib=f"{loaded.bill.total_mib:,.0f}",
-            budget=f"{loaded.bill.budget_mib:,.0f}",
+            part=format_part(loaded.bill.total_mib, loaded.bill.budget_mib),
         )
     )

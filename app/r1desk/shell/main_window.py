@@ -80,7 +80,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.setWindowIcon(app_icon())
         self._reason_to_stay = ""
         self.made_panel = None
-        self._sidebar_made_way = False  # for the panel, in a narrow window
+        self._sidebar_px = 0  # its width before it made way for the panel, in a narrow window
         self._opened_for_document = False  # the panel, which was closed
         self._panel_px = 0  # its width before it was widened for a document
         self.sidebar = Sidebar()
@@ -275,14 +275,20 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         """Show or hide the panel, and close the sidebar where both leave the chat too little."""
         if opened or self.made_panel is not None:
             self._show_side(self.panel, opened)
-        if opened:
-            taken = self.panel.minimumSizeHint().width() + SIDEBAR_PX
-            if self.sidebar_action.isChecked() and self.width() - taken < LEAST_CHAT_PX:
-                self._sidebar_made_way = True
-                self.sidebar_action.setChecked(False)
-        elif self._sidebar_made_way:
-            self._sidebar_made_way = False
+        self._share_with_sidebar(self.panel.minimumSizeHint().width() if opened else 0)
+
+    def _share_with_sidebar(self, panel_px: int) -> None:
+        """Close the sidebar where it and a panel leave the chat too little; reopen it after."""
+        narrow = self.width() - SIDEBAR_PX - panel_px < LEAST_CHAT_PX
+        if narrow and self.sidebar_action.isChecked():
+            self._sidebar_px = self.sidebar.width()
+            self.sidebar_action.setChecked(False)
+        elif not narrow and self._sidebar_px:
             self.sidebar_action.setChecked(True)
+            self.splitter.refresh()
+            left, chat, panel = self.splitter.sizes()
+            self.splitter.setSizes([self._sidebar_px, chat + left - self._sidebar_px, panel])
+            self._sidebar_px = 0
 
     @Slot()
     def lay_out_again(self) -> None:
@@ -307,11 +313,13 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
             self._opened_for_document = True
         self.panel_action.setChecked(True)
         self.panel.show_document(shown=True)
-        sizes = self.splitter.sizes()
-        more = min(DOCUMENT_PX - sizes[2], sizes[1] - LEAST_CHAT_PX)
+        self._share_with_sidebar(DOCUMENT_PX)
+        self.splitter.refresh()
+        left, chat, panel = self.splitter.sizes()
+        more = min(DOCUMENT_PX - panel, chat - LEAST_CHAT_PX)
         if more > 0:
-            self._panel_px = self._panel_px or sizes[2] or PANEL_PX
-            self.splitter.setSizes([sizes[0], sizes[1] - more, sizes[2] + more])
+            self._panel_px = self._panel_px or panel or PANEL_PX
+            self.splitter.setSizes([left, chat - more, panel + more])
         self.document.find_field.setFocus()
 
     def close_document(self) -> None:
@@ -324,6 +332,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         if self._opened_for_document:
             self._opened_for_document = False
             self.panel_action.setChecked(False)
+        elif self.made_panel is not None:
+            self._share_with_sidebar(self.made_panel.minimumSizeHint().width())
         self.composer.setFocus()
 
     @Slot()

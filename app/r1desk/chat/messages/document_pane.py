@@ -167,12 +167,11 @@ class DocumentPane(QWidget):
             self.page_wanted.emit(self.page.value(), self.sheet.width_px, self._marked)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Esc closes it; Page up and down turn a drawn page."""
-        step = {Qt.Key.Key_PageUp: -1, Qt.Key.Key_PageDown: 1}.get(Qt.Key(event.key()))
+        """Esc closes it; Page up and down are the page's, wherever the keyboard is in here."""
         if event.key() == Qt.Key.Key_Escape:
             self.close_button.click()
-        elif step is not None and self._is_drawn:
-            self.page.stepBy(step)
+        elif event.key() in {Qt.Key.Key_PageUp, Qt.Key.Key_PageDown} and self._is_drawn:
+            self.sheet.keyPressEvent(event)
         else:
             super().keyPressEvent(event)
 

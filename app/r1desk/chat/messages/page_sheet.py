@@ -8,6 +8,7 @@ from PySide6.QtCore import QRect, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
+    QKeyEvent,
     QPainter,
     QPen,
     QPixmap,
@@ -18,30 +19,32 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QLabel, QScrollArea
 
 from deepseek_r1.documents.page_drawing import DrawnPage
+from deepseek_r1.documents.reader_protocol import MAX_PX
 
 # Of a page, which is paper in dark colours too.
 _MARK: Final = QColor("#ffe066")
 _DOTS: Final = QColor("#c92a2a")
 _DOTS_WIDTH: Final = 2.0
 _RESIZED_MS, _TURNED_MS = 150, 400
+_LARGEST, _ZOOM_STEP = 4.0, 1.25
 
 
 class PageSheet(QScrollArea):
-    """One drawn page, as wide as there is room.
+    """One drawn page, as wide as there is room, or larger by Ctrl and the wheel.
 
     Signals:
-        turned: by the wheel, beyond the end of the page (1) or its beginning (-1).
+        turned: by the wheel or a key, beyond the end of the page (1) or its beginning (-1).
     """
 
     turned = Signal(int)
 
     def __init__(self) -> None:
         super().__init__(alignment=Qt.AlignmentFlag.AlignHCenter)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # the width stays
         self.picture = QLabel()
         self.setWidget(self.picture)
         self._from_end = False
+        self._zoom = 1.0  # 1: as wide as there is room
         self._turning = QTimer(self, singleShot=True, interval=_TURNED_MS)
         # Ends when the page is to be drawn anew.
         self.settled = QTimer(self, singleShot=True, interval=_RESIZED_MS)
@@ -49,7 +52,8 @@ class PageSheet(QScrollArea):
     @property
     def width_px(self) -> int:
         """The width for a page, in pixels of the screen."""
-        return round(self.viewport().width() * self.devicePixelRatioF())
+        width = self.viewport().width() * self._zoom
+        return min(round(width * self.devicePixelRatioF()), MAX_PX)
 
     def show_page(self, page: DrawnPage) -> None:
         """Show a page at its first mark; else at its top, or its end where one turned back.
@@ -76,20 +80,44 @@ class PageSheet(QScrollArea):
         pixmap.setDevicePixelRatio(self.devicePixelRatioF())
         self.picture.setPixmap(pixmap)
         self.picture.adjustSize()
-        bar, ends = self.verticalScrollBar(), page.height if self._from_end else 0
-        top, self._from_end = page.marks[0][1] if page.marks else ends, False
-        bar.setValue(round(top / self.devicePixelRatioF()) - self.viewport().height() // 3)
+        ends, self._from_end = page.height if self._from_end else 0, False
+        left, top = page.marks[0][:2] if page.marks else (0, ends)
+        shown, ratio = self.viewport().size(), self.devicePixelRatioF()
+        self.verticalScrollBar().setValue(round(top / ratio) - shown.height() // 3)
+        self.horizontalScrollBar().setValue(round(left / ratio) - shown.width() // 8)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Turn the page where this one ends; one page at a time, however far a wheel runs on."""
-        by, bar = event.angleDelta().y(), self.verticalScrollBar()
+        """Turn the page where this one ends; one page at a time, however far a wheel runs on.
+
+        With Ctrl: draw it larger or smaller.
+        """
+        by = event.angleDelta().y()
         down = by < 0
-        if by == 0 or bar.value() != (bar.maximum() if down else bar.minimum()):
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            zoom = self._zoom * _ZOOM_STEP ** (by / 120)
+            self._zoom = max(1.0, min(_LARGEST, zoom))
+            self.settled.start()
+        elif by == 0 or not self._is_at_end(down=down):
             super().wheelEvent(event)
         elif not self._turning.isActive():
             self._turning.start()
-            self._from_end = not down
-            self.turned.emit(1 if down else -1)
+            self._turn(down=down)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Page up and down scroll, and turn the page where this one ends."""
+        down = event.key() == Qt.Key.Key_PageDown
+        if (down or event.key() == Qt.Key.Key_PageUp) and self._is_at_end(down=down):
+            self._turn(down=down)
+        else:
+            super().keyPressEvent(event)
+
+    def _is_at_end(self, *, down: bool) -> bool:
+        bar = self.verticalScrollBar()
+        return bar.value() == (bar.maximum() if down else bar.minimum())
+
+    def _turn(self, *, down: bool) -> None:
+        self._from_end = not down
+        self.turned.emit(1 if down else -1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Have the page drawn anew, once the width stays."""

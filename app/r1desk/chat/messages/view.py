@@ -43,7 +43,6 @@ from r1desk.widgets.text_label import call_with
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
   border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
-QPushButton#offer { margin-top: 6px; }
 """
 
 
@@ -81,10 +80,8 @@ class ChatView(QWidget):
         column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
-        self._model_offer.setObjectName("offer")
         self._model_offer.clicked.connect(self._on_offer)
         self._model_offer.hide()
-        column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
         if welcomes:
             self.welcome = Welcome(self.requested.emit, self)
@@ -98,7 +95,8 @@ class ChatView(QWidget):
         self._jump.clicked.connect(self.column.to_end)
         self.column.end_shown.connect(self._jump.setHidden)
         self._jump.hide()
-        column.addWidget(self._jump, 0, Qt.AlignmentFlag.AlignHCenter)
+        for button in (self._jump, self._model_offer):
+            column.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
         self._throttle = DrawThrottle(self)
         self._throttle.due.connect(self._flush)
 
