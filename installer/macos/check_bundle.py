@@ -6,7 +6,7 @@
 Each library that a file of machine code needs has to be in the bundle or in the system, each file
 has to run on the oldest macOS of Info.plist, and each signature has to have the hashes of the pages
 that it signs. The program's has the entitlements, and the hashes of Info.plist and of the list of
-all other files, which has theirs. Prints a sentence for each fault, and ends with 1 if there is one.
+all other files, which has theirs. Prints a sentence for each fault; ends with 1 where there is one.
 """
 
 from __future__ import annotations

@@ -237,8 +237,11 @@ def test_a_chat_is_read_while_the_window_has_its_database_open(tmp_path: Path) -
 @pytest.mark.skipif(not all(map(shutil.which, ("Xvfb", "xdotool", "import"))), reason="no screen")
 def test_a_failure_on_the_screen_names_its_windows_and_keeps_a_picture(tmp_path: Path) -> None:
     picture = tmp_path / "screen.png"
-    with screen.x11() as desktop:
-        with pytest.raises(smoke.SmokeFailed) as failed, smoke.seen(desktop, picture):
-            raise smoke.SmokeFailed("no window came in 60 s")
+    with (
+        screen.x11() as desktop,
+        pytest.raises(smoke.SmokeFailed) as failed,
+        smoke.seen(desktop, picture),
+    ):
+        raise smoke.SmokeFailed("no window came in 60 s")
     assert str(failed.value) == f"no window came in 60 s. Windows: none. The screen: {picture}"
     assert picture.stat().st_size > 0
