@@ -39,10 +39,7 @@ def faults(bundle: Path, processor: str) -> Iterator[str]:
     program = inside / "MacOS" / info["CFBundleExecutable"]
     if not program.is_file():
         yield f"{program.name} is missing."
-    for file in sorted(inside.rglob("*")):
-        with_code = file.is_file() and file.open("rb").read(4) in MACHINE_CODE
-        if not with_code:
-            continue
+    for file in filter(_is_code, sorted(inside.rglob("*"))):
         try:
             code = slice_for(file.read_bytes(), processor)
             library = read(code)
@@ -54,6 +51,13 @@ def faults(bundle: Path, processor: str) -> Iterator[str]:
             found += _seal(library, code, inside)
         yield from (f"{file.relative_to(inside)}: {fault}." for fault in found)
     yield from _listed(inside, program)
+
+
+def _is_code(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(4) in MACHINE_CODE
 
 
 def _needs(

@@ -200,7 +200,7 @@ def test_the_windows_installer_compiles_without_a_warning(tmp_path: Path) -> Non
 
 def test_the_list_of_components_names_what_the_lock_file_does_not() -> None:
     names = [part["name"] for part in sbom.unlisted((ROOT / "uv.lock").read_text())]
-    assert names == ["llama.cpp", "yajl", "SmolLM2-135M-Instruct", "Noto Sans SC"]
+    assert names == ["llama.cpp", "yajl", "uv", "SmolLM2-135M-Instruct", "Noto Sans SC"]
     assert json.dumps(sbom.unlisted((ROOT / "uv.lock").read_text()))
 
 

@@ -29,7 +29,8 @@ def compile_c(made: Path, text: str, *options: str) -> Path:
     """Compile C for macOS."""
     made.parent.mkdir(parents=True, exist_ok=True)
     triple = native_library.TARGETS[TARGET].triple
-    command = [native_library.own_zig(), "cc", "-target", triple, "-x", "c", "-", "-s", "-o", made]
+    command = [native_library.own_zig(), "cc", "-target", triple, "-x", "c", "-", "-x", "none"]
+    command += ["-s", "-o", made]
     command += ["-Wl,-headerpad,0x1000", *options]
     subprocess.run(command, input=text.encode(), check=True)
     return made
