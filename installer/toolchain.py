@@ -12,6 +12,7 @@ import shlex
 import ssl
 import subprocess
 import sys
+import tempfile
 import tomllib
 import urllib.request
 import zipfile
@@ -81,6 +82,24 @@ def sync_command(uv: str, python: str) -> list[str]:
     return [uv, "sync", "--frozen", *trusted, "--python", python]
 
 
+def install_locked(place: Path, platform: str, python: str, *options: str) -> None:
+    """Unpack wheels of the lock file into a folder, as the site-packages of a platform of uv's.
+
+    `options` are those of `uv export`. Raises CalledProcessError.
+    """
+    uv = str(find_uv())
+    export = [uv, "export", "--frozen", "--quiet", "--no-emit-project", *options]
+    export += ["--no-emit-package", "llama-cpp-python", "--format", "requirements.txt"]
+    locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
+    with tempfile.NamedTemporaryFile(suffix=".txt") as requirements:
+        requirements.write(locked.stdout)
+        requirements.flush()
+        install = [uv, "pip", "install", "--quiet", "--system-certs", "--no-deps"]
+        install += ["--require-hashes", "--only-binary", ":all:", "--target", str(place)]
+        install += ["--python-platform", platform, "--python-version", python]
+        subprocess.run([*install, "--requirement", requirements.name], cwd=ROOT, check=True)
+
+
 def pip_command(uv: str, python: str) -> list[str]:
     """The start of a command of pip, which is in no environment here."""
     run = [uv, "run", "--no-project", "--quiet", "--python", python]
@@ -97,17 +116,22 @@ def find_uv() -> str | None:
     if uv.is_file():
         return str(uv)
     try:
-        wheel = fetched(locked_wheel(locked, native_library.own_target()))
+        content = uv_program(native_library.own_target())
     except OSError as error:
         return complain(f"uv could not be fetched: {error}", "Check the connection to PyPI.")
-    with zipfile.ZipFile(io.BytesIO(wheel)) as packed:
-        (name,) = (each for each in packed.namelist() if Path(each).stem == "uv")
-        uv.parent.mkdir(parents=True, exist_ok=True)
-        partly = uv.with_name(uv.name + ".part")
-        partly.write_bytes(packed.read(name))
+    uv.parent.mkdir(parents=True, exist_ok=True)
+    partly = uv.with_name(uv.name + ".part")
+    partly.write_bytes(content)
     partly.chmod(0o755)
     partly.replace(uv)
     return str(uv)
+
+
+def uv_program(target: str) -> bytes:
+    """The program in uv's wheel for a target. Raises OSError, UnsupportedMachineError."""
+    with zipfile.ZipFile(io.BytesIO(fetched(locked_wheel(locked_package("uv"), target)))) as packed:
+        (name,) = (each for each in packed.namelist() if Path(each).stem == "uv")
+        return packed.read(name)
 
 
 def locked_package(name: str) -> dict[str, Any]:

@@ -38,6 +38,12 @@ class Screen:
         said = subprocess.run(search, env=self._own(), capture_output=True, text=True, check=False)
         return said.stdout.split()[-1] if said.stdout.strip() else None
 
+    def titles(self) -> list[str]:
+        """Returns the titles of all visible windows."""
+        search = ["xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@"]
+        found = subprocess.run(search, env=self._own(), capture_output=True, text=True, check=False)
+        return found.stdout.splitlines()
+
     def focus(self, title: str) -> bool:
         """Give the keyboard to that window. Returns False while it is not there for long enough."""
         found = self.window(title)

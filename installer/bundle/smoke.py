@@ -244,6 +244,7 @@ def ask_window(place: Place, picture: Path | None, *, wayland: bool = False) -> 
     with (
         screen.wayland() if wayland else screen.x11() as desktop,
         running(place, "r1desk", **desktop.environment) as process,
+        seen(desktop, picture),
     ):
         # On Wayland xdotool sees no single windows.
         facts = {} if wayland else focus(desktop, process)
@@ -253,6 +254,18 @@ def ask_window(place: Place, picture: Path | None, *, wayland: bool = False) -> 
             desktop.photograph(picture)
         leave(place, desktop, process)
     return facts
+
+
+@contextmanager
+def seen(desktop: screen.Screen, picture: Path | None) -> Iterator[None]:
+    """Add to a failure inside the block which windows there are, and a screenshot's path."""
+    try:
+        yield
+    except SmokeFailed as failed:
+        windows = ", ".join(desktop.titles()) or "none"
+        if picture is not None:
+            desktop.photograph(picture)
+        raise SmokeFailed(f"{failed}. Windows: {windows}. The screen: {picture}") from None
 
 
 def focus(desktop: screen.Screen, process: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -332,9 +345,8 @@ def running(
             yield process
         except SmokeFailed as failed:
             said.seek(0)
-            raise SmokeFailed(
-                f"{failed}. It said: {said.read().decode(errors='replace')}"
-            ) from None
+            output = said.read().decode(errors="replace").strip() or "nothing"
+            raise SmokeFailed(f"{failed}. It printed: {output}") from None
         finally:
             if process.poll() is None:
                 process.terminate()

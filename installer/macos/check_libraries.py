@@ -24,9 +24,11 @@ PLACES = ("@rpath/", "@loader_path/")
 SOURCE = Path(__file__).resolve().parents[2] / "app" / "deepseek_r1" / "native" / "library.cpp"
 OWN = "streaming.dylib"
 _MAGIC = 0xFEEDFACF
+_SEVERAL = 0xCAFEBABE  # a file with code for several processors
 _PROCESSORS = {0x0100000C: "arm64", 0x01000007: "x86_64"}
 # Load commands, from <mach-o/loader.h>.
 _SYMBOLS, _NAME, _SIGNATURE, _VERSION = 0x02, 0x0D, 0x1D, 0x32
+_OLD_VERSION, _PLACE = 0x24, 0x8000001C
 _NEEDED = (0x0C, 0x80000018, 0x8000001F)  # plain, weak, re-exported
 _SYMBOL = struct.Struct("<IBBHQ")
 
@@ -43,6 +45,10 @@ class Library:
     name: str = ""
     macos: tuple[int, int] | None = None
     signed: bool = False
+    signature: tuple[int, int] = (0, 0)
+    """Where it begins in the file, and its bytes."""
+    places: list[str] = field(default_factory=list)
+    """For which @rpath stands."""
     needed: list[str] = field(default_factory=list)
     exported: set[str] = field(default_factory=set)
     imported: list[tuple[str, int]] = field(default_factory=list)
@@ -62,15 +68,32 @@ def read(content: bytes) -> Library:
             found.name = _text(content, offset, size)
         elif command in _NEEDED:
             found.needed.append(_text(content, offset, size))
-        elif command == _VERSION:
-            (version,) = struct.unpack_from("<I", content, offset + 12)
+        elif command in (_VERSION, _OLD_VERSION):
+            (version,) = struct.unpack_from("<I", content, offset + (8, 12)[command == _VERSION])
             found.macos = version >> 16, version >> 8 & 255
+        elif command == _PLACE:
+            found.places.append(_text(content, offset, size))
         elif command == _SIGNATURE:
             found.signed = True
+            found.signature = struct.unpack_from("<II", content, offset + 8)
         elif command == _SYMBOLS:
             _add_symbols(found, content, *struct.unpack_from("<IIII", content, offset + 8))
         offset += size
     return found
+
+
+def slice_for(content: bytes, processor: str) -> bytes:
+    """Returns the part for a processor of a file for several; other files whole.
+
+    Raises NotALibraryError.
+    """
+    if len(content) < 8 or struct.unpack_from(">I", content)[0] != _SEVERAL:
+        return content
+    for number in range(struct.unpack_from(">I", content, 4)[0]):
+        kind, _, start, size, _ = struct.unpack_from(">IIIII", content, 8 + 20 * number)
+        if _PROCESSORS.get(kind) == processor:
+            return content[start : start + size]
+    raise NotALibraryError(f"it has nothing for {processor}")
 
 
 def _text(content: bytes, offset: int, size: int) -> str:

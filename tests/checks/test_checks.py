@@ -152,6 +152,18 @@ def test_what_linux_says_of_memory_nodes_microcode_and_the_clock(tmp_path: Path)
     assert found["clock"].verdict is Severity.WARNING
 
 
+def test_a_processor_without_an_engine_for_old_files_is_named_and_no_repair_is_advised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(software_checks.sys, "platform", "linux")
+    monkeypatch.setattr(software_checks.platform, "machine", lambda: "aarch64")
+    found = by_key(software_checks.check())
+    assert "ctransformers" not in found
+    assert found["old_files"].verdict is Severity.NOTE
+    assert found["old_files"].value.endswith("aarch64")
+    assert "GGUF" in found["old_files"].todo
+
+
 def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
     cpus = "sys__devices__system__cpu__cpu0__cpufreq"
     names = {f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "intel_pstate"}

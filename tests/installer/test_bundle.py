@@ -15,6 +15,8 @@ import native
 import needs
 import pytest
 import sbom
+import screen
+import smoke
 from chat_on_disk import Chat, stored
 
 from r1desk.store import ConversationSettings, Store
@@ -198,7 +200,7 @@ def test_the_windows_installer_compiles_without_a_warning(tmp_path: Path) -> Non
 
 def test_the_list_of_components_names_what_the_lock_file_does_not() -> None:
     names = [part["name"] for part in sbom.unlisted((ROOT / "uv.lock").read_text())]
-    assert names == ["llama.cpp", "yajl", "SmolLM2-135M-Instruct", "Noto Sans SC"]
+    assert names == ["llama.cpp", "yajl", "uv", "SmolLM2-135M-Instruct", "Noto Sans SC"]
     assert json.dumps(sbom.unlisted((ROOT / "uv.lock").read_text()))
 
 
@@ -230,3 +232,16 @@ def test_a_chat_is_read_while_the_window_has_its_database_open(tmp_path: Path) -
         store.messages.save_progress(answer.id, "Yes, it", "")
         assert stored(tmp_path).answer == "Yes, it"
         assert not stored(tmp_path).ended
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("Xvfb", "xdotool", "import"))), reason="no screen")
+def test_a_failure_on_the_screen_names_its_windows_and_keeps_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "screen.png"
+    with (
+        screen.x11() as desktop,
+        pytest.raises(smoke.SmokeFailed) as failed,
+        smoke.seen(desktop, picture),
+    ):
+        raise smoke.SmokeFailed("no window came in 60 s")
+    assert str(failed.value) == f"no window came in 60 s. Windows: none. The screen: {picture}"
+    assert picture.stat().st_size > 0

@@ -27,8 +27,7 @@ def check() -> Iterator[Finding]:
     yield _library("llama-cpp-python", tr("Engine"), Severity.PROBLEM)
     yield from _native()
     yield process_lock_finding(missing_parts())
-    yield _library("ctransformers", tr("Engine for old files"), Severity.NOTE)
-    yield from _old_files()
+    yield _old_files()
 
 
 def _library(package: str, title: str, without: Severity) -> Finding:
@@ -61,10 +60,11 @@ def process_lock_finding(missing: Sequence[str]) -> Finding:
     return Finding("lock", title, value, Severity.NOTE, todo)
 
 
-def _old_files() -> Iterator[Finding]:
+def _old_files() -> Finding:
+    """The engine for files older than GGUF, which is not installed where it has no code."""
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64") or sys.platform == "darwin":
-        return
+        return _library("ctransformers", tr("Engine for old files"), Severity.NOTE)
     todo = tr("Files older than GGUF cannot be opened here. Look for GGUF versions.")
     value = f"{platform.system()} {machine}"
-    yield Finding("old_files", tr("Old model files"), value, Severity.NOTE, todo)
+    return Finding("old_files", tr("Old model files"), value, Severity.NOTE, todo)

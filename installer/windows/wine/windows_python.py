@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -128,18 +127,8 @@ def _compile(place: Path, work: Path) -> None:
 
 def _install_packages(place: Path) -> None:
     """Unpack the wheels of uv.lock for Windows, with the tools of tests and bundle."""
-    uv = _uv()
-    export = [uv, "export", "--frozen", "--quiet", "--group", "bundle", "--no-emit-project"]
-    export += [f"--extra={extra}" for extra in from_source.EXTRAS]
-    export += ["--no-emit-package", windows_llama.PACKAGE, "--format", "requirements.txt"]
-    locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
-    with tempfile.NamedTemporaryFile(suffix=".txt") as requirements:
-        requirements.write(locked.stdout)
-        requirements.flush()
-        install = [uv, "pip", "install", "--quiet", "--system-certs", "--no-deps"]
-        install += ["--require-hashes", "--only-binary", ":all:", "--target", str(place)]
-        install += ["--python-platform", PLATFORM, "--python-version", MINOR]
-        run(*install, "--requirement", requirements.name)
+    extras = [f"--extra={extra}" for extra in from_source.EXTRAS]
+    toolchain.install_locked(place, PLATFORM, MINOR, "--group", "bundle", *extras)
 
 
 def _uv() -> str:

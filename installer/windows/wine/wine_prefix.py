@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bundle"))
+import screen
+
 # No .NET, browser or menu entries. A program that crashes ends instead of waiting in a debugger.
 # ucrtbase.dll is the one beside python.exe.
 OVERRIDES = "mscoree,mshtml,winemenubuilder.exe=;winedbg.exe=;ucrtbase=n,b"
 FIRST_START_S = 180
+POLL_S = 0.2
 X11_DRIVER = r"HKCU\Software\Wine\X11 Driver"
 
 
@@ -61,11 +67,28 @@ def windows_path(path: Path) -> str:
     return str(PureWindowsPath("Z:/", *path.absolute().parts[1:]))
 
 
+def _open_first_window(opened: Wine) -> None:
+    """Open and close a window of Wine's: the first one of a prefix takes long, ours or not.
+
+    Raises NoScreen where none comes.
+    """
+    with screen.x11() as desktop:
+        variables = opened.environment(**desktop.environment)
+        process = subprocess.Popen(opened.command("notepad"), env=variables)
+        end = time.monotonic() + FIRST_START_S
+        while not desktop.window("Notepad"):
+            if process.poll() is not None or time.monotonic() > end:
+                raise screen.NoScreen("Wine opened no window")
+            time.sleep(POLL_S)
+        process.terminate()
+        process.wait()
+
+
 @contextmanager
 def wine(prefix: Path) -> Iterator[Wine]:
     """Yields a prefix that is ready, and ends all its programs afterwards.
 
-    Raises WineMissingError, CalledProcessError.
+    Raises WineMissingError, CalledProcessError, NoScreen.
     """
     if shutil.which("wine") is None:
         raise WineMissingError("wine is not installed")
@@ -83,6 +106,7 @@ def wine(prefix: Path) -> Iterator[Wine]:
             )
             # There is no window manager: keys go only to windows that Wine does not leave to one.
             opened.run("reg", "add", X11_DRIVER, "/v", "Managed", "/d", "N", "/f", DISPLAY="")
+            _open_first_window(opened)
         yield opened
     finally:
         subprocess.run(["wineserver", "-k"], env=opened.environment(), check=False)
