@@ -35,6 +35,7 @@ from support.budgets import ROOMY_MIB
 from support.engine_script import EngineScript
 from support.patience import PatientQtBot
 from support.raw_gguf import shallow
+from support.real_models import made_once
 
 TESTS = Path(__file__).parent
 INTEGRATION_FOLDERS = {"cli", "host", "server"}  # each of their tests starts our programs
@@ -160,9 +161,11 @@ def shallow_installation(shallow_starter: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(scope="session")
 def starter_int8(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int8: larger than what 256 MiB leave for weights."""
-    target = tmp_path_factory.mktemp("int8") / "starter-int8.gguf"
-    convert(ConversionRequest(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
-    return target
+
+    def make(target: Path) -> None:
+        convert(ConversionRequest(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
+
+    return made_once(tmp_path_factory, "starter-int8.gguf", make)
 
 
 @pytest.fixture

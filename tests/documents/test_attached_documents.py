@@ -120,8 +120,8 @@ def test_an_answer_about_a_picture_names_it_also_where_it_cites_nothing():
     assert sourced(finished()).sources[0].page == 3  # the one with its words
 
 
-def test_the_library_answers_about_documents(starter: Path, diary: Path, tmp_path: Path):
-    with CPUInference(starter, context_length=1024) as model:
+def test_the_library_answers_about_documents(shallow_starter, diary, tmp_path):
+    with CPUInference(shallow_starter, context_length=1024) as model:
         answer = model.complete(QUESTION, documents=[diary], json_schema=CITING)
         assert answer.stats.prompt_tokens > 60
         assert [each.document for each in answer.sources] == ["diary.txt"]
@@ -140,22 +140,20 @@ def test_an_embedding_model_orders_what_is_found_in_the_library_and_the_command_
     shallow_starter: Path, tmp_path: Path
 ):
     embedder, diary = tiny_bert(tmp_path / "bert.gguf"), tmp_path / "diary.txt"
-    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(48))
+    days = (f"Day {n}. The harbour was closed.\n" + f"{n} gulls. " * 80 for n in range(16))
     diary.write_text("\n\n".join(days), encoding="utf-8")
 
     def sources(**options: Path) -> list[str]:
-        with CPUInference(shallow_starter, context_length=4096, **options) as model:
+        with CPUInference(shallow_starter, context_length=2048, **options) as model:
             answer = model.complete(QUESTION, documents=[diary], json_schema=CITING)
             return [each.text for each in answer.sources]
 
     by_both = sources(embedding_model=embedder)
     assert by_both != sources()
     (schema := tmp_path / "schema.json").write_text(json.dumps(CITING), encoding="utf-8")
-    options = ["--model", shallow_starter, "--context-length", "4096", "--json-schema", schema]
+    options = ["--model", shallow_starter, "--context-length", "2048", "--json-schema", schema]
     more = ["--embedding-model", embedder, "--document", diary]
     made = run("generate", QUESTION, *options, *more, "--json")
-    shown = run("generate", QUESTION, *options, *more)
-    assert "[1] diary.txt, line" in shown.stdout
     assert [each["text"] for each in json.loads(made.stdout)["sources"]] == by_both
 
 

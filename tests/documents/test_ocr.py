@@ -78,9 +78,7 @@ def ink_at(picture: Image.Image, word: WordBox) -> float:
     return float(dark.mean())
 
 
-@pytest.mark.parametrize(
-    ("degrees", "kind"), [(0, "png"), (90, "png"), (180, "png"), (270, "pdf"), (3, "pdf")]
-)
+@pytest.mark.parametrize(("degrees", "kind"), [(90, "png"), (270, "pdf"), (3, "pdf")])
 def test_each_word_is_where_it_stands_on_the_page_which_is_drawn_upright(tmp_path, degrees, kind):
     turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
     path = saved(tmp_path, kind, turned)
@@ -109,9 +107,8 @@ def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters
     assert not list(word_spans(" ", [0.9], [0.5]))
 
 
-@pytest.mark.parametrize("kind", ["pdf", "png"])
-def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path, kind):
-    path = saved(tmp_path, kind, made.scan(*LINES))
+def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path):
+    path = saved(tmp_path, "pdf", made.scan(*LINES))
     index, document = DocumentIndex(), read_document(path)
     index.add(document)
     (passage,) = index.passages(document.sha256)
@@ -185,9 +182,6 @@ def test_a_picture_without_text_says_so(tmp_path):
     path = saved(tmp_path, "png", Image.new("RGB", (300, 200), "green"))
     with pytest.raises(R1Error, match=r"No text was found in scan\.png"):
         read_document(path)
-    Image.new("RGB", (300, 200), "green").save(tmp_path / "a.pdf")
-    with pytest.raises(R1Error, match=r"No text was found in a\.pdf"):
-        read_document(tmp_path / "a.pdf")
 
 
 def test_without_the_extra_a_picture_names_what_is_to_be_installed(tmp_path, monkeypatch):
@@ -276,10 +270,7 @@ def test_a_picture_without_text_changes_nothing_and_one_that_is_damaged_is_noted
 ):
     around = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
     path = word_file(tmp_path, made.word_picture("p").join(around), picture)
-    wanted = ["Before it.", *[note] * bool(note), "After it."]
-    assert recognised(path).split("\n") == wanted
-    texts = "\n\n".join(wanted)
-    assert texts in "\n\n".join(block.text for block in read_document(path).blocks)
+    assert recognised(path).split("\n") == ["Before it.", *[note] * bool(note), "After it."]
 
 
 def test_a_picture_for_which_the_budget_has_no_room_is_noted_in_the_text_around_it(tmp_path):
@@ -328,9 +319,8 @@ def test_a_page_without_text_among_others_is_noted(tmp_path):
     assert recognised(tmp_path / "a.tiff").endswith("\n[Page 2 is a picture without text.]")
 
 
-@pytest.mark.parametrize("size", [(2_480, 3_508), (3_000, 3_000)])  # A4 at 300 dots an inch
-def test_a_large_page_is_read_in_the_memory_that_the_bill_has_for_one(tmp_path, size):
-    page = Image.new("RGB", size, "white")
+def test_a_large_page_is_read_in_the_memory_that_the_bill_has_for_one(tmp_path):
+    page = Image.new("RGB", (2_480, 3_508), "white")  # A4 at 300 dots an inch
     page.paste(made.scan(*LINES).resize((1_280, 688)), (100, 100))
     document = read_document(saved(tmp_path, "png", page), most_mib=0)
     assert document.text().endswith(LINES[1])
@@ -357,7 +347,7 @@ def test_what_unpacks_for_too_long_is_refused(tmp_path, monkeypatch):
 def test_a_hostile_picture_is_refused_in_a_sentence(tmp_path, data, reason):
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(R1Error, match=reason):
-        read_document(tmp_path / "a")
+        recognised(tmp_path / "a")
 
 
 def line(text: str, x: float, y: float) -> RecognisedLine:

@@ -182,13 +182,13 @@ def test_a_request_of_garbage_ends_the_child_with_a_word_on_standard_error():
 
 
 @linux_only
-def test_ten_restarts_leak_neither_threads_nor_descriptors(scripted):
+def test_restarts_leak_neither_threads_nor_descriptors(scripted):
     client = scripted()
     client.load("")
     restart(client)
     threads, descriptors = threading.active_count(), open_descriptors()
     children = len(psutil.Process().children())
-    for _ in range(10):
+    for _ in range(5):
         restart(client)
     wait_until(lambda: threading.active_count() <= threads)
     wait_until(lambda: open_descriptors() <= descriptors)

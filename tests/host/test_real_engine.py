@@ -60,7 +60,7 @@ ENDLESS = SamplingSettings(
 LONG_STORY = "Write a very long story about a whale and a lighthouse."
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client() -> Iterator[EngineClient]:
     with EngineClient(budget=RestartBudget(1000)) as made:
         yield made
@@ -153,6 +153,7 @@ def test_a_load_is_cancelled_and_another_follows(client, starter):
             stopped.set()
             client.cancel()
 
+    closing(client.submit(UnloadRequest))
     settings = LoadSettings(context_length=8192)
     try:
         client.load(starter, settings, on_event=stop)
@@ -180,15 +181,17 @@ def test_a_refused_file_leaves_the_present_model_alone(loaded, starter, tmp_path
     assert loaded.pid == pid
 
 
-def test_one_model_at_a_time_is_in_memory(loaded, starter):
-    wait_for_beat(loaded, lambda beat: beat.context_length == 2048)
-    one = loaded.heartbeat.rss_mib
-    loaded.load(starter, LoadSettings(context_length=1024, micro_batch=64))
-    wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
-    assert loaded.heartbeat.rss_mib < one * 1.2
-    closing(loaded.submit(UnloadRequest))
-    # The file alone has 94 MiB; the system takes pages back in its own time.
-    wait_for_beat(loaded, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
+def test_one_model_at_a_time_is_in_memory(starter):
+    with EngineClient() as client:
+        client.load(starter, SETTINGS)
+        wait_for_beat(client, lambda beat: beat.context_length == 2048)
+        one = client.heartbeat.rss_mib
+        client.load(starter, LoadSettings(context_length=1024, micro_batch=64))
+        wait_for_beat(client, lambda beat: beat.context_length == 1024)
+        assert client.heartbeat.rss_mib < one * 1.2
+        closing(client.submit(UnloadRequest))
+        # The file alone has 94 MiB; the system takes pages back in its own time.
+        wait_for_beat(client, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
 
 
 def test_threads_are_changed_while_an_answer_is_written(loaded, starter):

@@ -30,12 +30,12 @@ GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
 PROMPT = "Write a story about a whale."
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def window_mib(starter: Path) -> float:
     return LINUX_WINDOW_MIB - engine_extra_mib(starter)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def empty() -> Iterator[EngineClient]:
     with EngineClient(budget=RestartBudget(1000)) as made:
         yield made

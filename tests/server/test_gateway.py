@@ -57,7 +57,7 @@ def test_a_conversation_stays_on_its_server_and_survives_it(gateway, start_serve
     program = shutil.which(gateway)
     if program is None:
         pytest.skip(f"{gateway} is not installed")
-    servers = [start_server() for _ in range(2)]
+    servers = [start_server(wait=False) for _ in range(2)]
     addresses, port = [each.address for each in servers], free_port()
     if gateway == "haproxy":
         file = tmp_path / "haproxy.cfg"
@@ -77,6 +77,8 @@ def test_a_conversation_stays_on_its_server_and_survives_it(gateway, start_serve
             *SMG,
         ]
         command += ["--prometheus-port", str(free_port())]
+    for server in servers:
+        server.wait_until_ready()
     common = f"http://127.0.0.1:{port}"
     with foreign_server(command, f"{common}/v1/models"):
         assert served_by(common, "first", 4) == 4

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,14 +65,20 @@ def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     ready = os.environ.get("R1_SHAPED_1_5B", "")
     if ready:
         return Path(ready)
+    return made_once(
+        folders, "r1-1.5b.gguf", lambda path: write_r1_shaped(r1_header(), OF_1_5B, path)
+    )
+
+
+def made_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A file that the first of all workers that wants it makes."""
     folder = folders.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
-    path = folder / "r1-1.5b.gguf"
+    path = folder / name
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            making = path.with_suffix(".part")
-            write_r1_shaped(r1_header(), OF_1_5B, making)
+            make(making := path.with_name(f"making-{name}"))
             making.rename(path)
     return path
 

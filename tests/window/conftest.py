@@ -33,6 +33,12 @@ def ready(qtbot: QtBot, session: Session) -> Session:
     return session
 
 
+@pytest.fixture(autouse=True)
+def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first measurement of the computer, which keeps its cores busy for seconds, is made up."""
+    monkeypatch.setattr(forecaster, "_measure", lambda _threads: SPEED)
+
+
 @pytest.fixture
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The computer is not measured, and 22 GB of it are free."""

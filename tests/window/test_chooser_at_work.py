@@ -73,7 +73,7 @@ def files(qtbot, own_trash, theirs, mine, read_here, ready) -> ModelChooser:
 
 def answer_box(chooser: ModelChooser, button: str) -> str:
     """Click the question's button of this name; returns what it said."""
-    box = chooser.findChild(QMessageBox)
+    box = chooser.findChildren(QMessageBox)[-1]
     text = f"{box.text()} {box.informativeText()}".replace("\u200b", "")
     press_button(box, button)
     return text
@@ -93,16 +93,7 @@ def test_every_file_is_listed_with_size_state_and_owner_and_no_header_is_read_he
     assert "135M parameters" in files.pane.text.text()
 
 
-def test_a_deleted_model_is_in_the_trash(qtbot, files, mine, own_trash):
-    click_row(files.list, "Tiny qwen2")
-    click(files.pane.delete_button)
-    assert str(mine) in answer_box(files, "Move to the trash")
-    qtbot.waitUntil(lambda: not mine.exists())
-    assert (own_trash / "mine.gguf").exists()
-    qtbot.waitUntil(lambda: len(rows(files)) == 2)
-
-
-def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot, files, mine):
+def test_a_deleted_model_is_in_the_trash_and_enter_deletes_nothing(qtbot, files, mine, own_trash):
     click_row(files.list, "Tiny qwen2")
     qtbot.keyClick(files.list, Qt.Key.Key_Delete)
     box = files.findChild(QMessageBox)
@@ -110,6 +101,11 @@ def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot, files, mine):
     qtbot.waitUntil(lambda: not box.isVisible())
     qtbot.wait(100)
     assert mine.exists()
+    click(files.pane.delete_button)
+    assert str(mine) in answer_box(files, "Move to the trash")
+    qtbot.waitUntil(lambda: not mine.exists())
+    assert (own_trash / "mine.gguf").exists()
+    qtbot.waitUntil(lambda: len(rows(files)) == 2)
 
 
 def test_a_file_of_another_application_is_deleted_only_under_its_name(qtbot, files, theirs):
@@ -129,10 +125,16 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(qtbot, files, mi
     assert mine.exists()
 
 
-def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(qtbot, files, mine, ready):
+def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
+    qtbot, files, mine, ready, monkeypatch
+):
     ready.models.choose(mine)
     qtbot.waitUntil(lambda: rows(files)["Tiny qwen2 F32"][2] == "loaded")
     click_row(files.list, "Tiny qwen2")
+    shown: list[Path] = []
+    monkeypatch.setattr(detail_pane, "show_in_folder", shown.append)
+    click(files.pane.show_button)
+    assert shown == [mine]
     assert not files.pane.delete_button.isEnabled()
     click(files.pane.unload_button)
     qtbot.waitUntil(lambda: ready.models.current is None)
@@ -144,14 +146,6 @@ def test_a_click_loads_the_selected_file_and_closes_the_dialog(qtbot, files, min
     click(files.pane.button)
     assert not files.isVisible()
     qtbot.waitUntil(lambda: ready.models.loaded_path == mine)
-
-
-def test_the_folder_of_the_selected_file_is_shown(files, mine, monkeypatch):
-    shown: list[Path] = []
-    monkeypatch.setattr(detail_pane, "show_in_folder", shown.append)
-    click_row(files.list, "Tiny qwen2")
-    click(files.pane.show_button)
-    assert shown == [mine]
 
 
 def test_a_partial_download_of_last_time_is_listed_and_deleted(qtbot, own_profile):
@@ -211,6 +205,10 @@ def list_files(qtbot, hub, text):
 def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selected(
     qtbot, hub, server
 ):
+    qtbot.keyClicks(hub.name, "just words")
+    click(hub.list_button)
+    assert "neither a repository nor" in hub.note.text()
+    hub.name.clear()
     qtbot.keyClicks(hub.name, page(server))
     qtbot.wait(200)
     assert not server.requests, "nothing is sent before the files are asked for"
@@ -222,6 +220,11 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     assert "Memory: " in hub.pane.text.text()
     assert hub.pane.address.text().endswith("/resolve/main/m-Q8_0.gguf")
     assert hub.list.hasFocus()
+    hub.name.clear()
+    qtbot.keyClicks(hub.name, f"{server.url}/no/such")
+    click(hub.list_button)
+    qtbot.waitUntil(lambda: "could not be listed" in hub.note.text())
+    assert "404" in hub.note.text()
 
 
 def test_a_click_downloads_and_verifies_the_selected_file(qtbot, ready, hub, server, model):
@@ -243,18 +246,6 @@ def test_the_parts_of_a_split_model_are_all_downloaded(qtbot, ready, hub, tmp_pa
         click(hub.pane.button)
         folder = ready.downloads.folder
         qtbot.waitUntil(lambda: all((folder / name).exists() for name in files))
-
-
-def test_a_mistyped_name_and_a_missing_repository_have_a_reason(qtbot, hub, server):
-    qtbot.keyClicks(hub.name, "just words")
-    click(hub.list_button)
-    assert "neither a repository nor" in hub.note.text()
-    assert not server.requests
-    hub.name.clear()
-    qtbot.keyClicks(hub.name, f"{server.url}/no/such")
-    click(hub.list_button)
-    qtbot.waitUntil(lambda: "could not be listed" in hub.note.text())
-    assert "404" in hub.note.text()
 
 
 def test_a_closed_dialog_ends_the_query(qtbot, ready, hub, monkeypatch):

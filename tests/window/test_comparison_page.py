@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -77,13 +77,22 @@ def buttons(page: ComparisonPage) -> list[str]:
     return [column.button.text() for column in page.columns]
 
 
-def test_one_answer_is_gone_on_with_and_the_other_stays_as_its_version(qtbot, own_profile, engine):
+def test_of_two_columns_or_tabs_one_is_gone_on_with_and_the_other_stays_as_its_version(
+    qtbot, own_profile, engine
+):
     engine.answers(says("A pear."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         page = ask_two(qtbot, session, "Fruit?")
         qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
         assert texts(page) == ["A pear."] * 2
         assert not session.window.composer.isVisible()
+        session.window.resize(740, 600)
+        qtbot.waitUntil(page.tabs.isVisible)
+        assert [column.isVisible() for column in page.columns] == [True, False]
+        page.tabs.setFocus()
+        press(Qt.Key.Key_Right)
+        assert [column.isVisible() for column in page.columns] == [False, True]
+        press(Qt.Key.Key_Left)
         click(page.columns[0].button)
         qtbot.waitUntil(session.window.composer.isVisible)
         assert shown_texts(session) == ["Fruit?", "A pear."]
@@ -306,19 +315,6 @@ def test_differences_that_are_found_after_their_page_has_gone_are_not_marked(qtb
     qtbot.waitUntil(lambda: not isValid(page))
     may_go.set()
     qtbot.wait(50)  # a bug would be reported by now
-
-
-def test_columns_are_tabs_in_a_narrow_window(qtbot, own_profile, engine):
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        page = ask_two(qtbot, session, "Fruit?")
-        qtbot.waitUntil(lambda: buttons(page) == ["Continue with this one"] * 2)
-        session.window.resize(740, 600)
-        qtbot.waitUntil(page.tabs.isVisible)
-        assert [column.isVisible() for column in page.columns] == [True, False]
-        page.tabs.setFocus()
-        press(Qt.Key.Key_Right)
-        assert [column.isVisible() for column in page.columns] == [False, True]
-        assert all(isinstance(c.button, QPushButton) for c in page.columns)
 
 
 def test_all_columns_are_given_the_same_passages_of_the_chats_documents(

@@ -252,26 +252,24 @@ def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(qtbot, ready):
     assert ready.chat.shown_branch[0].content == "Pears?"
 
 
-@pytest.mark.parametrize("way", ["escape", "cross", "new chat"])
-def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript, way: str
-) -> None:
+def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(qtbot, engine, ready):
     engine.prepares(waits(100.0))
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        window = session.window
-        ask(qtbot, session, "Apples?")
-        qtbot.waitUntil(lambda: session.chat.preparing)
-        assert session.chat.shown_branch[-1].state == "complete"
-        if way == "escape":
-            press(Qt.Key.Key_Escape)
-        elif way == "cross":
-            cross = window.gauge.findChild(QToolButton)
-            qtbot.waitUntil(cross.isVisible)
-            click(cross)
-        else:
-            press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: not session.chat.preparing)
-        assert not window.stop_action.isEnabled()
+    cross = ready.window.gauge.findChild(QToolButton)
+
+    def click_cross() -> None:
+        qtbot.waitUntil(cross.isVisible)
+        click(cross)
+
+    def begin_chat() -> None:
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+
+    for end in (lambda: press(Qt.Key.Key_Escape), click_cross, begin_chat):
+        ask(qtbot, ready, "Apples?")
+        qtbot.waitUntil(lambda: ready.chat.preparing)
+        assert ready.chat.shown_branch[-1].state == "complete"
+        end()
+        qtbot.waitUntil(lambda: not ready.chat.preparing)
+        assert not ready.window.stop_action.isEnabled()
 
 
 def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(fruit: Session) -> None:

@@ -613,53 +613,40 @@ def test_all_conversations_are_exported_by_the_menu(qtbot, own_profile, tmp_path
                 assert b"pm 2" in data
 
 
-def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_path: Path) -> None:
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    file = tmp_path / "all.json"
-    with running_session(qtbot, own_profile) as session:
-        choose(session, "Export all", file)
-        wait_notice(qtbot, session, "Exported to")
-        choose(session, "Import", file)
-        wait_notice(qtbot, session, "0 chats imported. 1 was here already.")
-        file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
-        choose(session, "Import", file)
-        wait_notice(qtbot, session, "1 chat imported")
-        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
-
-
-def test_the_latest_of_several_that_are_imported_is_opened(qtbot, own_profile, tmp_path):
+def test_the_latest_of_what_is_imported_is_opened_unless_somebody_types(
+    qtbot, own_profile, tmp_path
+):
     for fruit in ("Apples?", "Bananas?", "Pears?"):
         store_conversation(own_profile, fruit, "Yellow.")
     file = tmp_path / "all.json"
+
+    def repaint(before: str, after: str) -> None:
+        exported = json.loads(file.read_text(encoding="utf-8").replace(before, after))
+        exported["conversations"].sort(key=lambda each: each["updated_at"])
+        file.write_text(json.dumps(exported), "utf-8")
+
     with running_session(qtbot, own_profile) as session:
         choose(session, "Export all", file)
         wait_notice(qtbot, session, "Exported to")
-        exported = json.loads(file.read_text(encoding="utf-8").replace("Yellow.", "Green."))
-        exported["conversations"].sort(key=lambda each: each["updated_at"])
-        file.write_text(json.dumps(exported), "utf-8")
+        choose(session, "Import", file)
+        wait_notice(qtbot, session, "0 chats imported. 3 were here already.")
+        repaint("Yellow.", "Green.")
         choose(session, "Import", file)
         wait_notice(qtbot, session, "3 chats imported")
         qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
         assert session.chat.shown_branch[0].content == "Pears?"
-
-
-def test_the_end_of_an_import_leaves_alone_who_is_typing(qtbot, own_profile, tmp_path):
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    file = tmp_path / "all.json"
-    with running_session(qtbot, own_profile) as session:
-        choose(session, "Export all", file)
-        wait_notice(qtbot, session, "Exported to")
-        file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
+        repaint("Green.", "Red.")
         shown, editor = session.chat.conversation_id, session.window.composer.editor
+        session.window.notices.rows[0].close_button.click()
         choose(session, "Import", file)
         editor.insertPlainText("The password of my sis")
-        wait_notice(qtbot, session, "1 chat imported")
+        wait_notice(qtbot, session, "3 chats imported")
         editor.insertPlainText("ter is")
         qtbot.wait(100)  # for what would be opened
         assert session.chat.conversation_id == shown
         assert session.window.composer.text() == "The password of my sister is"
         press_button(session.window.notices, "Open")
-        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Red.")
         assert session.window.composer.text() == ""
 
 

@@ -23,6 +23,7 @@ from r1desk.models import refusal
 from window.choosers import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)
+MEASURE = module._measure
 
 
 pytestmark = pytest.mark.usefixtures("without_amx")
@@ -120,6 +121,7 @@ def test_the_fastest_measurement_counts_and_later_starts_know_one_of_a_quiet_com
     own_profile: Path, monkeypatch: pytest.MonkeyPatch, busy: float, is_kept: bool
 ) -> None:
     speeds = iter([9_000.0, 11_000.0, 10_000.0])
+    monkeypatch.setattr(module, "_measure", MEASURE)
     monkeypatch.setattr(module, "memory_read_mib_s", lambda _threads, seconds: next(speeds))
     monkeypatch.setattr(module, "read_speed_mib_s", lambda _file: 2_000.0)
     monkeypatch.setattr(module.hardware, "busy_cores", lambda: busy)

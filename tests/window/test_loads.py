@@ -18,6 +18,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.performance import resource_sampler
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, crashes, goes_on, refuses, waits_for
 from support.gguf_files import tiny_llama
@@ -33,9 +34,11 @@ from window.session_fixture import (
 
 @pytest.fixture(autouse=True)
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process has pytest and other tests in it."""
+    """This process has pytest and other tests in it; its readings come often."""
     for module in (controller, live_settings):
         monkeypatch.setattr(module, "window_and_helpers_mib", lambda: 120.0)
+    monkeypatch.setattr(resource_sampler, "ACTIVE_MS", 100)
+    monkeypatch.setattr(resource_sampler, "IDLE_MS", 200)
 
 
 @pytest.mark.parametrize("kind", ["draft", "embedding"])
@@ -216,7 +219,7 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         assert "waiting for the answer" in pill.text()
         assert session.window.panel.model.state.text() == "It loads once the answer is finished."
         gauge = session.window.gauge
-        for _ in range(3):  # readings: by then the file was accepted and waits for a process
+        for _ in range(8):  # readings: by then the file was accepted and waits for a process
             before = gauge.values
             qtbot.waitUntil(lambda before=before: gauge.values is not before)
             assert gauge.values.state == "Writing"
