@@ -59,6 +59,7 @@ class Trial:
         self.profile = disk.folder / "profile"
         self.texts: list[str] = []  # typed; each is to be found at the end
         self.done: Counter[str] = Counter()
+        self.steps: list[tuple[int, str, int | None]] = []  # before which text, what, in which chat
         self.wrong: list[str] = []
         self._is_full = False
         self.open()
@@ -122,8 +123,10 @@ class Trial:
             self._kill: 1, self._fill: 1, self._free: 2, self._open_again: 1,
         }  # fmt: skip
         (way,) = self._random.choices(list(ways), list(ways.values()))
+        name = way.__name__.strip("_").replace("_", " ")
+        self.steps.append((len(self.texts), name, self.session.chat.conversation_id))
         way()
-        self.done[way.__name__.strip("_").replace("_", " ")] += 1
+        self.done[name] += 1
         self.live(self._random.random() * LONGEST_S)
 
     def _new_text(self) -> str:
@@ -134,7 +137,7 @@ class Trial:
     def _type(self) -> None:
         composer = self.session.window.composer
         if not composer.text():
-            composer.set_text(self._new_text())
+            composer.editor.insertPlainText(self._new_text())  # as keys do
 
     def _ask(self) -> None:
         self._type()
@@ -215,7 +218,10 @@ class Trial:
             kept += [json.loads(v) for (v,) in db.execute("SELECT value_json FROM remembered")]
         contents = {key: content for key, _parent, _role, _state, content in rows}
         there = " | ".join([*contents.values(), *map(str, kept)])
-        self.wrong += [f"lost: {text}" for text in self.texts if text not in there]
+        for number, text in enumerate(self.texts):
+            if text not in there:
+                first = next(n for n, step in enumerate(self.steps) if step[0] > number) - 1
+                self.wrong.append(f"lost: {text} {self.steps[first : first + 8]}")
         states = Counter(state for _, _, role, state, _ in rows if role == "assistant")
         for _, parent, role, state, content in rows:
             if role == "assistant":

@@ -117,7 +117,7 @@ def another_answer(me: Person) -> None:
         if me.random.random() < 0.5:
             key("ctrl+r")
         else:
-            click(me.lowest("Try again")[-1].centre)
+            click(me.lowest("Regenerate")[-1].centre)
         me.sees(lambda: me.chats.one(count, last) > before, "another version", 30)
         me.answered(last)
     with me.step("look at the version before"):
@@ -394,10 +394,10 @@ def budget(me: Person) -> None:
     with me.step("open the panel, set the budget by keys"):
         key("ctrl+j")
         me.press("page tab", "Model")
-        wanted = me.random.choice((400, 512, 768, 1024, 2048, 3072))
+        wanted = me.random.choice((512, 1024, 1536, 2048, 3072))
         click(me.tree.find("spin button", "Memory budget").centre)
         key("ctrl+a")
-        type_text(str(wanted))
+        type_text(f"{wanted / 1024:g}")  # in GB
         key("Tab")
         _apply(me)
         me.sees(lambda: kept() == wanted, f"a budget of {wanted} MiB in force", 30)

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def model(starter: Path) -> Iterator[CPUInference]:
-    with CPUInference(starter, batch_size=3, context_length=1024, queue=True) as loaded:
+def model(shallow_starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(shallow_starter, batch_size=3, context_length=1024, queue=True) as loaded:
         yield loaded
 
 
@@ -131,9 +131,9 @@ def test_callers_of_four_threads_are_all_answered(model: CPUInference):
 # ---- asyncio --------------------------------------------------------------------------------
 
 
-def test_coroutines_are_answered_in_turn_and_a_cancelled_one_ends(starter: Path):
+def test_coroutines_are_answered_in_turn_and_a_cancelled_one_ends(shallow_starter: Path):
     async def main() -> None:
-        async with AsyncCPUInference(starter, context_length=1024) as model:
+        async with AsyncCPUInference(shallow_starter, context_length=1024) as model:
             answers = await asyncio.gather(
                 *(model.generate("?", json_schema=only(word)) for word in ("a", "b", "c"))
             )

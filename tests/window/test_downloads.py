@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -41,8 +42,13 @@ def content(shallow_starter: Path) -> bytes:
 
 
 def order(server: HostileServer, content: bytes, file: str = FILE) -> DownloadSpec:
-    digest = hashlib.sha256(content).hexdigest()
+    digest = digest_of(content)
     return DownloadSpec(f"{server.url}/{file}", file, digest, len(content), size_exact=True)
+
+
+@cache
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture

@@ -158,6 +158,8 @@ class NoticeBar(QWidget):
         self._place()
 
     def _remove(self, row: NoticeRow) -> None:
+        if row not in self.rows:
+            return  # it was replaced at the moment at which its time was over
         focused = self.window().focusWidget()
         self.rows.remove(row)
         discard(row)
