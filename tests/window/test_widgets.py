@@ -28,7 +28,9 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QLabel,
     QLineEdit,
+    QListView,
     QMenu,
+    QSplitter,
     QTreeView,
     QVBoxLayout,
     QWidget,
@@ -521,6 +523,19 @@ def test_a_file_dialog_reads_no_file_to_know_its_icon(qtbot: QtBot, tmp_path: Pa
     qtbot.addWidget(parent)
     dialog = file_dialog(parent, "Attach files", ["All files (*)"])
     assert dialog.iconProvider().type(QFileInfo(tmp_path / "nameless")) == ""
+
+
+def test_a_file_dialog_shows_the_whole_names_of_its_places(qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = file_dialog(parent, "Attach files", ["All files (*)"])
+    dialog.show()
+    dialog.findChild(QSplitter).setSizes([1, 600])  # as Qt keeps it from a narrower dialog
+    places = dialog.findChild(QListView, "sidebar")
+    assert places.model().rowCount() > 0
+    for row in range(places.model().rowCount()):
+        needed = places.sizeHintForIndex(places.model().index(row, 0)).width()
+        assert places.viewport().width() >= needed
 
 
 def test_a_file_dialog_shows_the_whole_size_of_a_file(qtbot: QtBot, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
-from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QHeaderView, QTreeView, QWidget
+from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QHeaderView, QListView, QTreeView, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
@@ -54,6 +54,8 @@ def file_dialog(
     for view in dialog.findChildren(QTreeView):  # none where it is the system's
         size = QHeaderView.ResizeMode.ResizeToContents
         view.header().setSectionResizeMode(_SIZES, size)  # Qt's own width cuts "378 KiB"
+    for places in dialog.findChildren(QListView, "sidebar"):  # as wide as "Computer", in full
+        places.setMinimumWidth(places.sizeHintForColumn(0) + 2 * places.frameWidth())
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
     return dialog
