@@ -42,13 +42,7 @@ PYTHON = "3.13"  # as in interpreter.sh and program.c
 PLATFORMS = {"macos-arm64": "aarch64-apple-darwin", "macos-x86_64": "x86_64-apple-darwin"}
 # All Intel Macs with macOS 14 have AVX2.
 PROCESSORS = {"macos-arm64": ("arm64", "apple_m1"), "macos-x86_64": ("x86_64", "haswell")}
-OPTIONS = {
-    "GGML_NATIVE": "OFF",
-    "GGML_METAL": "OFF",
-    "GGML_BLAS": "OFF",
-    "GGML_ACCELERATE": "OFF",
-    "LLAVA_BUILD": "OFF",
-}
+OPTIONS = {"GGML_NATIVE": "OFF", "LLAVA_BUILD": "OFF"}
 
 
 def main() -> int:
@@ -76,6 +70,8 @@ def assemble(bundle: Path, target: str, wheel: Path) -> None:
     for folder in (programs, packages):
         folder.mkdir(parents=True)
     extras = [f"--extra={extra}" for extra in from_source.EXTRAS]
+    stated = contents.info_plist(ROOT)
+    os.environ["MACOSX_DEPLOYMENT_TARGET"] = stated["LSMinimumSystemVersion"]  # uv asks for it
     toolchain.install_locked(packages, PLATFORMS[target], PYTHON, "--no-dev", *extras)
     shutil.copytree(llama(target), packages, dirs_exist_ok=True)
     with zipfile.ZipFile(wheel) as ours:
@@ -89,7 +85,7 @@ def assemble(bundle: Path, target: str, wheel: Path) -> None:
     subprocess.run([*compiler, *made], check=True)
     for program in programs.iterdir():
         program.chmod(0o755)
-    (inside / "Info.plist").write_bytes(plistlib.dumps(contents.info_plist(ROOT) | identity()))
+    (inside / "Info.plist").write_bytes(plistlib.dumps(stated | identity()))
 
 
 def identity() -> dict[str, str]:
@@ -136,7 +132,7 @@ def llama(target: str) -> Path:
     """
     source = native.locked_source(ROOT / "uv.lock")
     made_of = [source.sha256, repr(OPTIONS), repr(PROCESSORS[target])]
-    files = (HERE / "llama.cmake", *toolchain.TOOLCHAIN_FILE.parent.glob("*.[ch]*"))
+    files = (*HERE.glob("*.cmake"), *toolchain.TOOLCHAIN_FILE.parent.glob("*.[ch]*"))
     made_of += [file.read_text(encoding="utf-8") for file in sorted(files) if file.is_file()]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
     place = BUILT / f"llama-{target}-{digest}"
