@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import plistlib
+import re
 import shutil
 import stat
 import subprocess
@@ -76,7 +77,7 @@ def assemble(bundle: Path, target: str, wheel: Path) -> None:
     shutil.copytree(llama(target), packages, dirs_exist_ok=True)
     with zipfile.ZipFile(wheel) as ours:
         ours.extractall(packages)
-    drop_unused(packages)
+    drop_unused(packages, PROCESSORS[target][0])
     shutil.copy(HERE / "interpreter.sh", resources)
     shutil.copy(ROOT / "build" / "bundle" / "icons" / ICON, resources)  # which make.py has drawn
     (programs / "uv").write_bytes(toolchain.uv_program(target))
@@ -98,31 +99,44 @@ def identity() -> dict[str, str]:
     }
 
 
-def drop_unused(packages: Path) -> None:
+def drop_unused(packages: Path, processor: str) -> None:
     """Remove programs, and what the bundles of other systems have nothing of either."""
     for file in sorted(packages.rglob("*"), reverse=True):  # what is in a folder before it
         place = file.relative_to(packages)
         if file.is_dir():
             if not any(file.iterdir()):
                 file.rmdir()
-        elif not contents.kept(place.as_posix()) or not wanted(place):
+        elif not contents.kept(place.as_posix()) or not wanted(place, processor):
             file.unlink()
 
 
-def wanted(place: Path) -> bool:
-    """Returns False for programs, uv's notes, and modules of Qt's parts that are left out."""
-    top, name = place.parts[0], place.name
+def wanted(place: Path, processor: str) -> bool:
+    """Returns False for programs, uv's notes, and libraries for others or of what is left out."""
+    top, name, folders = place.parts[0], place.name, set(place.parts[1:-1])
     if top in ("bin", "include", "lib") or name in (".lock", "uv_cache.json", "direct_url.json"):
         return False
-    if top == "ctransformers" and place.suffix in (".so", ".dll"):  # of other systems
-        return False
+    if top == "ctransformers" and "lib" in folders:
+        return place.suffix == ".dylib" and ("basic" in folders or processor == "x86_64")
     if top == "llama_cpp" and place.suffix == ".dylib":
         return contents.opened_by_name(name)
-    if top != "PySide6":
-        return True
-    if name.startswith("Qt") and name.endswith(".abi3.so"):
+    if top == "PySide6" and folders:
+        return bool(folders & {"lib", "plugins", "translations"}) and place.parts[1] == "Qt"
+    if top == "PySide6" and name.endswith(".abi3.so"):
         return name.removeprefix("Qt").partition(".")[0] in contents.QT_LIBRARIES
-    return len(place.parts) > 2 or place.suffix in (".py", ".dylib")
+    return top != "PySide6" or place.suffix == ".py" or name.startswith("libpyside6.")
+
+
+def name_relatively(library: Path) -> None:
+    """Name a library of llama.cpp, and those that it needs, by their place beside it.
+
+    The linker took the folder that they were made in, which is another one each time.
+    """
+    content = bytearray(library.read_bytes())
+    for found in re.finditer(rb"/[^\0]*/build/bin/([^\0/]+\.dylib)\0", content):
+        content[found.start() : found.end()] = (b"@loader_path/" + found[1]).ljust(
+            found.end() - found.start(), b"\0"
+        )
+    library.write_bytes(content)
 
 
 def llama(target: str) -> Path:
@@ -155,6 +169,8 @@ def llama(target: str) -> Path:
     install += ["--target", str(unfinished)]
     install.append(f"{native.PACKAGE} @ {source.url}#sha256={source.sha256}")
     subprocess.run(install, env=environment, check=True)
+    for library in unfinished.rglob("*.dylib"):
+        name_relatively(library)
     unfinished.rename(place)
     return place
 
