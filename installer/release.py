@@ -38,12 +38,12 @@ KINDS = {
         "Where it is not signed, Windows names an unknown publisher: *More info*, *Run anyway*.",
     ),
     ".zip": (
-        "macOS 14",
+        "macOS 15",
         "Signed ad hoc, not notarised: macOS refuses it once: *Privacy & Security*, *Open Anyway*. "
         "R1 Desk then asks before it fetches Python. Nobody has started this file on a Mac yet.",
     ),
     ".dmg": (
-        "macOS 14",
+        "macOS 15",
         "Where it is not notarised, macOS refuses it once: *Privacy & Security*, *Open Anyway*.",
     ),
     ".whl": ("Python 3.11 to 3.13", "Not signed. pip installs it and compiles llama.cpp."),

@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = os.name == "nt"
 BIN = "Scripts" if WINDOWS else "bin"
 COMPILER = ROOT / "build" / "compiler"
-TOOLCHAIN_FILE = ROOT / "installer" / "llama.cmake"
+MACOS = sys.platform == "darwin"
+TOOLCHAIN_FILE = ROOT / "installer" / ("macos/llama.cmake" if MACOS else "llama.cmake")
 TILE_CONFIG = ROOT / "installer" / "amx_tile_config.h"
 
 
@@ -58,9 +59,8 @@ def zig_in(environment: Path) -> Path:
 def own_environment() -> dict[str, str]:
     """The environment without another project's virtual environment in it.
 
-    CMake gets `llama.cmake`, unless a toolchain file is there already. On macOS llama.cpp would be
-    compiled for Apple's graphics and matrix libraries, whose memory the budget does not count. On
-    Linux a mistake of older GCCs is mended for it.
+    CMake gets `llama.cmake`, unless a toolchain file is there already. On Linux a mistake of older
+    GCCs is mended for it.
     """
     own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     own.setdefault("CMAKE_TOOLCHAIN_FILE", str(TOOLCHAIN_FILE))
@@ -69,9 +69,6 @@ def own_environment() -> dict[str, str]:
     elif sys.platform == "linux":
         chosen = own.get("CXXFLAGS", "")
         own["CXXFLAGS"] = f"{chosen} -include {shlex.quote(str(TILE_CONFIG))}".strip()
-    if sys.platform == "darwin":
-        chosen = own.get("CMAKE_ARGS", "")
-        own["CMAKE_ARGS"] = f"{chosen} -DGGML_METAL=OFF -DGGML_BLAS=OFF".strip()
     return own
 
 

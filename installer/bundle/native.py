@@ -29,8 +29,6 @@ OPTIONS = {
     "GGML_CPU_ALL_VARIANTS": "ON",
     "LLAVA_BUILD": "OFF",
 }
-if sys.platform == "darwin":  # where both are on by default; the processor alone computes here
-    OPTIONS |= {"GGML_METAL": "OFF", "GGML_BLAS": "OFF"}
 
 
 @dataclass(frozen=True, slots=True)

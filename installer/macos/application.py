@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import plistlib
+import re
 import shutil
 import stat
 import subprocess
@@ -42,13 +43,7 @@ PYTHON = "3.13"  # as in interpreter.sh and program.c
 PLATFORMS = {"macos-arm64": "aarch64-apple-darwin", "macos-x86_64": "x86_64-apple-darwin"}
 # All Intel Macs with macOS 14 have AVX2.
 PROCESSORS = {"macos-arm64": ("arm64", "apple_m1"), "macos-x86_64": ("x86_64", "haswell")}
-OPTIONS = {
-    "GGML_NATIVE": "OFF",
-    "GGML_METAL": "OFF",
-    "GGML_BLAS": "OFF",
-    "GGML_ACCELERATE": "OFF",
-    "LLAVA_BUILD": "OFF",
-}
+OPTIONS = {"GGML_NATIVE": "OFF", "LLAVA_BUILD": "OFF"}
 
 
 def main() -> int:
@@ -76,11 +71,13 @@ def assemble(bundle: Path, target: str, wheel: Path) -> None:
     for folder in (programs, packages):
         folder.mkdir(parents=True)
     extras = [f"--extra={extra}" for extra in from_source.EXTRAS]
+    stated = contents.info_plist(ROOT)
+    os.environ["MACOSX_DEPLOYMENT_TARGET"] = stated["LSMinimumSystemVersion"]  # uv asks for it
     toolchain.install_locked(packages, PLATFORMS[target], PYTHON, "--no-dev", *extras)
     shutil.copytree(llama(target), packages, dirs_exist_ok=True)
     with zipfile.ZipFile(wheel) as ours:
         ours.extractall(packages)
-    drop_unused(packages)
+    drop_unused(packages, PROCESSORS[target][0])
     shutil.copy(HERE / "interpreter.sh", resources)
     shutil.copy(ROOT / "build" / "bundle" / "icons" / ICON, resources)  # which make.py has drawn
     (programs / "uv").write_bytes(toolchain.uv_program(target))
@@ -89,7 +86,7 @@ def assemble(bundle: Path, target: str, wheel: Path) -> None:
     subprocess.run([*compiler, *made], check=True)
     for program in programs.iterdir():
         program.chmod(0o755)
-    (inside / "Info.plist").write_bytes(plistlib.dumps(contents.info_plist(ROOT) | identity()))
+    (inside / "Info.plist").write_bytes(plistlib.dumps(stated | identity()))
 
 
 def identity() -> dict[str, str]:
@@ -102,31 +99,44 @@ def identity() -> dict[str, str]:
     }
 
 
-def drop_unused(packages: Path) -> None:
+def drop_unused(packages: Path, processor: str) -> None:
     """Remove programs, and what the bundles of other systems have nothing of either."""
     for file in sorted(packages.rglob("*"), reverse=True):  # what is in a folder before it
         place = file.relative_to(packages)
         if file.is_dir():
             if not any(file.iterdir()):
                 file.rmdir()
-        elif not contents.kept(place.as_posix()) or not wanted(place):
+        elif not contents.kept(place.as_posix()) or not wanted(place, processor):
             file.unlink()
 
 
-def wanted(place: Path) -> bool:
-    """Returns False for programs, uv's notes, and modules of Qt's parts that are left out."""
-    top, name = place.parts[0], place.name
+def wanted(place: Path, processor: str) -> bool:
+    """Returns False for programs, uv's notes, and libraries for others or of what is left out."""
+    top, name, folders = place.parts[0], place.name, set(place.parts[1:-1])
     if top in ("bin", "include", "lib") or name in (".lock", "uv_cache.json", "direct_url.json"):
         return False
-    if top == "ctransformers" and place.suffix in (".so", ".dll"):  # of other systems
-        return False
+    if top == "ctransformers" and "lib" in folders:
+        return place.suffix == ".dylib" and ("basic" in folders or processor == "x86_64")
     if top == "llama_cpp" and place.suffix == ".dylib":
         return contents.opened_by_name(name)
-    if top != "PySide6":
-        return True
-    if name.startswith("Qt") and name.endswith(".abi3.so"):
+    if top == "PySide6" and folders:
+        return bool(folders & {"lib", "plugins", "translations"}) and place.parts[1] == "Qt"
+    if top == "PySide6" and name.endswith(".abi3.so"):
         return name.removeprefix("Qt").partition(".")[0] in contents.QT_LIBRARIES
-    return len(place.parts) > 2 or place.suffix in (".py", ".dylib")
+    return top != "PySide6" or place.suffix == ".py" or name.startswith("libpyside6.")
+
+
+def name_relatively(library: Path) -> None:
+    """Name a library of llama.cpp, and those that it needs, by their place beside it.
+
+    The linker took the folder that they were made in, which is another one each time.
+    """
+    content = bytearray(library.read_bytes())
+    for found in re.finditer(rb"/[^\0]*/build/bin/([^\0/]+\.dylib)\0", content):
+        content[found.start() : found.end()] = (b"@loader_path/" + found[1]).ljust(
+            found.end() - found.start(), b"\0"
+        )
+    library.write_bytes(content)
 
 
 def llama(target: str) -> Path:
@@ -136,7 +146,7 @@ def llama(target: str) -> Path:
     """
     source = native.locked_source(ROOT / "uv.lock")
     made_of = [source.sha256, repr(OPTIONS), repr(PROCESSORS[target])]
-    files = (HERE / "llama.cmake", *toolchain.TOOLCHAIN_FILE.parent.glob("*.[ch]*"))
+    files = (*HERE.glob("*.cmake"), *toolchain.TOOLCHAIN_FILE.parent.glob("*.[ch]*"))
     made_of += [file.read_text(encoding="utf-8") for file in sorted(files) if file.is_file()]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
     place = BUILT / f"llama-{target}-{digest}"
@@ -159,6 +169,8 @@ def llama(target: str) -> Path:
     install += ["--target", str(unfinished)]
     install.append(f"{native.PACKAGE} @ {source.url}#sha256={source.sha256}")
     subprocess.run(install, env=environment, check=True)
+    for library in unfinished.rglob("*.dylib"):
+        name_relatively(library)
     unfinished.rename(place)
     return place
 

@@ -77,12 +77,23 @@ def test_the_look_for_a_screen_is_loaded_before_anything_is_installed() -> None:
     assert from_source.display_module().missing_packages([]) == []
 
 
-def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(monkeypatch):
-    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
-    assert toolchain.own_environment()["CMAKE_ARGS"] == "-DGGML_NATIVE=OFF"
-    monkeypatch.setattr(from_source.sys, "platform", "darwin")
-    built_with = toolchain.own_environment()["CMAKE_ARGS"].split()
-    assert built_with == ["-DGGML_NATIVE=OFF", "-DGGML_METAL=OFF", "-DGGML_BLAS=OFF"]
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CMake")
+def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(tmp_path):
+    """llama-cpp-python forces Metal on there, whatever option CMake gets."""
+    (inner := tmp_path / "inner").mkdir()
+    outer = (
+        'project(llama_cpp NONE)\nset(GGML_METAL ON CACHE BOOL "" FORCE)\nadd_subdirectory(inner)\n'
+    )
+    version = "cmake_minimum_required(VERSION 3.21)\n"
+    (tmp_path / "CMakeLists.txt").write_text(version + outer, encoding="ascii")
+    chosen = 'project("llama.cpp" NONE)\nmessage("Metal: ${GGML_METAL}, AVX2: ${GGML_AVX2}")\n'
+    (inner / "CMakeLists.txt").write_text(version + chosen, encoding="ascii")
+    file = from_source.ROOT / "installer" / "macos" / "llama.cmake"
+    command = ["cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_TOOLCHAIN_FILE={file}"]
+    done = subprocess.run(
+        [*command, "-DGGML_METAL=OFF"], capture_output=True, text=True, check=True
+    )
+    assert "Metal: OFF, AVX2: ON" in done.stderr
 
 
 def test_without_a_compiler_of_the_system_clang_is_fetched_and_compiles(monkeypatch):
