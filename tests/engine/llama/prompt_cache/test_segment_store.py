@@ -166,7 +166,7 @@ def test_an_unfinished_segment_of_another_conversation_stays(cache: PromptCache)
 
 def test_damaged_segments_are_deleted_and_their_tokens_not_found(cache, tmp_path):
     rng, prompt = random.Random(5), tokens(600)
-    for _ in range(200):
+    for _ in range(60):
         save(cache, prompt)
         names = files(tmp_path)
         victim, other = rng.sample(names, 2)
