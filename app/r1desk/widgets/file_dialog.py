@@ -8,7 +8,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
-from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QHeaderView, QListView, QTreeView, QWidget
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFileIconProvider,
+    QHeaderView,
+    QListView,
+    QTreeView,
+    QWidget,
+)
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
