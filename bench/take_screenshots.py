@@ -94,7 +94,7 @@ def document(photographer: Photographer) -> None:
         photographer.wait(lambda: not window.document.sheet.picture.pixmap().isNull())
         photographer.live(1000)
         photographer.save("document")
-        window.document.closed.emit()
+        window.document.close_button.click()
         photographer.live(300)
 
 
