@@ -57,7 +57,7 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
         __m512 sums[ROWS][vectors]{};
         for (int64_t i = 0; i < blocks; i++) {
             // The next four rows, in the order in which they lie in memory: fetched row by row, one row of
-            // activations took up to 1.3 times as long and two 1.6 times (docs/measurements/kernels.md).
+            // activations took 1.2 to 1.5 times as long (docs/measurements/kernels.md).
             const char *next = reinterpret_cast<const char *>(rows[0]) +
                                outputs_at_once * group.weight_stride + i * step_bytes;
             for (int64_t at = 0; at < step_bytes; at += 64) _mm_prefetch(next + at, _MM_HINT_T0);
