@@ -164,6 +164,14 @@ def test_a_processor_without_an_engine_for_old_files_is_named_and_no_repair_is_a
     assert "GGUF" in found["old_files"].todo
 
 
+def test_no_more_cores_are_busy_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor_checks, "busy_cores", lambda: 650.0)
+    found = by_key(processor_checks.check(Path("/")))["load"]
+    busy, cores = (float(word) for word in found.value.split() if word[0].isdigit())
+    assert busy == cores
+    assert found.verdict is Severity.WARNING
+
+
 def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
     cpus = "sys__devices__system__cpu__cpu0__cpufreq"
     names = {f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "intel_pstate"}

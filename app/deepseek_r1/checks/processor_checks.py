@@ -62,10 +62,12 @@ def _cores(facts: CpuFacts) -> Finding:
 def _busy(facts: CpuFacts) -> Finding:
     """Reports other programs' load, which slows a model more than its share: threads wait."""
     load = busy_cores()
-    value = tr("{n} cores busy in the last minute", n=f"{load:.1f}")
+    cores = facts.usable_cores
+    busy = f"{min(load, cores):.1f}"  # more programs may wait than there are cores
+    value = tr("{n} of {cores} cores busy in the last minute", n=busy, cores=cores)
     todo = tr("Close programs that compute in the background, or set fewer threads for writing.")
     found = Finding("load", tr("Other programs"), value)
-    return found.where(load > 0.5 * facts.usable_cores, Severity.WARNING, todo)
+    return found.where(load > 0.5 * cores, Severity.WARNING, todo)
 
 
 def _kernels(times: KernelTimes) -> Iterator[Finding]:
