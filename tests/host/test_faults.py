@@ -33,7 +33,7 @@ from host.scripted_engine import scripted_command
 from support.closing_replies import closing
 from support.patience import PATIENCE_S, wait_until
 
-ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "1"))
 FAULTS = {
     "exit=3": (EngineDied, "exit code 3"),
     "exit=0": (EngineDied, "exit code 0"),

@@ -6,7 +6,7 @@ import pytest
 
 from support import growing_inputs, growth
 
-pytestmark = [pytest.mark.integration, pytest.mark.quiet, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 # Expressions that are not linear, and why they may be: their texts are our own, or short.
 OUR_OWN = {
