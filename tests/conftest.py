@@ -1,7 +1,5 @@
 """What every test stands on: no screen, no network, a profile of its own, English words."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -1,7 +1,5 @@
 """Hostile texts: drawn in time, never loaded from, copied exactly."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

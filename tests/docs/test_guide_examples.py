@@ -3,8 +3,6 @@
 `python tests/docs/test_guide_examples.py` prints which run and which do not, and why.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

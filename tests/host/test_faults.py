@@ -1,7 +1,5 @@
 """Whatever the engine's process does, its owner keeps the text, names the cause and goes on."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import sys

@@ -1,7 +1,5 @@
 """What reads foreign text takes the time of the text's length."""
 
-from __future__ import annotations
-
 import pytest
 
 from support import growing_inputs, growth

@@ -1,7 +1,5 @@
 """Other programs use the window's model while the switch is on, and nothing is left of it."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

@@ -1,7 +1,5 @@
 """The themes can be read by everyone and follow the user's choice."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil

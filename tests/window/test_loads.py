@@ -1,7 +1,5 @@
 """Models in the window: the pill that changes them, refusals that lead on, unloading."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -4,8 +4,6 @@ They are in the profile, because a measurement loads all cores and takes memory 
 has at most two speeds: one from memory, and one from the disk under its last budget.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable
 from dataclasses import replace

@@ -4,8 +4,6 @@ One rule for the window, its first start and the command line. The ladder is a m
 few bits to many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 convert`: converts a model to a GGUF file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

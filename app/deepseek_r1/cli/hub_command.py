@@ -1,7 +1,5 @@
 """The command `deepseek-r1 models files`, and repositories as an argument of `models pull`."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from typing import Any

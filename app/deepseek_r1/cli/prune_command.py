@@ -1,7 +1,5 @@
 """The command `deepseek-r1 prune`: removes feed-forward channels or blocks from a model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

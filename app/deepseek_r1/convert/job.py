@@ -1,7 +1,5 @@
 """Runs a conversion: reads the source's description, plans the layout, writes the output."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time

@@ -3,8 +3,6 @@
 Each check stands for one that `llama-vocab.cpp` asserts, or throws outside of its own handler.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from deepseek_r1.core.i18n import tr

@@ -3,8 +3,6 @@
 A model's file is untrusted, so no process of ours computes it that has anything to lose.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Implements `Engine` with ctransformers, as far as that library allows."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import threading

@@ -1,7 +1,5 @@
 """Runs the server: loads the model in the background, serves, drains at SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import socket

@@ -5,8 +5,6 @@ Other programs write to it, so the system locks it once it listens: no other soc
 no files but the installation's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

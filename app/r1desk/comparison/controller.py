@@ -1,7 +1,5 @@
 """One question to several models: stored as versions of one answer, written side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise

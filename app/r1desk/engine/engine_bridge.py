@@ -4,8 +4,6 @@
 All else of the window lives in the main thread.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Files and pictures that are dropped onto the window: models are loaded, all else is attached."""
 
-from __future__ import annotations
-
 from itertools import islice
 from pathlib import Path
 

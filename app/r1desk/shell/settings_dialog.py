@@ -1,7 +1,5 @@
 """The settings page: language, appearance, text, and the folders on the disk."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar

@@ -1,7 +1,5 @@
 """Notices in a corner of the chat, or in a column of a dialog. They never block."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Weights from the disk compute the same as weights in memory, bit by bit, and tell failures."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

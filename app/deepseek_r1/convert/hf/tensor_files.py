@@ -4,8 +4,6 @@ Source of the format: huggingface/safetensors, README "Format". A file is 8 byte
 header, and the tensors' bytes without gap or overlap; it contains no code.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

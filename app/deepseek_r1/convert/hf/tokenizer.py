@@ -4,8 +4,6 @@ The name of the pretokenizer decides which tokens the model gets. So it is deriv
 structure itself: the regular expressions must be exactly the known ones. Nothing is guessed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

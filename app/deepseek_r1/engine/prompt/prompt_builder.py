@@ -6,8 +6,6 @@ template as a placeholder that nobody can guess, and is restored as plain text. 
 conversations contain none, and are tokenized in one piece, exactly as the model's makers do.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence

@@ -7,8 +7,6 @@ the same tokens. The other tokens are matched by their texts. A token without a 
 drafted, and a fixed token stands for it where the draft model reads it.
 """
 
-from __future__ import annotations
-
 import re
 from array import array
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Deletes, changes and copies single messages; deletions and changes can be undone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

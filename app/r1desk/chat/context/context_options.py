@@ -1,7 +1,5 @@
 """Ways to go on where the context is full, each with its price."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 

@@ -1,7 +1,5 @@
 """Works out how a conversation can go on that has filled the context, and does what is chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace

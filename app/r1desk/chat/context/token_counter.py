@@ -1,7 +1,5 @@
 """Asks the loaded model about texts, without loading one: how long they are, and how alike."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Sequence

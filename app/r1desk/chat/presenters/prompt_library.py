@@ -1,7 +1,5 @@
 """The library of prompts: offered for the message being written, edited, kept in files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path

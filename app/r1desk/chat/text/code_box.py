@@ -1,7 +1,5 @@
 """A code block: its language, a copy button, and the code in colours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

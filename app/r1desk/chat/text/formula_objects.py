@@ -1,7 +1,5 @@
 """Formulas inside a QTextDocument: as objects once they are set, as their source before."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Final
 

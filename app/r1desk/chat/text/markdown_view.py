@@ -1,7 +1,5 @@
 """Draws an answer's Markdown as a stack of text views and code boxes while it grows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TypeGuard
 

@@ -1,7 +1,5 @@
 """A piece of running text that can be selected but loads and opens nothing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

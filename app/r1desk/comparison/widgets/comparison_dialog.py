@@ -1,7 +1,5 @@
 """The dialog that asks which models answer, and says how they will run."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path

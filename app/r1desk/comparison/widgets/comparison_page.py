@@ -1,7 +1,5 @@
 """The page of a comparison: the answers side by side, or as tabs where the window is narrow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher

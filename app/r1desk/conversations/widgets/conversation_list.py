@@ -1,7 +1,5 @@
 """The list of conversations: opened one at a time, selected and moved several at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The rows of the list of conversations for Qt's views: one level of folders, and what goes on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import Any

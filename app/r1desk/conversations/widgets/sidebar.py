@@ -1,7 +1,5 @@
 """The conversation list with its search field; a presenter does what its signals ask."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Rows of the sampling settings, and the system prompt. In force with the next answer."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 

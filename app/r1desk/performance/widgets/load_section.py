@@ -1,7 +1,5 @@
 """Rows of the settings under which a model is loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

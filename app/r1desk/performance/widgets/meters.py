@@ -1,7 +1,5 @@
 """Small meters of the strip. Each paints itself, and only when its picture changes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal

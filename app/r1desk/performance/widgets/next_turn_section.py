@@ -1,7 +1,5 @@
 """The memory of a conversation: the fill of the context, and what is ready beforehand."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot

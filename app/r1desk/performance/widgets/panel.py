@@ -3,8 +3,6 @@
 Its presenters speak to its sections; what concerns several of them is here.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, QTimer, Signal, Slot

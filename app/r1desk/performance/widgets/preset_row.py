@@ -1,7 +1,5 @@
 """The choice among presets, and the dialog for the name of one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, QSize, Signal, Slot
