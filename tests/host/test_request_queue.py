@@ -9,6 +9,7 @@ from deepseek_r1.core.events import (
     FinishReason,
     GenerationFinished,
     GenerationStats,
+    GraphicsUse,
     LoadProgress,
     ModelLoaded,
 )
@@ -33,6 +34,7 @@ from deepseek_r1.host.protocol import (
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.load_plan import plan_load
+from deepseek_r1.memory.other_models import OtherModels
 from host.scripted_engine import LOADED
 from memory.headers import OVERHEAD, header
 
@@ -264,7 +266,9 @@ def test_only_one_of_two_answers_that_yield_is_taken() -> None:
 # ---- one process a model ----------------------------------------------------------------------
 
 OTHER = LoadRequest(id=20, path="other.gguf")
-PLAN = plan_load(header(), LoadSettings(memory_budget=4096), OVERHEAD)
+PLAN = plan_load(
+    header(), LoadSettings(memory_budget=4096), OVERHEAD, OtherModels(None, None, GraphicsUse())
+)
 PLANNED = OTHER.model_copy(update={"plan": PLAN})
 
 

@@ -16,6 +16,7 @@ from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory import advice
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.load_plan import plan_load
+from deepseek_r1.memory.other_models import read_other_models
 from host.counted_child import counted_command
 from support.gguf_files import tiny_llama, tiny_qwen2
 
@@ -85,7 +86,8 @@ def test_a_question_is_rendered_and_tokenised_once(tmp_path, work):
 
 def test_a_plan_is_made_again_for_a_file_that_took_the_place_of_the_one_that_was_planned(tmp_path):
     path = tiny_llama(tmp_path / "one.gguf")
-    plan = plan_load(read_header(path), SETTINGS, planned_share(100.0))
+    header = read_header(path)
+    plan = plan_load(header, SETTINGS, planned_share(100.0), read_other_models(SETTINGS, header))
     assert plan.usable
     tiny_qwen2(path)
     with CPUInference(path, settings=SETTINGS, window_mib=100.0, plan=plan) as model:

@@ -159,7 +159,7 @@ class Forecaster:
         context = min(self.settings.context_length, header.context_trained)
         settings = self.settings.model_copy(update={"context_length": context})
         speed = self.speed if reads_all else MachineSpeed(threads=self.speed.threads)
-        drafts_mib = draft_mib(draft.header, settings) if draft is not None else 0.0
+        drafts_mib = draft_mib(draft.header, settings, self._overhead) if draft is not None else 0.0
         found = estimate_fit(
             header, settings, speed, self._available_mib, self._overhead, draft_mib=drafts_mib
         )

@@ -6,7 +6,7 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.estimate import Estimate, estimate, planned_share
 from deepseek_r1.memory.load_plan import LoadPlan, plan_load
-from deepseek_r1.memory.other_models import with_other_models
+from deepseek_r1.memory.other_models import read_other_models, with_other_models
 from deepseek_r1.memory.plan import require_context, with_context
 
 
@@ -37,4 +37,5 @@ def checked_load(
 ) -> LoadPlan:
     """The plan of a load. Raises what the load would before it opens the model's files."""
     header = headers.read_loadable(path, settings.draft_path, chat_template)
-    return plan_load(header, settings, planned_share(window_mib), headers.read_header)
+    others = read_other_models(settings, header, headers.read_header)
+    return plan_load(header, settings, planned_share(window_mib), others)

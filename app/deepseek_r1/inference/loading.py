@@ -23,6 +23,7 @@ from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.kernel_times import KernelTimes
 from deepseek_r1.memory.load_plan import LoadPlan, plan_load
+from deepseek_r1.memory.other_models import read_other_models
 from deepseek_r1.memory.plan import residency_without_draft
 
 if TYPE_CHECKING:
@@ -66,10 +67,12 @@ def _accepted(request: ModelToLoad) -> tuple[LoadPlan, DraftRequest | None]:
     header = plan.header if plan is not None else read_header(request.path)
     legacy = header.legacy
     overhead = process_share(request.window_mib, legacy=legacy, isolated=request.isolated)
+    others = plan.others if plan is not None else read_other_models(request.settings, header)
     if not legacy:
-        overhead = replace(overhead, times=_times(header))
+        drafts = [] if others.draft is None else [others.draft]
+        overhead = replace(overhead, times=_times(header, *drafts))
     if plan is None or not plan.holds(overhead):
-        plan = plan_load(header, request.settings, overhead)
+        plan = plan_load(header, request.settings, overhead, others)
     if legacy:
         end_renderer()
     else:  # refused before the present model is given up
@@ -79,11 +82,11 @@ def _accepted(request: ModelToLoad) -> tuple[LoadPlan, DraftRequest | None]:
     return plan, DraftRequest(draft, compared_vocabularies(header, draft))
 
 
-def _times(header: ModelHeader) -> KernelTimes:
+def _times(*headers: ModelHeader) -> KernelTimes:
     from deepseek_r1.engine.llama.binding.kernel_measuring import measured_times  # noqa: PLC0415 - native
     from deepseek_r1.engine.llama.binding.library import library  # noqa: PLC0415 - native
 
-    return measured_times(library(), header)
+    return measured_times(library(), *headers)
 
 
 def _with_graphics(plan: LoadPlan, on_progress: Progress) -> LoadPlan:

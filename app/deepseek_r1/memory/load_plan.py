@@ -8,9 +8,9 @@ from pathlib import Path
 
 from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.other_models import OtherModels, Read, read_other_models
+from deepseek_r1.memory.other_models import OtherModels
 from deepseek_r1.memory.plan import MemoryPlan, ProcessOverhead, with_context
 
 
@@ -56,13 +56,9 @@ class LoadPlan:
 
 
 def plan_load(
-    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead, read: Read = read_header
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead, others: OtherModels
 ) -> LoadPlan:
-    """Plan a load, with `overhead` before any model. `read` reads the headers of other models.
-
-    Raises ModelRefused: ContextTooLarge, BudgetTooSmall, and those of the other models.
-    """
-    others = read_other_models(settings, header, read)
+    """Plan a load, with `overhead` before any model. Raises ContextTooLarge, BudgetTooSmall."""
     overhead = others.added_to(overhead, settings)
     settings = with_context(header, settings, overhead)
     return LoadPlan(header, settings, overhead, require_fit(header, settings, overhead), others)

@@ -79,7 +79,7 @@ def draft_cells(context_length: int) -> int:
     return min(_MOST_CELLS, context_length or _MOST_CELLS)
 
 
-def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
+def draft_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> float:
     """All memory that a draft model takes, for the target's `settings`."""
     own = settings.model_copy(
         update={
@@ -90,7 +90,7 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
     )
     vocabulary_bytes = cost_model.vocabulary_bytes(header)
     return (
-        cost_model.weights_bytes(header, packed=packs_weights())
+        cost_model.weights_bytes(header, packed=overhead.packs and overhead.times.repacks(header))
         + cost_model.kv_cache_bytes(header, own)
         + cost_model.compute_bytes(header, own)
         + cost_model.output_bytes(header)
@@ -137,7 +137,7 @@ class OtherModels:
         """Add their memory, and that of a graphics driver."""
         return replace(
             overhead,
-            draft_mib=draft_mib(self.draft, settings) if self.draft is not None else 0.0,
+            draft_mib=draft_mib(self.draft, settings, overhead) if self.draft else 0.0,
             embedding_mib=embedding_mib(self.embedding) if self.embedding is not None else 0.0,
             driver_mib=self.graphics.driver_mib,
         )

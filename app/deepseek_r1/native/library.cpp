@@ -218,6 +218,9 @@ EXPORT void graphics_compute(const char *node, int thread, int /*threads*/,
     graphics->compute(node, thread);
 }
 
+// Logits this far below the best one: 100,000 such tokens have 0.0002 of the probability together.
+constexpr float NEGLIGIBLE = -20;
+
 // Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of
 // the probability of all tokens into `probability`. -1 where none is mapped.
 EXPORT int best_token(const float *logits, const int32_t *to_target, int count,
@@ -227,7 +230,9 @@ EXPORT int best_token(const float *logits, const int32_t *to_target, int count,
         if (to_target[token] >= 0 && (best < 0 || logits[token] > logits[best])) best = token;
     if (best < 0) return best;
     float sum = 0;
-    for (int token = 0; token < count; token++) sum += std::exp(logits[token] - logits[best]);
+    for (int token = 0; token < count; token++)
+        if (const float below = logits[token] - logits[best]; !(below < NEGLIGIBLE))
+            sum += std::exp(below);
     *probability = 1 / sum;
     return best;
 }

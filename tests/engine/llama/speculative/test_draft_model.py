@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,17 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.llama.binding.kernels import supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.drafting import open_draft
+from deepseek_r1.engine.protocol.base import DraftRequest, OpenRequest
 from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTimes
 from deepseek_r1.memory.other_models import draft_header
 from support.distribution import passes, streamed
 from support.gguf_files import tiny_qwen2
@@ -122,6 +128,28 @@ def test_drafts_by_a_model_need_one(starter: Path) -> None:
         CPUInference(starter, drafts="model", memory_budget=2048)
 
 
+@pytest.mark.skipif(not supported_kernels(library()), reason="llama.cpp computes all products")
+def test_a_draft_model_multiplies_as_was_measured_for_its_types(starter: Path) -> None:
+    header = replace(read_header(starter), file_bytes=1 << 30)  # small ones are not measured
+    tokens = read_container(starter).tokens
+    vocabulary = VocabularyMap(tokens, tokens, target_name="a", draft_name="b")
+    ours = TypeTimes(
+        plain=dict.fromkeys(MEASURED_ROWS, 2.0), ours=dict.fromkeys(MEASURED_ROWS, 1.0)
+    )
+    request = OpenRequest(
+        header,
+        LoadSettings(context_length=256),
+        1,
+        lambda _fraction: True,
+        draft=DraftRequest(header, vocabulary),
+        times=KernelTimes(types={"Q4_1": ours}),
+    )
+    draft = open_draft(library(), request, (2, 2))
+    assert draft is not None
+    with closing(draft):
+        assert f"('Q4_1', {ours.our_rows})" in draft.context.kernels_name
+
+
 @pytest.fixture
 def twin(starter: Path) -> Iterator[Callable[[], DraftModel]]:
     """Makes draft models for a target with the starter's vocabulary, with 256 cells each."""
@@ -131,7 +159,8 @@ def twin(starter: Path) -> Iterator[Callable[[], DraftModel]]:
 
     def make() -> DraftModel:
         model = LlamaModel(library(), (starter,), lambda _fraction: True)
-        made.append(DraftModel(library(), model, vocabulary, context_length=256, threads=(2, 2)))
+        sizes = {"context_length": 256, "threads": (2, 2)}
+        made.append(DraftModel(library(), model, vocabulary, kernel_rows={}, **sizes))
         return made[-1]
 
     yield make

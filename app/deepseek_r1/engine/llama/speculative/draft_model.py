@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
@@ -42,6 +42,7 @@ class DraftModel:
         kv_type: KVType = KVType.Q8_0,
         context_length: int,
         threads: tuple[int, int],
+        kernel_rows: Mapping[str, tuple[int, int]],
     ) -> None:
         """Raises ModelLoadFailed."""
         self._api, self._model, self._vocabulary = library.api, model, vocabulary
@@ -52,6 +53,7 @@ class DraftModel:
             sequences=1,
             threads=threads[0],
             threads_prefill=threads[1],
+            kernel_rows=kernel_rows,
         )
         self.context = LlamaContext(library, model, params)
         self.measured_mib = sum(library.log.buffers_mib().values())

@@ -207,7 +207,12 @@ def open_draft(
     draft = request.draft
     if draft is None:
         return None
-    model = LlamaModel(library, draft.header.parts, lambda _fraction: request.on_progress(0.0))
+    model = LlamaModel(
+        library,
+        draft.header.parts,
+        lambda _fraction: request.on_progress(0.0),
+        repack=request.times.repacks(draft.header),
+    )
     try:
         if not model.can_truncate:
             detail = tr("Tokens cannot be taken back from its memory.")
@@ -219,6 +224,7 @@ def open_draft(
             kv_type=draft_kv_type(draft.header),
             context_length=request.settings.context_length,
             threads=threads,
+            kernel_rows=request.times.rows(draft.header),
         )
     except BaseException:
         model.close()
