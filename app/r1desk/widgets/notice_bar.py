@@ -89,13 +89,9 @@ class NoticeRow(QWidget):
 
 
 class NoticeBar(QWidget):
-    """Shows the newest notices, the newest first; information takes the place of information.
+    """Shows the newest notices, the newest first; information takes the place of information."""
 
-    Signals:
-        keyboard_left: a notice had the keyboard and has gone.
-    """
-
-    keyboard_left = Signal()
+    keyboard_left = Signal()  # a notice had the keyboard and has gone
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -56,13 +56,9 @@ class _Found:
 
 
 class ContextOverflow(QObject):
-    """Follows the last message of the conversation shown. Main thread.
+    """Follows the last message of the conversation shown. Main thread."""
 
-    Signals:
-        options_changed: ContextOptions, or None where the last answer needs none.
-    """
-
-    options_changed = Signal(object)
+    options_changed = Signal(object)  # ContextOptions, or None where the last answer needs none
 
     def __init__(
         self,

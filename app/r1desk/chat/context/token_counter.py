@@ -25,13 +25,9 @@ class NotCounted(Exception):
 
 
 class TokenCounter(QObject):
-    """Main thread, where nothing else is said.
+    """Main thread, where nothing else is said."""
 
-    Signals:
-        comparing: passages are compared with a question, or not any more.
-    """
-
-    comparing = Signal(bool)
+    comparing = Signal(bool)  # passages are compared with a question, or not any more
 
     def __init__(self, engine: EngineBridge, models: AnsweringModel) -> None:
         super().__init__()

@@ -60,13 +60,9 @@ class _Formula:
 
 
 class FormulaObjects(QPyTextObject):
-    """Puts formulas into one document and draws them.
+    """Puts formulas into one document and draws them."""
 
-    Signals:
-        changed: sources gave way to formulas; the height may differ.
-    """
-
-    changed = Signal()
+    changed = Signal()  # sources gave way to formulas; the height may differ
 
     def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
         super().__init__(document)

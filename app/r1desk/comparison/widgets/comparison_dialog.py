@@ -135,12 +135,9 @@ class ColumnChoice(QObject):
 
 
 class ComparisonDialog(BoundedDialog):
-    """The question, the bill, and up to three columns.
+    """The question, the bill, and up to three columns."""
 
-    Signals:
-        start_wanted: the question, a list of Candidates and their ComparisonPlanned.
-    """
-
+    # the question, a list of Candidates and their ComparisonPlanned
     start_wanted = Signal(object, list, object)
 
     def __init__(

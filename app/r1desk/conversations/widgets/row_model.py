@@ -46,14 +46,10 @@ class RowState(Enum):
 
 
 class RowModel(QAbstractItemModel):
-    """Rows, of which folders have children. Only titles and names can be edited.
+    """Rows, of which folders have children. Only titles and names can be edited."""
 
-    Signals:
-        renamed: a `Row` and its new title.
-        dropped: ids of conversations, and the folder that they fell into, None outside of all.
-    """
-
-    renamed = Signal(object, str)
+    renamed = Signal(object, str)  # a `Row` and its new title
+    # ids of conversations, and the folder that they fell into, None outside of all
     dropped = Signal(tuple, object)
 
     def __init__(self) -> None:

@@ -58,13 +58,9 @@ class _Bar(Picture):
 
 
 class NextTurnSection(QWidget):
-    """Shows `PromptCacheSettings` and what the disk holds.
+    """Shows `PromptCacheSettings` and what the disk holds."""
 
-    Signals:
-        settings_changed: 400 ms after the last change, with all settings.
-    """
-
-    settings_changed = Signal(object)
+    settings_changed = Signal(object)  # 400 ms after the last change, with all settings
 
     def __init__(self) -> None:
         super().__init__()

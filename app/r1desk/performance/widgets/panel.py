@@ -41,13 +41,9 @@ class PanelTab(StrEnum):
 
 
 class PerformancePanel(QWidget):
-    """The right side of the window.
+    """The right side of the window."""
 
-    Signals:
-        settings_applied: `LoadSettings` to load the model with.
-    """
-
-    settings_applied = Signal(object)
+    settings_applied = Signal(object)  # `LoadSettings` to load the model with
 
     def __init__(self, document: DocumentPane, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""

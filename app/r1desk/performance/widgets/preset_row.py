@@ -37,13 +37,9 @@ class _PresetBox(QComboBox):
 
 
 class PresetRow(QWidget):
-    """Whose settings follow, a drop-down with all presets, and a menu beside it.
+    """Whose settings follow, a drop-down with all presets, and a menu beside it."""
 
-    Signals:
-        chosen: the `Preset` to apply.
-    """
-
-    chosen = Signal(object)
+    chosen = Signal(object)  # the `Preset` to apply
 
     def __init__(self) -> None:
         super().__init__()
