@@ -161,8 +161,6 @@ def ladder_text(ladder: Sequence[ModelFile]) -> str:
     if best is file:
         return sentence
     exact = tr(
-        "Best that runs here: {file} ({facts}).",
-        file=best.quantisation,
-        facts=speed_and_loss(best),
+        "Best that runs here: {file} ({facts}).", file=best.quantisation, facts=speed_and_loss(best)
     )
     return join_sentences((sentence, exact))

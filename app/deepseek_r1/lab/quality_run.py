@@ -151,10 +151,7 @@ def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
     The process ends with this call, also after an exception. Like the engine, it gets no secrets.
     """
     with ChildCall(
-        ChildKind.MEASUREMENT,
-        replies,
-        environment=engine_environment(),
-        options=start_options(),
+        ChildKind.MEASUREMENT, replies, environment=engine_environment(), options=start_options()
     ) as child:
         try:
             return child.ask(

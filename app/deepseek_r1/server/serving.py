@@ -148,10 +148,7 @@ class DrainingServer(uvicorn.Server):
     """
 
     def __init__(
-        self,
-        app: FastAPI,
-        service: AnswerService,
-        end_engine: Callable[[], None] = lambda: None,
+        self, app: FastAPI, service: AnswerService, end_engine: Callable[[], None] = lambda: None
     ) -> None:
         """`end_engine` ends an engine that is the server's own. It may block: a thread calls it."""
         options = service.options

@@ -113,10 +113,7 @@ class SettingsDialog(BoundedDialog):
             )
         times = _unload_times(present.unload_after_min)
         self.unload_after = choice(
-            tr("Unload when idle"),
-            present.unload_after_min,
-            times,
-            appearance.set_unload_time,
+            tr("Unload when idle"), present.unload_after_min, times, appearance.set_unload_time
         )
 
     def _models_folder_row(self) -> QWidget:

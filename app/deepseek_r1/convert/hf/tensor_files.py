@@ -13,12 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from deepseek_r1.convert.errors import (
-    FeatureUnknown,
-    SourceChanged,
-    SourceDamaged,
-    TensorMissing,
-)
+from deepseek_r1.convert.errors import FeatureUnknown, SourceChanged, SourceDamaged, TensorMissing
 from deepseek_r1.convert.hf.config import Json, parse_object
 from deepseek_r1.convert.model_source import Floats, ReadRows, SourceTensor
 from deepseek_r1.core.errors import ModelFileUnreadable

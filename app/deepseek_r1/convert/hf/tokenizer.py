@@ -156,10 +156,7 @@ def _added_around(files: TokenizerFiles) -> tuple[bool, bool]:
     at = next((n for n, each in enumerate(single) if "Sequence" in each), None)
     before = at is not None and any("SpecialToken" in each for each in single[:at])
     after = at is not None and any("SpecialToken" in each for each in single[at + 1 :])
-    return (
-        begin if isinstance(begin, bool) else before,
-        end if isinstance(end, bool) else after,
-    )
+    return (begin if isinstance(begin, bool) else before, end if isinstance(end, bool) else after)
 
 
 def _single_template(node: Any) -> list[Json]:

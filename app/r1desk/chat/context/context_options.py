@@ -113,11 +113,7 @@ def summary_option(
         parts.append(tr("The summary takes about {duration}.", duration=duration))
     if count := summary.not_fitting:
         parts.append(
-            trn(
-                "The oldest message does not fit.",
-                "The oldest {n} messages do not fit.",
-                count,
-            )
+            trn("The oldest message does not fit.", "The oldest {n} messages do not fit.", count)
         )
     return ContextOption(ContextWay.SUMMARY, title, join_sentences(parts))
 

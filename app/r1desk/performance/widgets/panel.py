@@ -176,10 +176,7 @@ class PerformancePanel(QWidget):
         self._show_bill(bill)
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
-        total = tr(
-            "After the reload: {part}",
-            part=format_part(bill.total_mib, bill.budget_mib),
-        )
+        total = tr("After the reload: {part}", part=format_part(bill.total_mib, bill.budget_mib))
         self._show_message(total, "dim" if bill.fits else "danger")
 
     def _show_bill(self, bill: Bill | None) -> None:
