@@ -147,13 +147,12 @@ def compiled(source: Path, variant: Variant) -> Path:
 
     Raises CalledProcessError.
     """
-    build, place = BUILT / variant.name / "build", BUILT / variant.name / "lib"
+    build, place = BUILT / "build", BUILT / variant.name / "lib"  # what all share is compiled once
     if place.is_dir():
         return place
     options = ["-DGGML_NATIVE=OFF", "-DBUILD_SHARED_LIBS=ON", "-DCMAKE_BUILD_TYPE=Release"]
-    options += [f"-DGGML_{each}=ON" for each in variant.sets]
-    options += [f"-DGGML_{each}=OFF" for each in ("AVX", "AVX2", "FMA", "F16C", "BMI2")
-                if each not in variant.sets]  # fmt: skip
+    known = sorted({name for each in bundled_variants(source) for name in each.sets})
+    options += [f"-DGGML_{name}={'ON' if name in variant.sets else 'OFF'}" for name in known]
     build_it = ["--build", str(build), "--target", "ggml-cpu", "--parallel", str(os.cpu_count())]
     for arguments in (["-S", str(source), "-B", str(build), *options], build_it):
         environment = toolchain.own_environment()

@@ -4,8 +4,6 @@ Nothing of Qt is imported here: the engine's child must stay slim, and a process
 Qt must get a sentence first.
 """
 
-from __future__ import annotations
-
 import sys
 
 from deepseek_r1.core.processes import run_child

@@ -1,7 +1,5 @@
 """A feature of the window wires itself: its services, its presenters, its life."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 

@@ -3,8 +3,6 @@
 One JSON file in the profile, replaced atomically. A damaged one is set aside, never fatal.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal

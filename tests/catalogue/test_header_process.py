@@ -1,7 +1,5 @@
 """Headers are read in a process of their own, whatever a file does to it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Repositories of a hub: what can be typed, what is listed, and what a hostile list can do."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

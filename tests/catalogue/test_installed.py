@@ -1,7 +1,5 @@
 """The list of models on this machine, also those of other applications, read-only."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

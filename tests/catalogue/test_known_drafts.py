@@ -1,7 +1,5 @@
 """Draft models: their size and checksum are asked of the hub before they are downloaded."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

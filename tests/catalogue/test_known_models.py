@@ -1,7 +1,5 @@
 """The catalogue's data: complete, well formed, and true where truth can be computed."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from urllib.parse import urlsplit

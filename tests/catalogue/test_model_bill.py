@@ -1,7 +1,5 @@
 """Before a load: the bill of a model, and every reason to refuse it, without native code."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

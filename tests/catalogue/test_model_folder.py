@@ -1,7 +1,5 @@
 """Models that are here: taken in, checked, taken away."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Downloads and lists come from a process of their own, which its owner may kill or outlive."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

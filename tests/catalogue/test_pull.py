@@ -1,7 +1,5 @@
 """Going on after a stop or a death, what is refused beforehand, and models in several files."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Which file of a model is recommended here, which model is the best for you, and what is said."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.catalogue import forecaster

@@ -1,7 +1,5 @@
 """Downloading from servers that cut, stall, corrupt and lie: no wrong file, nothing elsewhere."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """A web page is fetched once, bounded, and from no address inside the user's network."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import shutil

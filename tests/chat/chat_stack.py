@@ -1,7 +1,5 @@
 """The chat's controllers on a real store, with the test in the place of the engine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Chat widgets on an offscreen screen."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

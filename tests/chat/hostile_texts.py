@@ -1,7 +1,5 @@
 """Texts that were written, or could be, to break, freeze or mislead a chat window."""
 
-from __future__ import annotations
-
 import pytest
 
 LONG_TEXT = 20_000  # characters

@@ -1,7 +1,5 @@
 """Messages as the view is given them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from PySide6.QtWidgets import QWidget

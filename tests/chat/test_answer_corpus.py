@@ -1,7 +1,5 @@
 """A hundred answers: streamed and stored they are drawn the same, pixel for pixel."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 

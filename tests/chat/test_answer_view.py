@@ -1,7 +1,5 @@
 """An answer being written: drawn as it comes, followed, and at its end exactly as stored."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

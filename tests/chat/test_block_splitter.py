@@ -1,7 +1,5 @@
 """The splitter: final blocks stay final, in whatever pieces the text comes."""
 
-from __future__ import annotations
-
 import pytest
 from hostile_texts import EACH, TEXTS
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """What is sent is on disk first; answers come one at a time; every version is kept."""
 
-from __future__ import annotations
-
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFinished

@@ -1,7 +1,5 @@
 """The settings of the conversation on the screen, changed faster than they are read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from chat.chat_stack import ChatStack

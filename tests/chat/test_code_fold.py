@@ -3,8 +3,6 @@
 Very many blocks of code are text: 10,000 as widgets took 1,368 MiB. Lexers are compiled in steps.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from itertools import pairwise

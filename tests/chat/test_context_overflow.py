@@ -3,8 +3,6 @@
 The engine counts a token for each word.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from chat.chat_stack import CONTEXT, ChatStack

@@ -1,7 +1,5 @@
 """Drawing takes its small share of the processor, whatever one draw costs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from PySide6.QtCore import QObject

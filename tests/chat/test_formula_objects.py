@@ -1,7 +1,5 @@
 """Formulas in answers: drawn once they are set, source before, LaTeX again when copied."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

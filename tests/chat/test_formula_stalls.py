@@ -1,7 +1,5 @@
 """Formulas never keep the window's thread for 50 ms of the processor."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

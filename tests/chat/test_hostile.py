@@ -1,7 +1,5 @@
 """Hostile texts: drawn in time, never loaded from, copied exactly."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 
@@ -35,7 +33,6 @@ def test_the_corpus_is_large() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.quiet
 @pytest.mark.parametrize("name", list(TEXTS))
 def test_no_step_of_drawing_a_hostile_text_takes_long(name, qtbot, make_body):
     # 50 ms of the processor on a quiet machine. Other work makes a step longer, never shorter.

@@ -1,7 +1,5 @@
 """Bare addresses become links; a link shows where it leads, and cannot hide it."""
 
-from __future__ import annotations
-
 import pytest
 from PySide6.QtWidgets import QWidget
 

@@ -1,7 +1,5 @@
 """Which answers can go on, and what they took in all."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from deepseek_r1.core.messages import PartialAnswer
 from r1desk.chat.values.message import can_go_on, merged_stats, partial_answer

@@ -1,7 +1,5 @@
 """After an answer the next turn is prepared; a reopened chat is restored; both can be refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

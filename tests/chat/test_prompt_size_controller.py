@@ -1,7 +1,5 @@
 """The next message is counted once typing pauses, and estimated where the count has to wait."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

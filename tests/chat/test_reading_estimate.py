@@ -1,7 +1,5 @@
 """The time that is left while a prompt is read."""
 
-from __future__ import annotations
-
 from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
 from r1desk.chat.values.duration import duration_text, price_text
 

@@ -1,7 +1,5 @@
 """Another text size: the reader stays where he was."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt

@@ -1,7 +1,5 @@
 """Tokens are counted by the loaded model, also just after it was stopped."""
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Messages are deleted and changed by hand, and each change can be undone, the newest first."""
 
-from __future__ import annotations
-
 import pytest
 
 from chat.chat_stack import ChatStack

@@ -1,7 +1,5 @@
 """The chat view: what is built, and what it asks for."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,5 @@
 """Tables that are wider than the column keep their words and scroll; they are copied with tabs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from r1desk.chat.text.markdown_view import MarkdownView

@@ -1,7 +1,5 @@
 """Each trouble of the published list is found by a check and comes with a way out."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The checks as a page of the window: found in another thread, shown in this one."""
 
-from __future__ import annotations
-
 import threading
 
 from PySide6.QtGui import QGuiApplication

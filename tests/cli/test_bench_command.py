@@ -3,8 +3,6 @@
 Of `bench serve` only what needs no server; one is measured in tests/server.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

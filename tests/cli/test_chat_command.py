@@ -1,7 +1,5 @@
 """The terminal chat: from a pipe, and on a real (pseudo) terminal."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

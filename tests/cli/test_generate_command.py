@@ -1,7 +1,5 @@
 """`deepseek-r1 generate`: its JSON, its exit codes, its notices, and how it stops."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

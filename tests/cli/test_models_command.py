@@ -1,7 +1,5 @@
 """`deepseek-r1 models`: what it prints, what it asks, and its exit codes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The published options and switches are taken in both spellings, with the values they may have."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

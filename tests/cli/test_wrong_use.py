@@ -1,7 +1,5 @@
 """Help, and wrong use: the exit status and a word on standard error."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

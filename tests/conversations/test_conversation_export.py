@@ -1,7 +1,5 @@
 """HTML and PDF of conversations: whole, safe, with formulas, and without holding the window up."""
 
-from __future__ import annotations
-
 import gc
 import itertools
 import re

@@ -1,7 +1,5 @@
 """The rows of the list of conversations: headings by age, hits with their date, marks, titles."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """Snippets of search hits are cut between letters, and show their match."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QFont, QFontMetrics, QImage, QPainter
 from pytestqt.qtbot import QtBot

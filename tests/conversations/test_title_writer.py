@@ -1,7 +1,5 @@
 """The model writes a title only when it is asked to, gives way, and a failure is a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace

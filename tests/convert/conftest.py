@@ -1,7 +1,5 @@
 """A small model's folder to convert, and to spoil."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import struct

@@ -1,7 +1,5 @@
 """`deepseek-r1 convert`: both spellings, the result alone on standard output, exit statuses."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -4,8 +4,6 @@ The references are small random models of each family, made by bench/reference. 
 an interpreter that has torch and transformers in R1_REFERENCE_PYTHON they are made anew.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What a foreign folder can contain: each is refused with a message, nothing of it is run."""
 
-from __future__ import annotations
-
 import json
 import os
 import struct

@@ -1,7 +1,5 @@
 """The output appears whole or not at all, and a run that was ended goes on where it was."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

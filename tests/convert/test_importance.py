@@ -1,7 +1,5 @@
 """A text read by the model itself steers where the few bits go."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

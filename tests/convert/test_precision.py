@@ -1,7 +1,5 @@
 """How numbers are stored: every type packs, unpacks, and computes in the engine."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small files are replaced in one step, and are on the disk when the call returns."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

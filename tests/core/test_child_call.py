@@ -1,7 +1,5 @@
 """A child process: what is asked and heard of it, and the end of one that is of no use."""
 
-from __future__ import annotations
-
 import ast
 import queue
 import sys

@@ -1,7 +1,5 @@
 """What child processes get of their owner's environment, and where their log goes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Rates are derived from counts and times, and events survive the way through JSON."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import TypeAdapter
 

@@ -1,7 +1,5 @@
 """A frame survives every text, and no bytes from the other end break the reader."""
 
-from __future__ import annotations
-
 import io
 import os
 import random

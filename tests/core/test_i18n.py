@@ -1,7 +1,5 @@
 """Errors and texts of both languages: complete, in step with the code, stable across the pipe."""
 
-from __future__ import annotations
-
 import re
 import string
 import subprocess

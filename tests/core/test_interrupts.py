@@ -1,7 +1,5 @@
 """Ctrl-C during work that must not be interrupted by an exception."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import sys

@@ -1,7 +1,5 @@
 """Names of models as people use them."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.model_names import MOST_CHARACTERS, short_name, short_names, with_size

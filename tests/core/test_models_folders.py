@@ -1,7 +1,5 @@
 """Where the user's data and models lie."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

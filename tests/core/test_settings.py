@@ -1,7 +1,5 @@
 """Settings are declared once, completely."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

@@ -1,7 +1,5 @@
 """Amounts of memory as people read them."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.errors import BudgetTooSmall

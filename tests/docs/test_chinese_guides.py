@@ -4,8 +4,6 @@ A guide that changes in one language fails here until the other follows: heading
 and the names in code are compared. Whether the sentences say the same is for a reader to see.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The reference says what the code says, and every page that a page links to is there."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import re

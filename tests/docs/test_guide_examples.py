@@ -3,8 +3,6 @@
 `python tests/docs/test_guide_examples.py` prints which run and which do not, and why.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex
@@ -24,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from support import document_files
 from support.command import COMMAND, SOURCE
 from support.patience import PATIENCE_S
-from support.raw_gguf import U32, RawGguf
+from support.raw_gguf import U32, RawGguf, shallow
 from support.servers import free_port, is_ready, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -118,8 +116,9 @@ def folder(starter: Path, shallow_starter: Path, tmp_path_factory: pytest.TempPa
     for token, kind in enumerate(("pre", "suf", "mid"), 3):
         filling.set(f"tokenizer.ggml.fim_{kind}_token_id", U32, token)
     filling.write(folder / "model.gguf")
-    for name in ("IN.gguf", "f16.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"):
-        (folder / name).symlink_to(starter)
+    prunable = shallow(starter, folder / "IN.gguf", blocks=8)  # of which six are removed
+    for name in ("f16.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"):
+        (folder / name).symlink_to(prunable)
     for name in ("DeepSeek-R1-Distill-Qwen-1.5B", "path/to/folder"):
         shutil.copytree(ROOT / "tests/convert/reference/qwen2", folder / name)
     page = document_files.pdf([document_files.pdf_lines("The flat is cold.")])

@@ -1,7 +1,5 @@
 """The markers of the tests are few, and CONTRIBUTING.md says what each decides."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Names follow docs/glossary.md: one word for one thing, one class of a name, no private words."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import Counter, defaultdict

@@ -3,8 +3,6 @@
 What measures time is marked `quiet`: it has the machine to itself.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

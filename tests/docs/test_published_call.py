@@ -1,7 +1,5 @@
 """The call as it was published, with nothing changed but the import's path and the file."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The account of an answer: thinking and answer told apart, text that waits, where it stops."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

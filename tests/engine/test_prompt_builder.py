@@ -1,7 +1,5 @@
 """Prompts: the template's markers steer, what people type does not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A text that only repeats itself is found; ordinary text that repeats a lot is not."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A JSON schema becomes a grammar, or is refused by the keyword that no grammar can promise."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

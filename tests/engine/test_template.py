@@ -1,7 +1,5 @@
 """Chat templates: R1's to the letter, hostile ones to an end."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

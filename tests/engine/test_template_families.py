@@ -1,7 +1,5 @@
 """A file without a chat template gets its family's, determined by architecture and vocabulary."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

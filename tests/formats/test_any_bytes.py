@@ -1,7 +1,5 @@
 """Whatever a file holds, the header reader answers with one of our errors."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 

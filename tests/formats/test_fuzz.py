@@ -1,7 +1,5 @@
 """What the checker of broken model files must notice; `hostile/campaign.py` hunts with it."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Old model files are read strictly: what the engine would take on trust is refused here."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The table of tensor types against the library it describes."""
 
-from __future__ import annotations
-
 import ctypes
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The header reader: what it says of sound files, and what it answers to all others."""
 
-from __future__ import annotations
-
 import os
 import struct
 import time

@@ -4,8 +4,6 @@ At another version of llama.cpp these fail: `llama-arch.cpp` and the list before
 pre-tokenizer type" in `llama-vocab.cpp` are to be read again.
 """
 
-from __future__ import annotations
-
 import ctypes
 from importlib.metadata import version
 from pathlib import Path

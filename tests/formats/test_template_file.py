@@ -1,7 +1,5 @@
 """A file that a user chooses as a chat template is read, or refused with the reason."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

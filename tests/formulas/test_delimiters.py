@@ -1,7 +1,5 @@
 """Where formulas begin and end in text, that no text is lost there, and lines without them."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

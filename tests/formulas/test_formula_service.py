@@ -1,7 +1,5 @@
 """The child process that sets formulas: asked, killed, restarted, ended; never waited for."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

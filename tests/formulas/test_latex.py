@@ -1,7 +1,5 @@
 """What the typesetter sets, what it refuses, and where its parts end up."""
 
-from __future__ import annotations
-
 import pytest
 
 from r1desk.chat.formulas import MAX_PARTS

@@ -1,7 +1,5 @@
 """What each system says of its processors and of its memory, as several machines say it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the system read of a mapped file and nobody looks at leaves the page cache."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

@@ -4,8 +4,6 @@ Needs root on Linux with control groups of version 1; version 2 is read from mad
 `test_linux.py`.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,8 +1,6 @@
 """Files and memory of three systems. Those that are not here answer through stand-ins of their
 system calls, which keep the rules that the real ones have. Windows itself is asked on Windows."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import mmap

@@ -1,7 +1,5 @@
 """A child process of ours that notes in a file what it reads, plans, renders and tokenises."""
 
-from __future__ import annotations
-
 import sys
 from functools import wraps
 from importlib import import_module

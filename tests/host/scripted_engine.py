@@ -5,8 +5,6 @@ by spaces, each one act. Run by the supervisor as `python scripted_engine.py STA
 `scripted_model.py` is for the window, whose messages and paths are no scripts.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import signal

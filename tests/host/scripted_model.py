@@ -8,8 +8,6 @@ the window validates every frame. It counts words as tokens, and keeps to the co
 script, which it reads anew with every request.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

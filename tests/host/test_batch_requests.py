@@ -1,7 +1,5 @@
 """Answers that are computed together, where the computation fails."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from queue import SimpleQueue
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Several models answer the same questions inside one budget, in the library and by command."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

@@ -1,7 +1,5 @@
 """A session ends a process that does not obey a cancel."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.errors import EngineHung
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings

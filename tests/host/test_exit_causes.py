@@ -1,7 +1,5 @@
 """An exit code and the end of stderr become an error that a person can use."""
 
-from __future__ import annotations
-
 import signal
 
 import pytest

@@ -1,7 +1,5 @@
 """Whatever the engine's process does, its owner keeps the text, names the cause and goes on."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import sys
@@ -33,7 +31,7 @@ from host.scripted_engine import scripted_command
 from support.closing_replies import closing
 from support.patience import PATIENCE_S, wait_until
 
-ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "1"))
 FAULTS = {
     "exit=3": (EngineDied, "exit code 3"),
     "exit=0": (EngineDied, "exit code 0"),

@@ -1,7 +1,5 @@
 """The engine's signs of life."""
 
-from __future__ import annotations
-
 import mmap
 import os
 import sys

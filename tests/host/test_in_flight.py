@@ -1,7 +1,5 @@
 """Only the reply that an open request may get now is accepted."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.errors import ErrorReport, ProtocolBroken

@@ -1,7 +1,5 @@
 """No orphan, no leak, no work without a reason, no secret handed on."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Each reply goes to the request that it answers, until that request is closed."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed

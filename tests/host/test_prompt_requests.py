@@ -1,7 +1,5 @@
 """The next turn is readied by the engine's process, gives way to all else, and is there later."""
 
-from __future__ import annotations
-
 import errno
 import threading
 from collections.abc import Iterator

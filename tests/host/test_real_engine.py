@@ -1,7 +1,5 @@
 """The real child with the real starter model."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import statistics

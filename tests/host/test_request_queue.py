@@ -1,7 +1,5 @@
 """The queue returns what to send and what to answer; it neither sends nor answers by itself."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import BaseModel
 

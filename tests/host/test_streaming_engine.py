@@ -1,7 +1,5 @@
 """A model that runs from the disk, through the real child: its numbers and its live budget."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

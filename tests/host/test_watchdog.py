@@ -1,7 +1,5 @@
 """A silent process is hung only when it is certain, and is ended step by step."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed

@@ -1,7 +1,5 @@
 """What a load and a question need is computed once, in whichever process."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

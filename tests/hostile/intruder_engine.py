@@ -4,8 +4,6 @@ A question is a Python statement; the answer is "done", or "refused" where the s
 Run by the supervisor as `python intruder_engine.py`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import mmap

@@ -1,7 +1,5 @@
 """A program that locks itself and then tries statements from inside."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Campaigns: every hunter finds its cases, and what breaks a promise is noticed and kept."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,12 +1,10 @@
 """What reads foreign text takes the time of the text's length."""
 
-from __future__ import annotations
-
 import pytest
 
 from support import growing_inputs, growth
 
-pytestmark = [pytest.mark.integration, pytest.mark.quiet, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 # Expressions that are not linear, and why they may be: their texts are our own, or short.
 OUR_OWN = {

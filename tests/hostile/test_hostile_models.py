@@ -1,7 +1,5 @@
 """Model files that a stranger may have made, through the engine's process and the command line."""
 
-from __future__ import annotations
-
 import os
 import struct
 import sys

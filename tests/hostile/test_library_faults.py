@@ -1,7 +1,5 @@
 """Faults of a caller's program that the library has to live with: Ctrl-C and forks."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import textwrap

@@ -1,7 +1,5 @@
 """What an intruder in the engine's process can do once a model is loaded: nothing of use."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

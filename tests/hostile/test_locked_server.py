@@ -1,7 +1,5 @@
 """What the window's server cannot do, tried from inside of the real process while it serves."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

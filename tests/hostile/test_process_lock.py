@@ -1,7 +1,5 @@
 """What the locked processes of engine, network and documents cannot do, tried from inside."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core import process_lock

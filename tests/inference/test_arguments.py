@@ -1,7 +1,5 @@
 """The caller's arguments become settings and messages, or are refused by name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -3,8 +3,6 @@
 The real starter model answers where the answer has to make sense, its first blocks elsewhere.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 import threading

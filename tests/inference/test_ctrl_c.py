@@ -1,7 +1,5 @@
 """Ctrl-C and unfinished answers: what a person in a script or a notebook meets."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

@@ -1,7 +1,5 @@
 """One answer at a time, and short work between two answers."""
 
-from __future__ import annotations
-
 import threading
 import time
 

@@ -1,7 +1,5 @@
 """The library's options with the real starter model: stops, biases, raw prompts, embeddings."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading

@@ -1,7 +1,5 @@
 """What a live budget follows: what the processes cost by now."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Other users of llama-cpp-python work in the process of a model of ours."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

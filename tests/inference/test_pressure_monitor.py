@@ -1,7 +1,5 @@
 """The monitor applies the governor's decisions to the model while the model exists."""
 
-from __future__ import annotations
-
 import threading
 import weakref
 from dataclasses import replace

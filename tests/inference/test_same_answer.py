@@ -4,8 +4,6 @@ Measured with K-quants, whose kernels sum in another order for one token than fo
 model's answers agree even where its prompts are read in other pieces.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Control of the thinking: its budget, "answer now", loops, and continued answers."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -122,8 +122,10 @@ def test_threads_that_turn_let_other_programs_run(tmp_path, system):
     assert re.search("sched_yield|SwitchToThread", assembly.read_text())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_one_dll_of_clang_links_with_another(tmp_path):
-    """Without the header its linker finds `atexit` twice."""
+    """Without the header its linker finds `atexit` twice. The first time takes a minute."""
     header = toolchain.TOOLCHAIN_FILE.with_name("dll_exports.h")
     clang = [native_library.own_zig(), "cc", "-target", "x86_64-windows-gnu", "-shared"]
     clang += ["-include", header]

@@ -1,7 +1,5 @@
 """A GPT-2 in an old GGML file says what `transformers` says for the same weights."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Old model files through the library: recognised, computed, stopped, counted like all others."""
 
-from __future__ import annotations
-
 import struct
 import sys
 import threading

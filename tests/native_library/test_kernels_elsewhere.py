@@ -24,7 +24,8 @@ def compiled(program: Path, triple: str, processor: str) -> Path:
     """The program that compares the kernels with exact sums."""
     files = sorted({file for each in SOURCES for file in native_library.FOLDER.glob(each)})
     command = [native_library.own_zig(), "c++", "-target", triple, f"-mcpu={processor}", "-O3"]
-    command += ["-std=c++17", "-static", f"-I{native_library.FOLDER}", "-o", program]
+    # Without symbols, as the wheels' libraries: they share what clang compiles of its C++ library.
+    command += ["-g0", "-s", "-std=c++17", "-static", f"-I{native_library.FOLDER}", "-o", program]
     subprocess.run([*command, HERE / "kernel_check.cpp", *files], check=True)
     return program
 

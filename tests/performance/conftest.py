@@ -1,7 +1,5 @@
 """The performance panel on an offscreen screen."""
 
-from __future__ import annotations
-
 import pytest
 from PySide6.QtWidgets import QApplication
 

@@ -1,7 +1,5 @@
 """The performance panel on an offscreen screen, and the values it is shown."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.events import Bill, BillLine, ModelFacts, ModelLoaded
 from r1desk.performance.readings import GaugeValues, ResourceSample
 from r1desk.performance.widgets.panel import PerformancePanel

@@ -1,7 +1,5 @@
 """The gauge tells what is used, to eyes and ears, and rests when nothing changes."""
 
-from __future__ import annotations
-
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QHoverEvent

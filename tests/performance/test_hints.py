@@ -1,7 +1,5 @@
 """Sentences and marks that say what a budget, the disk and the context mean."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.settings import KVType, LoadSettings

@@ -1,7 +1,5 @@
 """The panel shows the bill of the model that is being loaded, never that of the one before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

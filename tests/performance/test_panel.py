@@ -1,7 +1,5 @@
 """The panel shows every setting, says what it costs, and reloads only when told to."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

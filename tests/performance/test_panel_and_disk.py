@@ -1,7 +1,5 @@
 """The panel of a model that runs from the disk: it follows the budget at once."""
 
-from __future__ import annotations
-
 import pytest
 from PySide6.QtWidgets import QLabel
 

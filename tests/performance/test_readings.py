@@ -1,7 +1,5 @@
 """The strip's readings: the part of an answer at work, rates made of counters."""
 
-from __future__ import annotations
-
 from deepseek_r1.core import events
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.host.supervisor_events import EngineState

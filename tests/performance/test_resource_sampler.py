@@ -1,7 +1,5 @@
 """Measuring happens beside the window; a window that grows beyond its share is given more of it."""
 
-from __future__ import annotations
-
 import os
 import threading
 

@@ -1,7 +1,5 @@
 """The starter model's weights as float16 and as int8, and texts nothing was calibrated on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The command `bench_budget.py`: its options, refused budgets, its limits, and a real short run."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

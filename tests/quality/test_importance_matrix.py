@@ -1,7 +1,5 @@
 """What flows through a model's matrices is seen, completely and as it is."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

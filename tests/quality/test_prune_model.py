@@ -1,7 +1,5 @@
 """Fewer channels and blocks: an ordinary smaller file that says what was removed."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

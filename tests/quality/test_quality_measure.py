@@ -1,7 +1,5 @@
 """Two versions of a model are compared by what they really predict."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """A server that a module's tests share, and servers of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path

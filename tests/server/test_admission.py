@@ -1,7 +1,5 @@
 """Clients take turns, a cancelled one leaves no gap, and a full queue refuses."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -1,7 +1,5 @@
 """`bench serve` against a real server: users who wait, and requests at a rate."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

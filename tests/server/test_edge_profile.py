@@ -1,7 +1,5 @@
 """The profile for a small computer: the system prompt is computed before and after others' use."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

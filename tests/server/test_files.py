@@ -1,7 +1,5 @@
 """OpenAI's client sends documents to a server, and gets answers that cite them."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

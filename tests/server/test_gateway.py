@@ -1,7 +1,5 @@
 """The gateways that exist, before real servers: their configuration, and a conversation's way."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

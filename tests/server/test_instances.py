@@ -1,7 +1,5 @@
 """Several instances: one budget divided, one address, and one that dies comes back."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

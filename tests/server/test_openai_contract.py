@@ -1,7 +1,5 @@
 """The real `openai` client against a real server: shapes and behaviour."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math

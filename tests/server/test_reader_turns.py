@@ -1,7 +1,5 @@
 """Whose document is read next, and with how much memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

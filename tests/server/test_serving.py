@@ -1,7 +1,5 @@
 """A server among other people: keys, limits, clients that leave, its own end."""
 
-from __future__ import annotations
-
 import json
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Clients that send slowly, in crumbs or not at all keep nobody from being answered."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import sys

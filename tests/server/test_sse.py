@@ -1,7 +1,5 @@
 """Events of an answer between its iterator and the client."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """An answer for another program that is interrupted: when it goes on, and when it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Other programs use the window's model while the switch is on, and nothing is left of it."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading
@@ -27,12 +25,7 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
 from support.patience import PATIENCE_S
 from window.mouse_and_keys import click
-from window.session_fixture import (
-    ask_and_wait,
-    running_session,
-    short_answers,
-    wait_ready,
-)
+from window.session_fixture import ask_and_wait, running_session, short_answers, wait_ready
 
 pytestmark = [pytest.mark.integration, pytest.mark.qt_log_ignore("This plugin does not support")]
 

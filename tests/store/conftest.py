@@ -1,7 +1,5 @@
 """A store in a folder of its own."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A process that holds a profile until it is killed."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A process that writes until it is killed, and says over its output what it has committed."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """Conversations leave as a document and come back with all their branches."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

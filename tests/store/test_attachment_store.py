@@ -1,7 +1,5 @@
 """Files stay with the message or the draft they were attached to, and go with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

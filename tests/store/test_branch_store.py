@@ -1,7 +1,5 @@
 """Branches are deleted and come back exactly, are changed by hand, and go into a new chat."""
 
-from __future__ import annotations
-
 import pytest
 
 from r1desk.store import Attachment, ConversationSettings, Store

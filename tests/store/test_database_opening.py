@@ -1,7 +1,5 @@
 """Migrations, newer databases, and databases that cannot be written."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterator

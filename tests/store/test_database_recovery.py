@@ -1,7 +1,5 @@
 """Truncated WALs, flipped bytes, and files that are no database any more."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Documents of conversations and of folders of them: who has which, and when one is let go."""
 
-from __future__ import annotations
-
 from r1desk.store import Attachment, Store
 
 REPORT = Attachment("report.pdf", tokens=900, sha256="a" * 64, pages=12)

@@ -1,7 +1,5 @@
 """Profiles that earlier commits wrote, 11f9082 and b295725c, open unchanged. Each was made once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import threading

@@ -1,7 +1,5 @@
 """Exports of other programs become conversations of ours; what cannot is counted or refused."""
 
-from __future__ import annotations
-
 import json
 import threading
 import zipfile

@@ -1,7 +1,5 @@
 """The tree of messages against a plain model of it."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

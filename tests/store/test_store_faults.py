@@ -1,7 +1,5 @@
 """The k-th write, sync or truncation fails, for every k: once, and from then on."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

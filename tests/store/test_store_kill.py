@@ -1,7 +1,5 @@
 """Processes that are killed, and two that want the same profile."""
 
-from __future__ import annotations
-
 import os
 import random
 import subprocess

@@ -2,8 +2,6 @@
 
 # ruff: noqa: E501 - an answer is given as it is written
 
-from __future__ import annotations
-
 import random
 
 from support.formula_corpus import FORMULAS

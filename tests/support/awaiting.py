@@ -1,7 +1,5 @@
 """Awaits, in a test, what a task of the window would await."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable
 from typing import TypeVar
 

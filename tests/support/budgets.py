@@ -1,7 +1,5 @@
 """Budgets of tests, which leave for weights what they leave on any machine."""
 
-from __future__ import annotations
-
 import sys
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The closing replies of requests to the engine's process."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from deepseek_r1.host.client import BlockingRequest

@@ -1,7 +1,5 @@
 """Draws the first tokens of many answers, and tests whether two samples come from one source."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

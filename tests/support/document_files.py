@@ -1,7 +1,5 @@
 """Small documents of every kind that is read, made here byte by byte."""
 
-from __future__ import annotations
-
 import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The window's bridge to the engine, with the test at its other end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -11,8 +11,6 @@ plain: every file that exists is loaded, and `PLAIN_ANSWER` is the answer to eve
 engine was asked for, `received` tells.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hands broken model files to the real engine process and records how each was received."""
 
-from __future__ import annotations
-
 import string
 import time
 from collections.abc import Iterator

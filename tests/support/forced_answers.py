@@ -4,8 +4,6 @@ What a model writes depends on which kernels computed. Held to one of these sche
 choice, so a test can count on how long an answer is and on what is in it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 Schema = dict[str, Any]

@@ -1,7 +1,5 @@
 """Small exports of other programs, in the shape that their published descriptions give."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 Independent of the product's own table of layouts: the order of everything is written out here.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Nodes of ggml's graph in memory of their own, for kernels that compute nodes."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@
 hundred kilobytes and load in milliseconds.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import gguf

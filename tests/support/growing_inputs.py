@@ -1,7 +1,5 @@
 """Foreign text that grows, and what reads it: files, forms, exports, messages and answers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from contextlib import suppress

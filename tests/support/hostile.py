@@ -5,8 +5,6 @@ The categories follow the public reports on GGUF readers: overflowing counts and
 and the keys and vocabularies that llama.cpp asserts on instead of refusing.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass

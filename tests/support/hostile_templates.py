@@ -3,8 +3,6 @@
 `HOSTILE` are made by hand; `template_mutants` is a seeded stream of changed ones.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from random import Random

@@ -3,8 +3,6 @@
 The tiny ones are a few hundred kilobytes and load in milliseconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tiny mixtures of experts, in Qwen3's architecture and in DeepSeek's own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The model that answers in the chat, with the test in its place."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded

@@ -1,7 +1,5 @@
 """Files that are nearly sound: a seeded stream of ways to break a GGUF file."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator
 from random import Random

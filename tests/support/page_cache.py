@@ -1,7 +1,5 @@
 """What Linux holds in memory."""
 
-from __future__ import annotations
-
 import ctypes
 
 from deepseek_r1.hardware.storage import PAGE

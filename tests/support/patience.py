@@ -4,8 +4,6 @@ A machine that is five times slower, or has other work, passes every test. What 
 fractions of a second is marked `quiet`, and has no other tests beside it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Processes below others. Any of them may end while it is looked at."""
 
-from __future__ import annotations
-
 import psutil
 
 

@@ -1,7 +1,5 @@
 """Chats of some hundred tokens, engines with and without a folder for prompts, their answers."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import dataclass

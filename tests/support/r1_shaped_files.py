@@ -1,7 +1,5 @@
 """Files with R1-Distill-Qwen's real metadata, vocabulary and template, and random weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path

@@ -192,13 +192,13 @@ class _Parser:
         return RawTensor(name, shape, self.number(4), self.number(8), b"")
 
 
-def shallow(starter: Path, path: Path) -> Path:
+def shallow(starter: Path, path: Path, blocks: int = SHALLOW_BLOCKS) -> Path:
     """Write the starter with its first blocks alone to `path`: its way through the engine, short.
 
     Vocabulary, template, shapes and quantisation are the starter's; what it says has no meaning.
     """
-    model = RawGguf.parse(starter.read_bytes()).set("llama.block_count", U32, SHALLOW_BLOCKS)
-    kept = tuple(f"blk.{block}.".encode() for block in range(SHALLOW_BLOCKS))
+    model = RawGguf.parse(starter.read_bytes()).set("llama.block_count", U32, blocks)
+    kept = tuple(f"blk.{block}.".encode() for block in range(blocks))
     model.tensors = [
         each
         for each in model.tensors

@@ -1,7 +1,5 @@
 """Published models and files of their true shapes, where this computer has them."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Starts servers as people do: the command in a process of its own, on a free port."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

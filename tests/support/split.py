@@ -1,7 +1,5 @@
 """A model's file written anew: as several files, or with other keys and tensors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import gguf

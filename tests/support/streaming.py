@@ -1,7 +1,5 @@
 """One model with and without streaming, down to its logits."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager

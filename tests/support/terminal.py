@@ -1,7 +1,5 @@
 """A program on a pseudo terminal, driven as a person drives it."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import signal

@@ -1,7 +1,5 @@
 """Asks Windows about the memory and the handles of this process."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from typing import Any

@@ -3,8 +3,6 @@
 python tests/theme/change_on_x11.py    DISPLAY names the screen
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The bundled font: complete for our texts, usable for English, and used only where it should."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,7 +1,5 @@
 """The themes can be read by everyone and follow the user's choice."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil
@@ -24,15 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.paths import resources_dir
-from r1desk.theme import (
-    ThemeChoice,
-    app_icon,
-    apply_theme,
-    explain,
-    icon,
-    set_role,
-    tokens,
-)
+from r1desk.theme import ThemeChoice, app_icon, apply_theme, explain, icon, set_role, tokens
 from r1desk.theme.fonts import CJK_FAMILIES
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar

@@ -1,7 +1,5 @@
 """Weights use the context's memory until its cells are needed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model larger than a real memory limit runs to its end inside it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The plan of which weights are pinned and which are streamed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path

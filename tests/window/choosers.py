@@ -1,7 +1,5 @@
 """The dialog for models, by mouse, and the speed of a computer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt

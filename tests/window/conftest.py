@@ -1,7 +1,5 @@
 """The application with the scripted engine, and a computer whose speed is known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

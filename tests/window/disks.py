@@ -1,7 +1,5 @@
 """Small real disks for tests: full ones, read-only ones. They need the right to mount."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A process that measures itself, spoken to in lines of JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

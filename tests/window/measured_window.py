@@ -9,8 +9,6 @@ Reads one JSON command a line from its input; `bench_window.py` measures it so.
 them (`sent`, `text`, `finished`). `test_kill.py` kills it, or its engine, meanwhile.
 """
 
-from __future__ import annotations
-
 from r1desk.platform import interpreter_setup, plain_imports  # noqa: F401 - first, as in `r1desk`
 
 # isort: split

@@ -1,7 +1,5 @@
 """The mouse and the keyboard as a person uses them: on what is seen, to what has the focus."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

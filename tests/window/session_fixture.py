@@ -3,8 +3,6 @@
 `test_real_sessions.py` alone has sessions with a model, and says why each needs one.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Time in which the thread waited for a processor is not counted.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A profile with conversations in it, made without a window."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from r1desk.store import Profile, Store

@@ -1,7 +1,5 @@
 """Work beside the main thread: objects of Qt end in the main thread, and errors are heard of."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import weakref

@@ -4,8 +4,6 @@ The window answers meanwhile, and the model before stays. What a loader finds wr
 said by `hostile/test_hostile_models.py`, and through the window by `test_real_sessions.py`.
 """
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Reading works wherever there is something to read; what was written is never los
 said in the window.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Texts that do harm elsewhere, through the real window: huge, broken, or full of addresses."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

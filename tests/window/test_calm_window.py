@@ -1,7 +1,5 @@
 """Keys work where a person just clicked, and nothing moves that nobody moved."""
 
-from __future__ import annotations
-
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor, QImage

@@ -1,7 +1,5 @@
 """The dialog for models in a running application: its files, the trash, repositories."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One question to several models in the window, by mouse and keys."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is done a hundred times a day: open a chat, type, search, ask the next question."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Downloads in the window: asked for by a click, paused, resumed, cancelled, loaded, remembered."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """A model's draft model in the window: one click downloads it, and the model is loaded with it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 Text that follows on text may wait for more.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 

@@ -1,7 +1,5 @@
 """A user who is faster than the store and the search for passages: nothing is lost or misplaced."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from pathlib import Path

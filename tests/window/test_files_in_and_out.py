@@ -1,7 +1,5 @@
 """Files attached to a message, sent and looked at again; conversations exported and imported."""
 
-from __future__ import annotations
-
 import json
 import threading
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The card of the first start in windows of every size."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -3,8 +3,6 @@
 What the computer can do is measured once, and not again at each start.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

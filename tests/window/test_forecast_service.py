@@ -1,7 +1,5 @@
 """How a file would run here: one answer, the measured one where there is one."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from functools import partial

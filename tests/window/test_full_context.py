@@ -1,7 +1,5 @@
 """Limits of an answer in the window: the full context and its card, the budget of the thinking."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The guides inside of the application."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

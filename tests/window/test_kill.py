@@ -5,8 +5,6 @@ process over a pipe; afterwards the store is opened here and compared. The numbe
 `R1_KILL_ROUNDS` (12): a long campaign is the same test with a larger number.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import queue

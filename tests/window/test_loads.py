@@ -1,7 +1,5 @@
 """Models in the window: the pill that changes them, refusals that lead on, unloading."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -23,13 +21,7 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, crashes, goes_on, refuses, waits_for
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row
-from window.session_fixture import (
-    ask,
-    ask_and_wait,
-    ready_session,
-    running_session,
-    wait_ready,
-)
+from window.session_fixture import ask, ask_and_wait, ready_session, running_session, wait_ready
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """The window by mouse and keyboard: the strip is the panel's door, and no control moves."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What is done with single messages: edit, delete, undo, branch, quote, select and copy."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The dialog for models: what is listed, recommended and said, and what its buttons ask for."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

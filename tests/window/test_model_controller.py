@@ -1,7 +1,5 @@
 """Which model is in use, what is remembered of a load, and what a refusal leaves as it was."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """A start without a screen: the chat goes on in the terminal, or one question is answered."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

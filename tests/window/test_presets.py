@@ -1,7 +1,5 @@
 """Presets: applied to one conversation, saved, renamed, deleted, there again after a restart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import Qt

@@ -3,8 +3,6 @@
 All other sessions have the scripted engine. Each test here names what it needs a model for.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import statistics

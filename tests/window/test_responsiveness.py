@@ -3,8 +3,6 @@
 The limits are generous: tests run beside other programs. `bench_window.py` measures exactly.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 import threading

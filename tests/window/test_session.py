@@ -1,7 +1,5 @@
 """The window over time: restarts, its menus, a change of language; nothing of it outlives it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

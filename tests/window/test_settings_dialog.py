@@ -1,7 +1,5 @@
 """The settings page: each choice is reported at once; another folder for models can be chosen."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from functools import partial

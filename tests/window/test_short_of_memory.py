@@ -1,7 +1,5 @@
 """The real window and engine, with memory taken away by a program or by the slider."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

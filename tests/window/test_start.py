@@ -1,7 +1,5 @@
 """The application's start and end: what is loaded, what is opened, and that nothing crashes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Work that waits for results: in its order, with its errors, and never after its owner."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

@@ -1,7 +1,5 @@
 """A change of colours or language leaves the sizes of the open chat as they are."""
 
-from __future__ import annotations
-
 from PySide6.QtWidgets import QToolButton
 
 from r1desk.chat.messages.view import ChatView

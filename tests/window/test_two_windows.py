@@ -1,7 +1,5 @@
 """One window a profile, started for real: a later start raises the first window and ends."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

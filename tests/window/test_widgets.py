@@ -1,7 +1,5 @@
 """Parts of the window by mouse and keyboard, and windows and dialogs on small screens."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator

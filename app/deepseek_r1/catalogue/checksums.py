@@ -4,8 +4,6 @@ A checksum is kept in the format of `sha256sum`, in `.checksums/NAME.sha256` bel
 folder, so that `sha256sum -c` can check it as well.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import threading

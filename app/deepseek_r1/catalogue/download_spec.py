@@ -1,7 +1,5 @@
 """A download: the file, its address, known size and checksum; its limits, progress and result."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum

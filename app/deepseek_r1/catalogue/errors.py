@@ -1,7 +1,5 @@
 """Errors of downloading, importing, verifying and removing models."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.errors import ModelRefused, R1Error, WrongUsage
 from deepseek_r1.core.i18n import N_
 

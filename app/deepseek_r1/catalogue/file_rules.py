@@ -1,7 +1,5 @@
 """Rules for files in the models' folder: their names, their space, the errors of its drive."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import re

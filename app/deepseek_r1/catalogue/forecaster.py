@@ -4,8 +4,6 @@ They are in the profile, because a measurement loads all cores and takes memory 
 has at most two speeds: one from memory, and one from the disk under its last budget.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,13 +27,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.read_speed import memory_read_mib_s, read_speed_mib_s
 from deepseek_r1.memory.estimate import planned_share
-from deepseek_r1.memory.forecast import (
-    WINDOW_MAX_MIB,
-    Fit,
-    Forecast,
-    MachineSpeed,
-    estimate_fit,
-)
+from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, Forecast, MachineSpeed, estimate_fit
 from deepseek_r1.memory.other_models import draft_mib
 
 MEASUREMENTS = 3  # a busy moment makes memory look slow; the fastest of so many counts
@@ -124,10 +116,7 @@ class Forecaster:
     """Forecasts for one question, with the settings of its time. Not the main thread's."""
 
     def __init__(
-        self,
-        settings: LoadSettings,
-        headers: HeaderProcess,
-        own_mib: float = WINDOW_MAX_MIB,
+        self, settings: LoadSettings, headers: HeaderProcess, own_mib: float = WINDOW_MAX_MIB
     ) -> None:
         """`own_mib` is the memory of the asking program."""
         self.settings = settings

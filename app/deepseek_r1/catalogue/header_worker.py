@@ -1,7 +1,5 @@
 """The process that reads headers: `python -m deepseek_r1.catalogue.header_worker`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

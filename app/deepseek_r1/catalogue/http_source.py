@@ -4,8 +4,6 @@ Follows redirects itself, to https only, and refuses lengths, ranges and encodin
 each other. A failure that may pass with time is `Interrupted`; every other failure is an error.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import ipaddress

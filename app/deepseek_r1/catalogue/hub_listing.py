@@ -3,8 +3,6 @@
 The list comes from a server and is checked: its length, its entries, every name and size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated

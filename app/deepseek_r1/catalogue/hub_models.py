@@ -1,7 +1,5 @@
 """The models of a repository on a hub, as values that a list of its files is checked against."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

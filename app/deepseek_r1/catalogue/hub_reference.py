@@ -1,7 +1,5 @@
 """Understands what people type for a model on a hub: a name, or the address of a page or a file."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit

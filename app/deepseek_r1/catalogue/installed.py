@@ -5,8 +5,6 @@ entries. Their files are found by names and first bytes; nothing is changed. Sou
 the documentation of LM Studio, Jan, GPT4All and Ollama, and `huggingface_hub`'s cache layout.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

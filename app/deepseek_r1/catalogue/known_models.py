@@ -1,7 +1,5 @@
 """The catalogue of known models: `models/catalogue.json`, read and checked."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """The memory bill of a model before it is loaded: its header comes from the header process."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from deepseek_r1.catalogue.header_process import HeaderProcess

@@ -1,7 +1,5 @@
 """A model's file, wherever it is: on this computer, in the catalogue or in a repository."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Imports, finds, verifies and removes models in the user's folder."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ It locks itself before it connects: what is left are sockets, the installation, 
 settings of the network, and for a download the models' folder.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path

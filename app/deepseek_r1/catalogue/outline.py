@@ -1,7 +1,5 @@
 """The outline of a model: its sizes without its weights, enough for a bill before a download."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import prod

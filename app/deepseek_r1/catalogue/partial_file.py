@@ -7,8 +7,6 @@ After a crash the pieces are compared with their lines. Pieces that do not match
 after the last line, fewer than `PIECE_BYTES`, are fetched again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -4,8 +4,6 @@ A download begins as a journal and a partial file in `.downloads` (`partial_file
 name there when its checksum matches, and moves into the folder when its header has been read.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

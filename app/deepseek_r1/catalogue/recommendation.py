@@ -4,8 +4,6 @@ One rule for the window, its first start and the command line. The ladder is a m
 few bits to many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
@@ -163,8 +161,6 @@ def ladder_text(ladder: Sequence[ModelFile]) -> str:
     if best is file:
         return sentence
     exact = tr(
-        "Best that runs here: {file} ({facts}).",
-        file=best.quantisation,
-        facts=speed_and_loss(best),
+        "Best that runs here: {file} ({facts}).", file=best.quantisation, facts=speed_and_loss(best)
     )
     return join_sentences((sentence, exact))

@@ -3,8 +3,6 @@
 The network code runs in its own event loop, so that a stop interrupts every wait.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Fetches one web page: once, as it is, and from servers outside of the user's network alone."""
 
-from __future__ import annotations
-
 import asyncio
 import codecs
 import contextlib

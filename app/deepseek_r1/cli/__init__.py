@@ -4,8 +4,6 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 cannot be answered, 2 wrong usage, 3 the model is refused, 4 the engine died, 130 interrupted.
 """
 
-from __future__ import annotations
-
 import sys
 
 

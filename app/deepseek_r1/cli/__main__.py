@@ -4,8 +4,6 @@ A frozen program is no interpreter. It starts itself with an argument in place o
 or with `-m` and one of our modules.
 """
 
-from __future__ import annotations
-
 import runpy
 import sys
 

@@ -1,7 +1,5 @@
 """The program `deepseek-r1`: its commands, imported on use, and the handling of errors."""
 
-from __future__ import annotations
-
 import importlib
 
 import click

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 bench`: measures how fast this computer runs a model."""
 
-from __future__ import annotations
-
 import platform
 import sys
 import time

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 chat`: a conversation in the terminal."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

@@ -3,8 +3,6 @@
 click looks up its own texts with gettext, which finds those marked here in our catalogue.
 """
 
-from __future__ import annotations
-
 import gettext
 import os
 import re

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 compare`: several models, or precisions of one, answer the same."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 convert`: converts a model to a GGUF file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +14,7 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.progress import bars
-from deepseek_r1.convert.job import (
-    ConversionRequest,
-    ConversionResult,
-    ConversionStage,
-    OnProgress,
-)
+from deepseek_r1.convert.job import ConversionRequest, ConversionResult, ConversionStage, OnProgress
 from deepseek_r1.convert.job import convert as convert_model
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 doctor`: checks this computer and says what to do."""
 
-from __future__ import annotations
-
 import os
 import platform
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The documents that a question is about: read with a status line, listed below the answer."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress

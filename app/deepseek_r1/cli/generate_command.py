@@ -1,7 +1,5 @@
 """The command `deepseek-r1 generate`: one answer, streamed or as JSON with all numbers."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ctrl-C, progress and the summary for the commands that generate answers."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The command `deepseek-r1 models files`, and repositories as an argument of `models pull`."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from typing import Any
@@ -77,8 +75,7 @@ def list_hub(text: str, source: str | None, quantisation: str | None = None) -> 
     ),
 )
 @click.argument(
-    "repository",
-    help=tr("A model's id, a repository as owner/name, or the address of its page."),
+    "repository", help=tr("A model's id, a repository as owner/name, or the address of its page.")
 )
 @o.budget_option
 @source_option

@@ -3,8 +3,6 @@
 Each run is an ordinary load in the engine's process, whose watch ends it where a driver hangs.
 """
 
-from __future__ import annotations
-
 import platform
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The commands `deepseek-r1 models`: list, verify and remove model files."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from pathlib import Path

@@ -3,8 +3,6 @@
 Names have hyphens; `command.normalised` accepts underscores as well.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextlib import suppress

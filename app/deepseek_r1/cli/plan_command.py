@@ -1,7 +1,5 @@
 """The command `deepseek-r1 plan`: the memory bill of a model, without loading it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

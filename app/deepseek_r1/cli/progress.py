@@ -1,7 +1,5 @@
 """Progress bars on standard error, and tables of names on standard output."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence

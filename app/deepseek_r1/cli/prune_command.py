@@ -1,7 +1,5 @@
 """The command `deepseek-r1 prune`: removes feed-forward channels or blocks from a model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -9,12 +7,7 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Decorator, command, option
-from deepseek_r1.cli.convert_command import (
-    layers_option,
-    prune_file,
-    show_converted,
-    text_option,
-)
+from deepseek_r1.cli.convert_command import layers_option, prune_file, show_converted, text_option
 from deepseek_r1.convert.job import ConversionRequest
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.i18n import tr

@@ -1,7 +1,5 @@
 """The commands `deepseek-r1 models pull` and `models import`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path

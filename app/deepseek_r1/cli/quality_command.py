@@ -1,7 +1,5 @@
 """The command `deepseek-r1 quality`: compares the quality, size and speed of two versions."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterator

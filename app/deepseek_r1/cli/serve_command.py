@@ -1,7 +1,5 @@
 """The command `deepseek-r1 serve`: an OpenAI-compatible server."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

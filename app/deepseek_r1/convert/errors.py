@@ -1,7 +1,5 @@
 """Errors that refuse a conversion."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_
 

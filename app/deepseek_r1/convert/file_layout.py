@@ -1,7 +1,5 @@
 """The layout of the output file, computed first, and its tensors in their new types, by pieces."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

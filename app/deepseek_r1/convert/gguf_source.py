@@ -1,7 +1,5 @@
 """Reads a GGUF file, or all parts of a split one, as a source of a conversion."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

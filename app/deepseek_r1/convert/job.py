@@ -1,7 +1,5 @@
 """Runs a conversion: reads the source's description, plans the layout, writes the output."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time
@@ -24,13 +22,7 @@ from deepseek_r1.convert.file_layout import (
     require_importance,
 )
 from deepseek_r1.convert.gguf_source import read_gguf
-from deepseek_r1.convert.gguf_writer import (
-    ConversionJournal,
-    OnBytes,
-    Output,
-    check_output,
-    hashed,
-)
+from deepseek_r1.convert.gguf_writer import ConversionJournal, OnBytes, Output, check_output, hashed
 from deepseek_r1.convert.hf.folder_source import read_folder
 from deepseek_r1.convert.model_source import Floats, KeyValue, ModelSource, replaced
 from deepseek_r1.convert.precision import Precision

@@ -3,8 +3,6 @@
 Source of the encoding: `ggml/docs/gguf.md`. All numbers are little-endian.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

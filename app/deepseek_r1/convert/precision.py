@@ -4,8 +4,6 @@ Matrices are stored as the precision says. Vectors (norms, biases), the router o
 experts and whatever the engine reads as plain numbers stay as they are.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Writes small files atomically: complete and on the disk when a call returns."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

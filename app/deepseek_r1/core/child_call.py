@@ -1,7 +1,5 @@
 """Asks a child process: starts it, sends requests, waits for each reply, and ends it."""
 
-from __future__ import annotations
-
 import queue
 import sys
 import time

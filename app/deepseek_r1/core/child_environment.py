@@ -1,7 +1,5 @@
 """Builds what child processes that run our own modules are started with."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

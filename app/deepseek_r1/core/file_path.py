@@ -3,8 +3,6 @@
 A `FilePath` is a text, a `JsonPath` a `Path`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

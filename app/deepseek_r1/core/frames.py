@@ -4,8 +4,6 @@ Neither end trusts the other: a length is checked before the body is read, and a
 a known message is `ProtocolBroken`. Details name the place of a fault, never the content.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import struct

@@ -1,7 +1,5 @@
 """Keeps the process's heap small: one arena, and free memory goes back to the system."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 import threading

@@ -5,8 +5,6 @@ Texts are written in English where they are used and looked up in gettext catalo
 `trn` translates one whose form depends on a number.
 """
 
-from __future__ import annotations
-
 import gettext
 import locale
 import os

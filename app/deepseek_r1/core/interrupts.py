@@ -6,8 +6,6 @@ until then, so a thread of its own is told of the signal at once, through the de
 `signal.set_wakeup_fd`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

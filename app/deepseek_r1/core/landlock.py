@@ -5,8 +5,6 @@ rules can only take away more. Paths stand for the files that they name at this 
 Source: Documentation/userspace-api/landlock.rst of Linux.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import stat

@@ -1,7 +1,5 @@
 """Logging: one logger for each subsystem, in English, never with the text of a conversation."""
 
-from __future__ import annotations
-
 import faulthandler
 import logging
 import logging.handlers

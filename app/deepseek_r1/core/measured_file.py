@@ -5,8 +5,6 @@ process may write: the window keeps other kinds at the same time, and a lost one
 times would change answers.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 

@@ -1,7 +1,5 @@
 """Names of models for people: whole ones, and short ones as a person would use them."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The choice is kept in `models-folders.json` in the profile, so that the window a
 use the same folder. A folder that was chosen before keeps its models, which are still listed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

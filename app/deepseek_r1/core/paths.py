@@ -4,8 +4,6 @@
 beside the bundle's executable is the profile too, so that the application can live on a USB stick.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

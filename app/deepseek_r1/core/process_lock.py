@@ -16,8 +16,6 @@ kind of process keeps is in the table of `core.processes`. Linux only:
 Source of the filter: Documentation/userspace-api/seccomp_filter.rst of Linux.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -3,8 +3,6 @@
 `docs/security.md` says what each holds and how it ends; a test compares that page with this table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum

@@ -366,9 +366,7 @@ class SamplingSettings(_Settings):
         between=(0, 1_048_576),
     )
     end_repetition: bool = _next_answer(
-        True,
-        N_("End repetitions"),
-        N_("A text that only repeats itself is ended."),
+        True, N_("End repetitions"), N_("A text that only repeats itself is ended.")
     )
     seed: int = _next_answer(
         -1,

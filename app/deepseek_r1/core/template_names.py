@@ -1,7 +1,5 @@
 """Names of the chat templates that `engine.prompt.template` has."""
 
-from __future__ import annotations
-
 from typing import Final
 
 TEMPLATE_NAMES: Final = (

@@ -3,8 +3,6 @@
 A GB is 1,024 MiB here, so that a file, the memory that it takes and the budget compare.
 """
 
-from __future__ import annotations
-
 import math
 
 LEAST_GB_MIB = 100  # below it, GB with one digit would be nearly nothing

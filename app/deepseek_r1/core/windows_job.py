@@ -4,8 +4,6 @@ The job has no other handle than ours: when this process ends, even by a kill, t
 and the job's processes are ended. On other systems nothing happens here.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from functools import cache

@@ -1,7 +1,5 @@
 """Documents outside of the window: read into an index; the sources of an answer about them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Makes blocks of paragraphs and rows, and sends them in slices; in the reading process."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from typing import Final

@@ -1,7 +1,5 @@
 """A document's text, passages of it, sources of an answer, and the citations [n] that name them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

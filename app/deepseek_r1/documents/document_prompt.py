@@ -1,7 +1,5 @@
 """The part of a prompt that is of documents: whole texts that fit, and found passages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Why a document is not read."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from deepseek_r1.core.errors import R1Error

@@ -1,7 +1,5 @@
 """Elements of a page that a browser does not show."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

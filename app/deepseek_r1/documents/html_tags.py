@@ -1,7 +1,5 @@
 """The tags of a page of HTML and the text between them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from html import unescape

@@ -5,8 +5,6 @@ without (Chinese, Japanese, Korean, Thai) by overlapping pairs of characters, so
 is needed. A question finds passages that have any of its words; rare words count more (`bm25`).
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 import sqlite3

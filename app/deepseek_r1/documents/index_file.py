@@ -1,7 +1,5 @@
 """The database of an index: opened, its tables made or brought to this version."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 from typing import Final

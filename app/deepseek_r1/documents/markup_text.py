@@ -1,7 +1,5 @@
 """The text of HTML, and of the XML that office programs save: one walk, and a table for each."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Final

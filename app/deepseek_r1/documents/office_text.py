@@ -1,7 +1,5 @@
 """The text of zipped XML: DOCX, PPTX, ODT, ODP and EPUB."""
 
-from __future__ import annotations
-
 import posixpath
 import zipfile
 from collections.abc import Callable, Collection, Mapping

@@ -1,7 +1,5 @@
 """Draws pages of a PDF in the process that reads documents, with the place of a text in them."""
 
-from __future__ import annotations
-
 import base64
 import threading
 import zlib

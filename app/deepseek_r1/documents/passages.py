@@ -1,7 +1,5 @@
 """Cuts a document into passages, and names the words by which they are found."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Sequence

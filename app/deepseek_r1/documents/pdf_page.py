@@ -1,7 +1,5 @@
 """A page of a PDF as a picture, and the place of a text on it, by PDFium."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from ctypes import byref, c_int
 from pathlib import Path

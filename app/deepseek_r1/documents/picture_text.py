@@ -1,7 +1,5 @@
 """The text of pictures, alone and in documents."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Text, Markdown and tables of text (CSV): decoded and cut into blocks."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

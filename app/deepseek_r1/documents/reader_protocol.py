@@ -1,7 +1,5 @@
 """The messages between the process that reads documents and its owner."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The process that reads a document: `python -m deepseek_r1.documents.reader_worker`."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import zipfile

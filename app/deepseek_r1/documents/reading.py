@@ -4,8 +4,6 @@ Each document has a process of its own, which can open this one file and nothing
 that process, hangs it or fills its memory is refused like any other document that cannot be read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

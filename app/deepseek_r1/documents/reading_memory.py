@@ -1,7 +1,5 @@
 """The memory in which documents are read: what a budget leaves beside everything else."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """The processes that read documents; one can be started before there is a document."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import suppress
 from typing import Any, Final

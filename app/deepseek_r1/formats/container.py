@@ -4,8 +4,6 @@ Source: `ggml/docs/gguf.md` and `gguf.cpp`. Stricter than both where a hostile f
 what they allow.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import struct

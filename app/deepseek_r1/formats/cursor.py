@@ -1,7 +1,5 @@
 """Reads a GGUF header's bytes in order, with a limit on every size that a file can claim."""
 
-from __future__ import annotations
-
 import os
 import stat
 import struct

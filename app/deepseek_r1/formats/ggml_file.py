@@ -5,8 +5,6 @@ wrong size aborts the process. So everything is checked here, in the same child 
 native code opens the file.
 """
 
-from __future__ import annotations
-
 import math
 import stat
 from pathlib import Path

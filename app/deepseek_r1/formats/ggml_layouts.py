@@ -5,8 +5,6 @@ of ggml and the llama.cpp of summer 2023. A file fits exactly one of these layou
 formats do not name the family, so the names of the tensors decide.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple

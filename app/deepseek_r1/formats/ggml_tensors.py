@@ -1,7 +1,5 @@
 """Reads an old model file in order, and its tensors, whose names and data alternate."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 from typing import BinaryIO, Final

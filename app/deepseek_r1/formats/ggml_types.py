@@ -4,8 +4,6 @@ Source: `ggml.h` (`enum ggml_type`), `ggml-common.h` (the blocks' structures) an
 (`enum llama_ftype`) of the llama.cpp inside llama-cpp-python 0.3.36.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -4,8 +4,6 @@ The file may come from anywhere. Every count is limited, everything that would m
 instead of fail is refused here, and every refusal is a `ModelRefused`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace

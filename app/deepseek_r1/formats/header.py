@@ -1,7 +1,5 @@
 """The header of a model file as a value, whatever the file's format."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A file with another name would fail to load, so it is refused by that name. Read
 `llama-arch.cpp` and `llama-vocab.cpp`; `tests/formats/test_llama_names.py` asks the library.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 # Families whose blocks are attention and a feed-forward network, with the standard weight names.

@@ -1,7 +1,5 @@
 """Reads a container's keys with checks: their presence, their type and their range."""
 
-from __future__ import annotations
-
 import math
 
 from deepseek_r1.core.i18n import tr

@@ -5,8 +5,6 @@ the process (`llama_model_base::load_hparams`, the graph builders, ggml's operat
 that memory plans need.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

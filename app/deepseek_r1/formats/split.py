@@ -1,7 +1,5 @@
 """Reads models in several files: `name-00001-of-00003.gguf`, as llama.cpp's tool writes them."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

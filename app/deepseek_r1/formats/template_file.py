@@ -1,7 +1,5 @@
 """Reads the source of a chat template from a file that the user chose. Nothing is rendered here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

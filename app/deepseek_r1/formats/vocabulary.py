@@ -3,18 +3,11 @@
 Each check stands for one that `llama-vocab.cpp` asserts, or throws outside of its own handler.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAX_TOKENS, Container
-from deepseek_r1.formats.llama_names import (
-    EMBEDDING,
-    EMBEDDING_TOKENIZERS,
-    TOKENIZERS,
-    WORD_SPLITS,
-)
+from deepseek_r1.formats.llama_names import EMBEDDING, EMBEDDING_TOKENIZERS, TOKENIZERS, WORD_SPLITS
 from deepseek_r1.formats.metadata import Metadata, printable
 
 MAX_TOKEN_BYTES = 64 << 10

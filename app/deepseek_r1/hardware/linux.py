@@ -1,7 +1,5 @@
 """Reads /sys and /proc on Linux. Every function takes the root, so tests can pass one."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

@@ -4,8 +4,6 @@ The names are listed in <sys/sysctl.h> and by `sysctl hw machdep.cpu`. perflevel
 performance cores of Apple silicon.
 """
 
-from __future__ import annotations
-
 import ctypes
 
 # Apple's name of a feature, and Linux's, which we use.

@@ -5,8 +5,6 @@ process that read them first, also in a container: 20 MiB and more that no line 
 includes.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -5,8 +5,6 @@ has 2 GB, whatever `/proc/meminfo` contains. Each function takes its source as a
 all of them can be tested on any system.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """Describes the processor: cores by kind, instruction sets, and suitable numbers of threads."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

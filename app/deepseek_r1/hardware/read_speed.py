@@ -7,8 +7,6 @@ memory gives a fifth to a half more than weights ever see, and a short test show
 start.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import mmap

@@ -5,8 +5,6 @@ IsProcessorFeaturePresent. All cores count as fast ones: the efficiency class of
 is not read.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

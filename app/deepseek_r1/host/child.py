@@ -3,8 +3,6 @@
 Standard input and output are the pipe to the owner.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

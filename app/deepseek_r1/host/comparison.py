@@ -31,8 +31,6 @@ from deepseek_r1.host.protocol import SetThreadsRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.advice import too_small
 
-_MIB = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -192,8 +190,6 @@ class Comparison:
             on_event=lambda event: self._hand_on(index, event),
         )
         self._share_cores()
-        if not self._planned.together:
-            threading.Thread(target=self._read_ahead, args=(index,), daemon=True).start()
         for question, messages in enumerate(self._questions):
             if index in self._cancelled:
                 break
@@ -224,21 +220,6 @@ class Comparison:
                     cores = {"threads": each, "threads_prefill": load.threads_prefill or each}
                     with suppress(EngineFailed):  # it is just ending
                         self._engines[index].submit(SetThreadsRequest, **cores)
-
-    def _read_ahead(self, index: int) -> None:
-        """Read the next model's file into the memory that this one leaves free, while it runs.
-
-        The system keeps it in its page cache, so that the next load takes less time. A model that
-        runs from the disk is read past that cache.
-        """
-        bills = [each for each in self._planned.bills[index : index + 2] if isinstance(each, Bill)]
-        if len(bills) < 2 or any(each.streams for each in bills):
-            return
-        free_mib, piece = int(self.memory_budget - bills[0].total_mib), bytearray(_MIB)
-        path = Path(self._candidates[index + 1].model)
-        with suppress(OSError), path.open("rb", buffering=0) as file:  # its load says what is wrong
-            while free_mib > 0 and index in self._running and file.readinto(piece):
-                free_mib -= 1
 
 
 def _instructed(messages: Sequence[Message], system: str) -> list[Message]:

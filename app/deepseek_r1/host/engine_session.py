@@ -4,8 +4,6 @@ The session decides and the supervisor acts: it knows neither the process nor th
 All of it is arithmetic on a monotonic clock.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field

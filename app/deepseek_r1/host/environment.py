@@ -1,7 +1,5 @@
 """Builds the environment and the priority of the engine's process."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Mapping

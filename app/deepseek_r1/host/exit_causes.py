@@ -1,7 +1,5 @@
 """Classifies crashes: why a process ended, from its exit code and the end of its stderr."""
 
-from __future__ import annotations
-
 import re
 
 from deepseek_r1.core.child_process import signal_name

@@ -1,7 +1,5 @@
 """Sends the engine process's heartbeat: its loop's phase, its silence, its memory."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -3,8 +3,6 @@
 The engine reads untrusted files in native code, so its replies are not trusted either.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from deepseek_r1.core.errors import ProtocolBroken

@@ -1,7 +1,5 @@
 """The messages about memory pressure, for the window and the command line."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.events import MemoryState
 from deepseek_r1.core.i18n import tr
 

@@ -1,7 +1,5 @@
 """Takes all files but the model's away from the engine's process, before native code opens them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path

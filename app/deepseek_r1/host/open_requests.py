@@ -1,7 +1,5 @@
 """The requests that wait for replies, by their ids: one table for each owner of an engine."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from itertools import count

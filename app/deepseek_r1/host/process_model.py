@@ -5,8 +5,6 @@ again after a crash, with the settings that were changed since, but not a file t
 engine during its load.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any

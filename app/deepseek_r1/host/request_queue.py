@@ -6,8 +6,6 @@ a fresh one, which replaces the present one once the files were checked. A quest
 loads the model again.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count

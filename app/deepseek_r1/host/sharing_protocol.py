@@ -6,8 +6,6 @@ passes both on. The messages here are the others. The application trusts none of
 server are other programs.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter

@@ -41,12 +41,7 @@ from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host import environment, exit_causes, protocol
 from deepseek_r1.host.engine_session import EngineSession, HangLimits, KillStep, RestartBudget
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
-from deepseek_r1.host.supervisor_events import (
-    EngineState,
-    HostEvent,
-    RestartRequest,
-    StateChanged,
-)
+from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.load_plan import LoadPlan
 
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself

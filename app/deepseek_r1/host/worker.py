@@ -17,13 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.errors import (
-    EngineFailed,
-    ErrorReport,
-    ModelNotLoaded,
-    R1Error,
-    WrongUsage,
-)
+from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error, WrongUsage
 from deepseek_r1.core.events import BudgetChanged, Event, LoadProgress
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.protocol.engine_names import engine_name

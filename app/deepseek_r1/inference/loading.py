@@ -97,11 +97,7 @@ def _with_graphics(plan: LoadPlan, on_progress: Progress) -> LoadPlan:
     return plan.with_graphics(opened)
 
 
-def open_model(
-    request: ModelToLoad,
-    on_accepted: OnAccepted,
-    on_progress: Progress,
-) -> LoadedModel:
+def open_model(request: ModelToLoad, on_accepted: OnAccepted, on_progress: Progress) -> LoadedModel:
     """Load the model. Raises ModelRefused, WrongUsage, EngineStartFailed.
 
     `on_accepted` is called with what will be opened, and not where the model is refused by its

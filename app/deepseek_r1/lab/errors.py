@@ -1,7 +1,5 @@
 """Why something is not measured or pruned."""
 
-from __future__ import annotations
-
 from deepseek_r1.convert.errors import ConversionRefused
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_

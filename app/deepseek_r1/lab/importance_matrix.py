@@ -4,8 +4,6 @@ The mean square of a column's input weights the error of that column. Quantisati
 (`ConversionRequest.importance`) and pruning use it.
 """
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path

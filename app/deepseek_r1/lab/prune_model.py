@@ -10,8 +10,6 @@ the first one's width, even if a file lists a width for each. Pruning loses qual
 metadata says so.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import struct

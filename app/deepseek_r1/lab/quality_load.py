@@ -1,7 +1,5 @@
 """Loads the inputs of a measurement: a checked text as tokens, and a model within the budget."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

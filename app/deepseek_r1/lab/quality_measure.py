@@ -8,8 +8,6 @@ distribution, D(base || model), computed from float32 log-probabilities of the b
 progress and a result.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Formats measurements as table rows, JSON or charts, each number with its uncertainty."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from math import exp

@@ -3,8 +3,6 @@
 A model's file is untrusted, so no process of ours computes it that has anything to lose.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -153,10 +151,7 @@ def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
     The process ends with this call, also after an exception. Like the engine, it gets no secrets.
     """
     with ChildCall(
-        ChildKind.MEASUREMENT,
-        replies,
-        environment=engine_environment(),
-        options=start_options(),
+        ChildKind.MEASUREMENT, replies, environment=engine_environment(), options=start_options()
     ) as child:
         try:
             return child.ask(

@@ -6,8 +6,6 @@ between them are exponential, and a server that is too slow gets a queue. Chat c
 streamed.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import random

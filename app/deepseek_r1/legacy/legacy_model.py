@@ -10,8 +10,6 @@ The engine trusts what it reads, and checks cannot foresee everything that a fil
 crash does not end the caller's program: `python -m deepseek_r1.legacy.legacy_model`.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -4,8 +4,6 @@ Most old files hold models that continue a text: the messages are joined in orde
 continues. Dolly was trained on instructions and gets the format that its makers published.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final

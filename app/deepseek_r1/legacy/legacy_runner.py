@@ -1,7 +1,5 @@
 """Implements `Engine` with ctransformers, as far as that library allows."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import threading
@@ -82,10 +80,7 @@ class LegacyEngine:
         missing = str(request.header.metadata.get(MISSING_BYTES, ""))
         self._missing_bytes = frozenset(bytes.fromhex(missing))
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
-        self._automatic = (
-            _one_thread_less(cpu().threads),
-            _one_thread_less(cpu().threads_prefill),
-        )
+        self._automatic = (_one_thread_less(cpu().threads), _one_thread_less(cpu().threads_prefill))
         self.set_threads(settings.threads, settings.threads_prefill)
         self._cells: list[int] = []
         self._batch_limit = legacy_costs.BATCH

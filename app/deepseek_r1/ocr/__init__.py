@@ -4,8 +4,6 @@ The models are PP-OCRv6's small ones for Chinese and English (Apache-2.0), as `r
 them; of that package only these files are used. Nothing here is imported without the extra `ocr`.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Orders recognised lines as a person reads: columns one after the other, rows of a table whole."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

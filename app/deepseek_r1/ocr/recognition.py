@@ -1,7 +1,5 @@
 """Recognises the text of a picture: lines are found, straightened, and read one by one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

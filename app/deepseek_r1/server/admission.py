@@ -3,8 +3,6 @@
 Clients take turns: one that sends fifty requests does not make another one wait for all of them.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator

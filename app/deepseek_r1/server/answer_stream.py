@@ -1,7 +1,5 @@
 """Streams answers as server-sent events, in OpenAI's shapes."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence

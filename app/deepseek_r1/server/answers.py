@@ -1,7 +1,5 @@
 """Answers requests with the engine: waits for a place, generates, measures, keeps the deadline."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager

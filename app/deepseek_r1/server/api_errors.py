@@ -1,7 +1,5 @@
 """Errors of the HTTP interface, in the shape of OpenAI's."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi.responses import JSONResponse

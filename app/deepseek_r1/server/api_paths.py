@@ -1,7 +1,5 @@
 """The paths of the HTTP interface: the state of the server, computations with a text, answers."""
 
-from __future__ import annotations
-
 import base64
 import struct
 import time

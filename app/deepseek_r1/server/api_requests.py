@@ -4,8 +4,6 @@ Unknown fields are ignored. Fields that a client relies on and this server canno
 by name.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError

@@ -1,7 +1,5 @@
 """Builds the bodies of responses from the engine's events."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Runs the engine's client for an event loop: events as asynchronous iterators."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager

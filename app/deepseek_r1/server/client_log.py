@@ -1,7 +1,5 @@
 """Counts the requests of each program that uses the server, by the name in its User-Agent."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A document is read when it arrives; its text is kept until the client deletes it
 or the server ends, in a temporary file without a name. Its owner alone sees it: the same address.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib

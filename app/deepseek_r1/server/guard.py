@@ -5,8 +5,6 @@ browser can reach it. So the name in `Host` has to be this computer's own (a for
 DNS rebinding), and pages are refused unless their origin is allowed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

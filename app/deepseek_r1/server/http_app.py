@@ -1,7 +1,5 @@
 """The HTTP application: its paths, its middleware, and the responses to errors."""
 
-from __future__ import annotations
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware

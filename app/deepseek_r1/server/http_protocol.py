@@ -1,7 +1,5 @@
 """uvicorn's HTTP protocol, for clients that send no HTTP, send it slowly, or connect too often."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections import Counter

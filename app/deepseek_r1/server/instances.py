@@ -8,8 +8,6 @@ sockets by their descriptors. The pipe stays open as long as the supervisor runs
 with it, also after a kill.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Clients whose documents are read take turns; several at once where the budget leaves memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

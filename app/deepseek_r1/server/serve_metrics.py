@@ -1,7 +1,5 @@
 """Counts and times of the server, for Prometheus. The names follow vLLM's."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

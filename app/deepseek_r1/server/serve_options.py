@@ -1,7 +1,5 @@
 """The options of the server, which the command line fills in."""
 
-from __future__ import annotations
-
 import ipaddress
 from enum import StrEnum
 from pathlib import Path

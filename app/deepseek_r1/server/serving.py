@@ -1,7 +1,5 @@
 """Runs the server: loads the model in the background, serves, drains at SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import socket
@@ -150,10 +148,7 @@ class DrainingServer(uvicorn.Server):
     """
 
     def __init__(
-        self,
-        app: FastAPI,
-        service: AnswerService,
-        end_engine: Callable[[], None] = lambda: None,
+        self, app: FastAPI, service: AnswerService, end_engine: Callable[[], None] = lambda: None
     ) -> None:
         """`end_engine` ends an engine that is the server's own. It may block: a thread calls it."""
         options = service.options

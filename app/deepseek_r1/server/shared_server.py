@@ -5,8 +5,6 @@ Other programs write to it, so the system locks it once it listens: no other soc
 no files but the installation's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys
@@ -25,9 +23,7 @@ from deepseek_r1.core.process_lock import lock_files, lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.open_requests import OpenRequests
-from deepseek_r1.host.protocol import (
-    ShutdownRequest,
-)
+from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,
     ModelWanted,

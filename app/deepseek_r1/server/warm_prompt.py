@@ -4,8 +4,6 @@ The KV cache holds the last conversation. One that begins with the system prompt
 that prompt; after another one they are computed again as soon as nothing else is computed.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

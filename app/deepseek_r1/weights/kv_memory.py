@@ -6,8 +6,6 @@ it. Here both lie in memory of our own. Pages of cells become resident as tokens
 are released again with them; the compute buffer is released between computations.
 """
 
-from __future__ import annotations
-
 from deepseek_r1.hardware.storage import page_up
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, InterceptedBuffer
 from deepseek_r1.weights.ggml.tensor_layout import Ggml

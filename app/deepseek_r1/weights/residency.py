@@ -10,8 +10,6 @@ computed in large batches. Weights that every token needs come second; what is l
 cache.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

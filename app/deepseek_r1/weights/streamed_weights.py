@@ -8,8 +8,6 @@ weights is learned from the first pass, and a wrong prediction costs time, not c
 mixture's experts are fetched once the routing is known (`weights.moe.expert_streamer`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The weights of a model: their ranges in the file and the ggml tensors that stand for them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

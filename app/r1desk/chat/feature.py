@@ -1,7 +1,5 @@
 """The conversation on the screen, with all that is asked of it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Slot

@@ -1,7 +1,5 @@
 """One question to several models: stored as versions of one answer, written side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -28,17 +26,11 @@ _UNLOADED_MIB = 84.0  # of the chat's engine without its model, and of the page;
 
 
 class ComparisonController(QObject):
-    """Runs one comparison at a time; the chat's own model is unloaded, and its answers wait.
+    """Runs one comparison at a time; the chat's own model is unloaded, and its answers wait."""
 
-    Signals:
-        begun: there are other `columns`.
-        streamed: the place of a column, and an event of its engine.
-        ended: the place of a column, and its whole answer.
-    """
-
-    begun = Signal()
-    streamed = Signal(int, object)
-    ended = Signal(int, object)
+    begun = Signal()  # there are other `columns`
+    streamed = Signal(int, object)  # the place of a column, and an event of its engine
+    ended = Signal(int, object)  # the place of a column, and its whole answer
 
     def __init__(
         self,

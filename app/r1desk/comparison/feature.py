@@ -1,7 +1,5 @@
 """Several models answer one question, within the same budget: the dialog, and the page."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtCore import Qt, Slot

@@ -1,7 +1,5 @@
 """Exports and imports conversations: the dialogs for a file, the store, and the notice."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

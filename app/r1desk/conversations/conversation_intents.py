@@ -1,7 +1,5 @@
 """Intents: each is something that a person asks for in the list of conversations."""
 
-from __future__ import annotations
-
 from r1desk.chat.values.intents import Intent
 
 

@@ -1,7 +1,5 @@
 """The list of conversations, search, trash, export and import."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from PySide6.QtCore import Signal, Slot

@@ -1,7 +1,5 @@
 """Has the loaded model write the title of a conversation, when the user asks for it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

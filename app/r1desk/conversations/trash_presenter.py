@@ -1,7 +1,5 @@
 """Conversations that leave the list: to the trash and back, for good, or with their folder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar

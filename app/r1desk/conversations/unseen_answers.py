@@ -1,7 +1,5 @@
 """Answers that were finished while nobody looked: marked in the list, and announced."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from PySide6.QtCore import QObject, Signal, Slot

@@ -4,8 +4,6 @@
 All else of the window lives in the main thread.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -160,19 +158,13 @@ class BillReader:
 
 
 class EngineBridge(QObject):
-    """The engine for the window. Every method returns at once.
+    """The engine for the window. Every method returns at once."""
 
-    Signals:
-        state_changed: EngineState and its detail; also where `comparison` is another one.
-        heartbeat: a `protocol.Heartbeat`.
-        event_received: a `core.events.Event` of any request.
-        model_loaded: ModelLoaded, also of a reload that the supervisor did by itself.
-    """
-
+    # EngineState and its detail; also where `comparison` is another one
     state_changed = Signal(object, str)
-    heartbeat = Signal(object)
-    event_received = Signal(object)
-    model_loaded = Signal(object)
+    heartbeat = Signal(object)  # a `protocol.Heartbeat`
+    event_received = Signal(object)  # a `core.events.Event` of any request
+    model_loaded = Signal(object)  # ModelLoaded, also of a reload that the supervisor did by itself
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)

@@ -1,7 +1,5 @@
 """Connects the chooser with the model's controller, the forecasts, the hubs and the trash."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The chat templates that were chosen for models, each remembered once its model has loaded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Chooses, loads, unloads and remembers the model: between window, preferences and engine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot

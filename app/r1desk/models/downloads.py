@@ -3,8 +3,6 @@
 A download starts only at the user's request. Partial ones of an earlier session are paused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum

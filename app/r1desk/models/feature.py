@@ -1,7 +1,5 @@
 """Choosing, downloading, loading and unloading models."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Slot

@@ -1,7 +1,5 @@
 """Questions for the `ForecastService`: which models there are, and which suit the first start."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Sentences on a model's file: its state, its facts, its owner, and why it stays."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path

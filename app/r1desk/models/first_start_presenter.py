@@ -1,7 +1,5 @@
 """Offers models at the first start, on a card in the empty conversation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Slot

@@ -4,8 +4,6 @@ The questions are worked off outside the main thread, a few at once: a header is
 process, and a first measurement of the computer takes two seconds.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Formats sizes, times and bills for people."""
 
-from __future__ import annotations
-
 import re
 
 from deepseek_r1.core.events import Bill, BillItem

@@ -1,7 +1,5 @@
 """The models at hand, and the pill in the header that lists them and shows the present one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

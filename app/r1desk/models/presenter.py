@@ -1,7 +1,5 @@
 """Connects the model controller with the chooser, the notices and the button for templates."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Ways out where a model was refused: settings that load it, each with its speed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

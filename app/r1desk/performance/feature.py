@@ -1,7 +1,5 @@
 """The strip below the window and the panel: measurements, and the settings of all that is said."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import Slot
 
 from r1desk.chat.feature import ChatFeature

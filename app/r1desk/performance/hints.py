@@ -1,7 +1,5 @@
 """Plain sentences on what the budget, the disk, the context and the bill mean for a model."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from deepseek_r1.core.events import Bill, BillItem

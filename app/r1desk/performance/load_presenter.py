@@ -1,7 +1,5 @@
 """Connects the model controller with the performance panel."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import Slot

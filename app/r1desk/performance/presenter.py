@@ -1,7 +1,5 @@
 """Shows measurements in the strip and in the panel, and reports a shortage of memory."""
 
-from __future__ import annotations
-
 import time
 
 from PySide6.QtCore import Signal, Slot

@@ -1,7 +1,5 @@
 """Connects the presets with the panel, the menu, the conversation's settings and the model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import Slot

@@ -1,7 +1,5 @@
 """Values of the strip and the panel: memory and processor, activity, disk rates."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -99,13 +99,9 @@ class OverrunDetector:
 
 
 class ResourceSampler(QObject):
-    """Measures in a thread: every second while the engine works, else every five.
+    """Measures in a thread: every second while the engine works, else every five."""
 
-    Signals:
-        sampled: a `ResourceSample`, in the thread that owns this object.
-    """
-
-    sampled = Signal(object)
+    sampled = Signal(object)  # a `ResourceSample`, in the thread that owns this object
 
     def __init__(self, engine: EngineBridge, parent: QObject | None = None) -> None:
         super().__init__(parent)

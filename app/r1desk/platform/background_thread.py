@@ -4,8 +4,6 @@ Not Qt's pool: it deletes its runnables in its own threads, and a Python object 
 while the main thread holds Qt's locks, or has moved on, is a crash.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, TypeVar

@@ -1,7 +1,5 @@
 """Hands copied text over to Qt before Python ends."""
 
-from __future__ import annotations
-
 import shiboken6
 from PySide6.QtGui import QClipboard, QGuiApplication
 

@@ -4,8 +4,6 @@ Uses nothing but the standard library: `installer/from_source.py` loads this fil
 before anything is installed. Only Linux can lack either of them.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

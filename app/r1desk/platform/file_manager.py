@@ -1,7 +1,5 @@
 """Shows a file or a folder in the system's file manager."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

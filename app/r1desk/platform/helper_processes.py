@@ -3,8 +3,6 @@
 The engine's process is not one of them: it has its own line in the memory plan.
 """
 
-from __future__ import annotations
-
 import os
 
 from deepseek_r1.memory import meter

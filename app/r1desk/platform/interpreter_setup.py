@@ -10,8 +10,6 @@ The cycle collector is disabled until `MainThreadCollector` runs it. While modul
 nearly all that is allocated stays, and walking it would take a tenth of the start.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

@@ -5,8 +5,6 @@ it would destroy widgets there, which Qt forbids: a destructor that waits for th
 the main thread waits for Qt's lock stops the window for good.
 """
 
-from __future__ import annotations
-
 import gc
 
 from PySide6.QtCore import QObject, Qt, QTimer, Slot

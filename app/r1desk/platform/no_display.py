@@ -3,8 +3,6 @@
 Imports nothing of Qt, which would end the process at once here.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shlex

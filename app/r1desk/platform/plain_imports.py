@@ -5,8 +5,6 @@ the source of every module that is imported after it and keeps the lines for eve
 of the window's memory and a fifth of the time of its imports.
 """
 
-from __future__ import annotations
-
 import builtins
 
 import PySide6  # noqa: F401 - it replaces `import`

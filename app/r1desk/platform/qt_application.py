@@ -1,7 +1,5 @@
 """The application of Qt, which is there before any window."""
 
-from __future__ import annotations
-
 from PySide6.QtWidgets import QApplication
 
 

@@ -1,7 +1,5 @@
 """Notices of the desktop. On Linux through the portal of the session's bus, elsewhere none."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

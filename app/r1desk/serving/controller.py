@@ -4,8 +4,6 @@ The server has no engine: its answers come from the model that the window has lo
 the window's own. Its process is a part of the window's memory, so one budget holds for all.
 """
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import replace
 from functools import partial

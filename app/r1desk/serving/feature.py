@@ -1,7 +1,5 @@
 """The switch that lets other programs use the model."""
 
-from __future__ import annotations
-
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMainWindow
 

@@ -1,7 +1,5 @@
 """Connects the server's controller with its dialog and its button in the header."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QWidget
 

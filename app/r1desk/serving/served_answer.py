@@ -4,8 +4,6 @@ The engine cancels it when the user wants an answer. It goes on afterwards: the 
 its text where it can, otherwise it begins anew, and the program gets no text before the end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject

@@ -1,7 +1,5 @@
 """The server's process, as the window sees it: messages out, messages in as signals."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 

@@ -1,7 +1,5 @@
 """The state of the server, as it is shown, and what can go wrong."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """The switch "Serve on this computer": a button in the header while it is on, and the dialog."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot

@@ -1,7 +1,5 @@
 """Qt's application with its translations; a later start of it raises the first window."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

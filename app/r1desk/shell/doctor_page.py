@@ -1,7 +1,5 @@
 """The dialog that checks this computer and shows each finding with what to do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Slot

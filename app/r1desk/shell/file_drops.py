@@ -1,7 +1,5 @@
 """Files and pictures that are dropped onto the window: models are loaded, all else is attached."""
 
-from __future__ import annotations
-
 from itertools import islice
 from pathlib import Path
 
@@ -19,15 +17,10 @@ _MOST_LOOKED_AT = 500  # files of a folder that is dropped
 
 
 class FileDrops(QObject):
-    """Takes what is dropped onto a window, which it covers meanwhile with what a drop does.
+    """Takes what is dropped onto a window, which it covers meanwhile with what a drop does."""
 
-    Signals:
-        model_dropped: the path of a model's file or folder.
-        requested: an `Intent` to attach something.
-    """
-
-    model_dropped = Signal(Path)
-    requested = Signal(object)
+    model_dropped = Signal(Path)  # the path of a model's file or folder
+    requested = Signal(object)  # an `Intent` to attach something
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)

@@ -1,7 +1,5 @@
 """The guides, offline: a list of them with a search, and the chosen one."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path, PurePosixPath
 

@@ -1,7 +1,5 @@
 """The palette and the dialogs of the window's menu, and the appearance that the settings change."""
 
-from __future__ import annotations
-
 import platform
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Notices about the application itself: its store, its preferences, its bugs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from deepseek_r1.core.i18n import tr

@@ -3,8 +3,6 @@
 The window can be built anew (for another language) while the engine and the store go on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

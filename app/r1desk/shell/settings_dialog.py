@@ -1,7 +1,5 @@
 """The settings page: language, appearance, text, and the folders on the disk."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -115,10 +113,7 @@ class SettingsDialog(BoundedDialog):
             )
         times = _unload_times(present.unload_after_min)
         self.unload_after = choice(
-            tr("Unload when idle"),
-            present.unload_after_min,
-            times,
-            appearance.set_unload_time,
+            tr("Unload when idle"), present.unload_after_min, times, appearance.set_unload_time
         )
 
     def _models_folder_row(self) -> QWidget:

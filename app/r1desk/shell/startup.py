@@ -4,8 +4,6 @@ crash capture, profile and its lock, preferences, language, Qt and theme, store,
 engine starts behind the visible window. The end goes the other way.
 """
 
-from __future__ import annotations
-
 from r1desk.platform import plain_imports  # noqa: F401 - first, before anything else of Qt
 
 # isort: split

@@ -1,7 +1,5 @@
 """Conversations as a JSON document, for a backup or another computer; and copies of them."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ An export is read and stored in slices, between which the store does other work.
 slice its conversations are hidden; the next start deletes what an interrupted import left.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

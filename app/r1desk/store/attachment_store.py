@@ -1,7 +1,5 @@
 """Files that go with messages, and with drafts that are not sent yet."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Branches of conversations: deleted and brought back, changed by hand, copied into a new chat."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 

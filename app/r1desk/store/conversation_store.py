@@ -1,7 +1,5 @@
 """Conversations: their list, titles, trash, drafts and settings; and small values kept by name."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Sequence, Set

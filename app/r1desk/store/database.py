@@ -5,8 +5,6 @@ exclusively for as long as the connection lives, so there never is a second writ
 of the WAL needs no shared-memory file.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager

@@ -5,8 +5,6 @@
 3. Bring its schema up to date, after a backup; refuse one that is newer than we are.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

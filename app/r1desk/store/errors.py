@@ -5,8 +5,6 @@ database) becomes an `R1Error` that a person can act on; everything else is a bu
 left as the exception it is.
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager

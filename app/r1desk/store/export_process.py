@@ -1,7 +1,5 @@
 """Imports an export, which a child process reads: the file may come from anywhere."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ An export is a file, a folder or a zip of ours or of another program, recognised
 What it holds is read one conversation at a time, and sent in slices.
 """
 
-from __future__ import annotations
-
 import codecs
 import os
 import stat

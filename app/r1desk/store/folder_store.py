@@ -1,7 +1,5 @@
 """Folders of conversations: made, listed, changed, deleted and brought back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 

@@ -11,8 +11,6 @@ described and read by these repositories of GitHub:
   web-app/src/lib/message-branching.ts
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Messages as a tree: versions of a question or an answer are siblings under one parent."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@
 table `migrations`, so that a damaged header is not mistaken for a newer version of ourselves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import apsw

@@ -1,7 +1,5 @@
 """The library of prompts: its table, and the document that it is exported to and imported from."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Literal
 

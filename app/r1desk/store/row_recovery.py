@@ -1,7 +1,5 @@
 """Rows of a damaged database: read what can be read, insert it into a fresh one."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -4,8 +4,6 @@ A query is data: its words are looked for as they are, all of them in one messag
 Words are separated by white space; quotes and operators mean nothing.
 """
 
-from __future__ import annotations
-
 import re
 
 from r1desk.store.database import Database

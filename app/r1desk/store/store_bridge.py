@@ -1,7 +1,5 @@
 """Runs store work on the store's thread and brings results back to the main thread."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Concatenate, ParamSpec, TypeVar

@@ -5,8 +5,6 @@ so the rest could not be found. A NUL is therefore kept as U+2400, the visible s
 surrogate is no UTF-8 at all and becomes U+FFFD.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import TypeVar

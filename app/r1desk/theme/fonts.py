@@ -1,7 +1,5 @@
 """The system's own fonts, followed by families with Chinese glyphs, one of which is bundled."""
 
-from __future__ import annotations
-
 import sys
 from functools import cache
 

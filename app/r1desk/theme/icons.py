@@ -3,8 +3,6 @@
 An icon names a colour of `Tokens`, not a colour: it follows a change of theme by itself.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 from PySide6.QtCore import QByteArray, QRect, QRectF, QSize, Qt

@@ -4,8 +4,6 @@ Widgets opt in by dynamic property (`set_role`), so that the sheet stays small a
 which draws itself, pays nothing for it.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from functools import cache
 from html import escape

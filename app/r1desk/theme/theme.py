@@ -4,8 +4,6 @@ Fusion plus a palette plus a small style sheet, the same on every system. `setCo
 asked for too, so that title bars and native dialogs follow, but nothing of ours depends on it.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The colours of the three themes, by what they mean. Every colour is "#rrggbb"."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """A dialog that is never larger than its screen, and a question with a button for each answer."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (

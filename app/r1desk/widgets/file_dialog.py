@@ -1,7 +1,5 @@
 """The system's dialog for files, which begins in the folder of the last choice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path

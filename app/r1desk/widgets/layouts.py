@@ -5,8 +5,6 @@ it when Qt deletes the item. A widget that is made at the same address later is 
 item. A layout without items has none to be made: it is put in its place first and filled there.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, QSize

@@ -1,7 +1,5 @@
 """Notices in a corner of the chat, or in a column of a dialog. They never block."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -91,13 +89,9 @@ class NoticeRow(QWidget):
 
 
 class NoticeBar(QWidget):
-    """Shows the newest notices, the newest first; information takes the place of information.
+    """Shows the newest notices, the newest first; information takes the place of information."""
 
-    Signals:
-        keyboard_left: a notice had the keyboard and has gone.
-    """
-
-    keyboard_left = Signal()
+    keyboard_left = Signal()  # a notice had the keyboard and has gone
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,7 +1,5 @@
 """A palette: one list of what can be done or opened, over the window, with a field to filter it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

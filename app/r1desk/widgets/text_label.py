@@ -1,7 +1,5 @@
 """Labels and buttons with a line of plain text, and what a click on one calls."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ParamSpec
 

@@ -1,7 +1,5 @@
 """ggml's tensors and its buffers: the layout is discovered, and buffers lie in memory of ours."""
 
-from __future__ import annotations
-
 import ctypes
 import threading
 

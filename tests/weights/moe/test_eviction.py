@@ -1,7 +1,5 @@
 """The eviction policies: which of a mixture's experts stay resident."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

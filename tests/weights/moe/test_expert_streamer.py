@@ -1,7 +1,5 @@
 """Experts of a mixture are streamed one by one, and the logits do not change."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The policies on the routes of trained mixtures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

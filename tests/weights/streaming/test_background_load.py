@@ -1,7 +1,5 @@
 """Weights in memory at their offsets in the file, also those that are read in the background."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import random

@@ -1,7 +1,5 @@
 """Bytes of a file at any offset, read past the page cache or through it."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

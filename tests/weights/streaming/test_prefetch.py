@@ -1,7 +1,5 @@
 """The ring prefetches into all free memory, and serves weights in any order."""
 
-from __future__ import annotations
-
 import ctypes
 import random
 import threading

@@ -1,7 +1,5 @@
 """Weights from the disk compute the same as weights in memory, bit by bit, and tell failures."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -244,10 +242,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(starter, tmp_path
     options = {"memory_budget": 328, "context_length": 512, "swap_enabled": True}
     with pytest.raises(ModelLoadFailed, match=r"model\.gguf was changed while"):
         CPUInference(
-            path,
-            window_mib=150.0,
-            on_accepted=lambda _plan: other.replace(path),
-            **options,
+            path, window_mib=150.0, on_accepted=lambda _plan: other.replace(path), **options
         )
     with CPUInference(path, window_mib=150.0, **options) as model:
         assert model.weights_stats is not None

@@ -1,7 +1,5 @@
 """Reads a Hugging Face folder as a source: config.json, tokenizer.json and *.safetensors."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Final

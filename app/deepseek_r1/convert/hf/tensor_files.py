@@ -4,8 +4,6 @@ Source of the format: huggingface/safetensors, README "Format". A file is 8 byte
 header, and the tensors' bytes without gap or overlap; it contains no code.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from deepseek_r1.convert.errors import (
-    FeatureUnknown,
-    SourceChanged,
-    SourceDamaged,
-    TensorMissing,
-)
+from deepseek_r1.convert.errors import FeatureUnknown, SourceChanged, SourceDamaged, TensorMissing
 from deepseek_r1.convert.hf.config import Json, parse_object
 from deepseek_r1.convert.model_source import Floats, ReadRows, SourceTensor
 from deepseek_r1.core.errors import ModelFileUnreadable

@@ -4,8 +4,6 @@ The name of the pretokenizer decides which tokens the model gets. So it is deriv
 structure itself: the regular expressions must be exactly the known ones. Nothing is guessed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,10 +156,7 @@ def _added_around(files: TokenizerFiles) -> tuple[bool, bool]:
     at = next((n for n, each in enumerate(single) if "Sequence" in each), None)
     before = at is not None and any("SpecialToken" in each for each in single[:at])
     after = at is not None and any("SpecialToken" in each for each in single[at + 1 :])
-    return (
-        begin if isinstance(begin, bool) else before,
-        end if isinstance(end, bool) else after,
-    )
+    return (begin if isinstance(begin, bool) else before, end if isinstance(end, bool) else after)
 
 
 def _single_template(node: Any) -> list[Json]:

@@ -1,7 +1,5 @@
 """Turns sampled tokens into events, and counts and times one answer."""
 
-from __future__ import annotations
-
 import codecs
 import time
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ tags, in code or in prose. White space next to a tag belongs to the tag and is d
 character is passed on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple

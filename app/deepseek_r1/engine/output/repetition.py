@@ -6,8 +6,6 @@ Tables, code and lists repeat short things, or long ones twice. A long reference
 paragraph, but at uneven distances; a loop is short or even.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 NGRAM_TOKENS = 64

@@ -6,8 +6,6 @@ refused by name instead of being dropped silently. Objects have the properties o
 order and no others. The grammar's language is GBNF, described in llama.cpp's `grammars/README.md`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

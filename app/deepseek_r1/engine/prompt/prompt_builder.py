@@ -6,8 +6,6 @@ template as a placeholder that nobody can guess, and is restored as plain text. 
 conversations contain none, and are tokenized in one piece, exactly as the model's makers do.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +14,7 @@ from typing import Any, Protocol
 from deepseek_r1.core.errors import TextTooLong, WrongUsage
 from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import (
-    Message,
-    PartialAnswer,
-    PromptInput,
-    RawPrompt,
-    Role,
-    ToolCall,
-)
+from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role, ToolCall
 from deepseek_r1.engine.prompt.template import ChatTemplate
 
 _PRIVATE = 0xF0000  # a private plane of characters without case or white space

@@ -4,8 +4,6 @@ The file that has the template is untrusted: it is compiled and rendered in a pr
 inside limits of time and memory (`template_process`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from string import Template

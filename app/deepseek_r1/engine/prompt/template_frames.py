@@ -4,8 +4,6 @@ A frame is four bytes of length, big-endian, then JSON. Only the standard librar
 renderer is part of the memory budget, and `core.frames` needs pydantic.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from enum import StrEnum

@@ -4,8 +4,6 @@ There is one for each process that uses templates. It is started before it is ne
 after a template made an end of it.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import signal

@@ -9,8 +9,6 @@ A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, t
 Only the standard library and Jinja are imported here: the process is part of the memory budget.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import json

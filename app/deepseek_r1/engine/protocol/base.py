@@ -46,9 +46,7 @@ class GenerationResult:
     def partial(self) -> PartialAnswer:
         """This text as the beginning of its continuation; see `PartialAnswer.extended`."""
         return PartialAnswer(
-            thinking=self.thinking,
-            text=self.text,
-            inside_thinking=self.stats.inside_thinking,
+            thinking=self.thinking, text=self.text, inside_thinking=self.stats.inside_thinking
         )
 
 

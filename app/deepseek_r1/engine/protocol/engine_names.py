@@ -1,7 +1,5 @@
 """The engines' packages: names and versions, and their low-level modules without the rest."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import sys

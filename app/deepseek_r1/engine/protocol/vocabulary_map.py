@@ -7,8 +7,6 @@ the same tokens. The other tokens are matched by their texts. A token without a 
 drafted, and a fixed token stands for it where the draft model reads it.
 """
 
-from __future__ import annotations
-
 import re
 from array import array
 from collections.abc import Sequence
@@ -27,12 +25,7 @@ class VocabularyMap:
     """The translation in both directions. Raises DraftUnfit for vocabularies of two families."""
 
     def __init__(
-        self,
-        target: Sequence[bytes],
-        draft: Sequence[bytes],
-        *,
-        target_name: str,
-        draft_name: str,
+        self, target: Sequence[bytes], draft: Sequence[bytes], *, target_name: str, draft_name: str
     ) -> None:
         """`target` and `draft` are the texts of all tokens, in the order of their ids."""
         ids = {text: token for token, text in enumerate(target) if not _PADDING.fullmatch(text)}

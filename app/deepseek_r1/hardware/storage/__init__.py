@@ -1,7 +1,5 @@
 """Reads that bypass the page cache, and memory that can be released, on three systems."""
 
-from __future__ import annotations
-
 import sys
 
 from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up

@@ -1,7 +1,5 @@
 """The pages that direct reads and memory are counted in."""
 
-from __future__ import annotations
-
 import mmap
 
 # Addresses, offsets and lengths of direct reads are multiples of this: 4 KiB suits the sectors of

@@ -8,8 +8,6 @@ refused with StreamingUnavailable.
 Structures: `ggml/src/ggml-backend-impl.h`.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import threading

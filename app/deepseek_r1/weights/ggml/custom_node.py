@@ -4,8 +4,6 @@ Found by calling ggml's own functions, as in `tensor_layout`: a custom node is m
 and parameters are kept.
 """
 
-from __future__ import annotations
-
 import ctypes
 from typing import Any, Final
 

@@ -8,8 +8,6 @@ ggml's structures, and the native code that gets the offsets.
 Structure: `ggml/include/ggml.h` (ggml_tensor).
 """
 
-from __future__ import annotations
-
 import ctypes
 from dataclasses import dataclass
 from typing import Any, Final

@@ -6,8 +6,6 @@ operand is there, and the experts that it chooses are read during the attention.
 reason to read: which experts are used is still what the graph computes.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ Which experts a token uses depends on the text, so other policies can win there;
 `docs/measurements/streaming.md` has the hit rate of each beside the best possible one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Final

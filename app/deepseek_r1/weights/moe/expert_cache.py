@@ -6,8 +6,6 @@ Slices begin and end inside pages; a shared page is released with the last exper
 it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait

@@ -8,8 +8,6 @@ tensors of those names (`ffn_moe_topk` in llama.cpp's graphs of today). A routin
 an error.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Counts how often a model's experts were used, in this load and in those before it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 

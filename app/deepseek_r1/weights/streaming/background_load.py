@@ -1,7 +1,5 @@
 """Reads pinned weights in the background, while llama.cpp loads and while it computes."""
 
-from __future__ import annotations
-
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Adds up the counters of everything that takes part in streaming."""
 
-from __future__ import annotations
-
 from collections.abc import Container
 
 from deepseek_r1.core.events import WeightsStats

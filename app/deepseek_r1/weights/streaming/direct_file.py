@@ -7,8 +7,6 @@ compared with an ordinary read; where they fail, reads go through the page cache
 from it afterwards.
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -6,8 +6,6 @@ reads, are made here by `WeightFile`. The callback finds weights that are not re
 llama.cpp's graph; what it does not do by itself it leaves to its handlers.
 """
 
-from __future__ import annotations
-
 import ctypes
 import threading
 import weakref

@@ -5,8 +5,6 @@ share the pages at their ends, which hold the same bytes whoever reads them. Pag
 are not resident are never touched and cost nothing.
 """
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Stores each message with its empty answer; the answers are generated one after the other."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 The rule that everything here follows: what the user wrote is on disk before it goes to the model.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from PySide6.QtCore import Signal, Slot

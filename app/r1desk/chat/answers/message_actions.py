@@ -1,7 +1,5 @@
 """Deletes, changes and copies single messages; deletions and changes can be undone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -31,16 +29,11 @@ class UndoableChange:
 
 
 class UndoHistory(QObject):
-    """Holds the changes in their order, until the application ends. Main thread.
+    """Holds the changes in their order, until the application ends. Main thread."""
 
-    Signals:
-        added: an UndoableChange that was made just now.
-        undone: the UndoableChange that is being undone.
-        refused: one that could not be undone, and the ErrorReport; it can be tried again.
-    """
-
-    added = Signal(object)
-    undone = Signal(object)
+    added = Signal(object)  # an UndoableChange that was made just now
+    undone = Signal(object)  # the UndoableChange that is being undone
+    # one that could not be undone, and the ErrorReport; it can be tried again
     refused = Signal(object, object)
 
     def __init__(self, chat: ChatController) -> None:

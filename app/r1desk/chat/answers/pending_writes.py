@@ -1,7 +1,5 @@
 """Finished answers and drafts that are not on disk yet; refused writes are tried again."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 

@@ -1,7 +1,5 @@
 """Presets: named sets of instructions and sampling, with a model or without."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from uuid import uuid4

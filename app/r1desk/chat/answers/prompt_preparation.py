@@ -5,8 +5,6 @@ complete answer, what the template will make of it is prefilled while the user r
 setting allows that and until the user stops it or leaves the conversation.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 

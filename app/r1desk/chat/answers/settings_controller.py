@@ -1,7 +1,5 @@
 """Sampling and system prompt of the conversation on the screen."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal, Slot

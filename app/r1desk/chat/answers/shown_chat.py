@@ -1,7 +1,5 @@
 """The conversation on the screen: opened, shown as the store and the memory have it, left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

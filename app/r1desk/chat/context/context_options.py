@@ -1,7 +1,5 @@
 """Ways to go on where the context is full, each with its price."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 
@@ -115,11 +113,7 @@ def summary_option(
         parts.append(tr("The summary takes about {duration}.", duration=duration))
     if count := summary.not_fitting:
         parts.append(
-            trn(
-                "The oldest message does not fit.",
-                "The oldest {n} messages do not fit.",
-                count,
-            )
+            trn("The oldest message does not fit.", "The oldest {n} messages do not fit.", count)
         )
     return ContextOption(ContextWay.SUMMARY, title, join_sentences(parts))
 

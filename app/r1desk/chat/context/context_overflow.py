@@ -1,7 +1,5 @@
 """Works out how a conversation can go on that has filled the context, and does what is chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -58,13 +56,9 @@ class _Found:
 
 
 class ContextOverflow(QObject):
-    """Follows the last message of the conversation shown. Main thread.
+    """Follows the last message of the conversation shown. Main thread."""
 
-    Signals:
-        options_changed: ContextOptions, or None where the last answer needs none.
-    """
-
-    options_changed = Signal(object)
+    options_changed = Signal(object)  # ContextOptions, or None where the last answer needs none
 
     def __init__(
         self,

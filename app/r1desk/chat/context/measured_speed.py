@@ -1,7 +1,5 @@
 """The loaded model's speed, from the answers it has written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from PySide6.QtCore import QObject, Signal, Slot

@@ -1,7 +1,5 @@
 """Measures the conversation on the screen and the message being written."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot

@@ -1,7 +1,5 @@
 """Asks the loaded model about texts, without loading one: how long they are, and how alike."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Sequence
@@ -27,13 +25,9 @@ class NotCounted(Exception):
 
 
 class TokenCounter(QObject):
-    """Main thread, where nothing else is said.
+    """Main thread, where nothing else is said."""
 
-    Signals:
-        comparing: passages are compared with a question, or not any more.
-    """
-
-    comparing = Signal(bool)
+    comparing = Signal(bool)  # passages are compared with a question, or not any more
 
     def __init__(self, engine: EngineBridge, models: AnsweringModel) -> None:
         super().__init__()

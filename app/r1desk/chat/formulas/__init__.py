@@ -4,8 +4,6 @@ The child imports `formula_worker` and `svg_reader`, and none of these imports Q
 small. The bounds of a formula are the same in the window and in the child.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 MAX_SOURCE: Final = 3_000  # characters of one formula

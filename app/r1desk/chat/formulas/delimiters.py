@@ -3,8 +3,6 @@ r"""Finds LaTeX in text: `\( \)`, `\[ \]`, `$$ $$`, `$ $`, `\begin{…} \end{…
 Works on plain strings; `markdown_math` makes rules of a Markdown parser from it.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Asks the child process that sets formulas, and waits for each reply."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import psutil

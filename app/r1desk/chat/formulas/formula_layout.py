@@ -4,8 +4,6 @@ Lengths are in thousandths of an em; y grows upwards and is zero on the baseline
 for the parts.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal

@@ -1,7 +1,5 @@
 """Paints typeset formulas: outlines filled with the text's colour."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

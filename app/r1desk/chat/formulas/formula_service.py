@@ -32,13 +32,9 @@ _MAX_KEPT_BYTES: Final = 4 << 20
 
 
 class FormulaService(QObject):
-    """Owns the child process, the layouts known, and the painter that goes with them.
+    """Owns the child process, the layouts known, and the painter that goes with them."""
 
-    Signals:
-        settled: a frozenset of `FormulaKey` whose result is known since now.
-    """
-
-    settled = Signal(object)
+    settled = Signal(object)  # a frozenset of `FormulaKey` whose result is known since now
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

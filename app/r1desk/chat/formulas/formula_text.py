@@ -1,7 +1,5 @@
 """LaTeX within a line of plain text, as readable as signs allow where nothing can be typeset."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import Final

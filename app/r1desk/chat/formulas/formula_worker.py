@@ -9,8 +9,6 @@ shows the source instead. Characters that its font lacks, Chinese above all, are
 window's own fonts.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -9,8 +9,6 @@ each, `markup + content + info` is the text as written:
     math_open     a formula whose end has not arrived; only where the text may still grow
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from markdown_it import MarkdownIt

@@ -11,8 +11,6 @@ on the baseline. The parts are what `formula_layout` in the window validates and
     ["shape", outline, stroke_width, colour]          filled where the stroke has no width
 """
 
-from __future__ import annotations
-
 import re
 from typing import Final
 from xml.etree import ElementTree as ET

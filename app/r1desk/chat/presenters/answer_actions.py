@@ -1,7 +1,5 @@
 """The entries of the window's menu about the last answer, which have shortcuts by that."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtCore import Slot

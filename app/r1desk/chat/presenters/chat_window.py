@@ -1,7 +1,5 @@
 """The main window, as the chat uses it."""
 
-from __future__ import annotations
-
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMainWindow, QMenu
 

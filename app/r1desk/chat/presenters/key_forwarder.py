@@ -1,7 +1,5 @@
 """Gives letters that no widget wants to the text box of the composer."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (

@@ -1,7 +1,5 @@
 """A link in an answer is opened only after the user has seen where it really leads."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget

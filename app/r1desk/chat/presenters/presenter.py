@@ -1,7 +1,5 @@
 """Connects the chat controller with the widgets of the window's centre."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import ModelLoaded

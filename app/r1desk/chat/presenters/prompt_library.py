@@ -1,7 +1,5 @@
 """The library of prompts: offered for the message being written, edited, kept in files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from r1desk.widgets.notice_bar import Level, Notice
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import Action, call_with, text_label
 
+Change = Callable[..., Sequence[SavedPrompt]]  # a method of the PromptStore
 _SHIPPED = {
     N_("Summarise"): N_("Summarise this in five short points:\n\n{{text}}"),
     N_("Explain simply"): N_("Explain {{topic}} in simple words, with an example from daily life."),
@@ -121,9 +120,9 @@ class PromptLibrary(Presenter):
         self._show(await self._store.ask(read))
 
     @task
-    async def _change(self, change: Callable[[PromptStore], Sequence[SavedPrompt]]) -> None:
+    async def _change(self, change: Change, *prompts: SavedPrompt) -> None:
         """Change the library, which may have changed meanwhile, and show it."""
-        self._show(await self._store.ask(lambda store: change(store.prompts)))
+        self._show(await self._store.ask(lambda store: change(store.prompts, *prompts)))
 
     @Slot()
     def _on_slash(self) -> None:
@@ -151,16 +150,16 @@ class PromptLibrary(Presenter):
         """Open the dialog for a prompt that is kept, or for a new one that begins with a text."""
         dialog = PromptDialog(self._window, content, kept)
         if kept is None:
-            dialog.saved.connect(lambda new: self._change(lambda prompts: prompts.add(new)))
+            dialog.saved.connect(partial(self._change, PromptStore.add))
         else:
-            dialog.saved.connect(lambda new: self._change(lambda p: p.change(kept, new)))
+            dialog.saved.connect(partial(self._change, PromptStore.change, kept))
             call_with(dialog.delete_button.clicked, self._delete, kept)
         dialog.open()
 
     def _delete(self, kept: SavedPrompt) -> None:
-        self._change(lambda prompts: prompts.remove(kept))
+        self._change(PromptStore.remove, kept)
         text = tr("The prompt “{name}” was deleted.", name=kept.name)
-        self._notify(text, lambda: self._change(lambda prompts: prompts.add(kept)))
+        self._notify(text, partial(self._change, PromptStore.add, kept))
 
     @task
     async def _on_export(self) -> None:
@@ -170,7 +169,7 @@ class PromptLibrary(Presenter):
         dialog.selectFile(tr("Prompts"))
         if path := await chosen_file(dialog):
             file = Path(path)
-            await self._store.ask(lambda store: export_prompts(store, file))
+            await self._store.ask(export_prompts, file)
             folder = str(file.parent)
             self._notify(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
 

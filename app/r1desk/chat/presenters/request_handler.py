@@ -1,7 +1,5 @@
 """Carries out what a person asks for in the chat of one window, and says what became of it."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 

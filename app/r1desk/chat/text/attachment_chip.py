@@ -1,7 +1,5 @@
 """A file that goes with a message or belongs to a chat, as a chip, and rows of chips."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial

@@ -3,8 +3,6 @@
 Qt's own markers touch the text, and half of them turns up in a selection.
 """
 
-from __future__ import annotations
-
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen, QTextBlock, QTextDocument, QTextFormat
 

@@ -6,8 +6,6 @@ after it, a block can no longer change and is committed. Feeding a text in any p
 same blocks, so a stream and a reopened conversation look the same.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

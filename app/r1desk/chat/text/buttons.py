@@ -1,7 +1,5 @@
 """The small buttons of the chat."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer

@@ -1,7 +1,5 @@
 """A code block: its language, a copy button, and the code in colours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -40,12 +38,9 @@ class CodeBox(QWidget):
     """One code block, or one part of a long one (`continued`: no header of its own).
 
     A block of more than `FOLD_OVER` lines shows the first `FOLDED_LINES` and a button.
-
-    Signals:
-        fold_changed: the user wants to see more or less of it; the height differs.
     """
 
-    fold_changed = Signal()
+    fold_changed = Signal()  # the user wants to see more or less of it; the height differs
     lead_em = 0.7  # the space above
 
     def __init__(

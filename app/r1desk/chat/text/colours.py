@@ -1,7 +1,5 @@
 """The chat's colours: those of the theme in force, and mixtures of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any

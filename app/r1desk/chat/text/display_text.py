@@ -3,8 +3,6 @@
 These are for display only. What is copied, stored or sent is always the exact text.
 """
 
-from __future__ import annotations
-
 import re
 
 MAX_WORD = 2_000  # a longer unbroken word makes Qt's line breaking quadratic

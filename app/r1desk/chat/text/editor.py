@@ -1,7 +1,5 @@
 """Editing a message that was sent, in its place."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetricsF, QInputMethodEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
@@ -44,15 +42,10 @@ def takes_escape(event: QEvent) -> bool:
 
 
 class MessageField(PlainEdit):
-    """A text box in which Enter sends and Shift+Enter breaks the line.
+    """A text box in which Enter sends and Shift+Enter breaks the line."""
 
-    Signals:
-        sent: Enter or Ctrl+Enter.
-        escaped: Escape.
-    """
-
-    sent = Signal()
-    escaped = Signal()
+    sent = Signal()  # Enter or Ctrl+Enter
+    escaped = Signal()  # Escape
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

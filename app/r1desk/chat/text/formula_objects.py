@@ -1,7 +1,5 @@
 """Formulas inside a QTextDocument: as objects once they are set, as their source before."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -62,13 +60,9 @@ class _Formula:
 
 
 class FormulaObjects(QPyTextObject):
-    """Puts formulas into one document and draws them.
+    """Puts formulas into one document and draws them."""
 
-    Signals:
-        changed: sources gave way to formulas; the height may differ.
-    """
-
-    changed = Signal()
+    changed = Signal()  # sources gave way to formulas; the height may differ
 
     def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
         super().__init__(document)

@@ -1,7 +1,5 @@
 """Inserts the inline content of Markdown into a document: emphasis, code, links, formulas."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 

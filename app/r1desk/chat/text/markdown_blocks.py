@@ -1,7 +1,5 @@
 """Markdown parsed: its top-level blocks, with formulas, and bare addresses as links."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -42,13 +42,9 @@ _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
 class MarkdownRenderer(QObject):
-    """Appends blocks to one document.
+    """Appends blocks to one document."""
 
-    Signals:
-        formulas_changed: formulas took the place of their sources; the height may differ.
-    """
-
-    formulas_changed = Signal()
+    formulas_changed = Signal()  # formulas took the place of their sources; the height may differ
 
     def __init__(self, document: QTextDocument, style: TextStyle) -> None:
         super().__init__(document)

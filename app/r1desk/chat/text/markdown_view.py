@@ -1,7 +1,5 @@
 """Draws an answer's Markdown as a stack of text views and code boxes while it grows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TypeGuard
 
@@ -25,15 +23,10 @@ Piece = ProseView | CodeBox
 
 
 class MarkdownView(QWidget):
-    """Draws Markdown that is fed in pieces. Finished blocks are never touched again.
+    """Draws Markdown that is fed in pieces. Finished blocks are never touched again."""
 
-    Signals:
-        grown: the height may have changed.
-        link_chosen: an http(s) address was activated.
-    """
-
-    grown = Signal()
-    link_chosen = Signal(str)
+    grown = Signal()  # the height may have changed
+    link_chosen = Signal(str)  # an http(s) address was activated
 
     def __init__(
         self,

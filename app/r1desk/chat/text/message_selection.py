@@ -4,8 +4,6 @@ A message is a stack of text boxes: paragraphs, tables, code. Each selects its o
 does; `MessageTextBox` carries a selection on into the boxes below or above, and copies all of it.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

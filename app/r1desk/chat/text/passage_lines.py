@@ -1,7 +1,5 @@
 """The lines of a document's passage as they are shown: headings, tables in columns, and text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto

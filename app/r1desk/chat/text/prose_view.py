@@ -1,7 +1,5 @@
 """A piece of running text that can be selected but loads and opens nothing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 
@@ -38,14 +36,10 @@ class ProseView(MessageTextBox, QTextBrowser):
     """Text set by a `MarkdownRenderer`, exactly as high as it needs to be.
 
     One that `scrolls` keeps words whole and scrolls sideways where they do not fit: for tables.
-
-    Signals:
-        link_chosen: an http(s) address was clicked or chosen by keyboard.
-        formulas_changed: formulas took the place of their sources; the height may differ.
     """
 
-    link_chosen = Signal(str)
-    formulas_changed = Signal()
+    link_chosen = Signal(str)  # an http(s) address was clicked or chosen by keyboard
+    formulas_changed = Signal()  # formulas took the place of their sources; the height may differ
     lead_em = 0.6  # the space above
 
     def __init__(

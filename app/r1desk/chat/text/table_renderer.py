@@ -1,7 +1,5 @@
 """Markdown tables as tables of a QTextDocument."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from markdown_it.token import Token

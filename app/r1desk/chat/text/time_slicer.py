@@ -4,8 +4,6 @@ A second Python thread would not help: each of the many Qt calls of the window g
 interpreter's lock and may wait 5 ms to get it back.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator

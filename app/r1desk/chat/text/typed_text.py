@@ -1,7 +1,5 @@
 """Typed messages: code blocks and formulas are found in them, all else stays as it is."""
 
-from __future__ import annotations
-
 import re
 
 from markdown_it import MarkdownIt

@@ -1,7 +1,5 @@
 """Protocols for what the chat needs of others: a model, defaults, texts of documents."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

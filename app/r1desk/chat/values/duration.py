@@ -1,7 +1,5 @@
 """Durations, and thinking budgets with theirs, in words."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.i18n import N_, tr, trn
 from deepseek_r1.core.settings import THINKING_BUDGETS
 

@@ -4,8 +4,6 @@ A widget says it once, and `RequestHandler` carries it out. Below are the ways t
 offered where the context is full, as they are shown.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum

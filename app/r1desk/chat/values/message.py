@@ -1,7 +1,5 @@
 """Questions about a message: does it fill the context, can it go on, and with which numbers."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from deepseek_r1.core.messages import PartialAnswer

@@ -1,7 +1,5 @@
 """The next prompt: the messages that the model is given of a conversation, and their tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

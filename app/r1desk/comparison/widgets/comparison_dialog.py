@@ -1,7 +1,5 @@
 """The dialog that asks which models answer, and says how they will run."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,12 +135,9 @@ class ColumnChoice(QObject):
 
 
 class ComparisonDialog(BoundedDialog):
-    """The question, the bill, and up to three columns.
+    """The question, the bill, and up to three columns."""
 
-    Signals:
-        start_wanted: the question, a list of Candidates and their ComparisonPlanned.
-    """
-
+    # the question, a list of Candidates and their ComparisonPlanned
     start_wanted = Signal(object, list, object)
 
     def __init__(

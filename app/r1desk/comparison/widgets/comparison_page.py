@@ -1,7 +1,5 @@
 """The page of a comparison: the answers side by side, or as tabs where the window is narrow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -57,19 +55,12 @@ class ColumnView(QWidget):
 
 
 class ComparisonPage(QWidget):
-    """Shows up to three columns.
+    """Shows up to three columns."""
 
-    Signals:
-        stopped: the place of a column that is to end.
-        chosen: that of the one to go on with, in the conversation.
-        left: the conversation is to be shown again.
-        requested: a column's place and an Intent of its message.
-    """
-
-    stopped = Signal(int)
-    chosen = Signal(int)
-    left = Signal()
-    requested = Signal(int, object)
+    stopped = Signal(int)  # the place of a column that is to end
+    chosen = Signal(int)  # that of the one to go on with, in the conversation
+    left = Signal()  # the conversation is to be shown again
+    requested = Signal(int, object)  # a column's place and an Intent of its message
 
     def __init__(
         self, question: str, plan: str, answers: Sequence[ChatMessage], parent: QWidget

@@ -1,7 +1,5 @@
 """Exports conversations as HTML or PDF."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Conversations as one HTML file that loads nothing: style and formulas are in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final

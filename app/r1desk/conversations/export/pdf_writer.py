@@ -1,7 +1,5 @@
 """Conversations on the pages of a PDF file, with the chat's own typesetting."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

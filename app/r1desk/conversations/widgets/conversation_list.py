@@ -1,7 +1,5 @@
 """The list of conversations: opened one at a time, selected and moved several at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 
@@ -32,16 +30,12 @@ _PULSE_MS = 600
 
 
 class ConversationList(QTreeView):
-    """Folders and conversations. Letters are left to the window, which lets the composer write.
+    """Folders and conversations. Letters are left to the window, which lets the composer write."""
 
-    Signals:
-        chosen: a conversation was chosen for good, by click or Enter, not by walking the list.
-        left_upwards: Up in the first row.
-        menu_wanted: the row that it is about, and where on the screen it is to open.
-    """
-
+    # a conversation was chosen for good, by click or Enter, not by walking the list
     chosen = Signal()
-    left_upwards = Signal()
+    left_upwards = Signal()  # Up in the first row
+    # the row that it is about, and where on the screen it is to open
     menu_wanted = Signal(QModelIndex, QPoint)
 
     def __init__(self, request: Request) -> None:

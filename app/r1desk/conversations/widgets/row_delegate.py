@@ -1,7 +1,5 @@
 """Draws a row of the conversation list: signs, a title, a date, a snippet with its matches."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from PySide6.QtCore import QPersistentModelIndex, QPoint, QPointF, QRect, QSize, Qt

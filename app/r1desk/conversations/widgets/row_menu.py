@@ -1,7 +1,5 @@
 """The menu of a row, or of all that is selected, and the shortcuts for the same."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, Slot

@@ -1,7 +1,5 @@
 """The rows of the list of conversations for Qt's views: one level of folders, and what goes on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import Any
@@ -48,14 +46,10 @@ class RowState(Enum):
 
 
 class RowModel(QAbstractItemModel):
-    """Rows, of which folders have children. Only titles and names can be edited.
+    """Rows, of which folders have children. Only titles and names can be edited."""
 
-    Signals:
-        renamed: a `Row` and its new title.
-        dropped: ids of conversations, and the folder that they fell into, None outside of all.
-    """
-
-    renamed = Signal(object, str)
+    renamed = Signal(object, str)  # a `Row` and its new title
+    # ids of conversations, and the folder that they fell into, None outside of all
     dropped = Signal(tuple, object)
 
     def __init__(self) -> None:

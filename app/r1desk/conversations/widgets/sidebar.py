@@ -1,7 +1,5 @@
 """The conversation list with its search field; a presenter does what its signals ask."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -55,12 +53,9 @@ class SearchField(QLineEdit):
 
 
 class Sidebar(QWidget):
-    """New chat, search, the list, and a button that shows the trash in it.
+    """New chat, search, the list, and a button that shows the trash in it."""
 
-    Signals:
-        requested: an `Intent` of the conversations. Walking the list opens each conversation.
-    """
-
+    # an `Intent` of the conversations. Walking the list opens each conversation.
     requested = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -1,7 +1,5 @@
 """The dialog to choose a model: one list with filters, and what is known of the selected one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot

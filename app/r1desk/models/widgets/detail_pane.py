@@ -3,8 +3,6 @@
 Nothing is downloaded before its button is pressed; address, size and bill are shown before that.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists downloads with their progress and their buttons."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum, auto
 

@@ -1,7 +1,5 @@
 """A model's file in short: its name, its purpose, and fit, speed and memory as chips."""
 
-from __future__ import annotations
-
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from deepseek_r1.catalogue.model_file import ModelFile

@@ -1,7 +1,5 @@
 """The card of the first start: a small model, the best for this computer, and other ways."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Shows the loaded model: its name, its facts, and the progress of a load."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QEvent, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
 

@@ -3,8 +3,6 @@
 And the menu of the models at hand, with fit and speed; the current one is ticked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """The files of models as rows: name, size, fit and speed, and what is to be noted of each."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The system's dialog for an existing model file."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QFileDialog, QWidget
 

@@ -1,7 +1,5 @@
 """Rows of the sampling settings, and the system prompt. In force with the next answer."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -32,12 +30,9 @@ _STEPS = {
 
 
 class AnswerSection(QObject):
-    """Owns the rows of `SamplingSettings`, a reset, and the text before every conversation.
+    """Owns the rows of `SamplingSettings`, a reset, and the text before every conversation."""
 
-    Signals:
-        changed: `SamplingSettings` and the system prompt, shortly after the last change.
-    """
-
+    # `SamplingSettings` and the system prompt, shortly after the last change
     changed = Signal(object, str)
 
     def __init__(self, parent: QObject) -> None:

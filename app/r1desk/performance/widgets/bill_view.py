@@ -1,7 +1,5 @@
 """The memory bill: one bar in three parts against the budget, and a table of all lines."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget

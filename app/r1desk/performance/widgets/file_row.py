@@ -1,7 +1,5 @@
 """A row of the panel for a model file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PySide6.QtCore import Slot

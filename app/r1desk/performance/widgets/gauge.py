@@ -3,8 +3,6 @@
 It shows values and never measures. Nothing is repainted for a value that did not change.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Rows of the settings under which a model is loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 
@@ -51,18 +49,12 @@ CONTEXT_SHOWN = 32_768  # the slider's end while no model says more
 
 
 class LoadSection(QObject):
-    """Owns the rows of `LoadSettings` and keeps edited apart from applied settings.
+    """Owns the rows of `LoadSettings` and keeps edited apart from applied settings."""
 
-    Signals:
-        edited_changed: the settings that wait for a reload are others now.
-        plan_wanted: 150 ms after the last change, with the edited settings.
-        threads_changed: for writing and for reading; in force at once.
-        budget_changed: MiB, 150 ms after the last change, where the loaded model can follow.
-    """
-
-    edited_changed = Signal()
-    plan_wanted = Signal(object)
-    threads_changed = Signal(int, int)
+    edited_changed = Signal()  # the settings that wait for a reload are others now
+    plan_wanted = Signal(object)  # 150 ms after the last change, with the edited settings
+    threads_changed = Signal(int, int)  # for writing and for reading; in force at once
+    # MiB, 150 ms after the last change, where the loaded model can follow
     budget_changed = Signal(int)
 
     def __init__(self) -> None:

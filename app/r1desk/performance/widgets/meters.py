@@ -1,7 +1,5 @@
 """Small meters of the strip. Each paints itself, and only when its picture changes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
@@ -54,13 +52,9 @@ class Picture(QWidget):
 
 
 class Meter(Picture):
-    """A caption, a value and, where there is a whole, a bar below them.
+    """A caption, a value and, where there is a whole, a bar below them."""
 
-    Signals:
-        clicked: by mouse or keyboard, after `make_button`.
-    """
-
-    clicked = Signal()
+    clicked = Signal()  # by mouse or keyboard, after `make_button`
 
     def __init__(self, caption: str, widest: str, grows: bool = True) -> None:
         super().__init__()

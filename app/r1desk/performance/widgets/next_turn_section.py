@@ -1,7 +1,5 @@
 """The memory of a conversation: the fill of the context, and what is ready beforehand."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot
@@ -60,13 +58,9 @@ class _Bar(Picture):
 
 
 class NextTurnSection(QWidget):
-    """Shows `PromptCacheSettings` and what the disk holds.
+    """Shows `PromptCacheSettings` and what the disk holds."""
 
-    Signals:
-        settings_changed: 400 ms after the last change, with all settings.
-    """
-
-    settings_changed = Signal(object)
+    settings_changed = Signal(object)  # 400 ms after the last change, with all settings
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,8 +3,6 @@
 Its presenters speak to its sections; what concerns several of them is here.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, QTimer, Signal, Slot
@@ -43,13 +41,9 @@ class PanelTab(StrEnum):
 
 
 class PerformancePanel(QWidget):
-    """The right side of the window.
+    """The right side of the window."""
 
-    Signals:
-        settings_applied: `LoadSettings` to load the model with.
-    """
-
-    settings_applied = Signal(object)
+    settings_applied = Signal(object)  # `LoadSettings` to load the model with
 
     def __init__(self, document: DocumentPane, load: LoadSection | None = None) -> None:
         """`load`, the larger half, may have been made in an earlier turn of the loop."""
@@ -182,10 +176,7 @@ class PerformancePanel(QWidget):
         self._show_bill(bill)
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
-        total = tr(
-            "After the reload: {part}",
-            part=format_part(bill.total_mib, bill.budget_mib),
-        )
+        total = tr("After the reload: {part}", part=format_part(bill.total_mib, bill.budget_mib))
         self._show_message(total, "dim" if bill.fits else "danger")
 
     def _show_bill(self, bill: Bill | None) -> None:

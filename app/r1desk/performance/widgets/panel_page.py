@@ -1,7 +1,5 @@
 """Parts of the tabs of the panel: a scrolled column, a fold, a place for messages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot

@@ -1,7 +1,5 @@
 """The choice among presets, and the dialog for the name of one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, QSize, Signal, Slot
@@ -39,13 +37,9 @@ class _PresetBox(QComboBox):
 
 
 class PresetRow(QWidget):
-    """Whose settings follow, a drop-down with all presets, and a menu beside it.
+    """Whose settings follow, a drop-down with all presets, and a menu beside it."""
 
-    Signals:
-        chosen: the `Preset` to apply.
-    """
-
-    chosen = Signal(object)
+    chosen = Signal(object)  # the `Preset` to apply
 
     def __init__(self) -> None:
         super().__init__()

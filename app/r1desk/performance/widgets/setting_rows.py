@@ -1,7 +1,5 @@
 """Rows of the panel: a title, a control, and one dim line with the cost of the setting."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any

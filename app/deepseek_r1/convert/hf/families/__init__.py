@@ -1,7 +1,5 @@
 """The supported model families by the architecture in config.json."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple

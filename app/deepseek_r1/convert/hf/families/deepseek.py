@@ -5,8 +5,6 @@ Sources: DeepSeek-AI, "DeepSeek-V2" (2024), section 2.1 (multi-head latent atten
 for the layout of the compressed keys and values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Describes Llama, Qwen2 and Qwen3: grouped-query attention, a gated network or a mixture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 
