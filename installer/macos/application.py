@@ -115,6 +115,8 @@ def wanted(place: Path, processor: str) -> bool:
     top, name, folders = place.parts[0], place.name, set(place.parts[1:-1])
     if top in ("bin", "include", "lib") or name in (".lock", "uv_cache.json", "direct_url.json"):
         return False
+    if top in ("PIL", "rapidocr"):  # they need onnxruntime, which has nothing for Intel
+        return processor == "arm64"
     if top == "ctransformers" and "lib" in folders:
         return place.suffix == ".dylib" and ("basic" in folders or processor == "x86_64")
     if top == "llama_cpp" and place.suffix == ".dylib":
