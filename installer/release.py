@@ -44,7 +44,7 @@ KINDS = {
         f"-macos-{processor}.zip": (
             mac,
             f"Signed ad hoc, not notarised: {_MAC_START} "
-            "R1 Desk then asks before it fetches Python. Nobody has started this file on a Mac yet.",
+            "R1 Desk then asks before it fetches Python. Nobody has started it on a Mac yet.",
         )
         for processor, mac in _MACS.items()
     },
