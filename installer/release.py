@@ -29,6 +29,9 @@ import native_library  # noqa: E402
 OUT = ROOT / "dist" / "release"
 SUMS, PAGE = "SHA256SUMS", "README.md"
 MIB = 1024 * 1024
+ELSEWHERE = (".exe", ".dmg")  # made on their own systems alone
+_MAC_START = "macOS refuses it once: *Privacy & Security*, *Open Anyway*."
+_MACS = {"arm64": "macOS 15, Apple silicon", "x86_64": "macOS 15, Intel"}
 # Whom a file is for by the end of its name, and what the system does at the first start.
 KINDS = {
     ".deb": ("Debian, Ubuntu", "Not signed. The system asks for your password to install it."),
@@ -37,17 +40,26 @@ KINDS = {
         "Windows 10, 11",
         "Where it is not signed, Windows names an unknown publisher: *More info*, *Run anyway*.",
     ),
-    ".zip": (
-        "macOS 15",
-        "Signed ad hoc, not notarised: macOS refuses it once: *Privacy & Security*, *Open Anyway*. "
-        "R1 Desk then asks before it fetches Python. Nobody has started this file on a Mac yet.",
-    ),
-    ".dmg": (
-        "macOS 15",
-        "Where it is not notarised, macOS refuses it once: *Privacy & Security*, *Open Anyway*.",
-    ),
-    ".whl": ("Python 3.11 to 3.13", "Not signed. pip installs it and compiles llama.cpp."),
-    ".json": ("", "The list of components (CycloneDX)."),
+    **{
+        f"-macos-{processor}.zip": (
+            mac,
+            f"Signed ad hoc, not notarised: {_MAC_START} "
+            "R1 Desk then asks before it fetches Python. Nobody has started it on a Mac yet.",
+        )
+        for processor, mac in _MACS.items()
+    },
+    **{
+        f"-macos-{processor}.dmg": (mac, f"Where it is not notarised, {_MAC_START}")
+        for processor, mac in _MACS.items()
+    },
+    **{
+        f"-{target.wheels}.whl": (
+            f"Python 3.11 to 3.13, {name}",
+            "Not signed. pip installs it and compiles llama.cpp.",
+        )
+        for name, target in native_library.TARGETS.items()
+    },
+    ".cdx.json": ("all", "The list of components (CycloneDX)."),
 }
 
 
@@ -132,8 +144,9 @@ def write_page(folder: Path) -> Path:
 def missing(folder: Path) -> list[str]:
     """Returns a sentence for each kind of file that is not in a release."""
     names = [each.name for each in files_of(folder)]
+    there = ", which `.github/workflows/release.yml` makes there"
     return [
-        f"Not made here: `{end}` for {for_whom}, which `.github/workflows/release.yml` makes there."
+        f"Not made here: `{end}` for {for_whom}{there if end.endswith(ELSEWHERE) else ''}."
         for end, (for_whom, _) in KINDS.items()
         if not any(name.endswith(end) for name in names)
     ]

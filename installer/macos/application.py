@@ -43,6 +43,7 @@ PYTHON = "3.13"  # as in interpreter.sh and program.c
 PLATFORMS = {"macos-arm64": "aarch64-apple-darwin", "macos-x86_64": "x86_64-apple-darwin"}
 # All Intel Macs with macOS 14 have AVX2.
 PROCESSORS = {"macos-arm64": ("arm64", "apple_m1"), "macos-x86_64": ("x86_64", "haswell")}
+UNUSED_ON_INTEL = ("PIL", "rapidocr")  # they need onnxruntime, which has no wheel for it
 OPTIONS = {"GGML_NATIVE": "OFF", "LLAVA_BUILD": "OFF"}
 
 
@@ -113,7 +114,8 @@ def drop_unused(packages: Path, processor: str) -> None:
 def wanted(place: Path, processor: str) -> bool:
     """Returns False for programs, uv's notes, and libraries for others or of what is left out."""
     top, name, folders = place.parts[0], place.name, set(place.parts[1:-1])
-    if top in ("bin", "include", "lib") or name in (".lock", "uv_cache.json", "direct_url.json"):
+    unused = ("bin", "include", "lib", *(UNUSED_ON_INTEL if processor == "x86_64" else ()))
+    if top in unused or name in (".lock", "uv_cache.json", "direct_url.json"):
         return False
     if top == "ctransformers" and "lib" in folders:
         return place.suffix == ".dylib" and ("basic" in folders or processor == "x86_64")

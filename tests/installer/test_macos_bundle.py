@@ -11,6 +11,7 @@ from pathlib import Path
 
 import contents
 import pytest
+import toolchain
 
 import native_library
 
@@ -21,14 +22,13 @@ import application
 import check_bundle
 
 pytestmark = pytest.mark.slow
-TARGET = "macos-arm64"
 linux_alone = pytest.mark.skipif(sys.platform != "linux", reason="assembled on Linux")
 
 
-def compile_c(made: Path, text: str, *options: str) -> Path:
+def compile_c(target: str, made: Path, text: str, *options: str) -> Path:
     """Compile C for macOS."""
     made.parent.mkdir(parents=True, exist_ok=True)
-    triple = native_library.TARGETS[TARGET].triple
+    triple = native_library.TARGETS[target].triple
     command = [native_library.own_zig(), "cc", "-target", triple, "-x", "c", "-", "-x", "none"]
     command += ["-s", "-o", made]
     command += ["-Wl,-headerpad,0x1000", *options]
@@ -36,18 +36,23 @@ def compile_c(made: Path, text: str, *options: str) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def signed(tmp_path_factory) -> Path:
-    """A small bundle: a program, a library and an extension module that needs it."""
-    bundle = tmp_path_factory.mktemp("signed") / "R1 Desk.app"
+@pytest.fixture(scope="module", params=["macos-arm64", "macos-x86_64"])
+def signed(tmp_path_factory, request) -> Path:
+    """A small bundle: a program, a library and an extension module that needs it.
+
+    Its folder is named as the processor.
+    """
+    target = request.param
+    processor = application.PROCESSORS[target][0]
+    bundle = tmp_path_factory.mktemp("signed") / processor / "R1 Desk.app"
     inside = bundle / "Contents"
     packages = inside / "Resources" / "app" / "package"
-    compile_c(inside / "MacOS" / "r1desk", "int main(void) { return 0; }")
+    compile_c(target, inside / "MacOS" / "r1desk", "int main(void) { return 0; }")
     named = "-Wl,-install_name,@rpath/libother.dylib"
-    other = compile_c(packages / "libother.dylib", "int of_the_other;", "-shared", named)
+    other = compile_c(target, packages / "libother.dylib", "int of_the_other;", "-shared", named)
     text = "extern int of_the_other; int *place(void) { return &of_the_other; }"
     place = "-Wl,-rpath,@loader_path"
-    compile_c(packages / "module.so", text, "-shared", str(other), place)
+    compile_c(target, packages / "module.so", text, "-shared", str(other), place)
     (packages / "module.py").write_text("", encoding="ascii")
     values = contents.info_plist(ROOT) | application.identity()
     (inside / "Info.plist").write_bytes(plistlib.dumps(values))
@@ -58,11 +63,11 @@ def signed(tmp_path_factory) -> Path:
 @pytest.fixture
 def bundle(signed, tmp_path) -> Path:
     """A copy of that bundle."""
-    return shutil.copytree(signed, tmp_path / "R1 Desk.app")
+    return shutil.copytree(signed, tmp_path / signed.parent.name / "R1 Desk.app")
 
 
 def faults(bundle: Path) -> list[str]:
-    return list(check_bundle.faults(bundle, "arm64"))
+    return list(check_bundle.faults(bundle, bundle.parent.name))
 
 
 @linux_alone
@@ -116,6 +121,13 @@ def test_another_info_plist_is_named(bundle):
     file.write_bytes(plistlib.dumps(values))
     assert "MacOS/r1desk: Info.plist is not what was signed." in faults(bundle)
     assert "MacOS/r1desk: it needs macOS (12, 0)." in faults(bundle)
+
+
+def test_what_reads_pictures_is_left_out_where_onnxruntime_has_no_wheel():
+    wheels = toolchain.locked_package("onnxruntime")["wheels"]
+    for processor in ("arm64", "x86_64"):
+        there = any("macosx" in each["url"] and processor in each["url"] for each in wheels)
+        assert application.wanted(Path("rapidocr/models/any.onnx"), processor) == there
 
 
 LIBRARY = r"""

@@ -15,7 +15,8 @@ def files(tmp_path):
     """A folder with two files."""
     (folder := tmp_path / "one").mkdir()
     (folder / "r1desk_1.0_amd64.deb").write_bytes(bytes(3 << 20))
-    (folder / "r1desk-1.0-py3-none-linux_x86_64.whl").write_bytes(b"wheel")
+    (folder / "r1desk-1.0-py3-none-manylinux_2_28_x86_64.whl").write_bytes(b"wheel")
+    (folder / "r1desk-1.0-macos-arm64.zip").write_bytes(b"zip")
     return folder
 
 
@@ -31,6 +32,14 @@ def test_the_page_has_each_file_with_its_size_and_the_sums_are_true(files, monke
     for line in sums.splitlines():
         checksum, name = line.split("  ")
         assert release.checksum(files / name) == checksum
+
+
+def test_the_page_names_each_processor_whose_file_is_missing(files):
+    page = release.write_page(files).read_text(encoding="utf-8")
+    assert "`-macos-x86_64.zip` for macOS 15, Intel.\n" in page
+    assert "`-win_arm64.whl` for Python 3.11 to 3.13, windows-aarch64" in page
+    assert "`-manylinux_2_28_x86_64.whl`" not in page
+    assert "`-macos-arm64.zip`" not in page
 
 
 def test_what_two_builds_do_not_share_is_named(files, monkeypatch, capsys):
