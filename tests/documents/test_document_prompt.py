@@ -277,6 +277,22 @@ def test_the_sentence_that_is_cited_is_the_one_with_most_words_of_the_claim():
     assert best_sentence(text, "zebra") == text
 
 
+def test_a_copied_passage_is_marked_where_its_number_stands_before_it():
+    text = "Null has a history. I call it my mistake of a billion dollars. It was easy to make."
+    answer = "Its inventor said:\n\n[5] (The Option Enum)\nI call it my mistake.\n\nSo it is.\n[6]"
+    assert best_sentence(text, claims(answer, 5)).startswith("I call it my mistake")
+    assert claims(answer, 6) == "So it is."
+
+
+def test_of_what_is_cited_that_with_most_names_of_the_answer_comes_first():
+    texts = "Ports of France.", "Ships sail from Brest.", "The harbour of Brest in France."
+    sources = [
+        Source(n, Passage("a", "a.txt", n, Place(), text, 0, 1)) for n, text in enumerate(texts, 1)
+    ]
+    found = listed("It is in Brest, in France [1][2][3].", sources)
+    assert [each.n for each in found] == [3, 1, 2]
+
+
 def test_cited_sources_come_first():
     marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
     assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]

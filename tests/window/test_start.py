@@ -65,6 +65,14 @@ from r1desk import preferences
 from r1desk.shell.startup import create_application
 print(create_application(["r1desk"], preferences.Preferences()).cursorFlashTime())
 """
+ICONS = """
+from PySide6.QtGui import QIcon
+from r1desk import preferences
+from r1desk.shell.startup import create_application
+QIcon.setThemeSearchPaths(["/usr/share/icons"])  # as on a desktop
+app = create_application(["r1desk"], preferences.Preferences())
+print(QIcon.themeSearchPaths())
+"""
 COLLECTOR = "import r1desk.platform.interpreter_setup, gc; print(gc.isenabled())"
 
 
@@ -76,8 +84,16 @@ COLLECTOR = "import r1desk.platform.interpreter_setup, gc; print(gc.isenabled())
         (SOURCES, "True"),
         (COLLECTOR, "False"),
         (CURSOR, "0"),  # at rest nothing is painted
+        (ICONS, "[':/icons']"),  # of a file dialog: looked for in each folder of the disk's
     ],
-    ids=["what comes later", "openssl", "sources of modules", "the collector rests", "the cursor"],
+    ids=[
+        "what comes later",
+        "openssl",
+        "sources of modules",
+        "the collector rests",
+        "the cursor",
+        "icons",
+    ],
 )
 def test_the_start_loads_and_keeps_nothing_it_does_not_need(program: str, says: str) -> None:
     assert printed(program) == f"{says}\n"

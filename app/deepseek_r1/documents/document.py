@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 from unicodedata import normalize
 
@@ -141,10 +141,19 @@ def citations(answer: str) -> Iterator[tuple[int, int, int]]:
 
 
 def claims(answer: str, number: int) -> str:
-    """The sentences, or their beginnings, before each citation of this number in an answer."""
-    starts = [start for start, _, n in citations(answer) if n == number]
-    before = (_OPENED.sub("", answer[max(0, start - _CLAIM) : start]) for start in starts)
-    return " ".join(_ENDED.split(text.rstrip())[-1] for text in before)
+    """What an answer says with each citation of this number.
+
+    The sentence before it, or its beginning; what is behind one that begins a line, as the numbers
+    of the prompt do, which a small model copies.
+    """
+    found = []
+    for (start, end, n), following in pairwise([*citations(answer), (len(answer), 0, 0)]):
+        before = _OPENED.sub("", answer[max(0, start - _CLAIM) : start]).rstrip(" ")
+        behind = answer[end : min(following[0], end + _CLAIM)]
+        if n == number:
+            copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, behind.partition("\n")[0]))
+            found.append(behind.strip() if copied else _ENDED.split(before.rstrip())[-1])
+    return " ".join(found)
 
 
 def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
@@ -157,14 +166,13 @@ def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
 def listed(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
     """The sources that an answer cites, then those of the best that have names and numbers of it.
 
-    `sources` come best first.
+    `sources` come best first; of both, those come first that have most of these.
     """
     wanted, best = _names_and_numbers(answer), {each.n for each in sources[:_BEST]}
-    return tuple(
-        each
-        for each in cited(answer, sources)
-        if each.cited or (wanted and each.n in best and _shares(each.passage.text, wanted))
-    )
+    shared = {each.n: _shared(each.passage.text, wanted) for each in sources if each.n in best}
+    least = max(1, min(_SHARED, len(wanted)))  # or the only one
+    found = (s for s in cited(answer, sources) if s.cited or shared.get(s.n, 0) >= least)
+    return tuple(sorted(found, key=lambda s: (not s.cited, -shared.get(s.n, 0))))
 
 
 def _names_and_numbers(text: str) -> set[str]:
@@ -172,9 +180,8 @@ def _names_and_numbers(text: str) -> set[str]:
     return {each.casefold() for each in found if not each.islower() and len(each) > 1}
 
 
-def _shares(text: str, wanted: Collection[str]) -> bool:
-    """Whether it has two of these, or the only one."""
+def _shared(text: str, wanted: Collection[str]) -> int:
+    """How many of these it has."""
     plain = _THOUSANDS.sub("", text).casefold()
     edges = r"(?<![a-z0-9]){}(?![a-z0-9])".format
-    shared = sum(re.search(edges(re.escape(each)), plain) is not None for each in wanted)
-    return shared >= min(_SHARED, len(wanted))
+    return sum(re.search(edges(re.escape(each)), plain) is not None for each in wanted)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import QMessageLogContext, Qt, QtMsgType, qInstallMessageHandler
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QMessageBox
 
 from deepseek_r1 import __version__
@@ -98,6 +99,8 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> Deskt
     DesktopApplication.setHighDpiScaleFactorRoundingPolicy(
         Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
     )
+    # Else Qt's own file dialog looks for its icons in each folder of the desktop's: 0.2 s.
+    QIcon.setThemeSearchPaths([":/icons"])
     app = DesktopApplication(arguments)
     app.setApplicationName("r1desk")
     app.setApplicationDisplayName("R1 Desk")
