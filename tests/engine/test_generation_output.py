@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.events import (
-    AnswerDelta,
     FinishReason,
     GenerationEvent,
     ThinkingDelta,
@@ -26,6 +25,7 @@ from deepseek_r1.engine.output.reasoning import (
     StopMatcher,
     thinking_format,
 )
+from support.closing_replies import text_of
 
 EVERY_S = 0.05
 
@@ -50,10 +50,6 @@ def stopped() -> Iterator[Clock]:
 def clock() -> Iterator[Clock]:
     with stopped() as clock:
         yield clock
-
-
-def text_of(events: list[GenerationEvent], kind: type = AnswerDelta) -> str:
-    return "".join(event.text for event in events if isinstance(event, kind))
 
 
 def test_a_fast_model_comes_in_fewer_events_with_all_its_text(clock: Clock) -> None:

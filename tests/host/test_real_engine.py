@@ -41,7 +41,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
 from deepseek_r1.host.protocol import CountTokensRequest, SetThreadsRequest, UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from support.closing_replies import closing
+from support.closing_replies import closing, text_of
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -68,10 +68,6 @@ def client() -> Iterator[EngineClient]:
 def loaded(client: EngineClient, starter: Path) -> EngineClient:
     client.load(starter, SETTINGS)
     return client
-
-
-def text_of(events) -> str:
-    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 
 def wait_for_state(client: EngineClient, state: EngineState) -> None:

@@ -14,7 +14,7 @@ from deepseek_r1.host.engine_session import RestartBudget
 from deepseek_r1.host.protocol import SetBudgetRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from support.budgets import engine_extra_mib
-from support.closing_replies import closing
+from support.closing_replies import closing, text_of
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -47,10 +47,6 @@ def client(empty: EngineClient, starter: Path, window_mib: float) -> EngineClien
 
 def set_budget(client: EngineClient, memory_budget: int) -> None:
     closing(client.submit(SetBudgetRequest, memory_budget=memory_budget))
-
-
-def text_of(events) -> str:
-    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 
 def test_its_numbers_come_with_the_answer_and_with_the_beats(client):

@@ -27,19 +27,19 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.events import (
     AnswerDelta,
     FinishReason,
-    GenerationEvent,
     GenerationFinished,
     PrefillProgress,
 )
-from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.binding.library import CpuVariant, library
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.hardware import cpu
 from support.budgets import ROOMY_MIB
+from support.closing_replies import text_of
 from support.forced_answers import ENDLESS, only
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
 from support.patience import PATIENCE_S
+from support.prompt_chats import assistant, user
 
 pytestmark = pytest.mark.integration
 
@@ -65,18 +65,6 @@ def model(shallow_starter: Path) -> Iterator[CPUInference]:
 def real(starter: Path) -> Iterator[CPUInference]:
     with CPUInference(starter, batch_size=4) as loaded:
         yield loaded
-
-
-def user(text: str) -> Message:
-    return Message(role=Role.USER, content=text)
-
-
-def assistant(text: str) -> Message:
-    return Message(role=Role.ASSISTANT, content=text)
-
-
-def answer_text(events: list[GenerationEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 
 # ---- loading ------------------------------------------------------------------------------------
@@ -164,7 +152,7 @@ def test_the_stream_reports_everything_in_order(model: CPUInference) -> None:
     assert prefill[-1].done == prefill[-1].total
     counts = [event.completion_tokens for event in events if isinstance(event, AnswerDelta)]
     assert counts == sorted(counts)
-    assert answer_text(events) == model.generate("Name three colours.", 30, sampling=GREEDY)
+    assert text_of(events) == model.generate("Name three colours.", 30, sampling=GREEDY)
 
 
 def test_counts_are_exact(model: CPUInference) -> None:

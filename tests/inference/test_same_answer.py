@@ -12,6 +12,7 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from support.prompt_chats import user
 from support.real_models import k_quant_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -39,10 +40,6 @@ def k_quant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(k_quant: Path) -> Iterator[CPUInference]:
     with CPUInference(k_quant, context_length=2048) as opened:
         yield opened
-
-
-def user(text: str) -> Message:
-    return Message(role=Role.USER, content=text)
 
 
 def answer(model: CPUInference, sampling: SamplingSettings, *messages: Message) -> str:

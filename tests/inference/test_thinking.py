@@ -22,6 +22,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from support.budgets import ROOMY_MIB
+from support.closing_replies import text_of
 
 pytestmark = pytest.mark.integration
 
@@ -59,10 +60,6 @@ def opened(path: Path, **options: int) -> CPUInference:
 def model(starter: Path) -> Iterator[CPUInference]:
     with CPUInference(starter, memory_budget=ROOMY_MIB, context_length=1024) as model:
         yield model
-
-
-def text_of(events: list[GenerationEvent], kind: type[Delta]) -> str:
-    return "".join(each.text for each in events if isinstance(each, kind))
 
 
 def stats_of(events: list[GenerationEvent]) -> GenerationStats:

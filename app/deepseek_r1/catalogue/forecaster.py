@@ -119,8 +119,7 @@ class Forecaster:
         self, settings: LoadSettings, headers: HeaderProcess, own_mib: float = WINDOW_MAX_MIB
     ) -> None:
         """`own_mib` is the memory of the asking program."""
-        self.settings = settings
-        self.headers = headers
+        self.settings, self.headers = settings, headers
         self._overhead = planned_share(own_mib)
         self._available_mib = memory_reading().available_mib
         self.speed = known_speed()

@@ -83,9 +83,7 @@ class ChildProcess:
 
         It has to wait while `most_waiting` frames are not handled.
         """
-        self._adapter = adapter
-        self.most_bytes = most_bytes
-        self._on_event = on_event
+        self._adapter, self.most_bytes, self._on_event = adapter, most_bytes, on_event
         self._popen = subprocess.Popen(
             list(command),
             bufsize=0,

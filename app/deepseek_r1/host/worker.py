@@ -45,8 +45,7 @@ class Worker:
     """Serves requests from `source` and answers into `sink`, both raw byte streams."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source = source
-        self._sink = sink
+        self._source, self._sink = source, sink
         self._sending = threading.Lock()
         self._vocabulary = threading.Lock()  # held while it is read, and to free it
         self._requests: SimpleQueue[WorkerRequest] = SimpleQueue()

@@ -37,8 +37,7 @@ class ModelController(QObject):
 
     def __init__(self, engine: EngineBridge, preferences: Preferences) -> None:
         super().__init__()
-        self._engine = engine
-        self._preferences = preferences
+        self._engine, self._preferences = engine, preferences
         self._load: EngineRequest | None = None
         self.tasks = Tasks(self)
         self._loading_path: Path | None = None

@@ -38,8 +38,7 @@ class DownloadPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._list = window, window.downloads
-        self._downloads = downloads
-        self._models = models
+        self._downloads, self._models = downloads, models
         self._chat, self._engine = chat, engine
         self._chooser: ChooserPresenter | None = None
         self._list.requested.connect(self._on_requested)

@@ -39,9 +39,7 @@ class FirstStartPresenter(Presenter):
         forecasts: ForecastService,
     ) -> None:
         super().__init__(welcome)
-        self._welcome = welcome
-        self._models = models
-        self._downloads = downloads
+        self._welcome, self._models, self._downloads = welcome, models, downloads
         self._chat = chat
         self._services, self._preferences = services, services.preferences
         self._forecasts = forecasts

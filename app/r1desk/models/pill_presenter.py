@@ -33,9 +33,7 @@ class RecentModels(QObject):
         self, models: ModelController, preferences: Preferences, forecasts: ForecastService
     ) -> None:
         super().__init__()
-        self._models = models
-        self._preferences = preferences
-        self.forecasts = forecasts
+        self._models, self._preferences, self.forecasts = models, preferences, forecasts
         self.tasks = Tasks(self)
         self._titles: dict[Path, str] = {}  # as the files name themselves
         self.items: tuple[RecentModel, ...] = ()
@@ -117,9 +115,7 @@ class PillPresenter(Presenter):
         self, pill: ModelPill, models: ModelController, recent: RecentModels, engine: EngineBridge
     ) -> None:
         super().__init__(pill)
-        self._pill = pill
-        self._models = models
-        self._recent = recent
+        self._pill, self._models, self._recent = pill, models, recent
         self._tok_s = 0.0  # of the last answer, or expected from the disk
         pill.model_chosen.connect(models.choose)
         recent.changed.connect(self._on_recent_changed)

@@ -56,9 +56,7 @@ class ModelPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._notices = window, window.notices
-        self._models = models
-        self._preferences = preferences
-        self._forecasts = forecasts
+        self._models, self._preferences, self._forecasts = models, preferences, forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         self.tasks = Tasks(self)
         models.refused.connect(self._on_refused)

@@ -79,9 +79,7 @@ class LoadPresenter(Presenter):
         preferences: Preferences,
     ) -> None:
         super().__init__(panel)
-        self._panel = panel
-        self._models = models
-        self._preferences = preferences
+        self._panel, self._models, self._preferences = panel, models, preferences
         panel.load.set_settings(preferences.load)
         self._recent = recent
         recent.changed.connect(self._on_recent_changed)

@@ -179,7 +179,6 @@ class Session(QObject):
 
     @Slot()
     def save_preferences(self) -> None:
-        """Save them soon, all changes of a moment together."""
         self._save_timer.start()
 
     @Slot()
@@ -226,9 +225,7 @@ class Session(QObject):
             self.notify(notice)
 
     def notify(self, notice: Notice) -> None:
-        """Show a notice in the window that is shown just then."""
         self.window.notices.show_notice(notice)
 
     def withdraw(self, topic: str) -> None:
-        """Take back the notices of a topic."""
         self.window.notices.withdraw(topic)

@@ -27,9 +27,7 @@ class BranchStore:
     def __init__(
         self, db: Database, messages: MessageStore, conversations: ConversationStore
     ) -> None:
-        self._db = db
-        self._messages = messages
-        self._conversations = conversations
+        self._db, self._messages, self._conversations = db, messages, conversations
 
     @transactional
     def delete(self, message_id: int) -> DeletedBranch:

@@ -78,8 +78,7 @@ class ConversationStore:
     """Conversations as a whole: made, listed, renamed, trashed, deleted; drafts and settings."""
 
     def __init__(self, db: Database, key_value: KeyValueStore) -> None:
-        self._db = db
-        self._key_value = key_value
+        self._db, self._key_value = db, key_value
 
     @transactional
     def create(

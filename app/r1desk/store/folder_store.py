@@ -16,8 +16,7 @@ class FolderStore:
     """One level of folders. A conversation is in one of them, or in none."""
 
     def __init__(self, db: Database, key_value: KeyValueStore) -> None:
-        self._db = db
-        self._key_value = key_value
+        self._db, self._key_value = db, key_value
 
     def infos(self) -> list[FolderInfo]:
         """All folders, the oldest first."""

@@ -70,8 +70,7 @@ class _TintedEngine(QIconEngine):
 
     def __init__(self, name: str, colour: str) -> None:
         super().__init__()
-        self._name = name
-        self._colour = colour
+        self._name, self._colour = name, colour
 
     def _tint(self, mode: QIcon.Mode) -> str:
         current = tokens()

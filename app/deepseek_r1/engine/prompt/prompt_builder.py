@@ -48,8 +48,7 @@ class PromptBuilder:
     """Builds prompts for one model."""
 
     def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
-        self._template = template
-        self._tokenizer = tokenizer
+        self._template, self._tokenizer = template, tokenizer
         self.form = form = template.form
         """How the model writes its thinking."""
         texts = sorted({text for text in tokenizer.markers() if text}, key=len, reverse=True)

@@ -101,7 +101,6 @@ class WindowsFile:
         self.descriptor: int = self._handle
 
     def read_into(self, into: memoryview, offset: int) -> int:
-        """See `LinuxFile`."""
         event = self._kernel.CreateEventW(None, True, False, None)  # signals this read's end
         if not event:
             raise self._kernel.failure("CreateEvent")
@@ -134,7 +133,6 @@ class WindowsFile:
         """Does nothing: Windows has no such advice; the sequential scan drops pages by itself."""
 
     def close(self) -> None:
-        """See `LinuxFile`."""
         self._kernel.CloseHandle(self._handle)
 
 
@@ -152,7 +150,6 @@ class WindowsRegion:
         self.bytes = memoryview((ctypes.c_char * self.nbytes).from_address(address)).cast("B")
 
     def commit(self, start: int, end: int) -> None:
-        """See `LinuxRegion`."""
         first = page_down(start)
         nbytes = page_up(end) - first
         if not self._kernel.VirtualAlloc(self.address + first, nbytes, _COMMIT, _READWRITE):
@@ -166,7 +163,6 @@ class WindowsRegion:
         giver.discard(giver_start, giver_start + nbytes)
 
     def discard(self, start: int, end: int) -> None:
-        """See `LinuxRegion`."""
         first, last = page_up(start), page_down(end)
         if first < last and not self._kernel.VirtualFree(
             self.address + first, last - first, _DECOMMIT
@@ -174,6 +170,5 @@ class WindowsRegion:
             raise self._kernel.failure("VirtualFree")
 
     def close(self) -> None:
-        """See `LinuxRegion`."""
         self.bytes.release()
         self._kernel.VirtualFree(self.address, 0, _RELEASE)

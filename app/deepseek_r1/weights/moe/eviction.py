@@ -88,12 +88,10 @@ class LeastFrequentlyUsed(EvictionPolicy):
         self._heap: list[tuple[float, int]] = []  # some entries are out of date
 
     def begin_with(self, uses: Mapping[int, int]) -> None:
-        """See `EvictionPolicy`."""
         most = max(uses.values(), default=0) or 1
         self._counts = {key: _FIRST_USES * count / most for key, count in uses.items()}
 
     def touch(self, uses: Mapping[int, int]) -> None:
-        """See `EvictionPolicy`."""
         self._worth *= self._growth
         for key, tokens in uses.items():
             self._counts[key] = self._counts.get(key, 0.0) + self._worth * tokens
@@ -111,7 +109,6 @@ class LeastFrequentlyUsed(EvictionPolicy):
         heapify(self._heap)
 
     def admit(self, key: int) -> None:
-        """See `EvictionPolicy`."""
         super().admit(key)
         heappush(self._heap, (self._counts.get(key, 0.0), key))
 

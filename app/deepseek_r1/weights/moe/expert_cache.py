@@ -43,9 +43,7 @@ class ResidentSet:
 
     def __init__(self, sizes: Sequence[int], capacity: int, policy: EvictionPolicy) -> None:
         """`sizes` are the bytes of each expert, indexed by its key."""
-        self._sizes = sizes
-        self._capacity = capacity
-        self._policy = policy
+        self._sizes, self._capacity, self._policy = sizes, capacity, policy
         self._resident: set[int] = set()
         self.nbytes = 0
         self.hits = self.misses = 0

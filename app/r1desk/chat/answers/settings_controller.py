@@ -26,8 +26,7 @@ class ChatSettingsController(QObject):
 
     def __init__(self, store: StoreBridge, chat: ChatController, defaults: Preferences) -> None:
         super().__init__()
-        self._store = store
-        self._defaults = defaults
+        self._store, self._defaults = store, defaults
         self._conversation: int | None = None
         self._current = ConversationSettings()
         self._new_chat: tuple[SamplingSettings, str] | None = None  # chosen before the chat

@@ -47,9 +47,7 @@ class CodeBox(QWidget):
         self, style: TextStyle, slicer: Slicer, *, language: str, continued: bool, parent: QWidget
     ) -> None:
         super().__init__(parent)
-        self._style = style
-        self._slicer = slicer
-        self.language = language
+        self._style, self._slicer, self.language = style, slicer, language
         self.continued = continued
         self.followed = False  # another part comes right below
         self._parts: list[str] = []  # of later boxes

@@ -66,9 +66,7 @@ class FormulaObjects(QPyTextObject):
 
     def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
         super().__init__(document)
-        self._document = document
-        self._style = style
-        self._service = service
+        self._document, self._style, self._service = document, style, service
         self._formulas: list[SetFormula] = []
         # Those not known yet, by the number that marks their sources in the document.
         self._waiting: dict[int, _Formula] = {}

@@ -36,9 +36,7 @@ class InlineRenderer:
         style: TextStyle,
         formulas: Callable[[], FormulaInserter | None],
     ) -> None:
-        self._document = document
-        self._style = style
-        self._formulas = formulas
+        self._document, self._style, self._formulas = document, style, formulas
         self._cursor = QTextCursor(document)
         self.has_links = False
 

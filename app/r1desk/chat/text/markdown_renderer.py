@@ -48,8 +48,7 @@ class MarkdownRenderer(QObject):
 
     def __init__(self, document: QTextDocument, style: TextStyle) -> None:
         super().__init__(document)
-        self._document = document
-        self._style = style
+        self._document, self._style = document, style
         self._cursor = QTextCursor(document)
         self._fresh = True  # the current block is empty and waits to be used
         self._first = True  # nothing stands above in this document

@@ -37,8 +37,7 @@ class MarkdownView(QWidget):
     ) -> None:
         """`splitter`: what cuts the text into blocks, where it is not Markdown."""
         super().__init__(parent)
-        self._style = style
-        self._slicer = slicer
+        self._style, self._slicer = style, slicer
         self._splitter = splitter or BlockSplitter()
         self._pieces: list[Piece] = []
         self._tail: list[Piece] = []

@@ -97,7 +97,6 @@ class ProseView(MessageTextBox, QTextBrowser):
             self.setAccessibleDescription(self.accessible_text())
 
     def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
         if width != self._width:
             self._width = width
             self.setLineWrapColumnOrWidth(width)

@@ -46,7 +46,6 @@ class FileRow(SettingRow):
         return self._path
 
     def set_value(self, value: str) -> None:
-        """Show `value` and emit nothing."""
         self._path = value
         name = Path(value).name if value else tr("Choose…")
         self.button.setText(name.replace("&", "&&"))

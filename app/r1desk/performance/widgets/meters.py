@@ -58,8 +58,7 @@ class Meter(Picture):
 
     def __init__(self, caption: str, widest: str, grows: bool = True) -> None:
         super().__init__()
-        self._caption = caption
-        self._widest = widest
+        self._caption, self._widest = caption, widest
         self._value = ""
         self._fraction: float | None = None
         self._full_is_fine = False

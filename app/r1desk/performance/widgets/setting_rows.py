@@ -274,7 +274,6 @@ class NumberRow(SettingRow):
         self.set_value(self.spin.value())
 
     def set_value(self, value: float) -> None:
-        """Show `value` and emit nothing."""
         with QSignalBlocker(self.spin), QSignalBlocker(self.slider):
             if value > self.spin.maximum():
                 self.spin.setMaximum(value)  # a value that was chosen elsewhere is shown as it is
@@ -318,7 +317,6 @@ class ChoiceRow(SettingRow):
         return str(self.combo.currentData())
 
     def set_value(self, value: str) -> None:
-        """Show `value` and emit nothing."""
         if self.combo.findData(str(value)) < 0:  # given by name on the command line
             self.combo.addItem(str(value), str(value))
         self.combo.setCurrentIndex(self.combo.findData(str(value)))
@@ -339,5 +337,4 @@ class SwitchRow(SettingRow):
         return self.check.isChecked()
 
     def set_value(self, value: bool) -> None:
-        """Show `value` and emit nothing."""
         self.check.setChecked(value)
