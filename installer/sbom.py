@@ -41,6 +41,7 @@ def main() -> int:
     if done.returncode != 0:
         return 1
     listed: dict[str, Any] = json.loads(done.stdout)
+    del listed["serialNumber"], listed["metadata"]["timestamp"]  # of this call alone
     listed["components"] += unlisted((ROOT / "uv.lock").read_text(encoding="utf-8"))
     Path(sys.argv[1]).write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     print(f"{len(listed['components'])} components in {sys.argv[1]}")

@@ -14,6 +14,7 @@ if(DEFINED ENV{R1DESK_FOR})
     # Libraries are linked with the path that they are installed with: nothing here could change it.
     set(CMAKE_INSTALL_NAME_TOOL "/bin/true" CACHE FILEPATH "")
     set(CMAKE_BUILD_WITH_INSTALL_RPATH ON CACHE BOOL "")
+    set(CMAKE_SHARED_LINKER_FLAGS_INIT "-s")  # what a debugger reads names the folder of the build
     foreach(language C CXX)
         string(APPEND CMAKE_${language}_FLAGS_INIT
             " -target $ENV{R1DESK_FOR} -mcpu=$ENV{R1DESK_CPU}")

@@ -245,3 +245,10 @@ def test_a_failure_on_the_screen_names_its_windows_and_keeps_a_picture(tmp_path:
         raise smoke.SmokeFailed("no window came in 60 s")
     assert str(failed.value) == f"no window came in 60 s. Windows: none. The screen: {picture}"
     assert picture.stat().st_size > 0
+
+
+def test_the_list_of_components_is_the_same_each_time(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        monkeypatch.setattr(sys, "argv", ["sbom.py", str(tmp_path / name)])
+        assert sbom.main() == 0
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

@@ -130,6 +130,37 @@ def test_what_reads_pictures_is_left_out_where_onnxruntime_has_no_wheel():
         assert application.wanted(Path("rapidocr/models/any.onnx"), processor) == there
 
 
+@linux_alone
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CMake")
+@pytest.mark.parametrize("target", application.PLATFORMS)
+def test_a_library_of_llama_cpp_says_nothing_of_the_machine_that_compiled_it(
+    tmp_path, monkeypatch, target
+):
+    """Two builds are in two folders, and have the same bytes."""
+    (tmp_path / "CMakeLists.txt").write_text(
+        'cmake_minimum_required(VERSION 3.21)\nproject("llama.cpp" CXX)\n'
+        "set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)\n"
+        "add_library(one SHARED one.cpp)\n",
+        encoding="ascii",
+    )
+    text = 'extern "C" const char *place() { return __FILE__; }'
+    (tmp_path / "one.cpp").write_text(text, encoding="ascii")
+    processor, oldest = application.PROCESSORS[target]
+    monkeypatch.setenv("R1DESK_ZIG", str(native_library.own_zig()))
+    monkeypatch.setenv("R1DESK_FOR", native_library.TARGETS[target].triple)
+    monkeypatch.setenv("R1DESK_PROCESSOR", processor)
+    monkeypatch.setenv("R1DESK_CPU", oldest)
+    build = tmp_path / "build"
+    options = [f"-DCMAKE_TOOLCHAIN_FILE={MACOS / 'llama.cmake'}", "-DCMAKE_BUILD_TYPE=Release"]
+    subprocess.run(["cmake", "-S", tmp_path, "-B", build, *options], check=True)
+    subprocess.run(["cmake", "--build", build], check=True)
+    library = build / "bin" / "libone.dylib"
+    application.name_relatively(library)
+    content = library.read_bytes()
+    assert str(tmp_path).encode() not in content
+    assert "place" in check_bundle.read(content).exported
+
+
 LIBRARY = r"""
 #include <stdio.h>
 #include <stdlib.h>
