@@ -86,6 +86,14 @@ def menu_of(button) -> list[str]:
     return [entry.text() for entry in button.menu().actions()]
 
 
+def test_a_button_whose_menu_was_left_elsewhere_is_no_longer_below_the_pointer(view, show):
+    show_cited(show, "See [2].")
+    button = view.view(2).sources
+    button.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)  # the menu gets what would end it
+    button.menu().aboutToHide.emit()
+    assert not button.underMouse()
+
+
 def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_no_other(view, show):
     texts = "The ferry of Marlow sails at 9:45.", "Bread and salt.", "At 9:45 nothing happens."
     given = [

@@ -141,7 +141,7 @@ def citations(answer: str) -> Iterator[tuple[int, int, int]]:
 
 
 def claims(answer: str, number: int) -> str:
-    """What an answer says with each citation of this number.
+    """Return what an answer says with each citation of this number.
 
     The sentence before it, or its beginning; what is behind one that begins a line, as the numbers
     of the prompt do, which a small model copies.
@@ -149,10 +149,10 @@ def claims(answer: str, number: int) -> str:
     found = []
     for (start, end, n), following in pairwise([*citations(answer), (len(answer), 0, 0)]):
         before = _OPENED.sub("", answer[max(0, start - _CLAIM) : start]).rstrip(" ")
-        behind = answer[end : min(following[0], end + _CLAIM)]
+        after = answer[end : min(following[0], end + _CLAIM)]
         if n == number:
-            copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, behind.partition("\n")[0]))
-            found.append(behind.strip() if copied else _ENDED.split(before.rstrip())[-1])
+            copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, after.partition("\n")[0]))
+            found.append(after.strip() if copied else _ENDED.split(before.rstrip())[-1])
     return " ".join(found)
 
 

@@ -293,6 +293,9 @@ def sources_button(
     change = QAction(tr("Change…"), menu, toolTip=tr("Ask again with other passages"))
     call_with(change.triggered, request, ChangePassages(message.id))
     menu.aboutToShow.connect(fill)
+    # The menu gets the event that the pointer left.
+    under_mouse = Qt.WidgetAttribute.WA_UnderMouse
+    call_with(menu.aboutToHide, button.setAttribute, under_mouse, False)
     button.setMenu(menu)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
     return button
