@@ -120,6 +120,21 @@ def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is
     assert result_of(documents.plan("Who is the warden of gate 2?")).documents == ()
 
 
+def test_what_would_take_minutes_to_read_is_searched_until_it_is_wanted_whole(
+    qtbot, stack, documents, tmp_path
+):
+    """A greeting had five minutes of a document read before it was answered."""
+    short, long = tmp_path / "short.txt", tmp_path / "long.txt"
+    for file, gates in ((short, 4), (long, 60)):
+        file.write_text(pages(gates).text(), encoding="utf-8")
+    documents._speed.prefill_tok_s = 20.0  # of a slow laptop
+    documents.files.read([str(short), str(long)])
+    qtbot.waitUntil(lambda: len(documents.draft) == 2)
+    assert [each.searched for each in documents.draft] == [False, True]
+    documents.set_searched([documents.draft[1].sha256], searched=False)
+    qtbot.waitUntil(lambda: not documents.draft[1].searched)
+
+
 def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, documents):
     stack.do(stack.chat.send, "Who?", (attached(documents, pages(8)),))
     stack.answer("word " * 6_000)

@@ -229,6 +229,16 @@ def test_as_many_passages_are_sent_as_may_be_read_but_at_least_three(index):
     assert 3 < len(more.sources) < 10
 
 
+def test_of_a_table_whose_tokens_are_more_than_is_estimated_no_more_are_sent(index, monkeypatch):
+    question = asked("What happened in the village by the sea?")
+    estimated = plan(index, [SHA], question, 8_000, Model(), searched_tokens=1_500)
+    model = Model()
+    monkeypatch.setattr(model, "count_tokens", lambda text: len(text) // 2)
+    made = plan(index, [SHA], question, 8_000, model, searched_tokens=1_500)
+    assert 3 <= len(made.sources) < len(estimated.sources)
+    assert made.tokens < 1_500 * 1.3  # with the outline and the question
+
+
 def test_the_documents_come_before_the_conversations_own_instructions(index):
     conversation = [
         Message(role=Role.SYSTEM, content="Be short."),

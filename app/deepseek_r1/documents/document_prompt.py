@@ -27,6 +27,7 @@ _WITH_NEIGHBOURS: Final = 2  # of them, the best
 _LEAST_NEIGHBOUR: Final = 20  # tokens
 _NAMED: Final = 8  # documents whose outlines are sent with the passages
 _LEAST_FOUND: Final = 3  # passages that are sent however long they take
+_MORE: Final = 1.1  # times the wanted tokens may be sent
 # Weights of the best passage: for less than the first a question is searched with the one before
 # it, and for less than the second it is not about the documents (docs/measurements/documents.md).
 _NAMED_CLEARLY, _NAMED_AT_ALL = 1.0, 0.5
@@ -147,14 +148,19 @@ def plan(
         passages = _parts(parts, len(read) + 1)
         asked = f"{passages}\n\n{_QUESTION[language]} {question}" if parts else question
         tokens = model.count_tokens(f"{system}\n\n{asked}") if outlines else tokens
-        if not found or tokens <= free:
+        ratio = tokens / (estimated_tokens(system + asked) or 1)
+        over: float = tokens - free
+        least = 0
+        if over <= 0 and chosen is None:  # a table's passages have more tokens than is estimated
+            over = ratio * estimated_tokens(passages) - _MORE * searched_tokens
+            least = _LEAST_FOUND
+        if len(found) <= least or over <= 0:
             sources = _sources([*read, *parts], [*found, *best])
             return DocumentPrompt(
                 tuple(messages), system, asked, sources, whole, outline, not others, tokens
             )
-        over = (tokens - free) * estimated_tokens(system + asked) / tokens
-        while found and over > 0:  # so that the rest is counted once more, not after each
-            over -= max(1, estimated_tokens(found.pop().text))
+        while len(found) > least and over > 0:  # the rest is counted once more, not after each
+            over -= max(1, ratio * estimated_tokens(found.pop().text))
 
 
 def question_before(questions: Sequence[str]) -> str:

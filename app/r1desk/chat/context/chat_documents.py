@@ -40,7 +40,8 @@ from r1desk.store.store_bridge import StoreBridge
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 _READING_S = 20  # that passages of a question may take
-_UNMEASURED_TOKENS = 1200  # of them, where the model has read nothing yet
+_WHOLE_S = 120  # a document that takes longer is searched, until the user wants it read whole
+_UNMEASURED_TOK_S = 60  # where the model has read nothing yet
 UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 _TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
 
@@ -239,16 +240,21 @@ class ChatDocuments(QObject):
 
     @Slot(object, object)
     def _on_folder_file_read(self, reading: FileReading, file: Attachment) -> None:
+        file = self._searched_if_long(file)
         self._store.call(lambda store: store.attachments.add_to_folder(reading.folder, file))
 
     @Slot(object, object)
     def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
+        file = self._searched_if_long(file)
         if reading.stop.is_set():  # taken off meanwhile
             self.clean([file.sha256], for_good=False)
         elif reading.was_left:
             self._add_to_draft(reading.conversation, file)
         elif file.sha256 not in {each.sha256 for each in self.draft}:
             self.change_draft((*self.draft, file))
+
+    def _searched_if_long(self, file: Attachment) -> Attachment:
+        return replace(file, searched=file.tokens > self._readable(_WHOLE_S))
 
     def change_draft(self, files: tuple[Attachment, ...]) -> None:
         """The user changed the files of the message: keep them."""
@@ -337,10 +343,18 @@ class ChatDocuments(QObject):
         return facts.embedding_model if facts is not None else ""
 
     @property
+    def context_length(self) -> int:
+        """The loaded model's, or that of the last one."""
+        return self._models.context_length or self._last_context
+
+    @property
     def searched_tokens(self) -> int:
         """About how many tokens of passages go with a question."""
-        readable = round(self._speed.prefill_tok_s * _READING_S) or _UNMEASURED_TOKENS
-        return min(SEARCHED_TOKENS, readable)
+        return min(SEARCHED_TOKENS, self._readable(_READING_S))
+
+    def _readable(self, seconds: float) -> int:
+        """About how many tokens the model reads in so many seconds."""
+        return round((self._speed.prefill_tok_s or _UNMEASURED_TOK_S) * seconds)
 
     async def plan(
         self,
@@ -359,7 +373,7 @@ class ChatDocuments(QObject):
         documents = tuple(names)
         searched = {each.sha256 for each in (*self.shown, *draft) if each.searched}
         above = list(takewhile(lambda each: each.id != edited, self._chat.shown_branch))
-        context = self._last_context = self._models.context_length or self._last_context
+        context = self._last_context = self.context_length
         sampling, instructions = self._settings.present
         most = most_prompt_tokens(context, sampling.max_tokens)
         compares = bool(self.embedding_model)

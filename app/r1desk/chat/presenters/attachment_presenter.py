@@ -222,7 +222,8 @@ class AttachmentPresenter(Presenter):
                 label = tr("Read {name} now", name=name)
                 start = partial(prefill.start, self._in_order())
                 buttons.append(ChipButton("brain", label, start))
-        mine = [each for each in files if each.searched]
+        context = self._documents.context_length
+        mine = [each for each in files if each.searched and tokens_of(each) < context]
         if whole or mine:
             buttons.append(self._choice([*whole, *mine], left + sum(map(tokens_of, mine))))
         else:
