@@ -1,7 +1,5 @@
 """A question about documents: what is planned, shown, sent, and looked up afterwards."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

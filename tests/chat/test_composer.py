@@ -1,7 +1,5 @@
 """The composer: what sends, what does not, and what a large paste does."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The row in the box: thinking, the template, and the tokens that are in use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

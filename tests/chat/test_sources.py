@@ -1,7 +1,5 @@
 """An answer about documents: its citations, what it was given, and both in exports."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

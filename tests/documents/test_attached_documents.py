@@ -1,7 +1,5 @@
 """The library and the command line answer about documents and say what they sent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """A place says where it is in words; a document's text is its blocks."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.documents.document import Block, Document, Place

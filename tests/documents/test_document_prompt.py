@@ -1,7 +1,5 @@
 """Documents are sent whole where they fit, else as passages, and answers cite what was sent."""
 
-from __future__ import annotations
-
 import pytest
 
 from deepseek_r1.core.messages import Message, Role

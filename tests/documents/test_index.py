@@ -1,7 +1,5 @@
 """Documents are cut into passages, found by a question's words, and kept whole or not at all."""
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator

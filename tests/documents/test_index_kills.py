@@ -3,8 +3,6 @@
 `R1_KILL_ROUNDS` (20): a long campaign is the same test with a larger number.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """The text of pictures and scans is recognised, or a sentence says why not."""
 
-from __future__ import annotations
-
 import io
 import math
 import zlib

@@ -1,7 +1,5 @@
 """Pages of a PDF, drawn by the locked process, with the place of a text on them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Documents of every kind give their text and its places, or a sentence."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """Documents are read within what a memory budget leaves, and their text is their own."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

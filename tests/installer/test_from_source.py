@@ -1,7 +1,5 @@
 """The commands of `make`: which tests each runs, and what its exit status says."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,7 +1,5 @@
 """macOS's application as it is assembled on Linux: its start, and the check that needs no Mac."""
 
-from __future__ import annotations
-
 import os
 import plistlib
 import shutil

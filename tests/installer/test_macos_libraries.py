@@ -1,7 +1,5 @@
 """The check of libraries for macOS, which needs no Mac."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

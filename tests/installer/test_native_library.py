@@ -1,7 +1,5 @@
 """The native library, compiled by one compiler for the systems of all users."""
 
-from __future__ import annotations
-
 import platform
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The engine's tests pass with llama.cpp compiled for other processors than this one."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 import sys

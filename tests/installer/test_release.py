@@ -1,7 +1,5 @@
 """The page of a release, its checksums, and the comparison of two builds."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

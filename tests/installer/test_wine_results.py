@@ -1,7 +1,5 @@
 """The results of tests under Wine: what survives an interpreter that ends, and their table."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

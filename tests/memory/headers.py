@@ -1,7 +1,5 @@
 """Model headers for tests, and their bills: values, no files."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The governor's promises, on machines that are short of memory in many ways."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

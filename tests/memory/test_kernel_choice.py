@@ -1,7 +1,5 @@
 """What is chosen by the times of kernels: values, no measuring."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

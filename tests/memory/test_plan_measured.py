@@ -5,8 +5,6 @@ context adds only the last rows of the attention's mask: it is filled in one cas
 where that is quick.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from math import ceil

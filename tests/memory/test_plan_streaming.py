@@ -1,7 +1,5 @@
 """The bill, the advice and the speed of models that may run from the disk."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The attention kernels against the same sums in float64."""
 
-from __future__ import annotations
-
 import ctypes
 import struct
 from collections.abc import Iterator

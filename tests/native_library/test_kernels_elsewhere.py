@@ -1,7 +1,5 @@
 """The kernels on other processors and systems: a program of theirs, compiled by clang from PyPI."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -5,8 +5,6 @@ for AVX rounds differently. With the LLAMA_CPP_LIB_PATH of a build without AVX,
 `test_mul_mat_kernels.py` compares the kernels with that ggml's own.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The prefetch ring under the compiler's sanitizers, which detect races and invalid accesses."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

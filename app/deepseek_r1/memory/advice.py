@@ -1,7 +1,5 @@
 """Advises on settings that fit where the plan of a model exceeds its budget."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil

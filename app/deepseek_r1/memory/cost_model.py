@@ -10,8 +10,6 @@ high), attention as wide as the feed-forward (16 % too high) and Gemma 3 with a 
 real process.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from dataclasses import dataclass

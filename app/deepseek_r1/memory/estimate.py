@@ -7,8 +7,6 @@ weights, plus a share of the time that computing it from memory alone would take
 `docs/performance.md` has its error.
 """
 
-from __future__ import annotations
-
 import platform
 import sys
 from collections import Counter

@@ -1,7 +1,5 @@
 """Estimates how a model runs on this computer: in memory or from the disk, and how fast."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil

@@ -9,8 +9,6 @@ control group that the budget nearly fills, little memory is left as planned, so
 there. A shortage soon after a raise doubles the calm period that the next raise waits for.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from deepseek_r1.hardware.pressure import MemoryReading

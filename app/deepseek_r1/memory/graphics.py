@@ -5,8 +5,6 @@ that they name. Each process that uses a device names it in a file beside them. 
 meanwhile, the file says so, and no device is used until one is measured again.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

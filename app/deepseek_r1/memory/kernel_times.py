@@ -6,8 +6,6 @@ both stay the same until another build is used. What was not measured has the fi
 are repacked where llama.cpp can, and ours compute the rows for which they have its own bits.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from math import log

@@ -4,8 +4,6 @@ Rougher than `memory.cost_model`: that library allocates buffers of fixed sizes 
 of them.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from deepseek_r1.core.events import BillItem

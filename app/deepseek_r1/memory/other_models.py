@@ -4,8 +4,6 @@ The profile remembers the draft models that made answers slower, by machine, pai
 budget.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol

@@ -3,8 +3,6 @@
 Pure arithmetic over the file's header and the settings: no native code, no measuring. MiB.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil

@@ -1,7 +1,5 @@
 """The first and the last steps of a child process, the same for every kind."""
 
-from __future__ import annotations
-
 import ctypes
 import faulthandler
 import logging

@@ -1,7 +1,5 @@
 """The functions of the compiled library with their types. The C++ headers document what they do."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """Answers computed together are those computed alone, whatever the cache has room for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Answers held to a schema: whatever is drawn, it is JSON and validates. The thinking is free."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """An answer is the same token by token and many at a time, and fails where it must."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Iterator

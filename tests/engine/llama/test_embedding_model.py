@@ -1,7 +1,5 @@
 """An embedding model beside the chat model: what it says, what it takes, what is refused."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading

@@ -1,7 +1,5 @@
 """Each function of llama.cpp that the application calls is exported by one of its libraries."""
 
-from __future__ import annotations
-
 import ctypes
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@ The device of most tests is ggml's CPU back end in a graphics processor's place,
 has. Those with Vulkan's need `R1DESK_GRAPHICS_LIBRARY` (`installer/graphics_library.py`).
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The weights of a model that is in memory lie in huge pages, where Linux has them."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Kernels are measured on made weights, once for a build."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Attention and few rows in a real context: the application's kernels beside llama.cpp's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """llama.cpp's library: a light import, a log that is read, code for this processor, its waiting."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

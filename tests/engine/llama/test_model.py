@@ -1,7 +1,5 @@
 """A model's files, vocabulary and context, and llama.cpp's own errors."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Calls of prefill: as large as the machine manages in time, alone and beside other answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

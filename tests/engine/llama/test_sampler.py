@@ -1,7 +1,5 @@
 """Tokens that the sampler leaves out early have next to no probability."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The governor of threads against machines whose best count changes."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

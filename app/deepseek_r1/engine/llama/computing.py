@@ -1,7 +1,5 @@
 """The context of a loaded model, and what happens between two of its computations."""
 
-from __future__ import annotations
-
 import time
 
 from deepseek_r1.core.errors import EngineFailed

@@ -1,7 +1,5 @@
 """A second model that embeds texts, for comparing passages of documents with a question."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import re

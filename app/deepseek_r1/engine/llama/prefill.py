@@ -1,7 +1,5 @@
 """Prefills prompts: paces them, keeps what the cells hold of them, and computes the rest."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Implements `Engine` with llama.cpp: prefill, decode, and what happens between computations."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing

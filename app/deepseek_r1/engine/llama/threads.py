@@ -10,8 +10,6 @@ level needs no new trial. Trials are spaced so that they cost about one percent 
 at that level: pauses between answers, and other levels, bring no trial closer.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The box a message is written in."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """The text box of the composer: Enter sends, Up asks for the last message."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QMimeData, QRegularExpression, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
@@ -24,15 +22,10 @@ LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 
 
 class ComposerField(MessageField):
-    """The text box.
+    """The text box."""
 
-    Signals:
-        slash_typed: a slash, or what its key types in Chinese, is all that is in the box.
-        large_pasted: a paste too large to be edited here.
-    """
-
-    slash_typed = Signal()
-    large_pasted = Signal(str)
+    slash_typed = Signal()  # a slash, or what its key types in Chinese, is all that is in the box
+    large_pasted = Signal(str)  # a paste too large to be edited here
 
     def __init__(self, request: Request, parent: QWidget) -> None:
         super().__init__(parent)

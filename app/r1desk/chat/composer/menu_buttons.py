@@ -1,7 +1,5 @@
 """The flat buttons of the composer, each with a menu of which one entry is checked."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
@@ -61,15 +59,10 @@ class _MenuButton(QToolButton):
 
 
 class ThinkingButton(_MenuButton):
-    """Shows the thinking budget in force; hidden for a model that does not think.
+    """Shows the thinking budget in force; hidden for a model that does not think."""
 
-    Signals:
-        budget_chosen: the tokens, None for no limit.
-        default_chosen: the same, for new conversations too.
-    """
-
-    budget_chosen = Signal(object)
-    default_chosen = Signal(object)
+    budget_chosen = Signal(object)  # the tokens, None for no limit
+    default_chosen = Signal(object)  # the same, for new conversations too
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

@@ -1,7 +1,5 @@
 """A button with the number of tokens that conversation and message take."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QSizePolicy, QToolButton, QWidget
 

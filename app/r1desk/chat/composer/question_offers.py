@@ -1,7 +1,5 @@
 """Questions that are offered for documents that were attached without one."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
@@ -19,13 +17,9 @@ _QUESTIONS = {
 
 
 class QuestionOffers(QWidget):
-    """A button for each question, hidden until one is missing.
+    """A button for each question, hidden until one is missing."""
 
-    Signals:
-        chosen: the text of a question; empty where the user wants none of them.
-    """
-
-    chosen = Signal(str)
+    chosen = Signal(str)  # the text of a question; empty where the user wants none of them
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

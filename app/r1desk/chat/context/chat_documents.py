@@ -1,7 +1,5 @@
 """The documents of the conversation on the screen: read, indexed, searched for a question."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace

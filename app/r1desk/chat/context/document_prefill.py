@@ -1,7 +1,5 @@
 """Has the loaded model read the documents of a chat before they are asked about."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -27,12 +25,9 @@ class DocumentPrefill(QObject):
 
     What was read is kept in the segments of the prompt cache: a reading that ended early, also with
     the application, goes on where it stopped. An answer ends it too, and reads on by itself.
-
-    Signals:
-        changed: it goes on or stops, or something has been read.
     """
 
-    changed = Signal()
+    changed = Signal()  # it goes on or stops, or something has been read
 
     def __init__(
         self,

@@ -1,7 +1,5 @@
 """Reads files into the index of documents, in threads."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -90,21 +88,14 @@ _Result = Attachment | ErrorReport | LockedFile
 
 
 class FileReader(QObject):
-    """Reads one file after the other into the index.
+    """Reads one file after the other into the index."""
 
-    Signals:
-        file_read: the FileReading, and an Attachment; one that was read while it was stopped too.
-        refused: the ErrorReport of a file.
-        locked: a LockedFile, for which `read` takes the password.
-        changed: other `readings`.
-        page_read: of one that is not read gently.
-    """
-
+    # the FileReading, and an Attachment; one that was read while it was stopped too
     file_read = Signal(object, object)
-    refused = Signal(ErrorReport)
-    locked = Signal(LockedFile)
-    changed = Signal()
-    page_read = Signal()
+    refused = Signal(ErrorReport)  # the ErrorReport of a file
+    locked = Signal(LockedFile)  # a LockedFile, for which `read` takes the password
+    changed = Signal()  # other `readings`
+    page_read = Signal()  # of one that is not read gently
 
     def __init__(
         self,

@@ -1,7 +1,5 @@
 """Boxes and lines above and below an answer: progress, sources, how it ended, ways on."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (

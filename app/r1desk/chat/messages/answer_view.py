@@ -1,7 +1,5 @@
 """One answer: thinking, status, text, note or error, and the row under it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from PySide6.QtCore import Slot

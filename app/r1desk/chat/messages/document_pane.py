@@ -1,7 +1,5 @@
 """A document beside the chat: its pages as they are drawn, or its text, with a place marked."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,17 +21,12 @@ from r1desk.widgets.text_label import ElidedLabel, call_with, text_label
 
 
 class DocumentPane(QWidget):
-    """A document, its pages where they can be drawn.
+    """A document, its pages where they can be drawn."""
 
-    Signals:
-        page_wanted: a page, from 1, its width in pixels, and the text that is marked on it.
-        file_wanted: its path is to be opened.
-        copied: a text of it, and the text's place.
-    """
-
+    # a page, from 1, its width in pixels, and the text that is marked on it
     page_wanted = Signal(int, int, str)
-    file_wanted = Signal(Path)
-    copied = Signal(str, str)
+    file_wanted = Signal(Path)  # its path is to be opened
+    copied = Signal(str, str)  # a text of it, and the text's place
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,5 @@
 """The text of a document, filled in bit by bit, with a place marked."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -29,13 +27,9 @@ def passages_of(text: str) -> list[Passage]:
 
 
 class DocumentText(PlainEdit):
-    """Passages, one below the other.
+    """Passages, one below the other."""
 
-    Signals:
-        scrolled_to: the number of the passage that is in the middle.
-    """
-
-    scrolled_to = Signal(int)
+    scrolled_to = Signal(int)  # the number of the passage that is in the middle
 
     def __init__(self) -> None:
         super().__init__(readOnly=True, undoRedoEnabled=False)

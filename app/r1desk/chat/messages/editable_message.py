@@ -177,13 +177,9 @@ class MessageTools(NamedTuple):
 
 
 class EditableMessage(QWidget):
-    """A message with a footer.
+    """A message with a footer."""
 
-    Signals:
-        grown: the height may have changed.
-    """
-
-    grown = Signal()
+    grown = Signal()  # the height may have changed
 
     def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(parent)

@@ -1,7 +1,5 @@
 """A long list of messages of which only those near the screen exist as widgets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 
@@ -23,12 +21,9 @@ _GAP_EM = 0.7
 
 
 class MessageList(QScrollArea):
-    """Builds, lays out and forgets message widgets as the user scrolls.
+    """Builds, lays out and forgets message widgets as the user scrolls."""
 
-    Signals:
-        end_shown: True when the end of the conversation came into view, False when it left.
-    """
-
+    # True when the end of the conversation came into view, False when it left
     end_shown = Signal(bool)
 
     def __init__(

@@ -1,7 +1,5 @@
 """Positions of the messages in the list."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One drawn page of a document, with places marked on it."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from PySide6.QtCore import QRect, Qt, QTimer, Signal
@@ -30,12 +28,9 @@ _LARGEST, _ZOOM_STEP = 4.0, 1.25
 
 
 class PageSheet(QScrollArea):
-    """One drawn page, as wide as there is room, or larger by Ctrl and the wheel.
+    """One drawn page, as wide as there is room, or larger by Ctrl and the wheel."""
 
-    Signals:
-        turned: by the wheel or a key, beyond the end of the page (1) or its beginning (-1).
-    """
-
+    # by the wheel or a key, beyond the end of the page (1) or its beginning (-1)
     turned = Signal(int)
 
     def __init__(self) -> None:

@@ -1,7 +1,5 @@
 """The numbers of an answer as text: while its prompt is read, and under it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

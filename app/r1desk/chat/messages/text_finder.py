@@ -1,7 +1,5 @@
 """Finds text in the conversation on the screen and steps through the matches."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The model's thinking: one line with its duration and last words, and all of it when opened."""
 
-from __future__ import annotations
-
 import time
 
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot
@@ -33,15 +31,10 @@ _LAST_LINE_CHARACTERS = 400  # of the end of the thinking, searched for its last
 
 
 class ThinkingBox(QWidget):
-    """A header button; below it, when open, the thinking in smaller and dimmer text.
+    """A header button; below it, when open, the thinking in smaller and dimmer text."""
 
-    Signals:
-        grown: the height may have changed.
-        opened: whether the user wants to see the thinking.
-    """
-
-    grown = Signal()
-    opened = Signal(bool)
+    grown = Signal()  # the height may have changed
+    opened = Signal(bool)  # whether the user wants to see the thinking
 
     def __init__(
         self,

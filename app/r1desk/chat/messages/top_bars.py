@@ -1,7 +1,5 @@
 """The bars above a conversation: the one to find text in it, and its system prompt."""
 
-from __future__ import annotations
-
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
@@ -50,17 +48,11 @@ class FindField(QLineEdit):
 
 
 class FindBar(QWidget):
-    """A field, the number of matches and buttons.
+    """A field, the number of matches and buttons."""
 
-    Signals:
-        text_changed: look for this; an empty text removes the marks.
-        stepped: 1 for the next match, -1 for the one before.
-        closed: the bar is hidden.
-    """
-
-    text_changed = Signal(str)
-    stepped = Signal(int)
-    closed = Signal()
+    text_changed = Signal(str)  # look for this; an empty text removes the marks
+    stepped = Signal(int)  # 1 for the next match, -1 for the one before
+    closed = Signal()  # the bar is hidden
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,7 +1,5 @@
 """One message of the user: a soft bubble on the right, its exact text, an editor in its place."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Slot

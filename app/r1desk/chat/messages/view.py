@@ -1,7 +1,5 @@
 """The chat view: a branch of a conversation, and the answer that is being written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -47,13 +45,9 @@ QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
 
 
 class ChatView(QWidget):
-    """Shows messages; it changes nothing by itself.
+    """Shows messages; it changes nothing by itself."""
 
-    Signals:
-        requested: an `Intent` of this widget or of one inside it.
-    """
-
-    requested = Signal(object)
+    requested = Signal(object)  # an `Intent` of this widget or of one inside it
 
     def __init__(self, parent: QWidget | None = None, *, welcomes: bool = True) -> None:
         """`welcomes`: it has a page for a conversation without messages."""

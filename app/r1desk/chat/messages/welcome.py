@@ -1,7 +1,5 @@
 """The empty conversation: a greeting, presets, and questions or the card of the first start."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
@@ -38,13 +36,9 @@ _COLUMNS = 2
 
 
 class PresetCards(QWidget):
-    """A card for each of the first presets; that of the conversation is marked.
+    """A card for each of the first presets; that of the conversation is marked."""
 
-    Signals:
-        chosen: the place of a preset.
-    """
-
-    chosen = Signal(int)
+    chosen = Signal(int)  # the place of a preset
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -75,13 +69,9 @@ class PresetCards(QWidget):
 
 
 class WelcomeCard(QFrame):
-    """A card that an empty conversation shows in place of its questions.
+    """A card that an empty conversation shows in place of its questions."""
 
-    Signals:
-        resized: its height for a width may have changed.
-    """
-
-    resized = Signal()
+    resized = Signal()  # its height for a width may have changed
 
 
 class Welcome(QWidget):

@@ -1,7 +1,5 @@
 """The files of the message being written and of the chat: chosen, shown, removed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Lists of documents: those of a folder of chats, and all that are kept, with their sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Shows a document beside the chat: its pages as they look, or its text."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from functools import partial
 from pathlib import Path

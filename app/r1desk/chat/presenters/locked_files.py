@@ -1,7 +1,5 @@
 """Asks for the passwords of locked PDFs, which nothing keeps."""
 
-from __future__ import annotations
-
 from collections import deque
 
 from PySide6.QtCore import QObject, Qt, Slot

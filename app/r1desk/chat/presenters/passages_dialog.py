@@ -1,7 +1,5 @@
 """The passages that a question was sent with: unticked, added to, and sent again."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 
 from PySide6.QtCore import QSize, Qt, Slot

@@ -1,7 +1,5 @@
 """Sends questions; those about documents with passages that are found, or that the user chose."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Files that could not be read, in one notice."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from PySide6.QtGui import QGuiApplication

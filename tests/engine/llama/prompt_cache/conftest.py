@@ -1,7 +1,5 @@
 """A folder for prompts, and engines one after another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

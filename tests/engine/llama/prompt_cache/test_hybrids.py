@@ -3,8 +3,6 @@
 Each answer is the one of an engine that reads the whole chat for the first time.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 `R1_KILL_ROUNDS` is the number of rounds for each kind of model.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """Answers after a restore are those without it, and a model never gets another one's state."""
 
-from __future__ import annotations
-
 import os
 import random
 from pathlib import Path

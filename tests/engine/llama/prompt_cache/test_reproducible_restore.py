@@ -4,8 +4,6 @@ Besides the text, the logarithms of the tokens' probabilities are compared, whic
 logits: two answers can have the same text by luck, but hardly the same numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

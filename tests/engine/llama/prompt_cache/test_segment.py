@@ -1,7 +1,5 @@
 """A segment's file: what was written comes back, and nothing else does."""
 
-from __future__ import annotations
-
 import random
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The folder of segments: found by prefix, within a budget, and never trusted."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import random

@@ -1,7 +1,5 @@
 """A draft model with which answers are slower gives its memory to the target's weights."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 import threading

@@ -1,7 +1,5 @@
 """A draft model fits the target's vocabulary, stays in step with its text, and saves passes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace

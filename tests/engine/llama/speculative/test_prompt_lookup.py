@@ -1,7 +1,5 @@
 """Drafts from the text, and how long one is: what it brings against what it costs."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """Drafted tokens are verified by the sampler, leave its distribution, and cost passes that pay."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One answer: its tokens, samplers and output, and when its thinking or all of it has to end."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Sequence

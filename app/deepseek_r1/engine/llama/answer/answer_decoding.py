@@ -1,7 +1,5 @@
 """Decodes one answer: samples and computes, and closes its thinking block where that has to end."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Generator

@@ -5,8 +5,6 @@ it was sampled, most of all where it ended. With the sampled tokens the continua
 cells, and is the text that would have followed.
 """
 
-from __future__ import annotations
-
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence

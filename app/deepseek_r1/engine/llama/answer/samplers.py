@@ -1,7 +1,5 @@
 """The samplers of one answer: llama.cpp's chain, and a second one that holds it to a schema."""
 
-from __future__ import annotations
-
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Answers that are computed together: made from prompts, stepped, cancelled."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from deepseek_r1.core.messages import AnswerRequest, PromptInput

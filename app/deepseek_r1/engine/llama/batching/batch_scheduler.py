@@ -11,8 +11,6 @@ cells run out, the answers that came last wait, and are computed again from thei
 one always goes on.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One answer of a batch: its tokens so far, and what each new row of logits does to it."""
 
-from __future__ import annotations
-
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
 from deepseek_r1.core.messages import AnswerRequest
 from deepseek_r1.engine.llama.answer.answer import Answer, AnswerParts

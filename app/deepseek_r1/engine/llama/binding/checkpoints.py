@@ -4,8 +4,6 @@ A model with recurrent layers (delta nets, Mamba, short convolutions) sums up al
 state. To drop tokens, an earlier state has to be put back, so copies of it are taken on the way.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A llama.cpp context: the KV cache, and the computation of tokens into it."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import sys

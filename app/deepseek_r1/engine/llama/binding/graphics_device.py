@@ -6,8 +6,6 @@ gives nodes to a device (`native/graphics.hpp`). A device is opened once a proce
 which the driver's threads inherit; Mesa's drivers keep their compiled programs beside our results.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

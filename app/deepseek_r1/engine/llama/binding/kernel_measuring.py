@@ -3,8 +3,6 @@
 A fraction of a second for each type of weights, at most 100 MiB, before the model is loaded.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import random

@@ -7,8 +7,6 @@ Where that was built without AVX, and computes most types one number at a time, 
 and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0. On ARM Q4_K, Q6_K and Q8_0.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -6,8 +6,6 @@ Only the binding's low-level module is used. Importing it through the package wo
 module object with only a search path before its submodule is imported.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

@@ -1,7 +1,5 @@
 """A llama.cpp model: its weights and vocabulary in memory."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

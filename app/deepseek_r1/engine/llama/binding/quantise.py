@@ -4,8 +4,6 @@ Only rows of plain numbers are passed, never a file: the contents of files were 
 asserts its preconditions and would abort the process, so every call is checked first.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Sets up weight streaming for a model that does not fit."""
 
-from __future__ import annotations
-
 from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import ModelLoadFailed, StreamingUnavailable
 from deepseek_r1.engine.llama.binding.library import Library, LibraryLog

@@ -1,7 +1,5 @@
 """Puts checkpoints of a recurrent state from the disk into a context, and saves them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection, Sequence
 

@@ -3,8 +3,6 @@
 It is not trusted: a segment that it does not name has no owner, one that is not there is forgotten.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Restores the beginning of a prompt from segments on disk to a context, and saves it."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Iterator, Sequence

@@ -6,8 +6,6 @@ llama.cpp accepts a state with a flipped byte and may abort on a wrong length. S
 header and the keyed hash of a file are checked here before native code sees a byte of it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import os

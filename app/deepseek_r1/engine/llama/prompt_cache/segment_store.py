@@ -6,8 +6,6 @@ Whatever is wrong with a segment, it is deleted and its tokens are computed agai
 refuses a write ends the writing, never an answer.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

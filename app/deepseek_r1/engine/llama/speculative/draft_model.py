@@ -1,7 +1,5 @@
 """Drafts tokens with a smaller model of the same vocabulary, which has a cache of its own."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Computes drafted tokens with the chosen one, and verifies them against the sampler."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 
