@@ -181,12 +181,11 @@ def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
     """
     parallel = ["pytest", "-n", str(workers()), "--dist", "loadfile", "--durations", "15"]
     parallel += ["--max-worker-restart", "0"]  # a run that replaces a crashed worker may hang
-    ordered = [*parallel, "--no-loadscope-reorder"]  # in the order of tests/conftest.py
     alone = ["pytest", "--durations", "15", *([] if arguments else quiet_files())]
     runs = {
         "check": [[*parallel, "-m", "not (integration or quiet or slow)"]],
         "test": [[*parallel, "-m", "not (quiet or slow)"], [*alone, "-m", "quiet and not slow"]],
-        "test-all": [[*ordered, "-m", "slow and not quiet"], [*alone, "-m", "slow and quiet"]],
+        "test-all": [[*parallel, "-m", "slow and not quiet"], [*alone, "-m", "slow and quiet"]],
     }
     return [[*run, *arguments] for run in runs[command]]
 

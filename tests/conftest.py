@@ -61,20 +61,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make check` leaves out and can be known without being told.
-
-    Files whose tests may take the longest come first: no worker ends long after the others.
-    """
-    longest_s: dict[Path, float] = {}
+    """Marks what `make check` leaves out and can be known without being told."""
     for item in items:
-        timeout = item.get_closest_marker("timeout")
-        limit_s = timeout.args[0] if timeout is not None else 0.0
-        longest_s[item.path] = max(limit_s, longest_s.get(item.path, 0.0))
         folder = item.path.relative_to(TESTS).parts[0]
         fixtures = set(getattr(item, "fixturenames", ()))
         if folder in INTEGRATION_FOLDERS or fixtures & INTEGRATION_FIXTURES:
             item.add_marker("integration")
-    items.sort(key=lambda item: -longest_s[item.path])
 
 
 @pytest.fixture(scope="module", autouse=True)
