@@ -143,16 +143,17 @@ def citations(answer: str) -> Iterator[tuple[int, int, int]]:
 def claims(answer: str, number: int) -> str:
     """Return what an answer says with each citation of this number.
 
-    The sentence before it, or its beginning; what is behind one that begins a line, as the numbers
-    of the prompt do, which a small model copies.
+    The sentence before it, or its beginning; what follows one that begins a line, as the numbers of
+    the prompt do: a small model copies a passage with its number.
     """
     found = []
     for (start, end, n), following in pairwise([*citations(answer), (len(answer), 0, 0)]):
+        if n != number:
+            continue
         before = _OPENED.sub("", answer[max(0, start - _CLAIM) : start]).rstrip(" ")
         after = answer[end : min(following[0], end + _CLAIM)]
-        if n == number:
-            copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, after.partition("\n")[0]))
-            found.append(after.strip() if copied else _ENDED.split(before.rstrip())[-1])
+        copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, after.partition("\n")[0]))
+        found.append(after.strip() if copied else _ENDED.split(before.rstrip())[-1])
     return " ".join(found)
 
 
@@ -166,7 +167,8 @@ def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
 def listed(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
     """The sources that an answer cites, then those of the best that have names and numbers of it.
 
-    `sources` come best first; of both, those come first that have most of these.
+    `sources` come best first. Of those that are cited, and of the others, those with most of these
+    come first.
     """
     wanted, best = _names_and_numbers(answer), {each.n for each in sources[:_BEST]}
     shared = {each.n: _shared(each.passage.text, wanted) for each in sources if each.n in best}

@@ -135,7 +135,7 @@ class OtherModels:
         """Add their memory, and that of a graphics driver."""
         return replace(
             overhead,
-            draft_mib=draft_mib(self.draft, settings, overhead) if self.draft else 0.0,
+            draft_mib=draft_mib(self.draft, settings, overhead) if self.draft is not None else 0.0,
             embedding_mib=embedding_mib(self.embedding) if self.embedding is not None else 0.0,
             driver_mib=self.graphics.driver_mib,
         )

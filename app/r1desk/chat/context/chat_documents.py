@@ -243,13 +243,16 @@ class ChatDocuments(QObject):
 
     @Slot(object, object)
     def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
-        file = self._searched_if_long(file)
         if reading.stop.is_set():  # taken off meanwhile
             self.clean([file.sha256], for_good=False)
         elif reading.was_left:
-            self._add_to_draft(reading.conversation, file)
+            self._add_to_draft(reading.conversation, self._searched_if_long(file))
         elif file.sha256 not in {each.sha256 for each in self.draft}:
-            self.change_draft((*self.draft, file))
+            self.attach(file)
+
+    def attach(self, file: Attachment) -> None:
+        """Add a document that was read to those of the message."""
+        self.change_draft((*self.draft, self._searched_if_long(file)))
 
     def _searched_if_long(self, file: Attachment) -> Attachment:
         return replace(file, searched=file.tokens > self._readable(_WHOLE_S))

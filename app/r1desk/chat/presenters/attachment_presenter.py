@@ -116,7 +116,7 @@ class AttachmentPresenter(Presenter):
         if isinstance(file, ErrorReport):
             self.refuse(file)
             return
-        self._documents.change_draft((*self._documents.draft, file))
+        self._documents.attach(file)
         self._window.composer.remove_attached(text)
 
     @Slot()
