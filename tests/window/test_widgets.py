@@ -514,6 +514,17 @@ def test_a_dialog_that_saves_calls_the_format_by_its_name(qtbot: QtBot) -> None:
     ]
 
 
+def test_a_file_dialog_has_its_buttons_on_a_small_screen(qtbot: QtBot, monkeypatch) -> None:
+    """At 200 % of 1366x768 *Open* was below the edge."""
+    monkeypatch.setattr(QFileDialog, "screen", lambda _dialog: Screen(683, 360), raising=False)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = file_dialog(parent, "Attach files", ["All files (*)"])
+    dialog.show()
+    assert dialog.height() <= 360
+    dialog.close()
+
+
 def test_a_file_dialog_reads_no_file_to_know_its_icon(qtbot: QtBot, tmp_path: Path) -> None:
     """Qt's own takes a file without a suffix for what its first bytes say."""
     (tmp_path / "nameless").write_bytes(b"%PDF-1.7")

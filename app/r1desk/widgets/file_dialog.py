@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
+from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.text_label import call_with
 
 _QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
@@ -61,6 +62,7 @@ def file_dialog(
         view.header().setSectionResizeMode(_SIZES, size)  # Qt's own width cuts "378 KiB"
     for places in dialog.findChildren(QListView, "sidebar"):  # as wide as "Computer", in full
         places.setMinimumWidth(places.sizeHintForColumn(0) + 2 * places.frameWidth())
+    dialog.resize(size_within_screen(dialog, dialog.sizeHint()))
     # Qt itself leaves that out where the dialog is the system's.
     dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
     return dialog
