@@ -139,7 +139,7 @@ def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, do
     assert result_of(documents.plan("Which gate?", edited=stack.shown[0].id)).whole
 
 
-def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, documents):
+def test_passages_stand_with_their_question_until_a_later_one_has_its_own(qtbot, stack, documents):
     file = attached(documents, pages(60))
     sources = planned(documents, file)
     assert not sources.whole
@@ -153,6 +153,13 @@ def test_passages_are_part_of_the_question_now_and_in_later_turns(qtbot, stack, 
     assert sum(source.cited for source in stack.shown[1].sources.sent) == 1
     stack.send("And?")
     assert stack.engine.asked.messages[-3].content == asked
+    stack.answer("Nobody else.")
+    later = result_of(documents.plan("Who is the warden of gate 9?"))
+    assert later.passages()
+    stack.do(stack.chat.send, "Who is the warden of gate 9?", (), later)
+    *_, first, _, _, _, last = (each.content for each in stack.engine.asked.messages)
+    assert first == "Who is the warden of gate 7?"
+    assert "Ann-9." in last
 
 
 def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, documents):

@@ -385,8 +385,9 @@ class ChatDocuments(QObject):
 
         def work() -> AnswerSources:
             self._require(names)
+            plain = [replace(each, sources=None) for each in above]  # new passages replace the last
             asked = Message(role=Role.USER, content=question)
-            messages = (*prompt_messages(above, instructions), asked)
+            messages = (*prompt_messages(plain, instructions), asked)
             prompt = plan(
                 self.index,
                 documents,

@@ -56,23 +56,25 @@ def prompt_messages(
     """Messages with their files, without their thinking, after the system prompt if any.
 
     Those above the place where memory begins are left out. `sources` are of the answer that is
-    wanted; a question stands as the model read it, with its passages. `document_text` comes first.
+    wanted. Passages stand with the last question that was given some, and with no earlier one:
+    those of ten questions would take the context, and most of the time until the first token.
+    `document_text` comes first.
     """
     shown = list(branch)
+    texts = [message.content for message in shown]
     given = [*(message.sources for message in shown[1:]), sources]
+    for at in range(len(shown) - 1, -1, -1):
+        if (found := given[at]) is not None and found.passages() and not shown[at].is_answer:
+            texts[at] = found.asked
+            break
     messages = [
-        Message(role=Role(m.role), content=with_attachments(_asked(m, of_answer), m.attachments))
-        for m, of_answer in list(zip(shown, given, strict=False))[memory_start(shown) :]
+        Message(role=Role(m.role), content=with_attachments(text, m.attachments))
+        for m, text in list(zip(shown, texts, strict=True))[memory_start(shown) :]
         if m.content or m.role == Role.USER
     ]
     if system := with_documents(document_text, system_prompt):
         messages.insert(0, Message(role=Role.SYSTEM, content=system))
     return tuple(messages)
-
-
-def _asked(message: ChatMessage, sources: AnswerSources | None) -> str:
-    has_passages = sources is not None and sources.asked and not message.is_answer
-    return sources.asked if sources is not None and has_passages else message.content
 
 
 def with_documents(document_text: str, system_prompt: str) -> str:
@@ -117,7 +119,6 @@ def conversation_tokens(branch: Sequence[ChatMessage]) -> int:
             return stats.prompt_tokens + stats.completion_tokens - stats.thinking_tokens
     files = (each for message in branch for each in message.attachments if not each.sha256)
     given = [message.sources for message in branch if message.sources is not None]
-    # Whole documents stand once, at the beginning, for the last question alone.
-    passages = sum(each.tokens for each in given[:-1] if not each.documents)
-    passages += given[-1].tokens if given else 0
-    return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files)) + passages
+    # Whole documents stand once, at the beginning, and passages with the last question alone.
+    documents = given[-1].tokens if given else 0
+    return sum(estimated_tokens(m.content) for m in branch) + sum(map(tokens_of, files)) + documents
