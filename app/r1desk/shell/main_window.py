@@ -314,7 +314,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         if more > 0:
             self._panel_px = self._panel_px or panel or PANEL_PX
             self.splitter.setSizes([left, chat - more, panel + more])
-        self.document.find_field.setFocus()
+        self.document.setFocus()  # letters go to the message box
 
     def close_document(self) -> None:
         """Take it away again; the keyboard goes back to the message box."""
