@@ -174,6 +174,12 @@ def test_beside_an_open_document_one_types_on_in_the_message_box_and_esc_there_c
     click(ready.window.composer.attachments.chips[0].open_button)
     pane = ready.window.document
     qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    ready.window.activateWindow()
+    qtbot.waitUntil(ready.window.isActiveWindow)
+    press(Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert pane.find_field.hasFocus()
+    assert not ready.window.chat.find_bar.isVisible()
+    pane.setFocus()
     type_text("And gate 2?")
     assert ready.window.composer.text() == "And gate 2?"
     assert not pane.find_field.text()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
@@ -168,6 +168,14 @@ class DocumentPane(QWidget):
     def _draw(self) -> None:
         if self._is_drawn and self._passages:
             self.page_wanted.emit(self.page.value(), self.sheet.width_px, self._marked)
+
+    def event(self, event: QEvent) -> bool:
+        """Take Ctrl+F from the window, where it looks for text in the chat."""
+        is_find = isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Find)
+        if is_find and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Esc closes it; Page up and down are the page's, wherever the keyboard is in here.
