@@ -300,6 +300,25 @@ def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtb
     qtbot.waitUntil(lambda: pane.field.toPlainText() == "Rent\n\n• a\n\na │ b\n1 │ 2")
 
 
+def test_a_workbook_names_the_sheet_and_the_row_that_are_seen(qtbot):
+    pane = shown_pane(qtbot)
+    places = [Place(sheet="Rent", row=row) for row in (1, 41)] + [Place(sheet="Tax", row=1)]
+    text = "\n".join(f"gate {number} | open" for number in range(40))
+    passages = [
+        Passage("0", "gates.xlsx", number, place, text, 400 * number, 400 * number + 399)
+        for number, place in enumerate(places)
+    ]
+    pane.show_passages(passages)
+    assert pane.place.text() == "Rent, row 1"
+    qtbot.waitUntil(lambda: "— Tax —" in pane.field.toPlainText())
+    pane.show_passage(passages[1], "gate 7 | open")
+    assert pane.place.text() == "Rent, row 41"
+    pane.field.verticalScrollBar().setValue(pane.field.verticalScrollBar().maximum())
+    assert pane.place.text() == "Tax, row 1"
+    pane.show_passages([Passage("", "a.txt", 0, Place(page=1), "Text", 0, 4)])
+    assert not pane.place.isVisible()
+
+
 def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, documents):
     file = attached(documents, pages(60))
     passages, pane, wanted = documents.index.passages(file.sha256), shown_pane(qtbot), []

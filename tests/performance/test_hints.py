@@ -48,8 +48,13 @@ def test_the_precision_is_named_in_words(kind: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("used", "text"),
-    [(0, "about 4 long answers left"), (2075, "about 2 long answers left"), (3900, "may not fit")],
+    ("used", "longest", "text"),
+    [
+        (0, 1000, "about 4 long answers left"),
+        (2075, 1000, "about 2 long answers left"),
+        (0, 2048, "about 2 long answers left"),
+        (3900, 1000, "may not fit"),
+    ],
 )
-def test_the_context_says_how_many_answers_fit(used: int, text: str) -> None:
-    assert text in format_context_left(used, 4096)
+def test_the_context_says_how_many_answers_fit(used: int, longest: int, text: str) -> None:
+    assert text in format_context_left(used, 4096, longest)

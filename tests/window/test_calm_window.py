@@ -1,7 +1,7 @@
 """Keys work where a person just clicked, and nothing moves that nobody moved."""
 
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication, QMenu
 
@@ -41,6 +41,24 @@ def test_ctrl_delete_moves_the_shown_chat_to_the_trash_from_an_empty_message_box
     qtbot.waitUntil(lambda: answered.chat.conversation_id is None)
     press_button(answered.window.notices, "Undo")
     qtbot.waitUntil(lambda: "1 chat restored" in answered.window.notices.text)
+
+
+def test_f2_renames_the_shown_chat_from_the_message_box(qtbot, answered):
+    press(Qt.Key.Key_F2)
+    type_text("Greetings")
+    press(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: answered.window.title.text() == "Greetings")
+    assert not answered.window.composer.text()
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support")  # a menu takes the keyboard
+def test_a_button_is_not_under_the_pointer_any_more_once_its_menu_has_closed(answered):
+    window = answered.window
+    for button in (window.menu_button, window.model_pill):
+        button.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)
+        QTimer.singleShot(0, button.menu().close)
+        click(button)
+        assert not button.underMouse()
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support")  # a menu takes the keyboard

@@ -149,7 +149,8 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         qtbot.waitUntil(lambda: drawn[-1] == 2)  # before it is wanted
         session.window.keep_layout(session.preferences)
         assert not session.preferences.panel_visible  # it is open for the document alone
-        type_text("gate 2")  # the keyboard is in its field
+        press(Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+        type_text("gate 2")
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: pane.page.value() == 2)
         session.window.resize(1_000, 600)
@@ -161,6 +162,29 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
         assert session.window.composer.isVisible()
         type_text("And now?")
         assert session.window.composer.text() == "And now?"
+
+
+def test_beside_an_open_document_one_types_on_in_the_message_box_and_esc_there_closes_it(
+    qtbot, ready, tmp_path
+):
+    (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1")]))
+    ready.window.resize(1_300, 700)
+    drop(ready.window, file)
+    wait_chips(qtbot, ready, 1)
+    click(ready.window.composer.attachments.chips[0].open_button)
+    pane = ready.window.document
+    qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    ready.window.activateWindow()
+    qtbot.waitUntil(ready.window.isActiveWindow)
+    press(Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert pane.find_field.hasFocus()
+    assert not ready.window.chat.find_bar.isVisible()
+    pane.setFocus()
+    type_text("And gate 2?")
+    assert ready.window.composer.text() == "And gate 2?"
+    assert not pane.find_field.text()
+    press(Qt.Key.Key_Escape)
+    assert not pane.isVisible()
 
 
 def test_a_document_leaves_the_panel_as_wide_as_it_was(qtbot, own_profile, tmp_path):
@@ -188,7 +212,8 @@ def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, en
         qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
         assert pane.note.text().startswith("Read from a picture · 9")
         before = pane.sheet.picture.pixmap().toImage()
-        type_text("red roof")  # the keyboard is in its field
+        press(Qt.Key.Key_F3)
+        type_text("red roof")
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: pane.sheet.picture.pixmap().toImage() != before)
         shown = pane.sheet.picture.pixmap().toImage()

@@ -11,7 +11,6 @@ from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, lost_by_draft_te
 from deepseek_r1.memory.plan import AUTOMATIC_SHARE, AUTOMATIC_SPARE, with_precision
 
 MORE_MIB = 256.0  # one step of the budget's slider
-LONG_ANSWER_TOKENS = 1000  # of R1, its thoughts included
 
 
 class BillPart(StrEnum):
@@ -155,11 +154,11 @@ def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
     return tr("Automatic: {n:,} tokens, {size}", n=bill.context_length, size=size)
 
 
-def format_context_left(used: int, length: int) -> str:
-    """The used part of the context, and how many long answers still fit."""
+def format_context_left(used: int, length: int, longest: int) -> str:
+    """The used part of the context, and how many of the longest answers still fit."""
     if length <= 0:
         return tr("The chat is measured once a model is loaded.")
-    answers = max(0, length - used) // LONG_ANSWER_TOKENS
+    answers = max(0, length - used) // max(1, longest)
     if answers == 0:
         text = N_("{used:,} of {length:,} tokens used · another long answer may not fit")
     else:

@@ -18,7 +18,7 @@ from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
 from r1desk.widgets.bounded_dialog import accepted
 from r1desk.widgets.notice_bar import Level, Notice
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import call_with, open_menu_by
 
 
 class PresetPresenter(Presenter):
@@ -37,7 +37,7 @@ class PresetPresenter(Presenter):
         self._presets, self._settings, self._models = presets, settings, models
         self.tasks = Tasks(self)
         window.presets_menu.aboutToShow.connect(self._fill_menu)
-        window.chat.welcome.preset_button.setMenu(window.presets_menu)
+        open_menu_by(window.chat.welcome.preset_button, window.presets_menu)
         window.chat.welcome.preset_cards.chosen.connect(self._on_card)
         presets.changed.connect(self._show)
         settings.changed.connect(self._show)

@@ -42,7 +42,7 @@ from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import filled, put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.palette import Palette
-from r1desk.widgets.text_label import ElidedLabel, call_with, tool_button
+from r1desk.widgets.text_label import ElidedLabel, call_with, open_menu_by, tool_button
 
 SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
@@ -101,7 +101,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.drops = FileDrops(self)
         self.drops.model_dropped.connect(self.model_dropped)
         self.drops.requested.connect(self.composer.requested)
-        self.menu_button.setMenu(self.menu)
+        open_menu_by(self.menu_button, self.menu)
         self.menu_action.triggered.connect(self.menu_button.showMenu)
         call_with(self.gauge.memory.clicked, self.open_panel, PanelTab.MODEL)
         size_button = self.composer.size_button
@@ -160,7 +160,6 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.menu_button = tool_button("more", tr("Menu"))
         self.menu_button.setIconSize(QSize(18, 18))
         self.menu_button.setToolTip(tr("{name} ({keys})", name=tr("Menu"), keys="F10"))
-        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         row.setContentsMargins(8, 6, 8, 0)
         row.addWidget(self._toggle_button(self.sidebar_action))
         self.model_pill = ModelPill()
@@ -314,7 +313,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         if more > 0:
             self._panel_px = self._panel_px or panel or PANEL_PX
             self.splitter.setSizes([left, chat - more, panel + more])
-        self.document.find_field.setFocus()
+        self.document.setFocus()  # letters go to the message box
 
     def close_document(self) -> None:
         """Take it away again; the keyboard goes back to the message box."""

@@ -5,7 +5,15 @@ from typing import ParamSpec
 
 from PySide6.QtCore import QSize, Qt, SignalInstance
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QWidget,
+)
 
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import with_properties
@@ -49,6 +57,13 @@ def tool_button(name: str, text: str, colour: str = "text") -> QToolButton:
     """A flat button with an icon; `text` is its tip, and its name for screen readers."""
     button, picture = QToolButton(autoRaise=True), icon(name, colour)
     return with_properties(button, icon=picture, toolTip=text, accessibleName=text)
+
+
+def open_menu_by(button: QToolButton, menu: QMenu) -> None:
+    """Let a click on the button open the menu, which gets the event that the pointer left it."""
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    button.setMenu(menu)
+    call_with(menu.aboutToHide, button.setAttribute, Qt.WidgetAttribute.WA_UnderMouse, False)
 
 
 class NamedBox(QComboBox):

@@ -11,7 +11,7 @@ from deepseek_r1.core.template_names import COMPLETION, TEMPLATE_NAMES
 from r1desk.chat.values.duration import budget_cost, budget_name
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import call_with, open_menu_by
 
 _FONT_SCALE = 0.85
 _FIRST_NUMBER = 1_024
@@ -36,10 +36,9 @@ class _MenuButton(QToolButton):
         self.setAutoRaise(True)
         self.setFont(scaled(self.font(), _FONT_SCALE))
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._on_about_to_show)
-        self.setMenu(self._menu)
+        open_menu_by(self, self._menu)
         self.hide()
 
     @Slot()

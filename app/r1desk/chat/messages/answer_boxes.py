@@ -35,7 +35,7 @@ from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import AnswerSources, ChatMessage
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import FittedWidget, filled
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import call_with, open_menu_by
 
 _MAX_ERROR = 4_000
 _MOST_SOURCES = 40  # in the menu
@@ -291,9 +291,5 @@ def sources_button(
     change = QAction(tr("Change…"), menu, toolTip=tr("Ask again with other passages"))
     call_with(change.triggered, request, ChangePassages(message.id))
     menu.aboutToShow.connect(fill)
-    # The menu gets the event that the pointer left.
-    under_mouse = Qt.WidgetAttribute.WA_UnderMouse
-    call_with(menu.aboutToHide, button.setAttribute, under_mouse, False)
-    button.setMenu(menu)
-    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    open_menu_by(button, menu)
     return button

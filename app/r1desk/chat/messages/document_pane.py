@@ -2,10 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -67,7 +68,9 @@ class DocumentPane(QWidget):
         self.find_field = FindField(tr("Find in this document"), self)
         self.find_field.stepped.connect(self._on_stepped)
         self.find_field.escaped.connect(self.close_button.click)
+        self.place = ElidedLabel()  # where there are no pages
         row.addWidget(self.page)
+        row.addWidget(self.place, 1)
         row.addWidget(self.find_field, 1)
         for icon, label, step in (
             ("chevron-left", tr("Previous match (Shift+Enter)"), -1),
@@ -114,6 +117,8 @@ class DocumentPane(QWidget):
         with QSignalBlocker(self.page):
             self.page.setMaximum(max(self._pages, default=1) or 1)
         self.page.setSuffix(f" / {self.page.maximum()}")
+        self.place.setVisible(not any(self._pages) and any(map(_place_label, passages)))
+        self.place.setText(_place_label(passages[0]) if passages else "")
         self._has_dots = False
         self._reason = note
         self._show_note()
@@ -146,8 +151,13 @@ class DocumentPane(QWidget):
 
     @Slot()
     def _show_kind(self) -> None:
-        self.field.setVisible(not self._is_drawn)
-        self.sheet.setVisible(self._is_drawn)
+        both = self.sheet, self.field
+        shown, hidden = both if self._is_drawn else reversed(both)
+        shown.show()
+        self.setFocusProxy(shown)
+        if hidden.hasFocus():
+            shown.setFocus()
+        hidden.hide()
         if self._is_drawn:
             self._draw()
         else:
@@ -159,10 +169,24 @@ class DocumentPane(QWidget):
         if self._is_drawn and self._passages:
             self.page_wanted.emit(self.page.value(), self.sheet.width_px, self._marked)
 
+    def event(self, event: QEvent) -> bool:
+        """Take Ctrl+F from the window, where it looks for text in the chat."""
+        is_find = isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Find)
+        if is_find and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Esc closes it; Page up and down are the page's, wherever the keyboard is in here."""
+        """Esc closes it; Page up and down are the page's, wherever the keyboard is in here.
+
+        Ctrl+F and F3 lead to the field that searches in it.
+        """
         if event.key() == Qt.Key.Key_Escape:
             self.close_button.click()
+        elif event.key() == Qt.Key.Key_F3 or event.matches(QKeySequence.StandardKey.Find):
+            self.find_field.setFocus()
+            self.find_field.selectAll()
         elif event.key() in {Qt.Key.Key_PageUp, Qt.Key.Key_PageDown} and self._is_drawn:
             self.sheet.keyPressEvent(event)
         else:
@@ -186,6 +210,7 @@ class DocumentPane(QWidget):
     def _show_page(self, number: int) -> None:
         with QSignalBlocker(self.page):
             self.page.setValue(self._pages[number])
+        self.place.setText(_place_label(self._passages[number]))
         self._at = number
 
     @Slot(int)
@@ -241,3 +266,8 @@ class DocumentPane(QWidget):
                 note = f"{note} · {tr('dotted words may be wrong')}"
         self.note.setText(note)
         self.note.setVisible(bool(note))
+
+
+def _place_label(passage: Passage) -> str:
+    """The place of a passage; how sure its text is stands elsewhere."""
+    return fit.code(replace(passage.place, sure=None).label())

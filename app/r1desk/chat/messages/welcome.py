@@ -95,7 +95,6 @@ class Welcome(QWidget):
         self._wants_questions = True
         em = self.fontMetrics().height()
         self.preset_button = text_button("settings", "", self)
-        self.preset_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.preset_cards = PresetCards(self)
         self.request = request
         self._questions = self._made_questions(request)

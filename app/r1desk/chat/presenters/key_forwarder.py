@@ -29,7 +29,7 @@ class KeyForwarder(QObject):
             or event.type() != QEvent.Type.KeyPress
             or not is_typed_text(event)
             or isinstance(QApplication.focusWidget(), _KEEPS_KEYS)
-            or not self._target.isEnabled()
+            or not (self._target.isEnabled() and self._target.isVisible())
         ):
             return False
         self._target.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -88,7 +88,10 @@ class RequestHandler(Presenter):
             case intents.SaveDraft(text):
                 chat.save_draft(text)
             case intents.StopAnswer():
+                is_idle = not self._window.stop_action.isEnabled()
                 chat.stop()
+                if is_idle and self._window.document.isVisible():
+                    self._window.document.close_button.click()
             case intents.WithdrawQuestion(message):
                 chat.withdraw(message)
             case intents.AnswerNow():

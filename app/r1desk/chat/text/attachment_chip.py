@@ -17,7 +17,7 @@ from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled
-from r1desk.widgets.text_label import Action
+from r1desk.widgets.text_label import Action, open_menu_by
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
@@ -97,8 +97,7 @@ class AttachmentChip(QWidget):
             if each.choices:
                 menu = QMenu(button)
                 menu.aboutToShow.connect(partial(self._fill_menu, menu, at))
-                button.setMenu(menu)
-                button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+                open_menu_by(button, menu)
             else:
                 button.clicked.connect(lambda _checked, at=at: self.chip.buttons[at].act())
             row.addWidget(button)

@@ -36,7 +36,8 @@ class RowMenu(QObject):
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), self._on_export)
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
-        self.of_open_chat = (self._move, self._trash)  # a click on a chat leaves the list
+        # A click on a chat leaves the list.
+        self.of_open_chat = (self._rename, self._move, self._trash)
 
     def _action(self, name: str, text: str, slot: object, keys: str = "") -> QAction:
         action = QAction(text, self, shortcut=QKeySequence(keys))

@@ -29,7 +29,7 @@ from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import filled, put_inside, with_properties
-from r1desk.widgets.text_label import call_with, text_label, tool_button
+from r1desk.widgets.text_label import call_with, open_menu_by, text_label, tool_button
 
 SEARCH_DELAY_MS = 150
 
@@ -109,12 +109,11 @@ class Sidebar(QWidget):
     def _make_more_button(self) -> QToolButton:
         """The menu for all conversations together."""
         button = tool_button("more", tr("Export and import"))
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         export, take = menu.addAction(tr("Export all chats…")), menu.addAction(tr("Import chats…"))
         call_with(export.triggered, self.requested.emit, intents.ExportConversations())
         call_with(take.triggered, self.requested.emit, intents.ImportConversations())
-        button.setMenu(menu)
+        open_menu_by(button, menu)
         self.addAction(self.folder_button.accessibleName(), self.folder_button.click)
         self.addActions(menu.actions())  # for the palette
         return button

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.theme import explain, icon, set_role
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import call_with, open_menu_by
 
 _DOT_PX = 10
 _MAX_NAME_EMS = 16
@@ -65,9 +65,8 @@ class ModelPill(QToolButton):
         self.models: Sequence[RecentModel] = ()  # the menu has them when it is opened next
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setIconSize(QSize(_DOT_PX, _DOT_PX))
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.setMenu(QMenu(self))
+        open_menu_by(self, QMenu(self))
         self.menu().aboutToShow.connect(self._fill_menu)
         self.show_state("", PillState.NONE)
 

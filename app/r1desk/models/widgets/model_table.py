@@ -112,6 +112,7 @@ class ModelList(QTreeView):
     def __init__(self) -> None:
         super().__init__(rootIsDecorated=False, uniformRowHeights=True, allColumnsShowFocus=True)
         self.setAccessibleName(tr("Model files"))
+        self.setObjectName("models")  # for the style sheet
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.table = ModelTable(self)
         self.setModel(self.table)

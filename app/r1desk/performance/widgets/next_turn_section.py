@@ -36,7 +36,7 @@ class ContextMeter(QWidget):
     def show_size(self, size: PromptSize | None) -> None:
         """Show the tokens in use; None without a model."""
         used, length = (size.used, size.context) if size is not None else (0, 0)
-        text = format_context_left(used, length)
+        text = format_context_left(used, length, size.reserve if size is not None else 0)
         if text != self.text.text():
             self.text.setText(text)
             self._bar.setAccessibleName(text)

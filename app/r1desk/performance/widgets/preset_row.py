@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,7 +22,7 @@ from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, keep_place, put_inside
-from r1desk.widgets.text_label import text_label, tool_button
+from r1desk.widgets.text_label import open_menu_by, text_label, tool_button
 
 
 class _PresetBox(QComboBox):
@@ -52,8 +51,7 @@ class PresetRow(QWidget):
         self.box.setMinimumContentsLength(12)
         self.box.activated.connect(self._on_activated)
         self.menu_button = tool_button("more", tr("Manage presets"))
-        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setMenu(QMenu(self.menu_button))
+        open_menu_by(self.menu_button, QMenu(self.menu_button))
         self.default_button = QPushButton(tr("Make it the default"), flat=True)
         explain(self.default_button, tr("New chats use these settings and instructions."))
         keep_place(self.default_button)
