@@ -139,7 +139,9 @@ def test_an_edited_question_has_the_room_of_what_stood_below_it(qtbot, stack, do
     assert result_of(documents.plan("Which gate?", edited=stack.shown[0].id)).whole
 
 
-def test_passages_stand_with_their_question_until_a_later_one_has_its_own(qtbot, stack, documents):
+def test_passages_stand_with_their_question_until_documents_are_asked_again(
+    qtbot, stack, documents
+):
     file = attached(documents, pages(60))
     sources = planned(documents, file)
     assert not sources.whole
@@ -160,6 +162,10 @@ def test_passages_stand_with_their_question_until_a_later_one_has_its_own(qtbot,
     *_, first, _, _, _, last = (each.content for each in stack.engine.asked.messages)
     assert first == "Who is the warden of gate 7?"
     assert "Ann-9." in last
+    stack.answer("It is Ann-9 [1].")
+    thanks = result_of(documents.plan("Thanks, that helps!"))
+    stack.do(stack.chat.send, "Thanks, that helps!", (), thanks)
+    assert all("Ann-9." not in each.content for each in stack.engine.asked.messages[:-2])
 
 
 def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, documents):

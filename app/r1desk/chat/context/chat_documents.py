@@ -385,9 +385,8 @@ class ChatDocuments(QObject):
 
         def work() -> AnswerSources:
             self._require(names)
-            plain = [replace(each, sources=None) for each in above]  # new passages replace the last
             asked = Message(role=Role.USER, content=question)
-            messages = (*prompt_messages(plain, instructions), asked)
+            messages = (*prompt_messages(above, instructions, AnswerSources()), asked)
             prompt = plan(
                 self.index,
                 documents,

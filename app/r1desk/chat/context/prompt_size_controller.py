@@ -23,7 +23,7 @@ from r1desk.chat.values.prompt import (
     with_attachments,
 )
 from r1desk.platform.tasks import Tasks, task
-from r1desk.store import Attachment
+from r1desk.store import AnswerSources, Attachment
 
 DELAY_MS = 300
 _LEAST_LEARNT = 200  # tokens, from which others are estimated
@@ -145,7 +145,9 @@ class PromptSizeController(QObject):
     @task
     async def _count_exactly(self, run: int) -> None:
         count = self._counter.count
-        before = prompt_messages(self._chat.shown_branch, self._documents.settings[1])
+        searched = AnswerSources() if self._documents.shown else None  # the next has its own
+        instructions = self._documents.settings[1]
+        before = prompt_messages(self._chat.shown_branch, instructions, searched)
         is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
         history, tokens, asked = self._history, 0, (self._text, self._attachments)
         with suppress(NotCounted):

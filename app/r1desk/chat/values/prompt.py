@@ -56,17 +56,18 @@ def prompt_messages(
     """Messages with their files, without their thinking, after the system prompt if any.
 
     Those above the place where memory begins are left out. `sources` are of the answer that is
-    wanted. Passages stand with the last question that was given some, and with no earlier one:
-    those of ten questions would take the context, and most of the time until the first token.
+    wanted; None: those of the last answer stay. Passages stand with that question alone: those of
+    ten questions would take the context, and most of the time until the first token.
     `document_text` comes first.
     """
     shown = list(branch)
     texts = [message.content for message in shown]
-    given = [*(message.sources for message in shown[1:]), sources]
-    for at in range(len(shown) - 1, -1, -1):
-        if (found := given[at]) is not None and found.passages() and not shown[at].is_answer:
-            texts[at] = found.asked
-            break
+    given = [message.sources for message in shown[1:]] if sources is None else []
+    asked = {at: found.asked for at, found in enumerate(given) if found and found.passages()}
+    if sources is not None and sources.passages():
+        asked = {len(shown) - 1: sources.asked}
+    if (at := max(asked, default=0)) in asked:
+        texts[at] = asked[at]
     messages = [
         Message(role=Role(m.role), content=with_attachments(text, m.attachments))
         for m, text in list(zip(shown, texts, strict=True))[memory_start(shown) :]
