@@ -27,6 +27,8 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QListView,
+    QListWidget,
+    QListWidgetItem,
     QMenu,
     QSplitter,
     QTreeView,
@@ -92,6 +94,22 @@ def test_the_icon_of_a_chosen_entry_is_seen(qapp: QApplication, qtbot: QtBot) ->
         seen = {picture.pixelColor(x, y).name() for x in range(8, 26) for y in range(6, 30)}
         assert behind == colours.pressed
         assert colours.text in seen
+
+
+def test_the_box_of_a_row_that_is_not_ticked_is_seen(qapp: QApplication, qtbot: QtBot) -> None:
+    rows = QListWidget()
+    qtbot.addWidget(rows)
+    for state in (Qt.CheckState.Unchecked, Qt.CheckState.Checked):
+        QListWidgetItem("A passage", rows).setCheckState(state)
+    for theme, colours in ((ThemeChoice.DARK, DARK), (ThemeChoice.LIGHT, LIGHT)):
+        apply_theme(qapp, theme)
+        qtbot.waitUntil(rows.updatesEnabled)
+        for row, expected in enumerate((colours.outline, colours.accent)):
+            area = rows.visualItemRect(rows.item(row))
+            picture = rows.viewport().grab(area).toImage()
+            middle = picture.height() // 2
+            seen = {picture.pixelColor(x, middle).name() for x in range(24)}
+            assert expected in seen
 
 
 def test_the_symbol_is_level_with_a_line_after_another_style_sheet(qapp, qtbot):
