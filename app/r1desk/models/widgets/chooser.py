@@ -178,13 +178,14 @@ class ModelChooser(KeyDialog):
         keys = [before.key] if before is not None else [self._present.chosen]
         self._best, self._standings = best_for_you(self._files), standings(self._budget_mib)
         self._recommended = one_of_each(self._files, self._budget_mib)
+        if self._best is not None and not self._best.tok_s:
+            self._best = None  # no speed is known yet
+        said = _NOTES if self._best is None else _NOTES | {Standing.FIRST: N_("also good")}
         notes = {
-            each.key: tr(_NOTES[self._standings[each.known.id]])
+            each.key: tr(said[self._standings[each.known.id]])
             for each in self._recommended
             if each.known is not None and each.known.id in self._standings
         }
-        if self._best is not None and not self._best.tok_s:
-            self._best = None  # no speed is known yet
         if self._best is not None:
             notes[self._best.key] = tr("best for you")
         if self.list.table.show_files(self._rows(), notes, self._present):
