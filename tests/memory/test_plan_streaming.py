@@ -57,7 +57,7 @@ def test_advice_names_the_swap_and_the_speed_of_the_disk():
     rate = 1000.0 / billed(MODEL, advice.settings).short_streamed_mib
     assert advice.text == (
         f"It fits with weights read from the disk. Roughly {rate:.1f} tokens a second, "
-        "by a short test of this disk."
+        "from a short test of this disk."
     )
 
 

@@ -121,7 +121,7 @@ def _show_engine_rows(model: str, rows: list[dict[str, Any]]) -> None:
 @option("--prompt-tokens", tr("Tokens to read."), click.IntRange(min=32), default=64)
 @option(
     "--wanted-rate",
-    tr("Also compute the machines for so many requests per second."),
+    tr("Also work out how many machines so many requests per second need."),
     click.FloatRange(min=0),
     default=0.0,
 )

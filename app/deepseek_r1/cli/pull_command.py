@@ -163,7 +163,7 @@ def _specs(order: _Order) -> list[DownloadSpec]:
 def _checked_sha256(text: str) -> str:
     digest = text.strip().lower()
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise WrongUsage(detail=tr("“{given}” is no SHA-256.", given=text[:80]))
+        raise WrongUsage(detail=tr("“{given}” is not a SHA-256.", given=text[:80]))
     return digest
 
 

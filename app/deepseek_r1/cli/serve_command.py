@@ -33,7 +33,7 @@ def _served(names: str, text: str, kind: Any = None) -> Decorator:
 )
 @o.model_option
 @_served("--host host", tr("The address to listen on; others than this computer's need a key."))
-@_served("--port port", tr("0 takes any free port."), click.IntRange(0, 65_535))
+@_served("--port port", tr("0 picks any free port."), click.IntRange(0, 65_535))
 @option(
     "--api-key-file",
     tr("A file with the key that clients send. Also: the variable {name}.", name=KEY_VARIABLE),

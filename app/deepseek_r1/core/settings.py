@@ -331,7 +331,7 @@ class SamplingSettings(_Settings):
     logit_bias: dict[_Token, _Bias] = _next_answer(
         {},
         N_("Logit bias"),
-        N_("Is added to the logits of single tokens; -100 rules a token out."),
+        N_("Added to the logits of single tokens; -100 rules a token out."),
         max_length=1024,
     )
     stop: tuple[_StopSequence, ...] = _next_answer(

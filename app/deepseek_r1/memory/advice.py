@@ -99,14 +99,14 @@ def speed_text(bill: Bill) -> str:
         return ""
     if bill.drafted_tok_s:
         both = tr(
-            "Roughly {rate} tokens a second with the draft model and {plain} without, by a short "
+            "Roughly {rate} tokens a second with the draft model and {plain} without, from a short "
             "test of this disk.",
             rate=f"{bill.drafted_tok_s:.1f}",
             plain=f"{bill.undrafted_tok_s:.1f}",
         )
         return join_sentences((both, lost_by_draft_text(bill)))
     return tr(
-        "Roughly {rate} tokens a second, by a short test of this disk.",
+        "Roughly {rate} tokens a second, from a short test of this disk.",
         rate=f"{bill.disk_tok_s:.1f}",
     )
 
