@@ -180,9 +180,9 @@ class ModelChooser(KeyDialog):
         self._recommended = one_of_each(self._files, self._budget_mib)
         if self._best is not None and not self._best.tok_s:
             self._best = None  # no speed is known yet
-        said = _NOTES if self._best is None else _NOTES | {Standing.FIRST: N_("also good")}
+        by_standing = _NOTES if self._best is None else _NOTES | {Standing.FIRST: N_("also good")}
         notes = {
-            each.key: tr(said[self._standings[each.known.id]])
+            each.key: tr(by_standing[self._standings[each.known.id]])
             for each in self._recommended
             if each.known is not None and each.known.id in self._standings
         }
