@@ -57,6 +57,10 @@ class Wine:
             check=False,
         )
 
+    def end(self) -> None:
+        """End all its programs."""
+        subprocess.run(["wineserver", "-k"], env=self.environment(), check=False)
+
     def folder(self, windows: str) -> Path:
         """Returns where a path on C: is on this machine."""
         return self.prefix / "drive_c" / Path(*PureWindowsPath(windows).parts[1:])
@@ -67,21 +71,23 @@ def windows_path(path: Path) -> str:
     return str(PureWindowsPath("Z:/", *path.absolute().parts[1:]))
 
 
-def _open_first_window(opened: Wine) -> None:
+def open_first_window(opened: Wine, desktop: screen.Screen) -> None:
     """Open and close a window of Wine's: the first one of a prefix takes long, ours or not.
 
-    Raises NoScreen where none comes.
+    The desktop of a start without a screen lives a moment longer than its programs, and no window
+    opens on it. Raises NoScreen where none comes.
     """
-    with screen.x11() as desktop:
-        variables = opened.environment(**desktop.environment)
-        process = subprocess.Popen(opened.command("notepad"), env=variables)
-        end = time.monotonic() + FIRST_START_S
-        while not desktop.window("Notepad"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise screen.NoScreen("Wine opened no window")
-            time.sleep(POLL_S)
-        process.terminate()
-        process.wait()
+    opened.end()
+    variables = opened.environment(**desktop.environment)
+    process = subprocess.Popen(opened.command("notepad"), env=variables)
+    end = time.monotonic() + FIRST_START_S
+    while not desktop.window("Notepad"):
+        if process.poll() is not None or time.monotonic() > end:
+            seen = f"status {process.poll()}, windows {desktop.titles()}"
+            raise screen.NoScreen(f"Wine opened no window: {seen}")
+        time.sleep(POLL_S)
+    process.terminate()
+    process.wait()
 
 
 @contextmanager
@@ -106,7 +112,8 @@ def wine(prefix: Path) -> Iterator[Wine]:
             )
             # There is no window manager: keys go only to windows that Wine does not leave to one.
             opened.run("reg", "add", X11_DRIVER, "/v", "Managed", "/d", "N", "/f", DISPLAY="")
-            _open_first_window(opened)
+            with screen.x11() as desktop:
+                open_first_window(opened, desktop)
         yield opened
     finally:
-        subprocess.run(["wineserver", "-k"], env=opened.environment(), check=False)
+        opened.end()

@@ -140,7 +140,8 @@ _CODES: Final = np.arange(256, dtype=np.uint16)
 # All values of the 8-bit floats, from the float16 of the same exponent and fraction. The exponents
 # of E4M3 have another bias. It has no infinity; its highest value is NaN.
 # Source: Micikevicius et al., "FP8 Formats for Deep Learning" (2022), table 1.
-_E5M2: Final = (_CODES << 8).view(np.float16).astype(np.float32)
+with np.errstate(invalid="ignore"):  # ARM reports NaN that signal
+    _E5M2: Final = (_CODES << 8).view(np.float16).astype(np.float32)
 _E4M3: Final = np.float32(256) * ((_CODES & 0x80) << 8 | (_CODES & 0x7F) << 7).view(np.float16)
 _E4M3[[0x7F, 0xFF]] = np.nan
 
