@@ -102,23 +102,38 @@ def test_blank_text_is_not_sent(composer, field, asked, qtbot):
     assert composer.text() == "   "
 
 
-def test_a_message_beside_a_file_that_is_read_says_when_it_can_be_sent(
-    composer, field, asked, qtbot
-):
-    def is_said() -> bool:
-        labels = [each for each in composer.findChildren(QLabel) if each.isVisible()]
-        return "You can send it once the file is read." in [each.text() for each in labels]
+def hints(composer) -> list[str]:
+    labels = [each for each in composer.findChildren(QLabel) if each.isVisible()]
+    return [each.text() for each in labels]
 
+
+def test_a_message_for_a_file_that_is_being_read_is_sent_behind_it(composer, field, asked, qtbot):
+    """Enter did nothing, and had to be pressed again."""
     composer.set_chips([Chip("scan.pdf")], attached=False, reading=True)
-    assert not is_said()
     qtbot.keyClicks(field, "What does it say?")
     qtbot.keyClick(field, Qt.Key.Key_Return)
-    assert is_said()
+    assert "It is sent once the file is read." in hints(composer)
     assert asked == []
     composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
-    assert not is_said()
+    qtbot.waitUntil(lambda: asked == [Send("What does it say?")])
+    assert "It is sent once the file is read." not in hints(composer)
+
+
+@pytest.mark.parametrize("change", ["typed", "escape", "file gone"])
+def test_what_changes_while_a_file_is_read_is_not_sent(change, composer, field, asked, qtbot):
+    composer.set_chips([Chip("a.pdf")], attached=False, reading=True)
+    qtbot.keyClicks(field, "What does it say")
     qtbot.keyClick(field, Qt.Key.Key_Return)
-    assert asked == [Send("What does it say?")]
+    if change == "typed":
+        qtbot.keyClicks(field, "?")
+    elif change == "escape":
+        qtbot.keyClick(field, Qt.Key.Key_Escape)
+    else:
+        composer.keep()
+    composer.set_chips([Chip("a.pdf")], attached=change != "file gone", reading=False)
+    qtbot.wait(50)
+    assert asked == []
+    assert composer.text().startswith("What does it say")
 
 
 def test_enter_with_files_alone_offers_what_to_ask_of_them(composer, field, asked, qtbot):

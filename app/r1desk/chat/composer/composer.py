@@ -98,6 +98,7 @@ class Composer(QWidget):
         self.attachments = AttachmentRow(self)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
+        self._sends_when_read = False  # Enter was pressed while a file was being read
         self.offers = QuestionOffers(self)
         self.offers.chosen.connect(self._on_offered)
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
@@ -246,20 +247,29 @@ class Composer(QWidget):
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
-        `attached`: some go with the message; without a text questions are offered.
+        `attached`: some go with the message; without a text questions are offered. What Enter was
+        pressed for meanwhile is sent behind the last file.
         """
         self.attachments.show_chips(chips)
         self._has_attachments, self._reading = attached, reading
+        if self._sends_when_read and not reading:
+            QTimer.singleShot(0, self, self.submit)
         self._read_address = self._read_address if attached or reading else ""
+        self._refresh()
+
+    @Slot()
+    def keep(self) -> None:
+        """Do not send what Enter was pressed for: a file that it was to go with has gone."""
+        self._sends_when_read = False
         self._refresh()
 
     def _refresh(self) -> None:
         name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
         can_send = self._can_send()
-        self._button.setEnabled(self._busy or can_send)
+        is_early = self._reading and bool(self.text().strip()) and not self._reason
+        self._button.setEnabled(self._busy or can_send or (is_early and not self._sends_when_read))
         self._button.set_action(name, label)
-        is_early = self._reading and bool(self.text().strip())
-        waits = tr("You can send it once the file is read.") if is_early else ""
+        waits = tr("It is sent once the file is read.") if self._sends_when_read else ""
         hint = tr("Stop (Esc)") if self._busy else self._reason or waits or tr("Send (Enter)")
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
@@ -309,7 +319,7 @@ class Composer(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
-        self._unfilled = ""
+        self._unfilled, self._sends_when_read = "", False
         self.offers.hide()
         self._refresh()
         self.text_changed.emit(self.text())
@@ -333,7 +343,10 @@ class Composer(QWidget):
     def submit(self) -> None:
         """Send what is in the box, as Enter does; for files alone offer what to ask."""
         text = self.text()
-        if self._can_send() and not text.strip():
+        self._sends_when_read = self._reading and bool(text.strip()) and not self._reason
+        if self._sends_when_read:
+            self._refresh()
+        elif self._can_send() and not text.strip():
             self.offers.offer()
         elif self._can_send() and not self._asks_for_fields():
             self.clear()
@@ -360,7 +373,10 @@ class Composer(QWidget):
 
     @Slot()
     def _on_stop(self) -> None:
-        self.requested.emit(intents.StopAnswer())  # also ends the preparation of the next turn
+        if self._sends_when_read:
+            self.keep()
+        else:
+            self.requested.emit(intents.StopAnswer())  # also ends a preparation of the next turn
 
     @Slot(str)
     def _on_large_pasted(self, text: str) -> None:

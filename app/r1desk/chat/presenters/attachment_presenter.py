@@ -61,6 +61,8 @@ class AttachmentPresenter(Presenter):
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
         documents.files.refused.connect(self.refuse)
+        for missing in (documents.files.refused, documents.files.locked):
+            missing.connect(window.composer.keep)
         documents.files.file_read.connect(self._on_file_read)
         self._locked = LockedFiles(window, documents.files)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
@@ -132,6 +134,10 @@ class AttachmentPresenter(Presenter):
         self._prefill.pause()
         self._documents.change_draft(draft[:place] + draft[place + 1 :])
 
+    def _end_reading(self, reading: FileReading) -> None:
+        self._window.composer.keep()
+        self._documents.files.end(reading)
+
     @Slot()
     def _show(self) -> None:
         documents = self._documents
@@ -151,7 +157,7 @@ class AttachmentPresenter(Presenter):
         chips = self._chips(count, [(each, None) for each in shared])
         chips += self._chips(trn("{n:,} document", "{n:,} documents", len(mine)), mine)
         for each in documents.readings:
-            button = ChipButton("close", _removal(each.name), partial(documents.files.end, each))
+            button = ChipButton("close", _removal(each.name), partial(self._end_reading, each))
             notes = (tr("Reading…"), *[tr("page {n}", n=f"{each.page:,}")] * bool(each.page))
             chips.append(Chip(each.name, notes, None, (button,), icon="clock"))
         attached, reading = bool(documents.draft), bool(documents.readings)
