@@ -114,8 +114,11 @@ def test_a_message_for_a_file_that_is_being_read_is_sent_behind_it(composer, fie
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert "It is sent once the file is read." in hints(composer)
     assert asked == []
-    composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
+    for _ in range(2):  # the draft has another file, and one less is being read
+        composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
     qtbot.waitUntil(lambda: asked == [Send("What does it say?")])
+    qtbot.wait(20)
+    assert not composer.offers.isVisible()
     assert "It is sent once the file is read." not in hints(composer)
 
 

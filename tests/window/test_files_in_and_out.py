@@ -79,6 +79,7 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
         assert answer.sources.whole
         assert answer.sources.documents == (question.attachments[0].sha256,)
         qtbot.waitUntil(lambda: labels(session)[0].endswith("Read"))  # it stays
+        assert labels(session)[0].startswith("prices.csv · about ")
         row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
         click(row.chips[0].open_button)
         pane = session.window.document
@@ -109,7 +110,7 @@ def test_a_file_is_read_on_while_another_chat_is_shown(
         wait_answered(qtbot, session)
         drop(session.window, notes)
         qtbot.waitUntil(lambda: len(readings.readings) == 1)
-        type_text("What is noted?")
+        type_line("What is noted?")  # it is kept: the chat is left before the file is read
         press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: not labels(session))
         type_text("Another matter")

@@ -253,13 +253,18 @@ class Composer(QWidget):
         self.attachments.show_chips(chips)
         self._has_attachments, self._reading = attached, reading
         if self._sends_when_read and not reading:
-            QTimer.singleShot(0, self, self.submit)
+            QTimer.singleShot(0, self, self._submit_read)
         self._read_address = self._read_address if attached or reading else ""
         self._refresh()
 
     @Slot()
+    def _submit_read(self) -> None:
+        if self._sends_when_read and not self._reading:  # the files may be shown again meanwhile
+            self.submit()
+
+    @Slot()
     def keep(self) -> None:
-        """Do not send what Enter was pressed for: a file that it was to go with has gone."""
+        """Do not send what Enter was pressed for: a file has gone, or the chat was left."""
         self._sends_when_read = False
         self._refresh()
 

@@ -125,6 +125,7 @@ class AttachmentPresenter(Presenter):
     def clear(self) -> None:
         """The message goes, or another one is shown: so does what was said of its files."""
         self.tasks.end(self.add_text)
+        self._window.composer.keep()
         self._documents.leave_draft()
         self._refused.clear()
 
