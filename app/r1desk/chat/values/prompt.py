@@ -62,12 +62,12 @@ def prompt_messages(
     """
     shown = list(branch)
     texts = [message.content for message in shown]
-    given = [message.sources for message in shown[1:]] if sources is None else []
-    asked = {at: found.asked for at, found in enumerate(given) if found and found.passages()}
-    if sources is not None and sources.passages():
-        asked = {len(shown) - 1: sources.asked}
-    if (at := max(asked, default=0)) in asked:
-        texts[at] = asked[at]
+    last = (len(shown) - 1, sources)
+    given = enumerate(m.sources for m in shown[1:]) if sources is None else [last]
+    for at, found in reversed(list(given)):
+        if found is not None and found.passages():
+            texts[at] = found.asked
+            break
     messages = [
         Message(role=Role(m.role), content=with_attachments(text, m.attachments))
         for m, text in list(zip(shown, texts, strict=True))[memory_start(shown) :]
