@@ -157,7 +157,7 @@ deaf.wait()
 try:
     lock_files([], [], native().restrict_threads)
 except EngineStartFailed as error:
-    print(error)
+    print(error, flush=True)
 os._exit(0)
 """
     done = run_code(source)
