@@ -87,7 +87,6 @@ class ChatFeature(Feature[ChatWindow]):
 
     def _connect(self) -> None:
         chat, models, services = self.controller, self._models, self._services
-        chat.answers.model_wanted.connect(models.ensure_loading)
         chat.branch_shown.connect(self._on_branch_shown)
         models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)

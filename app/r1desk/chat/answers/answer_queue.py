@@ -46,9 +46,18 @@ class _Storing:
 
 
 class Shown(Protocol):
-    """The conversation on the screen."""
+    """The conversation on the screen, which follows its answers."""
 
     conversation_id: int | None
+
+    def show(self, conversation_id: int | None, branch: Branch) -> None:
+        """Show the branch of an answer whose turn has come."""
+
+    def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+        """Show a branch that was stored; `before` is None for one of a conversation made with it.
+
+        The answer at its end is being generated, or in the queue.
+        """
 
 
 class AnswerQueue(QObject):
@@ -56,20 +65,13 @@ class AnswerQueue(QObject):
 
     Signals:
         busy_changed: a message is being stored, or no longer.
-        stored: the key of the conversation before, None for one that is stored just now; its key
-            from now on, and its branch. The answer is being generated, or in the queue.
-        begun: conversation and its branch: an answer of the queue has its turn.
         streamed: message and Event, of the conversation shown only.
         unsent: text and attachments of the conversation shown that were not stored.
-        model_wanted: a question waits for a model.
     """
 
     busy_changed = Signal()
-    stored = Signal(object, int, list)
-    begun = Signal(int, list)
     streamed = Signal(int, object)
     unsent = Signal(str, tuple)
-    model_wanted = Signal()
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class AnswerQueue(QObject):
         else:  # before the view draws: the engine reads meanwhile
             self._expect(answer).stop_wanted = storing.stop_wanted
             self._generate(answer, branch[:-1], settings, document_text)
-        self.stored.emit(conversation, answer.message.conversation_id, branch)
+        self._chat.show_stored(conversation, answer.message.conversation_id, branch)
         self.busy_changed.emit()
         return answer.message
 
@@ -191,7 +193,7 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(failed)
         else:
             self._generate(queued, before, settings, text)
-            self.begun.emit(conversation, branch)
+            self._chat.show(conversation, branch)
 
     def _text_of(self, sources: AnswerSources | None) -> str:
         """The store's thread."""
@@ -240,7 +242,7 @@ class AnswerQueue(QObject):
             sampling = sampling.model_copy(update={"thinking_budget": 0})
         read = [message for message in before if message.id not in queued.left_out]
         reserve = answer_reserve(self._models.context_length, sampling.max_tokens)
-        self.model_wanted.emit()
+        self._models.ensure_loading()  # the question waits for it
         answer.request = self._engine.submit(
             GenerateRequest,
             messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),

@@ -52,8 +52,6 @@ class ShownChat(QObject):
         self.failed = self.pending_writes.failed  # ErrorReport: something was not stored or read
         self.recovered = self.pending_writes.recovered  # what could not be saved is saved
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
-        self.answers.stored.connect(self._on_stored)
-        self.answers.begun.connect(self._show)
         self.busy_changed = self.answers.busy_changed
         self.unsent_restored = self.answers.unsent  # text, attachments; before what is written now
 
@@ -100,7 +98,7 @@ class ShownChat(QObject):
         """Show an empty conversation; what is typed by now stays."""
         self.conversation_id = None
         self.trashed = False
-        self._show(None, [])
+        self.show(None, [])
         self.tasks.end(self._open, self._read_draft)
         self._read_draft()
 
@@ -139,7 +137,7 @@ class ShownChat(QObject):
             self.begin()  # what is typed next would end nowhere
             raise
         self.trashed = trashed
-        self._show(conversation_id, branch)
+        self.show(conversation_id, branch)
         self._restore(conversation_id, draft, attachments)
         if self._position(message_id) is not None:
             self.match_requested.emit(message_id, query)
@@ -169,7 +167,8 @@ class ShownChat(QObject):
         self.answers.close()
         self.pending_writes.close()
 
-    def _show(self, conversation_id: int | None, branch: Branch) -> None:
+    def show(self, conversation_id: int | None, branch: Branch) -> None:
+        """Show another branch of the conversation, unless another one is shown by now."""
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
         self.opening = False
@@ -178,7 +177,7 @@ class ShownChat(QObject):
         self.busy_changed.emit()
 
     def _show_changed(self, conversation_id: int, branch: Branch) -> None:
-        self._show(conversation_id, branch)
+        self.show(conversation_id, branch)
         self.list_changed.emit()
 
     def _current(self, stored: ChatMessage) -> ChatMessage:
@@ -196,8 +195,8 @@ class ShownChat(QObject):
     def _position(self, message_id: int) -> int | None:
         return next((i for i, m in enumerate(self.shown_branch) if m.id == message_id), None)
 
-    @Slot(object, int, list)
-    def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+    def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+        """Show a branch that was stored, of a conversation that may be new."""
         if before is None and self._is_stored_now:  # else the user has left it
             self.conversation_id = stored
             self.pending_writes.move_draft_of_new_chat(stored)

@@ -93,8 +93,7 @@ class FileReader(QObject):
     file_read = Signal(object, object)
     refused = Signal(ErrorReport)  # the ErrorReport of a file
     locked = Signal(LockedFile)  # a LockedFile, for which `read` takes the password
-    changed = Signal()  # other `readings`
-    page_read = Signal()  # of one that is not read gently
+    changed = Signal()  # other `readings`, or another page of one that is not read gently
 
     def __init__(
         self,
@@ -282,7 +281,7 @@ class FileReader(QObject):
     def _on_page(self, reading: FileReading, page: int) -> None:
         reading.page = page
         if not self._gently:
-            self.page_read.emit()
+            self.changed.emit()
 
     def _read_one(
         self,

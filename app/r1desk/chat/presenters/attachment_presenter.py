@@ -67,7 +67,6 @@ class AttachmentPresenter(Presenter):
         self._locked = LockedFiles(window, documents.files)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
-        documents.files.page_read.connect(self._show)
         for others in (chat.branch_shown, chat.busy_changed, prefill.changed, speed.changed):
             others.connect(self._show)
 
