@@ -19,8 +19,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
-from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
-from r1desk.chat.composer.prompt_size_button import PromptSizeButton
+from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, ThinkingButton
 from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton

@@ -16,8 +16,7 @@ from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.locked_files import LockedFiles
-from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text.attachment_chip import (
     Chip,
     ChipButton,

@@ -21,8 +21,7 @@ from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.locked_files import LockedFiles
-from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, task
