@@ -19,8 +19,8 @@ from deepseek_r1.catalogue.download_spec import DownloadPhase, other_source
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
+from r1desk.chat.values.duration import price_text
 from r1desk.models.downloads import Download, DownloadState
-from r1desk.models.formatting import format_duration
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, call_with, text_label, tool_button
@@ -183,7 +183,7 @@ def _format_running(download: Download, amount: str) -> str:
     parts = [amount, rate]
     if progress.total_bytes:
         left_s = (progress.total_bytes - progress.done_bytes) / progress.bytes_s
-        parts.append(tr("{time} left", time=format_duration(left_s)))
+        parts.append(tr("{time} left", time=price_text(left_s)))
     return " · ".join(parts)
 
 
