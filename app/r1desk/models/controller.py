@@ -99,11 +99,6 @@ class ModelController(QObject):
         return loaded.bill.budget_mib if loaded is not None else load.memory_budget
 
     @property
-    def draft_model(self) -> str:
-        """The draft model's file in the remembered settings; empty for none."""
-        return self._preferences.load.draft_model
-
-    @property
     def ready(self) -> bool:
         """True while a model is loaded and no other one is on its way."""
         return self.current is not None and not self.loading
