@@ -97,9 +97,10 @@ class ChatFeature(Feature[ChatWindow]):
         self.documents.cleaned.connect(self._prefill.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
         application().applicationStateChanged.connect(self._on_focus)
-        chat.failed.connect(self._on_failed)
-        chat.recovered.connect(self._on_recovered)
-        for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
+        writes = chat.pending_writes
+        writes.failed.connect(self._on_failed)
+        writes.recovered.connect(self._on_recovered)
+        for outcome in (writes.failed, writes.kept, writes.recovered):
             outcome.connect(self._hold_open_while_unsaved)
 
     @Slot(object)

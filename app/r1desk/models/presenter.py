@@ -155,7 +155,7 @@ class TemplatePresenter(Presenter):
         self._notices.show_notice(Notice(report_of(error).text()))
 
     def _show(self, loaded: ModelLoaded) -> None:
-        chosen = self._models.template_of(Path(loaded.facts.path))
+        chosen = self._models.templates.of(Path(loaded.facts.path))
         self._button.show_template(loaded.facts.template, chosen.file_name)
 
     @Slot(object)

@@ -25,8 +25,10 @@ class ShownChat(QObject):
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
+    busy_changed = Signal()
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
+    unsent_restored = Signal(str, tuple)  # the same; they come before what is written by now
 
     def __init__(
         self, engine: EngineBridge, store: StoreBridge, models: AnsweringModel, defaults: Defaults
@@ -49,11 +51,7 @@ class ShownChat(QObject):
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
-        self.failed = self.pending_writes.failed  # ErrorReport: something was not stored or read
-        self.recovered = self.pending_writes.recovered  # what could not be saved is saved
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
-        self.busy_changed = self.answers.busy_changed
-        self.unsent_restored = self.answers.unsent  # text, attachments; before what is written now
 
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
@@ -202,6 +200,14 @@ class ShownChat(QObject):
             self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)
 
+    def show_busy(self) -> None:
+        """A message is being stored, or no longer."""
+        self.busy_changed.emit()
+
+    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+        """Give back a message of this conversation that was not stored."""
+        self.unsent_restored.emit(text, attachments)
+
     # ---- how answers end --------------------------------------------------------------------
 
     @Slot(object, list)
@@ -227,4 +233,4 @@ class ShownChat(QObject):
     @Slot(object)
     def report_failure(self, error: Exception) -> None:
         """Tell the user what the store refused. Raises what is a bug of ours."""
-        self.failed.emit(report_of(error))
+        self.pending_writes.report_refused(report_of(error), kept=False)
